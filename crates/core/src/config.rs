@@ -1,0 +1,376 @@
+//! The configuration of all three binaries: what can be set, and what holds when it is not.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::redact::SafeUrl;
+
+/// Everything that can be configured. `Config::default()` is what runs with no file and no environment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Config {
+    /// `[redis]`
+    pub redis: RedisConfig,
+    /// `[celery]`
+    pub celery: CeleryConfig,
+    /// `[worker]`
+    pub worker: WorkerConfig,
+    /// `[beat]`
+    pub beat: BeatConfig,
+    /// `[schedules.NAME]`, by name. Without any in the file, the default schedule holds.
+    pub schedules: BTreeMap<String, ScheduleConfig>,
+    /// `[tasks.aliases]`: other task names for ours, alias to target.
+    pub task_aliases: BTreeMap<String, String>,
+    /// `[scrape]`
+    pub scrape: ScrapeConfig,
+    /// `[[sources]]`. Without any in the file: RemoteOK, We Work Remotely and Arbeitnow.
+    pub sources: Vec<SourceConfig>,
+    /// `[cache]`
+    pub cache: CacheConfig,
+    /// `[[intake.apalis]]`
+    pub intake_apalis: Vec<IntakeConfig>,
+    /// `[log]`
+    pub log: LogConfig,
+}
+
+/// The databases' layout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// Queue on 0, cache on 1, sessions on 2, jobs on 3.
+    #[default]
+    Four,
+    /// Queue, results and beat on 0; caches, sessions and jobs on 1.
+    Two,
+}
+
+/// The part of Rhubarb that a Redis URL is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Task messages, claims, schedules.
+    Queue,
+    /// `celery-task-meta-*`.
+    Results,
+    /// The general cache: status, proxies.
+    Cache,
+    /// Django's sessions.
+    Sessions,
+    /// Listings.
+    Jobs,
+}
+
+/// Where Redis is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RedisConfig {
+    /// One URL for all roles; the database number in it counts for the queue only. Password hidden when printed.
+    pub url: SafeUrl,
+    /// The databases' layout.
+    pub layout: Layout,
+    /// Each role's own URL where it differs (`queue_url`, `results_url`, `cache_url`, `sessions_url`, `jobs_url`).
+    pub urls: BTreeMap<String, SafeUrl>,
+    /// Each role's own database number (`queue_db`, `results_db`, `cache_db`, `sessions_db`, `jobs_db`).
+    pub dbs: BTreeMap<String, u32>,
+    /// How long a connection attempt may take.
+    pub connect_timeout: Duration,
+    /// How long a command may take before its connection counts as lost.
+    pub command_timeout: Duration,
+}
+
+/// Celery's own settings, as the Django application has them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CeleryConfig {
+    /// `global_keyprefix` of the transport options; in front of every key of Celery's.
+    pub global_keyprefix: String,
+    /// The priority steps; a message's list is that of the greatest step not above its priority.
+    pub priority_steps: Vec<u8>,
+    /// Between a queue's name and its step.
+    pub sep: String,
+    /// The queue for tasks that name none.
+    pub task_default_queue: String,
+    /// How long results are kept.
+    pub result_expires: Duration,
+    /// Celery's `timezone`: that of an ETA without offset.
+    pub timezone: String,
+}
+
+/// The worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerConfig {
+    /// Tasks at once. The work is I/O-bound; zero means 8 for each core.
+    pub concurrency: usize,
+    /// The queues to serve, in order; empty means `task_default_queue`.
+    pub queues: Vec<String>,
+    /// How long a worker may be silent before others take its tasks. Shorter: tasks of a paused worker run twice.
+    pub lease: Duration,
+    /// How long running tasks may go on after SIGTERM before they are handed back. Heroku kills after 30 s.
+    pub drain: Duration,
+    /// A task's hard time limit where its registration and message name none; zero means none.
+    pub task_time_limit: Duration,
+    /// How often a message may be delivered before it counts as one that kills workers.
+    pub max_deliveries: u32,
+    /// The greatest message that is run; a larger one goes to the dead letters as headers, size and hash.
+    pub max_message_bytes: usize,
+    /// The greatest result that is stored; a larger one is a FAILURE that says so.
+    pub max_result_bytes: usize,
+    /// How often queues are looked at when no wake-up came.
+    pub poll_interval: Duration,
+    /// How long nothing may succeed on the queue connection before the process ends itself.
+    pub watchdog: Duration,
+    /// The node name; empty means `rhubarb@$DYNO` or `rhubarb@host`.
+    pub hostname: String,
+    /// What to do with tasks that no live worker knows.
+    pub unknown_tasks: UnknownTasks,
+}
+
+/// What happens to a task whose name this worker does not know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum UnknownTasks {
+    /// Keep it apart, show it, let it be replayed (`park`).
+    #[default]
+    Park,
+    /// Move it to this queue (`forward:QUEUE`).
+    Forward(String),
+}
+
+/// The beat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BeatConfig {
+    /// The time zone of schedules that name none (IANA).
+    pub timezone: String,
+    /// How long a silent leader stays leader. Shorter: fail-over is faster, a slow network loses the lead.
+    pub lease: Duration,
+}
+
+/// One entry of the schedule.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScheduleConfig {
+    /// The task's name.
+    pub task: String,
+    /// When it runs.
+    pub when: When,
+    /// IANA zone; absent means `beat.timezone`.
+    pub timezone: Option<String>,
+    /// Positional arguments.
+    pub args: Vec<serde_json::Value>,
+    /// Keyword arguments.
+    pub kwargs: serde_json::Map<String, serde_json::Value>,
+    /// The queue; absent means `celery.task_default_queue`.
+    pub queue: Option<String>,
+    /// 0 (most urgent) to 9.
+    pub priority: u8,
+    /// A task that was not begun this long after its tick is revoked; absent means never.
+    pub expires: Option<Duration>,
+    /// Whether it runs at all.
+    pub enabled: bool,
+}
+
+/// When a schedule runs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum When {
+    /// Celery's five fields, as text: `crontab = { minute = "0", hour = "*/4" }`.
+    Crontab(CrontabText),
+    /// Every so often, on a fixed grid from its first run: `every = 30`.
+    Every(Duration),
+}
+
+/// Celery's crontab arguments as text; each is `*` when absent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CrontabText {
+    /// 0 to 59.
+    pub minute: String,
+    /// 0 to 23.
+    pub hour: String,
+    /// 0 (Sunday) to 6, or names.
+    pub day_of_week: String,
+    /// 1 to 31.
+    pub day_of_month: String,
+    /// 1 to 12, or names.
+    pub month_of_year: String,
+}
+
+/// Scraping and fetching.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScrapeConfig {
+    /// The keywords of `scrape_jobs_hourly`: that of hour h is `keywords[h % len]`.
+    pub keywords: Vec<String>,
+    /// The time zone of that hour (IANA).
+    pub timezone: String,
+    /// A keyword whose listings are younger than this is not fetched again.
+    pub fresh_for: Duration,
+    /// The user agent; says who asks and how to reach them.
+    pub user_agent: String,
+    /// At least this long between two requests to one host.
+    pub min_interval: Duration,
+    /// Connecting may take this long.
+    pub connect_timeout: Duration,
+    /// One request, body included, may take this long.
+    pub request_timeout: Duration,
+    /// One source, all its pages included, may take this long.
+    pub source_timeout: Duration,
+    /// A body may be this long after decompression.
+    pub max_body_bytes: usize,
+    /// Redirects followed.
+    pub max_redirects: usize,
+    /// Whether robots.txt is obeyed.
+    pub obey_robots: bool,
+    /// Hosts (`host` or `host:port`) in private or loopback networks that may be fetched all the same; `*` allows all.
+    pub allow_private: Vec<String>,
+    /// Whether keywords are also looked for in descriptions.
+    pub match_description: bool,
+    /// URLs of proxy lists, one proxy a line.
+    pub proxy_lists: Vec<String>,
+    /// Whether a scrape without a proxy is put off.
+    pub proxies_required: bool,
+    /// Sources fetched at once in one scrape.
+    pub concurrent_sources: usize,
+}
+
+/// What kind of source it is, and so how it is asked and read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SourceKind {
+    /// Greenhouse's job board API, one board.
+    Greenhouse,
+    /// Lever's postings API, one site.
+    Lever,
+    /// Ashby's job posting API, one board.
+    Ashby,
+    /// RemoteOK's API.
+    RemoteOk,
+    /// We Work Remotely's RSS.
+    WeWorkRemotely,
+    /// Arbeitnow's job board API.
+    Arbeitnow,
+    /// Pages with schema.org JSON-LD `JobPosting`.
+    JsonLd,
+    /// A list page with detail pages, read by CSS selectors.
+    Html,
+}
+
+/// One `[[sources]]` entry.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SourceConfig {
+    /// Its name in listings and status; by default the kind, with `:board` where it has one.
+    pub name: String,
+    /// The kind (`type` in the file).
+    pub kind: SourceKind,
+    /// Whether it is scraped.
+    pub enabled: bool,
+    /// The base URL in place of the kind's own, without a trailing slash.
+    pub base_url: Option<String>,
+    /// The board, site or account (Greenhouse, Lever, Ashby).
+    pub board: Option<String>,
+    /// The company's name where the payload has none.
+    pub company: Option<String>,
+    /// Pages fetched at the most.
+    pub max_pages: u32,
+    /// The pages to read (JSON-LD, HTML); `{keyword}` stands for the URL-encoded keyword.
+    pub urls: Vec<String>,
+    /// What to read where (HTML).
+    pub selectors: Selectors,
+}
+
+/// CSS selectors of an HTML source. A selector may end in `@attr` to take an attribute instead of the text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selectors {
+    /// One listing on the list page.
+    pub item: String,
+    /// Inside the item (or the detail page): the title.
+    pub title: Option<String>,
+    /// The link to the detail page; the item's own `href` when absent.
+    pub link: Option<String>,
+    /// The company.
+    pub company: Option<String>,
+    /// The location.
+    pub location: Option<String>,
+    /// The salary.
+    pub salary: Option<String>,
+    /// The publishing date.
+    pub date: Option<String>,
+    /// Tags; every match is one.
+    pub tags: Option<String>,
+    /// The link to the next list page.
+    pub next_page: Option<String>,
+    /// The detail page's fields by name (`title`, `company`, `location`, `salary`, `date`, `tags`, `description`,
+    /// `employment_type`); the detail page is fetched only when this is not empty.
+    pub detail: BTreeMap<String, String>,
+}
+
+/// How Django serialises cache values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Serializer {
+    /// django-redis's default.
+    #[default]
+    Pickle,
+    /// `django_redis.serializers.json.JSONSerializer`.
+    Json,
+    /// `django_redis.serializers.msgpack.MSGPackSerializer`.
+    MsgPack,
+}
+
+/// One of Django's cache aliases.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AliasConfig {
+    /// The role whose connection serves it.
+    pub role: Role,
+    /// `KEY_PREFIX`.
+    pub prefix: String,
+    /// `VERSION`.
+    pub version: u32,
+    /// `TIMEOUT`; absent means for ever.
+    pub timeout: Option<Duration>,
+    /// `SERIALIZER`.
+    pub serializer: Serializer,
+}
+
+/// A key in an alias, with its own timeout.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CacheTarget {
+    /// The alias's name.
+    pub alias: String,
+    /// The logical key; `{keyword_slug}` stands for the keyword's slug.
+    pub key: String,
+    /// How long the value is kept; absent means the alias's timeout.
+    pub timeout: Option<Duration>,
+}
+
+/// The caches that Django shares.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CacheConfig {
+    /// `[cache.aliases.NAME]`: `default`, `sessions` and `jobs`, and what is added.
+    pub aliases: BTreeMap<String, AliasConfig>,
+    /// `[[cache.listings]]`: where listings are written; the first is read from.
+    pub listings: Vec<CacheTarget>,
+    /// `[cache.status]`
+    pub status: CacheTarget,
+    /// `[cache.proxies]`
+    pub proxies: CacheTarget,
+}
+
+/// One `[[intake.apalis]]` entry: a queue of stock apalis-redis whose tasks move into ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IntakeConfig {
+    /// The queue's name in `apalis_redis::Config`.
+    pub queue: String,
+    /// The task that its payloads become arguments of.
+    pub task: String,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// `Text` on a terminal, `Logfmt` elsewhere.
+    #[default]
+    Auto,
+    /// Readable lines.
+    Text,
+    /// `key=value`, one line an event.
+    Logfmt,
+    /// One JSON object an event.
+    Json,
+}
+
+/// Logging.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// The format.
+    pub format: LogFormat,
+    /// A level or an `EnvFilter` directive list; `RUST_LOG` overrides it.
+    pub level: String,
+}

@@ -1,0 +1,13 @@
+//! The vocabulary of Rhubarb: what every other crate means by the same word.
+//!
+//! Pure values and their rules; the only I/O is reading the configuration file and the environment, and
+//! the only async is waiting for a signal. It knows neither Redis nor HTTP.
+
+pub mod class;
+pub mod clock;
+pub mod config;
+pub mod exit;
+pub mod keyword;
+pub mod listing;
+pub mod redact;
+pub mod status;
