@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use crate::redact::SafeUrl;
 
 /// Everything that can be configured. `Config::default()` is what runs with no file and no environment.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// `[redis]`
     pub redis: RedisConfig,
