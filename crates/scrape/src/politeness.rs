@@ -61,10 +61,10 @@ impl Limiter {
         deadline: Instant,
     ) -> Result<(), TooLate> {
         loop {
-            let start = self.reserve(host, interval, deadline)?;
+            let start = self.reserve(host, interval, deadline, Instant::now())?;
             sleep_until(start).await;
             // Another request may have been told to hold off while this one slept.
-            if self.with(host, |pace| pace.held_until <= start) {
+            if self.with(host, start, |pace| pace.held_until <= start) {
                 return Ok(());
             }
         }
@@ -72,8 +72,12 @@ impl Limiter {
 
     /// Leaves the host alone for this long from now, at most an hour; never shortens an earlier hold.
     pub(crate) fn hold(&self, host: &str, wait: Duration) {
-        let until = Instant::now() + wait.min(MAX_HOLD);
-        self.with(host, |pace| {
+        self.hold_from(Instant::now(), host, wait);
+    }
+
+    fn hold_from(&self, now: Instant, host: &str, wait: Duration) {
+        let until = now + wait.min(MAX_HOLD);
+        self.with(host, now, |pace| {
             pace.held_until = pace.held_until.max(until);
             pace.next = pace.next.max(until);
         });
@@ -84,11 +88,11 @@ impl Limiter {
         host: &str,
         interval: Duration,
         deadline: Instant,
+        now: Instant,
     ) -> Result<Instant, TooLate> {
         // Up to a fifth longer, so that many processes do not fall into step; never shorter.
         let interval = interval.mul_f64(1.0 + fastrand::f64() / 5.0);
-        self.with(host, |pace| {
-            let now = Instant::now();
+        self.with(host, now, |pace| {
             let start = pace.next.max(now);
             if start > deadline {
                 let held = pace.held_until.saturating_duration_since(now);
@@ -99,8 +103,7 @@ impl Limiter {
         })
     }
 
-    fn with<T>(&self, host: &str, act: impl FnOnce(&mut HostPace) -> T) -> T {
-        let now = Instant::now();
+    fn with<T>(&self, host: &str, now: Instant, act: impl FnOnce(&mut HostPace) -> T) -> T {
         let mut hosts = self.hosts.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if !hosts.contains_key(host) && hosts.len() >= MAX_HOSTS {
             forget_some(&mut hosts, now);
@@ -125,75 +128,66 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn far() -> Instant {
-        Instant::now() + 1_000 * SECOND
+    #[test]
+    fn a_host_is_asked_once_an_interval_and_hosts_do_not_wait_for_each_other() {
+        let (limiter, now) = (Limiter::default(), Instant::now());
+        let reserve = |host: &str| limiter.reserve(host, SECOND, now + 60 * SECOND, now).unwrap();
+        assert_eq!((reserve("a"), reserve("b")), (now, now));
+        let mut last = now;
+        for _ in 0..20 {
+            let start = reserve("a");
+            let gap = start - last;
+            assert!(gap >= SECOND && gap <= SECOND.mul_f64(1.2), "{gap:?}");
+            last = start;
+        }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_host_is_asked_once_an_interval_and_hosts_do_not_wait_for_each_other() {
-        let limiter = Limiter::default();
-        let begin = Instant::now();
-        limiter.turn("a", SECOND, far()).await.unwrap();
-        limiter.turn("b", SECOND, far()).await.unwrap();
-        assert_eq!(begin.elapsed(), Duration::ZERO);
-        limiter.turn("a", SECOND, far()).await.unwrap();
-        let first = begin.elapsed();
-        assert!(first >= SECOND && first <= SECOND.mul_f64(1.21), "{first:?}");
-        limiter.turn("a", SECOND, far()).await.unwrap();
-        assert!(begin.elapsed() - first >= SECOND);
+    #[test]
+    fn a_slow_asker_gets_its_turn_at_once() {
+        let (limiter, now) = (Limiter::default(), Instant::now());
+        limiter.reserve("a", SECOND, now, now).unwrap();
+        let later = now + 2 * SECOND;
+        assert_eq!(limiter.reserve("a", SECOND, later, later), Ok(later));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn turns_asked_for_at_once_come_one_after_the_other() {
-        let limiter = Limiter::default();
-        let begin = Instant::now();
-        let turns = (0..5).map(|_| async {
-            limiter.turn("a", SECOND, far()).await.unwrap();
-            begin.elapsed()
-        });
-        let mut at = futures_util::future::join_all(turns).await;
-        at.sort();
-        assert!(at.windows(2).all(|pair| pair[1] - pair[0] >= SECOND), "{at:?}");
+    #[test]
+    fn a_turn_after_the_deadline_is_refused_and_takes_nothing() {
+        let (limiter, now) = (Limiter::default(), Instant::now());
+        limiter.hold_from(now, "a", 60 * SECOND);
+        let soon = now + 10 * SECOND;
+        assert_eq!(limiter.reserve("a", SECOND, soon, now), Err(TooLate::Held(60 * SECOND)));
+        limiter.reserve("b", 60 * SECOND, soon, now).unwrap();
+        assert_eq!(limiter.reserve("b", SECOND, soon, now), Err(TooLate::Busy));
+        let far = now + 100 * SECOND;
+        assert_eq!(limiter.reserve("a", SECOND, far, now), Ok(now + 60 * SECOND));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[test]
+    fn a_hold_is_an_hour_at_the_most_and_is_not_shortened() {
+        let (limiter, now) = (Limiter::default(), Instant::now());
+        limiter.hold_from(now, "a", 100 * MAX_HOLD);
+        limiter.hold_from(now, "a", SECOND);
+        assert_eq!(limiter.reserve("a", SECOND, now, now), Err(TooLate::Held(MAX_HOLD)));
+    }
+
+    #[tokio::test]
     async fn a_held_host_is_left_alone_also_by_those_already_waiting() {
-        let limiter = Limiter::default();
-        let begin = Instant::now();
-        limiter.turn("a", SECOND, far()).await.unwrap();
-        let waiting = limiter.turn("a", SECOND, far());
-        let hold = async { limiter.hold("a", 30 * SECOND) };
-        let (turn, ()) = tokio::join!(waiting, hold);
+        let (limiter, begin) = (Limiter::default(), Instant::now());
+        let (interval, hold, deadline) = (SECOND / 50, SECOND / 5, begin + 60 * SECOND);
+        limiter.turn("a", interval, deadline).await.unwrap();
+        // `join` polls in order, so the second turn is reserved before the hold comes.
+        let waiting = limiter.turn("a", interval, deadline);
+        let (turn, ()) = tokio::join!(waiting, async { limiter.hold("a", hold) });
         turn.unwrap();
-        assert!(begin.elapsed() >= 30 * SECOND, "{:?}", begin.elapsed());
+        assert!(begin.elapsed() >= hold, "{:?}", begin.elapsed());
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_turn_after_the_deadline_is_refused_at_once() {
-        let limiter = Limiter::default();
-        let begin = Instant::now();
-        limiter.hold("a", 60 * SECOND);
-        let late = limiter.turn("a", SECOND, begin + 10 * SECOND).await;
-        assert_eq!(late, Err(TooLate::Held(60 * SECOND)));
-        limiter.turn("b", 60 * SECOND, far()).await.unwrap();
-        assert_eq!(limiter.turn("b", SECOND, begin + 10 * SECOND).await, Err(TooLate::Busy));
-        assert_eq!(begin.elapsed(), Duration::ZERO);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_hold_is_an_hour_at_the_most() {
-        let limiter = Limiter::default();
-        limiter.hold("a", 100 * MAX_HOLD);
-        let late = limiter.turn("a", SECOND, Instant::now()).await;
-        assert_eq!(late, Err(TooLate::Held(MAX_HOLD)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_memory_of_hosts_is_bounded_and_keeps_the_held_ones() {
-        let limiter = Limiter::default();
-        limiter.hold("held", MAX_HOLD);
-        for n in 0..2 * MAX_HOSTS {
-            limiter.turn(&n.to_string(), SECOND, far()).await.unwrap();
+    #[test]
+    fn the_memory_of_hosts_is_bounded_and_keeps_the_held_ones() {
+        let (limiter, now) = (Limiter::default(), Instant::now());
+        limiter.hold_from(now, "held", MAX_HOLD);
+        for n in 0..MAX_HOSTS + 100 {
+            limiter.reserve(&n.to_string(), SECOND, now, now).unwrap();
         }
         let hosts = limiter.hosts.lock().unwrap();
         assert!(hosts.len() <= MAX_HOSTS && hosts.contains_key("held"), "{}", hosts.len());

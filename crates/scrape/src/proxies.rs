@@ -82,8 +82,10 @@ impl FromStr for Proxy {
         if text.contains("://") {
             return from_url(text);
         }
-        if text.contains('@') || text.starts_with('[') {
-            return from_url(&format!("http://{text}"));
+        if (text.contains('@') || text.starts_with('['))
+            && let Ok(proxy) = from_url(&format!("http://{text}"))
+        {
+            return Ok(proxy);
         }
         // A password may hold colons, a host written without brackets may not.
         let mut parts = text.splitn(4, ':');

@@ -50,14 +50,13 @@ impl RobotsCache {
         deadline: Instant,
         fetch: impl FnOnce() -> F,
     ) -> Result<Arc<Robots>, FetchError> {
-        let cell = self.cell(url.origin().ascii_serialization());
+        let cell = self.cell(url.origin().ascii_serialization(), Instant::now());
         let rules = cell.get_or_try_init(|| async { fetch().await.map(Arc::new) });
         let late = |_| FetchError::Timeout { host: host_of(url), phase: Phase::Turn };
         timeout_at(deadline, rules).await.map_err(late)?.cloned()
     }
 
-    fn cell(&self, origin: String) -> Arc<OnceCell<Arc<Robots>>> {
-        let now = Instant::now();
+    fn cell(&self, origin: String, now: Instant) -> Arc<OnceCell<Arc<Robots>>> {
         let mut origins = self.origins.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(entry) = origins.get(&origin)
             && now.duration_since(entry.since) < MAX_AGE
@@ -81,17 +80,20 @@ mod tests {
 
     use super::*;
 
+    const SECOND: Duration = Duration::from_secs(1);
+
     async fn ask(cache: &RobotsCache, url: &str, fetches: &Cell<u32>) {
         let fetch = || async {
+            tokio::task::yield_now().await;
             fetches.set(fetches.get() + 1);
             Ok(Robots::allow_all())
         };
-        let deadline = Instant::now() + MAX_AGE;
+        let deadline = Instant::now() + 60 * SECOND;
         cache.get(&Url::parse(url).unwrap(), deadline, fetch).await.unwrap();
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_copy_serves_its_scheme_host_and_port_for_a_day() {
+    #[tokio::test]
+    async fn a_copy_serves_its_scheme_host_and_port() {
         let (cache, fetches) = (RobotsCache::default(), Cell::new(0));
         ask(&cache, "https://a.example/x", &fetches).await;
         ask(&cache, "https://a.example:443/y", &fetches).await;
@@ -99,12 +101,18 @@ mod tests {
         ask(&cache, "http://a.example/x", &fetches).await;
         ask(&cache, "https://a.example:8443/x", &fetches).await;
         assert_eq!(fetches.get(), 3);
-        tokio::time::advance(MAX_AGE).await;
-        ask(&cache, "https://a.example/x", &fetches).await;
-        assert_eq!(fetches.get(), 4);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[test]
+    fn a_copy_is_used_for_a_day_at_the_most() {
+        let (cache, now) = (RobotsCache::default(), Instant::now());
+        let cell = |at| cache.cell("https://a.example".to_owned(), at);
+        let first = cell(now);
+        assert!(Arc::ptr_eq(&first, &cell(now + MAX_AGE - SECOND)));
+        assert!(!Arc::ptr_eq(&first, &cell(now + MAX_AGE)));
+    }
+
+    #[tokio::test]
     async fn those_who_ask_at_once_share_one_fetch() {
         let (cache, fetches) = (RobotsCache::default(), Cell::new(0));
         let asks = (0..10).map(|_| ask(&cache, "https://a.example/", &fetches));
@@ -112,23 +120,23 @@ mod tests {
         assert_eq!(fetches.get(), 1);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_failure_is_not_kept() {
         let (cache, fetches) = (RobotsCache::default(), Cell::new(0));
         let url = Url::parse("https://a.example/").unwrap();
         let error = FetchError::TooManyRedirects { host: "a.example".into(), limit: 5 };
-        let failed =
-            cache.get(&url, Instant::now() + MAX_AGE, || async { Err(error.clone()) }).await;
+        let deadline = Instant::now() + 60 * SECOND;
+        let failed = cache.get(&url, deadline, || async { Err(error.clone()) }).await;
         assert_eq!(failed.unwrap_err(), error);
         ask(&cache, "https://a.example/", &fetches).await;
         assert_eq!(fetches.get(), 1);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn the_memory_of_hosts_is_bounded() {
-        let (cache, fetches) = (RobotsCache::default(), Cell::new(0));
+    #[test]
+    fn the_memory_of_hosts_is_bounded() {
+        let (cache, now) = (RobotsCache::default(), Instant::now());
         for n in 0..2 * MAX_HOSTS {
-            ask(&cache, &format!("https://h{n}.example/"), &fetches).await;
+            cache.cell(format!("https://h{n}.example"), now);
         }
         assert_eq!(cache.origins.lock().unwrap().len(), MAX_HOSTS);
     }
