@@ -35,10 +35,20 @@ pub(crate) fn postings(page: &Html, context: &Context) -> Parsed {
         collect(root, &mut found, &mut known);
     }
     let alone = found.len() == 1;
+    let address = canonical(page, context);
+    let context = &Context { page: address, ..context.clone() };
     for posting in found.iter().take(MAX_POSTINGS) {
         parsed.add(Posting { posting, known: &known, alone }.read(context));
     }
     parsed
+}
+
+/// Returns the address that the page names as its own, when that is on the same host; else where it came from.
+fn canonical(page: &Html, context: &Context) -> Url {
+    let links = Selector::parse("link[rel=canonical]").expect("a fixed selector");
+    let mut links = page.select(&links).filter_map(|link| link.value().attr("href"));
+    let named = links.find_map(|href| record::link(&context.page, href));
+    named.filter(|url| url.host() == context.page.host()).unwrap_or_else(|| context.page.clone())
 }
 
 /// Returns the texts of the page's JSON-LD blocks, without the comment and CDATA marks around some.

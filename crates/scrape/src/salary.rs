@@ -289,8 +289,7 @@ fn is_range(between: &str) -> bool {
     for (symbol, _) in CURRENCIES {
         rest = rest.replace(symbol, " ");
     }
-    let joins =
-        ["-", "–", "—", "−", "to", "bis", "až", "à", "a", "and", "do", "~", "/hour -", "/hr -"];
+    let joins = ["-", "–", "—", "−", "to", "bis", "až", "à", "a", "do", "~"];
     joins.contains(&rest.trim())
 }
 

@@ -98,7 +98,7 @@ mod tests {
         assert_eq!(listing.employment_type.as_deref(), Some("full_time"));
         assert_eq!(listing.is_remote, Some(false));
         assert_eq!(listing.description, "Wir bauen Warteschlangen.");
-        assert_eq!(listing.posted_at.as_deref(), Some("2026-11-23T07:26:40+00:00"));
+        assert_eq!(listing.posted_at.as_deref(), Some("2026-11-22T23:26:40+00:00"));
     }
 
     #[test]
