@@ -90,6 +90,7 @@ impl FromStr for Proxy {
         // A password may hold colons, a host written without brackets may not.
         let mut parts = text.splitn(4, ':');
         match (parts.next(), parts.next(), parts.next(), parts.next()) {
+            (Some(_), Some(""), ..) => Err(ParseProxyError::Form),
             (Some(host), Some(port), None, None) => from_url(&format!("http://{host}:{port}")),
             (Some(host), Some(port), Some(user), Some(password)) => {
                 let mut proxy = from_url(&format!("http://{host}:{port}"))?;
