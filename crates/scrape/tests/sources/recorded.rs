@@ -17,10 +17,9 @@ use rhubarb_scrape::{
 use url::Url;
 
 /// Facts that no listing can have, and why.
-const UNREACHABLE: [(&str, &str); 4] = [
+const UNREACHABLE: [(&str, &str); 3] = [
     ("validThrough", "a listing has no expiry; it lives as long as its source names it"),
     ("page title", "the window's title is not the posting's"),
-    ("h1", "a heading of the page; the posting's title is checked by `title`"),
     ("notes", "words between the facts for the person who reads them"),
 ];
 
@@ -86,10 +85,10 @@ const PAGES: [(&str, &str, &[(&str, &str)]); 9] = [
     ),
     (
         "afpy_",
-        "#content",
+        "html",
         &[
             ("title", "h1"),
-            ("link", "h4 a"),
+            ("link", "a[href]"),
             ("company", "h4"),
             ("location", "h4 + .row"),
             ("date", ".discreet"),
@@ -190,7 +189,7 @@ fn every_recorded_payload_yields_its_facts() {
 }
 
 fn check_payload(file: &Path, row: &[&str], tally: &mut Tally) {
-    let Some((kind, parsed)) = read(file, row[0]) else { return };
+    let Some((kind, parsed)) = read(file, row) else { return };
     *tally.sources.entry(kind).or_default() += 1;
     tally.payloads += 1;
     let mut expect = |right: bool, fact: String| {
@@ -205,10 +204,14 @@ fn check_payload(file: &Path, row: &[&str], tally: &mut Tally) {
         expect(got == count, format!("{count} records, not {got}"));
     }
     let mut listing = parsed.listings.first();
-    for record in row[8].split(" || ") {
+    for record in row[9].split(" || ") {
         let facts = facts(record);
         if let Some((_, title)) = facts.iter().find(|(key, _)| *key == "title") {
-            listing = parsed.listings.iter().find(|listing| titled(listing, title));
+            // Postings with one title are told apart by the other facts.
+            let right =
+                |one: &&Listing| facts.iter().filter(|(key, value)| has(one, key, value)).count();
+            let same = parsed.listings.iter().filter(|listing| titled(listing, title));
+            listing = same.max_by_key(right);
         }
         for (key, value) in facts {
             if let Some((name, _)) = UNREACHABLE.iter().find(|(name, _)| *name == key) {
@@ -224,20 +227,29 @@ fn check_payload(file: &Path, row: &[&str], tally: &mut Tally) {
 }
 
 /// Returns what our reader for this file makes of it; nothing for kinds that are not read yet.
-fn read(file: &Path, name: &str) -> Option<(&'static str, Parsed)> {
+fn read(file: &Path, row: &[&str]) -> Option<(&'static str, Parsed)> {
+    let name = row[0];
     if LEFT.iter().any(|(start, _)| name.starts_with(start)) {
         return None;
     }
     let bytes = fs::read(file).expect("a payload in the manifest exists");
     let body = charset::decode(&bytes, None, None);
     let parser = PARSERS.iter().find(|(start, _)| name.starts_with(start));
+    let context = Context { page: address(row[9]), ..context() };
     if let Some((start, parse)) = parser {
-        return Some((start, parse(&body, &context()).expect("a recorded payload is read")));
+        return Some((start, parse(&body, &context).expect("a recorded payload is read")));
     }
     let (start, item, fields) = PAGES.iter().find(|(start, ..)| name.starts_with(start))?;
     let picks = html::Picks::new(&selected(item, fields)).expect("the selectors are valid");
-    let parsed = html::parse_list(&body, &picks, &context()).expect("a recorded page is read");
+    let parsed = html::parse_list(&body, &picks, &context).expect("a recorded page is read");
     Some((start, parsed))
+}
+
+/// Returns an address on the host of the facts' first one, but never that one: it has to be in the payload.
+fn address(facts: &str) -> Url {
+    let url = facts.split("url=").nth(1).and_then(|rest| rest.split([' ', ';']).next());
+    let url = url.and_then(|url| Url::parse(url).ok()).and_then(|url| url.join("/page").ok());
+    url.unwrap_or_else(|| context().page)
 }
 
 fn context() -> Context {
@@ -313,7 +325,7 @@ fn has(listing: &Listing, key: &str, value: &str) -> bool {
     let date = |value: &str| dates::text(value, DateOrder::DayFirst, context().now);
     let day = |date: Option<String>| date.map(|date| date[..19].to_owned());
     match key {
-        "title" => titled(listing, value),
+        "title" | "h1" => titled(listing, value),
         "company" if value == "(empty)" => listing.company.is_empty(),
         "company" => {
             let company = text::line(value);

@@ -255,7 +255,11 @@ async fn a_bad_answer_fails_its_source_with_a_reason_and_the_others_are_there() 
     };
     check(Answer::Status(500), "500").await;
     check(Answer::Status(403), "403").await;
-    check(Answer::Html("<html><body>Sorry, we are down</body></html>"), "HTML").await;
+    check(
+        Answer::Html("<html><body>Sorry, we are down</body></html>"),
+        "text/html in place of JSON",
+    )
+    .await;
     check(Answer::Json("<html><body>Sorry</body></html>"), "HTML where JSON is expected").await;
     check(Answer::Json("{\"jobs\":[{\"id\":1,"), "cut off").await;
     check(Answer::Json(""), "empty").await;
