@@ -163,7 +163,7 @@ fn shared_values_that_double_at_each_level_are_bounded() {
     assert!(began.elapsed() < Duration::from_secs(10));
     // One long text, a thousand times.
     let mut bytes = b"\x80\x04](X\x00\x00\x10\x00".to_vec();
-    bytes.extend([b'x'; 1 << 20]);
+    bytes.extend(vec![b'x'; 1 << 20]);
     bytes.push(0x94);
     bytes.extend(b"h\x00".repeat(1000));
     bytes.extend(b"e.");
