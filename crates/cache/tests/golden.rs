@@ -3,6 +3,8 @@
 //! What Python printed for each value stands beside them; `repr` below is Python's, so that the two can
 //! be compared without a table of ours.
 
+#![expect(clippy::unwrap_used, reason = "a broken fixture or server is to fail the test")]
+
 use std::{fs, path::PathBuf};
 
 use rhubarb_cache::{FormatError, PyValue, codec};

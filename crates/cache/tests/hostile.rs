@@ -1,5 +1,7 @@
 //! Whatever bytes are in Redis: an error or a value, soon and in bounded memory, and nothing executed.
 
+#![expect(clippy::unwrap_used, reason = "a broken fixture or server is to fail the test")]
+
 use std::time::{Duration, Instant};
 
 use jiff::{civil, tz::Offset};
