@@ -2,10 +2,10 @@
 
 /// What the workspace's crates may know of each other, and what must be in the lock.
 mod architecture;
-/// What the scripts that run inside Redis say about themselves.
-mod scripts;
 /// What the queue promises.
 mod queue;
+/// What the scripts that run inside Redis say about themselves.
+mod scripts;
 
 use rhubarb_e2e::installation::Binaries;
 

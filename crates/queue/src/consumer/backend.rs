@@ -45,7 +45,11 @@ impl ApalisBackend for Backend {
     type Task = Task<Delivery>;
     type Error = Infallible;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
+    fn poll_ready(
+        &mut self,
+        _: &mut Context<'_>,
+        _: &WorkerContext,
+    ) -> Poll<Result<(), Infallible>> {
         // Back-pressure is the claiming role's: it claims only what there are free slots for.
         Poll::Ready(Ok(()))
     }
@@ -61,10 +65,16 @@ impl ApalisBackend for Backend {
             while self.deliveries.try_recv().is_ok() {}
             return Poll::Ready(None);
         }
-        self.deliveries.poll_recv(cx).map(|delivery| delivery.map(|d| Ok(TaskBuilder::new(d).build())))
+        self.deliveries
+            .poll_recv(cx)
+            .map(|delivery| delivery.map(|d| Ok(TaskBuilder::new(d).build())))
     }
 
-    fn poll_close(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
+    fn poll_close(
+        &mut self,
+        _: &mut Context<'_>,
+        _: &WorkerContext,
+    ) -> Poll<Result<(), Infallible>> {
         // Ending claims is the settling role's, which outlives the apalis worker.
         Poll::Ready(Ok(()))
     }

@@ -116,7 +116,8 @@ impl Consumer {
     ) -> Self {
         let (settlements, to_settle) = mpsc::unbounded_channel();
         let (deliver, deliveries) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared::new(connections, config, node, id, tasks, settlements, draining));
+        let shared =
+            Arc::new(Shared::new(connections, config, node, id, tasks, settlements, draining));
         let mut roles = JoinSet::new();
         let settling = CancellationToken::new();
         roles.spawn(settle::run(shared.clone(), to_settle, settling.clone()));
@@ -127,7 +128,9 @@ impl Consumer {
 
     /// Returns the apalis backend. There is one; a second call returns none.
     pub fn backend(&mut self) -> Option<Backend> {
-        self.deliveries.take().map(|deliveries| Backend::new(deliveries, self.shared.draining.clone()))
+        self.deliveries
+            .take()
+            .map(|deliveries| Backend::new(deliveries, self.shared.draining.clone()))
     }
 
     /// Returns the counters.
@@ -150,11 +153,10 @@ impl Consumer {
         let end = Instant::now() + deadline;
         let emptied = tokio::time::timeout_at(end, self.shared.wait_until_empty()).await.is_ok();
         self.settling.cancel();
-        let stopped = tokio::time::timeout_at(end, async {
-            while self.roles.join_next().await.is_some() {}
-        })
-        .await
-        .is_ok();
+        let stopped =
+            tokio::time::timeout_at(end, async { while self.roles.join_next().await.is_some() {} })
+                .await
+                .is_ok();
         emptied && stopped
     }
 }
