@@ -1,1 +1,2 @@
-//! Placeholder.
+//! The worker.
+pub mod args;
