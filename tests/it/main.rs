@@ -4,6 +4,8 @@
 mod architecture;
 /// What the scripts that run inside Redis say about themselves.
 mod scripts;
+/// What the queue promises.
+mod queue;
 
 use rhubarb_e2e::installation::Binaries;
 

@@ -352,9 +352,9 @@ impl Client {
 
 /// Adds what Celery's clients declare for a queue, and its name for the read side.
 pub(crate) fn declare(pipeline: &mut ::redis::Pipeline, queue: &str, celery: &CeleryConfig) {
-    let member = format!("{queue}{sep}{sep}{queue}", sep = celery.sep);
-    for table in ["_kombu.binding.", "_kombu.binding_permanent."] {
-        let key = format!("{}{table}{queue}", celery.global_keyprefix);
+    let member = rhubarb_wire::binding_member(queue, &celery.sep);
+    for table in rhubarb_wire::binding_keys(queue) {
+        let key = format!("{}{table}", celery.global_keyprefix);
         pipeline.cmd("SADD").arg(key).arg(&member).ignore();
     }
     pipeline.cmd("SADD").arg(keys::QUEUES).arg(queue).ignore();

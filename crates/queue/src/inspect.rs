@@ -220,7 +220,7 @@ pub async fn workers(client: &Client) -> Result<Vec<WorkerInfo>, Error> {
 ///
 /// [`Error::Redis`], or [`Error::Malformed`] when its stored state is none.
 pub async fn task(client: &Client, id: &str) -> Result<TaskInfo, Error> {
-    let result = client.result(id).await?.map(|result: TaskResult| result.to_value());
+    let result = client.result(id).await?.map(|result: TaskResult| as_json(&result));
     let mut info = TaskInfo {
         id: id.to_owned(),
         place: "unknown".to_owned(),
@@ -259,6 +259,10 @@ pub async fn task(client: &Client, id: &str) -> Result<TaskInfo, Error> {
         }
     }
     Ok(info)
+}
+
+fn as_json(result: &TaskResult) -> serde_json::Value {
+    serde_json::from_slice(&result.encode()).unwrap_or_default()
 }
 
 async fn find_waiting(

@@ -111,13 +111,10 @@ fn tag(name: &str) -> String {
     if own { name.to_owned() } else { format!("{{{name}}}") }
 }
 
+/// `global_keyprefix` stands in front of every key of Celery's.
 fn lists(name: &str, celery: &CeleryConfig) -> Vec<String> {
-    let prefix = &celery.global_keyprefix;
-    let list = |step: &u8| match step {
-        0 => format!("{prefix}{name}"),
-        step => format!("{prefix}{name}{}{step}", celery.sep),
-    };
-    celery.priority_steps.iter().map(list).collect()
+    let name = format!("{}{name}", celery.global_keyprefix);
+    rhubarb_wire::lists(&name, &celery.priority_steps, &celery.sep)
 }
 
 #[cfg(test)]

@@ -227,7 +227,7 @@ impl Claimer {
         }
         let at = |time: &Option<rhubarb_wire::Time>| time.as_ref().map(|t| t.resolve(&shared.timezone));
         if at(&envelope.headers.expires).is_some_and(|expires| expires <= now) {
-            return Some(Outcome::Revoked { exception: Exception::revoked("expired") });
+            return Some(Outcome::Revoked { exception: Exception::task_revoked("expired") });
         }
         at(&envelope.headers.eta).filter(|eta| *eta > now).map(|at| Outcome::NotDue { at })
     }
@@ -378,9 +378,10 @@ fn read(claimed: &Claimed, max: usize) -> Result<Envelope, (RawMessage, Outcome)
             bytes: claimed.message.clone(),
             size: claimed.size,
             task_id: error.task_id().map(str::to_owned),
-            task: error.task().map(str::to_owned),
+            task: error.task_name().map(str::to_owned),
         };
-        (raw, dead(error.to_string()))
+        let outcome = Outcome::Dead { reason: error.to_string(), exception: error.exception() };
+        (raw, outcome)
     })
 }
 
