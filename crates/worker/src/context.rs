@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rhubarb_queue::client::Client;
+use rhubarb_queue::Client;
 use rhubarb_wire::State;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -29,8 +29,8 @@ pub struct TaskInfo {
     pub queue: String,
     /// Retries so far: zero in the first attempt.
     pub retries: u32,
-    /// Deliveries so far, this one included; more than `retries + 1` when a worker died on it.
-    pub deliveries: u32,
+    /// How often a worker died with it before.
+    pub deaths: u32,
 }
 
 impl TaskContext {

@@ -12,7 +12,7 @@ use std::{
 use apalis_core::task::Task;
 use futures_util::{FutureExt, future::BoxFuture};
 use rhubarb_queue::{Client, Delivery, Outcome};
-use rhubarb_wire::{Exception, plain};
+use rhubarb_wire::{Exception, Headers, plain};
 use serde_json::Value;
 use tokio::task::JoinError;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
@@ -92,8 +92,7 @@ impl Runner {
         let body = match delivery.envelope.body(self.0.max_body_bytes) {
             Ok(body) => body,
             Err(error) => {
-                let reason = error.to_string();
-                return Outcome::Dead { exception: Exception::decode_error(&reason), reason };
+                return Outcome::Dead { reason: error.to_string(), exception: error.exception() };
             }
         };
         let Some(slot) = task.slot() else {
@@ -104,13 +103,13 @@ impl Runner {
             name: headers.task.clone(),
             queue: delivery.queue.clone(),
             retries: headers.retries,
-            deliveries: delivery.deliveries,
+            deaths: delivery.deliveries,
         };
         let arguments = Arguments {
             args: body.args.into_iter().map(plain).collect(),
             kwargs: body.kwargs.into_iter().map(|(name, value)| (name, plain(value))).collect(),
         };
-        let limit = headers.hard_limit().or(task.time_limit).or(self.0.time_limit);
+        let limit = hard_limit(headers).or(task.time_limit).or(self.0.time_limit);
         let ended = self.0.attempt(task, info, arguments, limit).await;
         drop(slot);
         decide(ended, headers.retries, &task.retry, fastrand::f64())
@@ -166,6 +165,12 @@ impl Inner {
             () = self.stop.hand_back.cancelled() => Ended::Cancelled,
         }
     }
+}
+
+/// Returns the message's hard limit; one that is no positive number of seconds does not count.
+fn hard_limit(headers: &Headers) -> Option<Duration> {
+    let seconds = headers.timelimit.0.filter(|seconds| *seconds > 0.0)?;
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 fn panicked(error: JoinError) -> Ended {

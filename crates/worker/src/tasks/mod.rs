@@ -51,7 +51,7 @@ pub struct ScrapeKeyword {
 pub fn register(app: &mut App) -> anyhow::Result<()> {
     let config = app.config();
     let scraper = Scraper::new(&config.scrape, &config.sources).context("failed to set up scraping")?;
-    let caches = Caches::new(app.connections(), config)?;
+    let caches = Caches::new(config, app.connections())?;
     let config = config.scrape.clone();
     app.state(Scraping(Arc::new(Inner { caches, scraper, config })));
     app.task("job_scraper.tasks.scrape_jobs_hourly", scrape_jobs_hourly);
@@ -90,13 +90,12 @@ async fn scrape_specific_keyword(
 
 /// Returns the status of the last scrape, or null when none is known.
 async fn get_scraping_status(State(scraping): State<Scraping>) -> Result<Value, TaskError> {
-    Ok(serde_json::to_value(scraping.0.caches.status().await?)?)
+    Ok(serde_json::to_value(scraping.0.caches.status().read().await?)?)
 }
 
-/// Clears listings, status and proxy list; never queues or sessions.
+/// Clears listings, status and proxy list (never queues or sessions); returns how many keys of each.
 async fn clear_cache_task(State(scraping): State<Scraping>) -> Result<Value, TaskError> {
-    let cleared = scraping.0.caches.clear().await?;
-    Ok(json!({ "cleared": cleared }))
+    Ok(serde_json::to_value(scraping.0.caches.clear().await?)?)
 }
 
 /// Fetches, checks and stores the proxy list.

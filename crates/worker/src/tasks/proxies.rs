@@ -3,6 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use futures_util::{StreamExt, stream};
+use rhubarb_cache::ProxyList;
 use rhubarb_scrape::proxies::{Proxy, fetch_list};
 use tokio::{net::TcpStream, time::timeout};
 use url::Url;
@@ -36,8 +37,8 @@ pub(super) async fn at_hand(scraping: &Scraping) -> Result<Vec<Proxy>, TaskError
     if config.proxy_lists.is_empty() && !config.proxies_required {
         return Ok(Vec::new());
     }
-    let cached = scraping.0.caches.proxies().await?.unwrap_or_default();
-    let mut proxies: Vec<Proxy> = cached.iter().filter_map(|url| url.parse().ok()).collect();
+    let cached = scraping.0.caches.proxies().read().await?.unwrap_or_default();
+    let mut proxies: Vec<Proxy> = cached.0.iter().filter_map(|url| url.parse().ok()).collect();
     if proxies.is_empty() {
         proxies = refresh(scraping).await?.usable;
     }
@@ -75,8 +76,8 @@ pub(super) async fn refresh(scraping: &Scraping) -> Result<Refreshed, TaskError>
     listed.retain(|proxy: &Proxy| seen.insert(proxy.clone()));
     let n_listed = listed.len();
     let usable = answering(listed, inner.config.connect_timeout).await;
-    let urls: Vec<String> = usable.iter().map(|proxy| proxy.expose().to_string()).collect();
-    inner.caches.set_proxies(&urls).await?;
+    let urls = ProxyList(usable.iter().map(|proxy| proxy.expose().to_string()).collect());
+    inner.caches.proxies().write(&urls).await?;
     Ok(Refreshed { usable, listed: n_listed })
 }
 

@@ -43,19 +43,17 @@ async fn at_hand(
     by_another: bool,
 ) -> Result<Option<Summary>, TaskError> {
     let caches = &scraping.0.caches;
-    let fresh = !wanted.force && is_fresh(scraping, &wanted.keyword).await?;
+    if wanted.force && !by_another {
+        return Ok(None);
+    }
+    let Some(cached) = caches.listings().read(&wanted.keyword).await? else { return Ok(None) };
+    let fresh = cached.age.is_some_and(|age| age < scraping.0.config.fresh_for);
     if !fresh && !by_another {
         return Ok(None);
     }
-    let Some(listings) = caches.listings(&wanted.keyword).await? else { return Ok(None) };
-    let status = caches.status().await?;
+    let status = caches.status().read().await?;
     let location = wanted.location.as_deref();
-    Ok(Some(Summary::cached(&wanted.keyword, &listings, location, status.as_ref())))
-}
-
-async fn is_fresh(scraping: &Scraping, keyword: &str) -> Result<bool, TaskError> {
-    let age = scraping.0.caches.listings_age(keyword).await?;
-    Ok(age.is_some_and(|age| age < scraping.0.config.fresh_for))
+    Ok(Some(Summary::cached(&wanted.keyword, &cached.listings, location, status.as_ref())))
 }
 
 /// Fetches and writes; the caller holds the keyword's lock.
@@ -66,19 +64,20 @@ async fn run(
 ) -> Result<Summary, TaskError> {
     let caches = &scraping.0.caches;
     let started = Instant::now();
-    let earlier = caches.listings(&wanted.keyword).await?.unwrap_or_default();
+    let earlier = caches.listings().read(&wanted.keyword).await?;
+    let earlier = earlier.map(|cached| cached.listings).unwrap_or_default();
     proxies::at_hand(scraping).await?;
     let mut status = running(&wanted.keyword, earlier.len());
-    caches.set_status(&status).await?;
+    caches.status().write(&status).await?;
     let report = ask(scraping, context, wanted).await;
     let sources = report.sources.iter().map(|source| (source.name.clone(), source.status())).collect();
     let merged = merge::merge(&earlier, report.listings, &sources);
     let listings = merged.listings.as_deref().unwrap_or(&earlier);
     status = ended(status, &merged, listings, sources);
     if let Some(listings) = &merged.listings {
-        caches.set_listings(&wanted.keyword, listings).await?;
+        caches.listings().write(&wanted.keyword, listings).await?;
     }
-    caches.set_status(&status).await?;
+    caches.status().write(&status).await?;
     if merged.state == ScrapeState::Error {
         let reason = merged.error.unwrap_or_default();
         return Err(TaskError::transient("ConnectionError", format!("all sources failed: {reason}")));
