@@ -99,8 +99,10 @@ impl App {
             let missing = (task.missing)(&self.states).into_iter();
             missing.map(move |state| format!("task `{name}` wants a state of type `{state}`"))
         });
-        let aliases = self.config.task_aliases.iter().filter(|(_, to)| !self.tasks.contains_key(*to));
-        let aliases = aliases.map(|(alias, to)| format!("alias `{alias}` stands for no task: `{to}`"));
+        let aliases =
+            self.config.task_aliases.iter().filter(|(_, to)| !self.tasks.contains_key(*to));
+        let aliases =
+            aliases.map(|(alias, to)| format!("alias `{alias}` stands for no task: `{to}`"));
         let problems: Vec<String> = twice.chain(states).chain(aliases).collect();
         if problems.is_empty() { Ok(()) } else { Err(Misfit(problems)) }
     }
@@ -161,4 +163,6 @@ impl fmt::Debug for Registration {
 
 /// A task's place among those of its name; free for the next when dropped.
 #[derive(Debug)]
-pub(crate) struct Slot(#[expect(dead_code, reason = "held for its drop")] Option<OwnedSemaphorePermit>);
+pub(crate) struct Slot(
+    #[expect(dead_code, reason = "held for its drop")] Option<OwnedSemaphorePermit>,
+);

@@ -73,11 +73,7 @@ impl TaskContext {
     /// # Errors
     ///
     /// Redis could not be reached in time, or `state` is one of those that end a task.
-    pub async fn update_state(
-        &self,
-        state: &str,
-        meta: Value,
-    ) -> Result<(), rhubarb_queue::Error> {
+    pub async fn update_state(&self, state: &str, meta: Value) -> Result<(), rhubarb_queue::Error> {
         self.0.client.set_state(self.id(), State::from(state), meta).await
     }
 

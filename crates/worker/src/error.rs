@@ -46,7 +46,10 @@ impl TaskError {
 
     /// Asks for another attempt after this long, for the reason given.
     pub fn retry(after: Duration, reason: impl Into<String>) -> Self {
-        Self::Retry { after, exception: Exception::builtin("RuntimeError", vec![Value::String(reason.into())]) }
+        Self::Retry {
+            after,
+            exception: Exception::builtin("RuntimeError", vec![Value::String(reason.into())]),
+        }
     }
 
     /// Asks to be run later, at no cost.

@@ -25,8 +25,15 @@ pub trait Handler<Parameters>: Send + Sync + 'static {
     fn missing(states: &States) -> Vec<&'static str>;
 }
 
+/// Tells apart the two implementations of [`IntoTaskResult`]; never named.
+#[derive(Debug)]
+pub struct Fallible;
+/// Tells apart the two implementations of [`IntoTaskResult`]; never named.
+#[derive(Debug)]
+pub struct Plain;
+
 /// What a handler may return: `Result<R, TaskError>`, or `R` alone, for any `R: Serialize`.
-pub trait IntoTaskResult {
+pub trait IntoTaskResult<Kind> {
     /// Turns it into JSON.
     ///
     /// # Errors
@@ -35,7 +42,7 @@ pub trait IntoTaskResult {
     fn into_task_result(self) -> TaskResult;
 }
 
-impl<R: Serialize> IntoTaskResult for R {
+impl<R: Serialize> IntoTaskResult<Plain> for R {
     fn into_task_result(self) -> TaskResult {
         serde_json::to_value(self).map_err(|error| {
             TaskError::failed("TypeError", format!("the result is not JSON: {error}"))
@@ -43,20 +50,20 @@ impl<R: Serialize> IntoTaskResult for R {
     }
 }
 
-// `TaskError` is not `Serialize`, and is ours, so the two implementations never meet.
-impl<R: Serialize> IntoTaskResult for Result<R, TaskError> {
+impl<R: Serialize> IntoTaskResult<Fallible> for Result<R, TaskError> {
     fn into_task_result(self) -> TaskResult {
-        self?.into_task_result()
+        self.and_then(IntoTaskResult::<Plain>::into_task_result)
     }
 }
 
 macro_rules! handler {
     ($($parameter:ident)*) => {
-        impl<Function, Fut, R, $($parameter,)*> Handler<($($parameter,)*)> for Function
+        impl<Function, Fut, R, Kind, $($parameter,)*> Handler<(Kind, $($parameter,)*)> for Function
         where
             Function: Fn($($parameter),*) -> Fut + Clone + Send + Sync + 'static,
             Fut: Future<Output = R> + Send + 'static,
-            R: IntoTaskResult + 'static,
+            R: IntoTaskResult<Kind> + 'static,
+            Kind: 'static,
             $($parameter: FromCall + Send + 'static,)*
         {
             #[allow(non_snake_case, unused_mut, reason = "one body serves every number of parameters")]

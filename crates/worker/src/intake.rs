@@ -132,8 +132,16 @@ impl Intake {
             return Vec::new();
         };
         let Some((args, kwargs)) = arguments(payload) else {
-            tracing::warn!(queue, id, "a payload of apalis is not JSON: it goes to the dead letters");
-            return if payload.is_empty() { b"(an empty payload)".to_vec() } else { payload.to_vec() };
+            tracing::warn!(
+                queue,
+                id,
+                "a payload of apalis is not JSON: it goes to the dead letters"
+            );
+            return if payload.is_empty() {
+                b"(an empty payload)".to_vec()
+            } else {
+                payload.to_vec()
+            };
         };
         let publish = Publish { args, kwargs, ..Publish::new(&self.task) };
         self.client.envelope(&publish, &task_id(queue, id), &self.queue).encode()
@@ -173,7 +181,11 @@ mod tests {
             assert_eq!(Value::Array(found_args), args, "{payload}");
             assert_eq!(Value::Object(found_kwargs), kwargs, "{payload}");
         };
-        check(r#"{"keyword": "rust", "force": true}"#, json!([]), json!({"keyword": "rust", "force": true}));
+        check(
+            r#"{"keyword": "rust", "force": true}"#,
+            json!([]),
+            json!({"keyword": "rust", "force": true}),
+        );
         check(r#"["rust", null]"#, json!(["rust", null]), json!({}));
         check(r#""rust""#, json!(["rust"]), json!({}));
         check("7", json!([7]), json!({}));

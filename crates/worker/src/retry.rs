@@ -34,11 +34,7 @@ impl RetryPolicy {
 impl Default for RetryPolicy {
     /// Three retries, the waits bounded by 60, 120 and 240 seconds.
     fn default() -> Self {
-        Self {
-            max_retries: 3,
-            base: Duration::from_secs(60),
-            cap: Duration::from_secs(3600),
-        }
+        Self { max_retries: 3, base: Duration::from_secs(60), cap: Duration::from_secs(3600) }
     }
 }
 
@@ -48,8 +44,11 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_the_cap_and_end_with_the_retries() {
-        let policy =
-            RetryPolicy { max_retries: 60, cap: Duration::from_secs(300), ..RetryPolicy::default() };
+        let policy = RetryPolicy {
+            max_retries: 60,
+            cap: Duration::from_secs(300),
+            ..RetryPolicy::default()
+        };
         let check = |retries, seconds: Option<u64>| {
             assert_eq!(policy.wait(retries, 1.0), seconds.map(Duration::from_secs), "{retries}");
         };

@@ -108,6 +108,7 @@ mod tests {
         statuses.iter().map(|(name, s)| ((*name).to_owned(), status(s))).collect()
     }
 
+    #[derive(Clone, Copy)]
     struct Expect<'a> {
         listings: Option<&'a [&'a str]>,
         state: ScrapeState,

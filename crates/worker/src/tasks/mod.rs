@@ -50,7 +50,8 @@ pub struct ScrapeKeyword {
 /// Sources or fetching are configured wrongly.
 pub fn register(app: &mut App) -> anyhow::Result<()> {
     let config = app.config();
-    let scraper = Scraper::new(&config.scrape, &config.sources).context("failed to set up scraping")?;
+    let scraper =
+        Scraper::new(&config.scrape, &config.sources).context("failed to set up scraping")?;
     let caches = Caches::new(config, app.connections())?;
     let config = config.scrape.clone();
     app.state(Scraping(Arc::new(Inner { caches, scraper, config })));

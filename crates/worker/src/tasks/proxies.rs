@@ -66,7 +66,9 @@ pub(super) async fn refresh(scraping: &Scraping) -> Result<Refreshed, TaskError>
                 fetched = true;
                 listed.extend(list.proxies);
             }
-            Err(error) => tracing::warn!(host = url.host_str(), %error, "a proxy list was not fetched"),
+            Err(error) => {
+                tracing::warn!(host = url.host_str(), %error, "a proxy list was not fetched")
+            }
         }
     }
     if !fetched {

@@ -1,6 +1,5 @@
 //! One scrape: fetch, merge, write listings and status, summarise.
 
-
 use rhubarb_core::{
     clock, keyword,
     listing::Listing,
@@ -32,7 +31,9 @@ pub(super) async fn scrape(
         return Ok(serde_json::to_value(summary)?);
     }
     let slug = keyword::slug(&wanted.keyword);
-    let summary = hold::alone(context, &slug, run(scraping, context, &wanted)).await?;
+    // Boxed: what it holds across its awaits would make every caller's future as large.
+    let work = Box::pin(run(scraping, context, &wanted));
+    let summary = hold::alone(context, &slug, work).await?;
     Ok(serde_json::to_value(summary)?)
 }
 
@@ -70,7 +71,8 @@ async fn run(
     let mut status = running(&wanted.keyword, earlier.len());
     caches.status().write(&status).await?;
     let report = ask(scraping, context, wanted).await;
-    let sources = report.sources.iter().map(|source| (source.name.clone(), source.status())).collect();
+    let sources =
+        report.sources.iter().map(|source| (source.name.clone(), source.status())).collect();
     let merged = merge::merge(&earlier, report.listings, &sources);
     let listings = merged.listings.as_deref().unwrap_or(&earlier);
     status = ended(status, &merged, listings, sources);
@@ -80,7 +82,10 @@ async fn run(
     caches.status().write(&status).await?;
     if merged.state == ScrapeState::Error {
         let reason = merged.error.unwrap_or_default();
-        return Err(TaskError::transient("ConnectionError", format!("all sources failed: {reason}")));
+        return Err(TaskError::transient(
+            "ConnectionError",
+            format!("all sources failed: {reason}"),
+        ));
     }
     Ok(Summary::scraped(&status, listings, wanted.location.as_deref(), started.elapsed()))
 }
@@ -93,7 +98,7 @@ async fn ask(scraping: &Scraping, context: &TaskContext, wanted: &ScrapeKeyword)
         now: clock::now(),
     };
     let total = scraping.0.scraper.sources.len();
-    let (ended, mut reports) = mpsc::unbounded_channel();
+    let (ended, mut reports) = mpsc::unbounded_channel::<(String, SourceStatus)>();
     let tell = async {
         let mut done = 0;
         while let Some((source, status)) = reports.recv().await {

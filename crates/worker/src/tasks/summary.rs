@@ -79,7 +79,8 @@ impl Summary {
 
 fn count(listings: &[Listing], location: Option<&str>) -> u64 {
     let wanted = location.map(str::trim).filter(|location| !location.is_empty());
-    listings.iter().filter(|listing| wanted.is_none_or(|place| is_in(listing, place))).count() as u64
+    listings.iter().filter(|listing| wanted.is_none_or(|place| is_in(listing, place))).count()
+        as u64
 }
 
 /// Tells whether every word of the place stands in the listing's location, case-folded.
@@ -96,7 +97,9 @@ pub fn is_in(listing: &Listing, place: &str) -> bool {
 }
 
 fn words(text: &str) -> impl Iterator<Item = String> + '_ {
-    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase)
+    text.split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
 }
 
 #[cfg(test)]
@@ -127,7 +130,8 @@ mod tests {
 
     #[test]
     fn a_location_matches_by_whole_words_in_any_case() {
-        let check = |listing: &Listing, place, expect| assert_eq!(is_in(listing, place), expect, "{place}");
+        let check =
+            |listing: &Listing, place, expect| assert_eq!(is_in(listing, place), expect, "{place}");
         let berlin = listing("Berlin, Germany", Some("Berlin"), None);
         check(&berlin, "berlin", true);
         check(&berlin, "Germany Berlin", true);
@@ -141,8 +145,11 @@ mod tests {
 
     #[test]
     fn a_location_filters_the_count_only() {
-        let listings =
-            [listing("Berlin", None, None), listing("Paris", None, None), listing("Berlin", None, None)];
+        let listings = [
+            listing("Berlin", None, None),
+            listing("Paris", None, None),
+            listing("Berlin", None, None),
+        ];
         let status = status("rust", ScrapeState::Partial);
         let count = |location| Summary::scraped(&status, &listings, location, Duration::ZERO).count;
         assert_eq!(count(None), 3);
