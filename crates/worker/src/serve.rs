@@ -156,11 +156,14 @@ async fn until_stopped(
     shutdown: &Shutdown,
     drain: Duration,
 ) -> Result<(), Error> {
+    let apalis = monitor.context();
     let mut running = Box::pin(monitor.run());
     tokio::select! {
         ended = &mut running => return Err(Error::Ended(ended.err())),
         () = shutdown.drained() => stop.began.cancel(),
     }
+    // The backend ends by itself; apalis 1.0.0 wants to be told apart, or waits for ever for its own signal.
+    let _ = apalis.shutdown();
     tokio::select! {
         ended = &mut running => return ended.map_err(|error| Error::Ended(Some(error))),
         () = tokio::time::sleep(drain) => tracing::info!("handing back what still runs"),
