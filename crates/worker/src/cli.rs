@@ -22,10 +22,10 @@ use crate::{
     name = "worker",
     version,
     after_help = "\
-Each flag wins over the environment (RHUBARB_WORKER_CONCURRENCY, …), the environment over the configuration
+Each flag wins over the environment (RHUBARB_WORKER_CONCURRENCY, …), the environment over the configuration \
 file, the file over the defaults; --print-config shows what holds and where it came from.
 
-SIGTERM or SIGINT: no further task is claimed, what runs may finish (worker.drain, 25 s), the rest goes back to
+SIGTERM or SIGINT: no further task is claimed, what runs may finish (worker.drain, 25 s), the rest goes back to \
 its queue. Further SIGTERMs are ignored; a second SIGINT hands back at once.
 
 Exit codes: 0 stopped as told, 1 ended by itself, 2 wrong command line, 3 wrong configuration,

@@ -191,7 +191,7 @@ fn span(task: &Task<Delivery>) -> Span {
 
 /// The one line at a task's end.
 fn log_end(outcome: &Outcome, took: Duration, span: &Span) {
-    let elapsed_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    let elapsed_ms = ms(took);
     macro_rules! ended {
         ($level:ident, $outcome:literal $($field:tt)*) => {
             tracing::$level!(parent: span, elapsed_ms, outcome = $outcome $($field)*, "task ended")
@@ -201,13 +201,17 @@ fn log_end(outcome: &Outcome, took: Duration, span: &Span) {
         Outcome::Success(_) => ended!(info, "success"),
         Outcome::Failure { exception, .. } => ended!(warn, "failure", error = %exception),
         Outcome::Retry { exception, after, .. } => {
-            ended!(info, "retry", after_s = after.as_secs(), error = %exception)
+            ended!(info, "retry", after_ms = ms(*after), error = %exception)
         }
-        Outcome::PutOff { after } => ended!(debug, "put off", after_s = after.as_secs()),
+        Outcome::PutOff { after } => ended!(debug, "put off", after_ms = ms(*after)),
         Outcome::NotDue { at } => ended!(debug, "not due", at = %at),
         Outcome::Revoked { exception } => ended!(info, "revoked", error = %exception),
         Outcome::Dead { reason, .. } => ended!(warn, "dead", reason = reason),
         Outcome::Unknown => ended!(warn, "unknown"),
         Outcome::HandBack => ended!(info, "handed back"),
     }
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
