@@ -109,9 +109,7 @@ impl Publish {
     /// A digest of name and arguments, for `unique_for`.
     fn digest(&self) -> String {
         let identity = serde_json::json!([self.task, self.args, self.kwargs]).to_string();
-        Sha256::digest(identity)
-            .iter()
-            .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+        Sha256::digest(identity).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
     }
 }
 
@@ -213,8 +211,7 @@ impl Client {
     /// Builds the envelope that [`Client::publish`] would push.
     pub fn envelope(&self, publish: &Publish, id: &str, queue: &str) -> rhubarb_wire::Envelope {
         let now = clock::now();
-        let later =
-            |d: Duration| SignedDuration::try_from(d).ok().and_then(|d| now.checked_add(d).ok());
+        let later = |d: Duration| SignedDuration::try_from(d).ok().and_then(|d| now.checked_add(d).ok());
         let task = NewTask {
             id: id.to_owned(),
             args: publish.args.clone(),
@@ -349,7 +346,8 @@ impl Client {
 
     /// Returns the key and channel of a task's result.
     pub fn result_key(&self, id: &str) -> String {
-        rhubarb_wire::result_key(&format!("{}celery-task-meta-", self.celery.global_keyprefix), id)
+        let prefix = format!("{}{}", self.celery.global_keyprefix, rhubarb_wire::RESULT_PREFIX);
+        rhubarb_wire::result_key(&prefix, id)
     }
 }
 
@@ -370,31 +368,22 @@ fn origin() -> String {
 }
 
 fn check(publish: &Publish, id: &str) -> Result<(), Error> {
-    let bad =
-        |text: &str| text.is_empty() || text.len() > 512 || text.chars().any(char::is_control);
+    let bad = |text: &str| text.is_empty() || text.len() > 512 || text.chars().any(char::is_control);
     if bad(&publish.task) {
-        return Err(Error::Refused(
-            "a task's name has 1 to 512 characters and no control characters".to_owned(),
-        ));
+        return Err(Error::Refused("a task's name has 1 to 512 characters and no control characters".to_owned()));
     }
     if bad(id) {
-        return Err(Error::Refused(
-            "a task's id has 1 to 512 characters and no control characters".to_owned(),
-        ));
+        return Err(Error::Refused("a task's id has 1 to 512 characters and no control characters".to_owned()));
     }
     if publish.queue.as_deref().is_some_and(bad) {
-        return Err(Error::Refused(
-            "a queue's name has 1 to 512 characters and no control characters".to_owned(),
-        ));
+        return Err(Error::Refused("a queue's name has 1 to 512 characters and no control characters".to_owned()));
     }
     Ok(())
 }
 
 fn decode(id: &str, bytes: &[u8]) -> Result<TaskResult, Error> {
-    TaskResult::decode(bytes).map_err(|e| Error::Malformed {
-        what: format!("the result of task `{id}`"),
-        reason: e.to_string(),
-    })
+    TaskResult::decode(bytes)
+        .map_err(|e| Error::Malformed { what: format!("the result of task `{id}`"), reason: e.to_string() })
 }
 
 /// Waits for a message on the channel; `None` at the deadline, and whenever the receiver may have missed one.
@@ -405,9 +394,7 @@ async fn message_until(
 ) -> Option<Vec<u8>> {
     loop {
         match tokio::time::timeout_at(deadline, pushes.recv()).await {
-            Ok(Ok(Push::Message { channel: from, payload })) if from == channel => {
-                return Some(payload);
-            }
+            Ok(Ok(Push::Message { channel: from, payload })) if from == channel => return Some(payload),
             Ok(Ok(Push::Connected) | Err(_)) | Err(_) => return None,
             Ok(Ok(_)) => {}
         }
@@ -424,6 +411,18 @@ mod tests {
         assert_eq!(one.digest(), one.clone().queue("other").digest());
         assert_ne!(one.digest(), Publish::new("t").arg(2).kwarg("a", "b").digest());
         assert_eq!(one.digest().len(), 64);
+    }
+
+    #[test]
+    fn a_results_key_is_celerys() {
+        let key = |prefix: &str| {
+            let mut config = Config::default();
+            config.celery.global_keyprefix = prefix.to_owned();
+            let connections = Connections::new(&config, "test").unwrap();
+            Client::new(&connections, &config).result_key("7c1e")
+        };
+        assert_eq!(key(""), "celery-task-meta-7c1e");
+        assert_eq!(key("shop:"), "shop:celery-task-meta-7c1e");
     }
 
     #[test]
