@@ -13,7 +13,8 @@ pub fn now() -> Timestamp {
 ///
 /// Microseconds are left out when they are zero, as `datetime.isoformat` leaves them out.
 pub fn iso(at: Timestamp) -> String {
-    let text = if at.subsec_nanosecond() == 0 { "%Y-%m-%dT%H:%M:%S" } else { "%Y-%m-%dT%H:%M:%S.%6f" };
+    let text =
+        if at.subsec_nanosecond() == 0 { "%Y-%m-%dT%H:%M:%S" } else { "%Y-%m-%dT%H:%M:%S.%6f" };
     format!("{}+00:00", at.strftime(text))
 }
 

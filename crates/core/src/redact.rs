@@ -67,7 +67,8 @@ mod tests {
 
     #[test]
     fn a_password_is_never_printed() {
-        let url: SafeUrl = "rediss://:hunter2@h:6380/3?api_key=abc&ssl_cert_reqs=none".parse().unwrap();
+        let url: SafeUrl =
+            "rediss://:hunter2@h:6380/3?api_key=abc&ssl_cert_reqs=none".parse().unwrap();
         let shown = format!("{url} {url:?}");
         assert!(!shown.contains("hunter2") && !shown.contains("abc"), "{shown}");
         assert!(shown.contains("ssl_cert_reqs=none"));

@@ -1,1 +1,5 @@
-//! Placeholder.
+//! The command line of Rhubarb.
+
+pub mod demo;
+mod output;
+mod table;

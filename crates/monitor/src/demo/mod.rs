@@ -1,0 +1,6 @@
+//! Everything at once on this machine: Redis, a job board, a worker and a beat.
+
+mod board;
+mod children;
+mod openings;
+mod pages;
