@@ -2,4 +2,6 @@
 
 pub mod demo;
 mod output;
+mod progress;
 mod table;
+mod view;

@@ -4,3 +4,5 @@ mod board;
 mod children;
 mod openings;
 mod pages;
+mod report;
+mod setup;

@@ -1,0 +1,67 @@
+//! What the demo says. Pure: values in, text out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rhubarb_core::{
+    config::{Config, SourceKind},
+    listing::Listing,
+    status::Status,
+};
+
+use crate::{
+    table::{Grid, clean},
+    view,
+};
+
+/// Returns the kinds of sources that the listings came from.
+pub(crate) fn kinds(config: &Config, listings: &[Listing]) -> BTreeSet<&'static str> {
+    let known = by_name(config);
+    listings
+        .iter()
+        .filter_map(|listing| known.get(listing.source.as_str()).map(|kind| view::kind(*kind)))
+        .collect()
+}
+
+/// Renders how many listings each source brought, with one of them as an example.
+pub(crate) fn found(config: &Config, listings: &[Listing]) -> String {
+    let mut grid = Grid::new(&["KIND", "SOURCE", "LISTINGS", "FOR INSTANCE"]).right(&["LISTINGS"]);
+    for source in &config.sources {
+        let mut own = listings.iter().filter(|listing| listing.source == source.name);
+        let example = own.clone().next().map_or_else(String::new, example);
+        grid.row([
+            view::kind(source.kind).to_owned(),
+            source.name.clone(),
+            own.by_ref().count().to_string(),
+            example,
+        ]);
+    }
+    grid.render()
+}
+
+fn example(listing: &Listing) -> String {
+    let mut parts = vec![listing.title.clone(), listing.company.clone()];
+    parts.extend(listing.location.clone());
+    parts.retain(|part| !part.is_empty());
+    parts.join(" - ")
+}
+
+/// Renders one scrape that ended, as one line.
+pub(crate) fn scrape(status: &Status) -> String {
+    let time = status.last_scraped.get(11..19).unwrap_or("");
+    let failed = status.sources.values().filter(|source| source.status != "ok").count();
+    let sources = match failed {
+        0 => format!("{} sources", status.sources.len()),
+        _ => format!("{} sources, {failed} without an answer", status.sources.len()),
+    };
+    format!(
+        "{}  {:<18} {:<8} {:>3} listings from {sources}",
+        clean(time),
+        clean(&status.keyword),
+        view::state(status.status),
+        status.jobs_count,
+    )
+}
+
+fn by_name(config: &Config) -> BTreeMap<&str, SourceKind> {
+    config.sources.iter().map(|source| (source.name.as_str(), source.kind)).collect()
+}
