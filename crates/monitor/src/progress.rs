@@ -68,12 +68,21 @@ impl Progress {
 }
 
 impl Step {
-    /// Reads a scrape's `{source, done, total}` or a task's own `{message, current, total}`.
+    /// Reads a scrape's `{source, status, count, error, done, total}` or a task's `{message, current, total}`.
     fn read(meta: &Value) -> Option<Self> {
         let number = |keys: &[&str]| keys.iter().find_map(|key| meta.get(key)?.as_u64());
-        let label = meta.get("source").or_else(|| meta.get("message"))?.as_str()?;
+        let text = |key: &str| meta.get(key).and_then(Value::as_str);
         let total = number(&["total"])?;
-        Some(Self { done: number(&["done", "current"])?.min(total), total, label: clean(label) })
+        let label = match (text("source"), text("status"), text("error")) {
+            (Some(source), Some("ok"), _) => {
+                format!("{source}: {} listings", number(&["count"]).unwrap_or_default())
+            }
+            (Some(source), _, Some(error)) => format!("{source}: {error}"),
+            (Some(source), Some(status), None) => format!("{source}: {}", status.replace('_', " ")),
+            (Some(source), None, None) => source.to_owned(),
+            (None, ..) => text("message")?.to_owned(),
+        };
+        Some(Self { done: number(&["done", "current"])?.min(total), total, label: clean(&label) })
     }
 }
 
@@ -100,6 +109,12 @@ mod tests {
             read(json!({"source": "lever:x", "done": 1, "total": 4})),
             step(1, 4, "lever:x")
         );
+        let ended = |status: &str, error: Option<&str>| {
+            json!({"source": "a", "status": status, "count": 3, "error": error, "done": 1, "total": 2})
+        };
+        assert_eq!(read(ended("ok", None)), step(1, 2, "a: 3 listings"));
+        assert_eq!(read(ended("not_found", None)), step(1, 2, "a: not found"));
+        assert_eq!(read(ended("failed", Some("answered 500"))), step(1, 2, "a: answered 500"));
         assert_eq!(read(json!({"message": "m", "current": 2, "total": 3})), step(2, 3, "m"));
         assert_eq!(read(json!({"source": "a\u{1b}b", "done": 9, "total": 3})), step(3, 3, "a b"));
         for unknown in

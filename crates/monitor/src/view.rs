@@ -7,6 +7,7 @@ use rhubarb_core::{
     listing::Listing,
     status::{ScrapeState, SourceStatus, Status},
 };
+use serde_json::Value;
 
 use crate::table::{Grid, clean};
 
@@ -82,6 +83,23 @@ pub(crate) fn sources(sources: &BTreeMap<String, SourceStatus>) -> String {
         ]);
     }
     grid.render()
+}
+
+/// Renders the summary that a scrape returns: its plain fields, then its sources.
+pub(crate) fn summary(summary: &Value) -> String {
+    let Some(fields) = summary.as_object() else { return clean(&summary.to_string()) };
+    let mut lines = Vec::new();
+    for (name, value) in fields {
+        let shown = match value {
+            Value::String(text) => clean(text),
+            Value::Null | Value::Array(_) | Value::Object(_) => continue,
+            plain => plain.to_string(),
+        };
+        lines.push(format!("{:<14}{shown}", clean(&name.replace('_', " "))));
+    }
+    let by_name = fields.get("sources").and_then(|found| serde_json::from_value(found.clone()).ok());
+    lines.extend(by_name.map(|by_name: BTreeMap<String, SourceStatus>| format!("\n{}", sources(&by_name))));
+    lines.join("\n")
 }
 
 /// Returns the state in Django's word.

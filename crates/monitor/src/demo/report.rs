@@ -1,17 +1,62 @@
 //! What the demo says. Pure: values in, text out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
+use jiff::Timestamp;
 use rhubarb_core::{
-    config::{Config, SourceKind},
+    config::{Config, ScheduleConfig, SourceKind},
     listing::Listing,
     status::Status,
 };
 
 use crate::{
+    commands::schedules,
     table::{Grid, clean},
     view,
 };
+
+/// How many runs of each schedule are shown.
+const NEXT_RUNS: usize = 2;
+
+/// Renders what was started and where.
+pub(crate) fn heading(redis: &str, board: &str, dir: &Path, config: &Config) -> String {
+    let enabled = config.sources.iter().filter(|source| source.enabled).count();
+    format!(
+        "Rhubarb demo\n\
+         \x20 Redis      {redis}, private\n\
+         \x20 job board  {board}, invented openings for {enabled} kinds of sources\n\
+         \x20 logs       {}, until the end\n\
+         \x20 starting worker and beat; Ctrl-C ends it all\n",
+        dir.display(),
+    )
+}
+
+/// Renders everything that a person came for: listings, status, next runs.
+pub(crate) fn sections(config: &Config, listings: &[Listing], status: &Status, now: Timestamp) -> String {
+    let next = schedules::next(config, now, NEXT_RUNS).unwrap_or_default();
+    format!(
+        "\nListings found: {} from {} kinds of sources\n{}\n\nStatus\n{}\n\nNext runs\n{}\n",
+        listings.len(),
+        kinds(config, listings).len(),
+        indented(&found(config, listings)),
+        indented(&view::status(status)),
+        indented(&schedules::next_table(&next)),
+    )
+}
+
+fn indented(text: &str) -> String {
+    let line = |line: &str| if line.is_empty() { String::new() } else { format!("  {line}") };
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Returns the keywords that are scraped on a schedule of their own.
+pub(crate) fn scheduled_keywords(config: &Config) -> BTreeSet<String> {
+    let keyword = |schedule: &ScheduleConfig| schedule.kwargs.get("keyword")?.as_str().map(str::to_owned);
+    config.schedules.values().filter_map(keyword).collect()
+}
 
 /// Returns the kinds of sources that the listings came from.
 pub(crate) fn kinds(config: &Config, listings: &[Listing]) -> BTreeSet<&'static str> {
