@@ -1,0 +1,3 @@
+//! Fetching as a whole: against a local server, and against what was recorded from real sites.
+
+mod recorded;
