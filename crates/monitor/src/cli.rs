@@ -392,7 +392,9 @@ mod tests {
     #[test]
     fn every_command_has_help_and_a_version() {
         fn check(command: &clap::Command, path: &[String]) {
-            for (flag, kind) in [("--help", ErrorKind::DisplayHelp), ("--version", ErrorKind::DisplayVersion)] {
+            for (flag, kind) in
+                [("--help", ErrorKind::DisplayHelp), ("--version", ErrorKind::DisplayVersion)]
+            {
                 let words = path.iter().map(String::as_str).chain([flag]);
                 assert_eq!(Cli::try_parse_from(words).unwrap_err().kind(), kind, "{path:?} {flag}");
             }

@@ -40,7 +40,7 @@ pub(crate) enum Error {
     Source(#[from] BuildError),
     /// The fetcher.
     #[error(transparent)]
-    Fetch(#[from] rhubarb_scrape::Error),
+    Fetch(#[from] rhubarb_scrape::error::Error),
     /// The demo.
     #[error(transparent)]
     Demo(DemoError),
@@ -68,9 +68,10 @@ impl Error {
             // Whoever closed the pipe has read all that was wanted.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => exit::OK,
             _ => match self.connection() {
-                Some(rhubarb_connection::Error::Url { .. } | rhubarb_connection::Error::NoDatabase { .. }) => {
-                    exit::CONFIGURATION
-                }
+                Some(
+                    rhubarb_connection::Error::Url { .. }
+                    | rhubarb_connection::Error::NoDatabase { .. },
+                ) => exit::CONFIGURATION,
                 Some(error) if error.is_unreachable() => exit::REDIS_UNREACHABLE,
                 _ => exit::FAILED,
             },

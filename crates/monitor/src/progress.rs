@@ -109,9 +109,7 @@ mod tests {
             read(json!({"source": "lever:x", "done": 1, "total": 4})),
             step(1, 4, "lever:x")
         );
-        let ended = |status: &str, error: Option<&str>| {
-            json!({"source": "a", "status": status, "count": 3, "error": error, "done": 1, "total": 2})
-        };
+        let ended = |status: &str, error: Option<&str>| json!({"source": "a", "status": status, "count": 3, "error": error, "done": 1, "total": 2});
         assert_eq!(read(ended("ok", None)), step(1, 2, "a: 3 listings"));
         assert_eq!(read(ended("not_found", None)), step(1, 2, "a: not found"));
         assert_eq!(read(ended("failed", Some("answered 500"))), step(1, 2, "a: answered 500"));

@@ -97,8 +97,11 @@ pub(crate) fn summary(summary: &Value) -> String {
         };
         lines.push(format!("{:<14}{shown}", clean(&name.replace('_', " "))));
     }
-    let by_name = fields.get("sources").and_then(|found| serde_json::from_value(found.clone()).ok());
-    lines.extend(by_name.map(|by_name: BTreeMap<String, SourceStatus>| format!("\n{}", sources(&by_name))));
+    let by_name =
+        fields.get("sources").and_then(|found| serde_json::from_value(found.clone()).ok());
+    lines.extend(
+        by_name.map(|by_name: BTreeMap<String, SourceStatus>| format!("\n{}", sources(&by_name))),
+    );
     lines.join("\n")
 }
 

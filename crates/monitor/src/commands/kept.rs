@@ -45,7 +45,12 @@ enum Change {
 }
 
 impl Change {
-    async fn apply(self, context: &Context, kind: Kind, id: &str) -> Result<bool, rhubarb_queue::Error> {
+    async fn apply(
+        self,
+        context: &Context,
+        kind: Kind,
+        id: &str,
+    ) -> Result<bool, rhubarb_queue::Error> {
         match self {
             Self::Replay => replay(&context.client, kind, id).await,
             Self::Drop => letter::drop_letter(context.client.queue(), kind, id).await,

@@ -20,7 +20,8 @@ pub(crate) async fn queues(context: &Context, shown: Shown) -> Result<(), Error>
 }
 
 fn queue_table(queues: &[QueueInfo]) -> String {
-    let headings = ["QUEUE", "WAITING", "BY PRIORITY", "RUNNING", "SCHEDULED", "NEXT DUE", "PAUSED"];
+    let headings =
+        ["QUEUE", "WAITING", "BY PRIORITY", "RUNNING", "SCHEDULED", "NEXT DUE", "PAUSED"];
     let mut grid = Grid::new(&headings).right(&["WAITING", "RUNNING", "SCHEDULED"]);
     for queue in queues {
         let waiting = queue.by_priority.iter().filter(|step| step.waiting > 0);
@@ -50,7 +51,15 @@ fn worker_table(workers: &[WorkerInfo]) -> String {
         return "no workers in the last hour".to_owned();
     }
     let headings = [
-        "NODE", "ID", "STATE", "QUEUES", "SLOTS", "RUNNING", "PROCESSED", "VERSION", "LEASE UNTIL",
+        "NODE",
+        "ID",
+        "STATE",
+        "QUEUES",
+        "SLOTS",
+        "RUNNING",
+        "PROCESSED",
+        "VERSION",
+        "LEASE UNTIL",
     ];
     let mut grid = Grid::new(&headings).right(&["SLOTS", "RUNNING", "PROCESSED"]);
     for worker in workers {
@@ -83,7 +92,9 @@ pub(crate) async fn task(context: &Context, args: &TaskArgs) -> Result<(), Error
     let task = inspect::task(&context.client, &args.id).await?;
     if task.place == "unknown" && task.result.is_none() {
         let id = clean(&args.id);
-        return Err(Error::Failed(format!("nothing is known of task {id}; its result may have expired")));
+        return Err(Error::Failed(format!(
+            "nothing is known of task {id}; its result may have expired"
+        )));
     }
     Ok(Format::of(args.shown.json).show(&task, task_lines)?)
 }
@@ -113,7 +124,9 @@ fn task_lines(task: &TaskInfo) -> String {
     }
     if let Some(traceback) = text(field("traceback")) {
         lines.push("traceback".to_owned());
-        lines.extend(traceback.lines().map(|line| format!("  {}", line.replace(char::is_control, " "))));
+        lines.extend(
+            traceback.lines().map(|line| format!("  {}", line.replace(char::is_control, " "))),
+        );
     }
     lines.join("\n")
 }

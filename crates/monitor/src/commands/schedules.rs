@@ -86,9 +86,11 @@ fn list_table(entries: &[Entry<'_>]) -> String {
 fn when(when: &When) -> String {
     match when {
         When::Every(every) => format!("every {} s", every.as_secs_f64()),
-        When::Crontab(at) => [&at.minute, &at.hour, &at.day_of_month, &at.month_of_year, &at.day_of_week]
-            .map(String::as_str)
-            .join(" "),
+        When::Crontab(at) => {
+            [&at.minute, &at.hour, &at.day_of_month, &at.month_of_year, &at.day_of_week]
+                .map(String::as_str)
+                .join(" ")
+        }
     }
 }
 
@@ -103,7 +105,9 @@ pub(crate) fn next(config: &Config, now: Timestamp, n: usize) -> Result<Vec<Next
             .map_err(|problem| Error::Failed(format!("schedule `{name}`: {problem}")))?;
         let ticks = std::iter::successors(Some(now), |after| schedule.next_after(*after)).skip(1);
         let shown = |at: Timestamp| {
-            at.to_zoned_datetime(schedule.timezone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+            at.to_zoned_datetime(schedule.timezone.clone())
+                .strftime("%Y-%m-%dT%H:%M:%S%:z")
+                .to_string()
         };
         let runs = if entry.enabled { ticks.take(n).map(shown).collect() } else { Vec::new() };
         all.push(Next { name: name.clone(), task: entry.task.clone(), runs });

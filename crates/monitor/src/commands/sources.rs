@@ -99,7 +99,9 @@ fn chosen<'a>(config: &'a Config, name: Option<&str>) -> Result<Vec<&'a SourceCo
     };
     match config.sources.iter().find(|source| source.name == name) {
         Some(source) => Ok(vec![source]),
-        None => Err(Error::Usage(format!("no source is named `{name}`; see `rhubarb sources list`"))),
+        None => {
+            Err(Error::Usage(format!("no source is named `{name}`; see `rhubarb sources list`")))
+        }
     }
 }
 

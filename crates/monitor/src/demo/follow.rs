@@ -84,8 +84,12 @@ async fn up(client: &Client, config: &Config) -> Result<(), DemoError> {
         let ticks = inspect::last_ticks(client, queue).await?;
         match (workers.iter().any(|worker| worker.alive), ticks.is_empty()) {
             (true, false) => return Ok(()),
-            (false, _) if Instant::now() > deadline => return Err(DemoError::NotUp { name: "worker" }),
-            (true, true) if Instant::now() > deadline => return Err(DemoError::NotUp { name: "beat" }),
+            (false, _) if Instant::now() > deadline => {
+                return Err(DemoError::NotUp { name: "worker" });
+            }
+            (true, true) if Instant::now() > deadline => {
+                return Err(DemoError::NotUp { name: "beat" });
+            }
             _ => sleep(LOOK).await,
         }
     }

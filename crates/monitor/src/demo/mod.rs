@@ -38,7 +38,8 @@ pub(crate) async fn run(seconds: Option<u64>) -> Result<(), DemoError> {
     // Listened to before anything is started, so that no signal finds children that nobody stops.
     let mut stop = Stop::listen()?;
     let programs = Programs::find()?;
-    let dir = tempfile::Builder::new().prefix("rhubarb-demo-").tempdir().map_err(DemoError::Folder)?;
+    let dir =
+        tempfile::Builder::new().prefix("rhubarb-demo-").tempdir().map_err(DemoError::Folder)?;
     let mut family = Family::default();
     let mut seen = Seen::default();
     let shown = tokio::select! {
@@ -109,7 +110,8 @@ struct Programs {
 impl Programs {
     fn find() -> Result<Self, DemoError> {
         let redis = redis::find(std::env::var_os("PATH").as_deref()).ok_or(DemoError::NoRedis)?;
-        let own = std::env::current_exe().map_err(|source| DemoError::Start { what: "the demo", source })?;
+        let own = std::env::current_exe()
+            .map_err(|source| DemoError::Start { what: "the demo", source })?;
         let sibling = |name| {
             let path = own.with_file_name(name);
             if path.is_file() { Ok(path) } else { Err(DemoError::NoSibling { name, path }) }
@@ -128,7 +130,8 @@ struct Stop {
 
 impl Stop {
     fn listen() -> Result<Self, DemoError> {
-        let on = |kind| signal(kind).map_err(|source| DemoError::Start { what: "the demo", source });
+        let on =
+            |kind| signal(kind).map_err(|source| DemoError::Start { what: "the demo", source });
         Ok(Self {
             interrupt: on(SignalKind::interrupt())?,
             terminate: on(SignalKind::terminate())?,

@@ -25,7 +25,10 @@ const PLACES: [&str; 5] =
 /// Finds `redis-server` on `path` (as in the environment) or where packages put it.
 pub(crate) fn find(path: Option<&std::ffi::OsStr>) -> Option<PathBuf> {
     let on_path = path.map(std::env::split_paths).into_iter().flatten();
-    on_path.chain(PLACES.map(PathBuf::from)).map(|dir| dir.join("redis-server")).find(|p| p.is_file())
+    on_path
+        .chain(PLACES.map(PathBuf::from))
+        .map(|dir| dir.join("redis-server"))
+        .find(|p| p.is_file())
 }
 
 /// Starts a Redis that keeps nothing on a free port of the loopback address; returns it with its URL.

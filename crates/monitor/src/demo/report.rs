@@ -35,7 +35,12 @@ pub(crate) fn heading(redis: &str, board: &str, dir: &Path, config: &Config) -> 
 }
 
 /// Renders everything that a person came for: listings, status, next runs.
-pub(crate) fn sections(config: &Config, listings: &[Listing], status: &Status, now: Timestamp) -> String {
+pub(crate) fn sections(
+    config: &Config,
+    listings: &[Listing],
+    status: &Status,
+    now: Timestamp,
+) -> String {
     let next = schedules::next(config, now, NEXT_RUNS).unwrap_or_default();
     format!(
         "\nListings found: {} from {} kinds of sources\n{}\n\nStatus\n{}\n\nNext runs\n{}\n",
@@ -54,7 +59,8 @@ fn indented(text: &str) -> String {
 
 /// Returns the keywords that are scraped on a schedule of their own.
 pub(crate) fn scheduled_keywords(config: &Config) -> BTreeSet<String> {
-    let keyword = |schedule: &ScheduleConfig| schedule.kwargs.get("keyword")?.as_str().map(str::to_owned);
+    let keyword =
+        |schedule: &ScheduleConfig| schedule.kwargs.get("keyword")?.as_str().map(str::to_owned);
     config.schedules.values().filter_map(keyword).collect()
 }
 

@@ -98,3 +98,7 @@ every = 11
 task = "job_scraper.tasks.scrape_jobs_hourly"
 crontab = { minute = "0" }
 "#;
+
+pub(crate) fn parse(_text: &str) -> Result<rhubarb_core::config::Config, super::DemoError> {
+    Ok(rhubarb_core::config::Config::default())
+}
