@@ -13,6 +13,9 @@ pub(crate) enum Error {
     /// The command line makes no sense in a way that only the configuration shows.
     #[error("{0}")]
     Usage(String),
+    /// The configuration is wrong; each problem is a line.
+    #[error("{0}")]
+    Configuration(String),
     /// What was asked for is not there, or could not be done.
     #[error("{0}")]
     Failed(String),
@@ -64,7 +67,7 @@ impl Error {
         match self {
             Self::Usage(_) => exit::USAGE,
             Self::Task { .. } => exit::TASK_FAILED,
-            Self::Source(_) => exit::CONFIGURATION,
+            Self::Configuration(_) | Self::Source(_) => exit::CONFIGURATION,
             // Whoever closed the pipe has read all that was wanted.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => exit::OK,
             _ => match self.connection() {

@@ -1,3 +1,7 @@
-fn main() -> std::process::ExitCode {
-    rhubarb_monitor::run().into()
+//! The command line of Rhubarb.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rhubarb_monitor::run(std::env::args_os()).into()
 }

@@ -49,7 +49,7 @@ pub(crate) async fn run(command: Command, config: Config) -> Result<(), Error> {
         Command::Task(args) => queue::task(&queue(config).await?, &args).await,
         Command::Dead(command) => kept::dead(&queue(config).await?, command).await,
         Command::Parked(command) => kept::parked(&queue(config).await?, command).await,
-        Command::Schedules(command) => schedules::run(&config, command),
+        Command::Schedules(command) => schedules::run(&config, &command),
         Command::Sources(command) => sources::run(&config, command).await,
     }
 }

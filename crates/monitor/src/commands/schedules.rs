@@ -39,11 +39,11 @@ pub(crate) struct Next {
 }
 
 /// Runs a command on the schedules.
-pub(crate) fn run(config: &Config, command: SchedulesCommand) -> Result<(), Error> {
+pub(crate) fn run(config: &Config, command: &SchedulesCommand) -> Result<(), Error> {
     match command {
-        SchedulesCommand::List(shown) => list(config, shown),
+        SchedulesCommand::List(shown) => list(config, *shown),
         SchedulesCommand::Next(NextArgs { n, shown }) => {
-            let next = next(config, clock::now(), n.into())?;
+            let next = next(config, clock::now(), usize::from(*n))?;
             Ok(Format::of(shown.json).show(&next, |next| next_table(next))?)
         }
     }
