@@ -2,10 +2,12 @@
 
 /// What the workspace's crates may know of each other, and what must be in the lock.
 mod architecture;
-/// What the scripts that run inside Redis say about themselves.
-mod scripts;
 /// What the queue promises.
 mod queue;
+/// What the scripts that run inside Redis say about themselves.
+mod scripts;
+/// What the worker promises to authors of tasks.
+mod worker;
 
 use rhubarb_e2e::installation::Binaries;
 
