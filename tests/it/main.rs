@@ -6,6 +6,8 @@ mod architecture;
 mod queue;
 /// What the scripts that run inside Redis say about themselves.
 mod scripts;
+/// What the worker promises to authors of tasks.
+mod worker;
 
 use rhubarb_e2e::installation::Binaries;
 

@@ -349,7 +349,8 @@ impl Client {
 
     /// Returns the key and channel of a task's result.
     pub fn result_key(&self, id: &str) -> String {
-        rhubarb_wire::result_key(&self.celery.global_keyprefix, id)
+        let prefix = format!("{}{}", self.celery.global_keyprefix, rhubarb_wire::RESULT_PREFIX);
+        rhubarb_wire::result_key(&prefix, id)
     }
 }
 
@@ -424,6 +425,18 @@ mod tests {
         assert_eq!(one.digest(), one.clone().queue("other").digest());
         assert_ne!(one.digest(), Publish::new("t").arg(2).kwarg("a", "b").digest());
         assert_eq!(one.digest().len(), 64);
+    }
+
+    #[test]
+    fn a_results_key_is_celerys() {
+        let key = |prefix: &str| {
+            let mut config = Config::default();
+            config.celery.global_keyprefix = prefix.to_owned();
+            let connections = Connections::new(&config, "test").unwrap();
+            Client::new(&connections, &config).result_key("7c1e")
+        };
+        assert_eq!(key(""), "celery-task-meta-7c1e");
+        assert_eq!(key("shop:"), "shop:celery-task-meta-7c1e");
     }
 
     #[test]

@@ -32,6 +32,8 @@ const BACKOFF: Duration = Duration::from_millis(500);
 const DEFAULT_HOLD: Duration = Duration::from_secs(30);
 /// Longer pauses that robots.txt asks for are not kept: the source is left out and that is reported.
 const MAX_CRAWL_DELAY: Duration = Duration::from_secs(60);
+/// As much of a header as an error shows.
+const MAX_SHOWN: usize = 80;
 /// A longer URL is a mistake or an attack.
 const MAX_URL_BYTES: usize = 8_192;
 
@@ -170,7 +172,7 @@ impl Inner {
             return Err(FetchError::UnexpectedType {
                 host: host_of(url),
                 expected: exchange.kind.name(),
-                found: essence(content_type.as_deref()),
+                found: essence(content_type.as_deref()).chars().take(MAX_SHOWN).collect(),
             });
         }
         tracing::debug!(host = host_of(url), bytes = bytes.len(), "page fetched");

@@ -57,12 +57,14 @@ impl ApalisBackend for Backend {
     fn poll_next(
         &mut self,
         cx: &mut Context<'_>,
-        _: &WorkerContext,
+        worker: &WorkerContext,
     ) -> Poll<Option<Result<Self::Task, Infallible>>> {
         if self.draining.as_mut().poll(cx).is_ready() {
             // What was claimed but not begun is dropped here, and so handed back.
             self.deliveries.close();
             while self.deliveries.try_recv().is_ok() {}
+            // A worker whose backend has ended waits for its own stop; one that was stopped before says so.
+            let _ = worker.stop();
             return Poll::Ready(None);
         }
         self.deliveries

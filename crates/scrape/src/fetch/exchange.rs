@@ -1,6 +1,6 @@
 //! One request and its answer: no redirects, no robots.txt, no retries.
 
-use std::{error::Error as _, time::Duration};
+use std::{error::Error as _, io, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use jiff::{Timestamp, fmt::rfc2822};
@@ -117,9 +117,9 @@ impl Exchange<'_> {
 
     fn not_read(&self, error: &reqwest::Error) -> FetchError {
         let (host, reason) = (host_of(self.url), innermost(error));
-        // hyper's own errors are of the connection; what is left comes from the decoder.
-        let cut = error.is_body() || error.is_timeout() || has_cause::<reqwest::Error>(error);
-        if error.is_decode() && !cut {
+        // reqwest 0.13 calls both a decoding error; a decoder's own is an I/O error, the connection's
+        // is one of hyper's.
+        if error.source().is_some_and(|cause| cause.is::<io::Error>()) {
             FetchError::Decode { host, reason }
         } else {
             FetchError::CutOff { host, reason }
@@ -183,5 +183,26 @@ mod tests {
         check("soon", None);
         check("-5", None);
         check("", None);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_resolves_to_a_private_address_is_not_connected_to() {
+        let resolver = crate::address::public_only();
+        let config = rustls::ClientConfig::builder_with_provider(
+            rustls::crypto::ring::default_provider().into(),
+        );
+        let config = config.with_safe_default_protocol_versions().unwrap();
+        let config = config.with_root_certificates(rustls::RootCertStore::empty());
+        let client = Client::builder()
+            .tls_backend_preconfigured(config.with_no_client_auth())
+            .no_proxy()
+            .dns_resolver(resolver)
+            .build()
+            .unwrap();
+        let url = Url::parse("http://localhost:1/").unwrap();
+        let until = Instant::now() + Duration::from_secs(30);
+        let exchange = Exchange { client: &client, proxy: None, url: &url, kind: Kind::Any, until };
+        let error = exchange.send().await.unwrap_err();
+        assert_eq!(error, FetchError::PrivateAddress { host: "localhost:1".to_owned() });
     }
 }

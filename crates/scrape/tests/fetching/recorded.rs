@@ -68,6 +68,14 @@ fn recorded_crawl_delays_are_read() {
     report("crawl delays", checked, &missed);
 }
 
+/// Where RFC 9309 and the reference parser part: 2.2.2 has both sides brought to one form before they
+/// are compared, the parser leaves that of the URL to its caller, and ours does it, as every request does.
+const BEYOND_THE_REFERENCE: [(&str, &str); 3] = [
+    ("/foo/bar/ツ", "http://foo.bar/foo/bar/ツ"),
+    ("/foo/bar/%E3%83%84", "http://foo.bar/foo/bar/ツ"),
+    ("/foo/bar/%62%61%7A", "http://foo.bar/foo/bar/baz"),
+];
+
 #[test]
 fn robots_txt_is_read_as_the_reference_parser_reads_it() {
     let Some(folder) = recorded("robots") else { return };
@@ -79,7 +87,10 @@ fn robots_txt_is_read_as_the_reference_parser_reads_it() {
         let Ok(url) = Url::parse(of("url")) else { continue };
         let allowed = Robots::parse(of("robots").as_bytes(), of("agent")).allows(&url);
         checked += 1;
-        if allowed != case["allowed"].as_bool().unwrap() {
+        let differs = BEYOND_THE_REFERENCE.iter().any(|(pattern, at)| {
+            *at == of("url") && of("robots").ends_with(&format!("Allow: {pattern}\n"))
+        });
+        if allowed != (differs || case["allowed"].as_bool().unwrap()) {
             missed.push(case.to_string());
         }
     }
