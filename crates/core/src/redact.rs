@@ -6,7 +6,7 @@ use url::Url;
 
 /// A URL whose `Display` and `Debug` hide the password and any secret-looking query value.
 #[derive(Clone, PartialEq, Eq)]
-pub struct SafeUrl(Url);
+pub struct SafeUrl(Box<Url>);
 
 impl SafeUrl {
     /// Returns the whole URL, password included, for the one place that connects.
@@ -31,7 +31,7 @@ impl FromStr for SafeUrl {
     type Err = url::ParseError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Url::parse(text.trim()).map(Self)
+        Url::parse(text.trim()).map(|url| Self(Box::new(url)))
     }
 }
 

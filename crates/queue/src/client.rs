@@ -220,8 +220,8 @@ impl Client {
             expires: publish.expires_in.and_then(later),
             priority: publish.priority,
             ignore_result: publish.ignore_result,
-            reply_to: self.reply_to.clone(),
-            origin: origin(),
+            reply_to: Some(self.reply_to.clone()),
+            origin: Some(origin()),
             beat: publish.from_beat,
             ..NewTask::new(&publish.task, queue)
         };

@@ -14,6 +14,9 @@ use crate::{
     tick::Ticks,
 };
 
+/// A member of a zset with its score.
+type Scored = (Vec<u8>, f64);
+
 /// How many messages are read of a queue to find one task.
 const SEARCHED: isize = 1000;
 
@@ -154,7 +157,7 @@ async fn queue(redis_: &Redis, name: &str, celery: &CeleryConfig) -> Result<Queu
     pipeline.cmd("ZRANGE").arg(&keys.scheduled).arg(0).arg(0).arg("WITHSCORES");
     pipeline.cmd("EXISTS").arg(&keys.paused);
     pipeline.cmd("ZRANGE").arg(&keys.leases).arg(0).arg(-1);
-    let (scheduled, first, paused, workers): (u64, Vec<(Vec<u8>, f64)>, bool, Vec<String>) =
+    let (scheduled, first, paused, workers): (u64, Vec<Scored>, bool, Vec<String>) =
         redis_.pipe(&pipeline).await.map_err(failed())?;
     let mut claimed = 0;
     if !workers.is_empty() {
@@ -283,11 +286,9 @@ async fn find_waiting(
         for message in messages {
             // A scheduled member has its list's number in front.
             let start = if idx < n_lists { 0 } else { message.iter().position(|b| *b == b'|').map_or(0, |at| at + 1) };
-            if let Ok(envelope) = Envelope::decode(&message[start..]) {
-                if envelope.headers.id == id {
-                    let place = if idx < n_lists { "waiting" } else { "scheduled" };
-                    return Ok(Some((place, envelope.headers.task)));
-                }
+            if let Some(envelope) = Envelope::decode(&message[start..]).ok().filter(|e| e.headers.id == id) {
+                let place = if idx < n_lists { "waiting" } else { "scheduled" };
+                return Ok(Some((place, envelope.headers.task)));
             }
         }
     }

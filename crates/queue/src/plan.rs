@@ -76,7 +76,7 @@ impl Plan {
 pub(crate) fn plan(outcome: Outcome, message: &Message, around: Circumstances<'_>) -> Plan {
     match (outcome, message) {
         (Outcome::HandBack, _) => Plan::act(Act::Back),
-        (Outcome::Dead { reason, exception }, message) => dead(reason, exception, message, around),
+        (Outcome::Dead { reason, exception }, message) => dead(reason, &exception, message, around),
         (Outcome::Unknown, Message::Read(envelope)) => unknown(envelope, around),
         (Outcome::NotDue { at }, _) => Plan::act(Act::Schedule { at, message: None }),
         (Outcome::PutOff { after }, _) => {
@@ -96,7 +96,7 @@ pub(crate) fn plan(outcome: Outcome, message: &Message, around: Circumstances<'_
             Plan::ended(Some(result).filter(|_| !envelope.headers.ignore_result))
         }
         (Outcome::Retry { exception, traceback, after }, Message::Read(envelope)) => {
-            retry(envelope, exception, traceback, after, around)
+            retry(envelope, &exception, traceback, after, around)
         }
         // Nothing but an end by force is ever decided for a message that could not be read.
         (_, Message::Raw(_)) => Plan::act(Act::Back),
@@ -109,7 +109,7 @@ fn later(now: Timestamp, after: Duration) -> Timestamp {
 
 fn retry(
     envelope: &Envelope,
-    exception: Exception,
+    exception: &Exception,
     traceback: Option<String>,
     after: Duration,
     around: Circumstances<'_>,
@@ -138,7 +138,7 @@ fn unknown(envelope: &Envelope, around: Circumstances<'_>) -> Plan {
     Plan { letter: Some(letter), ..Plan::act(Act::Done) }
 }
 
-fn dead(reason: String, exception: Exception, message: &Message, around: Circumstances<'_>) -> Plan {
+fn dead(reason: String, exception: &Exception, message: &Message, around: Circumstances<'_>) -> Plan {
     // Waiting callers are told, whether they asked to ignore the result or not: their message will not run.
     let result = match message {
         Message::Read(envelope) => {

@@ -30,7 +30,7 @@ pub async fn replay(client: &Client, kind: Kind, id: &str) -> Result<bool, Error
         client.forget_result(&envelope.headers.id).await?;
     }
     let keys = QueueKeys::new(&letter.queue, client.celery());
-    let list = keys.list_for(envelope.as_ref().map_or(0, Envelope::priority));
+    let list = keys.list_for(envelope.as_ref().map_or(0, |envelope| envelope.properties.priority));
     let mut push = ::redis::cmd("RPUSH");
     push.arg(list).arg(bytes);
     let _: u64 = client.queue().query(&push).await.map_err(redis(format!("replay `{id}`")))?;

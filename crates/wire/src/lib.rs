@@ -1,1 +1,76 @@
-//! Placeholder.
+//! Celery's message and result formats: bytes to values and back.
+//!
+//! This crate reads and writes what Celery (5.x, on Redis, JSON) puts into queues and results, so that
+//! workers and clients in Rust can stand beside those in Python. It works on values alone.
+//!
+//! It deliberately does no I/O, has no async code and reads no clock: instants, delivery tags and the
+//! application's time zone are given by the caller. It does not unpickle: bodies that are not JSON are
+//! refused by name. It does not run chains, groups or chords, it only shows what they hold.
+//!
+//! Input may be hostile. Nothing here panics on it; depth is bounded to 128 levels, and a body after
+//! decompression to the size that the caller gives. The size of a message or a result as it comes in
+//! is the caller's to bound.
+//!
+//! ```
+//! use rhubarb_wire::{Envelope, NewTask};
+//! use serde_json::json;
+//!
+//! let mut task = NewTask::new("shop.tasks.ship", "celery");
+//! task.args = vec![json!(42)];
+//! let bytes = task.into_envelope("a-fresh-delivery-tag").encode();
+//!
+//! let envelope = Envelope::decode(&bytes)?;
+//! let body = envelope.body(1 << 20)?;
+//! assert_eq!(envelope.headers.task, "shop.tasks.ship");
+//! assert_eq!(body.args, [json!(42)]);
+//! # Ok::<(), rhubarb_wire::DecodeError>(())
+//! ```
+//!
+//! - `envelope`: the JSON object in a queue's list; retries.
+//! - `headers`, `properties`: what it says beside the body.
+//! - `body`, `signature`: arguments, callbacks, chains and chords.
+//! - `old`: protocol 1.
+//! - `task`: making messages.
+//! - `result`, `exception`: what is stored when a task ends.
+//! - `error`: why bytes could not be read, and whose they were.
+//! - `time`, `plain`: Python's values.
+//! - `json`, `repr`: Python's two text forms of a value.
+//! - `keys`: the names of lists, bindings and results in Redis.
+
+mod envelope;
+mod headers;
+mod properties;
+
+mod body;
+mod old;
+mod signature;
+
+mod task;
+
+mod exception;
+mod result;
+
+mod error;
+
+mod json;
+mod plain;
+mod repr;
+mod time;
+
+mod keys;
+
+pub use body::{Body, Embed};
+pub use envelope::Envelope;
+pub use error::{DecodeError, Identity};
+pub use exception::Exception;
+pub use headers::Headers;
+pub use keys::{
+    RESULT_PREFIX, SEPARATOR, STEPS, binding_keys, binding_member, lists, queue_list, result_key,
+};
+pub use plain::plain;
+pub use properties::{DeliveryInfo, Properties};
+pub use repr::{brief_args, brief_kwargs, repr};
+pub use result::{State, TaskResult};
+pub use signature::Signature;
+pub use task::NewTask;
+pub use time::Time;

@@ -7,7 +7,7 @@ mod publishing;
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use apalis_core::{error::BoxDynError, task::Task, worker::builder::WorkerBuilder};
+use apalis_core::{task::Task, worker::builder::WorkerBuilder};
 use redis::aio::MultiplexedConnection;
 use rhubarb_connection::Connections;
 use rhubarb_core::config::Config;
@@ -88,11 +88,11 @@ impl Bench {
         let handler: Handler = Arc::new(move |delivery| Box::pin(handler(delivery)));
         let service = tower::service_fn(move |task: Task<Delivery>| {
             let running = tokio::spawn(handler(task.args));
-            async move { running.await.map_err(BoxDynError::from) }
+            async move { running.await.map_err(std::io::Error::other) }
         });
-        let runtime = tokio::spawn(async move {
-            WorkerBuilder::new("test").backend(backend).build(service).run().await.unwrap();
-        });
+        let worker = WorkerBuilder::new("test").backend(backend).build(service);
+        let running: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(worker.run());
+        let runtime = tokio::spawn(async move { running.await.unwrap() });
         TestWorker { consumer: Some(consumer), draining, runtime }
     }
 }

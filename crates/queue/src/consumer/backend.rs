@@ -9,7 +9,6 @@ use std::{
 
 use apalis_core::{
     backend::{Backend as ApalisBackend, BackendConfig, finalize::Ephemeral},
-    error::BoxDynError,
     task::{Task, builder::TaskBuilder},
     worker::context::WorkerContext,
 };
@@ -108,15 +107,15 @@ pub struct SettleService<S> {
 impl<S> Service<Task<Delivery>> for SettleService<S>
 where
     S: Service<Task<Delivery>, Response = Outcome>,
-    S::Error: Into<BoxDynError>,
+    S::Error: std::fmt::Display + Send + 'static,
     S::Future: Send + 'static,
 {
     type Response = ();
-    type Error = BoxDynError;
-    type Future = Pin<Box<dyn Future<Output = Result<(), BoxDynError>> + Send>>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<(), S::Error>> + Send>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxDynError>> {
-        self.inner.poll_ready(cx).map_err(Into::into)
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, mut task: Task<Delivery>) -> Self::Future {
@@ -124,7 +123,7 @@ where
         let running = self.inner.call(task);
         Box::pin(async move {
             // Dropped while running (the worker is being torn down): the ticket hands the message back.
-            let outcome = running.await.unwrap_or_else(|error| raised(&error.into()));
+            let outcome = running.await.unwrap_or_else(|error| raised(&error));
             if let Some(ticket) = ticket {
                 ticket.settle(outcome);
             }
@@ -135,7 +134,7 @@ where
 }
 
 /// An error that no layer turned into an outcome is the task's failure.
-fn raised(error: &BoxDynError) -> Outcome {
+fn raised(error: &impl std::fmt::Display) -> Outcome {
     let exception = Exception::builtin("RuntimeError", vec![error.to_string().into()]);
     Outcome::Failure { exception, traceback: None }
 }

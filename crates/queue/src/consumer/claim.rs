@@ -55,6 +55,12 @@ struct Claimed {
     message: Vec<u8>,
 }
 
+/// A message that cannot be read, and what ends it.
+struct Unread {
+    raw: RawMessage,
+    outcome: Outcome,
+}
+
 /// What one look at the queues brought.
 struct Round {
     claimed: Vec<(usize, Claimed)>,
@@ -196,7 +202,8 @@ impl Claimer {
             let ticket = |message| Ticket::new(claim, message, self.shared.settlements.clone(), slot);
             let envelope = match read {
                 Ok(envelope) => Arc::new(envelope),
-                Err((raw, outcome)) => {
+                Err(unread) => {
+                    let Unread { raw, outcome } = *unread;
                     ticket(Message::Raw(Arc::new(raw))).settle(outcome);
                     continue;
                 }
@@ -366,12 +373,12 @@ impl FromRedisValue for Answer {
 }
 
 /// Reads a message as far as its headers; what cannot be read is ended with the reason.
-fn read(claimed: &Claimed, max: usize) -> Result<Envelope, (RawMessage, Outcome)> {
+fn read(claimed: &Claimed, max: usize) -> Result<Envelope, Box<Unread>> {
     if claimed.size > max {
         let reason = format!("the message has {} bytes, more than worker.max_message_bytes = {max}", claimed.size);
         let (task_id, task) = head_of(&claimed.message);
         let raw = RawMessage { bytes: claimed.message.clone(), size: claimed.size, task_id, task };
-        return Err((raw, dead(reason)));
+        return Err(Box::new(Unread { raw, outcome: dead(reason) }));
     }
     Envelope::decode(&claimed.message).map_err(|error: DecodeError| {
         let raw = RawMessage {
@@ -381,7 +388,7 @@ fn read(claimed: &Claimed, max: usize) -> Result<Envelope, (RawMessage, Outcome)
             task: error.task_name().map(str::to_owned),
         };
         let outcome = Outcome::Dead { reason: error.to_string(), exception: error.exception() };
-        (raw, outcome)
+        Box::new(Unread { raw, outcome })
     })
 }
 
@@ -403,10 +410,13 @@ fn head_of(ends: &[u8]) -> (Option<String>, Option<String>) {
     (field("id"), field("task"))
 }
 
-fn running(queue: &QueueKeys, read: &Result<Envelope, (RawMessage, Outcome)>, now: Timestamp) -> Running {
+fn running(queue: &QueueKeys, read: &Result<Envelope, Box<Unread>>, now: Timestamp) -> Running {
     let (id, task) = match read {
         Ok(envelope) => (envelope.headers.id.clone(), envelope.headers.task.clone()),
-        Err((raw, _)) => (raw.task_id.clone().unwrap_or_default(), raw.task.clone().unwrap_or_default()),
+        Err(unread) => {
+            let raw = &unread.raw;
+            (raw.task_id.clone().unwrap_or_default(), raw.task.clone().unwrap_or_default())
+        }
     };
     Running { id, task, queue: queue.name.clone(), since: clock::iso(now) }
 }

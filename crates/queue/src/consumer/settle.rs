@@ -143,7 +143,7 @@ async fn prepare_once(
     }
     if let (Some(queue), crate::delivery::Message::Read(envelope)) = (&plan.forward, message) {
         let keys = QueueKeys::new(queue, shared.client.celery());
-        let list = keys.list_for(envelope.priority());
+        let list = keys.list_for(envelope.properties.priority);
         let mut push = ::redis::cmd("LPUSH");
         push.arg(list).arg(envelope.encode());
         let _: u64 = shared

@@ -1,0 +1,335 @@
+//! The body of a message: the arguments, and what follows the task.
+
+use std::io::Read;
+
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use flate2::read::{MultiGzDecoder, ZlibDecoder};
+use serde_json::{Map, Value, json};
+
+use crate::envelope::{Envelope, JSON};
+use crate::error::{DecodeError, Identity};
+use crate::json::{self, kind};
+use crate::properties::{BASE64, Properties};
+use crate::signature::{Signature, list, mapping};
+
+/// A body that has been read.
+///
+/// Arguments are as JSON has them: see [`plain`](crate::plain()) for Python's own types. A number that
+/// cannot be held exactly (`NaN`, an integer beyond 64 bits) arrives as its text.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Body {
+    /// The positional arguments.
+    pub args: Vec<Value>,
+    /// The keyword arguments.
+    pub kwargs: Map<String, Value>,
+    /// What follows the task.
+    pub embed: Embed,
+}
+
+/// What a worker publishes when the task has ended.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Embed {
+    /// To be called with the result of a success.
+    pub callbacks: Vec<Signature>,
+    /// To be called after a failure.
+    pub errbacks: Vec<Signature>,
+    /// The rest of the chain, reversed: the next step is the last element.
+    pub chain: Vec<Signature>,
+    /// The body of the chord that the task is a part of.
+    pub chord: Option<Signature>,
+    /// Unknown fields, in order.
+    pub other: Map<String, Value>,
+}
+
+impl Body {
+    pub(crate) fn decode(envelope: &Envelope, max_bytes: usize) -> Result<Self, DecodeError> {
+        let source = Source {
+            content_type: &envelope.content_type,
+            compression: envelope.headers.compression.as_deref(),
+            properties: &envelope.properties,
+            body: &envelope.body,
+            identity: envelope.headers.identity(),
+        };
+        let value = source.value(max_bytes)?;
+        Self::from_value(value).map_err(|reason| source.malformed(reason))
+    }
+
+    fn from_value(value: Value) -> Result<Self, String> {
+        let Value::Array(parts) = value else {
+            return Err(format!("{}, must be [args, kwargs, embed]", kind(&value)));
+        };
+        let count = parts.len();
+        let Ok([args, kwargs, embed]) = <[Value; 3]>::try_from(parts) else {
+            return Err(format!("{count} elements, must be the three of [args, kwargs, embed]"));
+        };
+        let mut call = Map::new();
+        call.insert("args".to_owned(), args);
+        call.insert("kwargs".to_owned(), kwargs);
+        Ok(Self {
+            args: list(&mut call, "args")?,
+            kwargs: mapping(&mut call, "kwargs")?,
+            embed: Embed::from_value(embed)?,
+        })
+    }
+
+    /// The body as a message carries it: JSON in base64.
+    pub fn encode(&self) -> String {
+        let value = json!([self.args, self.kwargs, self.embed.to_value()]);
+        STANDARD.encode(json::write(&value))
+    }
+}
+
+impl Embed {
+    pub(crate) fn from_value(value: Value) -> Result<Self, String> {
+        let mut map = match value {
+            Value::Null => Map::new(),
+            Value::Object(map) => map,
+            value => return Err(format!("embed is {}, must be an object", kind(&value))),
+        };
+        Ok(Self {
+            callbacks: signatures(&mut map, "callbacks")?,
+            errbacks: signatures(&mut map, "errbacks")?,
+            chain: signatures(&mut map, "chain")?,
+            chord: match map.shift_remove("chord") {
+                None | Some(Value::Null) => None,
+                Some(value) => Some(
+                    Signature::from_value(value).map_err(|reason| format!("chord: {reason}"))?,
+                ),
+            },
+            other: map,
+        })
+    }
+
+    fn to_value(&self) -> Value {
+        let list = |signatures: &[Signature]| match signatures {
+            [] => Value::Null,
+            some => some.iter().map(Signature::to_value).collect(),
+        };
+        let mut map = Map::new();
+        map.insert("callbacks".to_owned(), list(&self.callbacks));
+        map.insert("errbacks".to_owned(), list(&self.errbacks));
+        map.insert("chain".to_owned(), list(&self.chain));
+        map.insert(
+            "chord".to_owned(),
+            self.chord.as_ref().map_or(Value::Null, Signature::to_value),
+        );
+        json::extend(&mut map, &self.other);
+        Value::Object(map)
+    }
+}
+
+/// Takes a list of signatures; a single one stands for a list of itself, as in Celery.
+fn signatures(map: &mut Map<String, Value>, key: &str) -> Result<Vec<Signature>, String> {
+    let items = match map.shift_remove(key) {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Array(items)) => items,
+        Some(single @ Value::Object(_)) => vec![single],
+        Some(value) => return Err(format!("{key} is {}, must be a list", kind(&value))),
+    };
+    let read = |item| Signature::from_value(item).map_err(|reason| format!("{key}: {reason}"));
+    items.into_iter().map(read).collect()
+}
+
+/// Python pads, other producers may not.
+const STANDARD: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// A body on its way from text to JSON.
+pub(crate) struct Source<'a> {
+    pub(crate) content_type: &'a str,
+    pub(crate) compression: Option<&'a str>,
+    pub(crate) properties: &'a Properties,
+    pub(crate) body: &'a str,
+    pub(crate) identity: Identity,
+}
+
+impl Source<'_> {
+    /// The JSON value of the body.
+    pub(crate) fn value(&self, max_bytes: usize) -> Result<Value, DecodeError> {
+        let content_type = self.content_type.split(';').next().unwrap_or_default().trim();
+        if !content_type.is_empty() && !content_type.eq_ignore_ascii_case(JSON) {
+            let content_type = self.content_type.chars().take(80).collect();
+            return Err(DecodeError::Refused { content_type, identity: self.identity.clone() });
+        }
+        let bytes = self.bytes(max_bytes)?;
+        let bytes = self.decompress(bytes, max_bytes)?;
+        json::read(&bytes).map_err(|reason| self.malformed(reason))
+    }
+
+    pub(crate) fn malformed(&self, reason: String) -> DecodeError {
+        DecodeError::Body { reason, identity: self.identity.clone() }
+    }
+
+    fn too_large(&self, limit: usize) -> DecodeError {
+        DecodeError::TooLarge { limit, identity: self.identity.clone() }
+    }
+
+    fn bytes(&self, max_bytes: usize) -> Result<Vec<u8>, DecodeError> {
+        let bytes = match self.properties.body_encoding.as_deref() {
+            Some(BASE64) => {
+                let text: Vec<u8> =
+                    self.body.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+                STANDARD
+                    .decode(text)
+                    .map_err(|error| self.malformed(format!("not base64: {error}")))?
+            }
+            Some(encoding) if !encoding.is_empty() => {
+                let encoding: String = encoding.chars().take(80).collect();
+                return Err(self.malformed(format!("unknown body encoding `{encoding}`")));
+            }
+            _ => self.body.as_bytes().to_vec(),
+        };
+        if bytes.len() > max_bytes { Err(self.too_large(max_bytes)) } else { Ok(bytes) }
+    }
+
+    fn decompress(&self, bytes: Vec<u8>, max_bytes: usize) -> Result<Vec<u8>, DecodeError> {
+        match self.compression {
+            None | Some("") => Ok(bytes),
+            // Kombu's `gzip` is zlib's format under gzip's name; real gzip is told by its magic.
+            Some("application/x-gzip" | "application/gzip" | "gzip" | "zlib") => {
+                if bytes.starts_with(&[0x1f, 0x8b]) {
+                    self.inflate(MultiGzDecoder::new(bytes.as_slice()), max_bytes)
+                } else {
+                    self.inflate(ZlibDecoder::new(bytes.as_slice()), max_bytes)
+                }
+            }
+            Some(name) => {
+                let compression = name.chars().take(80).collect();
+                Err(DecodeError::Compression { compression, identity: self.identity.clone() })
+            }
+        }
+    }
+
+    fn inflate(&self, decoder: impl Read, max_bytes: usize) -> Result<Vec<u8>, DecodeError> {
+        let mut out = Vec::new();
+        let limit = u64::try_from(max_bytes).unwrap_or(u64::MAX);
+        decoder
+            .take(limit.saturating_add(1))
+            .read_to_end(&mut out)
+            .map_err(|error| self.malformed(format!("damaged compression: {error}")))?;
+        if out.len() > max_bytes { Err(self.too_large(max_bytes)) } else { Ok(out) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::{GzEncoder, ZlibEncoder};
+
+    use super::*;
+    use crate::headers::Headers;
+
+    const MAX: usize = 10_000;
+
+    fn envelope(body: &str) -> Envelope {
+        Envelope {
+            headers: Headers::new("t", "1"),
+            properties: Properties::default(),
+            content_type: JSON.to_owned(),
+            content_encoding: "utf-8".to_owned(),
+            body: body.to_owned(),
+            other: Map::new(),
+        }
+    }
+
+    fn compressed(bytes: &[u8], name: &str) -> Envelope {
+        let mut envelope = envelope(&STANDARD.encode(bytes));
+        envelope.properties.body_encoding = Some(BASE64.to_owned());
+        envelope.headers.compression = Some(name.to_owned());
+        envelope
+    }
+
+    fn zlib(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn empty_parts_are_tolerated() {
+        for body in ["[[], {}, {}]", "[[], {}, null]", "[null, null, null]"] {
+            assert_eq!(envelope(body).body(MAX), Ok(Body::default()), "{body}");
+        }
+    }
+
+    #[test]
+    fn wrong_shapes_are_named() {
+        let check = |body: &str, expected: &str| {
+            let error = envelope(body).body(MAX).unwrap_err();
+            assert_eq!(error.to_string(), format!("body is malformed: {expected}"));
+            assert_eq!((error.task_id(), error.task_name()), (Some("1"), Some("t")));
+        };
+        check("{}", "an object, must be [args, kwargs, embed]");
+        check("[[], {}]", "2 elements, must be the three of [args, kwargs, embed]");
+        check("[[], [], {}]", "kwargs is a list, must be an object");
+        check("[{}, {}, {}]", "args is an object, must be a list");
+        check("[[], {}, []]", "embed is a list, must be an object");
+        check("[[], {}, {\"chain\": \"x\"}]", "chain is a text, must be a list");
+        check("[[], {}, {\"callbacks\": [1]}]", "callbacks: signature is a number");
+        check("[[], {}, {\"chord\": {}}]", "chord: signature names no task: {}");
+        check("{broken", "not JSON: key must be a string at line 1 column 2");
+    }
+
+    #[test]
+    fn other_formats_are_refused_by_name() {
+        for name in
+            ["application/x-python-serialize", "application/x-yaml", "application/x-msgpack"]
+        {
+            let mut envelope = envelope("");
+            envelope.content_type = name.to_owned();
+            let error = envelope.body(MAX).unwrap_err();
+            assert!(error.to_string().contains(name), "{error}");
+            assert_eq!(error.exception().exc_type, "ContentDisallowed");
+        }
+        let mut charset = envelope("[[], {}, {}]");
+        charset.content_type = "Application/JSON; charset=utf-8".to_owned();
+        assert!(charset.body(MAX).is_ok());
+    }
+
+    #[test]
+    fn both_meanings_of_gzip_are_read() {
+        let text = b"[[1], {}, {}]";
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(text).unwrap();
+        for bytes in [zlib(text), encoder.finish().unwrap()] {
+            let body = compressed(&bytes, "application/x-gzip").body(MAX).unwrap();
+            assert_eq!(body.args, [json!(1)]);
+        }
+        let error = compressed(text, "application/zstd").body(MAX).unwrap_err();
+        assert!(matches!(error, DecodeError::Compression { .. }), "{error}");
+        let error = compressed(text, "zlib").body(MAX).unwrap_err();
+        assert!(matches!(error, DecodeError::Body { .. }), "{error}");
+    }
+
+    #[test]
+    fn size_is_bounded_before_and_after_decompression() {
+        let too_large = |envelope: &Envelope| {
+            matches!(envelope.body(MAX), Err(DecodeError::TooLarge { limit: MAX, .. }))
+        };
+        let text = |size: usize| format!("[[\"{}\"], {{}}, {{}}]", "a".repeat(size - 14));
+        assert!(envelope(&text(MAX)).body(MAX).is_ok());
+        assert!(too_large(&envelope(&text(MAX + 1))));
+        assert!(compressed(&zlib(text(MAX).as_bytes()), "zlib").body(MAX).is_ok());
+        assert!(too_large(&compressed(&zlib(text(MAX + 1).as_bytes()), "zlib")));
+        assert!(too_large(&compressed(&zlib(&vec![b' '; 5_000_000]), "zlib")));
+    }
+
+    #[test]
+    fn unpadded_and_broken_lines_of_base64_are_read() {
+        let mut envelope = envelope(STANDARD.encode("[[], {}, {}]x").trim_end_matches('='));
+        envelope.properties.body_encoding = Some(BASE64.to_owned());
+        assert!(envelope.body(MAX).unwrap_err().to_string().contains("trailing characters"));
+        envelope.body = "W1tdLCB7f\nSwge31d".to_owned();
+        assert_eq!(envelope.body(MAX), Ok(Body::default()));
+        envelope.body = "%%".to_owned();
+        assert!(envelope.body(MAX).unwrap_err().to_string().contains("not base64"));
+        envelope.properties.body_encoding = Some("rot13".to_owned());
+        assert!(envelope.body(MAX).unwrap_err().to_string().contains("`rot13`"));
+    }
+}

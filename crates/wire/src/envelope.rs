@@ -1,0 +1,209 @@
+//! The envelope: the JSON object that lies in a queue's list.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use crate::body::Body;
+use crate::error::DecodeError;
+use crate::headers::{self, Headers};
+use crate::json::{self, kind, object, take, text};
+use crate::old;
+use crate::properties::Properties;
+use crate::time::Time;
+
+/// The content type of every body that is read or written here.
+pub(crate) const JSON: &str = "application/json";
+
+/// A task message as it lies in a queue.
+///
+/// Reading and writing again keeps every header, property and unknown field, and a message of
+/// Celery's own comes out as the same bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Envelope {
+    /// What the task is.
+    pub headers: Headers,
+    /// What the transport knows.
+    pub properties: Properties,
+    /// The format of the body; a message without one counts as JSON.
+    pub content_type: String,
+    /// The character set of the body; only UTF-8 is read, whatever it says.
+    pub content_encoding: String,
+    /// The body as it stands in the message: encoded and perhaps compressed.
+    pub body: String,
+    /// Unknown fields beside these, in order.
+    pub other: Map<String, Value>,
+}
+
+impl Envelope {
+    /// Reads a message of protocol 2, or one of protocol 1, which is turned into protocol 2.
+    ///
+    /// The body of protocol 2 is left unread: see [`body`](Self::body). Takes time and memory in
+    /// proportion to the input, whose size is the caller's to bound.
+    ///
+    /// # Errors
+    /// The bytes are no task message; the error tells whose they were if that could be seen.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let not_message = |reason| DecodeError::NotMessage { reason };
+        let value = json::read(bytes).map_err(not_message)?;
+        let Value::Object(mut map) = value else {
+            return Err(not_message(format!("{} instead of an object", kind(&value))));
+        };
+        let headers = take(&mut map, "headers", object).unwrap_or_default();
+        let properties = take(&mut map, "properties", object).unwrap_or_default();
+        let Some(body) = take(&mut map, "body", text) else {
+            let found = map.get("body").map_or("missing", kind);
+            let identity = headers::identity(&headers);
+            return Err(DecodeError::Body {
+                reason: format!("body is {found}, must be a text"),
+                identity,
+            });
+        };
+        let mut properties = Properties::from_map(properties);
+        let content_type = take(&mut map, "content-type", text).unwrap_or_else(|| JSON.to_owned());
+        let content_encoding =
+            take(&mut map, "content-encoding", text).unwrap_or_else(|| "utf-8".to_owned());
+        if headers.contains_key("task") {
+            let headers = Headers::from_map(headers)?;
+            return Ok(Self {
+                headers,
+                properties,
+                content_type,
+                content_encoding,
+                body,
+                other: map,
+            });
+        }
+        let (headers, body) = old::decode(headers, &properties, &content_type, &body)?;
+        properties.body_encoding = Some(crate::properties::BASE64.to_owned());
+        Ok(Self {
+            headers,
+            properties,
+            content_type: JSON.to_owned(),
+            content_encoding: "utf-8".to_owned(),
+            body: body.encode(),
+            other: map,
+        })
+    }
+
+    /// The bytes to put into a queue.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut map = Map::new();
+        map.insert("body".to_owned(), json!(self.body));
+        map.insert("content-encoding".to_owned(), json!(self.content_encoding));
+        map.insert("content-type".to_owned(), json!(self.content_type));
+        map.insert("headers".to_owned(), Value::Object(self.headers.to_map()));
+        map.insert("properties".to_owned(), Value::Object(self.properties.to_map()));
+        json::extend(&mut map, &self.other);
+        json::write(&Value::Object(map))
+    }
+
+    /// Reads the body, which may have at most `max_bytes` once it is decompressed.
+    ///
+    /// # Errors
+    /// The body is of a refused format, too large, damaged or of the wrong shape. The same message
+    /// fails again: store [`DecodeError::exception`] as its result.
+    pub fn body(&self, max_bytes: usize) -> Result<Body, DecodeError> {
+        Body::decode(self, max_bytes)
+    }
+
+    /// Whether a worker held the message before and lost it.
+    pub fn is_redelivered(&self) -> bool {
+        let info = &self.properties.delivery_info.other;
+        self.headers.redelivered || info.get("redelivered").is_some_and(|mark| mark == true)
+    }
+
+    /// The next attempt of this task, to be run at `eta`.
+    ///
+    /// Id, root, body, queue, priority and limits stay; the task becomes its own parent, as in
+    /// Celery. Publish it before the RETRY result is stored, so that a crash between them loses no task.
+    #[must_use]
+    pub fn retry(&self, delivery_tag: &str, eta: Timestamp) -> Self {
+        let mut next = self.clone();
+        next.headers.retries = self.headers.retries.saturating_add(1);
+        next.headers.eta = Some(Time::at(eta));
+        next.headers.parent_id = Some(self.headers.id.clone());
+        next.headers.root_id.get_or_insert_with(|| self.headers.id.clone());
+        next.headers.redelivered = false;
+        next.headers.other.shift_remove("redelivered");
+        next.properties.delivery_info.other.shift_remove("redelivered");
+        next.properties.delivery_tag = Some(delivery_tag.to_owned());
+        next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(value: &Value) -> Result<Envelope, DecodeError> {
+        Envelope::decode(value.to_string().as_bytes())
+    }
+
+    #[test]
+    fn the_least_message_runs() {
+        let envelope =
+            decode(&json!({"headers": {"task": "t", "id": "1"}, "body": "[[2], {}, null]"}))
+                .unwrap();
+        let body = envelope.body(100).unwrap();
+        assert_eq!((body.args, envelope.properties), (vec![json!(2)], Properties::default()));
+    }
+
+    #[test]
+    fn other_bytes_are_refused_with_a_reason() {
+        let check = |bytes: &str, expected: &str, id: Option<&str>| {
+            let error = Envelope::decode(bytes.as_bytes()).unwrap_err();
+            assert!(error.to_string().starts_with(expected), "{error}");
+            assert_eq!(error.task_id(), id);
+        };
+        check("hello", "message is unreadable: not JSON: ", None);
+        check("[1]", "message is unreadable: a list instead of an object", None);
+        check(
+            &"[".repeat(100_000),
+            "message is unreadable: not JSON: recursion limit exceeded",
+            None,
+        );
+        check(
+            r#"{"headers": {"task": "t", "id": "1"}}"#,
+            "body is malformed: body is missing",
+            Some("1"),
+        );
+        check(
+            r#"{"headers": {"task": "t", "id": "1"}, "body": []}"#,
+            "body is malformed: body is a list",
+            Some("1"),
+        );
+        check(r#"{"body": "[1]"}"#, "message is not a task: ", None);
+    }
+
+    #[test]
+    fn unknown_fields_stay() {
+        let value = json!({"headers": {"task": "t", "id": "1", "x": 1}, "properties": {"y": 2}, "body": "", "z": 3});
+        let written: Value = serde_json::from_slice(&decode(&value).unwrap().encode()).unwrap();
+        assert_eq!(
+            (&written["headers"]["x"], &written["properties"]["y"], &written["z"]),
+            (&json!(1), &json!(2), &json!(3))
+        );
+    }
+
+    #[test]
+    fn a_retry_is_the_same_task_later() {
+        let first = decode(&json!({
+            "headers": {"task": "t", "id": "1", "root_id": "0", "parent_id": "0", "retries": 2, "redelivered": true, "x": 1},
+            "properties": {"correlation_id": "1", "priority": 6, "delivery_tag": "a",
+                "delivery_info": {"exchange": "", "routing_key": "q", "redelivered": true}},
+            "body": "[[], {}, {}]",
+        })).unwrap();
+        assert!(first.is_redelivered());
+        let next = first.retry("b", "2026-11-23T21:00:00Z".parse().unwrap());
+        assert!(!next.is_redelivered());
+        let mut expected = first.clone();
+        expected.headers.retries = 3;
+        expected.headers.redelivered = false;
+        expected.headers.parent_id = Some("1".to_owned());
+        expected.headers.eta = Time::parse("2026-11-23T21:00:00+00:00");
+        expected.properties.delivery_tag = Some("b".to_owned());
+        expected.properties.delivery_info.other.clear();
+        assert_eq!(next, expected);
+        assert_eq!(Envelope::decode(&next.encode()), Ok(next));
+    }
+}

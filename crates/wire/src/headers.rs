@@ -1,0 +1,297 @@
+//! The headers of a task message: everything known without opening the body.
+
+use serde_json::{Map, Value, json};
+
+use crate::error::{DecodeError, Identity, excerpt};
+use crate::json::{self, object, take, text};
+use crate::time::Time;
+
+/// The headers of protocol 2.
+///
+/// Only `task` and `id` have to be there. `task`, `id`, `eta`, `expires` and `retries` decide what
+/// happens, so a value of the wrong type is an error; any other odd value is left in `other` and
+/// written back, and its field here is empty.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Headers {
+    /// The language of the producer.
+    pub lang: String,
+    /// The name of the task.
+    pub task: String,
+    /// The id of the task; all attempts have the same.
+    pub id: String,
+    /// A name to show in place of `task`.
+    pub shadow: Option<String>,
+    /// Not to be run before this time.
+    pub eta: Option<Time>,
+    /// Not to be run after this time.
+    pub expires: Option<Time>,
+    /// The group or chord header that the task is part of.
+    pub group: Option<String>,
+    /// The place in that group, from 0.
+    pub group_index: Option<u64>,
+    /// How many attempts came before this one.
+    pub retries: u32,
+    /// The hard and the soft limit, in seconds.
+    pub timelimit: (Option<f64>, Option<f64>),
+    /// The first task of the whole work.
+    pub root_id: Option<String>,
+    /// The task that published this one; of a retry, the task itself.
+    pub parent_id: Option<String>,
+    /// The positional arguments, shortened, for people.
+    pub argsrepr: Option<String>,
+    /// The keyword arguments, shortened, for people.
+    pub kwargsrepr: Option<String>,
+    /// The process that published the message.
+    pub origin: Option<String>,
+    /// Whether no result is to be stored.
+    pub ignore_result: bool,
+    /// How often the task has replaced itself.
+    pub replaced_task_nesting: u64,
+    /// The names in `stamps` that are copied to tasks published from this one.
+    pub stamped_headers: Option<Vec<String>>,
+    /// Marks put on the task by the application.
+    pub stamps: Map<String, Value>,
+    /// How the body is compressed.
+    pub compression: Option<String>,
+    /// Whether a worker held the message before and lost it.
+    pub redelivered: bool,
+    /// Everything else, in order; a field above that says something wins over it.
+    pub other: Map<String, Value>,
+}
+
+impl Headers {
+    /// Headers of a task that has nothing but a name and an id.
+    pub fn new(task: &str, id: &str) -> Self {
+        Self {
+            lang: "py".to_owned(),
+            task: task.to_owned(),
+            id: id.to_owned(),
+            shadow: None,
+            eta: None,
+            expires: None,
+            group: None,
+            group_index: None,
+            retries: 0,
+            timelimit: (None, None),
+            root_id: None,
+            parent_id: None,
+            argsrepr: None,
+            kwargsrepr: None,
+            origin: None,
+            ignore_result: false,
+            replaced_task_nesting: 0,
+            stamped_headers: None,
+            stamps: Map::new(),
+            compression: None,
+            redelivered: false,
+            other: Map::new(),
+        }
+    }
+
+    /// Reads headers, or the body of protocol 1, which has the same fields.
+    pub(crate) fn from_map(mut map: Map<String, Value>) -> Result<Self, DecodeError> {
+        let identity = identity(&map);
+        let (Some(task), Some(id)) = (take(&mut map, "task", name), take(&mut map, "id", name))
+        else {
+            return Err(not_task(&map, identity));
+        };
+        let map = &mut map;
+        let wrong = |name, reason| DecodeError::Header { name, reason, identity: identity.clone() };
+        Ok(Self {
+            lang: take(map, "lang", text).unwrap_or_else(|| "py".to_owned()),
+            task,
+            id,
+            shadow: take(map, "shadow", text),
+            eta: time(map, "eta").map_err(|reason| wrong("eta", reason))?,
+            expires: time(map, "expires").map_err(|reason| wrong("expires", reason))?,
+            group: take(map, "group", text),
+            group_index: take(map, "group_index", Value::as_u64),
+            retries: retries(map).map_err(|reason| wrong("retries", reason))?,
+            timelimit: take(map, "timelimit", timelimit).unwrap_or_default(),
+            root_id: take(map, "root_id", text),
+            parent_id: take(map, "parent_id", text),
+            argsrepr: take(map, "argsrepr", text),
+            kwargsrepr: take(map, "kwargsrepr", text),
+            origin: take(map, "origin", text),
+            ignore_result: take(map, "ignore_result", Value::as_bool).unwrap_or_default(),
+            replaced_task_nesting: take(map, "replaced_task_nesting", Value::as_u64)
+                .unwrap_or_default(),
+            stamped_headers: take(map, "stamped_headers", names),
+            stamps: take(map, "stamps", object).unwrap_or_default(),
+            compression: take(map, "compression", text),
+            redelivered: take(map, "redelivered", yes).unwrap_or_default(),
+            other: std::mem::take(map),
+        })
+    }
+
+    /// The headers in Celery's order.
+    pub(crate) fn to_map(&self) -> Map<String, Value> {
+        let (hard, soft) = self.timelimit;
+        let limits = [hard, soft].map(|limit| limit.map_or(Value::Null, json::seconds));
+        let mut map = Map::new();
+        let mut put = |key: &str, value: Value| map.insert(key.to_owned(), value);
+        put("lang", json!(self.lang));
+        put("task", json!(self.task));
+        put("id", json!(self.id));
+        put("shadow", json!(self.shadow));
+        put("eta", json!(self.eta.as_ref().map(Time::as_str)));
+        put("expires", json!(self.expires.as_ref().map(Time::as_str)));
+        put("group", json!(self.group));
+        put("group_index", json!(self.group_index));
+        put("retries", json!(self.retries));
+        put("timelimit", json!(limits));
+        put("root_id", json!(self.root_id));
+        put("parent_id", json!(self.parent_id));
+        put("argsrepr", json!(self.argsrepr));
+        put("kwargsrepr", json!(self.kwargsrepr));
+        put("origin", json!(self.origin));
+        put("ignore_result", json!(self.ignore_result));
+        put("replaced_task_nesting", json!(self.replaced_task_nesting));
+        put("stamped_headers", json!(self.stamped_headers));
+        put("stamps", json!(self.stamps));
+        if let Some(compression) = &self.compression {
+            put("compression", json!(compression));
+        }
+        if self.redelivered {
+            put("redelivered", json!(true));
+        }
+        json::extend(&mut map, &self.other);
+        map
+    }
+
+    /// Whose message this is.
+    pub(crate) fn identity(&self) -> Identity {
+        Identity { id: Some(self.id.clone()), task: Some(self.task.clone()) }
+    }
+}
+
+/// What a map says about whose message it is, usable or not.
+pub(crate) fn identity(map: &Map<String, Value>) -> Identity {
+    let get = |key| map.get(key).and_then(name);
+    Identity { id: get("id"), task: get("task") }
+}
+
+fn not_task(map: &Map<String, Value>, identity: Identity) -> DecodeError {
+    let missing = if identity.task.is_none() { "task" } else { "id" };
+    let found = map.get(missing).map_or_else(|| "missing".to_owned(), excerpt);
+    DecodeError::NotTask { reason: format!("`{missing}` is {found}"), identity }
+}
+
+fn name(value: &Value) -> Option<String> {
+    text(value).filter(|name| !name.is_empty())
+}
+
+fn yes(value: &Value) -> Option<bool> {
+    value.as_bool().filter(|flag| *flag)
+}
+
+fn names(value: &Value) -> Option<Vec<String>> {
+    value.as_array()?.iter().map(text).collect()
+}
+
+fn timelimit(value: &Value) -> Option<(Option<f64>, Option<f64>)> {
+    let limit = |value: &Value| match value {
+        Value::Null => Some(None),
+        value => value.as_f64().map(Some),
+    };
+    match value.as_array()?.as_slice() {
+        [hard, soft] => Some((limit(hard)?, limit(soft)?)),
+        _ => None,
+    }
+}
+
+fn time(map: &mut Map<String, Value>, key: &str) -> Result<Option<Time>, String> {
+    match map.shift_remove(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if text.is_empty() => Ok(None),
+        Some(value) => match value.as_str().and_then(Time::parse) {
+            Some(time) => Ok(Some(time)),
+            None => Err(format!("{} is not a time", excerpt(&value))),
+        },
+    }
+}
+
+// Read as 0, a wrong count would let a failing task be sent again for ever.
+fn retries(map: &mut Map<String, Value>) -> Result<u32, String> {
+    match map.shift_remove("retries") {
+        None | Some(Value::Null) => Ok(0),
+        Some(value) => value
+            .as_u64()
+            .and_then(|count| u32::try_from(count).ok())
+            .ok_or_else(|| format!("{} is not a count", excerpt(&value))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(value: Value) -> Result<Headers, DecodeError> {
+        Headers::from_map(value.as_object().unwrap().clone())
+    }
+
+    #[test]
+    fn task_and_id_are_enough() {
+        assert_eq!(read(json!({"task": "t", "id": "1"})), Ok(Headers::new("t", "1")));
+    }
+
+    #[test]
+    fn nulls_count_as_missing() {
+        let mut map = Headers::new("t", "1").to_map();
+        for (key, value) in &mut map {
+            if key != "task" && key != "id" {
+                *value = Value::Null;
+            }
+        }
+        assert_eq!(Headers::from_map(map), Ok(Headers::new("t", "1")));
+    }
+
+    #[test]
+    fn odd_values_are_kept_and_written_back() {
+        let odd = json!({"shadow": 5, "timelimit": "30", "group_index": "x", "stamps": [1], "origin": {"a": 1}, "redelivered": "yes"});
+        let mut map = odd.as_object().unwrap().clone();
+        map.insert("task".to_owned(), json!("t"));
+        map.insert("id".to_owned(), json!("1"));
+        let headers = Headers::from_map(map).unwrap();
+        assert_eq!(
+            (&headers.shadow, headers.timelimit, headers.redelivered),
+            (&None, (None, None), false)
+        );
+        let written = headers.to_map();
+        for (key, value) in odd.as_object().unwrap() {
+            assert_eq!(&written[key], value, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_field_set_later_wins_over_an_odd_one() {
+        let mut headers = read(json!({"task": "t", "id": "1", "parent_id": 7})).unwrap();
+        headers.parent_id = Some("p".to_owned());
+        assert_eq!(headers.to_map()["parent_id"], "p");
+    }
+
+    #[test]
+    fn deciding_headers_are_refused_with_the_id_known() {
+        let check = |key: &str, value: Value, expected: &str| {
+            let error = read(json!({"task": "t", "id": "1", key: value})).unwrap_err();
+            assert_eq!(error.to_string(), expected);
+            assert_eq!((error.task_id(), error.task_name()), (Some("1"), Some("t")));
+        };
+        check("eta", json!("tomorrow"), "header `eta` is unusable: \"tomorrow\" is not a time");
+        check("expires", json!(60), "header `expires` is unusable: 60 is not a time");
+        check("retries", json!("3"), "header `retries` is unusable: \"3\" is not a count");
+        check("retries", json!(-1), "header `retries` is unusable: -1 is not a count");
+    }
+
+    #[test]
+    fn without_task_or_id_it_is_no_task() {
+        let check = |value: Value, expected: &str, id: Option<&str>| {
+            let error = read(value).unwrap_err();
+            assert_eq!((error.to_string().as_str(), error.task_id()), (expected, id));
+        };
+        check(json!({}), "message is not a task: `task` is missing", None);
+        check(json!({"id": "1"}), "message is not a task: `task` is missing", Some("1"));
+        check(json!({"task": "t", "id": 7}), "message is not a task: `id` is 7", None);
+        check(json!({"task": "t", "id": ""}), "message is not a task: `id` is \"\"", None);
+    }
+}

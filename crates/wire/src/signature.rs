@@ -1,0 +1,123 @@
+//! Signatures: calls that are still to be made, carried inside messages.
+
+use serde_json::{Map, Value, json};
+
+use crate::error::excerpt;
+use crate::json::{self, object, take, text};
+
+/// A task call as data: a step of a chain, a callback, the body of a chord.
+///
+/// Groups, chords and chains are signatures too: `subtask_type` names them and their parts are
+/// signatures inside `kwargs`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Signature {
+    /// The name of the task.
+    pub task: String,
+    /// The positional arguments.
+    pub args: Vec<Value>,
+    /// The keyword arguments.
+    pub kwargs: Map<String, Value>,
+    /// How to publish it: `task_id`, `queue`, `priority`, `link`, …
+    pub options: Map<String, Value>,
+    /// `group`, `chord`, `chain` or nothing.
+    pub subtask_type: Option<String>,
+    /// Whether the result of the task before is kept out of the arguments.
+    pub immutable: bool,
+    /// Unknown fields, in order.
+    pub other: Map<String, Value>,
+}
+
+impl Signature {
+    /// Reads a signature; only `task` is needed.
+    ///
+    /// # Errors
+    /// What is wrong with it, as a text to be put into an error.
+    pub fn from_value(value: Value) -> Result<Self, String> {
+        let Value::Object(mut map) = value else {
+            return Err(format!("signature is {}", json::kind(&value)));
+        };
+        let Some(task) = take(&mut map, "task", text) else {
+            return Err(format!("signature names no task: {}", excerpt(&Value::Object(map))));
+        };
+        Ok(Self {
+            task,
+            args: list(&mut map, "args")?,
+            kwargs: mapping(&mut map, "kwargs")?,
+            options: mapping(&mut map, "options")?,
+            subtask_type: take(&mut map, "subtask_type", text),
+            immutable: take(&mut map, "immutable", Value::as_bool).unwrap_or_default(),
+            other: map,
+        })
+    }
+
+    /// The signature as Celery writes it.
+    pub fn to_value(&self) -> Value {
+        let mut map = Map::new();
+        map.insert("task".to_owned(), json!(self.task));
+        map.insert("args".to_owned(), json!(self.args));
+        map.insert("kwargs".to_owned(), json!(self.kwargs));
+        map.insert("options".to_owned(), json!(self.options));
+        map.insert("subtask_type".to_owned(), json!(self.subtask_type));
+        map.insert("immutable".to_owned(), json!(self.immutable));
+        json::extend(&mut map, &self.other);
+        Value::Object(map)
+    }
+}
+
+/// Takes a list that may be missing or null.
+pub(crate) fn list(map: &mut Map<String, Value>, key: &str) -> Result<Vec<Value>, String> {
+    let found = take(map, key, |value| value.as_array().cloned());
+    absent_or(map, key, found, "a list")
+}
+
+/// Takes an object that may be missing or null.
+pub(crate) fn mapping(
+    map: &mut Map<String, Value>,
+    key: &str,
+) -> Result<Map<String, Value>, String> {
+    let found = take(map, key, object);
+    absent_or(map, key, found, "an object")
+}
+
+fn absent_or<T: Default>(
+    map: &Map<String, Value>,
+    key: &str,
+    found: Option<T>,
+    wanted: &str,
+) -> Result<T, String> {
+    match (found, map.get(key)) {
+        (Some(found), _) => Ok(found),
+        (None, None) => Ok(T::default()),
+        (None, Some(value)) => Err(format!("{key} is {}, must be {wanted}", json::kind(value))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_survives() {
+        let value = json!({
+            "task": "celery.group", "args": [1], "kwargs": {"tasks": []}, "options": {"task_id": "g"},
+            "subtask_type": "group", "immutable": true, "chord_size": 3,
+        });
+        let signature = Signature::from_value(value.clone()).unwrap();
+        assert_eq!(signature.other["chord_size"], 3);
+        assert_eq!(signature.to_value(), value);
+    }
+
+    #[test]
+    fn only_the_task_is_needed() {
+        let least = Signature::from_value(json!({"task": "t", "args": null})).unwrap();
+        assert_eq!(least, Signature { task: "t".to_owned(), ..Signature::default() });
+        for (value, reason) in [
+            (json!([]), "signature is a list"),
+            (json!({"args": []}), "signature names no task"),
+            (json!({"task": "t", "kwargs": []}), "kwargs is a list, must be an object"),
+        ] {
+            let found = Signature::from_value(value).unwrap_err();
+            assert!(found.contains(reason), "{found}");
+        }
+    }
+}
