@@ -9,6 +9,7 @@ use rhubarb_e2e::{
     redis_server::RedisServer,
 };
 use rhubarb_queue::{Client, Publish};
+use rhubarb_wire::TaskResult;
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -187,4 +188,36 @@ async fn a_panic_is_a_failure_and_the_worker_goes_on() {
     let id = publish_sleeps(&client, 1, 0.0).await.remove(0);
     assert!(client.wait(&id, SOON, |_| {}).await.unwrap().is_some());
     assert!(worker.is_running());
+}
+
+#[tokio::test]
+async fn a_retry_keeps_its_id_and_waits_in_redis() {
+    let shop = shop_with_lease().await;
+    let client = shop.client();
+    let _worker = own_worker(&shop, &["--concurrency", "1"]);
+    let id = client.publish(&Publish::new("e2e.third_time")).await.unwrap().id;
+    let mut states = Vec::new();
+    let note = |state: &TaskResult| states.push(state.status.to_string());
+    let result = client.wait(&id, SOON, note).await.unwrap().expect("it ends");
+    assert_eq!(result.result, json!(3), "{result:?}");
+    assert!(states.contains(&"RETRY".to_owned()), "{states:?}");
+}
+
+/// Three workers die with it, one after the other; then it is kept apart, and whoever waits for it is told.
+#[tokio::test]
+async fn a_task_that_kills_its_workers_ends_in_the_dead_letters() {
+    let mut shop = shop_with_lease().await;
+    shop.installation.set("RHUBARB_WORKER_LEASE", "2");
+    shop.installation.set("RHUBARB_WORKER_MAX_DELIVERIES", "3");
+    let client = shop.client();
+    let id = client.publish(&Publish::new("e2e.kill")).await.unwrap().id;
+    for _ in 0..3 {
+        own_worker(&shop, &["--concurrency", "4"]).ended(SOON).await;
+    }
+    let mut last = own_worker(&shop, &["--concurrency", "4"]);
+    let result = client.wait(&id, SOON, |_| {}).await.unwrap().expect("whoever waits is told");
+    assert_eq!(result.status.to_string(), "FAILURE", "{result:?}");
+    let letters = shop.json(&["dead", "list"]).await;
+    assert_eq!(letters[0]["id"], id, "{letters:#}");
+    assert!(last.is_running());
 }

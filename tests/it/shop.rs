@@ -11,6 +11,9 @@ use rhubarb_e2e::{
     python::Python,
     redis_server::RedisServer,
 };
+use rhubarb_connection::Connections;
+use rhubarb_core::config::Config;
+use rhubarb_queue::Client;
 use serde_json::Value;
 
 use crate::BINARIES;
@@ -74,6 +77,18 @@ impl Shop {
     /// Returns the shop's Python; `None` where none was prepared.
     pub(crate) fn python(&self) -> Option<Python> {
         Python::for_redis(&self.installation.redis.url(0))
+    }
+
+    /// Returns a client as another Rust service has it.
+    pub(crate) fn client(&self) -> Client {
+        let config = self.configuration();
+        Client::new(&Connections::new(&config, "e2e").expect("our own URL is fit"), &config)
+    }
+
+    fn configuration(&self) -> Config {
+        let mut config = Config::default();
+        config.redis.url = self.installation.redis.url(0).parse().expect("our own URL is well formed");
+        config
     }
 
     /// Opens a connection to the queue's database.
