@@ -9,7 +9,12 @@ use crate::shop::{SOON, Shop};
 /// Puts raw bytes on the default queue, as anything that can reach Redis may.
 async fn push(shop: &Shop, message: impl AsRef<[u8]>) {
     let mut queue = shop.queue().await;
-    let _: () = redis::cmd("LPUSH").arg("celery").arg(message.as_ref()).query_async(&mut queue).await.unwrap();
+    let _: () = redis::cmd("LPUSH")
+        .arg("celery")
+        .arg(message.as_ref())
+        .query_async(&mut queue)
+        .await
+        .unwrap();
 }
 
 /// A message as Celery publishes it, to be broken by the test.
@@ -32,7 +37,8 @@ fn body(args: &Value, kwargs: &Value) -> String {
 
 /// A task that any worker runs at once, and so tells that the worker still does.
 async fn still_works(shop: &Shop) {
-    let ran = shop.rhubarb(&["enqueue", "job_scraper.tasks.get_scraping_status", "--wait", "30"]).await;
+    let ran =
+        shop.rhubarb(&["enqueue", "job_scraper.tasks.get_scraping_status", "--wait", "30"]).await;
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
 }
 
@@ -63,10 +69,15 @@ async fn what_cannot_be_read_becomes_a_dead_letter_with_its_reason_and_the_worke
     push(&shop, [0xff, 0xfe, 0x00]).await;
 
     let letters = dead_letters(&shop, 6).await;
-    let reasons: Vec<String> =
-        letters.iter().map(|letter| letter["reason"].as_str().unwrap_or_default().to_lowercase()).collect();
+    let reasons: Vec<String> = letters
+        .iter()
+        .map(|letter| letter["reason"].as_str().unwrap_or_default().to_lowercase())
+        .collect();
     for word in ["json", "base64", "pickle", "bytes"] {
-        assert!(reasons.iter().any(|reason| reason.contains(word)), "no reason names {word}: {reasons:#?}");
+        assert!(
+            reasons.iter().any(|reason| reason.contains(word)),
+            "no reason names {word}: {reasons:#?}"
+        );
     }
     // Who waits for one of them is told, instead of waiting for ever.
     for n in 2..=5 {
@@ -82,7 +93,11 @@ async fn an_unknown_task_is_parked_and_listed_and_has_no_result() {
     let shop = Shop::open().await;
     let _worker = shop.worker(&[]).await;
     let id = "00000000-0000-4000-8000-00000000000a";
-    push(&shop, message(id, "shop.tasks.of_another_time", &body(&json!([1]), &json!({}))).to_string()).await;
+    push(
+        &shop,
+        message(id, "shop.tasks.of_another_time", &body(&json!([1]), &json!({}))).to_string(),
+    )
+    .await;
 
     let parked = eventually(SOON, "the task is parked", async || {
         let parked = shop.json(&["parked", "list"]).await;
@@ -93,8 +108,11 @@ async fn an_unknown_task_is_parked_and_listed_and_has_no_result() {
     assert_eq!(parked[0]["task"], "shop.tasks.of_another_time", "{parked:#?}");
     assert_eq!(parked[0]["id"], id);
 
-    let result: Option<String> =
-        redis::cmd("GET").arg(format!("celery-task-meta-{id}")).query_async(&mut shop.queue().await).await.unwrap();
+    let result: Option<String> = redis::cmd("GET")
+        .arg(format!("celery-task-meta-{id}"))
+        .query_async(&mut shop.queue().await)
+        .await
+        .unwrap();
     assert_eq!(result, None, "whoever replays it later has nothing to overwrite");
     assert_eq!(shop.json(&["dead", "list"]).await, json!([]));
     still_works(&shop).await;

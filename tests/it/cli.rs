@@ -73,7 +73,11 @@ async fn without_redis_commands_end_with_code_4_and_one_line_without_the_passwor
     for command in [&["status"][..], &["queues"], &["listings", "x"], &["enqueue", "t"]] {
         let ran = installation.rhubarb(command).await;
         assert_eq!(ran.code, 4, "{command:?}: {}", ran.stderr);
-        assert!(ran.stderr.contains("127.0.0.1") && !ran.stderr.contains("hunter2"), "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains("127.0.0.1") && !ran.stderr.contains("hunter2"),
+            "{}",
+            ran.stderr
+        );
         assert_eq!(ran.stderr.lines().count(), 1, "{command:?}: {}", ran.stderr);
     }
 }
@@ -91,7 +95,8 @@ async fn worker_and_beat_wait_for_redis_with_one_clear_line_and_work_when_it_com
 
     shop.installation.redis.restart().await;
 
-    let ran = shop.rhubarb(&["enqueue", "job_scraper.tasks.get_scraping_status", "--wait", "40"]).await;
+    let ran =
+        shop.rhubarb(&["enqueue", "job_scraper.tasks.get_scraping_status", "--wait", "40"]).await;
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     assert!(worker.is_running() && beat.is_running());
     let n = worker.lines_with("unreachable").len();

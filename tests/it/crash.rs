@@ -42,7 +42,8 @@ async fn publish_sleeps(client: &Client, n: usize, seconds: f64) -> Vec<String> 
 
 /// How many messages of the default queue are claimed by any worker.
 async fn claimed(queue: &mut MultiplexedConnection) -> usize {
-    let keys: Vec<String> = redis::cmd("KEYS").arg("rhubarb:{celery}:claims:*").query_async(queue).await.unwrap();
+    let keys: Vec<String> =
+        redis::cmd("KEYS").arg("rhubarb:{celery}:claims:*").query_async(queue).await.unwrap();
     let mut n = 0;
     for key in keys {
         n += redis::cmd("HLEN").arg(&key).query_async::<usize>(queue).await.unwrap();
@@ -59,7 +60,8 @@ async fn claims_reach(shop: &Shop, n: usize) {
 /// The ids that wait in the default queue, the next to be taken first.
 async fn waiting(shop: &Shop) -> Vec<String> {
     let mut queue = shop.queue().await;
-    let list: Vec<String> = redis::cmd("LRANGE").arg("celery").arg(0).arg(-1).query_async(&mut queue).await.unwrap();
+    let list: Vec<String> =
+        redis::cmd("LRANGE").arg("celery").arg(0).arg(-1).query_async(&mut queue).await.unwrap();
     let id = |message: &String| {
         let message: serde_json::Value = serde_json::from_str(message).unwrap();
         assert_eq!(message["headers"]["retries"], 0, "handing back burns no attempt");
@@ -86,7 +88,8 @@ async fn all_200_tasks_of_a_killed_worker_are_done_by_another_within_two_leases(
     for id in &ids {
         let left = deadline.saturating_duration_since(Instant::now());
         let result = client.wait(id, left, |_| {}).await.unwrap();
-        let result = result.unwrap_or_else(|| panic!("no result of {id} {:?} after the kill", killed.elapsed()));
+        let result = result
+            .unwrap_or_else(|| panic!("no result of {id} {:?} after the kill", killed.elapsed()));
         assert_eq!(result.result, json!(work.as_secs_f64()));
     }
     let mut queue = shop.queue().await;
@@ -166,7 +169,8 @@ async fn a_paused_workers_late_end_changes_nothing() {
     paused.signal(Signal::STOP);
     let _other = own_worker(&shop, &["--hostname", "rhubarb@other"]);
 
-    let result = client.wait(&id, 2 * LEASE + SOON, |_| {}).await.unwrap().expect("the other runs it");
+    let result =
+        client.wait(&id, 2 * LEASE + SOON, |_| {}).await.unwrap().expect("the other runs it");
     let by_other = result.result.clone();
     paused.signal(Signal::CONT);
     paused.line("late", SOON).await;

@@ -30,7 +30,8 @@ async fn a_django_shop_enqueues_with_celery_and_reads_its_caches() {
     // Every kind of source has found something, and its best-known listing reads as it stands on the board.
     let mut titles: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for listing in listed.as_array().unwrap() {
-        let (source, title) = (listing["source"].as_str().unwrap(), listing["title"].as_str().unwrap());
+        let (source, title) =
+            (listing["source"].as_str().unwrap(), listing["title"].as_str().unwrap());
         titles.entry(source).or_default().push(title);
     }
     let expected = [
@@ -78,7 +79,8 @@ async fn the_status_is_the_dict_that_django_reads_and_celery_returns() {
     assert_eq!(cached["error"], Value::Null);
     assert_eq!(cached["sources"].as_object().unwrap().len(), 8);
 
-    let told = python.run(&["send.py", r#"[{"task": "job_scraper.tasks.get_scraping_status"}]"#]).await;
+    let told =
+        python.run(&["send.py", r#"[{"task": "job_scraper.tasks.get_scraping_status"}]"#]).await;
     assert_eq!(told[0]["result"], cached);
     assert_eq!(shop.json(&["status"]).await, cached);
 }
@@ -95,14 +97,16 @@ async fn clearing_the_cache_leaves_queues_and_sessions_alone() {
     let elsewhere = r#"[{"task": "elsewhere", "options": {"queue": "elsewhere"}}]"#;
     python.run(&["send.py", "--no-wait", elsewhere]).await;
 
-    let told = python.run(&["send.py", r#"[{"task": "job_scraper.tasks.clear_cache_task"}]"#]).await;
+    let told =
+        python.run(&["send.py", r#"[{"task": "job_scraper.tasks.clear_cache_task"}]"#]).await;
     assert_eq!(told[0]["state"], "SUCCESS", "{told:#}");
 
     let listings = python.run(&["cache.py", "jobs", "jobs:software_engineer"]).await;
     let status = python.run(&["cache.py", "default", "scraping_status"]).await;
     assert_eq!((&listings["value"], &status["value"]), (&Value::Null, &Value::Null));
     let kept: u32 = redis::cmd("EXISTS").arg(key).query_async(&mut sessions).await.unwrap();
-    let waiting: u32 = redis::cmd("LLEN").arg("elsewhere").query_async(&mut shop.queue().await).await.unwrap();
+    let waiting: u32 =
+        redis::cmd("LLEN").arg("elsewhere").query_async(&mut shop.queue().await).await.unwrap();
     assert_eq!((kept, waiting), (1, 1));
 }
 
@@ -113,7 +117,8 @@ async fn progress_is_seen_while_a_scrape_runs() {
     let _worker = shop.worker(&[]).await;
     shop.board.delay(std::time::Duration::from_millis(200));
 
-    let scrape = r#"[{"task": "job_scraper.tasks.scrape_specific_keyword", "args": ["software engineer"]}]"#;
+    let scrape =
+        r#"[{"task": "job_scraper.tasks.scrape_specific_keyword", "args": ["software engineer"]}]"#;
     let told = python.run(&["send.py", scrape]).await;
     let states = told[0]["states"].as_array().unwrap();
     assert!(states.contains(&"PROGRESS".into()), "{told:#}");

@@ -23,11 +23,16 @@ async fn a_rust_service_enqueues_with_our_client() {
 
     let task = Publish::new(SCRAPE).kwarg("keyword", "python developer");
     let published = client.publish(&task).await.unwrap();
-    let result = client.wait(&published.id, SOON, |_| {}).await.unwrap().expect("the worker runs it");
+    let result =
+        client.wait(&published.id, SOON, |_| {}).await.unwrap().expect("the worker runs it");
 
     assert_eq!(result.status.to_string(), "SUCCESS", "{result:?}");
     let listings = shop.json(&["listings", "python developer"]).await;
-    assert_eq!(result.result["jobs_count"].as_u64(), listings.as_array().map(|l| l.len() as u64), "{result:?}");
+    assert_eq!(
+        result.result["jobs_count"].as_u64(),
+        listings.as_array().map(|l| l.len() as u64),
+        "{result:?}"
+    );
 }
 
 /// What a Rust service of somebody else's has: apalis-redis and a type of its own, nothing of ours.
@@ -66,7 +71,9 @@ async fn a_shell_enqueues_and_waits() {
     let shop = Shop::open().await;
     let _worker = shop.worker(&[]).await;
 
-    let ran = shop.rhubarb(&["enqueue", SCRAPE, "--args", r#"["python developer"]"#, "--wait", "60"]).await;
+    let ran = shop
+        .rhubarb(&["enqueue", SCRAPE, "--args", r#"["python developer"]"#, "--wait", "60"])
+        .await;
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     assert!(ran.stdout.contains("python developer"), "{}", ran.stdout);
 
@@ -103,7 +110,11 @@ async fn countdown_eta_and_expires_of_celery_hold() {
     let told = python.run(&["send.py", &calls.to_string()]).await;
 
     let states: Vec<&Value> = told.as_array().unwrap().iter().map(|one| &one["state"]).collect();
-    assert_eq!(states, ["SUCCESS", "SUCCESS", "REVOKED", "SUCCESS", "SUCCESS", "SUCCESS", "SUCCESS"], "{told:#}");
+    assert_eq!(
+        states,
+        ["SUCCESS", "SUCCESS", "REVOKED", "SUCCESS", "SUCCESS", "SUCCESS", "SUCCESS"],
+        "{told:#}"
+    );
     assert!(told[0]["seconds"].as_f64().unwrap() >= 3.0, "run before its time: {told:#}");
     assert_eq!(told[2]["error"][0], "TaskRevokedError", "{told:#}");
 }
@@ -134,11 +145,13 @@ async fn a_countdown_outlives_the_worker_that_saw_it() {
 async fn a_real_celery_worker_runs_what_we_publish_and_we_read_its_result() {
     let shop = Shop::open().await;
     let Some(python) = shop.python() else { return };
-    let args = ["-m", "celery", "-A", "hire_voo_ai", "worker", "-P", "solo", "-Q", "python", "-l", "info"];
+    let args =
+        ["-m", "celery", "-A", "hire_voo_ai", "worker", "-P", "solo", "-Q", "python", "-l", "info"];
     let _celery = Process::start("celery", shop.installation.folder(), python.command(&args));
 
     let kwargs = r#"{"text": "grüße", "n": 12345678901234567890}"#;
-    let line = ["enqueue", "python.echo", "--queue", "python", "--args", "[1, null]", "--kwargs", kwargs];
+    let line =
+        ["enqueue", "python.echo", "--queue", "python", "--args", "[1, null]", "--kwargs", kwargs];
     let ran = shop.rhubarb(&[&line[..], &["--wait", "60"]].concat()).await;
 
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);

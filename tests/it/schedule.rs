@@ -59,7 +59,8 @@ async fn ticks_reach(shop: &Shop, n: usize) {
 
 /// Published means: as many messages as seconds have passed, each of another tick.
 fn assert_once_each(ticks: &[Value], seconds: f64) {
-    let mut ids: Vec<&str> = ticks.iter().map(|tick| tick["headers"]["id"].as_str().unwrap()).collect();
+    let mut ids: Vec<&str> =
+        ticks.iter().map(|tick| tick["headers"]["id"].as_str().unwrap()).collect();
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), ticks.len(), "a tick was published twice");

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use rhubarb_e2e::board::{ASHBY, ARBEITNOW, Fault, GREENHOUSE, JSON_LD, LEVER, REMOTEOK, WE_WORK_REMOTELY};
+use rhubarb_e2e::board::{
+    ARBEITNOW, ASHBY, Fault, GREENHOUSE, JSON_LD, LEVER, REMOTEOK, WE_WORK_REMOTELY,
+};
 use serde_json::Value;
 
 use crate::shop::Shop;
@@ -15,8 +17,12 @@ async fn scrape(shop: &Shop, keyword: &str) -> Value {
 }
 
 fn sources_of(listings: &Value) -> Vec<&str> {
-    let mut sources: Vec<&str> =
-        listings.as_array().unwrap().iter().map(|listing| listing["source"].as_str().unwrap()).collect();
+    let mut sources: Vec<&str> = listings
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|listing| listing["source"].as_str().unwrap())
+        .collect();
     sources.sort_unstable();
     sources.dedup();
     sources
@@ -49,7 +55,10 @@ async fn failing_sources_say_why_and_the_others_listings_are_cached() {
         let told = &status["sources"][source];
         assert_eq!(told["status"], expected, "{fault:?}: {status:#}");
         let reason = told["error"].as_str().unwrap_or_default();
-        assert!(expected == "not_found" || !reason.is_empty(), "{fault:?} has no reason: {status:#}");
+        assert!(
+            expected == "not_found" || !reason.is_empty(),
+            "{fault:?} has no reason: {status:#}"
+        );
     }
     let listings = shop.json(&["listings", "software engineer"]).await;
     assert_eq!(sources_of(&listings), ["parish", "weworkremotely"]);
@@ -88,7 +97,8 @@ async fn when_all_sources_fail_the_listings_and_their_time_are_left_alone() {
     let key = "jobs:1:jobs:software_engineer";
     let _: () = redis::cmd("EXPIRE").arg(key).arg(1000).query_async(&mut jobs).await.unwrap();
 
-    for path in ["/jobs", GREENHOUSE, LEVER, ASHBY, REMOTEOK, ARBEITNOW, JSON_LD, WE_WORK_REMOTELY] {
+    for path in ["/jobs", GREENHOUSE, LEVER, ASHBY, REMOTEOK, ARBEITNOW, JSON_LD, WE_WORK_REMOTELY]
+    {
         shop.board.fault(path, Fault::Status(500));
     }
     let status = scrape(&shop, "software engineer").await;
@@ -114,7 +124,8 @@ async fn fresh_listings_are_not_fetched_again_unless_forced() {
     let shop = Shop::open().await;
     let _worker = shop.worker(&[]).await;
     let scraped = async |args: &[&str]| {
-        let ran = shop.rhubarb(&[&["scrape", "data scientist", "--wait", "60"], args].concat()).await;
+        let ran =
+            shop.rhubarb(&[&["scrape", "data scientist", "--wait", "60"], args].concat()).await;
         assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
         shop.board.asked(LEVER).len()
     };
@@ -151,5 +162,9 @@ async fn boards_are_asked_politely() {
     assert!(shop.board.asked(LEVER).is_empty());
     let asked = shop.board.asked(GREENHOUSE);
     assert!(asked[0].user_agent.to_lowercase().contains("rhubarb"), "{asked:?}");
-    assert_eq!(shop.board.asked("/robots.txt").len(), 1, "robots.txt is asked for once a host, not once a page");
+    assert_eq!(
+        shop.board.asked("/robots.txt").len(),
+        1,
+        "robots.txt is asked for once a host, not once a page"
+    );
 }

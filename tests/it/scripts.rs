@@ -11,8 +11,10 @@ const PARTS: [&str; 4] = ["KEYS[", "ARGV[", "Returns", "If the caller dies right
 fn every_script_documents_its_contract() {
     let scripts = files("lua");
     assert!(!scripts.is_empty(), "no *.lua under crates/: this test looks in the wrong place");
-    let wrong: Vec<String> =
-        scripts.iter().flat_map(|(name, text)| problems(text).into_iter().map(move |p| format!("{name}: {p}"))).collect();
+    let wrong: Vec<String> = scripts
+        .iter()
+        .flat_map(|(name, text)| problems(text).into_iter().map(move |p| format!("{name}: {p}")))
+        .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
@@ -31,7 +33,9 @@ fn no_script_hides_in_rust_code() {
 #[test]
 fn an_undocumented_argument_is_found() {
     let head = "-- KEYS[1] k\n-- ARGV[1] a\n-- ARGV[3..] more\n--\n-- Returns 1.\n--\n-- If the caller dies right after: nothing.\n";
-    let check = |body: &str, expect: &[&str]| assert_eq!(problems(&format!("{head}{body}")), expect, "{body}");
+    let check = |body: &str, expect: &[&str]| {
+        assert_eq!(problems(&format!("{head}{body}")), expect, "{body}")
+    };
     check("return redis.call('SET', KEYS[1], ARGV[1])", &[]);
     check("return ARGV[3] .. ARGV[7]", &[]);
     check("return ARGV[2]", &["ARGV[2] is used and not documented"]);
@@ -42,8 +46,11 @@ fn an_undocumented_argument_is_found() {
 /// What a script's head comment lacks.
 fn problems(text: &str) -> Vec<String> {
     let is_comment = |line: &&str| line.starts_with("--");
-    let head: Vec<&str> =
-        text.lines().take_while(is_comment).map(|line| line.trim_start_matches('-').trim_start()).collect();
+    let head: Vec<&str> = text
+        .lines()
+        .take_while(is_comment)
+        .map(|line| line.trim_start_matches('-').trim_start())
+        .collect();
     let body: String = text.lines().skip_while(is_comment).collect::<Vec<_>>().join("\n");
     let mut problems: Vec<String> = PARTS
         .into_iter()
@@ -60,13 +67,17 @@ fn problems(text: &str) -> Vec<String> {
 
 /// The fixed indices with which the body reads an array.
 fn used(body: &str, array: &str) -> BTreeSet<u32> {
-    let after = body.split(&format!("{array}[")).skip(1);
+    let opening = format!("{array}[");
+    let after = body.split(&opening).skip(1);
     after.filter_map(|rest| rest.split_once(']')?.0.trim().parse().ok()).collect()
 }
 
 /// Tells whether a line of the head is about index `n`: `ARGV[3]` is, and `ARGV[2..]` too.
 fn documents(line: &str, array: &str, n: u32) -> bool {
-    let index = line.strip_prefix(array).and_then(|rest| rest.strip_prefix('[')).and_then(|rest| rest.split_once(']'));
+    let index = line
+        .strip_prefix(array)
+        .and_then(|rest| rest.strip_prefix('['))
+        .and_then(|rest| rest.split_once(']'));
     index.is_some_and(|(index, _)| match index.split_once("..") {
         Some((first, _)) => first.parse().is_ok_and(|first: u32| n >= first),
         None => index.parse() == Ok(n),
@@ -86,7 +97,10 @@ fn collect(folder: &Path, extension: &str, found: &mut Vec<(String, String)>) {
         if path.is_dir() {
             collect(&path, extension, found);
         } else if path.extension().is_some_and(|e| e == extension) {
-            found.push((path.display().to_string(), fs::read_to_string(&path).expect("our own file")));
+            found.push((
+                path.display().to_string(),
+                fs::read_to_string(&path).expect("our own file"),
+            ));
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
+use rhubarb_connection::Connections;
+use rhubarb_core::config::Config;
 use rhubarb_e2e::{
     board::Board,
     eventually::eventually,
@@ -11,8 +13,6 @@ use rhubarb_e2e::{
     python::Python,
     redis_server::RedisServer,
 };
-use rhubarb_connection::Connections;
-use rhubarb_core::config::Config;
 use rhubarb_queue::Client;
 use serde_json::Value;
 
@@ -87,7 +87,8 @@ impl Shop {
 
     fn configuration(&self) -> Config {
         let mut config = Config::default();
-        config.redis.url = self.installation.redis.url(0).parse().expect("our own URL is well formed");
+        config.redis.url =
+            self.installation.redis.url(0).parse().expect("our own URL is well formed");
         config
     }
 
