@@ -1,1 +1,26 @@
-//! Placeholder.
+//! The harness of the end-to-end tests: everything around Rhubarb's binaries that a test needs.
+//!
+//! It starts real things (a Redis of the test's own, a job board on loopback, Python with the real Celery and Django,
+//! our binaries) and ends them, by process id, when the test ends. It knows nothing of what is being tested: that is in
+//! `it/`.
+//!
+//! - [`eventually`]: waits for something to become true; the only place that polls.
+//! - [`process`]: a program that runs while the test does.
+//! - [`redis_server`]: a Redis server of one test's own.
+//! - [`board`]: job boards that answer as the real ones do, or as badly as asked.
+//! - [`python`]: programs of `tests/interop`, run by the Python that `tests/run.sh` prepares.
+//! - [`installation`]: a Redis, a configuration and our three binaries, as an operator has them.
+
+pub mod board;
+pub mod eventually;
+pub mod installation;
+pub mod process;
+pub mod python;
+pub mod redis_server;
+
+use std::path::PathBuf;
+
+/// Returns the path of a file in this package, e.g. `fixtures/board/lever.json`.
+pub fn file(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)
+}

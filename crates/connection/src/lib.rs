@@ -1,1 +1,87 @@
-//! Placeholder.
+//! Redis connections for every role: one multiplexed connection to each server and database, which
+//! comes back by itself.
+//!
+//! A [`Redis`] is a cheap handle. It connects on first use, gives each command a deadline, and after a loss
+//! the next command connects again; whoever has to go on for ever waits with a [`Backoff`] between tries.
+//! One log line says that a server went away and one that it is back, with the outage's length. After each
+//! connect the name is set, tracking is armed and the subscriptions are made again; [`Push::Connected`] tells
+//! those who hold state on the connection (armed keys) that it is gone.
+//!
+//! What it deliberately does not do: it never sends a command twice. Whether a command whose reply was cut
+//! may be repeated is known only to the one who sent it.
+//!
+//! ```no_run
+//! # async fn example(config: &rhubarb_core::config::Config) -> Result<(), rhubarb_connection::Error> {
+//! use rhubarb_connection::{Connections, Role};
+//! let connections = Connections::new(config, "rhubarb-example")?;
+//! let queue = connections.role(Role::Queue);
+//! let waiting: u64 = queue.query(redis::cmd("LLEN").arg("celery")).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! Modules: [`address`] URLs to addresses and TLS, [`backoff`] waiting between tries, [`push`] what the server
+//! sends unasked, [`error`] what can go wrong.
+
+pub mod address;
+pub mod backoff;
+pub mod error;
+mod link;
+pub mod push;
+mod script;
+
+use std::{collections::HashMap, fmt, sync::Arc};
+
+pub use backoff::Backoff;
+pub use error::Error;
+pub use link::{Options, Redis};
+pub use push::Push;
+use rhubarb_core::config::Config;
+pub use rhubarb_core::config::Role;
+pub use script::Script;
+
+/// The connections of one process: one for each server and database in use, whatever asks for it.
+#[derive(Clone)]
+pub struct Connections {
+    by_role: Arc<HashMap<Role, Redis>>,
+}
+
+impl Connections {
+    /// Prepares the connections of all roles; nothing is sent before first use.
+    ///
+    /// `name` is what `CLIENT LIST` shows. The queue's connection has tracking switched on, so that an idle
+    /// worker is woken by the server.
+    ///
+    /// # Errors
+    ///
+    /// A URL that cannot be understood, or a certificate file that cannot be read: a configuration error.
+    pub fn new(config: &Config, name: &str) -> Result<Self, Error> {
+        let mut by_role = HashMap::new();
+        let mut made: HashMap<(String, u32), Redis> = HashMap::new();
+        for role in [Role::Queue, Role::Results, Role::Cache, Role::Sessions, Role::Jobs] {
+            let (url, db) = config.url_for(role);
+            let key = (url.expose().to_string(), db);
+            let redis = match made.get(&key) {
+                Some(redis) => redis.clone(),
+                None => {
+                    let options = Options { name: name.to_owned(), tracking: role == Role::Queue };
+                    let redis = Redis::new(&url, db, &config.redis, options)?;
+                    made.insert(key, redis.clone());
+                    redis
+                }
+            };
+            by_role.insert(role, redis);
+        }
+        Ok(Self { by_role: Arc::new(by_role) })
+    }
+
+    /// Returns the connection that serves a role.
+    pub fn role(&self, role: Role) -> Redis {
+        self.by_role[&role].clone()
+    }
+}
+
+impl fmt::Debug for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.by_role.iter()).finish()
+    }
+}

@@ -1,1 +1,39 @@
-//! Placeholder.
+//! The task queue on Redis's db 0: what `kombu` and Celery's worker are to Python.
+//!
+//! Producers publish Celery messages ([`Client`]); a worker claims them for its free slots, runs them on apalis and
+//! ends each claim in one step with its result ([`Consumer`]); beat publishes ticks exactly once ([`Ticks`]); the read
+//! side changes nothing ([`inspect`]). Any Celery worker can run what is published here, and any Celery client can wait
+//! for what is run here.
+//!
+//! What it deliberately does not do: it knows no handlers, no scraping, no caches; it is no broker abstraction.
+//!
+//! The life of a message: a list holds it; [`script::CLAIM`] moves it into the worker's claims under a lease;
+//! [`script::SETTLE`] removes it together with storing its result, or puts it into the schedule, or back;
+//! [`script::REAP`] gives it back when the lease ended. It is in exactly one of these places at any instant, so that
+//! no death loses it; what was claimed by a worker that died runs again.
+//!
+//! Modules: [`client`] publish and results, [`consumer`] the worker's side, [`delivery`] a claimed message, [`outcome`]
+//! how it ended, [`letter`] messages kept apart, [`replay`] bringing them back, [`tick`] beat's side, [`lock`] locks,
+//! [`inspect`] the read side, [`keys`] every key, [`script`] the Lua scripts, [`error`] errors.
+
+pub mod client;
+pub mod consumer;
+pub mod delivery;
+pub mod error;
+pub mod inspect;
+pub mod keys;
+pub mod letter;
+pub mod lock;
+pub mod outcome;
+mod plan;
+pub mod replay;
+pub mod script;
+pub mod tick;
+
+pub use client::{Client, Publish, Published};
+pub use consumer::{Consumer, backend::Backend};
+pub use delivery::Delivery;
+pub use error::Error;
+pub use lock::Lock;
+pub use outcome::Outcome;
+pub use tick::Ticks;

@@ -1,0 +1,152 @@
+//! What apalis polls: an ephemeral backend that yields claimed messages and ends each with its outcome.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use apalis_core::{
+    backend::{Backend as ApalisBackend, BackendConfig, finalize::Ephemeral},
+    task::{Task, builder::TaskBuilder},
+    worker::context::WorkerContext,
+};
+use rhubarb_wire::Exception;
+use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tower::{Layer, Service};
+
+use crate::{delivery::Delivery, outcome::Outcome};
+
+/// The source of an apalis worker. It never returns an error: a passing fault of Redis is waited out by the
+/// claiming role, because apalis ends a worker whose backend fails.
+pub struct Backend {
+    deliveries: mpsc::UnboundedReceiver<Delivery>,
+    draining: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+impl Backend {
+    pub(crate) fn new(
+        deliveries: mpsc::UnboundedReceiver<Delivery>,
+        draining: CancellationToken,
+    ) -> Self {
+        Self { deliveries, draining: Box::pin(draining.cancelled_owned()) }
+    }
+}
+
+impl std::fmt::Debug for Backend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Backend").finish_non_exhaustive()
+    }
+}
+
+impl ApalisBackend for Backend {
+    type Task = Task<Delivery>;
+    type Error = Infallible;
+
+    fn poll_ready(
+        &mut self,
+        _: &mut Context<'_>,
+        _: &WorkerContext,
+    ) -> Poll<Result<(), Infallible>> {
+        // Back-pressure is the claiming role's: it claims only what there are free slots for.
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        worker: &WorkerContext,
+    ) -> Poll<Option<Result<Self::Task, Infallible>>> {
+        if self.draining.as_mut().poll(cx).is_ready() {
+            // What was claimed but not begun is dropped here, and so handed back.
+            self.deliveries.close();
+            while self.deliveries.try_recv().is_ok() {}
+            // A worker whose backend has ended waits for its own stop; one that was stopped before says so.
+            let _ = worker.stop();
+            return Poll::Ready(None);
+        }
+        self.deliveries
+            .poll_recv(cx)
+            .map(|delivery| delivery.map(|d| Ok(TaskBuilder::new(d).build())))
+    }
+
+    fn poll_close(
+        &mut self,
+        _: &mut Context<'_>,
+        _: &WorkerContext,
+    ) -> Poll<Result<(), Infallible>> {
+        // Ending claims is the settling role's, which outlives the apalis worker.
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl BackendConfig for Backend {
+    type Args = Delivery;
+    type Id = String;
+    type Kind = Ephemeral;
+    type Config = ();
+    type Layer = SettleLayer;
+
+    fn config(&self) -> &() {
+        &()
+    }
+
+    fn middleware(&mut self, _: &mut WorkerContext) -> SettleLayer {
+        SettleLayer
+    }
+}
+
+/// Ends each delivery's claim with what the service made of it.
+#[derive(Clone, Copy, Debug)]
+pub struct SettleLayer;
+
+impl<S> Layer<S> for SettleLayer {
+    type Service = SettleService<S>;
+
+    fn layer(&self, inner: S) -> SettleService<S> {
+        SettleService { inner }
+    }
+}
+
+/// See [`SettleLayer`].
+#[derive(Clone, Debug)]
+pub struct SettleService<S> {
+    inner: S,
+}
+
+impl<S> Service<Task<Delivery>> for SettleService<S>
+where
+    S: Service<Task<Delivery>, Response = Outcome>,
+    S::Error: std::fmt::Display + Send + 'static,
+    S::Future: Send + 'static,
+{
+    type Response = ();
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<(), S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut task: Task<Delivery>) -> Self::Future {
+        let ticket = task.args.take_ticket();
+        let running = self.inner.call(task);
+        Box::pin(async move {
+            // Dropped while running (the worker is being torn down): the ticket hands the message back.
+            let outcome = running.await.unwrap_or_else(|error| raised(&error));
+            if let Some(ticket) = ticket {
+                ticket.settle(outcome);
+            }
+            // An error would end the apalis worker; the outcome is where it belongs.
+            Ok(())
+        })
+    }
+}
+
+/// An error that no layer turned into an outcome is the task's failure.
+fn raised(error: &impl std::fmt::Display) -> Outcome {
+    let exception = Exception::builtin("RuntimeError", vec![error.to_string().into()]);
+    Outcome::Failure { exception, traceback: None }
+}

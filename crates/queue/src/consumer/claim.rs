@@ -1,0 +1,471 @@
+//! Takes messages for free slots, never more; sleeps until the server says that something changed.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use redis::FromRedisValue;
+use rhubarb_connection::{Backoff, Push};
+use rhubarb_core::clock;
+use rhubarb_wire::{DecodeError, Envelope, Exception};
+use tokio::{
+    sync::{OwnedSemaphorePermit, broadcast, mpsc},
+    time::Instant,
+};
+
+use super::{Running, Shared};
+use crate::{
+    Error,
+    delivery::{ClaimId, Delivery, Message, RawMessage, Ticket},
+    error::redis,
+    keys::QueueKeys,
+    outcome::Outcome,
+    script,
+};
+
+/// The most messages that one script takes.
+const BATCH: usize = 100;
+/// How often queues are looked at when the server cannot wake us.
+const POLL_WITHOUT_TRACKING: Duration = Duration::from_millis(100);
+
+/// Claims until draining begins.
+pub(super) async fn run(shared: Arc<Shared>, deliver: mpsc::UnboundedSender<Delivery>) {
+    let pushes = shared.queue.pushes();
+    let next_queue = 0;
+    let number = 1;
+    let reconcile_at = Instant::now() + shared.config.lease;
+    let mut claimer = Claimer { shared, deliver, pushes, next_queue, number, reconcile_at };
+    claimer.declare().await;
+    claimer.run().await;
+}
+
+struct Claimer {
+    shared: Arc<Shared>,
+    deliver: mpsc::UnboundedSender<Delivery>,
+    pushes: broadcast::Receiver<Push>,
+    next_queue: usize,
+    number: u64,
+    reconcile_at: Instant,
+}
+
+/// One message as the script hands it out.
+struct Claimed {
+    number: u64,
+    deliveries: u32,
+    size: usize,
+    message: Vec<u8>,
+}
+
+/// A message that cannot be read, and what ends it.
+struct Unread {
+    raw: RawMessage,
+    outcome: Outcome,
+}
+
+/// What one look at the queues brought.
+struct Round {
+    claimed: Vec<(usize, Claimed)>,
+    now: Timestamp,
+    /// When to look again at the latest; `None` at once.
+    again: Option<Option<Timestamp>>,
+}
+
+impl Claimer {
+    /// Declares the queues as Celery's workers do.
+    async fn declare(&self) {
+        let mut backoff = Backoff::default();
+        let mut pipeline = ::redis::pipe();
+        for queue in &self.shared.queues {
+            crate::client::declare(&mut pipeline, &queue.name, self.shared.client.celery());
+        }
+        while let Err(error) = self.shared.queue.pipe::<::redis::Value>(&pipeline).await {
+            tracing::debug!(%error, "declaring the queues failed");
+            if self.pause(backoff.next_wait()).await {
+                return;
+            }
+        }
+    }
+
+    async fn run(&mut self) {
+        let mut backoff = Backoff::default();
+        while let Some(slots) = self.free_slots().await {
+            // Whatever was pushed up to now is covered by the look that follows.
+            let reconnected = self.drain_pushes();
+            if reconnected || Instant::now() >= self.reconcile_at {
+                self.reconcile().await;
+            }
+            match self.round(slots.num_permits()).await {
+                Ok(round) => {
+                    backoff.reset();
+                    let again = round.again;
+                    self.dispatch(round, slots).await;
+                    if let Some(due) = again {
+                        self.sleep_until_change(due).await;
+                    }
+                }
+                Err(error) => {
+                    drop(slots);
+                    // The link has logged a lost connection; anything else is news.
+                    if !error.is_unreachable() {
+                        tracing::warn!(%error, cause = ?error, "claiming failed, trying again");
+                    }
+                    self.reconcile_at = Instant::now();
+                    self.pause(backoff.next_wait()).await;
+                }
+            }
+        }
+    }
+
+    /// Waits for a free slot and takes all that are free; `None` when draining.
+    async fn free_slots(&self) -> Option<OwnedSemaphorePermit> {
+        let slots = &self.shared.slots;
+        let mut first = tokio::select! {
+            biased;
+            () = self.shared.draining.cancelled() => return None,
+            permit = slots.clone().acquire_owned() => permit.ok()?,
+        };
+        let more = slots.available_permits().min(BATCH - 1);
+        if let Ok(rest) = slots.clone().try_acquire_many_owned(u32::try_from(more).unwrap_or(0)) {
+            first.merge(rest);
+        }
+        Some(first)
+    }
+
+    /// Looks at each queue once, beginning with the one after the last that was begun with.
+    async fn round(&mut self, n: usize) -> Result<Round, Error> {
+        let n_queues = self.shared.queues.len();
+        let mut round = Round { claimed: Vec::new(), now: clock::now(), again: Some(None) };
+        let first = self.next_queue;
+        self.next_queue = (first + 1) % n_queues.max(1);
+        for idx in (0..n_queues).map(|i| (first + i) % n_queues) {
+            let left = n - round.claimed.len();
+            if left == 0 {
+                round.again = None;
+                break;
+            }
+            match self.claim(idx, left).await {
+                Ok(answer) => answer.merge_into(idx, &mut round),
+                // What the queues before gave is ours and has to run.
+                Err(error) if !round.claimed.is_empty() => {
+                    tracing::debug!(%error, "claiming stopped half-way");
+                    round.again = None;
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(round)
+    }
+
+    async fn claim(&mut self, idx: usize, n: usize) -> Result<Answer, Error> {
+        let shared = &self.shared;
+        let queue = &shared.queues[idx];
+        let mut keys = vec![
+            queue.claims(&shared.id),
+            queue.leases.clone(),
+            queue.scheduled.clone(),
+            queue.paused.clone(),
+            queue.deliveries.clone(),
+        ];
+        keys.extend(queue.lists.iter().cloned());
+        let number = self.number;
+        // Numbers are spent even if the answer is lost: a claim is never confused with an earlier one.
+        self.number += n as u64;
+        let args = [
+            n.to_string().into_bytes(),
+            shared.id.clone().into_bytes(),
+            shared.config.lease.as_millis().to_string().into_bytes(),
+            number.to_string().into_bytes(),
+            shared.config.max_message_bytes.to_string().into_bytes(),
+        ];
+        let mut caching = ::redis::cmd("CLIENT");
+        caching.arg("CACHING").arg("YES");
+        let before = if shared.queue.tracks() { vec![caching] } else { Vec::new() };
+        let answer: Answer = shared
+            .queue
+            .eval(&script::CLAIM, &keys, &args, &before)
+            .await
+            .map_err(redis(format!("claim from queue `{}`", queue.name)))?;
+        shared.set_clock(answer.now);
+        Ok(answer)
+    }
+
+    /// Hands each message to apalis, or ends at once what cannot or must not run now.
+    async fn dispatch(&mut self, round: Round, mut slots: OwnedSemaphorePermit) {
+        let mut suspects = Vec::new();
+        for (idx, claimed) in round.claimed {
+            let claim = ClaimId { queue: idx, number: claimed.number };
+            let queue = self.shared.queues[idx].clone();
+            let read = read(&claimed, self.shared.config.max_message_bytes);
+            self.shared.hold(claim, running(&queue, &read, round.now));
+            // The script never returns more than there are slots for.
+            let Some(slot) = slots.split(1) else { continue };
+            let ticket =
+                |message| Ticket::new(claim, message, self.shared.settlements.clone(), slot);
+            let envelope = match read {
+                Ok(envelope) => Arc::new(envelope),
+                Err(unread) => {
+                    let Unread { raw, outcome } = *unread;
+                    ticket(Message::Raw(Arc::new(raw))).settle(outcome);
+                    continue;
+                }
+            };
+            let ticket = ticket(Message::Read(envelope.clone()));
+            if let Some(outcome) = self.not_now(&envelope, claimed.deliveries, round.now) {
+                ticket.settle(outcome);
+                continue;
+            }
+            let (name, deliveries) = (queue.name, claimed.deliveries);
+            let delivery = Delivery {
+                envelope,
+                queue: name,
+                deliveries,
+                received_at: round.now,
+                ticket: Some(ticket),
+            };
+            if deliveries >= 2 { suspects.push(delivery) } else { self.hand_over(delivery) }
+        }
+        drop(slots);
+        for suspect in suspects {
+            self.run_alone(suspect).await;
+        }
+    }
+
+    /// Tells what ends a message at once: too many deaths, expired, not due.
+    fn not_now(&self, envelope: &Envelope, deliveries: u32, now: Timestamp) -> Option<Outcome> {
+        let shared = &self.shared;
+        if deliveries >= shared.config.max_deliveries {
+            let reason = format!("{deliveries} workers died while they ran it");
+            let exception = Exception::worker_lost(&reason);
+            return Some(Outcome::Dead { reason, exception });
+        }
+        let at =
+            |time: &Option<rhubarb_wire::Time>| time.as_ref().map(|t| t.resolve(&shared.timezone));
+        if at(&envelope.headers.expires).is_some_and(|expires| expires <= now) {
+            return Some(Outcome::Revoked { exception: Exception::task_revoked("expired") });
+        }
+        at(&envelope.headers.eta).filter(|eta| *eta > now).map(|at| Outcome::NotDue { at })
+    }
+
+    fn hand_over(&self, delivery: Delivery) {
+        // A closed channel means that we are draining: the delivery is dropped and so handed back.
+        let _ = self.deliver.send(delivery);
+    }
+
+    /// Runs a message that workers died with by itself, so that it takes no other task with it.
+    async fn run_alone(&self, mut suspect: Delivery) {
+        let Some(ticket) = suspect.take_ticket() else { return };
+        let all = u32::try_from(self.shared.config.concurrency.max(1)).unwrap_or(1);
+        tracing::info!(
+            id = suspect.envelope.headers.id,
+            task = suspect.envelope.headers.task,
+            deliveries = suspect.deliveries,
+            "workers died with this task: it runs alone"
+        );
+        let ticket = ticket.without_slot();
+        let alone = tokio::select! {
+            biased;
+            () = self.shared.draining.cancelled() => return,
+            permits = self.shared.slots.clone().acquire_many_owned(all) => permits,
+        };
+        if let Ok(slots) = alone {
+            suspect.ticket = Some(ticket.with_slot(slots));
+            self.hand_over(suspect);
+        }
+    }
+
+    /// Gives back what is recorded as ours but not in our hands: claims whose answer was lost.
+    ///
+    /// Runs between claims, so that no claim can be on its way meanwhile.
+    async fn reconcile(&mut self) {
+        self.reconcile_at = Instant::now() + self.shared.config.lease;
+        for (idx, queue) in self.shared.queues.iter().enumerate() {
+            let recorded: Vec<u64> = match self
+                .shared
+                .queue
+                .query(::redis::cmd("HKEYS").arg(queue.claims(&self.shared.id)))
+                .await
+            {
+                Ok(recorded) => recorded,
+                Err(error) => {
+                    tracing::debug!(%error, "reconciling failed, trying again");
+                    self.reconcile_at = Instant::now();
+                    return;
+                }
+            };
+            for number in recorded {
+                let claim = ClaimId { queue: idx, number };
+                if !self.shared.holds(claim) {
+                    tracing::info!(
+                        queue = queue.name,
+                        number,
+                        "a claim whose answer was lost goes back"
+                    );
+                    let message = Message::Raw(Arc::new(RawMessage::default()));
+                    let outcome = Outcome::HandBack;
+                    let _ = self.shared.settlements.send(crate::delivery::Settlement {
+                        claim,
+                        message,
+                        outcome,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Tells whether a new connection was made since the last call.
+    fn drain_pushes(&mut self) -> bool {
+        let mut reconnected = false;
+        loop {
+            match self.pushes.try_recv() {
+                Ok(Push::Connected) => reconnected = true,
+                Ok(_) | Err(broadcast::error::TryRecvError::Lagged(_)) => {}
+                Err(_) => return reconnected,
+            }
+        }
+    }
+
+    /// Sleeps until a key changed, a scheduled message is due, or the slow poll.
+    async fn sleep_until_change(&mut self, due: Option<Timestamp>) {
+        let poll = if self.shared.queue.tracks() {
+            self.shared.config.poll_interval
+        } else {
+            POLL_WITHOUT_TRACKING
+        };
+        let until_due = due.map_or(poll, |due| {
+            Duration::try_from(due.duration_since(self.shared.now())).unwrap_or_default()
+                + Duration::from_millis(1)
+        });
+        let wake = Instant::now() + poll.min(until_due);
+        loop {
+            tokio::select! {
+                biased;
+                () = self.shared.draining.cancelled() => return,
+                () = tokio::time::sleep_until(wake) => return,
+                push = self.pushes.recv() => match push {
+                    Ok(Push::Message { .. }) => {}
+                    // The next look must not discard that we have a new connection.
+                    Ok(Push::Connected) => { self.reconcile_at = Instant::now(); return }
+                    _ => return,
+                },
+            }
+        }
+    }
+
+    /// Waits; tells whether draining began meanwhile.
+    async fn pause(&self, wait: Duration) -> bool {
+        tokio::select! {
+            biased;
+            () = self.shared.draining.cancelled() => true,
+            () = tokio::time::sleep(wait) => false,
+        }
+    }
+}
+
+/// The claim script's answer.
+struct Answer {
+    now: Timestamp,
+    full: bool,
+    next_due: Option<Timestamp>,
+    claimed: Vec<Claimed>,
+}
+
+impl Answer {
+    fn merge_into(self, idx: usize, round: &mut Round) {
+        round.now = self.now;
+        round.claimed.extend(self.claimed.into_iter().map(|claimed| (idx, claimed)));
+        if self.full {
+            round.again = None;
+        } else if let (Some(due), Some(again)) = (self.next_due, &mut round.again) {
+            *again = Some(again.map_or(due, |earlier| earlier.min(due)));
+        }
+    }
+}
+
+impl FromRedisValue for Answer {
+    fn from_redis_value(value: ::redis::Value) -> Result<Self, ::redis::ParsingError> {
+        let mut parts = Vec::<::redis::Value>::from_redis_value(value)?.into_iter();
+        let mut int = || i64::from_redis_value(parts.next().unwrap_or(::redis::Value::Nil));
+        let (now, state, at) = (int()?, int()?, int()?);
+        let claimed = parts
+            .map(|item| {
+                let (number, _list, deliveries, size, message): (u64, u32, u32, usize, Vec<u8>) =
+                    FromRedisValue::from_redis_value(item)?;
+                Ok(Claimed { number, deliveries, size, message })
+            })
+            .collect::<Result<Vec<_>, ::redis::ParsingError>>()?;
+        let time = |ms| Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH);
+        Ok(Self {
+            now: time(now),
+            full: state == 0,
+            next_due: (at >= 0).then(|| time(at)),
+            claimed,
+        })
+    }
+}
+
+/// Reads a message as far as its headers; what cannot be read is ended with the reason.
+fn read(claimed: &Claimed, max: usize) -> Result<Envelope, Box<Unread>> {
+    if claimed.size > max {
+        let reason = format!(
+            "the message has {} bytes, more than worker.max_message_bytes = {max}",
+            claimed.size
+        );
+        let (task_id, task) = head_of(&claimed.message);
+        let raw = RawMessage { bytes: claimed.message.clone(), size: claimed.size, task_id, task };
+        return Err(Box::new(Unread { raw, outcome: dead(reason) }));
+    }
+    Envelope::decode(&claimed.message).map_err(|error: DecodeError| {
+        let raw = RawMessage {
+            bytes: claimed.message.clone(),
+            size: claimed.size,
+            task_id: error.task_id().map(str::to_owned),
+            task: error.task_name().map(str::to_owned),
+        };
+        let outcome = Outcome::Dead { reason: error.to_string(), exception: error.exception() };
+        Box::new(Unread { raw, outcome })
+    })
+}
+
+fn dead(reason: String) -> Outcome {
+    let exception = Exception::decode_error(&reason);
+    Outcome::Dead { reason, exception }
+}
+
+/// Finds id and task name in the ends of a message that is too large to be read whole.
+///
+/// Celery writes the body first, so that the headers stand in the last bytes.
+fn head_of(ends: &[u8]) -> (Option<String>, Option<String>) {
+    let text = String::from_utf8_lossy(ends);
+    let Some(at) = text.rfind("\"headers\"") else { return (None, None) };
+    let Some(open) = text[at..].find('{') else { return (None, None) };
+    let mut values =
+        serde_json::Deserializer::from_str(&text[at + open..]).into_iter::<serde_json::Value>();
+    let Some(Ok(headers)) = values.next() else { return (None, None) };
+    let field =
+        |name: &str| headers.get(name)?.as_str().filter(|s| s.len() <= 512).map(str::to_owned);
+    (field("id"), field("task"))
+}
+
+fn running(queue: &QueueKeys, read: &Result<Envelope, Box<Unread>>, now: Timestamp) -> Running {
+    let (id, task) = match read {
+        Ok(envelope) => (envelope.headers.id.clone(), envelope.headers.task.clone()),
+        Err(unread) => {
+            let raw = &unread.raw;
+            (raw.task_id.clone().unwrap_or_default(), raw.task.clone().unwrap_or_default())
+        }
+    };
+    Running { id, task, queue: queue.name.clone(), since: clock::iso(now) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_headers_of_a_message_too_large_to_read_are_found_at_its_end() {
+        let ends = br#"AAAA", "content-type": "application/json", "headers": {"task": "t.x", "id": "42"}, "properties": {}}"#;
+        assert_eq!(head_of(ends), (Some("42".into()), Some("t.x".into())));
+        assert_eq!(head_of(b"nothing"), (None, None));
+        assert_eq!(head_of(br#""headers": {"id": "#), (None, None));
+    }
+}

@@ -1,0 +1,52 @@
+//! What can go wrong in the queue, by what to do about it.
+
+use rhubarb_core::class::Class;
+
+/// An error of the queue.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Redis: see its class.
+    #[error("failed to {operation}")]
+    Redis {
+        /// What was tried, with its object: ``publish task `x` to queue `q` ``.
+        operation: String,
+        /// The connection's error.
+        #[source]
+        source: rhubarb_connection::Error,
+    },
+    /// What is stored under a key is not what belongs there.
+    #[error("{what} cannot be read: {reason}")]
+    Malformed {
+        /// The object.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+    /// A request that can never be carried out.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl Error {
+    /// Tells what a caller should do.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Redis { source, .. } => source.class(),
+            Self::Malformed { .. } => Class::Malformed,
+            Self::Refused(_) => Class::Permanent,
+        }
+    }
+
+    /// Tells whether Redis could not be reached or went away.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Redis { source, .. } if source.is_unreachable())
+    }
+}
+
+/// Names the operation that a connection's error ended.
+pub(crate) fn redis(
+    operation: impl Into<String>,
+) -> impl FnOnce(rhubarb_connection::Error) -> Error {
+    let operation = operation.into();
+    move |source| Error::Redis { operation, source }
+}

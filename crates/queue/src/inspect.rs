@@ -1,0 +1,324 @@
+//! The read side: what lies in the queues, who works, where a task is. It changes nothing.
+
+use rhubarb_connection::Redis;
+use rhubarb_core::{clock, config::CeleryConfig};
+use rhubarb_wire::{Envelope, TaskResult};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Client, Error,
+    consumer::Running,
+    error::redis,
+    keys::{self, QueueKeys},
+    letter::{self, Kind, Letter},
+    tick::Ticks,
+};
+
+/// A member of a zset with its score.
+type Scored = (Vec<u8>, f64);
+
+/// How many messages are read of a queue to find one task.
+const SEARCHED: isize = 1000;
+
+/// One queue as it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct QueueInfo {
+    /// Its name.
+    pub name: String,
+    /// Messages waiting, all priorities together.
+    pub waiting: u64,
+    /// Messages waiting by priority step, most urgent first.
+    pub by_priority: Vec<PriorityInfo>,
+    /// Messages claimed by our workers, live or dead.
+    pub claimed: u64,
+    /// Messages that wait for their time (ETA, retries).
+    pub scheduled: u64,
+    /// When the next of these is due: ISO 8601 text in UTC.
+    pub next_due: Option<String>,
+    /// Whether claiming is paused.
+    pub paused: bool,
+}
+
+/// One priority list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PriorityInfo {
+    /// The step.
+    pub priority: u8,
+    /// Messages waiting.
+    pub waiting: u64,
+}
+
+/// A worker's record in the registry, as it writes it. Fields may be added.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerRecord {
+    /// The process, unique per boot.
+    pub id: String,
+    /// The node's name.
+    pub node: String,
+    /// The process id on its machine.
+    pub pid: u32,
+    /// Rhubarb's version.
+    pub version: String,
+    /// When it started: ISO 8601 text in UTC.
+    pub started_at: String,
+    /// Tasks at once.
+    pub concurrency: usize,
+    /// Its queues.
+    pub queues: Vec<String>,
+    /// The tasks that it can run.
+    pub tasks: Vec<String>,
+    /// How many claims it holds.
+    pub n_running: usize,
+    /// The first of them.
+    pub running: Vec<Running>,
+    /// Claims ended with a final outcome.
+    pub processed: u64,
+    /// Claims that were no longer its own when they ended.
+    pub late: u64,
+    /// Messages that it moved to the dead letters.
+    pub dead: u64,
+    /// Messages that it parked.
+    pub parked: u64,
+    /// Whether it is stopping.
+    pub draining: bool,
+}
+
+/// A worker as the registry knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WorkerInfo {
+    /// Its record.
+    #[serde(flatten)]
+    pub record: WorkerRecord,
+    /// Whether its lease holds.
+    pub alive: bool,
+    /// When its lease ends or ended: ISO 8601 text in UTC.
+    pub lease_until: String,
+}
+
+/// Where a task is, as far as can be seen.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TaskInfo {
+    /// Its id.
+    pub id: String,
+    /// `waiting`, `running`, `dead`, `parked` or `unknown` (done, or never seen).
+    pub place: String,
+    /// The queue, where it is on one.
+    pub queue: Option<String>,
+    /// The worker, where one runs it.
+    pub worker: Option<String>,
+    /// Its name, where it is known.
+    pub task: Option<String>,
+    /// Why it is dead or parked.
+    pub reason: Option<String>,
+    /// Its stored state.
+    pub result: Option<serde_json::Value>,
+}
+
+/// Returns the names of all known queues, and of `more`, in order and once each.
+///
+/// # Errors
+///
+/// [`Error::Redis`].
+pub async fn queue_names(client: &Client, more: &[String]) -> Result<Vec<String>, Error> {
+    let mut names: Vec<String> = client
+        .queue()
+        .query(::redis::cmd("SMEMBERS").arg(keys::QUEUES))
+        .await
+        .map_err(redis("list the queues"))?;
+    names.extend(more.iter().cloned());
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
+/// Returns each queue as it stands; `more` are names to show besides those known.
+///
+/// # Errors
+///
+/// [`Error::Redis`].
+pub async fn queues(client: &Client, more: &[String]) -> Result<Vec<QueueInfo>, Error> {
+    let mut found = Vec::new();
+    for name in queue_names(client, more).await? {
+        found.push(queue(client.queue(), &name, client.celery()).await?);
+    }
+    Ok(found)
+}
+
+async fn queue(redis_: &Redis, name: &str, celery: &CeleryConfig) -> Result<QueueInfo, Error> {
+    let keys = QueueKeys::new(name, celery);
+    let failed = || redis(format!("look at queue `{name}`"));
+    let mut pipeline = ::redis::pipe();
+    for list in &keys.lists {
+        pipeline.cmd("LLEN").arg(list);
+    }
+    let lens: Vec<u64> = redis_.pipe(&pipeline).await.map_err(failed())?;
+    let mut pipeline = ::redis::pipe();
+    pipeline.cmd("ZCARD").arg(&keys.scheduled);
+    pipeline.cmd("ZRANGE").arg(&keys.scheduled).arg(0).arg(0).arg("WITHSCORES");
+    pipeline.cmd("EXISTS").arg(&keys.paused);
+    pipeline.cmd("ZRANGE").arg(&keys.leases).arg(0).arg(-1);
+    let (scheduled, first, paused, workers): (u64, Vec<Scored>, bool, Vec<String>) =
+        redis_.pipe(&pipeline).await.map_err(failed())?;
+    let mut claimed = 0;
+    if !workers.is_empty() {
+        let mut pipeline = ::redis::pipe();
+        for worker in &workers {
+            pipeline.cmd("HLEN").arg(keys.claims(worker));
+        }
+        let held: Vec<u64> = redis_.pipe(&pipeline).await.map_err(failed())?;
+        claimed = held.iter().sum();
+    }
+    let by_priority = celery.priority_steps.iter().zip(&lens);
+    Ok(QueueInfo {
+        name: name.to_owned(),
+        waiting: lens.iter().sum(),
+        by_priority: by_priority.map(|(p, n)| PriorityInfo { priority: *p, waiting: *n }).collect(),
+        claimed,
+        scheduled,
+        next_due: first.first().and_then(|(_, ms)| iso_ms(*ms)),
+        paused,
+    })
+}
+
+fn iso_ms(ms: f64) -> Option<String> {
+    #[expect(clippy::cast_possible_truncation, reason = "scores are whole milliseconds below 2^53")]
+    let ms = ms as i64;
+    jiff::Timestamp::from_millisecond(ms).ok().map(clock::iso)
+}
+
+/// Returns the workers of the last hour, the living first.
+///
+/// # Errors
+///
+/// [`Error::Redis`]. A record that cannot be read is left out.
+pub async fn workers(client: &Client) -> Result<Vec<WorkerInfo>, Error> {
+    let failed = || redis("list the workers");
+    let mut pipeline = ::redis::pipe();
+    pipeline.cmd("TIME");
+    pipeline.cmd("ZREVRANGE").arg(keys::WORKERS).arg(0).arg(999).arg("WITHSCORES");
+    let ((s, us), leases): ((i64, i64), Vec<(String, f64)>) =
+        client.queue().pipe(&pipeline).await.map_err(failed())?;
+    if leases.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut get = ::redis::cmd("MGET");
+    for (id, _) in &leases {
+        get.arg(keys::worker(id));
+    }
+    let records: Vec<Option<Vec<u8>>> = client.queue().query(&get).await.map_err(failed())?;
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are below 2^53")]
+    let now = (s * 1000 + us / 1000) as f64;
+    let info = |((_, end), record): ((String, f64), Option<Vec<u8>>)| {
+        let record = serde_json::from_slice(&record?).ok()?;
+        Some(WorkerInfo { record, alive: end > now, lease_until: iso_ms(end)? })
+    };
+    Ok(leases.into_iter().zip(records).filter_map(info).collect())
+}
+
+/// Finds a task: its stored state, and where its message is.
+///
+/// Of each waiting list the 1,000 messages that run next are searched.
+///
+/// # Errors
+///
+/// [`Error::Redis`], or [`Error::Malformed`] when its stored state is none.
+pub async fn task(client: &Client, id: &str) -> Result<TaskInfo, Error> {
+    let result = client.result(id).await?.map(|result: TaskResult| as_json(&result));
+    let mut info = TaskInfo {
+        id: id.to_owned(),
+        place: "unknown".to_owned(),
+        queue: None,
+        worker: None,
+        task: None,
+        reason: None,
+        result,
+    };
+    for kind in [Kind::Dead, Kind::Parked] {
+        if let Some(letter) = letter::find(client.queue(), kind, id).await? {
+            return Ok(TaskInfo {
+                place: format!("{kind:?}").to_lowercase(),
+                queue: Some(letter.queue),
+                task: letter.task,
+                reason: Some(letter.reason),
+                ..info
+            });
+        }
+    }
+    for worker in workers(client).await? {
+        if let Some(running) = worker.record.running.iter().find(|running| running.id == id) {
+            info.place = "running".to_owned();
+            info.queue = Some(running.queue.clone());
+            info.task = Some(running.task.clone());
+            info.worker = Some(worker.record.node);
+            return Ok(info);
+        }
+    }
+    for queue in queue_names(client, &[]).await? {
+        if let Some((place, task)) = find_waiting(client, &queue, id).await? {
+            info.place = place.to_owned();
+            info.queue = Some(queue);
+            info.task = Some(task);
+            return Ok(info);
+        }
+    }
+    Ok(info)
+}
+
+fn as_json(result: &TaskResult) -> serde_json::Value {
+    serde_json::from_slice(&result.encode()).unwrap_or_default()
+}
+
+async fn find_waiting(
+    client: &Client,
+    queue: &str,
+    id: &str,
+) -> Result<Option<(&'static str, String)>, Error> {
+    let keys = QueueKeys::new(queue, client.celery());
+    let mut pipeline = ::redis::pipe();
+    for list in &keys.lists {
+        pipeline.cmd("LRANGE").arg(list).arg(-SEARCHED).arg(-1);
+    }
+    pipeline.cmd("ZRANGE").arg(&keys.scheduled).arg(0).arg(SEARCHED - 1);
+    let lists: Vec<Vec<Vec<u8>>> =
+        client.queue().pipe(&pipeline).await.map_err(redis(format!("search queue `{queue}`")))?;
+    let n_lists = keys.lists.len();
+    for (idx, messages) in lists.into_iter().enumerate() {
+        for message in messages {
+            // A scheduled member has its list's number in front.
+            let start = if idx < n_lists {
+                0
+            } else {
+                message.iter().position(|b| *b == b'|').map_or(0, |at| at + 1)
+            };
+            if let Some(envelope) =
+                Envelope::decode(&message[start..]).ok().filter(|e| e.headers.id == id)
+            {
+                let place = if idx < n_lists { "waiting" } else { "scheduled" };
+                return Ok(Some((place, envelope.headers.task)));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Returns the letters of a kind, newest first.
+///
+/// # Errors
+///
+/// [`Error::Redis`].
+pub async fn letters(client: &Client, kind: Kind, limit: usize) -> Result<Vec<Letter>, Error> {
+    letter::list(client.queue(), kind, limit).await
+}
+
+/// Returns each schedule's last tick on a queue.
+///
+/// # Errors
+///
+/// [`Error::Redis`].
+pub async fn last_ticks(
+    client: &Client,
+    queue: &str,
+) -> Result<std::collections::HashMap<String, jiff::Timestamp>, Error> {
+    let lease = std::time::Duration::from_secs(1);
+    Ticks::new(client.queue().clone(), client.celery(), "inspect", lease).last(queue).await
+}

@@ -1,0 +1,146 @@
+//! Every key on the queue's database: name, type, life, who writes and who reads.
+//!
+//! | key | type | life | written by | read by |
+//! |---|---|---|---|---|
+//! | `<queue>`, `<queue>SEP3` … | list | work waiting | Celery clients, publish, claim (due), settle, reap | claim, inspect |
+//! | `_kombu.binding.<queue>`, `_kombu.binding_permanent.<queue>` | set | for ever, one member | publish, consumer | Celery clients |
+//! | `celery-task-meta-<id>` | string | `result_expires` | settle, state | Celery clients, client |
+//! | `rhubarb:{q}:claims:<worker>` | hash | work in flight | claim, settle, reap | claim, inspect |
+//! | `rhubarb:{q}:leases` | zset | workers with claims | claim, heartbeat, reap | reap |
+//! | `rhubarb:{q}:scheduled` | zset | work put off | settle, claim (due) | claim, inspect |
+//! | `rhubarb:{q}:paused` | string | while paused | operator | claim |
+//! | `rhubarb:{q}:deliveries` | hash | 7 days unchanged | reap, settle | claim |
+//! | `rhubarb:{q}:ticks` | hash | one field a schedule | tick | beat |
+//! | `rhubarb:{q}:fence` | string | one number | tick | tick |
+//! | `rhubarb:queues` | set | one member a queue | publish, consumer | inspect |
+//! | `rhubarb:workers` | zset | alive, and an hour after | heartbeat | inspect |
+//! | `rhubarb:worker:<id>` | string | one hour | heartbeat | inspect |
+//! | `rhubarb:dead`, `rhubarb:dead:letters` | zset, hash | capped by count and age | settle | inspect, replay |
+//! | `rhubarb:parked`, `rhubarb:parked:letters` | zset, hash | capped by count and age | settle | inspect, replay |
+//! | `rhubarb:lock:<name>` | string | its owner's lease | lock | lock |
+//! | `rhubarb:unique:<name>` | string | as long as asked for | publish | publish |
+//! | `rhubarb:beat:lease` | string | the leader's lease | beat | beat, inspect |
+//! | `rhubarb:beat:fence` | string | one number | beat | beat |
+//!
+//! A queue's own keys carry its name as hash tag, so that on a cluster one script finds them all in one slot.
+
+use rhubarb_core::config::CeleryConfig;
+
+/// The names of workers and of their records.
+pub const WORKERS: &str = "rhubarb:workers";
+/// The names of all queues that were ever published to or consumed from.
+pub const QUEUES: &str = "rhubarb:queues";
+/// The beat's lease.
+pub const BEAT_LEASE: &str = "rhubarb:beat:lease";
+/// The beat's counter of fencing numbers.
+pub const BEAT_FENCE: &str = "rhubarb:beat:fence";
+
+/// Returns the key of a worker's record.
+pub fn worker(id: &str) -> String {
+    format!("rhubarb:worker:{id}")
+}
+
+/// Returns the key of a lock.
+pub fn lock(name: &str) -> String {
+    format!("rhubarb:lock:{name}")
+}
+
+/// Returns the key that keeps a second task of the same name and arguments out.
+pub fn unique(digest: &str) -> String {
+    format!("rhubarb:unique:{digest}")
+}
+
+/// The keys of one queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueKeys {
+    /// The queue's name.
+    pub name: String,
+    /// Its lists, most urgent first.
+    pub lists: Vec<String>,
+    /// Worker id to the end of its lease, ms.
+    pub leases: String,
+    /// `<list>|<message>` to when it is due, ms.
+    pub scheduled: String,
+    /// Exists while the queue is paused.
+    pub paused: String,
+    /// SHA-1 of a message to how often a worker died with it.
+    pub deliveries: String,
+    /// Schedule name to its last tick, ms.
+    pub ticks: String,
+    /// The greatest fencing number that has published.
+    pub fence: String,
+    /// What a worker's claims hash begins with.
+    pub claims_prefix: String,
+    steps: Vec<u8>,
+}
+
+impl QueueKeys {
+    /// Returns the keys of a queue under Celery's settings.
+    pub fn new(name: &str, celery: &CeleryConfig) -> Self {
+        let tag = tag(name);
+        let key = |kind: &str| format!("rhubarb:{tag}:{kind}");
+        Self {
+            name: name.to_owned(),
+            lists: lists(name, celery),
+            leases: key("leases"),
+            scheduled: key("scheduled"),
+            paused: key("paused"),
+            deliveries: key("deliveries"),
+            ticks: key("ticks"),
+            fence: key("fence"),
+            claims_prefix: key("claims:"),
+            steps: celery.priority_steps.clone(),
+        }
+    }
+
+    /// Returns the key of a worker's claims.
+    pub fn claims(&self, worker: &str) -> String {
+        format!("{}{worker}", self.claims_prefix)
+    }
+
+    /// Returns the list for a priority: that of the greatest step not above it.
+    pub fn list_for(&self, priority: u8) -> &str {
+        let step = self.steps.iter().rposition(|step| *step <= priority).unwrap_or(0);
+        &self.lists[step]
+    }
+}
+
+/// A name with braces of its own keeps them as its tag, as Redis Cluster reads names.
+fn tag(name: &str) -> String {
+    let own = name.find('{').is_some_and(|open| name[open + 1..].find('}').is_some_and(|n| n > 0));
+    if own { name.to_owned() } else { format!("{{{name}}}") }
+}
+
+/// `global_keyprefix` stands in front of every key of Celery's.
+fn lists(name: &str, celery: &CeleryConfig) -> Vec<String> {
+    let name = format!("{}{name}", celery.global_keyprefix);
+    rhubarb_wire::lists(&name, &celery.priority_steps, &celery.sep)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn celery() -> CeleryConfig {
+        rhubarb_core::config::Config::default().celery
+    }
+
+    #[test]
+    fn lists_are_celerys_with_the_separator() {
+        let keys = QueueKeys::new("celery", &celery());
+        assert_eq!(
+            keys.lists,
+            ["celery", "celery\u{6}\u{16}3", "celery\u{6}\u{16}6", "celery\u{6}\u{16}9"]
+        );
+        for (priority, list) in [(0, 0), (2, 0), (3, 1), (8, 2), (9, 3), (255, 3)] {
+            assert_eq!(keys.list_for(priority), keys.lists[list], "{priority}");
+        }
+    }
+
+    #[test]
+    fn a_queues_keys_carry_its_name_as_hash_tag() {
+        assert_eq!(QueueKeys::new("celery", &celery()).scheduled, "rhubarb:{celery}:scheduled");
+        assert_eq!(QueueKeys::new("{a}b", &celery()).claims("w"), "rhubarb:{a}b:claims:w");
+        assert_eq!(QueueKeys::new("{}", &celery()).paused, "rhubarb:{{}}:paused");
+    }
+}

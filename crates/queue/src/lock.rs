@@ -1,0 +1,65 @@
+//! Locks with an owner and an end, for work that may run once at a time.
+
+use std::time::Duration;
+
+use rhubarb_connection::Redis;
+
+use crate::{Error, error::redis, keys, script};
+
+/// A named lock. Holding it is a claim with an end: whoever holds it renews well before.
+#[derive(Clone, Debug)]
+pub struct Lock {
+    redis: Redis,
+    key: String,
+    name: String,
+    owner: String,
+    ttl: Duration,
+}
+
+impl Lock {
+    /// Prepares a lock; nothing is sent. `owner` has to be unique to this holder, `ttl` is how long it is held
+    /// without a renewal.
+    pub fn new(redis: Redis, name: &str, owner: &str, ttl: Duration) -> Self {
+        Self { redis, key: keys::lock(name), name: name.to_owned(), owner: owner.to_owned(), ttl }
+    }
+
+    /// Takes the lock if nobody holds it (or the same owner does); tells whether we hold it now.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped call may have taken the lock; it ends by itself after the ttl.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Redis`]; after a lost connection the lock may be held.
+    pub async fn acquire(&self) -> Result<bool, Error> {
+        self.run("acquire").await
+    }
+
+    /// Holds the lock for another ttl; false when it was lost.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Redis`].
+    pub async fn renew(&self) -> Result<bool, Error> {
+        self.run("renew").await
+    }
+
+    /// Releases the lock if it is ours; tells whether it was.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Redis`].
+    pub async fn release(&self) -> Result<bool, Error> {
+        self.run("release").await
+    }
+
+    async fn run(&self, what: &str) -> Result<bool, Error> {
+        let ttl = self.ttl.as_millis().to_string();
+        let args = [what.into(), self.owner.clone().into_bytes(), ttl.into_bytes()];
+        self.redis
+            .eval(&script::LOCK, std::slice::from_ref(&self.key), &args, &[])
+            .await
+            .map_err(redis(format!("{what} the lock `{}`", self.name)))
+    }
+}

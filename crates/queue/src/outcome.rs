@@ -1,0 +1,56 @@
+//! How a task ended, and what that means for its message.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rhubarb_wire::Exception;
+use serde_json::Value;
+
+/// How a task ended in a worker.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// It returned this.
+    Success(Value),
+    /// It raised this, for good.
+    Failure {
+        /// What it raised.
+        exception: Exception,
+        /// Where, as text.
+        traceback: Option<String>,
+    },
+    /// It is to run again; the retry is counted, and the state RETRY is stored.
+    Retry {
+        /// Why.
+        exception: Exception,
+        /// Where, as text.
+        traceback: Option<String>,
+        /// How long to wait.
+        after: Duration,
+    },
+    /// It is to run later as it is: nothing is counted or stored. It holds no slot while it waits.
+    PutOff {
+        /// How long to wait.
+        after: Duration,
+    },
+    /// Its ETA has not come: it waits in Redis until then.
+    NotDue {
+        /// When it is due.
+        at: Timestamp,
+    },
+    /// It expired or was revoked.
+    Revoked {
+        /// `TaskRevokedError` with the reason.
+        exception: Exception,
+    },
+    /// It can never run: the message is kept apart with the reason, and a FAILURE is stored when its id is known.
+    Dead {
+        /// One sentence for a person.
+        reason: String,
+        /// What waiting callers are told.
+        exception: Exception,
+    },
+    /// This worker has no task of that name: the message is parked or forwarded.
+    Unknown,
+    /// We are stopping: the message goes back to the consumer's end of its queue, and no attempt is burnt.
+    HandBack,
+}

@@ -1,0 +1,33 @@
+//! The Lua scripts. Each file's head says what its KEYS and ARGV are and what it returns.
+
+use std::sync::LazyLock;
+
+use rhubarb_connection::Script;
+
+macro_rules! scripts {
+    ($($(#[$doc:meta])* $name:ident = $file:literal;)*) => {
+        $($(#[$doc])* pub static $name: LazyLock<Script> =
+            LazyLock::new(|| Script::new($file, include_str!(concat!("scripts/", $file, ".lua"))));)*
+    };
+}
+
+scripts! {
+    /// Takes messages and records them as claimed.
+    CLAIM = "claim";
+    /// Ends claims.
+    SETTLE = "settle";
+    /// Renews a lease and gives the claims of dead workers back.
+    REAP = "reap";
+    /// Keeps a worker in the registry.
+    HEARTBEAT = "heartbeat";
+    /// Stores a passing or final state.
+    STATE = "state";
+    /// Keeps a message apart.
+    LETTER = "letter";
+    /// Takes, keeps and releases locks.
+    LOCK = "lock";
+    /// Takes, keeps and gives up the lead among beats.
+    BEAT_LEASE = "beat_lease";
+    /// Publishes and marks a tick.
+    TICK = "tick";
+}

@@ -1,0 +1,71 @@
+-- claim: takes messages from one queue's lists and records them as claimed, in one step.
+--
+-- KEYS[1] claims hash of this worker on this queue: claim number -> "<list>:<deliveries>:<ms>:<message>"
+-- KEYS[2] leases zset of the queue: worker id -> end of its lease, ms
+-- KEYS[3] scheduled zset of the queue: "<list>|<message>" -> due, ms
+-- KEYS[4] pause of the queue: exists while it is paused
+-- KEYS[5] deliveries hash of the queue: sha1 of a message -> how often a worker died with it
+-- KEYS[6..] the queue's lists, most urgent first; <list> above is 1 for KEYS[6]
+-- ARGV[1] how many to take at the most, 1 to 100
+-- ARGV[2] worker id
+-- ARGV[3] lease, ms
+-- ARGV[4] the number of the first claim; the next ones count up
+-- ARGV[5] the greatest message that is handed out, bytes
+--
+-- Returns {now ms, state, at ms, item...}. state: 0 as many as asked for, 1 empty, 2 paused. at: when the next
+-- scheduled message is due, -1 for none. item: {claim number, list, deliveries, size, message}; of a message
+-- over ARGV[5] the message is its first 4 kB and its last 64 kB.
+--
+-- Keys are read again at the end, after the writes, so that a caller with tracking is woken by the next
+-- change and not by this call. An empty queue is only read: no write, no replication.
+-- Out of memory: the pop comes first and frees, so that Redis lets the record pass.
+-- If the caller dies right after: the messages stand in the claims hash under its lease, and any worker's
+-- reap gives them back when the lease has ended. If only the reply is lost, the worker's reconcile does.
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local n, max = tonumber(ARGV[1]), tonumber(ARGV[5])
+
+if redis.call('EXISTS', KEYS[4]) == 1 then
+  return {now, 2, -1}
+end
+
+local due = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, 100)
+for i = #due, 1, -1 do
+  local list, message = string.match(due[i], '^(%d+)|()')
+  redis.call('ZREM', KEYS[3], due[i])
+  redis.call('RPUSH', KEYS[5 + list], string.sub(due[i], message))
+end
+
+local any_died = redis.call('EXISTS', KEYS[5]) == 1
+local out = {now, 0, -1}
+local number = tonumber(ARGV[4])
+for list = 1, #KEYS - 5 do
+  while n > 0 do
+    local message = redis.call('RPOP', KEYS[5 + list])
+    if not message then break end
+    local died = 0
+    if any_died then
+      died = tonumber(redis.call('HGET', KEYS[5], redis.sha1hex(message)) or 0)
+    end
+    redis.call('HSET', KEYS[1], number, list .. ':' .. died .. ':' .. now .. ':' .. message)
+    local handed = message
+    if #message > max then
+      handed = string.sub(message, 1, 4096) .. string.sub(message, -65536)
+    end
+    out[#out + 1] = {number, list, died, #message, handed}
+    number = number + 1
+    n = n - 1
+  end
+end
+if #out > 3 then
+  redis.call('ZADD', KEYS[2], now + ARGV[3], ARGV[2])
+end
+
+if n > 0 then
+  out[2] = 1
+  for i = 6, #KEYS do redis.call('EXISTS', KEYS[i]) end
+  redis.call('EXISTS', KEYS[4])
+  local next_due = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')
+  if next_due[2] then out[3] = tonumber(next_due[2]) end
+end
+return out

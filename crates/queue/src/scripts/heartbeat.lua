@@ -1,0 +1,19 @@
+-- heartbeat: keeps a worker in the registry.
+--
+-- KEYS[1] workers zset: worker id -> end of its lease, ms
+-- KEYS[2] the worker's record
+-- ARGV[1] worker id
+-- ARGV[2] record
+-- ARGV[3] lease, ms
+-- ARGV[4] how long the record outlives the worker, s
+--
+-- Returns the number of workers that were forgotten: those whose lease ended longer ago than ARGV[4].
+--
+-- Out of memory: once a script has written, Redis lets the rest of it pass; the ZREM of nobody leads for that.
+-- If the caller dies right after: the worker is shown as lost when its lease ends, and forgotten later.
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+redis.call('ZREM', KEYS[1], '')
+redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
+redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[4])
+return redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[4] * 1000)

@@ -1,0 +1,19 @@
+-- state: stores and publishes a task's state, unless it would overwrite a later one.
+--
+-- KEYS[1] result key, which is also the channel
+-- ARGV[1] time to live, s
+-- ARGV[2] the state record
+-- ARGV[3] "final": only a stored SUCCESS stands; "passing": any stored final state stands
+--
+-- Returns 1 stored, 0 left alone.
+--
+-- If the caller dies right after: the record is stored and published.
+local stored = redis.call('GET', KEYS[1])
+if stored then
+  local status = string.match(stored, '^{"status": ?"([^"]*)"')
+  if status == 'SUCCESS' then return 0 end
+  if ARGV[3] == 'passing' and (status == 'FAILURE' or status == 'REVOKED') then return 0 end
+end
+redis.call('SETEX', KEYS[1], ARGV[1], ARGV[2])
+redis.call('PUBLISH', KEYS[1], ARGV[2])
+return 1

@@ -1,0 +1,138 @@
+//! The architecture's rules that the manifests can break: who imports whom, and what is built upon.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
+use rhubarb_e2e::file;
+
+/// Who may import whom inside the workspace. What is not listed is not allowed.
+const IMPORTS: [(&str, &[&str]); 9] = [
+    ("wire", &[]),
+    ("core", &[]),
+    ("connection", &["core"]),
+    ("scrape", &["core"]),
+    ("cache", &["core", "connection"]),
+    ("queue", &["core", "connection", "wire"]),
+    ("worker", &["core", "connection", "queue", "scrape", "cache"]),
+    ("beat", &["core", "connection", "queue"]),
+    ("monitor", &["core", "connection", "queue", "cache", "scrape"]),
+];
+
+/// What a crate must not even reach through others: its tests stay fast and its readers unafraid.
+const NEVER: [(&str, &[&str]); 4] = [
+    ("wire", &["tokio", "redis", "apalis", "reqwest"]),
+    ("core", &["redis", "apalis", "reqwest", "axum"]),
+    ("connection", &["apalis", "reqwest", "axum"]),
+    ("scrape", &["redis", "apalis", "axum"]),
+];
+
+fn metadata() -> Metadata {
+    let mut command = MetadataCommand::new();
+    // Offline and locked: the lock is part of what is tested.
+    command
+        .manifest_path(file("Cargo.toml"))
+        .other_options(["--locked".into(), "--offline".into()]);
+    command.exec().expect("cargo metadata works in our own workspace")
+}
+
+fn members(metadata: &Metadata) -> BTreeMap<&str, &Package> {
+    metadata
+        .workspace_packages()
+        .into_iter()
+        .map(|package| (package.name.as_str(), package))
+        .collect()
+}
+
+/// The names of what a package depends on in its normal build, directly.
+fn dependencies(package: &Package) -> BTreeSet<&str> {
+    let normal = package.dependencies.iter().filter(|d| d.kind == DependencyKind::Normal);
+    normal.map(|d| d.name.as_str()).collect()
+}
+
+#[test]
+fn crates_import_only_what_the_architecture_allows() {
+    let metadata = metadata();
+    let members = members(&metadata);
+    let mut wrong = Vec::new();
+    for (name, allowed) in IMPORTS {
+        let package = members[format!("rhubarb-{name}").as_str()];
+        for import in dependencies(package).iter().filter_map(|d| d.strip_prefix("rhubarb-")) {
+            if !allowed.contains(&import) {
+                wrong.push(format!("{name} imports {import}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "against ARCHITECTURE.md: {wrong:?}");
+}
+
+#[test]
+fn every_member_has_a_rule_and_is_named_after_its_folder() {
+    let metadata = metadata();
+    let known: BTreeSet<String> = IMPORTS
+        .iter()
+        .map(|(name, _)| format!("rhubarb-{name}"))
+        .chain(["rhubarb-e2e".to_owned()])
+        .collect();
+    let found: BTreeSet<String> = members(&metadata).keys().map(|&name| name.to_owned()).collect();
+    assert_eq!(found, known);
+    for (name, _) in IMPORTS {
+        let manifest = &members(&metadata)[format!("rhubarb-{name}").as_str()].manifest_path;
+        assert!(manifest.ends_with(format!("crates/{name}/Cargo.toml")), "{manifest}");
+    }
+}
+
+#[test]
+fn pure_crates_reach_no_heavy_dependency() {
+    let metadata = metadata();
+    for (name, never) in NEVER {
+        let reached = reached_from(&metadata, &format!("rhubarb-{name}"));
+        let wrong: Vec<_> = never.iter().filter(|&&n| reached.contains(n)).collect();
+        assert!(wrong.is_empty(), "{name} reaches {wrong:?}");
+    }
+}
+
+/// Every package that a normal build of the member needs.
+fn reached_from(metadata: &Metadata, member: &str) -> BTreeSet<String> {
+    let resolve = metadata.resolve.as_ref().expect("cargo metadata resolves");
+    let nodes: BTreeMap<_, _> = resolve.nodes.iter().map(|node| (&node.id, node)).collect();
+    let mut open = vec![&members(metadata)[member].id];
+    let mut seen = BTreeSet::new();
+    while let Some(id) = open.pop() {
+        if seen.insert(id) {
+            let normal = nodes[id]
+                .deps
+                .iter()
+                .filter(|d| d.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal));
+            open.extend(normal.map(|d| &d.pkg));
+        }
+    }
+    seen.into_iter().map(|id| metadata[id].name.to_string()).collect()
+}
+
+#[test]
+fn apalis_is_the_runtime_and_there_is_one_redis_client() {
+    let metadata = metadata();
+    let members = members(&metadata);
+    let uses = |users: &[&str], dependency: &str| {
+        let used = users.iter().any(|user| dependencies(members[user]).contains(dependency));
+        assert!(used, "none of {users:?} uses {dependency}");
+    };
+    uses(&["rhubarb-worker"], "apalis");
+    uses(&["rhubarb-beat"], "apalis-cron");
+    uses(&["rhubarb-queue", "rhubarb-worker"], "apalis-redis");
+
+    // Two versions would be two connection types, and apalis-redis could not share ours.
+    let versions = |name: &str| metadata.packages.iter().filter(|p| p.name == name).count();
+    assert_eq!(versions("redis"), 1, "versions of redis in the lock");
+    assert_eq!(versions("apalis-core"), 1, "versions of apalis-core in the lock");
+}
+
+#[test]
+fn members_take_every_version_from_the_workspace() {
+    let metadata = metadata();
+    for package in metadata.workspace_packages() {
+        let manifest = std::fs::read_to_string(&package.manifest_path).unwrap();
+        let own: Vec<&str> = manifest.lines().filter(|line| line.contains("version = ")).collect();
+        assert!(own.is_empty(), "{} names versions itself: {own:?}", package.name);
+    }
+}

@@ -1,0 +1,192 @@
+//! What a worker takes, when, and how much of it.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use redis::AsyncCommands;
+use rhubarb_e2e::eventually::eventually;
+use rhubarb_queue::{Outcome, Publish, inspect};
+use serde_json::Value;
+use tokio::sync::Semaphore;
+
+use super::{Bench, WAIT, echo};
+
+#[tokio::test]
+async fn claims_never_exceed_the_free_slots() {
+    let bench = Bench::new().await;
+    for _ in 0..20 {
+        bench.publish(&Publish::new("t")).await;
+    }
+    let gate = Arc::new(Semaphore::new(0));
+    let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let worker = bench.worker({
+        let (gate, running, most) = (gate.clone(), running.clone(), most.clone());
+        move |_| {
+            let (gate, running, most) = (gate.clone(), running.clone(), most.clone());
+            async move {
+                let now = running.fetch_add(1, Ordering::SeqCst) + 1;
+                most.fetch_max(now, Ordering::SeqCst);
+                gate.acquire().await.unwrap().forget();
+                running.fetch_sub(1, Ordering::SeqCst);
+                Outcome::Success(Value::Null)
+            }
+        }
+    });
+    eventually(WAIT, "four tasks run", async || {
+        (running.load(Ordering::SeqCst) == 4).then_some(())
+    })
+    .await;
+    let waiting: u64 = bench.redis().await.llen("celery").await.unwrap();
+    assert_eq!(waiting, 16, "what does not run stays in the queue");
+    gate.add_permits(20);
+    eventually(WAIT, "all have run", async || {
+        (worker.consumer().counters().processed.load(Ordering::SeqCst) == 20).then_some(())
+    })
+    .await;
+    assert_eq!(most.load(Ordering::SeqCst), 4);
+    assert!(worker.stop().await);
+}
+
+#[tokio::test]
+async fn a_publish_wakes_an_idle_worker() {
+    let bench = Bench::new().await;
+    let worker = bench.worker(echo);
+    for i in 0..3 {
+        let id = bench.publish(&Publish::new("t").arg(i)).await;
+        assert_eq!(bench.result(&id).await.result, i);
+    }
+    assert!(worker.stop().await);
+}
+
+#[tokio::test]
+async fn the_most_urgent_runs_first_and_the_oldest_of_those() {
+    let bench = Bench::with(|config| config.worker.concurrency = 1).await;
+    for priority in [9, 6, 3, 0, 5, 1, 4, 2] {
+        bench.publish(&Publish { priority, ..Publish::new("t").arg(priority) }).await;
+    }
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let worker = bench.worker({
+        let order = order.clone();
+        move |delivery| {
+            let order = order.clone();
+            async move {
+                let body = delivery.envelope.body(1 << 20).unwrap();
+                order.lock().unwrap().push(body.args[0].as_u64().unwrap());
+                Outcome::Success(Value::Null)
+            }
+        }
+    });
+    eventually(WAIT, "all have run", async || (order.lock().unwrap().len() == 8).then_some(()))
+        .await;
+    assert_eq!(*order.lock().unwrap(), [0, 1, 2, 3, 5, 4, 6, 9]);
+    assert!(worker.stop().await);
+}
+
+#[tokio::test]
+async fn an_eta_waits_in_redis_and_runs_when_due() {
+    let bench = Bench::new().await;
+    let worker = bench.worker(echo);
+    let countdown = Some(Duration::from_secs(2));
+    let begun = std::time::Instant::now();
+    let id = bench.publish(&Publish { countdown, ..Publish::new("t").arg("later") }).await;
+    eventually(WAIT, "it waits in the schedule", async || {
+        let queues = inspect::queues(&bench.client, &[]).await.unwrap();
+        (queues[0].scheduled == 1 && queues[0].claimed == 0).then_some(())
+    })
+    .await;
+    assert_eq!(bench.result(&id).await.result, "later");
+    assert!(begun.elapsed() >= Duration::from_millis(1900), "{:?}", begun.elapsed());
+    assert!(worker.stop().await);
+}
+
+#[tokio::test]
+async fn an_expired_task_is_revoked_and_not_run() {
+    let bench = Bench::new().await;
+    let expires_in = Some(Duration::from_millis(1));
+    let id = bench.publish(&Publish { expires_in, ..Publish::new("t") }).await;
+    let sent = jiff::Timestamp::now();
+    eventually(WAIT, "it has expired", async || {
+        let now: (i64, i32) =
+            redis::cmd("TIME").query_async(&mut bench.redis().await).await.unwrap();
+        let now = jiff::Timestamp::new(now.0, now.1 * 1000).unwrap();
+        (now > sent + Duration::from_millis(2)).then_some(())
+    })
+    .await;
+    let worker = bench.worker(|_| async { panic!("an expired task ran") });
+    let result = bench.result(&id).await;
+    assert_eq!(result.status.as_str(), "REVOKED");
+    assert_eq!(result.result["exc_type"], "TaskRevokedError");
+    assert!(worker.stop().await);
+}
+
+#[tokio::test]
+async fn a_paused_queue_is_left_alone_until_it_is_resumed() {
+    let bench = Bench::new().await;
+    let mut redis = bench.redis().await;
+    let _: () = redis.set("rhubarb:{celery}:paused", "1").await.unwrap();
+    let worker = bench.worker(echo);
+    let id = bench.publish(&Publish::new("t").arg(1)).await;
+    // The worker declares its queues before its first look, and registers beside it.
+    eventually(WAIT, "the worker is there", async || {
+        let workers = inspect::workers(&bench.client).await.unwrap();
+        workers.first().filter(|w| w.alive).map(|_| ())
+    })
+    .await;
+    assert!(bench.client.result(&id).await.unwrap().is_none());
+    let _: () = redis.del("rhubarb:{celery}:paused").await.unwrap();
+    assert_eq!(bench.result(&id).await.result, 1);
+    assert!(worker.stop().await);
+}
+
+#[tokio::test]
+async fn several_queues_are_all_served_by_one_worker() {
+    let queues: Vec<String> = ["a", "b", "c"].map(str::to_owned).into();
+    let bench = Bench::with(|config| config.worker.queues = queues.clone()).await;
+    let worker = bench.worker(echo);
+    for queue in ["c", "a", "b", "a", "c"] {
+        let id = bench.publish(&Publish::new("t").arg(queue).queue(queue)).await;
+        assert_eq!(bench.result(&id).await.result, queue);
+    }
+    assert!(worker.stop().await);
+}
+
+#[tokio::test]
+async fn an_idle_worker_sends_at_most_one_command_a_second() {
+    let bench = Bench::with(|config| {
+        config.worker.lease = Duration::from_secs(15);
+        config.worker.poll_interval = Duration::from_secs(15);
+    })
+    .await;
+    let worker = bench.worker(echo);
+    let id = bench.publish(&Publish::new("t")).await;
+    bench.result(&id).await;
+    let mut redis = bench.redis().await;
+    // Commands inside of scripts are not sent; what is sent is what is not called from a script.
+    let sent = async |redis: &mut redis::aio::MultiplexedConnection| {
+        let info: String = redis::cmd("INFO").arg("commandstats").query_async(redis).await.unwrap();
+        let calls = |name: &str| {
+            let line = info.lines().find(|line| line.starts_with(&format!("cmdstat_{name}:")));
+            line.and_then(|l| l.split(['=', ',']).nth(1)?.parse::<u64>().ok()).unwrap_or(0)
+        };
+        ["evalsha", "eval", "client|caching", "hkeys"].iter().map(|name| calls(name)).sum::<u64>()
+    };
+    let time = async |redis: &mut redis::aio::MultiplexedConnection| {
+        let (s, _): (u64, u64) = redis::cmd("TIME").query_async(redis).await.unwrap();
+        s
+    };
+    let (before, from) = (sent(&mut redis).await, time(&mut redis).await);
+    let seconds = 12;
+    let mut probe = redis.clone();
+    eventually(WAIT + WAIT, "Redis's clock goes on", async || {
+        (time(&mut probe).await >= from + seconds).then_some(())
+    })
+    .await;
+    let n = sent(&mut redis).await - before;
+    assert!(n <= seconds, "{n} commands in {seconds} s");
+    assert!(worker.stop().await);
+}

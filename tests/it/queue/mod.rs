@@ -1,0 +1,136 @@
+//! The queue's promises, each against a real Redis, with the library as a worker uses it.
+
+mod claiming;
+mod ending;
+mod faults;
+mod publishing;
+
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use apalis_core::{task::Task, worker::builder::WorkerBuilder};
+use redis::aio::MultiplexedConnection;
+use rhubarb_connection::Connections;
+use rhubarb_core::config::Config;
+use rhubarb_e2e::redis_server::RedisServer;
+use rhubarb_queue::{Client, Consumer, Delivery, Outcome, Publish};
+use rhubarb_wire::TaskResult;
+use serde_json::Value;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// How long any wait of these tests may take.
+const WAIT: Duration = Duration::from_secs(20);
+
+type Handler = Arc<dyn Fn(Delivery) -> Pin<Box<dyn Future<Output = Outcome> + Send>> + Send + Sync>;
+
+/// A Redis of the test's own, a configuration for it, and a client.
+struct Bench {
+    server: RedisServer,
+    config: Config,
+    client: Client,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::on(RedisServer::start().await, change)
+    }
+
+    fn on(server: RedisServer, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::default();
+        config.redis.url = server.url(0).parse().unwrap();
+        config.worker.lease = Duration::from_secs(1);
+        config.worker.concurrency = 4;
+        // Long, so that a test that needs a wake-up fails without one.
+        config.worker.poll_interval = Duration::from_secs(300);
+        change(&mut config);
+        let client = Client::new(&Connections::new(&config, "test").unwrap(), &config);
+        Self { server, config, client }
+    }
+
+    async fn publish(&self, publish: &Publish) -> String {
+        self.client.publish(publish).await.unwrap().id
+    }
+
+    async fn redis(&self) -> MultiplexedConnection {
+        self.server.connect(0).await
+    }
+
+    async fn result(&self, id: &str) -> TaskResult {
+        let found = self.client.wait(id, WAIT, |_| {}).await.unwrap();
+        found.unwrap_or_else(|| panic!("task {id} has no final state"))
+    }
+
+    /// Starts a worker whose handler is a function of the delivery.
+    fn worker<F, Fut>(&self, handler: F) -> TestWorker
+    where
+        F: Fn(Delivery) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Outcome> + Send + 'static,
+    {
+        self.worker_named(&Uuid::new_v4().to_string(), handler)
+    }
+
+    fn worker_named<F, Fut>(&self, id: &str, handler: F) -> TestWorker
+    where
+        F: Fn(Delivery) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Outcome> + Send + 'static,
+    {
+        let connections = Connections::new(&self.config, "test-worker").unwrap();
+        let draining = CancellationToken::new();
+        let tasks = vec!["t".to_owned()];
+        let mut consumer =
+            Consumer::new(&connections, &self.config, "rhubarb@test", id, tasks, draining.clone());
+        let backend = consumer.backend().unwrap();
+        let handler: Handler = Arc::new(move |delivery| Box::pin(handler(delivery)));
+        let service = tower::service_fn(move |task: Task<Delivery>| {
+            let running = tokio::spawn(handler(task.args));
+            async move { running.await.map_err(std::io::Error::other) }
+        });
+        let worker = WorkerBuilder::new("test").backend(backend).build(service);
+        let running: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(worker.run());
+        let runtime = tokio::spawn(async move { running.await.unwrap() });
+        TestWorker { consumer: Some(consumer), draining, runtime }
+    }
+}
+
+/// A worker in this process.
+struct TestWorker {
+    consumer: Option<Consumer>,
+    draining: CancellationToken,
+    runtime: JoinHandle<()>,
+}
+
+impl TestWorker {
+    /// Ends it as SIGTERM does: nothing new, what runs ends, the rest goes back.
+    async fn stop(mut self) -> bool {
+        self.draining.cancel();
+        (&mut self.runtime).await.unwrap();
+        self.consumer.take().unwrap().finish(WAIT).await
+    }
+
+    /// Ends it as SIGKILL does: no word to Redis.
+    fn kill(mut self) {
+        self.runtime.abort();
+        drop(self.consumer.take());
+    }
+
+    fn consumer(&self) -> &Consumer {
+        self.consumer.as_ref().unwrap()
+    }
+}
+
+impl Drop for TestWorker {
+    fn drop(&mut self) {
+        self.runtime.abort();
+    }
+}
+
+/// A handler that returns the first argument.
+async fn echo(delivery: Delivery) -> Outcome {
+    let body = delivery.envelope.body(1 << 20).unwrap();
+    Outcome::Success(body.args.first().cloned().unwrap_or(Value::Null))
+}

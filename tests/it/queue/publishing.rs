@@ -1,0 +1,66 @@
+//! What a producer may rely on.
+
+use std::time::Duration;
+
+use redis::AsyncCommands;
+use rhubarb_queue::Publish;
+use rhubarb_wire::Envelope;
+
+use super::{Bench, WAIT, echo};
+
+#[tokio::test]
+async fn a_published_message_is_what_celerys_own_client_pushes() {
+    let bench = Bench::new().await;
+    let id = bench.publish(&Publish::new("t").arg(1).kwarg("b", "c")).await;
+    let mut redis = bench.redis().await;
+    let raw: Vec<u8> = redis.rpop("celery", None).await.unwrap();
+    let envelope = Envelope::decode(&raw).unwrap();
+    assert_eq!((envelope.headers.id.as_str(), envelope.headers.task.as_str()), (id.as_str(), "t"));
+    let bindings: Vec<String> = redis.smembers("_kombu.binding.celery").await.unwrap();
+    assert_eq!(bindings, ["celery\u{6}\u{16}\u{6}\u{16}celery"]);
+}
+
+#[tokio::test]
+async fn a_priority_chooses_the_list() {
+    let bench = Bench::new().await;
+    bench.publish(&Publish { priority: 7, ..Publish::new("t") }).await;
+    let n: u64 = bench.redis().await.llen("celery\u{6}\u{16}6").await.unwrap();
+    assert_eq!(n, 1);
+}
+
+#[tokio::test]
+async fn a_unique_task_is_published_once_within_its_time() {
+    let bench = Bench::new().await;
+    let unique =
+        Publish { unique_for: Some(Duration::from_secs(60)), ..Publish::new("t").arg("x") };
+    let first = bench.client.publish(&unique).await.unwrap();
+    let second = bench.client.publish(&unique).await.unwrap();
+    assert!(!first.duplicate && second.duplicate);
+    assert_eq!(first.id, second.id);
+    let n: u64 = bench.redis().await.llen("celery").await.unwrap();
+    assert_eq!(n, 1);
+}
+
+#[tokio::test]
+async fn waiting_tells_each_state_and_ends_with_the_final_one() {
+    let bench = Bench::new().await;
+    let client = bench.client.clone();
+    let worker = bench.worker(move |delivery| {
+        let client = client.clone();
+        async move {
+            let meta = serde_json::json!({"done": 1});
+            let state = rhubarb_wire::State::Custom("PROGRESS".to_owned());
+            client.set_state(&delivery.envelope.headers.id, state, meta).await.unwrap();
+            echo(delivery).await
+        }
+    });
+    let id = uuid::Uuid::new_v4().to_string();
+    let (waiting, publishing) = (bench.client.clone(), bench.client.clone());
+    let mut seen = Vec::new();
+    let wait = waiting.wait(&id, WAIT, |state| seen.push(state.status.as_str().to_owned()));
+    let publish = Publish { id: Some(id.clone()), ..Publish::new("t").arg(5) };
+    let (found, _) = tokio::join!(wait, publishing.publish(&publish));
+    assert_eq!(found.unwrap().unwrap().result, 5);
+    assert_eq!(seen, ["PROGRESS", "SUCCESS"]);
+    assert!(worker.stop().await);
+}

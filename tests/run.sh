@@ -1,0 +1,107 @@
+#!/bin/sh
+# Everything that has to hold before a change lands, in one command: format, lints, build, tests, doc tests,
+# documentation, dependencies. Needs a Rust toolchain and installs the rest: a Redis server, Python 3, and, in a
+# cache folder outside the tree, a virtual environment with the real Celery, Django, django-redis and Flower.
+#
+# Works from any folder, with or without a terminal. Ends at the first stage that fails, with its exit code 1.
+set -eu
+
+cd "$(dirname "$0")/.."
+. deploy/install.sh
+exec </dev/null
+
+# One line for each thing that was not run, said again at the very end.
+left_out=''
+leave_out() {
+    left_out="$left_out
+  LEFT OUT: $*"
+}
+
+begun=$(date +%s)
+summary=''
+running=''
+stage() {
+    running=$1
+    shift
+    printf '\n=== %s\n' "$running"
+    stage_begun=$(date +%s)
+    # Not as the condition of an `if`: there `set -e` would not hold inside the stage.
+    "$@"
+    took="ok, $(($(date +%s) - stage_begun)) s"
+    printf '=== %s: %s\n' "$running" "$took"
+    summary="$summary
+  $running: $took"
+    running=''
+}
+
+closing_lines() {
+    code=$?
+    printf '\n=== summary%s%s\n' "$summary" "$left_out"
+    if [ "$code" = 0 ]; then
+        printf '\n=== tests/run.sh: all passed, %s s\n' "$(($(date +%s) - begun))"
+    else
+        printf '\n=== tests/run.sh: FAILED in stage: %s\n' "${running:-none}"
+        exit 1
+    fi
+}
+trap closing_lines EXIT
+
+prerequisites() {
+    need_cargo
+    need_redis
+    need_python
+    # `cc` links; the TLS and zstd crates hold C.
+    command -v cc >/dev/null 2>&1 || install_packages 'gcc libc6-dev' gcc 'gcc musl-dev' gcc
+    echo "$(cargo --version), $(redis-server --version 2>/dev/null || valkey-server --version), $(python3 --version)"
+}
+
+# A folder named by what is in it, so that another list of packages makes another environment. Marked when it is
+# whole; an unmarked one is the remains of an interrupted run.
+python_environment() {
+    requirements=tests/interop/requirements.txt
+    version=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    sum=$(cksum <"$requirements" | tr ' ' '-')
+    venv="${XDG_CACHE_HOME:-$HOME/.cache}/rhubarb-tests/venv-$version-$sum"
+    if [ ! -f "$venv/complete" ]; then
+        rm -rf "$venv"
+        mkdir -p "$venv"
+        python3 -m venv "$venv"
+        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$requirements"
+        : >"$venv/complete"
+    fi
+    RHUBARB_TEST_PYTHON=$venv/bin/python
+    export RHUBARB_TEST_PYTHON
+    "$RHUBARB_TEST_PYTHON" -c 'import celery, django; print("celery", celery.__version__, "django", django.__version__)'
+}
+
+unit_and_end_to_end() {
+    if cargo nextest --version >/dev/null 2>&1; then
+        cargo nextest run --workspace --profile ci
+    else
+        cargo test --workspace --no-fail-fast
+    fi
+}
+
+# Always the whole workspace and never `-p`: another selection is another set of features, and builds anew.
+stage prerequisites prerequisites
+stage python python_environment
+stage format cargo fmt --all --check
+stage clippy cargo clippy --workspace --all-targets -- -D warnings
+stage build cargo build --workspace
+stage tests unit_and_end_to_end
+if ! cargo nextest --version >/dev/null 2>&1; then
+    leave_out "cargo-nextest is not installed: cargo test ran the same tests, without their time limits"
+    # `cargo test --workspace` has run the doc tests as well.
+else
+    stage 'doc tests' cargo test --workspace --doc
+fi
+stage documentation env RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
+if cargo deny --version >/dev/null 2>&1; then
+    # Advisories change without the code: they are for a scheduled run, not for a change.
+    stage dependencies cargo deny check bans licenses sources
+else
+    leave_out "cargo-deny is not installed: licences, sources and duplicates of dependencies were not checked"
+fi
+if [ ! -d ../shared/realdata ]; then
+    leave_out "THE RECORDED SUITE: ../shared/realdata is not there; the parsers were tested on our own fixtures only"
+fi

@@ -1,0 +1,160 @@
+//! A Redis server of one test's own: on loopback, in a folder of its own, ended with the test.
+
+use std::{net::TcpListener, path::PathBuf, time::Duration};
+
+use redis::{Client, aio::MultiplexedConnection};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::{
+    eventually::eventually,
+    process::{Process, clean_command},
+};
+
+/// How long a server may take until it answers; its loading of a large file included.
+const START: Duration = Duration::from_secs(20);
+
+/// A running Redis, reached at `127.0.0.1` on a port of its own.
+#[derive(Debug)]
+pub struct RedisServer {
+    process: Option<Process>,
+    dir: TempDir,
+    port: u16,
+    options: Vec<String>,
+}
+
+impl RedisServer {
+    /// Starts a server that keeps nothing on disk.
+    pub async fn start() -> Self {
+        Self::start_with(&["--save", "", "--appendonly", "no"]).await
+    }
+
+    /// Starts a server that loses nothing it has answered for (`appendfsync always`), for tests that restart it.
+    pub async fn start_durable() -> Self {
+        Self::start_with(&["--save", "", "--appendonly", "yes", "--appendfsync", "always"]).await
+    }
+
+    /// Starts a server with options as on its command line.
+    ///
+    /// # Panics
+    /// When no server program is installed, or none of several ports could be had.
+    pub async fn start_with(options: &[&str]) -> Self {
+        let dir = tempfile::tempdir().expect("there is a folder for temporary files");
+        let options: Vec<String> = options.iter().map(|&o| o.to_owned()).collect();
+        let mut server = Self { process: None, dir, port: 0, options };
+        // Between asking for a free port and the server's taking it another test may be faster.
+        for _ in 0..10 {
+            server.port = free_port();
+            if server.spawn().await {
+                return server;
+            }
+        }
+        panic!("redis-server did not start on any of ten free ports");
+    }
+
+    /// Returns the URL of a database.
+    pub fn url(&self, db: u32) -> String {
+        format!("redis://127.0.0.1:{}/{db}", self.port)
+    }
+
+    /// Returns the port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Opens a connection to a database, for looking at what the binaries did.
+    pub async fn connect(&self, db: u32) -> MultiplexedConnection {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the tests look from outside, not through our own connection"
+        )]
+        let client = Client::open(self.url(db)).expect("our own URL is well formed");
+        client.get_multiplexed_async_connection().await.expect("our own server answers")
+    }
+
+    /// Kills the server with SIGKILL; what it had not written to disk is lost.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Starts it again on the same port with what is on disk; kills it before if it runs.
+    ///
+    /// # Panics
+    /// When it does not answer in time.
+    pub async fn restart(&mut self) {
+        self.kill();
+        assert!(self.spawn().await, "redis-server did not come back on port {}", self.port);
+    }
+
+    /// Starts the program; false when it ended at once, as it does when the port is taken.
+    async fn spawn(&mut self) -> bool {
+        let mut command = clean_command(program());
+        command.args([
+            "--port",
+            &self.port.to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--daemonize",
+            "no",
+        ]);
+        command.arg("--dir").arg(self.dir.path()).args(&self.options);
+        let mut process = Process::start("redis-server", self.dir.path(), command);
+        let port = self.port;
+        let up = eventually(START, "redis-server answers a ping", async || {
+            if !process.is_running() {
+                return Some(false);
+            }
+            answers(port).await.then_some(true)
+        })
+        .await;
+        self.process = up.then_some(process);
+        up
+    }
+}
+
+/// Returns a port of loopback that was free a moment ago.
+///
+/// # Panics
+/// When the machine has none left.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
+    listener.local_addr().expect("a bound socket has an address").port()
+}
+
+/// A server that wants a password answers too, with an error; one that still loads does not count.
+async fn answers(port: u16) -> bool {
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)).await else { return false };
+    let mut reply = [0; 64];
+    match (stream.write_all(b"PING\r\n").await, stream.read(&mut reply).await) {
+        (Ok(()), Ok(n)) => reply[..n].starts_with(b"+PONG") || reply[..n].starts_with(b"-NOAUTH"),
+        _ => false,
+    }
+}
+
+fn program() -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    ["redis-server", "valkey-server"]
+        .iter()
+        .flat_map(|name| std::env::split_paths(&path).map(move |folder| folder.join(name)))
+        .find(|candidate| candidate.is_file())
+        .expect("no redis-server or valkey-server on PATH; tests/run.sh installs one")
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::AsyncCommands;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_durable_server_keeps_what_it_answered_for_through_a_kill() {
+        let mut server = RedisServer::start_durable().await;
+        let _: () = server.connect(0).await.set("k", "v").await.unwrap();
+        server.restart().await;
+        let kept: String = server.connect(0).await.get("k").await.unwrap();
+        assert_eq!(kept, "v");
+    }
+}
