@@ -20,8 +20,14 @@ as_root() {
     fi
 }
 
+# Runs a package manager as root; what it says is shown only when it fails.
+quietly() {
+    said=$(as_root "$@" </dev/null 2>&1) || give_up "$said
+failed: $*"
+}
+
 apt_get() {
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=120 "$@" </dev/null >&2
+    quietly env DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=120 "$@"
 }
 
 # install_packages APT DNF APK BREW: installs by the package manager that is there. Each argument is that
@@ -30,15 +36,17 @@ apt_get() {
 install_packages() {
     if command -v apt-get >/dev/null 2>&1; then
         # A fresh image has no package lists, an old one has stale ones; once is enough.
-        [ -n "${apt_updated:-}" ] || apt_get update || give_up "apt-get update failed"
+        [ -n "${apt_updated:-}" ] || apt_get update
         apt_updated=1
-        apt_get install -y --no-install-recommends $1 || give_up "apt-get could not install $1"
+        apt_get install -y --no-install-recommends $1
     elif command -v dnf >/dev/null 2>&1; then
-        as_root dnf -y -q install $2 </dev/null >&2 || give_up "dnf could not install $2"
+        quietly dnf -y install $2
     elif command -v apk >/dev/null 2>&1; then
-        as_root apk add --quiet $3 </dev/null >&2 || give_up "apk could not install $3"
+        quietly apk add $3
     elif command -v brew >/dev/null 2>&1; then
-        HOMEBREW_NO_AUTO_UPDATE=1 brew install --quiet $4 </dev/null >&2 || give_up "brew could not install $4"
+        # Homebrew refuses to run as root.
+        said=$(HOMEBREW_NO_AUTO_UPDATE=1 brew install $4 </dev/null 2>&1) || give_up "$said
+failed: brew install $4"
     else
         give_up "found none of apt-get, dnf, apk, brew: please install $1 yourself"
     fi

@@ -79,6 +79,8 @@ unit_and_end_to_end() {
         cargo nextest run --workspace --profile ci
     else
         cargo test --workspace --no-fail-fast
+        # Once more the few that print figures for a person to see; .config/nextest.toml does it above.
+        cargo test --workspace --tests recorded -- --nocapture --test-threads 1
     fi
 }
 

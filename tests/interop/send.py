@@ -16,13 +16,18 @@ from hire_voo_ai.celery import app
 WITHIN = 90
 
 
+# By task id: a client's results share one subscription, so that waiting for one sees the others' messages too.
+seen = {}
+
+
+def note(message):
+    states = seen.setdefault(message["task_id"], [])
+    if message["status"] not in states:
+        states.append(message["status"])
+
+
 def outcome(result, begun):
-    told = {"id": result.id, "states": []}
-
-    def note(message):
-        if message["status"] not in told["states"]:
-            told["states"].append(message["status"])
-
+    told = {"id": result.id}
     try:
         told["result"] = result.get(timeout=WITHIN, on_message=note)
     except NotInTime:
@@ -31,6 +36,7 @@ def outcome(result, begun):
         told["error"] = [type(error).__name__, type(error).__module__, [str(a) for a in error.args]]
     told.setdefault("error", None)
     told["state"] = result.state
+    told["states"] = seen.get(result.id, [])
     told["seconds"] = time.monotonic() - begun
     return told
 

@@ -12,6 +12,7 @@ mod worker;
 use rhubarb_e2e::installation::Binaries;
 
 /// The twins of our binaries that Cargo built for this test.
+#[expect(dead_code, reason = "the tests that start them come with the binaries")]
 const BINARIES: Binaries = Binaries {
     worker: env!("CARGO_BIN_EXE_e2e-worker"),
     beat: env!("CARGO_BIN_EXE_e2e-beat"),

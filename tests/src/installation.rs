@@ -58,6 +58,7 @@ pub struct Installation {
     pub redis: RedisServer,
     binaries: Binaries,
     dir: TempDir,
+    environment: Vec<(String, String)>,
     started: AtomicU32,
 }
 
@@ -69,7 +70,7 @@ impl Installation {
     pub fn new(binaries: Binaries, redis: RedisServer, configuration: &str) -> Self {
         let dir = tempfile::tempdir().expect("there is a folder for temporary files");
         fs::write(dir.path().join("rhubarb.toml"), configuration).expect("it is writable");
-        Self { redis, binaries, dir, started: AtomicU32::new(1) }
+        Self { redis, binaries, dir, environment: Vec::new(), started: AtomicU32::new(1) }
     }
 
     /// Returns the folder of the configuration file and the logs.
@@ -80,6 +81,11 @@ impl Installation {
     /// Returns the configuration file's path.
     pub fn configuration(&self) -> PathBuf {
         self.folder().join("rhubarb.toml")
+    }
+
+    /// Sets an environment variable for all programs started from now on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
     }
 
     /// Starts a worker.
@@ -113,6 +119,7 @@ impl Installation {
         let mut command = clean_command(program);
         command.current_dir(self.folder()).args(args);
         command.env("RHUBARB_CONFIG", self.configuration()).env("REDIS_URL", self.redis.url(0));
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 }

@@ -47,6 +47,8 @@ pub struct Client {
     results: Redis,
     celery: Arc<CeleryConfig>,
     reply_to: String,
+    /// What stands in a message as its sender, in Celery's form.
+    origin: String,
     declared: Arc<Mutex<HashSet<String>>>,
 }
 
@@ -130,6 +132,7 @@ impl Client {
             results: connections.role(Role::Results),
             celery: Arc::new(config.celery.clone()),
             reply_to: Uuid::new_v4().to_string(),
+            origin: format!("gen{}@{}", std::process::id(), config.machine.host),
             declared: Arc::default(),
         }
     }
@@ -221,7 +224,7 @@ impl Client {
             priority: publish.priority,
             ignore_result: publish.ignore_result,
             reply_to: Some(self.reply_to.clone()),
-            origin: Some(origin()),
+            origin: Some(self.origin.clone()),
             beat: publish.from_beat,
             ..NewTask::new(&publish.task, queue)
         };
@@ -359,12 +362,6 @@ pub(crate) fn declare(pipeline: &mut ::redis::Pipeline, queue: &str, celery: &Ce
         pipeline.cmd("SADD").arg(key).arg(&member).ignore();
     }
     pipeline.cmd("SADD").arg(keys::QUEUES).arg(queue).ignore();
-}
-
-/// What stands in a message as its sender, in Celery's form.
-fn origin() -> String {
-    let host = rhubarb_core::config::hostname();
-    format!("gen{}@{host}", std::process::id())
 }
 
 fn check(publish: &Publish, id: &str) -> Result<(), Error> {

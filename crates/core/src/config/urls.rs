@@ -67,6 +67,22 @@ impl Config {
         }
     }
 
+    /// Returns the queues that a worker serves: those configured, else the default one.
+    pub fn worker_queues(&self) -> Vec<String> {
+        match self.worker.queues.as_slice() {
+            [] => vec![self.celery.task_default_queue.clone()],
+            queues => queues.to_vec(),
+        }
+    }
+
+    /// Returns how many tasks a worker runs at once: as configured, else 8 for each core, for the work is I/O-bound.
+    pub fn concurrency(&self) -> usize {
+        match self.worker.concurrency {
+            0 => 8 * std::thread::available_parallelism().map_or(1, usize::from),
+            n => n,
+        }
+    }
+
     /// Makes an id for this boot of the process, `<node>:<pid>:<nonce>`; call it once and keep it.
     ///
     /// The nonce tells a restarted container from its predecessor: both have the same name and the process id 1.

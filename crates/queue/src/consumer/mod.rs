@@ -180,11 +180,11 @@ impl Shared {
             id: id.to_owned(),
             node: node.to_owned(),
             queues: queues.iter().map(|name| QueueKeys::new(name, &config.celery)).collect(),
-            config: config.worker.clone(),
+            config: WorkerConfig { concurrency: config.concurrency(), ..config.worker.clone() },
             result_expires: config.celery.result_expires,
             timezone: jiff::tz::TimeZone::get(&config.celery.timezone)
                 .unwrap_or(jiff::tz::TimeZone::UTC),
-            slots: Arc::new(Semaphore::new(config.worker.concurrency.max(1))),
+            slots: Arc::new(Semaphore::new(config.concurrency())),
             settlements,
             draining,
             tasks,

@@ -1,0 +1,106 @@
+//! What the binaries say before they do anything: help, versions, wrong configuration, no Redis.
+
+use std::time::Duration;
+
+use rhubarb_e2e::{
+    installation::{Installation, run},
+    process::clean_command,
+    redis_server::{RedisServer, free_port},
+};
+
+use crate::{
+    BINARIES,
+    shop::{SOON, Shop},
+};
+
+#[tokio::test]
+async fn every_binary_and_every_command_answers_help_and_version() {
+    let rhubarb = BINARIES.rhubarb;
+    let mut lines = vec![(BINARIES.worker, ""), (BINARIES.beat, ""), (rhubarb, "")];
+    let commands = ["demo", "enqueue", "scrape", "listings", "status", "queues", "workers", "task"];
+    lines.extend(commands.map(|command| (rhubarb, command)));
+    for (program, command) in lines {
+        for flag in ["--help", "--version"] {
+            let mut line = clean_command(program);
+            line.args([command, flag].iter().filter(|word| !word.is_empty()));
+            let ran = run(line).await;
+            assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{program} {command} {flag}");
+            let expected = if flag == "--help" { "Usage:" } else { env!("CARGO_PKG_VERSION") };
+            assert!(ran.stdout.contains(expected), "{program} {command} {flag}: {}", ran.stdout);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_configuration_is_told_whole_with_exit_code_3() {
+    let configuration = r#"
+[worker]
+concurrency = "many"
+leese = 15
+
+[celery]
+timezone = "Mars/Olympus"
+
+[[sources]]
+type = "carrier-pigeon"
+"#;
+    let installation = Installation::new(BINARIES, RedisServer::start().await, configuration);
+    for program in [BINARIES.worker, BINARIES.beat] {
+        let ran = run(installation.command(program, &[])).await;
+        assert_eq!(ran.code, 3, "{program}: {}", ran.stderr);
+        for name in ["worker.concurrency", "leese", "Mars/Olympus", "carrier-pigeon"] {
+            assert!(ran.stderr.contains(name), "{program} does not name {name}: {}", ran.stderr);
+        }
+    }
+    assert_eq!(installation.rhubarb(&["status"]).await.code, 3);
+}
+
+#[tokio::test]
+async fn a_broker_that_is_not_redis_is_one_sentence_and_exit_code_3() {
+    let mut installation = Installation::new(BINARIES, RedisServer::start().await, "");
+    installation.set("CELERY_BROKER_URL", "amqp://guest:guest@localhost//");
+    let ran = run(installation.command(BINARIES.worker, &[])).await;
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    assert!(ran.stderr.contains("amqp"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("guest:guest"), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn without_redis_commands_end_with_code_4_and_one_line_without_the_password() {
+    let mut installation = Installation::new(BINARIES, RedisServer::start().await, "");
+    let nowhere = format!("redis://:hunter2@127.0.0.1:{}/0", free_port());
+    installation.set("REDIS_URL", &nowhere);
+    for command in [&["status"][..], &["queues"], &["listings", "x"], &["enqueue", "t"]] {
+        let ran = installation.rhubarb(command).await;
+        assert_eq!(ran.code, 4, "{command:?}: {}", ran.stderr);
+        assert!(
+            ran.stderr.contains("127.0.0.1") && !ran.stderr.contains("hunter2"),
+            "{}",
+            ran.stderr
+        );
+        assert_eq!(ran.stderr.lines().count(), 1, "{command:?}: {}", ran.stderr);
+    }
+}
+
+#[tokio::test]
+async fn worker_and_beat_wait_for_redis_with_one_clear_line_and_work_when_it_comes() {
+    let mut shop = Shop::open().await;
+    shop.installation.redis.kill();
+    let mut worker = shop.installation.worker(&[]);
+    let mut beat = shop.installation.beat(&[]);
+    for process in [&mut worker, &mut beat] {
+        let line = process.line("127.0.0.1", SOON).await;
+        assert!(line.contains(&shop.installation.redis.port().to_string()), "{line}");
+    }
+
+    shop.installation.redis.restart().await;
+
+    let ran =
+        shop.rhubarb(&["enqueue", "job_scraper.tasks.get_scraping_status", "--wait", "40"]).await;
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    assert!(worker.is_running() && beat.is_running());
+    let n = worker.lines_with("unreachable").len();
+    assert!(n <= 1, "{n} lines about the same outage");
+    worker.signal(rhubarb_e2e::process::Signal::TERM);
+    assert_eq!(worker.ended(Duration::from_secs(10)).await.code(), Some(0));
+}

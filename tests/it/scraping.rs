@@ -1,0 +1,170 @@
+//! What a scrape does with boards that misbehave, with keywords asked for twice, and with what it found before.
+
+use std::time::Duration;
+
+use rhubarb_e2e::board::{
+    ARBEITNOW, ASHBY, Fault, GREENHOUSE, JSON_LD, LEVER, REMOTEOK, WE_WORK_REMOTELY,
+};
+use serde_json::Value;
+
+use crate::shop::Shop;
+
+/// Scrapes a keyword to its end and returns the status.
+async fn scrape(shop: &Shop, keyword: &str) -> Value {
+    let ran = shop.rhubarb(&["scrape", keyword, "--force", "--wait", "60"]).await;
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    shop.json(&["status"]).await
+}
+
+fn sources_of(listings: &Value) -> Vec<&str> {
+    let mut sources: Vec<&str> = listings
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|listing| listing["source"].as_str().unwrap())
+        .collect();
+    sources.sort_unstable();
+    sources.dedup();
+    sources
+}
+
+#[tokio::test]
+async fn failing_sources_say_why_and_the_others_listings_are_cached() {
+    let mut shop = Shop::open().await;
+    // For the boards that never answer or never end.
+    shop.installation.set("RHUBARB_SCRAPE_REQUEST_TIMEOUT", "2");
+    shop.installation.set("RHUBARB_SCRAPE_SOURCE_TIMEOUT", "3");
+    shop.installation.set("RHUBARB_SCRAPE_MAX_BODY_BYTES", "1000000");
+    let _worker = shop.worker(&[]).await;
+    let faults = [
+        (GREENHOUSE, "greenhouse:acmewidgets", Fault::Status(500), "failed"),
+        (LEVER, "lever:examplesite", Fault::Status(404), "not_found"),
+        (ASHBY, "ashby:exampleco", Fault::WebPage, "failed"),
+        (REMOTEOK, "remoteok", Fault::Truncated, "failed"),
+        (ARBEITNOW, "arbeitnow", Fault::Endless, "failed"),
+        (JSON_LD, "careers", Fault::Silent, "failed"),
+    ];
+    for (path, _, fault, _) in faults {
+        shop.board.fault(path, fault);
+    }
+
+    let status = scrape(&shop, "software engineer").await;
+
+    assert_eq!(status["status"], "partial", "{status:#}");
+    for (_, source, fault, expected) in faults {
+        let told = &status["sources"][source];
+        assert_eq!(told["status"], expected, "{fault:?}: {status:#}");
+        let reason = told["error"].as_str().unwrap_or_default();
+        assert!(
+            expected == "not_found" || !reason.is_empty(),
+            "{fault:?} has no reason: {status:#}"
+        );
+    }
+    let listings = shop.json(&["listings", "software engineer"]).await;
+    assert_eq!(sources_of(&listings), ["parish", "weworkremotely"]);
+}
+
+#[tokio::test]
+async fn a_source_that_fails_keeps_its_earlier_listings_and_a_good_run_replaces_them() {
+    let shop = Shop::open().await;
+    let _worker = shop.worker(&[]).await;
+    scrape(&shop, "software engineer").await;
+    let before = shop.json(&["listings", "software engineer"]).await;
+
+    shop.board.fault(GREENHOUSE, Fault::Status(500));
+    shop.board.put(REMOTEOK, "application/json", r#"[{"last_updated": 1, "legal": "x"}]"#);
+    let status = scrape(&shop, "software engineer").await;
+    let after = shop.json(&["listings", "software engineer"]).await;
+
+    assert_eq!(status["status"], "partial");
+    let of = |listings: &Value, source: &str| -> Vec<Value> {
+        let all = listings.as_array().unwrap().iter();
+        all.filter(|listing| listing["source"] == source).cloned().collect()
+    };
+    assert_eq!(of(&after, "greenhouse:acmewidgets"), of(&before, "greenhouse:acmewidgets"));
+    assert_eq!(of(&after, "remoteok"), Vec::<Value>::new(), "an honest zero closes what was there");
+    assert_eq!(status["closed"], 1, "{status:#}");
+    assert_eq!(status["new"], 0, "{status:#}");
+}
+
+#[tokio::test]
+async fn when_all_sources_fail_the_listings_and_their_time_are_left_alone() {
+    let shop = Shop::open().await;
+    let _worker = shop.worker(&[]).await;
+    scrape(&shop, "software engineer").await;
+    let before = shop.json(&["listings", "software engineer"]).await;
+    let mut jobs = shop.installation.redis.connect(3).await;
+    let key = "jobs:1:jobs:software_engineer";
+    let _: () = redis::cmd("EXPIRE").arg(key).arg(1000).query_async(&mut jobs).await.unwrap();
+
+    for path in ["/jobs", GREENHOUSE, LEVER, ASHBY, REMOTEOK, ARBEITNOW, JSON_LD, WE_WORK_REMOTELY]
+    {
+        shop.board.fault(path, Fault::Status(500));
+    }
+    let status = scrape(&shop, "software engineer").await;
+
+    assert_eq!(status["status"], "error", "{status:#}");
+    assert!(status["error"].is_string(), "{status:#}");
+    assert_eq!(shop.json(&["listings", "software engineer"]).await, before);
+    let ttl: i64 = redis::cmd("TTL").arg(key).query_async(&mut jobs).await.unwrap();
+    assert!(ttl <= 1000, "{ttl}");
+}
+
+#[tokio::test]
+async fn an_honest_zero_from_all_sources_is_an_empty_list() {
+    let shop = Shop::open().await;
+    let _worker = shop.worker(&[]).await;
+    let status = scrape(&shop, "submarine cook").await;
+    assert_eq!((&status["status"], &status["jobs_count"]), (&"success".into(), &0.into()));
+    assert_eq!(shop.json(&["listings", "submarine cook"]).await, Value::Array(Vec::new()));
+}
+
+#[tokio::test]
+async fn fresh_listings_are_not_fetched_again_unless_forced() {
+    let shop = Shop::open().await;
+    let _worker = shop.worker(&[]).await;
+    let scraped = async |args: &[&str]| {
+        let ran =
+            shop.rhubarb(&[&["scrape", "data scientist", "--wait", "60"], args].concat()).await;
+        assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+        shop.board.asked(LEVER).len()
+    };
+    assert_eq!(scraped(&[]).await, 1);
+    assert_eq!(scraped(&[]).await, 1);
+    assert_eq!(scraped(&["--force"]).await, 2);
+}
+
+#[tokio::test]
+async fn two_scrapes_of_a_keyword_fetch_once_and_tell_the_same() {
+    let shop = Shop::open().await;
+    let Some(python) = shop.python() else { return };
+    let _worker = shop.worker(&[]).await;
+    shop.board.delay(Duration::from_millis(300));
+
+    let one = r#"{"task": "job_scraper.tasks.scrape_specific_keyword", "args": ["python developer"], "kwargs": {"force": true}}"#;
+    let told = python.run(&["send.py", &format!("[{one}, {one}]")]).await;
+
+    assert_eq!(told[0]["state"], "SUCCESS", "{told:#}");
+    assert_eq!(told[0]["result"], told[1]["result"]);
+    assert_eq!(shop.board.asked(LEVER).len(), 1);
+}
+
+#[tokio::test]
+async fn boards_are_asked_politely() {
+    let shop = Shop::open().await;
+    let _worker = shop.worker(&[]).await;
+    shop.board.put("/robots.txt", "text/plain", "User-agent: *\nDisallow: /v0/\n");
+    let status = scrape(&shop, "software engineer").await;
+
+    let told = &status["sources"]["lever:examplesite"];
+    assert_eq!(told["status"], "failed", "{status:#}");
+    assert!(told["error"].as_str().unwrap().contains("robots"), "{status:#}");
+    assert!(shop.board.asked(LEVER).is_empty());
+    let asked = shop.board.asked(GREENHOUSE);
+    assert!(asked[0].user_agent.to_lowercase().contains("rhubarb"), "{asked:?}");
+    assert_eq!(
+        shop.board.asked("/robots.txt").len(),
+        1,
+        "robots.txt is asked for once a host, not once a page"
+    );
+}

@@ -1,0 +1,55 @@
+//! A worker of one's own, for tests whose tasks have to take a known time, panic, or come back.
+//!
+//! It is what a Rust developer writes: nothing here but handlers and their names.
+
+use std::{process::ExitCode, time::Duration};
+
+use rhubarb_worker::{Args, TaskContext, TaskError};
+use serde::Deserialize;
+use tokio::time::sleep;
+
+#[derive(Deserialize)]
+struct Seconds {
+    seconds: f64,
+}
+
+/// Takes that long and returns how long it took.
+async fn takes(Args(Seconds { seconds }): Args<Seconds>) -> f64 {
+    sleep(Duration::from_secs_f64(seconds)).await;
+    seconds
+}
+
+/// Takes that long and returns who ran it: the process id.
+async fn who(Args(Seconds { seconds }): Args<Seconds>) -> u32 {
+    sleep(Duration::from_secs_f64(seconds)).await;
+    std::process::id()
+}
+
+async fn panics() {
+    panic!("on purpose");
+}
+
+/// Fails twice with something that a retry cures, then returns how often it was tried.
+async fn third_time(context: TaskContext) -> Result<u32, TaskError> {
+    let retries = context.info().retries;
+    if retries < 2 {
+        return Err(TaskError::retry(Duration::from_secs(1), "not yet"));
+    }
+    Ok(retries + 1)
+}
+
+/// Kills its worker, as a bug in a C library would.
+async fn kills() {
+    std::process::abort();
+}
+
+fn main() -> ExitCode {
+    rhubarb_worker::main(|app| {
+        app.task("e2e.sleep", takes);
+        app.task("e2e.who", who);
+        app.task("e2e.panic", panics);
+        app.task("e2e.third_time", third_time);
+        app.task("e2e.kill", kills);
+        Ok(())
+    })
+}
