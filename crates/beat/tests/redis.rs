@@ -328,7 +328,7 @@ async fn a_message_carries_what_the_schedule_says() {
     let headers = &message["headers"];
     assert_eq!(headers["task"], "t");
     assert_eq!(headers["celery_beat_task"], true);
-    assert_eq!(headers["argsrepr"], "['python developer']");
+    assert_eq!(headers["argsrepr"], "('python developer',)");
     assert_eq!(headers["kwargsrepr"], "{'pages': 2}");
     assert_eq!(message["properties"]["priority"], 6);
     assert_eq!(message["properties"]["delivery_info"]["routing_key"], "one");
