@@ -111,7 +111,9 @@ impl Publish {
     /// A digest of name and arguments, for `unique_for`.
     fn digest(&self) -> String {
         let identity = serde_json::json!([self.task, self.args, self.kwargs]).to_string();
-        Sha256::digest(identity).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+        Sha256::digest(identity)
+            .iter()
+            .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
     }
 }
 
@@ -214,7 +216,8 @@ impl Client {
     /// Builds the envelope that [`Client::publish`] would push.
     pub fn envelope(&self, publish: &Publish, id: &str, queue: &str) -> rhubarb_wire::Envelope {
         let now = clock::now();
-        let later = |d: Duration| SignedDuration::try_from(d).ok().and_then(|d| now.checked_add(d).ok());
+        let later =
+            |d: Duration| SignedDuration::try_from(d).ok().and_then(|d| now.checked_add(d).ok());
         let task = NewTask {
             id: id.to_owned(),
             args: publish.args.clone(),
@@ -365,22 +368,31 @@ pub(crate) fn declare(pipeline: &mut ::redis::Pipeline, queue: &str, celery: &Ce
 }
 
 fn check(publish: &Publish, id: &str) -> Result<(), Error> {
-    let bad = |text: &str| text.is_empty() || text.len() > 512 || text.chars().any(char::is_control);
+    let bad =
+        |text: &str| text.is_empty() || text.len() > 512 || text.chars().any(char::is_control);
     if bad(&publish.task) {
-        return Err(Error::Refused("a task's name has 1 to 512 characters and no control characters".to_owned()));
+        return Err(Error::Refused(
+            "a task's name has 1 to 512 characters and no control characters".to_owned(),
+        ));
     }
     if bad(id) {
-        return Err(Error::Refused("a task's id has 1 to 512 characters and no control characters".to_owned()));
+        return Err(Error::Refused(
+            "a task's id has 1 to 512 characters and no control characters".to_owned(),
+        ));
     }
     if publish.queue.as_deref().is_some_and(bad) {
-        return Err(Error::Refused("a queue's name has 1 to 512 characters and no control characters".to_owned()));
+        return Err(Error::Refused(
+            "a queue's name has 1 to 512 characters and no control characters".to_owned(),
+        ));
     }
     Ok(())
 }
 
 fn decode(id: &str, bytes: &[u8]) -> Result<TaskResult, Error> {
-    TaskResult::decode(bytes)
-        .map_err(|e| Error::Malformed { what: format!("the result of task `{id}`"), reason: e.to_string() })
+    TaskResult::decode(bytes).map_err(|e| Error::Malformed {
+        what: format!("the result of task `{id}`"),
+        reason: e.to_string(),
+    })
 }
 
 /// Waits for a message on the channel; `None` at the deadline, and whenever the receiver may have missed one.
@@ -391,7 +403,9 @@ async fn message_until(
 ) -> Option<Vec<u8>> {
     loop {
         match tokio::time::timeout_at(deadline, pushes.recv()).await {
-            Ok(Ok(Push::Message { channel: from, payload })) if from == channel => return Some(payload),
+            Ok(Ok(Push::Message { channel: from, payload })) if from == channel => {
+                return Some(payload);
+            }
             Ok(Ok(Push::Connected) | Err(_)) | Err(_) => return None,
             Ok(Ok(_)) => {}
         }

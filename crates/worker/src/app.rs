@@ -1,6 +1,6 @@
 //! The tasks of a worker and what they share.
 
-use std::{collections::BTreeMap, fmt, num::NonZero, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use rhubarb_connection::Connections;
@@ -12,9 +12,6 @@ use crate::{
     handler::{Handler, TaskResult},
     retry::RetryPolicy,
 };
-
-/// Tasks at once for each core where the configuration leaves it open: the work waits for the network.
-const TASKS_PER_CORE: usize = 8;
 
 /// A worker in the making: its configuration, its shared state and its tasks.
 #[derive(Debug)]
@@ -37,11 +34,7 @@ impl App {
     /// # Errors
     ///
     /// A Redis URL that cannot be used.
-    pub fn new(mut config: Config) -> Result<Self, rhubarb_connection::Error> {
-        if config.worker.concurrency == 0 {
-            let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-            config.worker.concurrency = TASKS_PER_CORE * cores;
-        }
+    pub fn new(config: Config) -> Result<Self, rhubarb_connection::Error> {
         let connections = Connections::new(&config, "rhubarb-worker")?;
         Ok(Self {
             config,

@@ -121,7 +121,7 @@ fn names(app: &App) -> Vec<String> {
 fn announce(app: &App, node: &str) {
     let config = &app.config;
     let queues = config.worker_queues().join(",");
-    let concurrency = config.worker.concurrency;
+    let concurrency = config.concurrency();
     tracing::info!(node, queues, concurrency, tasks = app.tasks.len(), "worker ready");
     for name in names(app) {
         tracing::debug!(task = name, "task registered");
@@ -156,14 +156,11 @@ async fn until_stopped(
     shutdown: &Shutdown,
     drain: Duration,
 ) -> Result<(), Error> {
-    let apalis = monitor.context();
     let mut running = Box::pin(monitor.run());
     tokio::select! {
         ended = &mut running => return Err(Error::Ended(ended.err())),
         () = shutdown.drained() => stop.began.cancel(),
     }
-    // The backend ends by itself; apalis 1.0.0 wants to be told apart, or waits for ever for its own signal.
-    let _ = apalis.shutdown();
     tokio::select! {
         ended = &mut running => return ended.map_err(|error| Error::Ended(Some(error))),
         () = tokio::time::sleep(drain) => tracing::info!("handing back what still runs"),

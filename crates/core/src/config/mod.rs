@@ -3,6 +3,11 @@
 mod model;
 
 mod defaults;
+mod load;
+mod read;
+mod settings;
+mod tables;
 mod urls;
 
+pub use load::{CommonArgs, Environment, Loaded, Problems, load};
 pub use model::*;

@@ -76,24 +76,25 @@ pub(crate) fn kinds(config: &Config, listings: &[Listing]) -> BTreeSet<&'static 
 /// Renders how many listings each source brought, with one of them as an example.
 pub(crate) fn found(config: &Config, listings: &[Listing]) -> String {
     let mut grid = Grid::new(&["KIND", "SOURCE", "LISTINGS", "FOR INSTANCE"]).right(&["LISTINGS"]);
-    for source in &config.sources {
-        let mut own = listings.iter().filter(|listing| listing.source == source.name);
-        let example = own.clone().next().map_or_else(String::new, example);
+    for (idx, source) in config.sources.iter().enumerate() {
+        let own: Vec<&Listing> =
+            listings.iter().filter(|listing| listing.source == source.name).collect();
+        // Another place in each row, because every source's first listing is for the same keyword.
+        let shown = own.iter().cycle().nth(idx * 2);
         grid.row([
             view::kind(source.kind).to_owned(),
             source.name.clone(),
-            own.by_ref().count().to_string(),
-            example,
+            own.len().to_string(),
+            shown.map_or_else(String::new, |listing| example(listing)),
         ]);
     }
     grid.render()
 }
 
 fn example(listing: &Listing) -> String {
-    let mut parts = vec![listing.title.clone(), listing.company.clone()];
-    parts.extend(listing.location.clone());
-    parts.retain(|part| !part.is_empty());
-    parts.join(" - ")
+    let place = listing.location.as_deref().unwrap_or_default();
+    let parts = [&listing.title, &listing.company, place];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" - ")
 }
 
 /// Renders one scrape that ended, as one line.
@@ -105,7 +106,7 @@ pub(crate) fn scrape(status: &Status) -> String {
         _ => format!("{} sources, {failed} without an answer", status.sources.len()),
     };
     format!(
-        "{}  {:<18} {:<8} {:>3} listings from {sources}",
+        "  {}  {:<18} {:<8} {:>3} listings from {sources}",
         clean(time),
         clean(&status.keyword),
         view::state(status.status),
@@ -115,4 +116,77 @@ pub(crate) fn scrape(status: &Status) -> String {
 
 fn by_name(config: &Config) -> BTreeMap<&str, SourceKind> {
     config.sources.iter().map(|source| (source.name.as_str(), source.kind)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rhubarb_core::status::{ScrapeState, SourceStatus};
+
+    use super::{super::setup, *};
+
+    fn config() -> Config {
+        let text = setup::configuration("redis://127.0.0.1:1/0", "127.0.0.1:2");
+        setup::parse(&text).unwrap()
+    }
+
+    fn listing(source: &str) -> Listing {
+        Listing {
+            title: "Staff Data Scientist".into(),
+            company: "Ferrous Wheel".into(),
+            source: source.into(),
+            ..Listing::default()
+        }
+    }
+
+    fn status() -> Status {
+        let source = |status: &str| SourceStatus {
+            status: status.into(),
+            count: 3,
+            error: None,
+            elapsed_ms: 20,
+        };
+        Status {
+            last_scraped: "2026-11-24T01:40:07.939293+00:00".into(),
+            keyword: "data scientist".into(),
+            jobs_count: 6,
+            status: ScrapeState::Partial,
+            error: None,
+            sources: BTreeMap::from([
+                ("lever".into(), source("ok")),
+                ("ashby".into(), source("failed")),
+            ]),
+            new: 0,
+            closed: 0,
+        }
+    }
+
+    #[test]
+    fn kinds_are_counted_by_name_and_strangers_do_not_count() {
+        let listings = ["remoteok", "remoteok", "classifieds", "elsewhere"].map(listing);
+        let kinds: Vec<&str> = kinds(&config(), &listings).into_iter().collect();
+        assert_eq!(kinds, ["HTML pages", "RemoteOK"]);
+    }
+
+    #[test]
+    fn a_scrape_is_one_line() {
+        let expect = "  01:40:07  data scientist     partial    6 listings from \
+                      2 sources, 1 without an answer";
+        assert_eq!(scrape(&status()), expect);
+    }
+
+    #[test]
+    fn the_sections_show_every_source_the_status_and_every_schedule() {
+        let config = config();
+        let now = "2026-11-24T01:40:08Z".parse().unwrap();
+        let text = sections(&config, &[listing("remoteok")], &status(), now);
+        for part in ["1 from 1 kinds of sources", "Staff Data Scientist - Ferrous Wheel", "partial"]
+        {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        for name in config.sources.iter().map(|source| &source.name).chain(config.schedules.keys())
+        {
+            assert!(text.contains(name.as_str()), "{name} in {text}");
+        }
+        assert!(text.contains("2026-11-24T01:40:10+00:00"), "the tick of `every = 5`: {text}");
+    }
 }

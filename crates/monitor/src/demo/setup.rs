@@ -99,8 +99,10 @@ task = "job_scraper.tasks.scrape_jobs_hourly"
 crontab = { minute = "0" }
 "#;
 
-pub(crate) fn parse(_text: &str) -> Result<rhubarb_core::config::Config, super::DemoError> {
-    Ok(rhubarb_core::config::hack(_text))
+/// Reads the demo's configuration as the binaries will.
+pub(crate) fn parse(text: &str) -> Result<rhubarb_core::config::Config, super::DemoError> {
+    rhubarb_core::config::Config::from_toml(text)
+        .map_err(|problems| super::DemoError::Configuration(problems.to_string()))
 }
 
 #[cfg(test)]

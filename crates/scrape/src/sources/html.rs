@@ -3,76 +3,30 @@
 //! The list page is followed through its pagination on its own host. Detail pages are fetched when the
 //! configuration reads something from them, only for listings that may match, at most [`MAX_DETAILS`].
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+mod picks;
+mod read;
 
-use rhubarb_core::{
-    config::{Selectors, SourceConfig},
-    listing::Listing,
-};
-use scraper::{ElementRef, Html, Selector};
+use std::{collections::BTreeSet, sync::Arc};
+
+use rhubarb_core::{config::SourceConfig, listing::Listing};
 use url::Url;
 
+pub use self::{
+    picks::Picks,
+    read::{parse_detail, parse_list},
+};
 use crate::{
-    dates::{self, DateOrder},
     fetch::Fetcher,
-    jsonld,
-    location::{self, Place},
     page::Kind,
     record,
-    salary::Salary,
     source::{
-        BuildError, Context, Outcome, ParseError, Parsed, Query, Running, Source, apart, failed,
-        get, host, read_apart, urls, with_keyword,
+        BuildError, Context, Outcome, Parsed, Query, Running, Source, apart, failed, get, host,
+        read_apart, urls, with_keyword,
     },
-    text,
 };
-
-/// Listings read of one list page.
-const MAX_ITEMS: usize = 500;
 
 /// Detail pages fetched in one run.
 pub const MAX_DETAILS: usize = 60;
-
-/// The fields that a detail page may give.
-const DETAIL_FIELDS: [&str; 8] =
-    ["title", "company", "location", "salary", "date", "tags", "description", "employment_type"];
-
-/// Parameters that only follow a visitor: without them an address is the same on every visit.
-const TRACKING: [&str; 12] = [
-    "gclid",
-    "fbclid",
-    "msclkid",
-    "mc_cid",
-    "mc_eid",
-    "trk",
-    "trackingid",
-    "refid",
-    "searchid",
-    "rps",
-    "gh_src",
-    "lever-source",
-];
-
-/// A compiled selector: which element, and its text or an attribute.
-#[derive(Clone, Debug)]
-struct Pick {
-    /// Absent: the element itself.
-    selector: Option<Selector>,
-    attribute: Option<String>,
-}
-
-/// The compiled selectors of a source.
-#[derive(Clone, Debug)]
-pub struct Picks {
-    item: Selector,
-    link: Option<Pick>,
-    next_page: Option<Pick>,
-    list: BTreeMap<&'static str, Pick>,
-    detail: BTreeMap<&'static str, Pick>,
-}
 
 /// A list page with, perhaps, detail pages.
 #[derive(Debug)]
@@ -82,315 +36,6 @@ pub struct HtmlSource {
     urls: Vec<String>,
     max_pages: u32,
     picks: Arc<Picks>,
-}
-
-impl Picks {
-    /// Compiles a source's selectors.
-    ///
-    /// # Errors
-    /// Names the selector that is missing, unknown or does not parse.
-    pub fn new(config: &SourceConfig) -> Result<Self, BuildError> {
-        let Selectors {
-            item,
-            title,
-            link,
-            company,
-            location,
-            salary,
-            date,
-            tags,
-            next_page,
-            detail,
-        } = &config.selectors;
-        if item.trim().is_empty() {
-            return Err(BuildError::new(config, "selectors.item", "it is required"));
-        }
-        let one = |setting: &str, text: &Option<String>| -> Result<Option<Pick>, BuildError> {
-            text.as_deref().map(|text| pick(config, setting, text)).transpose()
-        };
-        let mut list = BTreeMap::new();
-        let fields = [
-            ("title", title),
-            ("company", company),
-            ("location", location),
-            ("salary", salary),
-            ("date", date),
-            ("tags", tags),
-        ];
-        for (field, text) in fields {
-            if let Some(pick) = one(field, text)? {
-                list.insert(field, pick);
-            }
-        }
-        if title.is_none() && !detail.contains_key("title") {
-            let reason = "a title is required, here or in `detail`";
-            return Err(BuildError::new(config, "selectors.title", reason));
-        }
-        Ok(Self {
-            item: selector(config, "item", item)?,
-            link: one("link", link)?,
-            next_page: one("next_page", next_page)?,
-            list,
-            detail: compiled_detail(config, detail)?,
-        })
-    }
-}
-
-fn compiled_detail(
-    config: &SourceConfig,
-    detail: &BTreeMap<String, String>,
-) -> Result<BTreeMap<&'static str, Pick>, BuildError> {
-    let mut picks = BTreeMap::new();
-    for (name, text) in detail {
-        let setting = format!("detail.{name}");
-        let Some(field) = DETAIL_FIELDS.iter().find(|field| *field == name) else {
-            let reason = format!("unknown field; known are {}", DETAIL_FIELDS.join(", "));
-            return Err(BuildError::new(config, &format!("selectors.{setting}"), reason));
-        };
-        picks.insert(*field, pick(config, &setting, text)?);
-    }
-    Ok(picks)
-}
-
-fn pick(config: &SourceConfig, setting: &str, text: &str) -> Result<Pick, BuildError> {
-    let (css, attribute) = match text.rsplit_once('@') {
-        // An "@" inside brackets or quotes belongs to the selector: a[href="mailto:a@b"].
-        Some((css, name)) if is_attribute(name) => (css.trim(), Some(name.to_ascii_lowercase())),
-        _ => (text.trim(), None),
-    };
-    let selector = (!css.is_empty()).then(|| selector(config, setting, css)).transpose()?;
-    if selector.is_none() && attribute.is_none() {
-        let setting = format!("selectors.{setting}");
-        return Err(BuildError::new(config, &setting, "the selector is empty"));
-    }
-    Ok(Pick { selector, attribute })
-}
-
-fn is_attribute(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
-}
-
-fn selector(config: &SourceConfig, setting: &str, css: &str) -> Result<Selector, BuildError> {
-    Selector::parse(css).map_err(|error| {
-        let reason = format!("`{css}` is not a CSS selector ({error})");
-        BuildError::new(config, &format!("selectors.{setting}"), reason)
-    })
-}
-
-impl Pick {
-    fn all(&self, element: ElementRef<'_>) -> Vec<String> {
-        let read = |element: ElementRef<'_>| match &self.attribute {
-            Some(name) => element.value().attr(name).map(str::to_owned),
-            None => Some(spaced(element)),
-        };
-        match &self.selector {
-            Some(selector) => element.select(selector).take(100).filter_map(read).collect(),
-            None => read(element).into_iter().collect(),
-        }
-    }
-
-    /// Returns the first that is not empty, as one clean line.
-    fn line(&self, element: ElementRef<'_>) -> Option<String> {
-        self.all(element).iter().find_map(|found| text::some_line(found))
-    }
-
-    /// Returns the markup of the first, for descriptions.
-    fn markup(&self, element: ElementRef<'_>) -> Option<String> {
-        if self.attribute.is_some() {
-            return self.all(element).into_iter().next();
-        }
-        self.selector.as_ref()?;
-        element.select(self.selector.as_ref()?).next().map(|found| found.inner_html())
-    }
-}
-
-/// Returns the text with a space where elements meet, so that `Paris<br>75010` stays two words.
-fn spaced(element: ElementRef<'_>) -> String {
-    let texts: Vec<&str> = element.text().take(2_000).collect();
-    // The text is data here, not markup: what looks like an entity was decoded already.
-    texts.join(" ").replace('&', "&amp;")
-}
-
-/// Reads a list page.
-///
-/// # Errors
-/// The page is empty or nested without end.
-pub fn parse_list(body: &str, picks: &Picks, context: &Context) -> Result<Parsed, ParseError> {
-    let page = page(body)?;
-    let order = order(&page);
-    let mut parsed = Parsed::default();
-    for item in page.select(&picks.item).take(MAX_ITEMS) {
-        parsed.add(read_item(item, picks, context, order));
-    }
-    let server = |url: &Url| (url.host_str().map(str::to_owned), url.port_or_known_default());
-    parsed.next = picks
-        .next_page
-        .as_ref()
-        .and_then(|pick| first_link(pick, page.root_element(), &context.page))
-        .filter(|next| server(next) == server(&context.page));
-    Ok(parsed)
-}
-
-fn read_item(
-    item: ElementRef<'_>,
-    picks: &Picks,
-    context: &Context,
-    order: DateOrder,
-) -> Result<Listing, String> {
-    let own = Pick { selector: None, attribute: Some("href".into()) };
-    let link = first_link(picks.link.as_ref().unwrap_or(&own), item, &context.page);
-    let mut listing = record::listing(&context.source, context.now);
-    listing.company.clone_from(&context.company);
-    listing.url = link.map(|link| without_tracking(link).into()).unwrap_or_default();
-    fill(&mut listing, &picks.list, item, context, order);
-    if listing.title.is_empty() && picks.detail.contains_key("title") && !listing.url.is_empty() {
-        return Ok(listing);
-    }
-    record::finish(listing, context)
-}
-
-/// Reads a detail page into its listing; what the selectors do not give, the page's JSON-LD may.
-///
-/// # Errors
-/// The page is empty or nested without end.
-pub fn parse_detail(
-    body: &str,
-    picks: &Picks,
-    context: &Context,
-    listing: &mut Listing,
-) -> Result<(), ParseError> {
-    let page = page(body)?;
-    fill(listing, &picks.detail, page.root_element(), context, order(&page));
-    if let Some(structured) = jsonld::postings(&page, context).listings.into_iter().next() {
-        merge(listing, structured);
-    }
-    Ok(())
-}
-
-fn page(body: &str) -> Result<Html, ParseError> {
-    if body.trim().is_empty() {
-        return Err(ParseError::Empty);
-    }
-    text::document(body).ok_or_else(|| ParseError::Invalid {
-        expected: "HTML",
-        reason: "elements are nested too deeply".into(),
-    })
-}
-
-/// Sets each field that its selector finds; the others stay as they are.
-fn fill(
-    listing: &mut Listing,
-    picks: &BTreeMap<&'static str, Pick>,
-    element: ElementRef<'_>,
-    context: &Context,
-    order: DateOrder,
-) {
-    for (field, pick) in picks {
-        if *field == "tags" {
-            listing.tags.extend(pick.all(element));
-            continue;
-        }
-        if *field == "description" {
-            if let Some(markup) = pick.markup(element) {
-                listing.description = text::description(&markup);
-            }
-            continue;
-        }
-        let Some(line) = pick.line(element) else { continue };
-        match *field {
-            "title" => listing.title = line,
-            "company" => listing.company = line,
-            "location" => {
-                let workplace = location::workplace(&line);
-                location::set(listing, &[Place::line(Some(line))]);
-                location::set_workplace(listing, workplace, None);
-            }
-            "salary" => {
-                // Entities were decoded; only a salary's own text is read again.
-                if let Some(salary) = Salary::from_text(&line) {
-                    salary.set(listing);
-                }
-            }
-            "date" => listing.posted_at = dates::text(&line, order, context.now),
-            _ => {
-                listing.employment_type = location::employment_type(&line).map(str::to_owned);
-            }
-        }
-    }
-}
-
-/// Takes from the structured posting what the listing does not have.
-fn merge(listing: &mut Listing, from: Listing) {
-    let fill = |mine: &mut Option<String>, theirs: Option<String>| {
-        if mine.is_none() {
-            *mine = theirs;
-        }
-    };
-    if listing.title.is_empty() {
-        listing.title = from.title;
-    }
-    if listing.company.is_empty() {
-        listing.company = from.company;
-    }
-    if listing.description.is_empty() {
-        listing.description = from.description;
-    }
-    if listing.salary_min.is_none() && listing.salary_max.is_none() {
-        fill(&mut listing.salary_display, from.salary_display);
-        listing.salary_min = from.salary_min;
-        listing.salary_max = from.salary_max;
-        listing.salary_currency = from.salary_currency;
-        listing.salary_period = from.salary_period;
-    }
-    fill(&mut listing.location, from.location);
-    fill(&mut listing.city, from.city);
-    fill(&mut listing.state, from.state);
-    fill(&mut listing.country, from.country);
-    fill(&mut listing.employment_type, from.employment_type);
-    fill(&mut listing.seniority_level, from.seniority_level);
-    fill(&mut listing.job_function, from.job_function);
-    fill(&mut listing.industries, from.industries);
-    fill(&mut listing.workplace, from.workplace);
-    fill(&mut listing.posted_at, from.posted_at);
-    listing.is_remote = listing.is_remote.or(from.is_remote);
-    listing.tags.extend(from.tags);
-}
-
-/// The language of a page tells how its numeric dates are written.
-fn order(page: &Html) -> DateOrder {
-    let language = page.root_element().value().attr("lang").unwrap_or_default();
-    match language.to_ascii_lowercase().as_str() {
-        "en" | "en-us" | "en_us" => DateOrder::MonthFirst,
-        _ => DateOrder::DayFirst,
-    }
-}
-
-/// Returns the first link; a pick without an attribute means the element's `href`.
-fn first_link(pick: &Pick, element: ElementRef<'_>, page: &Url) -> Option<Url> {
-    let attribute = pick.attribute.clone().or_else(|| Some("href".into()));
-    let pick = Pick { selector: pick.selector.clone(), attribute };
-    pick.all(element).iter().find_map(|href| record::link(page, href))
-}
-
-fn without_tracking(mut url: Url) -> Url {
-    url.set_fragment(None);
-    let follows = |name: &str| {
-        let name = name.to_ascii_lowercase();
-        name.starts_with("utm_") || TRACKING.contains(&name.as_str())
-    };
-    if !url.query_pairs().any(|(name, _)| follows(&name)) {
-        return url;
-    }
-    let kept: Vec<(String, String)> = url
-        .query_pairs()
-        .filter(|(name, _)| !follows(name))
-        .map(|(n, v)| (n.into(), v.into()))
-        .collect();
-    url.set_query(None);
-    if !kept.is_empty() {
-        url.query_pairs_mut().extend_pairs(kept);
-    }
-    url
 }
 
 impl HtmlSource {
@@ -521,6 +166,10 @@ impl Source for HtmlSource {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use rhubarb_core::config::Selectors;
+
     use super::*;
     use crate::testing::{config, context, survives};
 

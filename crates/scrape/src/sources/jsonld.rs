@@ -26,14 +26,14 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
 /// Reads a page. A page without any posting is an honest zero: sites remove the markup of closed postings.
 ///
 /// # Errors
-/// The page is empty or nested without end.
+/// The page is empty or takes too long to read.
 pub fn parse(body: &str, context: &Context) -> Result<Parsed, ParseError> {
     if body.trim().is_empty() {
         return Err(ParseError::Empty);
     }
     let page = text::document(body).ok_or_else(|| ParseError::Invalid {
         expected: "HTML",
-        reason: "elements are nested too deeply".into(),
+        reason: "reading it takes too long".into(),
     })?;
     Ok(jsonld::postings(&page, context))
 }

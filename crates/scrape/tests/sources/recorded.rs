@@ -41,8 +41,11 @@ const PARSERS: [(&str, Parse); 12] = [
     ("cvkeskus_", jsonld::parse),
 ];
 
-/// Pages read by selectors: the beginning of the file's name, the item, then field and selector.
-const PAGES: [(&str, &str, &[(&str, &str)]); 9] = [
+/// The beginning of a file's name, the item, then field and selector.
+type Selected = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+/// Pages read by selectors.
+const PAGES: [Selected; 9] = [
     (
         "jobscz_listing",
         "article.SearchResultCard",
