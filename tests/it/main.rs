@@ -24,6 +24,8 @@ mod scraping;
 mod scripts;
 /// The set-up that most of these tests share.
 mod shop;
+/// What the worker promises to authors of tasks.
+mod worker;
 
 use rhubarb_e2e::installation::Binaries;
 

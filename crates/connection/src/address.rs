@@ -21,8 +21,8 @@ pub(crate) fn client(url: &SafeUrl, db: u32, protocol: ProtocolVersion) -> Resul
     let info = connection_info(url, db, protocol).map_err(fail)?;
     match query(url, "ssl_ca_certs") {
         Some(path) if url.expose().scheme() == "rediss" => {
-            let root_cert =
-                std::fs::read(&path).map_err(|e| fail(format!("cannot read ssl_ca_certs `{path}`: {e}")))?;
+            let root_cert = std::fs::read(&path)
+                .map_err(|e| fail(format!("cannot read ssl_ca_certs `{path}`: {e}")))?;
             let tls = TlsCertificates { client_tls: None, root_cert: Some(root_cert) };
             Client::build_with_tls(info, tls).map_err(|e| fail(e.to_string()))
         }
@@ -46,15 +46,24 @@ fn connection_info(
         "rediss" => ConnectionAddr::TcpTls {
             host: host(url)?,
             port: raw.port().unwrap_or(6379),
-            insecure: !verifies(query(url, "ssl_cert_reqs").as_deref())? || raw.fragment() == Some("insecure"),
+            insecure: !verifies(query(url, "ssl_cert_reqs").as_deref())?
+                || raw.fragment() == Some("insecure"),
             tls_params: None,
         },
         "unix" | "redis+socket" | "socket" => ConnectionAddr::Unix(raw.path().into()),
-        other => return Err(format!("the scheme `{other}` is none of redis, rediss, unix, redis+socket")),
+        other => {
+            return Err(format!(
+                "the scheme `{other}` is none of redis, rediss, unix, redis+socket"
+            ));
+        }
     };
     let base = addr.into_connection_info().map_err(|e| e.to_string())?;
-    let mut settings =
-        base.redis_settings().clone().set_db(i64::from(db)).set_protocol(protocol).set_skip_set_lib_name();
+    let mut settings = base
+        .redis_settings()
+        .clone()
+        .set_db(i64::from(db))
+        .set_protocol(protocol)
+        .set_skip_set_lib_name();
     if !raw.username().is_empty() {
         settings = settings.set_username(decoded(raw.username()));
     }
@@ -75,7 +84,9 @@ fn verifies(ssl_cert_reqs: Option<&str>) -> Result<bool, String> {
     match ssl_cert_reqs.map(str::to_ascii_lowercase).as_deref() {
         None | Some("required" | "cert_required" | "optional" | "cert_optional") => Ok(true),
         Some("none" | "cert_none") => Ok(false),
-        Some(other) => Err(format!("ssl_cert_reqs is `{other}`; it may be none, optional or required")),
+        Some(other) => {
+            Err(format!("ssl_cert_reqs is `{other}`; it may be none, optional or required"))
+        }
     }
 }
 
@@ -86,7 +97,10 @@ fn query(url: &SafeUrl, name: &str) -> Option<String> {
 fn decoded(text: &str) -> String {
     // A form-urlencoded pair decodes percent signs; a literal plus has to survive it.
     let pair = format!("x={}", text.replace('+', "%2B"));
-    url::form_urlencoded::parse(pair.as_bytes()).next().map(|(_, v)| v.into_owned()).unwrap_or_default()
+    url::form_urlencoded::parse(pair.as_bytes())
+        .next()
+        .map(|(_, v)| v.into_owned())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

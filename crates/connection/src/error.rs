@@ -68,12 +68,14 @@ impl Error {
     /// Tells what a caller should do.
     pub fn class(&self) -> Class {
         match self {
-            Self::Url { .. } | Self::NoDatabase { .. } | Self::Unexpected { .. } => Class::Permanent,
+            Self::Url { .. } | Self::NoDatabase { .. } | Self::Unexpected { .. } => {
+                Class::Permanent
+            }
             Self::Unreachable { .. } | Self::Lost { .. } => Class::Transient,
             Self::Refused { code, .. } => match code.as_deref() {
                 Some(
-                    "OOM" | "READONLY" | "LOADING" | "BUSY" | "MASTERDOWN" | "TRYAGAIN" | "CLUSTERDOWN"
-                    | "NOREPLICAS" | "MISCONF",
+                    "OOM" | "READONLY" | "LOADING" | "BUSY" | "MASTERDOWN" | "TRYAGAIN"
+                    | "CLUSTERDOWN" | "NOREPLICAS" | "MISCONF",
                 ) => Class::Transient,
                 _ => Class::Permanent,
             },

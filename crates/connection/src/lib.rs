@@ -35,9 +35,9 @@ pub use backoff::Backoff;
 pub use error::Error;
 pub use link::{Options, Redis};
 pub use push::Push;
-pub use script::Script;
-pub use rhubarb_core::config::Role;
 use rhubarb_core::config::Config;
+pub use rhubarb_core::config::Role;
+pub use script::Script;
 
 /// The connections of one process: one for each server and database in use, whatever asks for it.
 #[derive(Clone)]

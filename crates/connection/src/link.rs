@@ -65,7 +65,12 @@ impl Redis {
     /// # Errors
     ///
     /// [`Error::Url`] when the URL cannot be used.
-    pub fn new(url: &SafeUrl, db: u32, config: &RedisConfig, options: Options) -> Result<Self, Error> {
+    pub fn new(
+        url: &SafeUrl,
+        db: u32,
+        config: &RedisConfig,
+        options: Options,
+    ) -> Result<Self, Error> {
         address::client(url, db, ProtocolVersion::RESP3)?;
         // Only the first call in a process has an effect, and every call would install the same provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -131,7 +136,9 @@ impl Redis {
         let live = self.live().await?;
         let mut connection = live.connection.clone();
         let answer = pipeline.query_async::<Value>(&mut connection).await;
-        self.finish(&live, answer, || pipeline.cmd_iter().map(name_of).collect::<Vec<_>>().join("+"))
+        self.finish(&live, answer, || {
+            pipeline.cmd_iter().map(name_of).collect::<Vec<_>>().join("+")
+        })
     }
 
     /// Runs a script by its hash, and by its text when the server does not know it (yet or any more).
@@ -350,7 +357,11 @@ impl Redis {
         let name = self.inner.options.name.replace(char::is_whitespace, "-");
         if !name.is_empty() {
             // A server that forbids CLIENT is served without a name.
-            let _ = redis::cmd("CLIENT").arg("SETNAME").arg(name).query_async::<Value>(&mut connection).await;
+            let _ = redis::cmd("CLIENT")
+                .arg("SETNAME")
+                .arg(name)
+                .query_async::<Value>(&mut connection)
+                .await;
         }
         let mut tracking = false;
         if protocol.supports_resp3() && self.inner.options.tracking {
@@ -379,7 +390,10 @@ impl Redis {
 
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Redis").field("url", &self.inner.url).field("db", &self.inner.db).finish_non_exhaustive()
+        f.debug_struct("Redis")
+            .field("url", &self.inner.url)
+            .field("db", &self.inner.db)
+            .finish_non_exhaustive()
     }
 }
 
@@ -388,13 +402,17 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 fn is_loss(error: &RedisError) -> bool {
-    error.is_io_error() || error.is_connection_dropped() || error.is_timeout() || error.is_unrecoverable_error()
+    error.is_io_error()
+        || error.is_connection_dropped()
+        || error.is_timeout()
+        || error.is_unrecoverable_error()
 }
 
 /// `HELLO` is unknown before Redis 6, and some proxies refuse protocol 3.
 fn refuses_hello(error: &RedisError) -> bool {
     let text = error.to_string();
-    !is_loss(error) && (text.contains("HELLO") || text.contains("NOPROTO") || text.contains("unknown command"))
+    !is_loss(error)
+        && (text.contains("HELLO") || text.contains("NOPROTO") || text.contains("unknown command"))
 }
 
 fn call(how: &str, script: &str, keys: &[String], args: &[Vec<u8>]) -> Cmd {

@@ -6,8 +6,15 @@
 pub mod class;
 pub mod clock;
 pub mod config;
+pub mod crontab;
 pub mod exit;
 pub mod keyword;
 pub mod listing;
 pub mod redact;
+pub mod schedule;
+pub mod shutdown;
 pub mod status;
+pub mod telemetry;
+
+#[cfg(test)]
+mod recorded;

@@ -4,6 +4,32 @@ use std::{fmt, str::FromStr};
 
 use url::Url;
 
+/// Returns the text with the password of each URL in it hidden.
+pub fn text(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("://") {
+        shown.push_str(before);
+        shown.push_str("://");
+        let end =
+            after.find(|c: char| c.is_whitespace() || "\"',".contains(c)).unwrap_or(after.len());
+        match after[..end].rfind('@') {
+            Some(at) => {
+                shown.push_str("***");
+                rest = &after[at..];
+            }
+            None => rest = after,
+        }
+    }
+    shown + rest
+}
+
+/// Tells whether a name looks like that of a secret.
+pub fn is_secret(name: &str) -> bool {
+    let name = name.to_lowercase();
+    ["pass", "secret", "token", "key", "credential"].iter().any(|part| name.contains(part))
+}
+
 /// A URL whose `Display` and `Debug` hide the password and any secret-looking query value.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SafeUrl(Box<Url>);
@@ -14,16 +40,33 @@ impl SafeUrl {
         &self.0
     }
 
-    /// Returns the same URL with another database number as its path.
+    /// Returns the same URL with another database number: the path, or `db` in the query of a socket's URL.
     pub fn with_database(&self, db: u32) -> Self {
         let mut url = self.0.clone();
-        url.set_path(&format!("/{db}"));
+        if self.is_socket() {
+            let kept: Vec<(String, String)> = url
+                .query_pairs()
+                .filter(|(k, _)| k != "db")
+                .map(|(k, v)| (k.into(), v.into()))
+                .collect();
+            url.query_pairs_mut().clear().extend_pairs(kept).append_pair("db", &db.to_string());
+        } else {
+            url.set_path(&format!("/{db}"));
+        }
         Self(url)
     }
 
-    /// Returns the database number in the path, if there is one.
+    /// Returns the database number in the URL, if there is one.
     pub fn database(&self) -> Option<u32> {
+        if self.is_socket() {
+            return self.0.query_pairs().find(|(k, _)| k == "db").and_then(|(_, v)| v.parse().ok());
+        }
         self.0.path().trim_start_matches('/').parse().ok()
+    }
+
+    /// Tells whether it is the URL of a Unix socket (`unix:///path`).
+    pub fn is_socket(&self) -> bool {
+        self.0.scheme() == "unix"
     }
 }
 
@@ -44,7 +87,7 @@ impl fmt::Display for SafeUrl {
         let hidden: Vec<(String, String)> = shown
             .query_pairs()
             .map(|(k, v)| {
-                let secret = ["pass", "secret", "token", "key"].iter().any(|s| k.contains(s));
+                let secret = is_secret(&k);
                 (k.into_owned(), if secret { "***".into() } else { v.into_owned() })
             })
             .collect();
@@ -74,5 +117,22 @@ mod tests {
         assert!(shown.contains("ssl_cert_reqs=none"));
         assert_eq!(url.database(), Some(3));
         assert_eq!(url.with_database(1).database(), Some(1));
+    }
+
+    #[test]
+    fn a_sockets_database_is_in_its_query() {
+        let url: SafeUrl = "unix:///run/redis.sock?pass=hunter2&db=3".parse().unwrap();
+        assert_eq!(url.database(), Some(3));
+        let other = url.with_database(1);
+        assert_eq!(other.expose().as_str(), "unix:///run/redis.sock?pass=hunter2&db=1");
+        assert!(!format!("{other}").contains("hunter2"));
+    }
+
+    #[test]
+    fn the_passwords_of_urls_in_a_text_are_hidden() {
+        let check = |given: &str, expect: &str| assert_eq!(text(given), expect);
+        check("a redis://u:hunter2@h:1/0 b", "a redis://***@h:1/0 b");
+        check("http://u:p@a,http://b/x@y", "http://***@a,http://***@y");
+        check("no URL, a@b", "no URL, a@b");
     }
 }

@@ -1,1 +1,114 @@
-//! Placeholder.
+//! The command line of Rhubarb: publishes tasks, and shows queues, workers, listings and schedules.
+//!
+//! Everything is read through the read sides of the other crates ([`rhubarb_queue::inspect`],
+//! [`rhubarb_cache`]); nothing here knows a Redis key. `demo` starts the sibling binaries and needs no
+//! configuration.
+//!
+//! What it deliberately does not do: it runs no task and keeps no connection open after its answer.
+//!
+//! Modules: `cli` the command line, `commands` what each command does, `demo` everything at once, `view` how
+//! things look to a person, `table` and `progress` how they are drawn, `output` where they go, `error` exit
+//! codes.
+
+mod cli;
+mod commands;
+mod demo;
+mod error;
+mod output;
+mod progress;
+mod table;
+mod view;
+
+use std::ffi::OsString;
+
+use clap::{CommandFactory, Parser};
+use rhubarb_core::{
+    config::{Config, LogConfig},
+    exit, telemetry,
+};
+
+use self::{
+    cli::{Cli, Command},
+    error::Error,
+};
+
+/// Runs one command line, the program's name first, and returns the process's exit code.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
+    match parse_and_run(args) {
+        Ok(code) => code,
+        Err(error) => {
+            if error.exit_code() != exit::OK {
+                output::note(&format!("error: {}", error.message()));
+            }
+            error.exit_code()
+        }
+    }
+}
+
+fn parse_and_run(args: impl IntoIterator<Item = OsString>) -> Result<u8, Error> {
+    let Cli { common, command } = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(told) => return Ok(tell(&told)),
+    };
+    // The demo has a configuration of its own, so that nothing of this machine's can break it.
+    if let (Some(Command::Demo(args)), false) = (&command, common.print_config) {
+        return execute(async { Ok(demo::run(args.seconds).await?) });
+    }
+    let loaded = common.load(&[]).map_err(|problems| Error::Configuration(problems.to_string()))?;
+    if common.print_config {
+        output::print(loaded.to_string().trim_end())?;
+        return Ok(exit::OK);
+    }
+    let Some(command) = command else {
+        return Ok(tell(&Cli::command().error(
+            clap::error::ErrorKind::MissingSubcommand,
+            "a command is required; `rhubarb --help` lists them",
+        )));
+    };
+    log(&loaded.config.log);
+    execute(commands::run(command, loaded.config))
+}
+
+/// Shows what clap has to say: help and version are answers, all else is a mistake.
+fn tell(told: &clap::Error) -> u8 {
+    // A closed pipe is the reader's wish.
+    let _ = told.print();
+    if told.use_stderr() { exit::USAGE } else { exit::OK }
+}
+
+/// Sets up logging to standard error.
+///
+/// A command's answer or error says it all; of the layers below only errors are shown unless a level was chosen.
+fn log(config: &LogConfig) {
+    let mut config = config.clone();
+    if config.level == Config::default().log.level {
+        config.level = "error".to_owned();
+    }
+    if let Err(problem) = telemetry::init(&config, telemetry::Output::Stderr) {
+        output::note(&format!("warning: no logs: {problem}"));
+    }
+}
+
+fn execute(command: impl Future<Output = Result<(), Error>>) -> Result<u8, Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(command)?;
+    Ok(exit::OK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(line: &[&str]) -> u8 {
+        run(std::iter::once("rhubarb").chain(line.iter().copied()).map(OsString::from))
+    }
+
+    #[test]
+    fn help_and_version_are_answers_and_a_mistake_is_not() {
+        assert_eq!(code(&["--help"]), exit::OK);
+        assert_eq!(code(&["queues", "--version"]), exit::OK);
+        assert_eq!(code(&["enqueue"]), exit::USAGE);
+        assert_eq!(code(&["enqueue", "t", "--args", "{"]), exit::USAGE);
+        assert_eq!(code(&["no-such-command"]), exit::USAGE);
+    }
+}

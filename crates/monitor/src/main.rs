@@ -1,2 +1,7 @@
-//! Placeholder.
-fn main() {}
+//! The command line of Rhubarb.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rhubarb_monitor::run(std::env::args_os()).into()
+}

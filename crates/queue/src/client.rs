@@ -47,6 +47,8 @@ pub struct Client {
     results: Redis,
     celery: Arc<CeleryConfig>,
     reply_to: String,
+    /// What stands in a message as its sender, in Celery's form.
+    origin: String,
     declared: Arc<Mutex<HashSet<String>>>,
 }
 
@@ -109,7 +111,9 @@ impl Publish {
     /// A digest of name and arguments, for `unique_for`.
     fn digest(&self) -> String {
         let identity = serde_json::json!([self.task, self.args, self.kwargs]).to_string();
-        Sha256::digest(identity).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+        Sha256::digest(identity)
+            .iter()
+            .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
     }
 }
 
@@ -130,6 +134,7 @@ impl Client {
             results: connections.role(Role::Results),
             celery: Arc::new(config.celery.clone()),
             reply_to: Uuid::new_v4().to_string(),
+            origin: format!("gen{}@{}", std::process::id(), config.machine.host),
             declared: Arc::default(),
         }
     }
@@ -211,7 +216,8 @@ impl Client {
     /// Builds the envelope that [`Client::publish`] would push.
     pub fn envelope(&self, publish: &Publish, id: &str, queue: &str) -> rhubarb_wire::Envelope {
         let now = clock::now();
-        let later = |d: Duration| SignedDuration::try_from(d).ok().and_then(|d| now.checked_add(d).ok());
+        let later =
+            |d: Duration| SignedDuration::try_from(d).ok().and_then(|d| now.checked_add(d).ok());
         let task = NewTask {
             id: id.to_owned(),
             args: publish.args.clone(),
@@ -221,7 +227,7 @@ impl Client {
             priority: publish.priority,
             ignore_result: publish.ignore_result,
             reply_to: Some(self.reply_to.clone()),
-            origin: Some(origin()),
+            origin: Some(self.origin.clone()),
             beat: publish.from_beat,
             ..NewTask::new(&publish.task, queue)
         };
@@ -346,7 +352,8 @@ impl Client {
 
     /// Returns the key and channel of a task's result.
     pub fn result_key(&self, id: &str) -> String {
-        rhubarb_wire::result_key(&self.celery.global_keyprefix, id)
+        let prefix = format!("{}{}", self.celery.global_keyprefix, rhubarb_wire::RESULT_PREFIX);
+        rhubarb_wire::result_key(&prefix, id)
     }
 }
 
@@ -360,29 +367,32 @@ pub(crate) fn declare(pipeline: &mut ::redis::Pipeline, queue: &str, celery: &Ce
     pipeline.cmd("SADD").arg(keys::QUEUES).arg(queue).ignore();
 }
 
-/// What stands in a message as its sender, in Celery's form.
-fn origin() -> String {
-    let host = rhubarb_core::config::hostname();
-    format!("gen{}@{host}", std::process::id())
-}
-
 fn check(publish: &Publish, id: &str) -> Result<(), Error> {
-    let bad = |text: &str| text.is_empty() || text.len() > 512 || text.chars().any(char::is_control);
+    let bad =
+        |text: &str| text.is_empty() || text.len() > 512 || text.chars().any(char::is_control);
     if bad(&publish.task) {
-        return Err(Error::Refused("a task's name has 1 to 512 characters and no control characters".to_owned()));
+        return Err(Error::Refused(
+            "a task's name has 1 to 512 characters and no control characters".to_owned(),
+        ));
     }
     if bad(id) {
-        return Err(Error::Refused("a task's id has 1 to 512 characters and no control characters".to_owned()));
+        return Err(Error::Refused(
+            "a task's id has 1 to 512 characters and no control characters".to_owned(),
+        ));
     }
     if publish.queue.as_deref().is_some_and(bad) {
-        return Err(Error::Refused("a queue's name has 1 to 512 characters and no control characters".to_owned()));
+        return Err(Error::Refused(
+            "a queue's name has 1 to 512 characters and no control characters".to_owned(),
+        ));
     }
     Ok(())
 }
 
 fn decode(id: &str, bytes: &[u8]) -> Result<TaskResult, Error> {
-    TaskResult::decode(bytes)
-        .map_err(|e| Error::Malformed { what: format!("the result of task `{id}`"), reason: e.to_string() })
+    TaskResult::decode(bytes).map_err(|e| Error::Malformed {
+        what: format!("the result of task `{id}`"),
+        reason: e.to_string(),
+    })
 }
 
 /// Waits for a message on the channel; `None` at the deadline, and whenever the receiver may have missed one.
@@ -393,7 +403,9 @@ async fn message_until(
 ) -> Option<Vec<u8>> {
     loop {
         match tokio::time::timeout_at(deadline, pushes.recv()).await {
-            Ok(Ok(Push::Message { channel: from, payload })) if from == channel => return Some(payload),
+            Ok(Ok(Push::Message { channel: from, payload })) if from == channel => {
+                return Some(payload);
+            }
             Ok(Ok(Push::Connected) | Err(_)) | Err(_) => return None,
             Ok(Ok(_)) => {}
         }
@@ -410,6 +422,18 @@ mod tests {
         assert_eq!(one.digest(), one.clone().queue("other").digest());
         assert_ne!(one.digest(), Publish::new("t").arg(2).kwarg("a", "b").digest());
         assert_eq!(one.digest().len(), 64);
+    }
+
+    #[test]
+    fn a_results_key_is_celerys() {
+        let key = |prefix: &str| {
+            let mut config = Config::default();
+            config.celery.global_keyprefix = prefix.to_owned();
+            let connections = Connections::new(&config, "test").unwrap();
+            Client::new(&connections, &config).result_key("7c1e")
+        };
+        assert_eq!(key(""), "celery-task-meta-7c1e");
+        assert_eq!(key("shop:"), "shop:celery-task-meta-7c1e");
     }
 
     #[test]

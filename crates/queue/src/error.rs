@@ -44,7 +44,9 @@ impl Error {
 }
 
 /// Names the operation that a connection's error ended.
-pub(crate) fn redis(operation: impl Into<String>) -> impl FnOnce(rhubarb_connection::Error) -> Error {
+pub(crate) fn redis(
+    operation: impl Into<String>,
+) -> impl FnOnce(rhubarb_connection::Error) -> Error {
     let operation = operation.into();
     move |source| Error::Redis { operation, source }
 }

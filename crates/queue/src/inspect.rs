@@ -285,8 +285,14 @@ async fn find_waiting(
     for (idx, messages) in lists.into_iter().enumerate() {
         for message in messages {
             // A scheduled member has its list's number in front.
-            let start = if idx < n_lists { 0 } else { message.iter().position(|b| *b == b'|').map_or(0, |at| at + 1) };
-            if let Some(envelope) = Envelope::decode(&message[start..]).ok().filter(|e| e.headers.id == id) {
+            let start = if idx < n_lists {
+                0
+            } else {
+                message.iter().position(|b| *b == b'|').map_or(0, |at| at + 1)
+            };
+            if let Some(envelope) =
+                Envelope::decode(&message[start..]).ok().filter(|e| e.headers.id == id)
+            {
                 let place = if idx < n_lists { "waiting" } else { "scheduled" };
                 return Ok(Some((place, envelope.headers.task)));
             }

@@ -112,8 +112,10 @@ impl Letter {
 ///
 /// [`Error::Redis`]; whoever holds the claim goes on holding it and tries again.
 pub(crate) async fn keep(queue: &Redis, letter: &Letter) -> Result<(), Error> {
-    let record = serde_json::to_vec(letter)
-        .map_err(|e| Error::Malformed { what: format!("letter `{}`", letter.id), reason: e.to_string() })?;
+    let record = serde_json::to_vec(letter).map_err(|e| Error::Malformed {
+        what: format!("letter `{}`", letter.id),
+        reason: e.to_string(),
+    })?;
     let keys = [letter.kind.index().to_owned(), letter.kind.letters().to_owned()];
     let args = [
         letter.id.clone().into_bytes(),
@@ -145,7 +147,8 @@ pub async fn list(queue: &Redis, kind: Kind, limit: usize) -> Result<Vec<Letter>
     }
     let mut get = ::redis::cmd("HMGET");
     get.arg(kind.letters()).arg(&ids);
-    let records: Vec<Option<Vec<u8>>> = queue.query(&get).await.map_err(redis("read the letters"))?;
+    let records: Vec<Option<Vec<u8>>> =
+        queue.query(&get).await.map_err(redis("read the letters"))?;
     Ok(records.into_iter().flatten().filter_map(|record| read(&record).ok()).collect())
 }
 

@@ -84,12 +84,16 @@ pub(crate) fn plan(outcome: Outcome, message: &Message, around: Circumstances<'_
         }
         (Outcome::Success(value), Message::Read(envelope)) => {
             let result = result(envelope, State::Success, value, None, around);
-            Plan::ended(Some(bounded(result, envelope, around)).filter(|_| !envelope.headers.ignore_result))
+            Plan::ended(
+                Some(bounded(result, envelope, around)).filter(|_| !envelope.headers.ignore_result),
+            )
         }
         (Outcome::Failure { exception, traceback }, Message::Read(envelope)) => {
             let result = result(envelope, State::Failure, exception.to_value(), traceback, around);
             // Celery stores failures of `ignore_result` tasks neither.
-            Plan::ended(Some(bounded(result, envelope, around)).filter(|_| !envelope.headers.ignore_result))
+            Plan::ended(
+                Some(bounded(result, envelope, around)).filter(|_| !envelope.headers.ignore_result),
+            )
         }
         (Outcome::Revoked { exception }, Message::Read(envelope)) => {
             let result = result(envelope, State::Revoked, exception.to_value(), None, around);
@@ -104,7 +108,10 @@ pub(crate) fn plan(outcome: Outcome, message: &Message, around: Circumstances<'_
 }
 
 fn later(now: Timestamp, after: Duration) -> Timestamp {
-    SignedDuration::try_from(after).ok().and_then(|d| now.checked_add(d).ok()).unwrap_or(Timestamp::MAX)
+    SignedDuration::try_from(after)
+        .ok()
+        .and_then(|d| now.checked_add(d).ok())
+        .unwrap_or(Timestamp::MAX)
 }
 
 fn retry(
@@ -138,7 +145,12 @@ fn unknown(envelope: &Envelope, around: Circumstances<'_>) -> Plan {
     Plan { letter: Some(letter), ..Plan::act(Act::Done) }
 }
 
-fn dead(reason: String, exception: &Exception, message: &Message, around: Circumstances<'_>) -> Plan {
+fn dead(
+    reason: String,
+    exception: &Exception,
+    message: &Message,
+    around: Circumstances<'_>,
+) -> Plan {
     // Waiting callers are told, whether they asked to ignore the result or not: their message will not run.
     let result = match message {
         Message::Read(envelope) => {

@@ -100,8 +100,10 @@ impl Ticks {
     pub async fn now(&self) -> Result<Timestamp, Error> {
         let (s, us): (i64, i32) =
             self.redis.query(&::redis::cmd("TIME")).await.map_err(redis("read Redis's clock"))?;
-        Timestamp::new(s, us * 1000)
-            .map_err(|e| Error::Malformed { what: "Redis's clock".to_owned(), reason: e.to_string() })
+        Timestamp::new(s, us * 1000).map_err(|e| Error::Malformed {
+            what: "Redis's clock".to_owned(),
+            reason: e.to_string(),
+        })
     }
 
     /// Returns each schedule's last tick on a queue.

@@ -1,1 +1,50 @@
-//! Placeholder.
+//! Fetches job boards politely and reads listings out of what they answer.
+//!
+//! It knows neither Redis nor tasks: bytes come in over HTTP, [`Listing`](rhubarb_core::listing::Listing)s
+//! go out. Every reader is a pure function of a payload, and a payload is hostile until read: whatever it
+//! holds, reading ends soon and without a panic.
+//!
+//! ```no_run
+//! # async fn example(config: rhubarb_core::config::Config) -> Result<(), Box<dyn std::error::Error>> {
+//! use rhubarb_scrape::{run::Scraper, source::Query};
+//!
+//! let scraper = Scraper::new(&config.scrape, &config.sources)?;
+//! let now = rhubarb_core::clock::now();
+//! let query = Query { keyword: "rust developer".into(), match_description: false, now };
+//! let report = scraper.scrape(&query, &|_| {}).await;
+//! for listing in report.listings {
+//!     println!("{} at {}", listing.title, listing.company);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! From the outside in: [`run`] asks the sources of a configuration side by side; [`source`] says what a
+//! source is; [`sources`] has the kinds, one file each; [`dedupe`] makes one list; [`salary`],
+//! [`dates`] and [`text`] read what sources have in common; [`fetch`] keeps every rule
+//! that a request keeps on its way to a page.
+
+pub mod run;
+
+pub mod dedupe;
+pub mod source;
+pub mod sources;
+
+pub mod dates;
+mod jsonld;
+mod location;
+mod record;
+pub mod salary;
+#[cfg(test)]
+mod testing;
+pub mod text;
+
+pub mod error;
+pub mod fetch;
+pub mod page;
+pub mod proxies;
+pub mod robots;
+
+pub mod address;
+pub mod charset;
+mod politeness;

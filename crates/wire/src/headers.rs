@@ -226,13 +226,13 @@ fn retries(map: &mut Map<String, Value>) -> Result<u32, String> {
 mod tests {
     use super::*;
 
-    fn read(value: Value) -> Result<Headers, DecodeError> {
+    fn read(value: &Value) -> Result<Headers, DecodeError> {
         Headers::from_map(value.as_object().unwrap().clone())
     }
 
     #[test]
     fn task_and_id_are_enough() {
-        assert_eq!(read(json!({"task": "t", "id": "1"})), Ok(Headers::new("t", "1")));
+        assert_eq!(read(&json!({"task": "t", "id": "1"})), Ok(Headers::new("t", "1")));
     }
 
     #[test]
@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn a_field_set_later_wins_over_an_odd_one() {
-        let mut headers = read(json!({"task": "t", "id": "1", "parent_id": 7})).unwrap();
+        let mut headers = read(&json!({"task": "t", "id": "1", "parent_id": 7})).unwrap();
         headers.parent_id = Some("p".to_owned());
         assert_eq!(headers.to_map()["parent_id"], "p");
     }
@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn deciding_headers_are_refused_with_the_id_known() {
         let check = |key: &str, value: Value, expected: &str| {
-            let error = read(json!({"task": "t", "id": "1", key: value})).unwrap_err();
+            let error = read(&json!({"task": "t", "id": "1", key: value})).unwrap_err();
             assert_eq!(error.to_string(), expected);
             assert_eq!((error.task_id(), error.task_name()), (Some("1"), Some("t")));
         };
@@ -286,7 +286,7 @@ mod tests {
     #[test]
     fn without_task_or_id_it_is_no_task() {
         let check = |value: Value, expected: &str, id: Option<&str>| {
-            let error = read(value).unwrap_err();
+            let error = read(&value).unwrap_err();
             assert_eq!((error.to_string().as_str(), error.task_id()), (expected, id));
         };
         check(json!({}), "message is not a task: `task` is missing", None);

@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn depth_is_bounded() {
-        let deep = (0..10_000).fold(json!(1), |inner, _| json!([inner]));
+        let deep = (0..10_000).fold(json!(1), |inner, _| Value::Array(vec![inner]));
         let mut value = plain(deep);
         // Taken apart level by level: dropping it at once would recurse as deeply.
         while let Value::Array(mut items) = value {

@@ -237,10 +237,9 @@ mod tests {
         let long = brief_args(&[json!("word ".repeat(400)), json!(2)]);
         assert_eq!(long, format!("('{}...', ...)", "word ".repeat(204).trim_end()));
         let many = brief_args(&vec![json!(7); 5000]);
-        assert!(many.ends_with(", ...)"), "{many}");
-        assert!(many.chars().count() < 1100);
+        assert_eq!((many.len(), many.ends_with("7, 7, 7, , ...)")), (1030, true));
         let map = json!({"k": vec![json!([1, 2]); 5000]});
         let kwargs = brief_kwargs(map.as_object().unwrap());
-        assert!(kwargs.ends_with(", ...]}") || kwargs.ends_with(", ...]]}"), "{kwargs}");
+        assert_eq!((kwargs.len(), kwargs.ends_with("2], [1, 2], [1, 2], [, ...]]}")), (1032, true));
     }
 }

@@ -103,11 +103,7 @@ impl NewTask {
             delivery_tag: Some(delivery_tag.to_owned()),
             other: Map::new(),
         };
-        let mut other = self.headers;
-        if self.beat {
-            other.insert("celery_beat_task".to_owned(), json!(true));
-        }
-        let headers = Headers {
+        let mut headers = Headers {
             shadow: self.shadow,
             eta: self.eta.map(Time::at),
             expires: self.expires.map(Time::at),
@@ -121,9 +117,9 @@ impl NewTask {
             kwargsrepr: Some(repr::brief_kwargs(&self.kwargs)),
             origin: self.origin,
             ignore_result: self.ignore_result,
-            other,
             ..Headers::new(&self.task, &self.id)
         };
+        headers.other = extra(self.headers, self.beat, &headers);
         let body = Body { args: self.args, kwargs: self.kwargs, embed: self.embed }.encode();
         let content_encoding = "utf-8".to_owned();
         Envelope {
@@ -137,6 +133,16 @@ impl NewTask {
     }
 }
 
+/// The headers of the application that are not Celery's own.
+fn extra(mut given: Map<String, Value>, beat: bool, headers: &Headers) -> Map<String, Value> {
+    let known = headers.to_map();
+    given.retain(|key, _| !known.contains_key(key) && key != "compression" && key != "redelivered");
+    if beat {
+        given.insert("celery_beat_task".to_owned(), json!(true));
+    }
+    given
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,13 +150,11 @@ mod tests {
     #[test]
     fn headers_of_the_application_cannot_replace_celerys() {
         let mut task = NewTask::new("t", "q");
-        task.headers =
-            json!({"task": "evil", "retries": 9, "delivery": "x"}).as_object().unwrap().clone();
-        let envelope = Envelope::decode(&task.into_envelope("d").encode()).unwrap();
-        assert_eq!(
-            (envelope.headers.task.as_str(), &envelope.headers.other["delivery"]),
-            ("t", &json!("x"))
-        );
+        let given = json!({"task": "evil", "retries": 9, "compression": "zlib", "x": "y"});
+        task.headers = given.as_object().unwrap().clone();
+        let headers = Envelope::decode(&task.into_envelope("d").encode()).unwrap().headers;
+        assert_eq!((headers.task.as_str(), headers.retries, headers.compression), ("t", 0, None));
+        assert_eq!(json!(headers.other), json!({"x": "y"}));
     }
 
     #[test]

@@ -81,7 +81,8 @@ async fn the_most_urgent_runs_first_and_the_oldest_of_those() {
             }
         }
     });
-    eventually(WAIT, "all have run", async || (order.lock().unwrap().len() == 8).then_some(())).await;
+    eventually(WAIT, "all have run", async || (order.lock().unwrap().len() == 8).then_some(()))
+        .await;
     assert_eq!(*order.lock().unwrap(), [0, 1, 2, 3, 5, 4, 6, 9]);
     assert!(worker.stop().await);
 }
@@ -110,7 +111,8 @@ async fn an_expired_task_is_revoked_and_not_run() {
     let id = bench.publish(&Publish { expires_in, ..Publish::new("t") }).await;
     let sent = jiff::Timestamp::now();
     eventually(WAIT, "it has expired", async || {
-        let now: (i64, i32) = redis::cmd("TIME").query_async(&mut bench.redis().await).await.unwrap();
+        let now: (i64, i32) =
+            redis::cmd("TIME").query_async(&mut bench.redis().await).await.unwrap();
         let now = jiff::Timestamp::new(now.0, now.1 * 1000).unwrap();
         (now > sent + Duration::from_millis(2)).then_some(())
     })

@@ -36,11 +36,16 @@ async fn a_success_is_stored_and_nothing_of_the_claim_is_left() {
 async fn a_stored_success_is_never_overwritten() {
     let bench = Bench::new().await;
     let id = "11111111-1111-4111-8111-111111111111";
-    let stored = format!(r#"{{"status": "SUCCESS", "result": 1, "traceback": null, "children": [], "date_done": null, "task_id": "{id}"}}"#);
+    let stored = format!(
+        r#"{{"status": "SUCCESS", "result": 1, "traceback": null, "children": [], "date_done": null, "task_id": "{id}"}}"#
+    );
     let mut redis = bench.redis().await;
     let _: () = redis.set(format!("celery-task-meta-{id}"), &stored).await.unwrap();
     let worker = bench.worker(|_| async {
-        Outcome::Failure { exception: Exception::builtin("ValueError", vec!["x".into()]), traceback: None }
+        Outcome::Failure {
+            exception: Exception::builtin("ValueError", vec!["x".into()]),
+            traceback: None,
+        }
     });
     bench.publish(&Publish { id: Some(id.to_owned()), ..Publish::new("t") }).await;
     eventually(WAIT, "it has run", async || {
@@ -72,7 +77,11 @@ async fn a_retry_keeps_the_id_counts_and_waits_in_redis() {
         let headers = &delivery.envelope.headers;
         if headers.retries < 2 {
             let exception = Exception::builtin("OSError", vec!["again".into()]);
-            return Outcome::Retry { exception, traceback: None, after: Duration::from_millis(300) };
+            return Outcome::Retry {
+                exception,
+                traceback: None,
+                after: Duration::from_millis(300),
+            };
         }
         Outcome::Success(json!([headers.retries, headers.parent_id == Some(headers.id.clone())]))
     });
@@ -107,7 +116,10 @@ async fn what_cannot_be_read_is_a_dead_letter_with_the_reason_and_the_worker_goe
     let bench = Bench::with(|config| config.worker.max_message_bytes = 200_000).await;
     let mut redis = bench.redis().await;
     let headers = r#""headers": {"task": "t", "id": "big"}, "properties": {"delivery_tag": "x"}"#;
-    let big = format!(r#"{{"body": "{}", "content-type": "application/json", "content-encoding": "utf-8", {headers}}}"#, "A".repeat(300_000));
+    let big = format!(
+        r#"{{"body": "{}", "content-type": "application/json", "content-encoding": "utf-8", {headers}}}"#,
+        "A".repeat(300_000)
+    );
     for message in ["not json", "[]", "\u{0}", r#"{"headers": {"task": "t"}}"#, &big] {
         let _: u64 = redis.lpush("celery", message).await.unwrap();
     }
@@ -152,7 +164,8 @@ async fn an_unknown_task_is_parked_and_runs_after_a_replay() {
 #[tokio::test]
 async fn an_unknown_task_is_forwarded_by_setting() {
     let bench = Bench::with(|config| {
-        config.worker.unknown_tasks = rhubarb_core::config::UnknownTasks::Forward("python".to_owned());
+        config.worker.unknown_tasks =
+            rhubarb_core::config::UnknownTasks::Forward("python".to_owned());
     })
     .await;
     let worker = bench.worker(|_| async { Outcome::Unknown });
@@ -180,13 +193,14 @@ async fn a_result_that_is_too_large_is_a_failure_that_says_so() {
 #[tokio::test]
 async fn results_on_another_database_are_written_before_the_claim_ends() {
     let bench = Bench::with(|config| {
-        config.redis.dbs.insert("results_db".to_owned(), 5);
+        config.redis.dbs.insert("results".to_owned(), 5);
     })
     .await;
     let worker = bench.worker(echo);
     let id = bench.publish(&Publish::new("t").arg(7)).await;
     assert_eq!(bench.result(&id).await.result, 7);
-    let there: bool = bench.server.connect(5).await.exists(format!("celery-task-meta-{id}")).await.unwrap();
+    let there: bool =
+        bench.server.connect(5).await.exists(format!("celery-task-meta-{id}")).await.unwrap();
     assert!(there);
     assert!(worker.stop().await);
 }

@@ -101,7 +101,9 @@ async fn a_stopping_worker_hands_back_what_it_did_not_finish() {
     let first = bench.worker(|delivery| async move {
         // As a handler that is cancelled by the drain's end.
         let held = delivery;
-        tokio::time::timeout(Duration::from_millis(50), std::future::pending::<()>()).await.unwrap_err();
+        tokio::time::timeout(Duration::from_millis(50), std::future::pending::<()>())
+            .await
+            .unwrap_err();
         drop(held);
         Outcome::HandBack
     });
@@ -112,8 +114,10 @@ async fn a_stopping_worker_hands_back_what_it_did_not_finish() {
     .await;
     assert!(first.stop().await);
     let mut redis = bench.redis().await;
-    let (waiting, counted): (u64, bool) =
-        (redis.llen("celery").await.unwrap(), redis.exists("rhubarb:{celery}:deliveries").await.unwrap());
+    let (waiting, counted): (u64, bool) = (
+        redis.llen("celery").await.unwrap(),
+        redis.exists("rhubarb:{celery}:deliveries").await.unwrap(),
+    );
     assert_eq!((waiting, counted), (1, false), "back in the queue, and no attempt burnt");
     let second = bench.worker(echo);
     assert_eq!(bench.result(&id).await.result, 1);
@@ -151,7 +155,8 @@ async fn a_worker_goes_on_after_its_connection_was_killed_and_its_scripts_flushe
     for i in 0..5 {
         let id = bench.publish(&Publish::new("t").arg(json!(i))).await;
         bench.result(&id).await;
-        let _: redis::Value = redis::cmd("SCRIPT").arg("FLUSH").query_async(&mut redis).await.unwrap();
+        let _: redis::Value =
+            redis::cmd("SCRIPT").arg("FLUSH").query_async(&mut redis).await.unwrap();
         let mut kill = redis::cmd("CLIENT");
         kill.arg("KILL").arg("TYPE").arg("normal").arg("SKIPME").arg("yes");
         let _: u64 = kill.query_async(&mut redis).await.unwrap();

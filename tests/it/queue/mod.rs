@@ -1,5 +1,7 @@
 //! The queue's promises, each against a real Redis, with the library as a worker uses it.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 mod claiming;
 mod ending;
 mod faults;

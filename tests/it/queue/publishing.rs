@@ -31,7 +31,8 @@ async fn a_priority_chooses_the_list() {
 #[tokio::test]
 async fn a_unique_task_is_published_once_within_its_time() {
     let bench = Bench::new().await;
-    let unique = Publish { unique_for: Some(Duration::from_secs(60)), ..Publish::new("t").arg("x") };
+    let unique =
+        Publish { unique_for: Some(Duration::from_secs(60)), ..Publish::new("t").arg("x") };
     let first = bench.client.publish(&unique).await.unwrap();
     let second = bench.client.publish(&unique).await.unwrap();
     assert!(!first.duplicate && second.duplicate);

@@ -45,7 +45,11 @@ impl ApalisBackend for Backend {
     type Task = Task<Delivery>;
     type Error = Infallible;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
+    fn poll_ready(
+        &mut self,
+        _: &mut Context<'_>,
+        _: &WorkerContext,
+    ) -> Poll<Result<(), Infallible>> {
         // Back-pressure is the claiming role's: it claims only what there are free slots for.
         Poll::Ready(Ok(()))
     }
@@ -53,18 +57,26 @@ impl ApalisBackend for Backend {
     fn poll_next(
         &mut self,
         cx: &mut Context<'_>,
-        _: &WorkerContext,
+        worker: &WorkerContext,
     ) -> Poll<Option<Result<Self::Task, Infallible>>> {
         if self.draining.as_mut().poll(cx).is_ready() {
             // What was claimed but not begun is dropped here, and so handed back.
             self.deliveries.close();
             while self.deliveries.try_recv().is_ok() {}
+            // A worker whose backend has ended waits for its own stop; one that was stopped before says so.
+            let _ = worker.stop();
             return Poll::Ready(None);
         }
-        self.deliveries.poll_recv(cx).map(|delivery| delivery.map(|d| Ok(TaskBuilder::new(d).build())))
+        self.deliveries
+            .poll_recv(cx)
+            .map(|delivery| delivery.map(|d| Ok(TaskBuilder::new(d).build())))
     }
 
-    fn poll_close(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
+    fn poll_close(
+        &mut self,
+        _: &mut Context<'_>,
+        _: &WorkerContext,
+    ) -> Poll<Result<(), Infallible>> {
         // Ending claims is the settling role's, which outlives the apalis worker.
         Poll::Ready(Ok(()))
     }

@@ -199,7 +199,8 @@ impl Claimer {
             self.shared.hold(claim, running(&queue, &read, round.now));
             // The script never returns more than there are slots for.
             let Some(slot) = slots.split(1) else { continue };
-            let ticket = |message| Ticket::new(claim, message, self.shared.settlements.clone(), slot);
+            let ticket =
+                |message| Ticket::new(claim, message, self.shared.settlements.clone(), slot);
             let envelope = match read {
                 Ok(envelope) => Arc::new(envelope),
                 Err(unread) => {
@@ -214,8 +215,13 @@ impl Claimer {
                 continue;
             }
             let (name, deliveries) = (queue.name, claimed.deliveries);
-            let delivery =
-                Delivery { envelope, queue: name, deliveries, received_at: round.now, ticket: Some(ticket) };
+            let delivery = Delivery {
+                envelope,
+                queue: name,
+                deliveries,
+                received_at: round.now,
+                ticket: Some(ticket),
+            };
             if deliveries >= 2 { suspects.push(delivery) } else { self.hand_over(delivery) }
         }
         drop(slots);
@@ -232,7 +238,8 @@ impl Claimer {
             let exception = Exception::worker_lost(&reason);
             return Some(Outcome::Dead { reason, exception });
         }
-        let at = |time: &Option<rhubarb_wire::Time>| time.as_ref().map(|t| t.resolve(&shared.timezone));
+        let at =
+            |time: &Option<rhubarb_wire::Time>| time.as_ref().map(|t| t.resolve(&shared.timezone));
         if at(&envelope.headers.expires).is_some_and(|expires| expires <= now) {
             return Some(Outcome::Revoked { exception: Exception::task_revoked("expired") });
         }
@@ -249,8 +256,10 @@ impl Claimer {
         let Some(ticket) = suspect.take_ticket() else { return };
         let all = u32::try_from(self.shared.config.concurrency.max(1)).unwrap_or(1);
         tracing::info!(
-            id = suspect.envelope.headers.id, task = suspect.envelope.headers.task,
-            deliveries = suspect.deliveries, "workers died with this task: it runs alone"
+            id = suspect.envelope.headers.id,
+            task = suspect.envelope.headers.task,
+            deliveries = suspect.deliveries,
+            "workers died with this task: it runs alone"
         );
         let ticket = ticket.without_slot();
         let alone = tokio::select! {
@@ -270,22 +279,34 @@ impl Claimer {
     async fn reconcile(&mut self) {
         self.reconcile_at = Instant::now() + self.shared.config.lease;
         for (idx, queue) in self.shared.queues.iter().enumerate() {
-            let recorded: Vec<u64> =
-                match self.shared.queue.query(::redis::cmd("HKEYS").arg(queue.claims(&self.shared.id))).await {
-                    Ok(recorded) => recorded,
-                    Err(error) => {
-                        tracing::debug!(%error, "reconciling failed, trying again");
-                        self.reconcile_at = Instant::now();
-                        return;
-                    }
-                };
+            let recorded: Vec<u64> = match self
+                .shared
+                .queue
+                .query(::redis::cmd("HKEYS").arg(queue.claims(&self.shared.id)))
+                .await
+            {
+                Ok(recorded) => recorded,
+                Err(error) => {
+                    tracing::debug!(%error, "reconciling failed, trying again");
+                    self.reconcile_at = Instant::now();
+                    return;
+                }
+            };
             for number in recorded {
                 let claim = ClaimId { queue: idx, number };
                 if !self.shared.holds(claim) {
-                    tracing::info!(queue = queue.name, number, "a claim whose answer was lost goes back");
+                    tracing::info!(
+                        queue = queue.name,
+                        number,
+                        "a claim whose answer was lost goes back"
+                    );
                     let message = Message::Raw(Arc::new(RawMessage::default()));
                     let outcome = Outcome::HandBack;
-                    let _ = self.shared.settlements.send(crate::delivery::Settlement { claim, message, outcome });
+                    let _ = self.shared.settlements.send(crate::delivery::Settlement {
+                        claim,
+                        message,
+                        outcome,
+                    });
                 }
             }
         }
@@ -305,9 +326,14 @@ impl Claimer {
 
     /// Sleeps until a key changed, a scheduled message is due, or the slow poll.
     async fn sleep_until_change(&mut self, due: Option<Timestamp>) {
-        let poll = if self.shared.queue.tracks() { self.shared.config.poll_interval } else { POLL_WITHOUT_TRACKING };
+        let poll = if self.shared.queue.tracks() {
+            self.shared.config.poll_interval
+        } else {
+            POLL_WITHOUT_TRACKING
+        };
         let until_due = due.map_or(poll, |due| {
-            Duration::try_from(due.duration_since(self.shared.now())).unwrap_or_default() + Duration::from_millis(1)
+            Duration::try_from(due.duration_since(self.shared.now())).unwrap_or_default()
+                + Duration::from_millis(1)
         });
         let wake = Instant::now() + poll.min(until_due);
         loop {
@@ -368,14 +394,22 @@ impl FromRedisValue for Answer {
             })
             .collect::<Result<Vec<_>, ::redis::ParsingError>>()?;
         let time = |ms| Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH);
-        Ok(Self { now: time(now), full: state == 0, next_due: (at >= 0).then(|| time(at)), claimed })
+        Ok(Self {
+            now: time(now),
+            full: state == 0,
+            next_due: (at >= 0).then(|| time(at)),
+            claimed,
+        })
     }
 }
 
 /// Reads a message as far as its headers; what cannot be read is ended with the reason.
 fn read(claimed: &Claimed, max: usize) -> Result<Envelope, Box<Unread>> {
     if claimed.size > max {
-        let reason = format!("the message has {} bytes, more than worker.max_message_bytes = {max}", claimed.size);
+        let reason = format!(
+            "the message has {} bytes, more than worker.max_message_bytes = {max}",
+            claimed.size
+        );
         let (task_id, task) = head_of(&claimed.message);
         let raw = RawMessage { bytes: claimed.message.clone(), size: claimed.size, task_id, task };
         return Err(Box::new(Unread { raw, outcome: dead(reason) }));
@@ -404,9 +438,11 @@ fn head_of(ends: &[u8]) -> (Option<String>, Option<String>) {
     let text = String::from_utf8_lossy(ends);
     let Some(at) = text.rfind("\"headers\"") else { return (None, None) };
     let Some(open) = text[at..].find('{') else { return (None, None) };
-    let mut values = serde_json::Deserializer::from_str(&text[at + open..]).into_iter::<serde_json::Value>();
+    let mut values =
+        serde_json::Deserializer::from_str(&text[at + open..]).into_iter::<serde_json::Value>();
     let Some(Ok(headers)) = values.next() else { return (None, None) };
-    let field = |name: &str| headers.get(name)?.as_str().filter(|s| s.len() <= 512).map(str::to_owned);
+    let field =
+        |name: &str| headers.get(name)?.as_str().filter(|s| s.len() <= 512).map(str::to_owned);
     (field("id"), field("task"))
 }
 

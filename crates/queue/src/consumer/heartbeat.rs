@@ -103,7 +103,12 @@ async fn reap(shared: &Shared) -> Result<(), Error> {
         for pair in given.chunks_exact(2) {
             let worker: String = ::redis::from_redis_value(pair[0].clone()).unwrap_or_default();
             let n: u64 = ::redis::from_redis_value(pair[1].clone()).unwrap_or_default();
-            tracing::warn!(queue = queue.name, worker, n, "gave back the tasks of a worker whose lease ended");
+            tracing::warn!(
+                queue = queue.name,
+                worker,
+                n,
+                "gave back the tasks of a worker whose lease ended"
+            );
         }
     }
     Ok(())
@@ -113,6 +118,7 @@ async fn leave(shared: &Shared) -> Result<(), Error> {
     let mut pipeline = ::redis::pipe();
     pipeline.cmd("ZREM").arg(keys::WORKERS).arg(&shared.id).ignore();
     pipeline.cmd("DEL").arg(keys::worker(&shared.id)).ignore();
-    let _: ::redis::Value = shared.queue.pipe(&pipeline).await.map_err(redis("leave the registry"))?;
+    let _: ::redis::Value =
+        shared.queue.pipe(&pipeline).await.map_err(redis("leave the registry"))?;
     Ok(())
 }

@@ -116,7 +116,8 @@ impl Consumer {
     ) -> Self {
         let (settlements, to_settle) = mpsc::unbounded_channel();
         let (deliver, deliveries) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared::new(connections, config, node, id, tasks, settlements, draining));
+        let shared =
+            Arc::new(Shared::new(connections, config, node, id, tasks, settlements, draining));
         let mut roles = JoinSet::new();
         let settling = CancellationToken::new();
         roles.spawn(settle::run(shared.clone(), to_settle, settling.clone()));
@@ -127,7 +128,9 @@ impl Consumer {
 
     /// Returns the apalis backend. There is one; a second call returns none.
     pub fn backend(&mut self) -> Option<Backend> {
-        self.deliveries.take().map(|deliveries| Backend::new(deliveries, self.shared.draining.clone()))
+        self.deliveries
+            .take()
+            .map(|deliveries| Backend::new(deliveries, self.shared.draining.clone()))
     }
 
     /// Returns the counters.
@@ -150,11 +153,10 @@ impl Consumer {
         let end = Instant::now() + deadline;
         let emptied = tokio::time::timeout_at(end, self.shared.wait_until_empty()).await.is_ok();
         self.settling.cancel();
-        let stopped = tokio::time::timeout_at(end, async {
-            while self.roles.join_next().await.is_some() {}
-        })
-        .await
-        .is_ok();
+        let stopped =
+            tokio::time::timeout_at(end, async { while self.roles.join_next().await.is_some() {} })
+                .await
+                .is_ok();
         emptied && stopped
     }
 }
@@ -178,11 +180,11 @@ impl Shared {
             id: id.to_owned(),
             node: node.to_owned(),
             queues: queues.iter().map(|name| QueueKeys::new(name, &config.celery)).collect(),
-            config: config.worker.clone(),
+            config: WorkerConfig { concurrency: config.concurrency(), ..config.worker.clone() },
             result_expires: config.celery.result_expires,
             timezone: jiff::tz::TimeZone::get(&config.celery.timezone)
                 .unwrap_or(jiff::tz::TimeZone::UTC),
-            slots: Arc::new(Semaphore::new(config.worker.concurrency.max(1))),
+            slots: Arc::new(Semaphore::new(config.concurrency())),
             settlements,
             draining,
             tasks,

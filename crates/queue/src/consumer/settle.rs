@@ -146,11 +146,10 @@ async fn prepare_once(
         let list = keys.list_for(envelope.properties.priority);
         let mut push = ::redis::cmd("LPUSH");
         push.arg(list).arg(envelope.encode());
-        let _: u64 = shared
-            .queue
-            .query(&push)
-            .await
-            .map_err(redis(format!("forward task `{}` to queue `{queue}`", envelope.headers.task)))?;
+        let _: u64 = shared.queue.query(&push).await.map_err(redis(format!(
+            "forward task `{}` to queue `{queue}`",
+            envelope.headers.task
+        )))?;
     }
     if let (Some(result), false) = (&plan.result, shared.results_here) {
         shared.client.store_final(result).await?;
@@ -174,7 +173,12 @@ async fn settle_all(shared: &Shared, mut batch: Vec<Ready>, stop: &CancellationT
 }
 
 /// Ends claims of one queue, trying until Redis has answered.
-async fn settle_queue(shared: &Shared, queue: usize, batch: &mut [Ready], stop: &CancellationToken) {
+async fn settle_queue(
+    shared: &Shared,
+    queue: usize,
+    batch: &mut [Ready],
+    stop: &CancellationToken,
+) {
     let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(2));
     loop {
         match settle_once(shared, &shared.queues[queue], batch).await {
@@ -201,7 +205,8 @@ fn conclude(shared: &Shared, batch: &[Ready], answers: &[u8]) {
         if *answer == 0 && !ready.tried {
             Counters::add(&shared.counters.late);
             tracing::warn!(
-                queue = shared.queues[ready.claim.queue].name, claim = ready.claim.number,
+                queue = shared.queues[ready.claim.queue].name,
+                claim = ready.claim.number,
                 "a late acknowledgement changed nothing: our lease had ended and the message went back"
             );
         } else if ready.plan.is_final {
@@ -215,17 +220,19 @@ async fn settle_once(
     queue: &QueueKeys,
     batch: &[Ready],
 ) -> Result<Vec<u8>, Error> {
-    let mut keys = vec![queue.claims(&shared.id), queue.scheduled.clone(), queue.deliveries.clone()];
+    let mut keys =
+        vec![queue.claims(&shared.id), queue.scheduled.clone(), queue.deliveries.clone()];
     keys.extend(queue.lists.iter().cloned());
-    let mut args = vec![queue.lists.len().to_string().into_bytes(), batch.len().to_string().into_bytes()];
+    let mut args =
+        vec![queue.lists.len().to_string().into_bytes(), batch.len().to_string().into_bytes()];
     for ready in batch {
         push_item(shared, ready, &mut keys, &mut args);
     }
-    shared
-        .queue
-        .eval(&script::SETTLE, &keys, &args, &[])
-        .await
-        .map_err(redis(format!("end {} claims on queue `{}`", batch.len(), queue.name)))
+    shared.queue.eval(&script::SETTLE, &keys, &args, &[]).await.map_err(redis(format!(
+        "end {} claims on queue `{}`",
+        batch.len(),
+        queue.name
+    )))
 }
 
 /// Adds one item's eight values, and its result's key.

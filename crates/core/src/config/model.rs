@@ -1,4 +1,4 @@
-//! The configuration of all three binaries: what can be set, and what holds when it is not.
+//! The shapes of the configuration: one struct a section, plain values, no rules.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -29,6 +29,26 @@ pub struct Config {
     pub intake_apalis: Vec<IntakeConfig>,
     /// `[log]`
     pub log: LogConfig,
+    /// `[web]`
+    pub web: WebConfig,
+    /// What the machine says about itself; decides the node name where none is configured.
+    pub machine: Machine,
+}
+
+/// What the machine says about itself. Not a setting.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Machine {
+    /// `DYNO`, which Heroku sets: `worker.1`.
+    pub dyno: Option<String>,
+    /// The host's name.
+    pub host: String,
+}
+
+/// The dashboard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebConfig {
+    /// The port that it listens on; `PORT` in the environment sets it too.
+    pub port: u16,
 }
 
 /// The databases' layout.
@@ -63,9 +83,9 @@ pub struct RedisConfig {
     pub url: SafeUrl,
     /// The databases' layout.
     pub layout: Layout,
-    /// Each role's own URL where it differs (`queue_url`, `results_url`, `cache_url`, `sessions_url`, `jobs_url`).
+    /// Each role's own URL where it differs, by the role's name (`queue_url` is at `queue`).
     pub urls: BTreeMap<String, SafeUrl>,
-    /// Each role's own database number (`queue_db`, `results_db`, `cache_db`, `sessions_db`, `jobs_db`).
+    /// Each role's own database number, by the role's name (`queue_db` is at `queue`).
     pub dbs: BTreeMap<String, u32>,
     /// How long a connection attempt may take.
     pub connect_timeout: Duration,
@@ -166,7 +186,7 @@ pub struct ScheduleConfig {
 pub enum When {
     /// Celery's five fields, as text: `crontab = { minute = "0", hour = "*/4" }`.
     Crontab(CrontabText),
-    /// Every so often, on a fixed grid from its first run: `every = 30`.
+    /// Every so often, on a fixed grid counted from the Unix epoch: `every = 30`.
     Every(Duration),
 }
 

@@ -1,0 +1,172 @@
+//! The allow-list: every class that a pickle may name, and what calling it with arguments means.
+
+use std::borrow::Cow;
+
+use jiff::{civil, tz::Offset};
+use uuid::Uuid;
+
+use super::value::Node;
+use crate::{
+    format::FormatError,
+    value::{DateTime, Decimal, PyValue, TimeDelta},
+};
+
+/// A class or function that stands for data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    ByteArray,
+    Bytes,
+    /// `_codecs.encode(text, "latin1")`: how protocols 0 to 2 hold bytes.
+    Encode,
+    Date,
+    DateTime,
+    Decimal,
+    FrozenSet,
+    Object,
+    OrderedDict,
+    /// `copyreg._reconstructor(class, object, None)`: how protocols 0 and 1 hold a UUID.
+    Reconstructor,
+    Set,
+    TimeDelta,
+    TimeZone,
+    Uuid,
+}
+
+impl Class {
+    /// Returns the class of this name; old protocols have Python 2's module names.
+    pub(super) fn find(module: &str, name: &str) -> Result<Self, FormatError> {
+        Ok(match (module, name) {
+            ("builtins" | "__builtin__", "bytearray") => Self::ByteArray,
+            ("builtins" | "__builtin__", "bytes") => Self::Bytes,
+            ("builtins" | "__builtin__", "frozenset") => Self::FrozenSet,
+            ("builtins" | "__builtin__", "object") => Self::Object,
+            ("builtins" | "__builtin__", "set") => Self::Set,
+            ("_codecs", "encode") => Self::Encode,
+            ("copyreg" | "copy_reg", "_reconstructor") => Self::Reconstructor,
+            ("collections", "OrderedDict") => Self::OrderedDict,
+            ("datetime", "date") => Self::Date,
+            ("datetime", "datetime") => Self::DateTime,
+            ("datetime", "timedelta") => Self::TimeDelta,
+            ("datetime", "timezone") => Self::TimeZone,
+            ("decimal", "Decimal") => Self::Decimal,
+            ("uuid", "UUID") => Self::Uuid,
+            _ => return Err(FormatError::Unsupported { class: shown(module, name) }),
+        })
+    }
+
+    /// Returns the module and name that protocol 4 has for it.
+    pub(super) fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::ByteArray => ("builtins", "bytearray"),
+            Self::Bytes => ("builtins", "bytes"),
+            Self::Encode => ("_codecs", "encode"),
+            Self::Date => ("datetime", "date"),
+            Self::DateTime => ("datetime", "datetime"),
+            Self::Decimal => ("decimal", "Decimal"),
+            Self::FrozenSet => ("builtins", "frozenset"),
+            Self::Object => ("builtins", "object"),
+            Self::OrderedDict => ("collections", "OrderedDict"),
+            Self::Reconstructor => ("copyreg", "_reconstructor"),
+            Self::Set => ("builtins", "set"),
+            Self::TimeDelta => ("datetime", "timedelta"),
+            Self::TimeZone => ("datetime", "timezone"),
+            Self::Uuid => ("uuid", "UUID"),
+        }
+    }
+
+    pub(super) fn unsupported(self) -> FormatError {
+        let (module, name) = self.names();
+        FormatError::Unsupported { class: shown(module, name) }
+    }
+}
+
+/// The name for an error message; whoever wrote the pickle chose it, so it is cut and cleaned.
+fn shown(module: &str, name: &str) -> String {
+    let whole = format!("{module}.{name}");
+    whole.chars().map(|c| if c.is_control() { '?' } else { c }).take(100).collect()
+}
+
+/// Returns what the class makes of its arguments; `None` when it would not take them.
+///
+/// `set`, `frozenset` and `UUID`, which need the machine's memory of other values, are not made here.
+pub(super) fn call<'a>(class: Class, args: &[&Node<'a>]) -> Option<Node<'a>> {
+    Some(match (class, args) {
+        (Class::ByteArray, []) => Node::Value(PyValue::ByteArray(Vec::new())),
+        (Class::ByteArray, [Node::Bytes(bytes)]) => Node::Value(PyValue::ByteArray(bytes.to_vec())),
+        (Class::Bytes, []) => Node::Bytes(Cow::Borrowed(&[])),
+        (Class::Encode, [Node::Str(text), Node::Str(codec)])
+            if matches!(codec.as_ref(), "latin1" | "latin-1") =>
+        {
+            let bytes = text
+                .chars()
+                .map(|c| u8::try_from(u32::from(c)).ok())
+                .collect::<Option<Vec<_>>>()?;
+            Node::Bytes(Cow::Owned(bytes))
+        }
+        (Class::Date, [Node::Bytes(state)]) => {
+            Node::Value(PyValue::Date(date(state.get(..4)?, state.len() == 4)?))
+        }
+        (Class::DateTime, [Node::Bytes(state)]) => datetime(state, None)?,
+        (Class::DateTime, [Node::Bytes(state), Node::TimeZone(offset)]) => {
+            datetime(state, Some(*offset))?
+        }
+        (Class::Decimal, [Node::Str(text)]) => Node::Value(PyValue::Decimal(Decimal::new(text)?)),
+        (Class::OrderedDict, []) => Node::Dict { pairs: Vec::new(), ordered: true },
+        (
+            Class::TimeDelta,
+            [
+                Node::Value(PyValue::Int(days)),
+                Node::Value(PyValue::Int(seconds)),
+                Node::Value(PyValue::Int(micros)),
+            ],
+        ) => Node::Value(PyValue::TimeDelta(TimeDelta::new(*days, *seconds, *micros)?)),
+        (Class::TimeZone, [Node::Value(PyValue::TimeDelta(delta))]) => {
+            Node::TimeZone(zone(*delta)?)
+        }
+        (
+            Class::Reconstructor,
+            [Node::Class(Class::Uuid), Node::Class(Class::Object), Node::Value(PyValue::None)],
+        ) => Node::UnsetUuid,
+        _ => return None,
+    })
+}
+
+fn date(state: &[u8], whole: bool) -> Option<civil::Date> {
+    let [high, low, month, day] = *state else { return None };
+    let year = i16::try_from(u16::from_be_bytes([high, low])).ok()?;
+    (whole && (1..=9999).contains(&year)).then_some(())?;
+    civil::Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()
+}
+
+fn datetime<'a>(state: &[u8], offset: Option<Offset>) -> Option<Node<'a>> {
+    let [y1, y2, month, day, hour, minute, second, u1, u2, u3] = *state else { return None };
+    // PEP 495: from protocol 4 on, the month's high bit is `fold`.
+    let (fold, month) = (month & 0x80 != 0, month & 0x7f);
+    let micros = u32::from_be_bytes([0, u1, u2, u3]);
+    let nanos = i32::try_from(micros.checked_mul(1000)?).ok()?;
+    let small = |byte: u8| i8::try_from(byte).ok();
+    let time = civil::Time::new(small(hour)?, small(minute)?, small(second)?, nanos).ok()?;
+    let civil = date(&[y1, y2, month, day], true)?.to_datetime(time);
+    Some(Node::Value(PyValue::DateTime(DateTime { civil, offset, fold })))
+}
+
+/// Python's offsets lie strictly inside a day; fractions of a second are allowed there but not here.
+fn zone(delta: TimeDelta) -> Option<Offset> {
+    let (days, seconds, micros) = delta.parts();
+    let total = days.checked_mul(86_400)?.checked_add(i32::try_from(seconds).ok()?)?;
+    (micros == 0 && total.abs() < 86_400).then_some(())?;
+    Offset::from_seconds(total).ok()
+}
+
+/// Returns the UUID of the state's `int`; `is_safe` says how it was made and is not part of the value.
+pub(super) fn uuid<'n, 'a: 'n>(
+    mut state: impl Iterator<Item = (&'n Node<'a>, &'n Node<'a>)>,
+) -> Option<Uuid> {
+    let (_, number) = state.find(|(key, _)| matches!(key, Node::Str(key) if key == "int"))?;
+    let number = match number {
+        Node::Value(PyValue::Int(n)) => u128::try_from(*n).ok()?,
+        Node::Value(PyValue::BigInt(n)) => n.as_str().parse().ok()?,
+        _ => return None,
+    };
+    Some(Uuid::from_u128(number))
+}

@@ -1,0 +1,51 @@
+//! What the last scrape did, for Django's `cache.get("scraping_status")`.
+
+use rhubarb_core::status::Status;
+
+use crate::{
+    caches::Target,
+    error::{Error, shown},
+    format::FormatError,
+    value::PyValue,
+};
+
+/// The scraping status.
+#[derive(Clone, Debug)]
+pub struct StatusCache {
+    target: Target,
+}
+
+impl StatusCache {
+    pub(crate) fn new(target: Target) -> Self {
+        Self { target }
+    }
+
+    /// Writes the status; Python reads a dict.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn write(&self, status: &Status) -> Result<(), Error> {
+        let value = PyValue::from_serialize(status).map_err(|error| Error::Write {
+            key: self.shown(),
+            source: FormatError::Json(error),
+        })?;
+        self.target.cache.set(&self.target.key, &value, self.target.timeout).await
+    }
+
+    /// Returns the status, if one was written of late.
+    ///
+    /// # Errors
+    /// [`Error::Read`] when something else stands there; it is left alone.
+    pub async fn read(&self) -> Result<Option<Status>, Error> {
+        let Some(value) = self.target.cache.get(&self.target.key).await? else { return Ok(None) };
+        value.deserialize().map(Some).map_err(|source| Error::Read { key: self.shown(), source })
+    }
+
+    pub(crate) async fn clear(&self) -> Result<u64, Error> {
+        self.target.cache.delete(&[&self.target.key]).await
+    }
+
+    fn shown(&self) -> String {
+        shown(&self.target.cache.raw_key(&self.target.key))
+    }
+}

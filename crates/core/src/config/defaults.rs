@@ -1,0 +1,293 @@
+//! What holds where nothing is configured.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde_json::Map;
+
+use super::model::*;
+use crate::redact::SafeUrl;
+
+/// The task that the default schedule runs.
+const HOURLY: &str = "job_scraper.tasks.scrape_jobs_hourly";
+
+/// The keywords of the hourly scrape, one an hour.
+const KEYWORDS: [&str; 20] = [
+    "software engineer",
+    "data scientist",
+    "product manager",
+    "full stack developer",
+    "machine learning engineer",
+    "devops engineer",
+    "cloud architect",
+    "cybersecurity analyst",
+    "business analyst",
+    "project manager",
+    "sales manager",
+    "marketing manager",
+    "financial analyst",
+    "operations manager",
+    "ui ux designer",
+    "qa engineer",
+    "system administrator",
+    "network engineer",
+    "database administrator",
+    "frontend developer",
+];
+
+const fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            redis: RedisConfig::default(),
+            celery: CeleryConfig::default(),
+            worker: WorkerConfig::default(),
+            beat: BeatConfig::default(),
+            schedules: default_schedules(),
+            task_aliases: BTreeMap::new(),
+            scrape: ScrapeConfig::default(),
+            sources: default_sources(),
+            cache: CacheConfig::default(),
+            intake_apalis: Vec::new(),
+            log: LogConfig::default(),
+            web: WebConfig::default(),
+            machine: Machine::default(),
+        }
+    }
+}
+
+impl Default for RedisConfig {
+    fn default() -> Self {
+        let url: SafeUrl = "redis://127.0.0.1:6379/0".parse().expect("a URL in full");
+        Self {
+            url,
+            layout: Layout::Four,
+            urls: BTreeMap::new(),
+            dbs: BTreeMap::new(),
+            connect_timeout: seconds(5),
+            command_timeout: seconds(5),
+        }
+    }
+}
+
+impl Default for CeleryConfig {
+    fn default() -> Self {
+        Self {
+            global_keyprefix: String::new(),
+            priority_steps: vec![0, 3, 6, 9],
+            sep: "\u{6}\u{16}".into(),
+            task_default_queue: "celery".into(),
+            result_expires: seconds(86_400),
+            timezone: "UTC".into(),
+        }
+    }
+}
+
+impl Default for WorkerConfig {
+    fn default() -> Self {
+        Self {
+            concurrency: 0,
+            queues: Vec::new(),
+            lease: seconds(15),
+            drain: seconds(25),
+            task_time_limit: Duration::ZERO,
+            max_deliveries: 5,
+            max_message_bytes: 8 << 20,
+            max_result_bytes: 8 << 20,
+            poll_interval: seconds(15),
+            watchdog: seconds(60),
+            hostname: String::new(),
+            unknown_tasks: UnknownTasks::Park,
+        }
+    }
+}
+
+impl Default for BeatConfig {
+    fn default() -> Self {
+        Self { timezone: "UTC".into(), lease: seconds(10) }
+    }
+}
+
+/// An entry with no task that runs every minute: the ground on which an entry is read.
+impl Default for ScheduleConfig {
+    fn default() -> Self {
+        Self {
+            task: String::new(),
+            when: When::Crontab(CrontabText::default()),
+            timezone: None,
+            args: Vec::new(),
+            kwargs: Map::new(),
+            queue: None,
+            priority: 0,
+            expires: None,
+            enabled: true,
+        }
+    }
+}
+
+/// Every minute.
+impl Default for CrontabText {
+    fn default() -> Self {
+        let any = || String::from("*");
+        Self {
+            minute: any(),
+            hour: any(),
+            day_of_week: any(),
+            day_of_month: any(),
+            month_of_year: any(),
+        }
+    }
+}
+
+fn default_schedules() -> BTreeMap<String, ScheduleConfig> {
+    let entry = |minute: &str, hour: &str| {
+        let text =
+            CrontabText { minute: minute.into(), hour: hour.into(), ..CrontabText::default() };
+        ScheduleConfig {
+            task: HOURLY.into(),
+            when: When::Crontab(text),
+            ..ScheduleConfig::default()
+        }
+    };
+    BTreeMap::from([
+        ("scrape_jobs_hourly".into(), entry("0", "*")),
+        ("scrape_jobs_every_fourth_hour".into(), entry("30", "*/4")),
+    ])
+}
+
+impl Default for ScrapeConfig {
+    fn default() -> Self {
+        let agent = concat!("rhubarb/", env!("CARGO_PKG_VERSION"), " (job listings)");
+        Self {
+            keywords: KEYWORDS.map(String::from).to_vec(),
+            timezone: "UTC".into(),
+            fresh_for: seconds(600),
+            user_agent: agent.into(),
+            min_interval: seconds(1),
+            connect_timeout: seconds(10),
+            request_timeout: seconds(30),
+            source_timeout: seconds(120),
+            max_body_bytes: 16 << 20,
+            max_redirects: 5,
+            obey_robots: true,
+            allow_private: Vec::new(),
+            match_description: false,
+            proxy_lists: Vec::new(),
+            proxies_required: false,
+            concurrent_sources: 4,
+        }
+    }
+}
+
+impl SourceConfig {
+    /// Returns a source of the kind with everything else at its default.
+    pub fn new(kind: SourceKind) -> Self {
+        Self {
+            name: kind.name().into(),
+            kind,
+            enabled: true,
+            base_url: None,
+            board: None,
+            company: None,
+            max_pages: 5,
+            urls: Vec::new(),
+            selectors: Selectors::default(),
+        }
+    }
+}
+
+impl SourceKind {
+    /// All kinds, in the order of the documentation.
+    pub const ALL: [Self; 8] = [
+        Self::Greenhouse,
+        Self::Lever,
+        Self::Ashby,
+        Self::RemoteOk,
+        Self::WeWorkRemotely,
+        Self::Arbeitnow,
+        Self::JsonLd,
+        Self::Html,
+    ];
+
+    /// Returns its name in the file (`type`) and in logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Greenhouse => "greenhouse",
+            Self::Lever => "lever",
+            Self::Ashby => "ashby",
+            Self::RemoteOk => "remoteok",
+            Self::WeWorkRemotely => "weworkremotely",
+            Self::Arbeitnow => "arbeitnow",
+            Self::JsonLd => "jsonld",
+            Self::Html => "html",
+        }
+    }
+
+    /// Tells whether it reads one company's board, which then has to be named.
+    pub const fn needs_board(self) -> bool {
+        matches!(self, Self::Greenhouse | Self::Lever | Self::Ashby)
+    }
+
+    /// Tells whether it reads pages that have to be named.
+    pub const fn needs_urls(self) -> bool {
+        matches!(self, Self::JsonLd | Self::Html)
+    }
+}
+
+fn default_sources() -> Vec<SourceConfig> {
+    [SourceKind::RemoteOk, SourceKind::WeWorkRemotely, SourceKind::Arbeitnow]
+        .map(SourceConfig::new)
+        .into()
+}
+
+impl AliasConfig {
+    /// Returns an alias as django-redis has it where nothing is set: 300 seconds, pickle, version 1.
+    pub fn new(role: Role, prefix: &str) -> Self {
+        Self {
+            role,
+            prefix: prefix.into(),
+            version: 1,
+            timeout: Some(seconds(300)),
+            serializer: Serializer::Pickle,
+        }
+    }
+}
+
+impl CacheTarget {
+    fn new(alias: &str, key: &str, timeout: u64) -> Self {
+        Self { alias: alias.into(), key: key.into(), timeout: Some(seconds(timeout)) }
+    }
+}
+
+impl Default for CacheConfig {
+    fn default() -> Self {
+        let alias = |role, prefix, timeout| AliasConfig {
+            timeout: Some(seconds(timeout)),
+            ..AliasConfig::new(role, prefix)
+        };
+        Self {
+            aliases: BTreeMap::from([
+                ("default".into(), alias(Role::Cache, "hire_voo_ai", 300)),
+                ("sessions".into(), alias(Role::Sessions, "session", 1_209_600)),
+                ("jobs".into(), alias(Role::Jobs, "jobs", 3_600)),
+            ]),
+            listings: vec![CacheTarget::new("jobs", "jobs:{keyword_slug}", 1_800)],
+            status: CacheTarget::new("default", "scraping_status", 300),
+            proxies: CacheTarget::new("default", "proxy_list", 600),
+        }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { format: LogFormat::Auto, level: "info".into() }
+    }
+}
+
+impl Default for WebConfig {
+    fn default() -> Self {
+        Self { port: 8080 }
+    }
+}

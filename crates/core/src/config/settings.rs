@@ -1,0 +1,152 @@
+//! The table of settings: name, what is accepted, where it lies. Files, environment, flags, `--print-config` and the
+//! documentation's test all read it.
+
+use std::time::Duration;
+
+use super::{
+    model::Config,
+    read::{Input, Setting},
+};
+
+/// One setting of the file's plain sections.
+pub(super) struct Row {
+    /// Its name in the file: `section.key`.
+    pub(super) name: &'static str,
+    /// What is accepted, as a person reads it.
+    pub(super) accepts: &'static str,
+    /// Reads it into the configuration.
+    pub(super) set: fn(&mut Config, Input<'_>) -> Result<(), String>,
+    /// Shows what holds.
+    pub(super) show: fn(&Config) -> String,
+}
+
+impl Row {
+    /// Returns its name in the environment.
+    pub(super) fn variable(&self) -> String {
+        format!("RHUBARB_{}", self.name.to_uppercase().replace('.', "_"))
+    }
+}
+
+fn checked<T: Setting>(
+    input: Input<'_>,
+    holds: impl Fn(&T) -> bool,
+    accepts: &str,
+) -> Result<T, String> {
+    let value = T::read(input).map_err(|problem| {
+        if problem.ends_with("is expected") { format!("{accepts} is expected") } else { problem }
+    })?;
+    if holds(&value) { Ok(value) } else { Err(format!("{accepts} is expected")) }
+}
+
+macro_rules! rows {
+    ($($name:literal: $($field:ident).+, $accepts:literal, $holds:expr;)*) => {
+        &[$(Row {
+            name: $name,
+            accepts: $accepts,
+            set: |config, input| {
+                config.$($field).+ = checked(input, $holds, $accepts)?;
+                Ok(())
+            },
+            show: |config| config.$($field).+.show(),
+        }),*]
+    };
+}
+
+macro_rules! roles {
+    ($($role:literal),*) => {
+        &[$(
+            Row {
+                name: concat!("redis.", $role, "_url"),
+                accepts: "a Redis URL",
+                set: |config, input| {
+                    config.redis.urls.insert($role.to_owned(), Setting::read(input)?);
+                    Ok(())
+                },
+                show: |config| config.redis.urls.get($role).cloned().show(),
+            },
+            Row {
+                name: concat!("redis.", $role, "_db"),
+                accepts: "a database number, 0 to 15 on most servers,",
+                set: |config, input| {
+                    config.redis.dbs.insert($role.to_owned(), Setting::read(input)?);
+                    Ok(())
+                },
+                show: |config| config.redis.dbs.get($role).copied().show(),
+            },
+        )*]
+    };
+}
+
+const fn s(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+fn within(low: u64, high: u64) -> impl Fn(&Duration) -> bool {
+    move |d| *d >= s(low) && *d <= s(high)
+}
+
+fn zone(name: &str) -> bool {
+    jiff::tz::TimeZone::get(name).is_ok()
+}
+
+fn name(text: &str) -> bool {
+    (1..=200).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
+/// Returns all rows, in the order of the documentation.
+pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
+    ROLES.iter().chain(ROWS)
+}
+
+/// Finds a row by its name in the file.
+pub(super) fn row(name: &str) -> Option<&'static Row> {
+    rows().find(|row| row.name == name)
+}
+
+static ROLES: &[Row] = roles!("queue", "results", "cache", "sessions", "jobs");
+
+static ROWS: &[Row] = rows! {
+    "redis.url": redis.url, "a Redis URL", |_| true;
+    "redis.layout": redis.layout, "\"four\" or \"two\"", |_| true;
+    "redis.connect_timeout": redis.connect_timeout, "100 ms to 60 s", |d: &Duration| *d >= Duration::from_millis(100) && *d <= s(60);
+    "redis.command_timeout": redis.command_timeout, "100 ms to 60 s", |d: &Duration| *d >= Duration::from_millis(100) && *d <= s(60);
+    "celery.global_keyprefix": celery.global_keyprefix, "text", |_| true;
+    "celery.priority_steps": celery.priority_steps, "an ascending list of numbers from 0 to 255 that begins with 0", |steps: &Vec<u8>| steps.first() == Some(&0) && steps.len() <= 16 && steps.windows(2).all(|w| w[0] < w[1]);
+    "celery.sep": celery.sep, "text of 1 to 8 bytes", |sep: &String| (1..=8).contains(&sep.len());
+    "celery.task_default_queue": celery.task_default_queue, "a queue's name of 1 to 200 characters", |text: &String| name(text);
+    "celery.result_expires": celery.result_expires, "1 s to 365 days", within(1, 365 * 86_400);
+    "celery.timezone": celery.timezone, "an IANA time zone such as \"Europe/Berlin\"", |text: &String| zone(text);
+    "worker.concurrency": worker.concurrency, "0 to 1000 (0 for 8 a core)", |n: &usize| *n <= 1000;
+    "worker.queues": worker.queues, "a list of queue names", |queues: &Vec<String>| queues.len() <= 100 && queues.iter().all(|queue| name(queue));
+    "worker.lease": worker.lease, "1 s to 10 minutes", within(1, 600);
+    "worker.drain": worker.drain, "0 s to 1 h", within(0, 3600);
+    "worker.task_time_limit": worker.task_time_limit, "0 s (none) to 7 days", within(0, 7 * 86_400);
+    "worker.max_deliveries": worker.max_deliveries, "1 to 1000", |n: &u32| (1..=1000).contains(n);
+    "worker.max_message_bytes": worker.max_message_bytes, "1 KiB to 512 MiB", |n: &usize| (1 << 10..=512 << 20).contains(n);
+    "worker.max_result_bytes": worker.max_result_bytes, "1 KiB to 512 MiB", |n: &usize| (1 << 10..=512 << 20).contains(n);
+    "worker.poll_interval": worker.poll_interval, "1 s to 10 minutes", within(1, 600);
+    "worker.watchdog": worker.watchdog, "5 s to 1 h", within(5, 3600);
+    "worker.hostname": worker.hostname, "a node name of at most 200 characters", |text: &String| text.is_empty() || name(text);
+    "worker.unknown_tasks": worker.unknown_tasks, "\"park\" or \"forward:QUEUE\"", |_| true;
+    "beat.timezone": beat.timezone, "an IANA time zone such as \"Europe/Berlin\"", |text: &String| zone(text);
+    "beat.lease": beat.lease, "2 s to 10 minutes", within(2, 600);
+    "scrape.keywords": scrape.keywords, "a list of 1 to 1000 keywords", |list: &Vec<String>| (1..=1000).contains(&list.len()) && list.iter().all(|word| name(word));
+    "scrape.timezone": scrape.timezone, "an IANA time zone such as \"Europe/Berlin\"", |text: &String| zone(text);
+    "scrape.fresh_for": scrape.fresh_for, "0 s to 7 days", within(0, 7 * 86_400);
+    "scrape.user_agent": scrape.user_agent, "text of 1 to 200 printable ASCII characters", |text: &String| name(text) && text.is_ascii();
+    "scrape.min_interval": scrape.min_interval, "0 s to 1 h", within(0, 3600);
+    "scrape.connect_timeout": scrape.connect_timeout, "100 ms to 60 s", |d: &Duration| *d >= Duration::from_millis(100) && *d <= s(60);
+    "scrape.request_timeout": scrape.request_timeout, "100 ms to 10 minutes", |d: &Duration| *d >= Duration::from_millis(100) && *d <= s(600);
+    "scrape.source_timeout": scrape.source_timeout, "100 ms to 1 h", |d: &Duration| *d >= Duration::from_millis(100) && *d <= s(3600);
+    "scrape.max_body_bytes": scrape.max_body_bytes, "1 KiB to 512 MiB", |n: &usize| (1 << 10..=512 << 20).contains(n);
+    "scrape.max_redirects": scrape.max_redirects, "0 to 20", |n: &usize| *n <= 20;
+    "scrape.obey_robots": scrape.obey_robots, "true or false", |_| true;
+    "scrape.allow_private": scrape.allow_private, "a list of hosts, host:port, or \"*\"", |_| true;
+    "scrape.match_description": scrape.match_description, "true or false", |_| true;
+    "scrape.proxy_lists": scrape.proxy_lists, "a list of http(s) URLs", |list: &Vec<String>| list.iter().all(|url| url.starts_with("http://") || url.starts_with("https://"));
+    "scrape.proxies_required": scrape.proxies_required, "true or false", |_| true;
+    "scrape.concurrent_sources": scrape.concurrent_sources, "1 to 64", |n: &usize| (1..=64).contains(n);
+    "log.format": log.format, "\"auto\", \"text\", \"logfmt\" or \"json\"", |_| true;
+    "log.level": log.level, "a level or a list of directives", |text: &String| !text.trim().is_empty();
+    "web.port": web.port, "0 to 65535", |_| true;
+};

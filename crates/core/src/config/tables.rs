@@ -1,0 +1,452 @@
+//! The sections that hold tables of their own: schedules, sources, cache aliases and targets, intakes, task aliases.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    model::{
+        AliasConfig, CacheTarget, Config, CrontabText, IntakeConfig, Role, ScheduleConfig,
+        Selectors, SourceConfig, SourceKind, When,
+    },
+    read::{Input, Setting},
+};
+use crate::crontab::Crontab;
+
+/// A table of the file while it is read: knows where it is, what was asked for, and what was wrong.
+struct Reader<'a> {
+    place: String,
+    table: &'a toml::Table,
+    asked: BTreeSet<&'static str>,
+    problems: &'a mut Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(place: String, value: &'a toml::Value, problems: &'a mut Vec<String>) -> Option<Self> {
+        match value {
+            toml::Value::Table(table) => {
+                Some(Self { place, table, asked: BTreeSet::new(), problems })
+            }
+            _ => {
+                problems.push(format!("{place}: a table is expected"));
+                None
+            }
+        }
+    }
+
+    fn get(&mut self, key: &'static str) -> Option<&'a toml::Value> {
+        self.asked.insert(key);
+        self.table.get(key)
+    }
+
+    fn optional<T: Setting>(&mut self, key: &'static str) -> Option<T> {
+        let value = self.get(key)?;
+        match T::read(Input::Toml(value)) {
+            Ok(value) => Some(value),
+            Err(problem) => {
+                let shown = Input::Toml(value).shown();
+                self.wrong(key, &format!("{problem}, not {shown}"));
+                None
+            }
+        }
+    }
+
+    fn or<T: Setting>(&mut self, key: &'static str, default: T) -> T {
+        self.optional(key).unwrap_or(default)
+    }
+
+    fn required<T: Setting + Default>(&mut self, key: &'static str) -> T {
+        if !self.table.contains_key(key) {
+            self.asked.insert(key);
+            self.wrong(key, "it is missing");
+        }
+        self.optional(key).unwrap_or_default()
+    }
+
+    fn wrong(&mut self, key: &str, problem: &str) {
+        self.problems.push(format!("{}.{key}: {problem}", self.place));
+    }
+
+    /// Reports the keys that nothing asked for.
+    fn finish(self) {
+        for key in self.table.keys().filter(|key| !self.asked.contains(key.as_str())) {
+            let known: Vec<&str> = self.asked.iter().copied().collect();
+            self.problems.push(format!(
+                "{}.{key}: no such setting; known here: {}",
+                self.place,
+                known.join(", ")
+            ));
+        }
+    }
+}
+
+/// Reads one of the sections that hold tables; false when it is none of them.
+pub(super) fn read(
+    config: &mut Config,
+    section: &str,
+    value: &toml::Value,
+    problems: &mut Vec<String>,
+) -> bool {
+    match section {
+        "schedules" => schedules(config, value, problems),
+        "sources" => sources(config, value, problems),
+        "tasks" => tasks(config, value, problems),
+        "cache" => cache(config, value, problems),
+        "intake" => intake(config, value, problems),
+        _ => return false,
+    }
+    true
+}
+
+fn table<'a>(
+    place: &str,
+    value: &'a toml::Value,
+    problems: &mut Vec<String>,
+) -> Vec<(&'a String, &'a toml::Value)> {
+    match value {
+        toml::Value::Table(table) => table.iter().collect(),
+        _ => {
+            problems.push(format!("{place}: a table is expected"));
+            Vec::new()
+        }
+    }
+}
+
+fn array<'a>(place: &str, value: &'a toml::Value, problems: &mut Vec<String>) -> &'a [toml::Value] {
+    match value {
+        toml::Value::Array(items) => items,
+        _ => {
+            problems.push(format!("{place}: a list of tables, [[{place}]], is expected"));
+            &[]
+        }
+    }
+}
+
+fn schedules(config: &mut Config, value: &toml::Value, problems: &mut Vec<String>) {
+    config.schedules.clear();
+    for (name, value) in table("schedules", value, problems) {
+        if name.is_empty() || name.len() > 200 || name.chars().any(char::is_control) {
+            problems.push(format!(
+                "schedules.{name:?}: a name of 1 to 200 printable characters is expected"
+            ));
+            continue;
+        }
+        if let Some(reader) = Reader::new(format!("schedules.{name}"), value, problems) {
+            config.schedules.insert(name.clone(), schedule(reader));
+        }
+    }
+}
+
+fn schedule(mut reader: Reader<'_>) -> ScheduleConfig {
+    let default = ScheduleConfig::default();
+    let task: String = reader.required("task");
+    if task.chars().any(char::is_control) {
+        reader.wrong("task", "a task's name without line breaks is expected");
+    }
+    let timezone: Option<String> = reader.optional("timezone");
+    if timezone.as_deref().is_some_and(|zone| jiff::tz::TimeZone::get(zone).is_err()) {
+        reader.wrong(
+            "timezone",
+            "no such time zone; an IANA name such as \"Europe/Berlin\" is expected",
+        );
+    }
+    let schedule = ScheduleConfig {
+        task,
+        when: when(&mut reader),
+        timezone,
+        args: json(&mut reader, "args").unwrap_or_default(),
+        kwargs: json(&mut reader, "kwargs").unwrap_or_default(),
+        queue: reader.optional("queue"),
+        priority: reader.or("priority", default.priority),
+        expires: reader.optional("expires"),
+        enabled: reader.or("enabled", default.enabled),
+    };
+    reader.finish();
+    schedule
+}
+
+fn when(reader: &mut Reader<'_>) -> When {
+    let every = reader.optional::<std::time::Duration>("every");
+    let crontab = reader.get("crontab");
+    match (every, crontab) {
+        (Some(every), None) if every < std::time::Duration::from_millis(100) => {
+            reader.wrong("every", "100 ms or more is expected");
+        }
+        (Some(every), None) => return When::Every(every),
+        (None, Some(value)) => return When::Crontab(crontab_text(reader, value)),
+        (None, None) if reader.table.contains_key("every") => {}
+        (None, None) => {
+            reader.wrong("crontab", "either crontab = { minute = \"0\" } or every = 30 is expected")
+        }
+        (Some(_), Some(_)) => {
+            reader.wrong("crontab", "either crontab or every is expected, not both")
+        }
+    }
+    ScheduleConfig::default().when
+}
+
+fn crontab_text(reader: &mut Reader<'_>, value: &toml::Value) -> CrontabText {
+    let mut text = CrontabText::default();
+    let toml::Value::Table(table) = value else {
+        reader.wrong("crontab", "a table such as { minute = \"0\", hour = \"*/4\" } is expected");
+        return text;
+    };
+    for (key, value) in table {
+        let shown = match value {
+            toml::Value::String(text) => text.clone(),
+            toml::Value::Integer(n) => n.to_string(),
+            _ => {
+                reader.wrong(&format!("crontab.{key}"), "text such as \"*/15\" is expected");
+                continue;
+            }
+        };
+        match key.as_str() {
+            "minute" => text.minute = shown,
+            "hour" => text.hour = shown,
+            "day_of_week" => text.day_of_week = shown,
+            "day_of_month" => text.day_of_month = shown,
+            "month_of_year" => text.month_of_year = shown,
+            _ => reader.wrong(
+                &format!("crontab.{key}"),
+                "no such field; known: minute, hour, day_of_week, day_of_month, month_of_year",
+            ),
+        }
+    }
+    if let Err(error) = Crontab::parse(&text) {
+        reader.wrong("crontab", &error.to_string());
+    }
+    text
+}
+
+/// Reads a value as JSON; TOML's dates become text.
+fn json<T: serde::de::DeserializeOwned>(reader: &mut Reader<'_>, key: &'static str) -> Option<T> {
+    let value = serde_json::to_value(reader.get(key)?).ok()?;
+    match serde_json::from_value(value) {
+        Ok(value) => Some(value),
+        Err(_) => {
+            let expected = if key == "args" {
+                "a list, args = [1, \"b\"],"
+            } else {
+                "a table, kwargs = { a = 1 },"
+            };
+            reader.wrong(key, &format!("{expected} is expected"));
+            None
+        }
+    }
+}
+
+fn sources(config: &mut Config, value: &toml::Value, problems: &mut Vec<String>) {
+    config.sources.clear();
+    let mut names = BTreeSet::new();
+    for (idx, value) in array("sources", value, problems).iter().enumerate() {
+        let Some(reader) = Reader::new(format!("sources[{idx}]"), value, problems) else {
+            continue;
+        };
+        let Some(source) = source(reader) else { continue };
+        if !names.insert(source.name.clone()) {
+            problems.push(format!(
+                "sources[{idx}].name: the name `{}` is taken; give each source its own",
+                source.name
+            ));
+        }
+        config.sources.push(source);
+    }
+}
+
+fn source(mut reader: Reader<'_>) -> Option<SourceConfig> {
+    if !reader.table.contains_key("type") {
+        reader.wrong("type", "it is missing");
+    }
+    let kind: SourceKind = reader.optional("type")?;
+    let mut source = SourceConfig::new(kind);
+    source.board = reader.optional("board");
+    let default_name = source
+        .board
+        .as_ref()
+        .map_or(source.name.clone(), |board| format!("{}:{board}", kind.name()));
+    source.name = reader.or("name", default_name);
+    source.enabled = reader.or("enabled", source.enabled);
+    source.base_url =
+        reader.optional::<String>("base_url").map(|url| url.trim_end_matches('/').to_owned());
+    source.company = reader.optional("company");
+    source.max_pages = reader.or("max_pages", source.max_pages);
+    source.urls = reader.or("urls", Vec::new());
+    if let Some(value) = reader.get("selectors") {
+        let place = format!("{}.selectors", reader.place);
+        if let Some(selectors_reader) = Reader::new(place, value, reader.problems) {
+            source.selectors = selectors(selectors_reader);
+        }
+    }
+    check_source(&mut reader, &source);
+    reader.finish();
+    Some(source)
+}
+
+fn check_source(reader: &mut Reader<'_>, source: &SourceConfig) {
+    let is_http = |url: &str| url.starts_with("http://") || url.starts_with("https://");
+    let kind = source.kind.name();
+    if source.kind.needs_board() && source.board.is_none() {
+        reader.wrong("board", &format!("a {kind} source needs the board's name"));
+    }
+    if source.kind.needs_urls() && source.urls.is_empty() {
+        reader.wrong("urls", &format!("a {kind} source needs the pages to read"));
+    }
+    if source.urls.iter().chain(&source.base_url).any(|url| !is_http(url)) {
+        reader.wrong("urls", "http:// or https:// addresses are expected");
+    }
+    if !(1..=1000).contains(&source.max_pages) {
+        reader.wrong("max_pages", "1 to 1000 is expected");
+    }
+    if source.kind == SourceKind::Html && source.selectors.item.is_empty() {
+        reader.wrong("selectors.item", "an html source needs the CSS selector of one listing");
+    }
+}
+
+fn selectors(mut reader: Reader<'_>) -> Selectors {
+    let detail = match reader.get("detail") {
+        None => BTreeMap::new(),
+        Some(value) => texts(&format!("{}.detail", reader.place), value, reader.problems),
+    };
+    let selectors = Selectors {
+        item: reader.or("item", String::new()),
+        title: reader.optional("title"),
+        link: reader.optional("link"),
+        company: reader.optional("company"),
+        location: reader.optional("location"),
+        salary: reader.optional("salary"),
+        date: reader.optional("date"),
+        tags: reader.optional("tags"),
+        next_page: reader.optional("next_page"),
+        detail,
+    };
+    reader.finish();
+    selectors
+}
+
+fn texts(place: &str, value: &toml::Value, problems: &mut Vec<String>) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for (key, value) in table(place, value, problems) {
+        match value {
+            toml::Value::String(text) => {
+                found.insert(key.clone(), text.clone());
+            }
+            _ => problems.push(format!("{place}.{key}: text in quotes is expected")),
+        }
+    }
+    found
+}
+
+fn tasks(config: &mut Config, value: &toml::Value, problems: &mut Vec<String>) {
+    for (key, value) in table("tasks", value, problems) {
+        match key.as_str() {
+            "aliases" => config.task_aliases = texts("tasks.aliases", value, problems),
+            _ => problems.push(format!("tasks.{key}: no such setting; known here: aliases")),
+        }
+    }
+}
+
+fn cache(config: &mut Config, value: &toml::Value, problems: &mut Vec<String>) {
+    for (key, value) in table("cache", value, problems) {
+        match key.as_str() {
+            "aliases" => {
+                for (name, value) in table("cache.aliases", value, problems) {
+                    let before = config.cache.aliases.get(name).cloned();
+                    let before = before.unwrap_or_else(|| AliasConfig::new(Role::Cache, ""));
+                    if let Some(reader) =
+                        Reader::new(format!("cache.aliases.{name}"), value, problems)
+                    {
+                        config.cache.aliases.insert(name.clone(), alias(reader, before));
+                    }
+                }
+            }
+            "listings" => {
+                let before = config.cache.listings[0].clone();
+                let items = array("cache.listings", value, problems);
+                let mut targets = Vec::new();
+                for (idx, value) in items.iter().enumerate() {
+                    if let Some(reader) =
+                        Reader::new(format!("cache.listings[{idx}]"), value, problems)
+                    {
+                        targets.push(target(reader, before.clone()));
+                    }
+                }
+                if targets.is_empty() {
+                    problems.push("cache.listings: at least one target is expected".to_owned());
+                } else {
+                    config.cache.listings = targets;
+                }
+            }
+            "status" | "proxies" => {
+                let slot = if key == "status" {
+                    &mut config.cache.status
+                } else {
+                    &mut config.cache.proxies
+                };
+                if let Some(reader) = Reader::new(format!("cache.{key}"), value, problems) {
+                    *slot = target(reader, slot.clone());
+                }
+            }
+            _ => problems.push(format!(
+                "cache.{key}: no such setting; known here: aliases, listings, proxies, status"
+            )),
+        }
+    }
+    check_targets(config, problems);
+}
+
+fn check_targets(config: &Config, problems: &mut Vec<String>) {
+    let cache = &config.cache;
+    for target in cache.listings.iter().chain([&cache.status, &cache.proxies]) {
+        if !cache.aliases.contains_key(&target.alias) {
+            let known: Vec<&str> = cache.aliases.keys().map(String::as_str).collect();
+            problems.push(format!(
+                "cache: no alias `{}`; known: {}",
+                target.alias,
+                known.join(", ")
+            ));
+        }
+    }
+    if cache.listings.iter().any(|target| !target.key.contains("{keyword_slug}")) {
+        problems.push("cache.listings: a key with {keyword_slug} in it is expected".to_owned());
+    }
+}
+
+fn alias(mut reader: Reader<'_>, before: AliasConfig) -> AliasConfig {
+    let alias = AliasConfig {
+        role: reader.or("role", before.role),
+        prefix: reader.or("prefix", before.prefix),
+        version: reader.or("version", before.version),
+        timeout: reader.optional("timeout").or(before.timeout),
+        serializer: reader.or("serializer", before.serializer),
+    };
+    reader.finish();
+    alias
+}
+
+fn target(mut reader: Reader<'_>, before: CacheTarget) -> CacheTarget {
+    let target = CacheTarget {
+        alias: reader.or("alias", before.alias),
+        key: reader.or("key", before.key),
+        timeout: reader.optional("timeout").or(before.timeout),
+    };
+    reader.finish();
+    target
+}
+
+fn intake(config: &mut Config, value: &toml::Value, problems: &mut Vec<String>) {
+    for (key, value) in table("intake", value, problems) {
+        if key != "apalis" {
+            problems.push(format!("intake.{key}: no such setting; known here: apalis"));
+            continue;
+        }
+        config.intake_apalis.clear();
+        for (idx, value) in array("intake.apalis", value, problems).iter().enumerate() {
+            let Some(mut reader) = Reader::new(format!("intake.apalis[{idx}]"), value, problems)
+            else {
+                continue;
+            };
+            let intake =
+                IntakeConfig { queue: reader.required("queue"), task: reader.required("task") };
+            reader.finish();
+            config.intake_apalis.push(intake);
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Which server and database each role uses.
+
+use super::model::{Config, Layout, Role};
+use crate::redact::SafeUrl;
+
+impl Role {
+    /// All roles, in the order of their databases.
+    pub const ALL: [Self; 5] =
+        [Self::Queue, Self::Results, Self::Cache, Self::Sessions, Self::Jobs];
+
+    /// Returns its name in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Queue => "queue",
+            Self::Results => "results",
+            Self::Cache => "cache",
+            Self::Sessions => "sessions",
+            Self::Jobs => "jobs",
+        }
+    }
+
+    const fn default_database(self, layout: Layout) -> u32 {
+        match (self, layout) {
+            (Self::Queue | Self::Results, _) => 0,
+            (_, Layout::Two) | (Self::Cache, _) => 1,
+            (Self::Sessions, Layout::Four) => 2,
+            (Self::Jobs, Layout::Four) => 3,
+        }
+    }
+}
+
+impl Config {
+    /// Returns the URL that serves a role, with the role's database in it, and the database's number.
+    ///
+    /// The number is the role's own (`jobs_db`), else that in the role's own URL (`jobs_url`), else the layout's. The
+    /// number in `redis.url` counts for the queue. Results without settings of their own are where the queue is.
+    pub fn url_for(&self, role: Role) -> (SafeUrl, u32) {
+        let redis = &self.redis;
+        let own = redis.urls.get(role.name());
+        if role == Role::Results && own.is_none() {
+            let (url, db) = self.url_for(Role::Queue);
+            let db = redis.dbs.get(role.name()).copied().unwrap_or(db);
+            return (url.with_database(db), db);
+        }
+        let url = own.unwrap_or(&redis.url);
+        let counts = own.is_some() || role == Role::Queue;
+        let db = redis.dbs.get(role.name()).copied();
+        let db = db.or_else(|| url.database().filter(|_| counts));
+        let db = db.unwrap_or_else(|| role.default_database(redis.layout));
+        (url.with_database(db), db)
+    }
+
+    /// Tells whether two roles use the same server and database.
+    pub fn share_database(&self, one: Role, other: Role) -> bool {
+        self.url_for(one).0 == self.url_for(other).0
+    }
+
+    /// Returns the node's name: the one configured, else `rhubarb@$DYNO`, else `rhubarb@host`.
+    ///
+    /// A configured name without `@` gets the host's name, as Celery's `-n` does; `%h` stands for the host.
+    pub fn node_name(&self) -> String {
+        let host = self.machine.dyno.as_deref().unwrap_or(&self.machine.host);
+        match self.worker.hostname.as_str() {
+            "" => format!("rhubarb@{host}"),
+            name if name.contains('@') => name.replace("%h", host),
+            name => format!("{}@{host}", name.replace("%h", host)),
+        }
+    }
+
+    /// Returns the queues that a worker serves: those configured, else the default one.
+    pub fn worker_queues(&self) -> Vec<String> {
+        match self.worker.queues.as_slice() {
+            [] => vec![self.celery.task_default_queue.clone()],
+            queues => queues.to_vec(),
+        }
+    }
+
+    /// Returns how many tasks a worker runs at once: as configured, else 8 for each core, for the work is I/O-bound.
+    pub fn concurrency(&self) -> usize {
+        match self.worker.concurrency {
+            0 => 8 * std::thread::available_parallelism().map_or(1, usize::from),
+            n => n,
+        }
+    }
+
+    /// Makes an id for this boot of the process, `<node>:<pid>:<nonce>`; call it once and keep it.
+    ///
+    /// The nonce tells a restarted container from its predecessor: both have the same name and the process id 1.
+    pub fn process_id(&self) -> String {
+        let nonce = uuid::Uuid::new_v4().simple().to_string();
+        format!("{}:{}:{}", self.node_name(), std::process::id(), &nonce[..8])
+    }
+}
+
+/// Reads a Redis URL in the spellings of redis-py and kombu.
+///
+/// # Errors
+///
+/// One sentence on what is wrong; it never holds the URL's password.
+pub(super) fn parse(text: &str) -> Result<SafeUrl, String> {
+    let text = text.trim();
+    let scheme = text.split("://").next().unwrap_or_default();
+    match scheme {
+        "redis" | "rediss" => parse_tcp(text),
+        "unix" | "redis+socket" | "socket" | "redis+unix" => parse_socket(text, scheme),
+        "sentinel" | "redis+sentinel" | "rediss+sentinel" => Err(
+            "Redis Sentinel is not supported yet; give the URL of the primary, redis://host:6379/0"
+                .into(),
+        ),
+        other
+            if (1..=30).contains(&other.len())
+                && other.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-._".contains(&b)) =>
+        {
+            Err(format!("`{other}` is not Redis, and Rhubarb speaks only to Redis; {EXAMPLES}"))
+        }
+        _ => Err(format!("not a URL; {EXAMPLES}")),
+    }
+}
+
+const EXAMPLES: &str =
+    "for example redis://:password@host:6379/0, rediss://… for TLS or unix:///path?db=0";
+
+fn parse_tcp(text: &str) -> Result<SafeUrl, String> {
+    if text.contains(';') {
+        return Err("more than one server in a URL is not supported yet; give one".into());
+    }
+    let url: SafeUrl = text.parse().map_err(|e| format!("not a URL ({e}); {EXAMPLES}"))?;
+    if url.expose().host_str().is_none_or(str::is_empty) {
+        return Err(format!("the URL has no host; {EXAMPLES}"));
+    }
+    let path = url.expose().path().trim_matches('/');
+    if !path.is_empty() && url.database().is_none() {
+        return Err(format!("the database in the URL's path is not a number; {EXAMPLES}"));
+    }
+    Ok(url)
+}
+
+/// Reads a socket's URL; the database is `db` in redis-py and `virtual_host` in kombu.
+fn parse_socket(text: &str, scheme: &str) -> Result<SafeUrl, String> {
+    let rest = &text[scheme.len()..];
+    let given: SafeUrl =
+        format!("unix{rest}").parse().map_err(|e| format!("not a URL ({e}); {EXAMPLES}"))?;
+    let given = given.expose();
+    if given.path().trim_matches('/').is_empty() || given.host_str().is_some_and(|h| !h.is_empty())
+    {
+        return Err(format!("a socket's URL has three slashes and a path; {EXAMPLES}"));
+    }
+    let mut url = given.clone();
+    url.set_query(None);
+    let pairs: Vec<(String, String)> = given
+        .query_pairs()
+        .map(|(name, value)| {
+            let name = match &*name {
+                "virtual_host" => "db",
+                "password" => "pass",
+                "username" => "user",
+                other => other,
+            };
+            (name.to_owned(), value.trim_start_matches('/').to_owned())
+        })
+        .collect();
+    if pairs.iter().any(|(name, value)| name == "db" && value.parse::<u32>().is_err()) {
+        return Err(format!("the database of the socket's URL is not a number; {EXAMPLES}"));
+    }
+    if !pairs.is_empty() {
+        url.query_pairs_mut().extend_pairs(pairs);
+    }
+    url.as_str().parse().map_err(|e| format!("not a URL ({e}); {EXAMPLES}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(url: &str) -> Config {
+        let mut config = Config::default();
+        config.redis.url = parse(url).unwrap();
+        config
+    }
+
+    #[test]
+    fn one_url_serves_all_roles_on_the_layouts_databases() {
+        let check = |layout, expect: [u32; 5]| {
+            let mut config = config("redis://h:6379");
+            config.redis.layout = layout;
+            assert_eq!(Role::ALL.map(|role| config.url_for(role).1), expect);
+            assert_eq!(config.url_for(Role::Jobs).0.database(), Some(expect[4]));
+        };
+        check(Layout::Four, [0, 0, 1, 2, 3]);
+        check(Layout::Two, [0, 0, 1, 1, 1]);
+    }
+
+    #[test]
+    fn the_number_in_the_url_counts_for_the_queue_and_its_results() {
+        let config = config("redis://h:6379/5");
+        assert_eq!(Role::ALL.map(|role| config.url_for(role).1), [5, 5, 1, 2, 3]);
+    }
+
+    #[test]
+    fn a_roles_own_number_goes_before_its_urls() {
+        let mut config = config("redis://h");
+        config.redis.urls.insert("jobs".into(), parse("redis://j/7").unwrap());
+        assert_eq!(config.url_for(Role::Jobs).0.to_string(), "redis://j/7");
+        config.redis.dbs.insert("jobs".into(), 4);
+        assert_eq!(config.url_for(Role::Jobs).0.to_string(), "redis://j/4");
+        config.redis.urls.insert("cache".into(), parse("redis://c").unwrap());
+        assert_eq!(config.url_for(Role::Cache).0.to_string(), "redis://c/1");
+        assert!(!config.share_database(Role::Cache, Role::Jobs));
+    }
+
+    #[test]
+    fn sockets_are_taken_in_both_spellings() {
+        let check = |given: &str, expect: &str| {
+            assert_eq!(config(given).url_for(Role::Queue).0.expose().as_str(), expect);
+        };
+        check("unix:///run/redis.sock?db=2", "unix:///run/redis.sock?db=2");
+        check("redis+socket:///run/redis.sock?virtual_host=2", "unix:///run/redis.sock?db=2");
+        check("socket:///run/redis.sock", "unix:///run/redis.sock?db=0");
+    }
+
+    #[test]
+    fn a_url_of_another_kind_is_one_sentence() {
+        let check = |given: &str, expect: &str| {
+            let error = parse(given).unwrap_err();
+            assert!(error.contains(expect), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        };
+        check("amqp://u:hunter2@h//", "`amqp` is not Redis");
+        check("rpc://", "`rpc` is not Redis");
+        check("django-db", "`django-db` is not Redis");
+        check("cache+memcached://h", "`cache+memcached` is not Redis");
+        check("sentinel://h:26379", "not supported yet");
+        check("redis://:hunter2@h/zero", "not a number");
+        check("redis://:hunter2@", "not a URL");
+        check(":hunter2@h:6379", "not a URL");
+        check("unix://run/redis.sock", "three slashes");
+        check("", "not a URL");
+    }
+
+    #[test]
+    fn the_node_name_is_the_dynos_or_the_hosts() {
+        let mut config = Config::default();
+        config.machine.host = "box".into();
+        assert_eq!(config.node_name(), "rhubarb@box");
+        config.machine.dyno = Some("worker.1".into());
+        assert_eq!(config.node_name(), "rhubarb@worker.1");
+        config.worker.hostname = "w1@%h".into();
+        assert_eq!(config.node_name(), "w1@worker.1");
+        config.worker.hostname = "w1".into();
+        assert_eq!(config.node_name(), "w1@worker.1");
+        assert_ne!(config.process_id(), config.process_id());
+    }
+}

@@ -1,0 +1,410 @@
+//! The command line: what can be asked of `rhubarb`, and its help.
+
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
+use jiff::{Timestamp, civil::DateTime};
+use rhubarb_core::config::CommonArgs;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+/// Looks into a Rhubarb task queue, publishes to it, and reads the listings that it has scraped.
+#[derive(Debug, Parser)]
+#[command(name = "rhubarb", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "\
+Data goes to standard output, everything else to standard error.
+
+Exit codes: 0 fine, 1 failed, 2 wrong command line, 3 wrong configuration, 4 Redis unreachable,
+            6 the awaited task failed")]
+pub(crate) struct Cli {
+    /// The configuration's flags.
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+    /// What to do; may be left out with `--print-config`.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Shows everything at once on this machine: Redis, a job board, a worker and a beat
+    Demo(DemoArgs),
+    /// Publishes a task and prints its id
+    Enqueue(EnqueueArgs),
+    /// Scrapes one keyword now
+    Scrape(ScrapeArgs),
+    /// Shows the cached listings of a keyword
+    Listings(ListingsArgs),
+    /// Shows the status of the last scrape
+    Status(Shown),
+    /// Shows the queues: waiting, running and scheduled tasks
+    Queues(Shown),
+    /// Shows the workers
+    Workers(Shown),
+    /// Shows one task: where it is, its result or why it failed
+    Task(TaskArgs),
+    /// Shows, runs again or forgets the tasks that were given up
+    #[command(subcommand)]
+    Dead(DeadCommand),
+    /// Shows or runs again the tasks that no worker knew
+    #[command(subcommand)]
+    Parked(ParkedCommand),
+    /// Shows the schedules of the configuration
+    #[command(subcommand)]
+    Schedules(SchedulesCommand),
+    /// Shows or tries the sources of the configuration
+    #[command(subcommand)]
+    Sources(SourcesCommand),
+}
+
+/// How a listing command shows what it found.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct Shown {
+    /// Print one JSON document instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `demo`
+#[derive(Args, Debug)]
+#[command(long_about = "\
+Shows everything at once on this machine: a private Redis in a temporary folder, a local job board with
+invented openings, a worker, and a beat with a schedule every few seconds. Goes on until Ctrl-C, then stops
+what it started and removes the folder. Needs `redis-server`, and `worker` and `beat` beside `rhubarb`.
+
+Ends with exit code 0 when it has seen listings from at least four kinds of sources.")]
+#[command(after_help = "Examples:\n  rhubarb demo\n  rhubarb demo --seconds 60")]
+pub(crate) struct DemoArgs {
+    /// End by itself this many seconds after all is up
+    #[arg(long, value_name = "N")]
+    pub(crate) seconds: Option<u64>,
+}
+
+/// `enqueue`
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  rhubarb enqueue job_scraper.tasks.get_scraping_status --wait 10
+  rhubarb enqueue shop.tasks.mail --args '[\"ada@example.org\"]' --kwargs '{\"urgent\": true}' --queue mail
+  rhubarb enqueue shop.tasks.report --eta 2027-01-01T09:00:00+01:00 --unique-for 3600
+
+Prints the task's id; with --wait its result as JSON, and exit code 6 when it failed.")]
+pub(crate) struct EnqueueArgs {
+    /// The task's name
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) task: String,
+    /// Positional arguments, as a JSON array
+    #[arg(long, value_name = "JSON", value_parser = parse_args, default_value = "[]", hide_default_value = true)]
+    pub(crate) args: JsonArgs,
+    /// Keyword arguments, as a JSON object
+    #[arg(long, value_name = "JSON", value_parser = parse_kwargs, default_value = "{}", hide_default_value = true)]
+    pub(crate) kwargs: Map<String, Value>,
+    /// The queue [default: celery.task_default_queue]
+    #[arg(long, short = 'Q', value_name = "Q", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) queue: Option<String>,
+    /// Run it this many seconds from now
+    #[arg(long, value_name = "S", value_parser = parse_seconds, conflicts_with = "eta")]
+    pub(crate) countdown: Option<Duration>,
+    /// Run it at this time, ISO 8601; without an offset in Celery's time zone
+    #[arg(long, value_name = "TIME", value_parser = parse_eta)]
+    pub(crate) eta: Option<Eta>,
+    /// Revoke it unless it has begun this many seconds from now
+    #[arg(long, value_name = "S", value_parser = parse_seconds)]
+    pub(crate) expires: Option<Duration>,
+    /// 0 (served first) to 9
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=9))]
+    pub(crate) priority: Option<u8>,
+    /// Publish it once: for this many seconds the same task with the same arguments is not published again
+    #[arg(long, value_name = "S", value_parser = parse_seconds)]
+    pub(crate) unique_for: Option<Duration>,
+    /// The task's id [default: a new one]
+    #[arg(long, value_name = "UUID")]
+    pub(crate) id: Option<Uuid>,
+    /// Wait this many seconds for the result and print it
+    #[arg(long, value_name = "S", value_parser = parse_seconds)]
+    pub(crate) wait: Option<Duration>,
+}
+
+/// `scrape`
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  rhubarb scrape \"software engineer\" --wait 120
+  rhubarb scrape \"data scientist\" --location Berlin --source remoteok --source arbeitnow
+
+Prints the task's id; with --wait what was found, source by source, and exit code 6 when the task failed.")]
+pub(crate) struct ScrapeArgs {
+    /// What to look for
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) keyword: String,
+    /// Count only listings in this place
+    #[arg(long, value_name = "L")]
+    pub(crate) location: Option<String>,
+    /// Ask only this source; may be given several times [default: all enabled ones]
+    #[arg(long = "source", value_name = "S")]
+    pub(crate) sources: Vec<String>,
+    /// Fetch even when the cached listings are fresh
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Wait this many seconds for the result, showing progress
+    #[arg(long, value_name = "S", value_parser = parse_seconds)]
+    pub(crate) wait: Option<Duration>,
+    /// How it is shown.
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+/// `listings`
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  rhubarb listings \"software engineer\"
+  rhubarb listings \"software engineer\" --json | jq '.[].title'
+
+With --json the listings are printed as Django reads them. Exit code 1 when none are cached.")]
+pub(crate) struct ListingsArgs {
+    /// The keyword that was scraped
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) keyword: String,
+    /// How it is shown.
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+/// `task`
+#[derive(Args, Debug)]
+pub(crate) struct TaskArgs {
+    /// The task's id
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) id: String,
+    /// How it is shown.
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+/// `dead`
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadCommand {
+    /// Lists the dead letters, the newest first
+    List(Shown),
+    /// Shows one dead letter with its reason and history
+    Show(TaskArgs),
+    /// Puts dead letters back on their queues
+    Retry(Chosen),
+    /// Forgets dead letters
+    Drop(Chosen),
+}
+
+/// `parked`
+#[derive(Debug, Subcommand)]
+pub(crate) enum ParkedCommand {
+    /// Lists the parked tasks, the newest first
+    List(Shown),
+    /// Puts parked tasks back on their queues
+    Replay(Chosen),
+}
+
+/// One task or all of them.
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Chosen {
+    /// The task's id
+    pub(crate) id: Option<String>,
+    /// All of them
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+/// `schedules`
+#[derive(Debug, Subcommand)]
+pub(crate) enum SchedulesCommand {
+    /// Lists the schedules
+    List(Shown),
+    /// Shows when each schedule runs next
+    Next(NextArgs),
+}
+
+/// `schedules next`
+#[derive(Args, Debug)]
+pub(crate) struct NextArgs {
+    /// How many runs of each schedule
+    #[arg(long, short, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) n: u16,
+    /// How it is shown.
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+/// `sources`
+#[derive(Debug, Subcommand)]
+pub(crate) enum SourcesCommand {
+    /// Lists the sources
+    List(Shown),
+    /// Fetches from the sources without a worker and tells what each answered
+    Check(CheckArgs),
+}
+
+/// `sources check`
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  rhubarb sources check
+  rhubarb sources check remoteok --keyword \"rust engineer\"
+
+Exit code 1 when a source failed or its board was not found.")]
+pub(crate) struct CheckArgs {
+    /// Only this source [default: all enabled ones]
+    pub(crate) name: Option<String>,
+    /// The keyword to look for [default: everything]
+    #[arg(long, value_name = "KEYWORD", default_value = "", hide_default_value = true)]
+    pub(crate) keyword: String,
+    /// How it is shown.
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+/// Positional arguments; a type of its own because clap would take a `Vec` for a repeated flag.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct JsonArgs(pub(crate) Vec<Value>);
+
+/// When a task is to run, as written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Eta {
+    /// With an offset.
+    At(Timestamp),
+    /// Without one: Celery's configured time zone decides.
+    Local(DateTime),
+}
+
+fn parse_args(text: &str) -> Result<JsonArgs, String> {
+    match parse_json(text)? {
+        Value::Array(args) => Ok(JsonArgs(args)),
+        other => Err(format!("expected a JSON array such as [\"a\", 1], not {}", kind(&other))),
+    }
+}
+
+fn parse_kwargs(text: &str) -> Result<Map<String, Value>, String> {
+    match parse_json(text)? {
+        Value::Object(kwargs) => Ok(kwargs),
+        other => Err(format!("expected a JSON object such as {{\"a\": 1}}, not {}", kind(&other))),
+    }
+}
+
+fn parse_json(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|problem| format!("not valid JSON: {problem}"))
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    text.parse()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "expected a number of seconds, zero or more".to_owned())
+}
+
+fn parse_eta(text: &str) -> Result<Eta, String> {
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return Ok(Eta::At(at));
+    }
+    // The order matters: a date and time with an offset would parse as one without.
+    text.parse::<DateTime>()
+        .map(Eta::Local)
+        .map_err(|_| "expected a time such as 2027-01-01T09:00:00+01:00".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, error::ErrorKind};
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Command, clap::Error> {
+        let words = line.split('|').map(str::trim);
+        Cli::try_parse_from(std::iter::once("rhubarb").chain(words)).map(|cli| cli.command.unwrap())
+    }
+
+    fn enqueue(line: &str) -> EnqueueArgs {
+        match parse(line).unwrap() {
+            Command::Enqueue(args) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn enqueue_takes_celerys_options() {
+        let args = enqueue(
+            "enqueue|t|--args|[1, \"a\"]|--kwargs|{\"k\": null}|--countdown|1.5|--expires|60|--priority|9",
+        );
+        assert_eq!(args.args.0, [Value::from(1), Value::from("a")]);
+        assert_eq!(args.kwargs.get("k"), Some(&Value::Null));
+        assert_eq!(args.countdown, Some(Duration::from_millis(1500)));
+        assert_eq!(args.expires, Some(Duration::from_secs(60)));
+        assert_eq!(args.priority, Some(9));
+    }
+
+    #[test]
+    fn an_eta_may_have_any_offset_or_none() {
+        let eta = |text: &str| enqueue(&format!("enqueue|t|--eta|{text}")).eta.unwrap();
+        let at = Eta::At("2027-01-01T03:30:00Z".parse().unwrap());
+        assert_eq!(eta("2027-01-01T09:00:00+05:30"), at);
+        assert_eq!(eta("2027-01-01 03:30Z"), at);
+        assert_eq!(eta("2027-01-01T03:30"), Eta::Local("2027-01-01T03:30:00".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_wrong_value_is_told_in_one_sentence() {
+        for (line, sentence) in [
+            ("enqueue|t|--args|[1", "not valid JSON: EOF while parsing"),
+            ("enqueue|t|--args|{}", "expected a JSON array such as [\"a\", 1], not an object"),
+            ("enqueue|t|--kwargs|[]", "expected a JSON object such as {\"a\": 1}, not an array"),
+            ("enqueue|t|--countdown|-1", "unexpected argument"),
+            ("enqueue|t|--countdown|soon", "expected a number of seconds, zero or more"),
+            ("enqueue|t|--wait|inf", "expected a number of seconds, zero or more"),
+            ("enqueue|t|--eta|tomorrow", "expected a time such as"),
+            ("enqueue|t|--priority|10", "10 is not in 0..=9"),
+            ("enqueue|t|--id|7", "invalid value '7' for '--id <UUID>'"),
+            ("enqueue|t|--countdown|1|--eta|2027-01-01T00:00Z", "cannot be used with"),
+            ("dead|retry", "required arguments were not provided"),
+            ("dead|drop|x|--all", "cannot be used with"),
+        ] {
+            let error = parse(line).unwrap_err();
+            assert_eq!(error.exit_code(), i32::from(rhubarb_core::exit::USAGE), "{line}");
+            assert!(error.to_string().contains(sentence), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn every_command_has_help_and_a_version() {
+        fn check(command: &clap::Command, path: &[String]) {
+            for (flag, kind) in
+                [("--help", ErrorKind::DisplayHelp), ("--version", ErrorKind::DisplayVersion)]
+            {
+                let words = path.iter().map(String::as_str).chain([flag]);
+                assert_eq!(Cli::try_parse_from(words).unwrap_err().kind(), kind, "{path:?} {flag}");
+            }
+            assert!(command.get_about().is_some(), "{path:?}");
+            for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+                check(sub, &[path, &[sub.get_name().to_owned()]].concat());
+            }
+        }
+        let mut command = Cli::command();
+        command.build();
+        check(&command, &["rhubarb".to_owned()]);
+    }
+}

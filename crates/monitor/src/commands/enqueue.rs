@@ -1,0 +1,132 @@
+//! `enqueue` and `scrape`: publish a task, and wait for it where asked.
+
+use jiff::{Timestamp, tz::TimeZone};
+use rhubarb_core::config::Config;
+use rhubarb_queue::{Publish, Published};
+use rhubarb_wire::TaskResult;
+
+use super::{Context, wait};
+use crate::{
+    cli::{EnqueueArgs, Eta, ScrapeArgs},
+    error::Error,
+    output::{self, Format},
+    view,
+};
+
+const SCRAPE: &str = "job_scraper.tasks.scrape_specific_keyword";
+
+/// Publishes any task.
+pub(crate) async fn enqueue(context: &Context, args: EnqueueArgs) -> Result<(), Error> {
+    let wait = args.wait;
+    let task = publish(args, &context.config)?;
+    let published = context.client.publish(&task).await?;
+    tell_duplicate(&published);
+    let Some(timeout) = wait else { return Ok(output::print(&published.id)?) };
+    let what = format!("waiting for {} ({})", task.task, published.id);
+    let result = wait::result(&context.client, &published.id, timeout, &what).await?;
+    Format::Json.show(&result.result, |_| String::new())?;
+    Ok(())
+}
+
+/// Publishes a scrape.
+pub(crate) async fn scrape(context: &Context, args: ScrapeArgs) -> Result<(), Error> {
+    check_sources(&args.sources, &context.config)?;
+    let published = context.client.publish(&scrape_task(&args)).await?;
+    let Some(timeout) = args.wait else { return Ok(output::print(&published.id)?) };
+    let what = format!("scraping \"{}\" ({})", args.keyword, published.id);
+    let result = wait::result(&context.client, &published.id, timeout, &what).await?;
+    let TaskResult { result: summary, .. } = &result;
+    Format::of(args.shown.json).show(summary, view::summary)?;
+    Ok(())
+}
+
+fn tell_duplicate(published: &Published) {
+    if published.duplicate {
+        output::note("not published: the same task with the same arguments was published before");
+    }
+}
+
+fn publish(args: EnqueueArgs, config: &Config) -> Result<Publish, Error> {
+    let eta = args.eta.map(|eta| instant(eta, &config.celery.timezone)).transpose()?;
+    Ok(Publish {
+        task: args.task,
+        args: args.args.0,
+        kwargs: args.kwargs,
+        id: args.id.map(|id| id.to_string()),
+        queue: args.queue,
+        countdown: args.countdown,
+        eta,
+        expires_in: args.expires,
+        priority: args.priority.unwrap_or_default(),
+        unique_for: args.unique_for,
+        ..Publish::default()
+    })
+}
+
+/// Returns the instant that an ETA means; one in a gap of the zone's clock is the one after it.
+fn instant(eta: Eta, timezone: &str) -> Result<Timestamp, Error> {
+    match eta {
+        Eta::At(at) => Ok(at),
+        Eta::Local(local) => TimeZone::get(timezone)
+            .and_then(|zone| zone.to_timestamp(local))
+            .map_err(|problem| Error::Usage(format!("invalid --eta `{local}`: {problem}"))),
+    }
+}
+
+/// A scrape of a name that is not configured would find nothing and say so as an honest zero.
+fn check_sources(wanted: &[String], config: &Config) -> Result<(), Error> {
+    let known: Vec<&str> = config.sources.iter().map(|source| source.name.as_str()).collect();
+    match wanted.iter().find(|name| !known.contains(&name.as_str())) {
+        None => Ok(()),
+        Some(name) => {
+            let known = known.join(", ");
+            Err(Error::Usage(format!("no source is named `{name}`; configured are {known}")))
+        }
+    }
+}
+
+fn scrape_task(args: &ScrapeArgs) -> Publish {
+    let mut task = Publish::new(SCRAPE).arg(args.keyword.as_str());
+    if let Some(location) = &args.location {
+        task = task.kwarg("location", location.as_str());
+    }
+    if args.force {
+        task = task.kwarg("force", true);
+    }
+    if !args.sources.is_empty() {
+        task = task.kwarg("sources", args.sources.clone());
+    }
+    task
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_eta_without_offset_is_in_celerys_time_zone() {
+        let local = Eta::Local("2027-07-01T09:00:00".parse().unwrap());
+        let expect: Timestamp = "2027-07-01T07:00:00Z".parse().unwrap();
+        assert_eq!(instant(local, "Europe/Berlin").unwrap(), expect);
+        assert!(instant(local, "Europe/Atlantis").is_err());
+    }
+
+    #[test]
+    fn a_scrape_names_only_what_was_asked_for() {
+        let args = |location: Option<&str>, sources: &[&str], force| ScrapeArgs {
+            keyword: "rust".into(),
+            location: location.map(str::to_owned),
+            sources: sources.iter().map(|name| (*name).to_owned()).collect(),
+            force,
+            wait: None,
+            shown: crate::cli::Shown { json: false },
+        };
+        let task = scrape_task(&args(None, &[], false));
+        assert_eq!((task.args, task.kwargs.len()), (vec![json!("rust")], 0));
+        let task = scrape_task(&args(Some("Oslo"), &["remoteok"], true));
+        let kwargs = json!({"location": "Oslo", "force": true, "sources": ["remoteok"]});
+        assert_eq!(json!(task.kwargs), kwargs);
+    }
+}

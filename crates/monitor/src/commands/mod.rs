@@ -1,0 +1,55 @@
+//! The commands, one file for each group.
+
+use rhubarb_connection::{Connections, Role};
+use rhubarb_core::config::Config;
+use rhubarb_queue::Client;
+
+use crate::{cli::Command, error::Error};
+
+mod cached;
+mod enqueue;
+mod kept;
+mod queue;
+pub(crate) mod schedules;
+mod sources;
+mod wait;
+
+/// What a command that needs Redis works with.
+#[derive(Debug)]
+pub(crate) struct Context {
+    config: Config,
+    connections: Connections,
+    client: Client,
+}
+
+impl Context {
+    async fn connect(config: Config, role: Role) -> Result<Self, Error> {
+        let connections = Connections::new(&config, "rhubarb-cli")?;
+        connections.role(role).ready().await?;
+        let client = Client::new(&connections, &config);
+        Ok(Self { config, connections, client })
+    }
+}
+
+/// Runs a command.
+pub(crate) async fn run(command: Command, config: Config) -> Result<(), Error> {
+    let queue = |config| Context::connect(config, Role::Queue);
+    match command {
+        Command::Demo(args) => Ok(crate::demo::run(args.seconds).await?),
+        Command::Enqueue(args) => enqueue::enqueue(&queue(config).await?, args).await,
+        Command::Scrape(args) => enqueue::scrape(&queue(config).await?, args).await,
+        Command::Listings(args) => {
+            cached::listings(&Context::connect(config, Role::Jobs).await?, &args).await
+        }
+        Command::Status(shown) => {
+            cached::status(&Context::connect(config, Role::Cache).await?, shown).await
+        }
+        Command::Queues(shown) => queue::queues(&queue(config).await?, shown).await,
+        Command::Workers(shown) => queue::workers(&queue(config).await?, shown).await,
+        Command::Task(args) => queue::task(&queue(config).await?, &args).await,
+        Command::Dead(command) => kept::dead(&queue(config).await?, command).await,
+        Command::Parked(command) => kept::parked(&queue(config).await?, command).await,
+        Command::Schedules(command) => schedules::run(&config, &command),
+        Command::Sources(command) => sources::run(&config, command).await,
+    }
+}

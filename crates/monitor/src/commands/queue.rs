@@ -1,0 +1,216 @@
+//! `queues`, `workers` and `task`: the queue as it stands.
+
+use rhubarb_queue::inspect::{self, QueueInfo, TaskInfo, WorkerInfo};
+use serde_json::Value;
+
+use super::Context;
+use crate::{
+    cli::{Shown, TaskArgs},
+    error::Error,
+    output::Format,
+    table::{Grid, clean},
+};
+
+/// Shows each queue.
+pub(crate) async fn queues(context: &Context, shown: Shown) -> Result<(), Error> {
+    let mut more = context.config.worker.queues.clone();
+    more.push(context.config.celery.task_default_queue.clone());
+    let queues = inspect::queues(&context.client, &more).await?;
+    Ok(Format::of(shown.json).show(&queues, |queues| queue_table(queues))?)
+}
+
+fn queue_table(queues: &[QueueInfo]) -> String {
+    let headings =
+        ["QUEUE", "WAITING", "BY PRIORITY", "RUNNING", "SCHEDULED", "NEXT DUE", "PAUSED"];
+    let mut grid = Grid::new(&headings).right(&["WAITING", "RUNNING", "SCHEDULED"]);
+    for queue in queues {
+        let waiting = queue.by_priority.iter().filter(|step| step.waiting > 0);
+        let steps: Vec<String> =
+            waiting.map(|step| format!("{}: {}", step.priority, step.waiting)).collect();
+        grid.row([
+            queue.name.clone(),
+            queue.waiting.to_string(),
+            steps.join(", "),
+            queue.claimed.to_string(),
+            queue.scheduled.to_string(),
+            queue.next_due.clone().unwrap_or_default(),
+            if queue.paused { "yes" } else { "no" }.to_owned(),
+        ]);
+    }
+    grid.render()
+}
+
+/// Shows each worker of the last hour.
+pub(crate) async fn workers(context: &Context, shown: Shown) -> Result<(), Error> {
+    let workers = inspect::workers(&context.client).await?;
+    Ok(Format::of(shown.json).show(&workers, |workers| worker_table(workers))?)
+}
+
+fn worker_table(workers: &[WorkerInfo]) -> String {
+    if workers.is_empty() {
+        return "no workers in the last hour".to_owned();
+    }
+    let headings = [
+        "NODE",
+        "ID",
+        "STATE",
+        "QUEUES",
+        "SLOTS",
+        "RUNNING",
+        "PROCESSED",
+        "VERSION",
+        "LEASE UNTIL",
+    ];
+    let mut grid = Grid::new(&headings).right(&["SLOTS", "RUNNING", "PROCESSED"]);
+    for worker in workers {
+        let record = &worker.record;
+        grid.row([
+            record.node.clone(),
+            record.id.clone(),
+            worker_state(worker).to_owned(),
+            record.queues.join(","),
+            record.concurrency.to_string(),
+            record.n_running.to_string(),
+            record.processed.to_string(),
+            record.version.clone(),
+            worker.lease_until.clone(),
+        ]);
+    }
+    grid.render()
+}
+
+fn worker_state(worker: &WorkerInfo) -> &'static str {
+    match (worker.alive, worker.record.draining) {
+        (true, false) => "alive",
+        (true, true) => "stopping",
+        (false, _) => "lost",
+    }
+}
+
+/// Shows one task.
+pub(crate) async fn task(context: &Context, args: &TaskArgs) -> Result<(), Error> {
+    let task = inspect::task(&context.client, &args.id).await?;
+    if task.place == "unknown" && task.result.is_none() {
+        let id = clean(&args.id);
+        return Err(Error::Failed(format!(
+            "nothing is known of task {id}; its result may have expired"
+        )));
+    }
+    Ok(Format::of(args.shown.json).show(&task, task_lines)?)
+}
+
+fn task_lines(task: &TaskInfo) -> String {
+    let field = |name: &str| task.result.as_ref().and_then(|result| result.get(name));
+    let text = |value: Option<&Value>| match value {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(value) => Some(value.to_string()),
+    };
+    let place = (task.place != "unknown").then(|| task.place.clone());
+    let mut lines = Vec::new();
+    let rows = [
+        ("id", Some(task.id.clone())),
+        ("task", task.task.clone()),
+        ("place", place),
+        ("queue", task.queue.clone()),
+        ("worker", task.worker.clone()),
+        ("reason", task.reason.clone()),
+        ("state", text(field("status"))),
+        ("ended", text(field("date_done"))),
+        ("result", text(field("result"))),
+    ];
+    for (name, value) in rows {
+        lines.extend(value.map(|value| format!("{name:<8}{}", clean(&value))));
+    }
+    if let Some(traceback) = text(field("traceback")) {
+        lines.push("traceback".to_owned());
+        lines.extend(
+            traceback.lines().map(|line| format!("  {}", line.replace(char::is_control, " "))),
+        );
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use rhubarb_queue::inspect::{PriorityInfo, WorkerRecord};
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_queue_shows_its_priorities_and_whether_it_is_paused() {
+        let step = |priority, waiting| PriorityInfo { priority, waiting };
+        let queue = QueueInfo {
+            name: "celery".into(),
+            waiting: 12,
+            by_priority: vec![step(0, 2), step(3, 0), step(9, 10)],
+            claimed: 3,
+            scheduled: 1,
+            next_due: Some("2026-11-24T00:00:00+00:00".into()),
+            paused: true,
+        };
+        let expect = "\
+QUEUE   WAITING  BY PRIORITY  RUNNING  SCHEDULED  NEXT DUE                   PAUSED
+celery       12  0: 2, 9: 10        3          1  2026-11-24T00:00:00+00:00  yes";
+        assert_eq!(queue_table(&[queue]), expect);
+    }
+
+    #[test]
+    fn a_worker_is_alive_stopping_or_lost() {
+        let worker = |alive, draining| WorkerInfo {
+            record: WorkerRecord {
+                id: "w1".into(),
+                node: "rhubarb@host".into(),
+                pid: 1,
+                version: "0.1.0".into(),
+                started_at: String::new(),
+                concurrency: 16,
+                queues: vec!["celery".into(), "mail".into()],
+                tasks: Vec::new(),
+                n_running: 2,
+                running: Vec::new(),
+                processed: 7,
+                late: 0,
+                dead: 0,
+                parked: 0,
+                draining,
+            },
+            alive,
+            lease_until: "2026-11-24T00:00:15+00:00".into(),
+        };
+        let shown = worker_table(&[worker(true, false), worker(true, true), worker(false, false)]);
+        let expect = "\
+NODE          ID  STATE     QUEUES       SLOTS  RUNNING  PROCESSED  VERSION  LEASE UNTIL
+rhubarb@host  w1  alive     celery,mail     16        2          7  0.1.0    2026-11-24T00:00:15+00:00
+rhubarb@host  w1  stopping  celery,mail     16        2          7  0.1.0    2026-11-24T00:00:15+00:00
+rhubarb@host  w1  lost      celery,mail     16        2          7  0.1.0    2026-11-24T00:00:15+00:00";
+        assert_eq!(shown, expect);
+        assert_eq!(worker_table(&[]), "no workers in the last hour");
+    }
+
+    #[test]
+    fn a_task_shows_its_traceback_line_by_line() {
+        let task = TaskInfo {
+            id: "t1".into(),
+            place: "unknown".into(),
+            queue: None,
+            worker: None,
+            task: None,
+            reason: None,
+            result: Some(json!({
+                "status": "FAILURE",
+                "result": {"exc_type": "ValueError"},
+                "traceback": "one\n\u{1b}[2Jtwo",
+            })),
+        };
+        let expect = "\
+id      t1
+state   FAILURE
+result  {\"exc_type\":\"ValueError\"}
+traceback
+  one
+   [2Jtwo";
+        assert_eq!(task_lines(&task), expect);
+    }
+}

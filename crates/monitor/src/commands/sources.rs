@@ -1,0 +1,155 @@
+//! `sources`: what is configured, and what each answers when it is asked from here.
+
+use std::time::Instant;
+
+use futures_util::{StreamExt, stream};
+use rhubarb_core::{
+    clock,
+    config::{Config, SourceConfig},
+};
+use rhubarb_scrape::{
+    fetch::Fetcher,
+    source::{self, Outcome, Query},
+};
+use serde::Serialize;
+use tokio::time::timeout;
+
+use crate::{
+    cli::{CheckArgs, Shown, SourcesCommand},
+    error::Error,
+    output::Format,
+    progress::Progress,
+    table::Grid,
+    view,
+};
+
+/// What a source answered.
+#[derive(Debug, Serialize)]
+struct Checked {
+    source: String,
+    kind: &'static str,
+    /// `ok`, `not_found` or `failed`.
+    state: &'static str,
+    /// Listings read.
+    listings: usize,
+    /// Those that match the keyword.
+    matching: usize,
+    elapsed_ms: u128,
+    reason: Option<String>,
+}
+
+/// Runs a command on the sources.
+pub(crate) async fn run(config: &Config, command: SourcesCommand) -> Result<(), Error> {
+    match command {
+        SourcesCommand::List(shown) => list(config, shown),
+        SourcesCommand::Check(args) => check(config, args).await,
+    }
+}
+
+#[derive(Serialize)]
+struct Configured<'a> {
+    source: &'a str,
+    kind: &'static str,
+    enabled: bool,
+    board: Option<&'a str>,
+    base_url: Option<&'a str>,
+    urls: &'a [String],
+}
+
+fn list(config: &Config, shown: Shown) -> Result<(), Error> {
+    let sources: Vec<Configured<'_>> = config
+        .sources
+        .iter()
+        .map(|source| Configured {
+            source: &source.name,
+            kind: view::kind(source.kind),
+            enabled: source.enabled,
+            board: source.board.as_deref(),
+            base_url: source.base_url.as_deref(),
+            urls: &source.urls,
+        })
+        .collect();
+    Ok(Format::of(shown.json).show(&sources, |_| view::configured(&config.sources))?)
+}
+
+async fn check(config: &Config, args: CheckArgs) -> Result<(), Error> {
+    let chosen = chosen(config, args.name.as_deref())?;
+    let fetcher = Fetcher::new(&config.scrape)?;
+    let query = Query {
+        keyword: args.keyword,
+        match_description: config.scrape.match_description,
+        now: clock::now(),
+    };
+    let asked = chosen.into_iter().map(|source| check_one(config, source, &fetcher, &query));
+    let at_once = config.scrape.concurrent_sources.max(1);
+    let progress = Progress::start("asking the sources");
+    let answers: Vec<Checked> = stream::iter(asked).buffered(at_once).collect().await;
+    progress.end();
+    Format::of(args.shown.json).show(&answers, |answers| table(answers))?;
+    match answers.iter().filter(|answer| answer.state != "ok").count() {
+        0 => Ok(()),
+        n => Err(Error::Failed(format!("{n} of {} sources did not answer", answers.len()))),
+    }
+}
+
+/// Returns the source of that name even when it is disabled, or all enabled ones.
+fn chosen<'a>(config: &'a Config, name: Option<&str>) -> Result<Vec<&'a SourceConfig>, Error> {
+    let Some(name) = name else {
+        return Ok(config.sources.iter().filter(|source| source.enabled).collect());
+    };
+    match config.sources.iter().find(|source| source.name == name) {
+        Some(source) => Ok(vec![source]),
+        None => {
+            Err(Error::Usage(format!("no source is named `{name}`; see `rhubarb sources list`")))
+        }
+    }
+}
+
+async fn check_one(
+    config: &Config,
+    source: &SourceConfig,
+    fetcher: &Fetcher,
+    query: &Query,
+) -> Checked {
+    let begun = Instant::now();
+    let outcome = match source::build(source) {
+        Ok(built) => timeout(config.scrape.source_timeout, built.run(fetcher, query))
+            .await
+            .unwrap_or_else(|_| Outcome::Failed { reason: "it took too long".to_owned() }),
+        Err(error) => Outcome::Failed { reason: error.to_string() },
+    };
+    let (state, listings, reason) = match outcome {
+        Outcome::Found(listings) => ("ok", listings, None),
+        Outcome::NotFound { reason } => ("not_found", Vec::new(), Some(reason)),
+        Outcome::Failed { reason } => ("failed", Vec::new(), Some(reason)),
+    };
+    Checked {
+        source: source.name.clone(),
+        kind: view::kind(source.kind),
+        state,
+        matching: listings.iter().filter(|listing| query.matches(listing)).count(),
+        listings: listings.len(),
+        elapsed_ms: begun.elapsed().as_millis(),
+        reason,
+    }
+}
+
+fn table(answers: &[Checked]) -> String {
+    if answers.is_empty() {
+        return "no source is enabled".to_owned();
+    }
+    let headings = ["SOURCE", "KIND", "STATE", "LISTINGS", "MATCHING", "MS", "REASON"];
+    let mut grid = Grid::new(&headings).right(&["LISTINGS", "MATCHING", "MS"]);
+    for answer in answers {
+        grid.row([
+            answer.source.clone(),
+            answer.kind.to_owned(),
+            answer.state.to_owned(),
+            answer.listings.to_string(),
+            answer.matching.to_string(),
+            answer.elapsed_ms.to_string(),
+            answer.reason.clone().unwrap_or_default(),
+        ]);
+    }
+    grid.render()
+}

@@ -1,0 +1,52 @@
+//! Waiting for a task, with its progress on standard error.
+
+use std::time::Duration;
+
+use rhubarb_queue::{Client, inspect};
+use rhubarb_wire::{State, TaskResult};
+
+use crate::{error::Error, progress::Progress, table::clean};
+
+/// Waits for a task's value, showing what it reports on the way.
+///
+/// # Errors
+/// [`Error::Task`] when it ended otherwise than well, [`Error::Failed`] when it did not end in time.
+pub(crate) async fn result(
+    client: &Client,
+    id: &str,
+    timeout: Duration,
+    what: &str,
+) -> Result<TaskResult, Error> {
+    let mut progress = Progress::start(what);
+    let waited = client
+        .wait(id, timeout, |state| {
+            if matches!(state.status, State::Custom(_)) {
+                progress.report(&state.result);
+            }
+        })
+        .await;
+    progress.end();
+    match waited? {
+        Some(result) if result.status == State::Success => Ok(result),
+        Some(result) => Err(failure(id, &result)),
+        None => Err(late(client, id, timeout).await),
+    }
+}
+
+fn failure(id: &str, result: &TaskResult) -> Error {
+    let reason = result.exception().map_or_else(|| result.result.to_string(), |e| e.to_string());
+    Error::Task { id: id.to_owned(), state: result.status.to_string(), reason: clean(&reason) }
+}
+
+/// Says that the time is over, and why nothing may have happened.
+async fn late(client: &Client, id: &str, timeout: Duration) -> Error {
+    let nobody = match inspect::workers(client).await {
+        Ok(workers) => !workers.iter().any(|worker| worker.alive),
+        Err(_) => false,
+    };
+    let hint = if nobody { "; no Rhubarb worker is running" } else { "" };
+    let seconds = timeout.as_secs_f64();
+    Error::Failed(format!(
+        "task {id} has no result after {seconds} s and is not cancelled{hint}; look again with `rhubarb task {id}`"
+    ))
+}

@@ -1,0 +1,118 @@
+//! Follows the demo's scrapes through the caches, as any other reader would.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use rhubarb_cache::Caches;
+use rhubarb_connection::Connections;
+use rhubarb_core::{
+    clock,
+    config::Config,
+    listing::Listing,
+    status::{ScrapeState, Status},
+};
+use rhubarb_queue::{Client, inspect};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::{error::DemoError, report};
+use crate::output;
+
+/// How often the status is looked at; a scrape of the demo takes longer.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long the worker and the beat may take to show themselves in Redis.
+const UP: Duration = Duration::from_secs(30);
+
+/// What the demo has seen so far.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    config: Option<Config>,
+    status: Option<Status>,
+    listings: BTreeMap<String, Vec<Listing>>,
+    told: bool,
+}
+
+impl Seen {
+    /// Returns from how many kinds of sources listings were seen.
+    pub(crate) fn kinds(&self) -> usize {
+        self.config.as_ref().map_or(0, |config| report::kinds(config, &self.all()).len())
+    }
+
+    /// Tells what was found, unless that was told before or there is nothing to tell.
+    pub(crate) fn close(&mut self) -> Result<(), DemoError> {
+        match (&self.config, &self.status) {
+            (Some(config), Some(status)) if !self.told => {
+                output::print(&report::sections(config, &self.all(), status, clock::now()))?;
+                self.told = true;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn all(&self) -> Vec<Listing> {
+        self.listings.values().flatten().cloned().collect()
+    }
+}
+
+/// Waits until all is up, then tells each scrape that ends and, once every scheduled keyword was scraped,
+/// what was found. Ends when `limit` is over, or never.
+pub(crate) async fn follow(
+    config: &Config,
+    limit: Option<Duration>,
+    seen: &mut Seen,
+) -> Result<(), DemoError> {
+    let connections = Connections::new(config, "rhubarb-demo")?;
+    let caches = Caches::new(config, &connections)?;
+    seen.config = Some(config.clone());
+    up(&Client::new(&connections, config), config).await?;
+    output::print("Scrapes as they end")?;
+    let followed = scrapes(config, &caches, seen);
+    match limit {
+        None => followed.await,
+        Some(limit) => timeout(limit, followed).await.unwrap_or(Ok(())),
+    }
+}
+
+/// Waits until the worker is registered and the beat has published its first tick.
+async fn up(client: &Client, config: &Config) -> Result<(), DemoError> {
+    let deadline = Instant::now() + UP;
+    let queue = config.celery.task_default_queue.as_str();
+    loop {
+        let workers = inspect::workers(client).await?;
+        let ticks = inspect::last_ticks(client, queue).await?;
+        match (workers.iter().any(|worker| worker.alive), ticks.is_empty()) {
+            (true, false) => return Ok(()),
+            (false, _) if Instant::now() > deadline => {
+                return Err(DemoError::NotUp { name: "worker" });
+            }
+            (true, true) if Instant::now() > deadline => {
+                return Err(DemoError::NotUp { name: "beat" });
+            }
+            _ => sleep(LOOK).await,
+        }
+    }
+}
+
+async fn scrapes(config: &Config, caches: &Caches, seen: &mut Seen) -> Result<(), DemoError> {
+    let scheduled = report::scheduled_keywords(config);
+    let mut next = Instant::now();
+    loop {
+        next += LOOK;
+        sleep_until(next).await;
+        let Some(status) = caches.status().read().await? else { continue };
+        if status.status == ScrapeState::Running || seen.status.as_ref() == Some(&status) {
+            continue;
+        }
+        output::print(&report::scrape(&status))?;
+        let listings = caches.listings().read(&status.keyword).await?;
+        let listings = listings.map(|cached| cached.listings).unwrap_or_default();
+        seen.listings.insert(status.keyword.clone(), listings);
+        seen.status = Some(status);
+        let scraped: BTreeSet<&str> = seen.listings.keys().map(String::as_str).collect();
+        if scheduled.iter().all(|keyword| scraped.contains(keyword.as_str())) {
+            seen.close()?;
+        }
+    }
+}

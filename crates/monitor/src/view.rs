@@ -1,0 +1,224 @@
+//! How listings, the status and sources look to a person. Pure: values in, text out.
+
+use std::collections::BTreeMap;
+
+use rhubarb_core::{
+    config::{SourceConfig, SourceKind},
+    listing::Listing,
+    status::{ScrapeState, SourceStatus, Status},
+};
+use serde_json::Value;
+
+use crate::table::{Grid, clean};
+
+/// Renders listings as a table, in the order given.
+pub(crate) fn listings(listings: &[Listing]) -> String {
+    if listings.is_empty() {
+        return "no listings: the last scrape found none".to_owned();
+    }
+    let mut grid = Grid::new(&["TITLE", "COMPANY", "LOCATION", "SALARY", "POSTED", "SOURCE"]);
+    for listing in listings {
+        grid.row([
+            listing.title.clone(),
+            listing.company.clone(),
+            listing.location.clone().unwrap_or_default(),
+            salary(listing),
+            listing.posted_at.as_deref().map_or("", day).to_owned(),
+            listing.source.clone(),
+        ]);
+    }
+    grid.render()
+}
+
+/// Returns the salary as a person reads it; empty when there is none.
+pub(crate) fn salary(listing: &Listing) -> String {
+    if let Some(shown) = &listing.salary_display {
+        return shown.clone();
+    }
+    let amount = match (listing.salary_min, listing.salary_max) {
+        (Some(low), Some(high)) if low < high => format!("{low:.0}-{high:.0}"),
+        (Some(one), _) | (None, Some(one)) => format!("{one:.0}"),
+        (None, None) => return String::new(),
+    };
+    let currency = listing.salary_currency.as_deref().map(|code| format!(" {code}"));
+    let period = listing.salary_period.as_deref().map(|period| format!(" a {period}"));
+    amount + &currency.unwrap_or_default() + &period.unwrap_or_default()
+}
+
+/// Returns the date of an ISO time.
+fn day(iso: &str) -> &str {
+    iso.split(['T', ' ']).next().unwrap_or(iso)
+}
+
+/// Renders the status with a line for each source.
+pub(crate) fn status(status: &Status) -> String {
+    let mut lines = vec![
+        format!("keyword       {}", clean(&status.keyword)),
+        format!("state         {}", state(status.status)),
+        format!("last scraped  {}", clean(&status.last_scraped)),
+        format!(
+            "listings      {} ({} new, {} closed)",
+            status.jobs_count, status.new, status.closed
+        ),
+    ];
+    lines.extend(status.error.as_ref().map(|error| format!("error         {}", clean(error))));
+    if !status.sources.is_empty() {
+        lines.push(String::new());
+        lines.push(sources(&status.sources));
+    }
+    lines.join("\n")
+}
+
+/// Renders how each source of a scrape ended.
+pub(crate) fn sources(sources: &BTreeMap<String, SourceStatus>) -> String {
+    let mut grid =
+        Grid::new(&["SOURCE", "STATE", "LISTINGS", "MS", "ERROR"]).right(&["LISTINGS", "MS"]);
+    for (name, source) in sources {
+        grid.row([
+            name.clone(),
+            source.status.clone(),
+            source.count.to_string(),
+            source.elapsed_ms.to_string(),
+            source.error.clone().unwrap_or_default(),
+        ]);
+    }
+    grid.render()
+}
+
+/// Renders the summary that a scrape returns: its plain fields, then its sources.
+pub(crate) fn summary(summary: &Value) -> String {
+    let Some(fields) = summary.as_object() else { return clean(&summary.to_string()) };
+    let mut lines = Vec::new();
+    for (name, value) in fields {
+        let shown = match value {
+            Value::String(text) => clean(text),
+            Value::Null | Value::Array(_) | Value::Object(_) => continue,
+            plain => plain.to_string(),
+        };
+        lines.push(format!("{:<14}{shown}", clean(&name.replace('_', " "))));
+    }
+    let by_name =
+        fields.get("sources").and_then(|found| serde_json::from_value(found.clone()).ok());
+    lines.extend(
+        by_name.map(|by_name: BTreeMap<String, SourceStatus>| format!("\n{}", sources(&by_name))),
+    );
+    lines.join("\n")
+}
+
+/// Returns the state in Django's word.
+pub(crate) fn state(state: ScrapeState) -> &'static str {
+    match state {
+        ScrapeState::Running => "running",
+        ScrapeState::Success => "success",
+        ScrapeState::Partial => "partial",
+        ScrapeState::Error => "error",
+    }
+}
+
+/// Returns a kind of source by its proper name.
+pub(crate) fn kind(kind: SourceKind) -> &'static str {
+    match kind {
+        SourceKind::Greenhouse => "Greenhouse",
+        SourceKind::Lever => "Lever",
+        SourceKind::Ashby => "Ashby",
+        SourceKind::RemoteOk => "RemoteOK",
+        SourceKind::WeWorkRemotely => "We Work Remotely",
+        SourceKind::Arbeitnow => "Arbeitnow",
+        SourceKind::JsonLd => "JSON-LD pages",
+        SourceKind::Html => "HTML pages",
+    }
+}
+
+/// Renders the configured sources.
+pub(crate) fn configured(configured: &[SourceConfig]) -> String {
+    let mut grid = Grid::new(&["SOURCE", "KIND", "ENABLED", "BOARD", "ADDRESS"]);
+    for source in configured {
+        let address = source.base_url.as_ref().or(source.urls.first());
+        grid.row([
+            source.name.clone(),
+            kind(source.kind).to_owned(),
+            if source.enabled { "yes" } else { "no" }.to_owned(),
+            source.board.clone().unwrap_or_default(),
+            address.cloned().unwrap_or_default(),
+        ]);
+    }
+    grid.render()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listing() -> Listing {
+        Listing {
+            title: "Senior Software Engineer".into(),
+            company: "Kettle & Kernel".into(),
+            location: Some("Oslo, Norway".into()),
+            posted_at: Some("2026-11-20T08:00:00+00:00".into()),
+            source: "greenhouse:kettle".into(),
+            ..Listing::default()
+        }
+    }
+
+    #[test]
+    fn listings_are_a_table_with_a_dash_for_what_is_unknown() {
+        let bare = Listing { title: "Data Scientist".into(), ..Listing::default() };
+        let expect = "\
+TITLE                     COMPANY          LOCATION      SALARY  POSTED      SOURCE
+Senior Software Engineer  Kettle & Kernel  Oslo, Norway  -       2026-11-20  greenhouse:kettle
+Data Scientist            -                -             -       -           -";
+        assert_eq!(listings(&[listing(), bare]), expect);
+        assert!(listings(&[]).starts_with("no listings"));
+    }
+
+    #[test]
+    fn a_salary_is_shown_as_far_as_it_is_known() {
+        let check = |min, max, expect: &str| {
+            let listing = Listing {
+                salary_min: min,
+                salary_max: max,
+                salary_currency: Some("EUR".into()),
+                salary_period: Some("year".into()),
+                ..Listing::default()
+            };
+            assert_eq!(salary(&listing), expect);
+        };
+        check(Some(50_000.0), Some(60_000.0), "50000-60000 EUR a year");
+        check(Some(50_000.0), Some(50_000.0), "50000 EUR a year");
+        check(None, Some(60_000.0), "60000 EUR a year");
+        check(None, None, "");
+    }
+
+    #[test]
+    fn a_status_names_each_source_and_why_it_failed() {
+        let source = |status: &str, count, error: Option<&str>| SourceStatus {
+            status: status.into(),
+            count,
+            error: error.map(str::to_owned),
+            elapsed_ms: 120,
+        };
+        let shown = status(&Status {
+            last_scraped: "2026-11-24T00:10:00+00:00".into(),
+            keyword: "software engineer".into(),
+            jobs_count: 12,
+            status: ScrapeState::Partial,
+            error: None,
+            sources: BTreeMap::from([
+                ("lever:acme".into(), source("failed", 0, Some("answered 500"))),
+                ("remoteok".into(), source("ok", 12, None)),
+            ]),
+            new: 3,
+            closed: 1,
+        });
+        let expect = "\
+keyword       software engineer
+state         partial
+last scraped  2026-11-24T00:10:00+00:00
+listings      12 (3 new, 1 closed)
+
+SOURCE      STATE   LISTINGS   MS  ERROR
+lever:acme  failed         0  120  answered 500
+remoteok    ok            12  120  -";
+        assert_eq!(shown, expect);
+    }
+}

@@ -1,0 +1,328 @@
+//! Fetching: every rule that a request keeps on its way to a page.
+
+mod client;
+mod exchange;
+mod robots_cache;
+
+use std::{sync::Arc, time::Duration};
+
+use reqwest::{Client, StatusCode};
+use rhubarb_core::config::ScrapeConfig;
+use tokio::time::{Instant, sleep};
+use url::Url;
+
+use self::{
+    client::Clients,
+    exchange::{Answer, Exchange},
+    robots_cache::RobotsCache,
+};
+use crate::{
+    address::{AllowPrivate, is_private_host},
+    error::{Error, FetchError, Phase},
+    page::{Page, Request, essence},
+    politeness::{Limiter, TooLate, host_of},
+    robots::{self, Robots},
+};
+
+/// Tries after the first one, for what passes: a connection refused, a 5xx, a cut answer.
+const EXTRA_TRIES: u32 = 2;
+/// The first wait before another try is up to this long, the next one up to twice as long.
+const BACKOFF: Duration = Duration::from_millis(500);
+/// How long a host is left alone after a 429 that does not say.
+const DEFAULT_HOLD: Duration = Duration::from_secs(30);
+/// Longer pauses that robots.txt asks for are not kept: the source is left out and that is reported.
+const MAX_CRAWL_DELAY: Duration = Duration::from_secs(60);
+/// As much of a header as an error shows.
+const MAX_SHOWN: usize = 80;
+/// A longer URL is a mistake or an attack.
+const MAX_URL_BYTES: usize = 8_192;
+
+/// Fetches pages politely; clones share connections, pace and what robots.txt said.
+///
+/// One request at a time to a host in each `scrape.min_interval`, robots.txt obeyed, private
+/// addresses refused, time and size bounded.
+#[derive(Clone, Debug)]
+pub struct Fetcher(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    clients: Clients,
+    limiter: Limiter,
+    robots: RobotsCache,
+    allow_private: AllowPrivate,
+    product: String,
+    min_interval: Duration,
+    request_timeout: Duration,
+    source_timeout: Duration,
+    max_body_bytes: usize,
+    max_redirects: usize,
+    obey_robots: bool,
+}
+
+impl Fetcher {
+    /// Returns a fetcher with these settings; nothing is connected to yet.
+    ///
+    /// # Errors
+    ///
+    /// The system has no usable root certificates, or the user agent cannot be sent.
+    pub fn new(config: &ScrapeConfig) -> Result<Self, Error> {
+        Ok(Self(Arc::new(Inner {
+            clients: Clients::new(config)?,
+            limiter: Limiter::default(),
+            robots: RobotsCache::default(),
+            allow_private: AllowPrivate::new(&config.allow_private),
+            product: robots::product_token(&config.user_agent).to_owned(),
+            min_interval: config.min_interval,
+            request_timeout: config.request_timeout,
+            source_timeout: config.source_timeout,
+            max_body_bytes: config.max_body_bytes,
+            max_redirects: config.max_redirects,
+            obey_robots: config.obey_robots,
+        })))
+    }
+
+    /// Fetches a page, redirects followed.
+    ///
+    /// What passes by itself is tried again twice within the time that the request has; a host that
+    /// asks to be left alone for longer than that ends the fetch at once.
+    ///
+    /// # Errors
+    ///
+    /// Whatever is not a complete answer with a status of success and the kind asked for. The
+    /// variants say what to do; [`FetchError::class`] sums it up.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped at any point: the connection is closed and a turn at the host is lost.
+    pub async fn get(&self, request: &Request) -> Result<Page, FetchError> {
+        let deadline = request.deadline.unwrap_or_else(|| Instant::now() + self.0.source_timeout);
+        let mut tries = 0;
+        loop {
+            let error = match self.0.follow(request, deadline).await {
+                Ok(page) => return Ok(page),
+                Err(error) => error,
+            };
+            let wait = wait_before_another_try(&error, tries);
+            let in_time = Instant::now() + wait < deadline;
+            if tries == EXTRA_TRIES || !in_time || !error.is_worth_another_try() {
+                return Err(error);
+            }
+            tries += 1;
+            tracing::debug!(%error, tries, "fetch tried again");
+            // A held host is waited for by its limiter, which knows the exact end.
+            if !matches!(error, FetchError::RateLimited { .. }) {
+                sleep(wait).await;
+            }
+        }
+    }
+
+    /// Returns the private hosts that may be fetched.
+    pub(crate) fn allow_private(&self) -> &AllowPrivate {
+        &self.0.allow_private
+    }
+}
+
+/// Returns how long to wait: what the host said, or else full jitter under a bound that doubles.
+fn wait_before_another_try(error: &FetchError, tries: u32) -> Duration {
+    match error {
+        FetchError::RateLimited { retry_after, .. }
+        | FetchError::Status { retry_after: Some(retry_after), .. } => *retry_after,
+        _ => (BACKOFF * 2u32.pow(tries)).mul_f64(fastrand::f64()),
+    }
+}
+
+/// What is the same for all requests of one try.
+#[derive(Clone, Copy, Debug)]
+struct Try<'a> {
+    request: &'a Request,
+    deadline: Instant,
+}
+
+impl Inner {
+    /// Follows redirects to a page.
+    async fn follow(&self, request: &Request, deadline: Instant) -> Result<Page, FetchError> {
+        let of = Try { request, deadline };
+        let mut url = request.url.clone();
+        for _ in 0..=self.max_redirects {
+            let client = self.client_for(&url, request)?;
+            let interval = self.permitted_interval(&url, of).await?;
+            self.turn(&url, interval, deadline).await?;
+            let exchange = self.exchange(&client, &url, of);
+            let answer = exchange.send().await?;
+            self.heed(&url, &answer);
+            match &answer.location {
+                Some(location) => url = next_url(&url, location)?,
+                None => return self.page(&exchange, answer).await,
+            }
+        }
+        Err(FetchError::TooManyRedirects { host: host_of(&url), limit: self.max_redirects })
+    }
+
+    /// Reads the page out of an answer that is no redirect.
+    async fn page(&self, exchange: &Exchange<'_>, answer: Answer) -> Result<Page, FetchError> {
+        let (url, status) = (exchange.url, answer.status);
+        check_status(url, &answer)?;
+        let content_type = answer.content_type.clone();
+        let limit = self.max_body_bytes;
+        let (bytes, more) = exchange.read(answer, limit).await?;
+        if more {
+            return Err(FetchError::TooLarge { host: host_of(url), limit });
+        }
+        if !exchange.kind.admits(content_type.as_deref(), &bytes) {
+            return Err(FetchError::UnexpectedType {
+                host: host_of(url),
+                expected: exchange.kind.name(),
+                found: essence(content_type.as_deref()).chars().take(MAX_SHOWN).collect(),
+            });
+        }
+        tracing::debug!(host = host_of(url), bytes = bytes.len(), "page fetched");
+        Ok(Page { url: url.clone(), status: status.as_u16(), content_type, bytes })
+    }
+
+    /// Returns the client for this URL, or why nothing may be sent to it.
+    fn client_for(&self, url: &Url, request: &Request) -> Result<Client, FetchError> {
+        if url.as_str().len() > MAX_URL_BYTES {
+            return Err(FetchError::BadUrl { reason: "it is too long".to_owned() });
+        }
+        let (true, Some(host)) = (matches!(url.scheme(), "http" | "https"), url.host()) else {
+            let reason = format!("`{}` is not http or https", url.scheme());
+            return Err(FetchError::BadUrl { reason });
+        };
+        let host = host.to_owned();
+        let allowed = self.allow_private.permits(&host, url.port_or_known_default().unwrap_or(0));
+        if !allowed && is_private_host(&host) {
+            return Err(FetchError::PrivateAddress { host: host_of(url) });
+        }
+        match &request.proxy {
+            Some(proxy) => self.clients.through(proxy).map_err(|error| FetchError::Proxy {
+                host: host_of(url),
+                proxy: proxy.to_string(),
+                reason: error.without_url().to_string(),
+            }),
+            None if allowed => Ok(self.clients.private().clone()),
+            None => Ok(self.clients.public().clone()),
+        }
+    }
+
+    fn exchange<'a>(&self, client: &'a Client, url: &'a Url, of: Try<'a>) -> Exchange<'a> {
+        Exchange {
+            client,
+            proxy: of.request.proxy.as_ref(),
+            url,
+            kind: of.request.kind,
+            until: of.deadline.min(Instant::now() + self.request_timeout),
+        }
+    }
+
+    /// Waits for the host's turn.
+    async fn turn(
+        &self,
+        url: &Url,
+        interval: Duration,
+        deadline: Instant,
+    ) -> Result<(), FetchError> {
+        let host = host_of(url);
+        self.limiter.turn(&host, interval, deadline).await.map_err(|late| match late {
+            TooLate::Held(retry_after) => FetchError::RateLimited { host, retry_after },
+            TooLate::Busy => FetchError::Timeout { host, phase: Phase::Turn },
+        })
+    }
+
+    /// Leaves the host alone when it asks for that.
+    fn heed(&self, url: &Url, answer: &Answer) {
+        let wait = match (answer.status, answer.retry_after) {
+            (StatusCode::TOO_MANY_REQUESTS, said) => said.unwrap_or(DEFAULT_HOLD),
+            (StatusCode::SERVICE_UNAVAILABLE, Some(said)) => said,
+            _ => return,
+        };
+        let host = host_of(url);
+        tracing::warn!(host, seconds = wait.as_secs(), "host asks to be left alone");
+        self.limiter.hold(&host, wait);
+    }
+
+    /// Returns the pause between requests to this host, or why robots.txt lets this page not be fetched.
+    async fn permitted_interval(&self, url: &Url, of: Try<'_>) -> Result<Duration, FetchError> {
+        if !self.obey_robots || url.path() == robots::PATH {
+            return Ok(self.min_interval);
+        }
+        let rules = self.robots.get(url, of.deadline, || self.fetch_robots(url, of)).await?;
+        let host = host_of(url);
+        if !rules.allows(url) {
+            return Err(FetchError::RobotsDisallow { host });
+        }
+        match rules.crawl_delay() {
+            Some(delay) if delay > MAX_CRAWL_DELAY => Err(FetchError::CrawlDelay { host, delay }),
+            delay => Ok(self.min_interval.max(delay.unwrap_or_default())),
+        }
+    }
+
+    /// Fetches robots.txt of the URL's host, redirects followed.
+    async fn fetch_robots(&self, page: &Url, of: Try<'_>) -> Result<Robots, FetchError> {
+        let unreachable =
+            |reason: String| FetchError::RobotsUnreachable { host: host_of(page), reason };
+        let mut url = robots::url_of(page);
+        for _ in 0..=robots::MAX_REDIRECTS {
+            let client = self.client_for(&url, of.request)?;
+            self.turn(&url, self.min_interval, of.deadline).await?;
+            let exchange =
+                Exchange { kind: Default::default(), ..self.exchange(&client, &url, of) };
+            let answer =
+                exchange.send().await.map_err(|error| as_robots_error(page, &url, error))?;
+            self.heed(&url, &answer);
+            match (&answer.location, answer.status.as_u16()) {
+                (Some(location), _) => url = next_url(&url, location)?,
+                (None, 200..=299) => {
+                    let (bytes, more) = exchange
+                        .read(answer, robots::MAX_BYTES)
+                        .await
+                        .map_err(|error| as_robots_error(page, &url, error))?;
+                    return Ok(Robots::parse(robots::whole_lines(&bytes, more), &self.product));
+                }
+                // Not in RFC 9309, where a 4xx allows all; this one says that we are too fast already.
+                (None, 429) => {
+                    return Err(check_status(&url, &answer).expect_err("429 is an error"));
+                }
+                (None, status @ 500..) => return Err(unreachable(format!("it answered {status}"))),
+                (None, _) => return Ok(Robots::allow_all()),
+            }
+        }
+        // RFC 9309, 2.3.1.2: more redirects than that count as no robots.txt at all.
+        Ok(Robots::allow_all())
+    }
+}
+
+/// Returns the error for a robots.txt that did not come.
+///
+/// What holds for the page as well is told as it is; the rest says that it was robots.txt.
+fn as_robots_error(page: &Url, at: &Url, error: FetchError) -> FetchError {
+    let same_host = host_of(page) == host_of(at);
+    match error {
+        FetchError::PrivateAddress { .. }
+        | FetchError::Connect { .. }
+        | FetchError::Proxy { .. }
+        | FetchError::RateLimited { .. }
+            if same_host =>
+        {
+            error
+        }
+        other => FetchError::RobotsUnreachable { host: host_of(page), reason: other.to_string() },
+    }
+}
+
+fn check_status(url: &Url, answer: &Answer) -> Result<(), FetchError> {
+    let (host, status) = (host_of(url), answer.status.as_u16());
+    let retry_after = answer.retry_after;
+    Err(match status {
+        200..=299 => return Ok(()),
+        404 | 410 => FetchError::NotFound { host, status },
+        401 | 403 => FetchError::Blocked { host, status },
+        429 => FetchError::RateLimited { host, retry_after: retry_after.unwrap_or(DEFAULT_HOLD) },
+        _ => FetchError::Status { host, status, retry_after },
+    })
+}
+
+fn next_url(from: &Url, location: &str) -> Result<Url, FetchError> {
+    from.join(location).map_err(|error| FetchError::BadUrl {
+        reason: format!("redirect from `{}`: {error}", host_of(from)),
+    })
+}

@@ -1,0 +1,376 @@
+//! schema.org `JobPosting`s in the JSON-LD blocks of a page, as sites write them: with mistakes.
+
+use std::{borrow::Cow, collections::HashMap};
+
+use rhubarb_core::listing::Listing;
+use scraper::{Html, Selector};
+use serde_json::Value;
+use url::Url;
+
+use crate::{
+    dates::{self, DateOrder},
+    location::{self, Place},
+    record,
+    salary::{self, Salary},
+    source::{Context, Parsed},
+    text,
+};
+
+/// Postings read of one page.
+const MAX_POSTINGS: usize = 1_000;
+
+/// Returns every posting of the page: in any block, alone, in an array or a `@graph`, or inside another object.
+pub(crate) fn postings(page: &Html, context: &Context) -> Parsed {
+    let mut parsed = Parsed::default();
+    let mut roots = Vec::new();
+    for block in blocks(page) {
+        match json(&block) {
+            Ok(root) => roots.push(root),
+            Err(reason) => parsed.skipped.push(format!("JSON-LD block cannot be read: {reason}")),
+        }
+    }
+    let mut found = Vec::new();
+    let mut known = HashMap::new();
+    for root in &roots {
+        collect(root, &mut found, &mut known);
+    }
+    let alone = found.len() == 1;
+    let address = canonical(page, context);
+    let context = &Context { page: address, ..context.clone() };
+    for posting in found.iter().take(MAX_POSTINGS) {
+        parsed.add(Posting { posting, known: &known, alone }.read(context));
+    }
+    parsed
+}
+
+/// Returns the address that the page names as its own, when that is on the same host; else where it came from.
+fn canonical(page: &Html, context: &Context) -> Url {
+    let links = Selector::parse("link[rel=canonical]").expect("a fixed selector");
+    let mut links = page.select(&links).filter_map(|link| link.value().attr("href"));
+    let named = links.find_map(|href| record::link(&context.page, href));
+    named.filter(|url| url.host() == context.page.host()).unwrap_or_else(|| context.page.clone())
+}
+
+/// Returns the texts of the page's JSON-LD blocks, without the comment and CDATA marks around some.
+fn blocks(page: &Html) -> Vec<String> {
+    let scripts = Selector::parse("script[type]").expect("a fixed selector");
+    let is_jsonld = |kind: &str| kind.to_ascii_lowercase().contains("ld+json");
+    page.select(&scripts)
+        .filter(|script| script.value().attr("type").is_some_and(is_jsonld))
+        .map(|script| bare(&script.text().collect::<String>()).to_owned())
+        .filter(|block| !block.is_empty())
+        .collect()
+}
+
+fn bare(block: &str) -> &str {
+    const BEFORE: [&str; 5] = ["<!--", "//", "/*", "<![CDATA[", "*/"];
+    const AFTER: [&str; 6] = ["-->", "//", "]]>", "*/", "/*", ";"];
+    let mut text = block.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+    while let Some(rest) = BEFORE.iter().find_map(|mark| text.strip_prefix(mark)) {
+        text = rest.trim_start();
+    }
+    while let Some(rest) = AFTER.iter().find_map(|mark| text.strip_suffix(mark)) {
+        text = rest.trim_end();
+    }
+    text
+}
+
+/// Reads JSON; when it breaks the rules inside strings, reads it repaired.
+fn json(block: &str) -> Result<Value, serde_json::Error> {
+    serde_json::from_str(block).or_else(|error| match repaired(block) {
+        Cow::Owned(text) => serde_json::from_str(&text),
+        Cow::Borrowed(_) => Err(error),
+    })
+}
+
+/// Escapes raw control characters in strings, and takes the backslash off escapes that JSON does not have.
+fn repaired(block: &str) -> Cow<'_, str> {
+    let mut out = String::with_capacity(block.len());
+    let mut inside = false;
+    let mut rest = block.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '"' => inside = !inside,
+            '\\' if inside => match rest.peek() {
+                Some('"' | '\\' | '/' | 'b' | 'f' | 'n' | 'r' | 't' | 'u') => {
+                    out.push(c);
+                    out.extend(rest.next());
+                    continue;
+                }
+                _ => continue,
+            },
+            c if inside && (c as u32) < 0x20 => {
+                out.push_str(&format!("\\u{:04x}", c as u32));
+                continue;
+            }
+            _ => {}
+        }
+        out.push(c);
+    }
+    if out == block { Cow::Borrowed(block) } else { Cow::Owned(out) }
+}
+
+/// Walks a block: postings in the order of the page, and each object that has an `@id` and a name.
+fn collect<'a>(
+    value: &'a Value,
+    found: &mut Vec<&'a Value>,
+    known: &mut HashMap<&'a str, &'a Value>,
+) {
+    // serde_json reads at most 128 levels, so this recursion is bounded.
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| collect(item, found, known)),
+        Value::Object(fields) => {
+            if let (Some(Value::String(id)), true) =
+                (fields.get("@id"), fields.contains_key("name"))
+            {
+                known.insert(id, value);
+            }
+            if is_posting(value) {
+                found.push(value);
+            } else {
+                fields.values().for_each(|field| collect(field, found, known));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn is_posting(value: &Value) -> bool {
+    record::items(value.get("@type"))
+        .iter()
+        .filter_map(Value::as_str)
+        .any(|kind| kind.rsplit(['/', ':', '#']).next() == Some("JobPosting"))
+}
+
+/// A posting, and the objects of its page that it may refer to.
+struct Posting<'a> {
+    posting: &'a Value,
+    known: &'a HashMap<&'a str, &'a Value>,
+    /// Whether it is the page's only one, so that the page's address tells it from others.
+    alone: bool,
+}
+
+impl Posting<'_> {
+    fn line(&self, path: &[&str]) -> Option<String> {
+        record::line(self.posting, path)
+    }
+
+    fn read(&self, context: &Context) -> Result<Listing, String> {
+        let mut listing = record::listing(&context.source, context.now);
+        listing.title = self.line(&["title"]).or_else(|| self.line(&["name"])).unwrap_or_default();
+        listing.company = self.company().unwrap_or_else(|| context.company.clone());
+        listing.external_id = self.identifier().unwrap_or_default();
+        listing.url = self.url(context).into();
+        if listing.external_id.is_empty() && !self.alone {
+            listing.external_id = format!("{}#{}", listing.url, listing.title);
+        }
+        self.places(&mut listing);
+        let kinds = record::lines(self.posting, &["employmentType"]);
+        listing.employment_type =
+            kinds.iter().find_map(|kind| location::employment_type(kind)).map(str::to_owned);
+        listing.seniority_level =
+            record::at(self.posting, &["experienceRequirements"]).and_then(record::as_line);
+        listing.job_function = self.joined("occupationalCategory");
+        listing.industries = self.joined("industry");
+        listing.tags = self.skills();
+        listing.description =
+            record::raw(self.posting, &["description"]).map(text::description).unwrap_or_default();
+        listing.posted_at = self
+            .line(&["datePosted"])
+            .and_then(|date| dates::text(&date, DateOrder::DayFirst, context.now));
+        if let Some(salary) = self.salary() {
+            salary.set(&mut listing);
+        }
+        record::finish(listing, context)
+    }
+
+    /// The organisation is an object, a reference to one by `@id`, or its bare name.
+    fn company(&self) -> Option<String> {
+        let named = |value: &Value| record::as_line(value).or_else(|| name(value));
+        record::items(record::at(self.posting, &["hiringOrganization"])).iter().find_map(|given| {
+            let referred = || record::raw(given, &["@id"]).and_then(|id| self.known.get(id));
+            named(given).or_else(|| named(referred()?))
+        })
+    }
+
+    fn identifier(&self) -> Option<String> {
+        let given = record::items(record::at(self.posting, &["identifier"])).first()?;
+        record::as_line(given).or_else(|| record::line(given, &["value"]))
+    }
+
+    /// The posting's own address, unless it is the company's: some sites put that there.
+    fn url(&self, context: &Context) -> Url {
+        let company = self.line(&["hiringOrganization", "sameAs"]);
+        let same = |url: &str| company.as_deref().map(slashless) == Some(slashless(url));
+        self.line(&["url"])
+            .filter(|url| !same(url))
+            .and_then(|url| record::link(&context.page, &url))
+            .filter(|url| url.path() != "/" || url.query().is_some())
+            .unwrap_or_else(|| context.page.clone())
+    }
+
+    fn places(&self, listing: &mut Listing) {
+        let given = record::items(record::at(self.posting, &["jobLocation"])).iter();
+        let places: Vec<Place> =
+            given.map(place).filter(|place| *place != Place::default()).collect();
+        location::set(listing, &places);
+        if listing.location.is_none() {
+            let allowed =
+                record::items(record::at(self.posting, &["applicantLocationRequirements"]));
+            let allowed = allowed.iter().map(|place| Place::line(name(place)));
+            location::set(listing, &allowed.collect::<Vec<_>>());
+        }
+        let kind = record::lines(self.posting, &["jobLocationType"]);
+        let workplace = kind.iter().find_map(|kind| location::workplace(kind));
+        location::set_workplace(listing, workplace, None);
+    }
+
+    fn skills(&self) -> Vec<String> {
+        let given = record::items(record::at(self.posting, &["skills"])).iter();
+        let given = given.filter_map(|skill| record::as_line(skill).or_else(|| name(skill)));
+        given
+            .flat_map(|skills| skills.split([',', ';']).map(str::to_owned).collect::<Vec<_>>())
+            .collect()
+    }
+
+    fn joined(&self, key: &str) -> Option<String> {
+        let given = record::items(record::at(self.posting, &[key])).iter();
+        let given: Vec<String> =
+            given.filter_map(|item| record::as_line(item).or_else(|| name(item))).collect();
+        text::some_line(&given.join(", "))
+    }
+
+    /// A `MonetaryAmount` with a number, a `QuantitativeValue`, or text.
+    fn salary(&self) -> Option<Salary> {
+        let mut given = ["baseSalary", "estimatedSalary"].iter();
+        let given = given.find_map(|key| record::at(self.posting, &[key]))?;
+        let given = record::items(Some(given)).first()?;
+        if let Value::String(text) = given {
+            return Salary::from_text(text);
+        }
+        let currency =
+            record::line(given, &["currency"]).or_else(|| self.line(&["salaryCurrency"]));
+        let value =
+            record::at(given, &["value"]).filter(|value| value.is_object()).unwrap_or(given);
+        let number = |key| record::number(value, &[key]);
+        let unit =
+            record::line(value, &["unitText"]).or_else(|| record::line(given, &["unitText"]));
+        let salary = Salary::from_numbers(
+            number("minValue").or_else(|| number("value")),
+            number("maxValue"),
+            currency.as_deref(),
+            unit.as_deref().and_then(salary::period),
+        );
+        Some(salary).filter(|salary| salary.display.is_some())
+    }
+}
+
+fn place(given: &Value) -> Place {
+    let Some(address) = record::at(given, &["address"]) else {
+        return Place::line(record::as_line(given).or_else(|| name(given)));
+    };
+    if let Some(line) = record::as_line(address) {
+        return Place::line(Some(line));
+    }
+    let part =
+        |key| record::at(address, &[key]).and_then(|p| record::as_line(p).or_else(|| name(p)));
+    Place::parts(part("addressLocality"), part("addressRegion"), part("addressCountry"))
+}
+
+/// Returns an object's name; of a list of names the first.
+fn name(value: &Value) -> Option<String> {
+    record::lines(value, &["name"]).into_iter().next()
+}
+
+fn slashless(url: &str) -> &str {
+    url.trim_end_matches('/')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::context;
+
+    fn read(blocks: &[&str]) -> Parsed {
+        let script = |block: &&str| format!("<script type='application/ld+json'>{block}</script>");
+        let page: String = blocks.iter().map(script).collect();
+        postings(&text::document(&page).unwrap(), &context())
+    }
+
+    const POSTING: &str = r#"{"@type":"JobPosting","title":"Cook"}"#;
+
+    #[test]
+    fn a_posting_is_found_wherever_it_stands() {
+        let check = |blocks: &[&str], expect: usize| {
+            let parsed = read(blocks);
+            assert_eq!(parsed.listings.len(), expect, "{blocks:?} {parsed:?}");
+            assert!(parsed.listings.iter().all(|listing| listing.title == "Cook"));
+        };
+        check(&[POSTING], 1);
+        check(&["{\"@type\":\"Organization\"}", POSTING], 2 - 1);
+        check(&[&format!("[{POSTING},{POSTING}]")], 2);
+        check(&[&format!("{{\"@graph\":[{POSTING}]}}")], 1);
+        check(&[&format!("{{\"itemListElement\":[{{\"item\":{POSTING}}}]}}")], 1);
+        check(&[r#"{"@type":["Thing","JobPosting"],"title":"Cook"}"#], 1);
+        check(&[r#"{"@type":"http://schema.org/JobPosting","title":"Cook"}"#], 1);
+        check(&[&format!("<!--\n{POSTING}\n-->")], 1);
+        check(&[&format!("//<![CDATA[\n{POSTING}\n//]]>")], 1);
+        check(&[&format!("{POSTING};")], 1);
+        check(&[""], 0);
+    }
+
+    #[test]
+    fn mistakes_inside_strings_are_repaired() {
+        let block = "{\"@type\":\"JobPosting\",\"title\":\"Cook\",\"description\":\"a\n\tb\\_c \\\"d\\\" \\u00e9\"}";
+        let parsed = read(&[block]);
+        assert_eq!(parsed.listings[0].description, "a\nb_c \"d\" é");
+    }
+
+    #[test]
+    fn a_block_beyond_repair_is_skipped_with_its_reason() {
+        let parsed = read(&["{\"@type\":", POSTING]);
+        assert_eq!((parsed.listings.len(), parsed.skipped.len()), (1, 1));
+        assert!(parsed.skipped[0].starts_with("JSON-LD block cannot be read: EOF"), "{parsed:?}");
+    }
+
+    #[test]
+    fn the_company_may_be_elsewhere_on_the_page() {
+        let graph = r##"{"@graph":[{"@type":"Organization","@id":"#o","name":"Acme"},
+            {"@type":"JobPosting","title":"Cook","hiringOrganization":{"@id":"#o"}}]}"##;
+        assert_eq!(read(&[graph]).listings[0].company, "Acme");
+        let name = r#"{"@type":"JobPosting","title":"Cook","hiringOrganization":"Acme"}"#;
+        assert_eq!(read(&[name]).listings[0].company, "Acme");
+    }
+
+    #[test]
+    fn the_companys_address_is_not_the_postings() {
+        let check = |url: &str, expect: &str| {
+            let block = format!(
+                r#"{{"@type":"JobPosting","title":"Cook","url":"{url}",
+                    "hiringOrganization":{{"name":"Acme","sameAs":"https://acme.test/en"}}}}"#
+            );
+            assert_eq!(read(&[&block]).listings[0].url, expect);
+        };
+        let page = context().page;
+        check("https://acme.test/en/", page.as_str());
+        check("https://acme.test", page.as_str());
+        check("https://acme.test/jobs/1", "https://acme.test/jobs/1");
+        check("mailto:x", page.as_str());
+    }
+
+    #[test]
+    fn salaries_are_read_in_each_form() {
+        let check = |salary: &str, expect: (Option<f64>, Option<f64>)| {
+            let block = format!(
+                r#"{{"@type":"JobPosting","title":"Cook","salaryCurrency":"EUR","baseSalary":{salary}}}"#
+            );
+            let listing = read(&[&block]).listings.remove(0);
+            assert_eq!((listing.salary_min, listing.salary_max), expect, "{salary}");
+            assert_eq!(listing.salary_currency.as_deref(), Some("EUR"));
+        };
+        check(r#"{"value":{"value":3000,"unitText":"MONTH"}}"#, (Some(3000.0), None));
+        check(r#"{"value":"3000","unitText":"MONTH"}"#, (Some(3000.0), None));
+        check(r#"{"minValue":"50,000","maxValue":60000}"#, (Some(50e3), Some(60e3)));
+        check(r#""€50k - €60k""#, (Some(50e3), Some(60e3)));
+    }
+}

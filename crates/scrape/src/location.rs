@@ -1,0 +1,193 @@
+//! Places and how a posting is worked: one readable line, and the parts where the source gives them.
+
+use rhubarb_core::listing::Listing;
+
+use crate::text;
+
+/// A place as a source gives it; each part may be empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The source's own line, if any.
+    pub(crate) text: Option<String>,
+    /// The city.
+    pub(crate) city: Option<String>,
+    /// The state or region.
+    pub(crate) state: Option<String>,
+    /// The country, as name or code.
+    pub(crate) country: Option<String>,
+}
+
+/// How many places the readable line names at the most.
+const MAX_PLACES: usize = 5;
+
+impl Place {
+    /// Returns a place of which only the line is known.
+    pub(crate) fn line(line: Option<String>) -> Self {
+        Self { text: line.filter(|line| said(line)), ..Self::default() }
+    }
+
+    /// Returns a place from its parts; a part without a letter (`-`) says nothing.
+    pub(crate) fn parts(
+        city: Option<String>,
+        state: Option<String>,
+        country: Option<String>,
+    ) -> Self {
+        let part = |part: Option<String>| part.filter(|part| said(part));
+        Self { text: None, city: part(city), state: part(state), country: part(country) }
+    }
+
+    /// Returns the line: the source's own, or the parts joined, none twice.
+    fn display(&self) -> Option<String> {
+        if self.text.is_some() {
+            return self.text.clone();
+        }
+        let mut parts: Vec<&str> = Vec::new();
+        for part in [&self.city, &self.state, &self.country].into_iter().flatten() {
+            if !parts.contains(&part.as_str()) {
+                parts.push(part);
+            }
+        }
+        Some(parts.join(", ")).filter(|line| !line.is_empty())
+    }
+}
+
+/// Writes the places into the listing: the first one's parts, and the line of all.
+pub(crate) fn set(listing: &mut Listing, places: &[Place]) {
+    let mut lines: Vec<String> = Vec::new();
+    for line in places.iter().filter_map(Place::display) {
+        if !lines.contains(&line) && lines.len() < MAX_PLACES {
+            lines.push(line);
+        }
+    }
+    if let Some(first) = places.first() {
+        listing.city.clone_from(&first.city);
+        listing.state.clone_from(&first.state);
+        listing.country.clone_from(&first.country);
+    }
+    listing.location = Some(text::cut(&lines.join("; "), text::MAX_LINE).to_owned())
+        .filter(|line| !line.is_empty());
+}
+
+/// Returns `remote`, `hybrid` or `onsite` when the text says so.
+///
+/// Hybrid wins over remote: "Hybrid (2 days remote)" is not a remote posting.
+pub(crate) fn workplace(text: &str) -> Option<&'static str> {
+    let text: String = text.to_lowercase().chars().filter(|c| *c != '-' && *c != ' ').collect();
+    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    if says(&["hybrid"]) {
+        Some("hybrid")
+    } else if says(&["remote", "telecommut", "workfromhome", "homeoffice"]) {
+        Some("remote")
+    } else if says(&["onsite", "inoffice", "inperson"]) {
+        Some("onsite")
+    } else {
+        None
+    }
+}
+
+/// Sets the workplace and, unless the source said it, what follows from it for remote work.
+pub(crate) fn set_workplace(listing: &mut Listing, workplace: Option<&str>, remote: Option<bool>) {
+    let workplace = workplace.or_else(|| remote.filter(|remote| *remote).map(|_| "remote"));
+    listing.workplace = workplace.map(str::to_owned);
+    listing.is_remote = remote.or(match workplace {
+        Some("remote") => Some(true),
+        Some("onsite") => Some(false),
+        _ => None,
+    });
+}
+
+/// Returns the employment type in the listing's own words, or nothing when it is not one of them.
+pub(crate) fn employment_type(text: &str) -> Option<&'static str> {
+    let word: String = text.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect();
+    let says = |words: &[&str]| words.iter().any(|part| word.contains(part));
+    if word == "other" {
+        Some("other")
+    } else if says(&["fulltime", "vollzeit", "tempsplein", "permanent", "festanstellung"]) {
+        Some("full_time")
+    } else if says(&["parttime", "teilzeit", "tempspartiel"]) {
+        Some("part_time")
+    } else if says(&["perdiem"]) {
+        Some("per_diem")
+    } else if word == "intern" || says(&["internship", "praktikum", "trainee"]) {
+        Some("internship")
+    } else if says(&["contract", "freelance"]) {
+        Some("contract")
+    } else if word.starts_with("temp") || says(&["fixedterm", "befristet", "seasonal"]) {
+        Some("temporary")
+    } else if says(&["volunteer"]) {
+        Some("volunteer")
+    } else {
+        None
+    }
+}
+
+fn said(part: &str) -> bool {
+    part.chars().any(char::is_alphabetic)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn some(text: &str) -> Option<String> {
+        Some(text.into())
+    }
+
+    #[test]
+    fn parts_join_without_repetition_or_placeholders() {
+        let check = |place: Place, expect: Option<&str>| {
+            let mut listing = Listing::default();
+            set(&mut listing, &[place]);
+            assert_eq!(listing.location.as_deref(), expect);
+        };
+        check(Place::parts(some("Lisboa"), some("Lisboa"), some("PT")), Some("Lisboa, PT"));
+        check(Place::parts(some("Leipzig"), some("-"), some("DE")), Some("Leipzig, DE"));
+        check(Place::parts(some(""), None, None), None);
+        check(Place::line(some("Remote (EU)")), Some("Remote (EU)"));
+    }
+
+    #[test]
+    fn the_line_names_each_place_once_and_not_all_of_many() {
+        let mut listing = Listing::default();
+        let names = ["Berlin", "Berlin", "Bonn", "Köln", "Ulm", "Jena", "Gera"];
+        set(&mut listing, &names.map(|name| Place::line(some(name))));
+        assert_eq!(listing.location.as_deref(), Some("Berlin; Bonn; Köln; Ulm; Jena"));
+    }
+
+    #[test]
+    fn the_workplace_is_read_from_the_sources_words() {
+        let check = |input, expect| assert_eq!(workplace(input), expect, "{input}");
+        check("TELECOMMUTE", Some("remote"));
+        check("On-site", Some("onsite"));
+        check("Hybrid - 2 days remote", Some("hybrid"));
+        check("Lisbon or Remote (EU)", Some("remote"));
+        check("Lisbon", None);
+    }
+
+    #[test]
+    fn remote_follows_from_the_workplace_unless_it_is_said() {
+        let mut listing = Listing::default();
+        set_workplace(&mut listing, Some("hybrid"), Some(true));
+        assert_eq!((listing.workplace.as_deref(), listing.is_remote), (Some("hybrid"), Some(true)));
+        set_workplace(&mut listing, Some("onsite"), None);
+        assert_eq!(listing.is_remote, Some(false));
+        set_workplace(&mut listing, None, Some(true));
+        assert_eq!(listing.workplace.as_deref(), Some("remote"));
+    }
+
+    #[test]
+    fn employment_types_are_one_set() {
+        let check = |input, expect| assert_eq!(employment_type(input), expect, "{input}");
+        check("Full-Time", Some("full_time"));
+        check("FullTime", Some("full_time"));
+        check("FULL_TIME", Some("full_time"));
+        check("CONTRACTOR", Some("contract"));
+        check("INTERN", Some("internship"));
+        check("Internship", Some("internship"));
+        check("TEMPORARY", Some("temporary"));
+        check("PER_DIEM", Some("per_diem"));
+        check("OTHER", Some("other"));
+        check("Regular", None);
+        check("International", None);
+    }
+}

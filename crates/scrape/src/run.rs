@@ -1,0 +1,288 @@
+//! One scrape: every source asked, side by side, and one list of what they have.
+
+use std::{
+    fmt,
+    panic::AssertUnwindSafe,
+    time::{Duration, Instant},
+};
+
+use futures_util::{FutureExt, StreamExt, stream};
+use rhubarb_core::{
+    config::{ScrapeConfig, SourceConfig},
+    listing::Listing,
+    status::SourceStatus,
+};
+use tokio::time::timeout;
+
+use crate::{
+    dedupe::{Gathered, dedupe},
+    error::Error,
+    fetch::Fetcher,
+    source::{BuildError, Outcome, Query, Source, Sources, build_all},
+};
+
+/// The sources of a configuration with the fetcher that they share.
+///
+/// One for a process: the fetcher keeps each host's pace over all scrapes.
+#[derive(Clone, Debug)]
+pub struct Scraper {
+    /// Asks the hosts.
+    pub fetcher: Fetcher,
+    /// The enabled sources.
+    pub sources: Sources,
+    /// Sources asked at once.
+    pub concurrent: usize,
+    /// How long one source may take, all its pages included.
+    pub source_timeout: Duration,
+}
+
+/// Why a scraper could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The fetcher's settings cannot be used.
+    #[error("failed to set up fetching")]
+    Fetcher(#[source] Error),
+    /// Sources are configured wrongly; all of them are here.
+    #[error("{} source settings are invalid; first: {}", .0.len(), .0[0])]
+    Sources(Vec<BuildError>),
+}
+
+/// What happens while a scrape runs.
+#[derive(Clone, Copy, Debug)]
+pub enum Progress<'a> {
+    /// A source is being asked.
+    Started(&'a str),
+    /// A source has ended.
+    Ended(&'a SourceReport),
+}
+
+/// How one source ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SourceReport {
+    /// The source's name.
+    pub name: String,
+    /// How it ended.
+    pub end: End,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// The three ways in which a source ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It was read.
+    Found {
+        /// Postings that match.
+        matched: usize,
+        /// Postings that it has.
+        total: usize,
+    },
+    /// There is no such board.
+    NotFound(String),
+    /// It could not be asked or read.
+    Failed(String),
+}
+
+/// What a scrape found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    /// What matches, each posting once, newest first.
+    pub listings: Vec<Listing>,
+    /// Each source, in the order of the configuration.
+    pub sources: Vec<SourceReport>,
+}
+
+impl SourceReport {
+    /// Returns the source's part of the status record.
+    pub fn status(&self) -> SourceStatus {
+        let (status, count, error) = match &self.end {
+            End::Found { matched, .. } => ("ok", *matched as u64, None),
+            End::NotFound(reason) => ("not_found", 0, Some(reason.clone())),
+            End::Failed(reason) => ("failed", 0, Some(reason.clone())),
+        };
+        let elapsed_ms = u64::try_from(self.elapsed.as_millis()).unwrap_or(u64::MAX);
+        SourceStatus { status: status.to_owned(), count, error, elapsed_ms }
+    }
+
+    /// Tells whether the source could not be asked or read, so that what it had before still counts.
+    pub fn has_failed(&self) -> bool {
+        matches!(self.end, End::Failed(_))
+    }
+}
+
+impl Scraper {
+    /// Builds the fetcher and every enabled source.
+    ///
+    /// # Errors
+    /// All invalid sources at once, or what the fetcher cannot be set up with.
+    pub fn new(config: &ScrapeConfig, sources: &[SourceConfig]) -> Result<Self, SetupError> {
+        Ok(Self {
+            sources: build_all(sources).map_err(SetupError::Sources)?,
+            fetcher: Fetcher::new(config).map_err(SetupError::Fetcher)?,
+            concurrent: config.concurrent_sources.max(1),
+            source_timeout: config.source_timeout,
+        })
+    }
+
+    /// Asks every source, and returns what matches.
+    ///
+    /// A source that fails, hangs or panics is reported and takes nothing from the others.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends all requests; nothing is left behind.
+    pub async fn scrape(
+        &self,
+        query: &Query,
+        on_progress: &(dyn Fn(Progress<'_>) + Send + Sync),
+    ) -> Report {
+        // Boxed one by one: an async closure in a stream is not general enough over its borrow.
+        let asked: Vec<_> = self
+            .sources
+            .iter()
+            .map(|source| self.ask(&**source, query, on_progress).boxed())
+            .collect();
+        let ended: Vec<(SourceReport, Vec<Gathered>)> =
+            stream::iter(asked).buffered(self.concurrent).collect().await;
+        let mut report = Report::default();
+        let mut gathered = Vec::new();
+        for (source, listings) in ended {
+            report.sources.push(source);
+            gathered.extend(listings);
+        }
+        report.listings = dedupe(gathered);
+        report
+    }
+
+    async fn ask(
+        &self,
+        source: &dyn Source,
+        query: &Query,
+        on_progress: &(dyn Fn(Progress<'_>) + Send + Sync),
+    ) -> (SourceReport, Vec<Gathered>) {
+        let name = source.name().to_owned();
+        on_progress(Progress::Started(&name));
+        let started = Instant::now();
+        let (end, listings) = match self.outcome(source, query).await {
+            Outcome::Found(listings) => {
+                let total = listings.len();
+                let matching = listings.into_iter().filter(|listing| query.matches(listing));
+                let matching: Vec<Listing> = matching.collect();
+                (End::Found { matched: matching.len(), total }, matching)
+            }
+            Outcome::NotFound { reason } => (End::NotFound(reason), Vec::new()),
+            Outcome::Failed { reason } => (End::Failed(reason), Vec::new()),
+        };
+        let report = SourceReport { name, end, elapsed: started.elapsed() };
+        on_progress(Progress::Ended(&report));
+        let aggregated = source.aggregates();
+        let gather = |listing| Gathered { listing, aggregated };
+        (report, listings.into_iter().map(gather).collect())
+    }
+
+    async fn outcome(&self, source: &dyn Source, query: &Query) -> Outcome {
+        let asked =
+            AssertUnwindSafe(async { source.run(&self.fetcher, query).await }).catch_unwind();
+        match timeout(self.source_timeout, asked).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => failed("the source panicked; this is a defect of its reader"),
+            Err(_) => failed(format_args!("not done within {:?}", self.source_timeout)),
+        }
+    }
+}
+
+fn failed(reason: impl fmt::Display) -> Outcome {
+    Outcome::Failed { reason: reason.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::{source::Running, testing::scrape_config};
+
+    #[derive(Debug)]
+    struct Fake(&'static str, fn() -> Outcome);
+
+    impl Source for Fake {
+        fn name(&self) -> &str {
+            self.0
+        }
+
+        fn aggregates(&self) -> bool {
+            true
+        }
+
+        fn run<'a>(&'a self, _: &'a Fetcher, _: &'a Query) -> Running<'a> {
+            Box::pin(async move {
+                if self.0 == "hanging" {
+                    std::future::pending::<()>().await;
+                }
+                (self.1)()
+            })
+        }
+    }
+
+    fn cook() -> Outcome {
+        let listing = |title: &str| Listing {
+            title: title.into(),
+            external_id: title.into(),
+            ..Listing::default()
+        };
+        Outcome::Found(vec![listing("Cook"), listing("Driver")])
+    }
+
+    fn query() -> Query {
+        Query { keyword: "cook".into(), match_description: false, now: rhubarb_core::clock::now() }
+    }
+
+    fn scraper(sources: Vec<Fake>) -> Scraper {
+        let mut scraper = Scraper::new(&scrape_config(), &[]).unwrap();
+        scraper.sources = sources.into_iter().map(|fake| Arc::new(fake) as _).collect();
+        scraper.source_timeout = Duration::from_millis(300);
+        scraper
+    }
+
+    #[tokio::test]
+    async fn a_source_that_fails_hangs_or_panics_takes_nothing_from_the_others() {
+        let scraper = scraper(vec![
+            Fake("good", cook),
+            Fake("panicking", || panic!("on purpose")),
+            Fake("hanging", cook),
+            Fake("failing", || Outcome::Failed { reason: "503".into() }),
+            Fake("gone", || Outcome::NotFound { reason: "404".into() }),
+            Fake("empty", || Outcome::Found(Vec::new())),
+        ]);
+        let report = scraper.scrape(&query(), &|_| {}).await;
+        assert_eq!(report.listings.len(), 1);
+        assert_eq!(report.listings[0].title, "Cook");
+        let status = |source: &SourceReport| {
+            let status = source.status();
+            (source.name.clone(), status.status, status.count, status.error.unwrap_or_default())
+        };
+        let got: Vec<_> = report.sources.iter().map(status).collect();
+        let expect = [
+            ("good", "ok", 1, ""),
+            ("panicking", "failed", 0, "the source panicked; this is a defect of its reader"),
+            ("hanging", "failed", 0, "not done within 300ms"),
+            ("failing", "failed", 0, "503"),
+            ("gone", "not_found", 0, "404"),
+            ("empty", "ok", 0, ""),
+        ];
+        let expect = expect.map(|(a, b, c, d)| (a.to_owned(), b.to_owned(), c, d.to_owned()));
+        assert_eq!(got, expect);
+    }
+
+    #[tokio::test]
+    async fn progress_tells_each_source_once_at_start_and_end() {
+        let seen = Mutex::new(Vec::new());
+        let note = |progress: Progress<'_>| {
+            seen.lock().unwrap().push(match progress {
+                Progress::Started(name) => format!("{name} started"),
+                Progress::Ended(report) => format!("{} {}", report.name, report.status().status),
+            });
+        };
+        scraper(vec![Fake("a", cook)]).scrape(&query(), &note).await;
+        assert_eq!(*seen.lock().unwrap(), ["a started", "a ok"]);
+    }
+}

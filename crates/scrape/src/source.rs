@@ -1,0 +1,380 @@
+//! What a source is: something that is asked for postings and ends in one of three ways.
+//!
+//! A new kind of source is one file under `sources` with a pure `parse`, and one line in [`build`].
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
+
+use jiff::Timestamp;
+use rhubarb_core::{
+    config::{SourceConfig, SourceKind},
+    keyword,
+    listing::Listing,
+};
+use url::Url;
+
+use crate::{
+    error::FetchError,
+    fetch::Fetcher,
+    page::{Kind, Page, Request},
+    sources,
+    sources::html::HtmlSource,
+};
+
+/// What is looked for.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// The keyword as the caller wrote it.
+    pub keyword: String,
+    /// Whether descriptions are searched too.
+    pub match_description: bool,
+    /// The time that `scraped_at` and ages (`3d ago`) are reckoned from.
+    pub now: Timestamp,
+}
+
+impl Query {
+    /// Tells whether a listing is one of those looked for.
+    pub fn matches(&self, listing: &Listing) -> bool {
+        keyword::matches(listing, &self.keyword, self.match_description)
+    }
+}
+
+/// How a source ended. An empty `Found` is an honest zero: the source was read and has nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// Everything that the source has, matching or not.
+    Found(Vec<Listing>),
+    /// There is no such board: mistyped, or gone.
+    NotFound {
+        /// One sentence for the status.
+        reason: String,
+    },
+    /// It could not be asked or read. What it had before is still the best that is known.
+    Failed {
+        /// One sentence for the status.
+        reason: String,
+    },
+}
+
+/// The boxed future of [`Source::run`].
+pub type Running<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
+
+/// Something that has postings. Its time is bounded by the caller.
+pub trait Source: Send + Sync + fmt::Debug {
+    /// Its name in listings and status, unique in a configuration.
+    fn name(&self) -> &str;
+
+    /// Whether it gathers postings that companies publish elsewhere; their own boards win over it.
+    fn aggregates(&self) -> bool;
+
+    /// Fetches and reads all its pages.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends its request; nothing is left behind.
+    fn run<'a>(&'a self, fetcher: &'a Fetcher, query: &'a Query) -> Running<'a>;
+}
+
+/// A source's configuration that cannot work; names the source and the setting.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("invalid setting `{setting}` of source `{source_name}`: {reason}")]
+pub struct BuildError {
+    /// The source's name.
+    pub source_name: String,
+    /// The setting (`board`, `selectors.item`, …).
+    pub setting: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl BuildError {
+    pub(crate) fn new(config: &SourceConfig, setting: &str, reason: impl fmt::Display) -> Self {
+        Self {
+            source_name: config.name.clone(),
+            setting: setting.to_owned(),
+            reason: reason.to_string(),
+        }
+    }
+}
+
+/// Builds a source from its configuration.
+///
+/// # Errors
+/// Names the setting that is missing or invalid; a selector that doesn't parse is named with its text.
+pub fn build(config: &SourceConfig) -> Result<Box<dyn Source>, BuildError> {
+    Ok(match config.kind {
+        SourceKind::Greenhouse => Box::new(sources::greenhouse::build(config)?),
+        SourceKind::Lever => Box::new(sources::lever::build(config)?),
+        SourceKind::Ashby => Box::new(sources::ashby::build(config)?),
+        SourceKind::RemoteOk => Box::new(sources::remoteok::build(config)?),
+        SourceKind::WeWorkRemotely => Box::new(sources::weworkremotely::build(config)?),
+        SourceKind::Arbeitnow => Box::new(sources::arbeitnow::build(config)?),
+        SourceKind::JsonLd => Box::new(sources::jsonld::build(config)?),
+        SourceKind::Html => Box::new(HtmlSource::new(config)?),
+    })
+}
+
+/// What a parser knows besides the payload.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The source's name.
+    pub source: String,
+    /// The company's name where the payload has none.
+    pub company: String,
+    /// The address of the page, for relative links.
+    pub page: Url,
+    /// When it was fetched.
+    pub now: Timestamp,
+}
+
+/// What a payload holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Parsed {
+    /// The records that could be read.
+    pub listings: Vec<Listing>,
+    /// The next page, on the same server.
+    pub next: Option<Url>,
+    /// Why each other record could not be read.
+    pub skipped: Vec<String>,
+    /// Whether a board that answers so is taken as one that does not exist.
+    pub no_board: bool,
+}
+
+/// A payload of which nothing can be said.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParseError {
+    /// A page for people where data was expected: a login, a captcha, a maintenance notice.
+    #[error("the answer is HTML where {expected} is expected")]
+    Html {
+        /// `JSON` or `RSS`.
+        expected: &'static str,
+    },
+    /// The payload ends before its structure does.
+    #[error("the answer is cut off: {expected} ends too early")]
+    Truncated {
+        /// `JSON` or `RSS`.
+        expected: &'static str,
+    },
+    /// The payload is empty.
+    #[error("the answer is empty")]
+    Empty,
+    /// The payload breaks the rules of its format.
+    #[error("the answer is not valid {expected}: {reason}")]
+    Invalid {
+        /// `JSON`, `RSS` or `HTML`.
+        expected: &'static str,
+        /// What the reader said.
+        reason: String,
+    },
+    /// The format is right, the content is something else.
+    #[error("the answer has no {expected}")]
+    Shape {
+        /// What was looked for.
+        expected: &'static str,
+    },
+}
+
+/// A pure reader of one kind of payload.
+pub(crate) type Parse = fn(&str, &Context) -> Result<Parsed, ParseError>;
+
+/// A source that is read a page at a time by one parser, following the pages' own order.
+pub(crate) struct Feed {
+    pub(crate) name: String,
+    pub(crate) company: String,
+    /// The first pages. `{keyword}` in them stands for the URL-encoded keyword.
+    pub(crate) urls: Vec<String>,
+    pub(crate) max_pages: u32,
+    pub(crate) aggregates: bool,
+    /// What is asked for.
+    pub(crate) kind: Kind,
+    pub(crate) parse: Parse,
+}
+
+impl fmt::Debug for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Feed").field("name", &self.name).field("urls", &self.urls).finish()
+    }
+}
+
+impl Source for Feed {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn aggregates(&self) -> bool {
+        self.aggregates
+    }
+
+    fn run<'a>(&'a self, fetcher: &'a Fetcher, query: &'a Query) -> Running<'a> {
+        Box::pin(async move {
+            match self.read_all(fetcher, query).await {
+                Ok(listings) => Outcome::Found(listings),
+                Err(outcome) => outcome,
+            }
+        })
+    }
+}
+
+impl Feed {
+    async fn read_all(&self, fetcher: &Fetcher, query: &Query) -> Result<Vec<Listing>, Outcome> {
+        let mut all = Parsed::default();
+        let mut gone = Vec::new();
+        for template in &self.urls {
+            let mut next = Some(with_keyword(template, &query.keyword).map_err(failed)?);
+            for _ in 0..self.max_pages.max(1) {
+                let Some(url) = next.take() else { break };
+                let Some(page) = get(fetcher, &url, self.kind).await? else {
+                    gone.push(host(&url));
+                    break;
+                };
+                let parsed = self.read(page, query).await?;
+                all.listings.extend(parsed.listings);
+                all.skipped.extend(parsed.skipped);
+                all.no_board |= parsed.no_board;
+                next = parsed.next.filter(|next| *next != url);
+            }
+        }
+        for reason in all.skipped.iter().take(20) {
+            tracing::debug!(source = %self.name, reason, "record skipped");
+        }
+        if gone.len() == self.urls.len() {
+            return Err(Outcome::NotFound { reason: format!("`{}` has no such page", gone[0]) });
+        }
+        all.judge()
+    }
+
+    /// Parses off the runtime's threads, which a large page would hold up; a panic there is the source's failure.
+    async fn read(&self, page: Page, query: &Query) -> Result<Parsed, Outcome> {
+        let context = Context {
+            source: self.name.clone(),
+            company: self.company.clone(),
+            page: page.url.clone(),
+            now: query.now,
+        };
+        let parse = self.parse;
+        read_apart(page, move |body| parse(body, &context)).await
+    }
+}
+
+impl Parsed {
+    /// Tells what the pages together mean.
+    pub(crate) fn judge(self) -> Result<Vec<Listing>, Outcome> {
+        if self.listings.is_empty() && self.no_board {
+            let reason = "the answer holds no posting at all, as for a board that does not exist";
+            return Err(Outcome::NotFound { reason: reason.into() });
+        }
+        if let (true, Some(first)) = (self.listings.is_empty(), self.skipped.first()) {
+            let count = self.skipped.len();
+            return Err(failed(format!("none of {count} records could be read; first: {first}")));
+        }
+        Ok(self.listings)
+    }
+
+    /// Adds a record, or why it could not be read.
+    pub(crate) fn add(&mut self, record: Result<Listing, String>) {
+        match record {
+            Ok(listing) => self.listings.push(listing),
+            Err(reason) => self.skipped.push(reason),
+        }
+    }
+}
+
+pub(crate) fn failed(reason: impl fmt::Display) -> Outcome {
+    Outcome::Failed { reason: reason.to_string() }
+}
+
+/// Runs a parser on a thread for blocking work.
+pub(crate) async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Outcome> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| failed("reading the answer panicked; this is a defect of the reader"))
+}
+
+/// Decodes and parses a page apart; a parser's error is the source's failure.
+pub(crate) async fn read_apart<T: Send + 'static>(
+    page: Page,
+    parse: impl FnOnce(&str) -> Result<T, ParseError> + Send + 'static,
+) -> Result<T, Outcome> {
+    let host = host(&page.url);
+    let parsed = apart(move || parse(&page.text())).await?;
+    parsed.map_err(|error| failed(format!("`{host}`: {error}")))
+}
+
+/// Returns a page, or nothing when the server says that there is none (404, 410).
+pub(crate) async fn get(fetcher: &Fetcher, url: &Url, kind: Kind) -> Result<Option<Page>, Outcome> {
+    match fetcher.get(&Request::get(url.clone()).kind(kind)).await {
+        Ok(page) => Ok(Some(page)),
+        Err(FetchError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// What a reason names of an address: the rest may hold keys.
+pub(crate) fn host(url: &Url) -> String {
+    url.host_str().unwrap_or_default().to_owned()
+}
+
+/// Returns the address with `{keyword}` replaced.
+pub(crate) fn with_keyword(template: &str, keyword: &str) -> Result<Url, url::ParseError> {
+    let encoded: String = url::form_urlencoded::byte_serialize(keyword.trim().as_bytes()).collect();
+    // "+" is a space in a query only; "%20" is one everywhere.
+    Url::parse(&template.replace("{keyword}", &encoded.replace('+', "%20")))
+}
+
+/// Returns the base URL (configured, or the kind's own) with path segments appended, each encoded.
+pub(crate) fn endpoint(
+    config: &SourceConfig,
+    default: &str,
+    segments: &[&str],
+) -> Result<Url, BuildError> {
+    let base = config.base_url.as_deref().unwrap_or(default);
+    let bad = |reason: &str| BuildError::new(config, "base_url", format!("{reason}: `{base}`"));
+    let mut url = Url::parse(base).map_err(|error| bad(&error.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(bad("only http and https are fetched"));
+    }
+    let mut path = url.path_segments_mut().map_err(|()| bad("it has no path"))?;
+    path.pop_if_empty().extend(segments);
+    drop(path);
+    Ok(url)
+}
+
+/// Returns the board that this kind cannot do without.
+pub(crate) fn board(config: &SourceConfig) -> Result<&str, BuildError> {
+    let board = config.board.as_deref().map(str::trim).filter(|board| !board.is_empty());
+    board.ok_or_else(|| BuildError::new(config, "board", "it is required for this kind of source"))
+}
+
+/// Returns the configured pages, checked.
+pub(crate) fn urls(config: &SourceConfig) -> Result<Vec<String>, BuildError> {
+    if config.urls.is_empty() {
+        return Err(BuildError::new(config, "urls", "at least one page is required"));
+    }
+    for url in &config.urls {
+        let parsed = with_keyword(url, "x")
+            .map_err(|error| BuildError::new(config, "urls", format!("{error}: `{url}`")))?;
+        if !matches!(parsed.scheme(), "http" | "https") {
+            let reason = format!("only http and https are fetched: `{url}`");
+            return Err(BuildError::new(config, "urls", reason));
+        }
+    }
+    Ok(config.urls.clone())
+}
+
+/// All sources of a configuration, as the worker holds them.
+pub type Sources = Vec<Arc<dyn Source>>;
+
+/// Builds every enabled source.
+///
+/// # Errors
+/// All invalid sources at once.
+pub fn build_all(configs: &[SourceConfig]) -> Result<Sources, Vec<BuildError>> {
+    let mut built = Sources::new();
+    let mut errors = Vec::new();
+    for config in configs.iter().filter(|config| config.enabled) {
+        match build(config) {
+            Ok(source) => built.push(Arc::from(source)),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(built) } else { Err(errors) }
+}

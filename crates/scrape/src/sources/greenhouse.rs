@@ -1,0 +1,162 @@
+//! Greenhouse's job board API: all postings of one board in one answer.
+//!
+//! `GET {base}/v1/boards/{board}/jobs?content=true`. An unknown board answers 404.
+
+use rhubarb_core::{config::SourceConfig, listing::Listing};
+use serde_json::Value;
+
+use crate::{
+    dates::{self, DateOrder},
+    location::{self, Place},
+    page::Kind,
+    record,
+    salary::Salary,
+    source::{BuildError, Context, Feed, ParseError, Parsed, board, endpoint},
+    text,
+};
+
+/// The API's address.
+pub const BASE_URL: &str = "https://boards-api.greenhouse.io";
+
+pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
+    let board = board(config)?;
+    let mut url = endpoint(config, BASE_URL, &["v1", "boards", board, "jobs"])?;
+    url.set_query(Some("content=true"));
+    Ok(Feed {
+        name: config.name.clone(),
+        company: config.company.clone().unwrap_or_else(|| board.to_owned()),
+        urls: vec![url.into()],
+        max_pages: 1,
+        aggregates: false,
+        kind: Kind::Json,
+        parse,
+    })
+}
+
+/// Reads a board's answer.
+///
+/// # Errors
+/// The answer is not JSON, or has no array `jobs`.
+pub fn parse(body: &str, context: &Context) -> Result<Parsed, ParseError> {
+    let root = record::json(body)?;
+    let mut parsed = Parsed::default();
+    for job in record::array(&root, "jobs", "array `jobs`")? {
+        parsed.add(read(job, context));
+    }
+    Ok(parsed)
+}
+
+fn read(job: &Value, context: &Context) -> Result<Listing, String> {
+    let line = |path: &[&str]| record::line(job, path);
+    let mut listing = record::listing(&context.source, context.now);
+    listing.external_id = line(&["id"]).unwrap_or_default();
+    listing.title = line(&["title"]).unwrap_or_default();
+    listing.company = line(&["company_name"]).unwrap_or_else(|| context.company.clone());
+    listing.url = line(&["absolute_url"]).unwrap_or_default();
+    listing.apply_url = line(&["absolute_url"]);
+    let place = line(&["location", "name"]);
+    let workplace = place.as_deref().and_then(location::workplace);
+    let offices = || record::items(record::at(job, &["offices"])).iter();
+    let office = || {
+        offices()
+            .find_map(|o| record::line(o, &["location"]).or_else(|| record::line(o, &["name"])))
+    };
+    location::set(&mut listing, &[Place::line(place.or_else(office))]);
+    location::set_workplace(&mut listing, workplace, None);
+    listing.employment_type = employment(job);
+    listing.job_function = record::items(record::at(job, &["departments"]))
+        .iter()
+        .find_map(|department| record::line(department, &["name"]));
+    listing.description = record::raw(job, &["content"]).map(text::description).unwrap_or_default();
+    listing.posted_at = ["first_published", "updated_at"]
+        .iter()
+        .find_map(|key| dates::text(&line(&[key])?, DateOrder::DayFirst, context.now));
+    if let Some(salary) = pay(job) {
+        salary.set(&mut listing);
+    }
+    record::finish(listing, context)
+}
+
+/// The employment type is one of a board's own fields, under a name like "Employment Type".
+fn employment(job: &Value) -> Option<String> {
+    let fields = record::items(record::at(job, &["metadata"])).iter();
+    let mut fields = fields.filter(|field| {
+        let name = record::line(field, &["name"]).unwrap_or_default().to_lowercase();
+        name.contains("employment") || name.contains("job type") || name.contains("time type")
+    });
+    fields.find_map(|field| {
+        let values = record::lines(field, &["value"]);
+        values.iter().find_map(|value| location::employment_type(value)).map(str::to_owned)
+    })
+}
+
+/// Pay ranges are in cents. Documented for a single posting with `pay_transparency=true` only.
+fn pay(job: &Value) -> Option<Salary> {
+    let range = record::items(record::at(job, &["pay_input_ranges"])).first()?;
+    let units = |key| record::number(range, &[key]).map(|cents| cents / 100.0);
+    let (min, max) = (units("min_cents"), units("max_cents"));
+    let largest = max.or(min).unwrap_or_default();
+    // The range names no period; hourly and yearly pay are too far apart to be mistaken.
+    let period = if largest >= 5_000.0 { "year" } else { "hour" };
+    let currency = record::line(range, &["currency_type"]);
+    Some(Salary::from_numbers(min, max, currency.as_deref(), Some(period)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{context, parsed, survives};
+
+    const BOARD: &str = include_str!("../../tests/fixtures/greenhouse_jobs.json");
+    const PAY: &str = include_str!("../../tests/fixtures/greenhouse_pay.json");
+
+    #[test]
+    fn a_board_is_read() {
+        let parsed = parsed(parse, BOARD);
+        assert_eq!(parsed.skipped, [""; 0]);
+        let [first, second] = &parsed.listings[..] else { panic!("{parsed:?}") };
+        assert_eq!(first.title, "Rust Backend Engineer");
+        assert_eq!(first.company, "Acme Widgets");
+        assert_eq!(first.external_id, "7000001");
+        assert_eq!(first.location.as_deref(), Some("Lisbon or Remote (EU)"));
+        assert_eq!(first.is_remote, Some(true));
+        assert_eq!(first.employment_type.as_deref(), Some("full_time"));
+        assert_eq!(first.job_function.as_deref(), Some("Engineering"));
+        assert_eq!(first.description, "Build queues & caches.\n- Redis");
+        assert_eq!(first.posted_at.as_deref(), Some("2026-10-20T12:00:00+00:00"));
+        assert_eq!(second.location, None);
+        assert_eq!(second.company, "Configured");
+        assert_eq!(second.posted_at.as_deref(), Some("2026-09-01T00:00:00+00:00"));
+    }
+
+    #[test]
+    fn pay_is_read_from_cents() {
+        let listing = &parsed(parse, &format!("{{\"jobs\":[{PAY}]}}")).listings[0];
+        assert_eq!((listing.salary_min, listing.salary_max), (Some(60e3), Some(85e3)));
+        assert_eq!(listing.salary_currency.as_deref(), Some("EUR"));
+        assert_eq!(listing.salary_period.as_deref(), Some("year"));
+        assert_eq!(listing.salary_display.as_deref(), Some("EUR 60,000–85,000 per year"));
+    }
+
+    #[test]
+    fn a_malformed_record_never_loses_the_others() {
+        let body = r#"{"jobs":[7,null,{"id":{},"title":[],"absolute_url":1},
+            {"id":1,"title":"Cook","absolute_url":"javascript:alert(1)"},
+            {"id":2,"title":"Baker","absolute_url":"https://example.test/2","location":"Rome","offices":3,"metadata":"x"}]}"#;
+        let parsed = parsed(parse, body);
+        assert_eq!(parsed.listings.len(), 1);
+        assert_eq!(parsed.listings[0].title, "Baker");
+        assert_eq!(parsed.skipped.len(), 4);
+    }
+
+    #[test]
+    fn another_shape_is_an_error() {
+        let error = parse("{\"error\":\"x\"}", &context()).unwrap_err();
+        assert_eq!(error.to_string(), "the answer has no array `jobs`");
+    }
+
+    #[test]
+    fn anything_is_read_or_refused_without_panic() {
+        survives(parse, BOARD);
+    }
+}

@@ -1,0 +1,270 @@
+//! Any site with a list of postings, read by CSS selectors from the configuration.
+//!
+//! The list page is followed through its pagination on its own host. Detail pages are fetched when the
+//! configuration reads something from them, only for listings that may match, at most [`MAX_DETAILS`].
+
+mod picks;
+mod read;
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use rhubarb_core::{config::SourceConfig, listing::Listing};
+use url::Url;
+
+pub use self::{
+    picks::Picks,
+    read::{parse_detail, parse_list},
+};
+use crate::{
+    fetch::Fetcher,
+    page::Kind,
+    record,
+    source::{
+        BuildError, Context, Outcome, Parsed, Query, Running, Source, apart, failed, get, host,
+        read_apart, urls, with_keyword,
+    },
+};
+
+/// Detail pages fetched in one run.
+pub const MAX_DETAILS: usize = 60;
+
+/// A list page with, perhaps, detail pages.
+#[derive(Debug)]
+pub struct HtmlSource {
+    name: String,
+    company: String,
+    urls: Vec<String>,
+    max_pages: u32,
+    picks: Arc<Picks>,
+}
+
+impl HtmlSource {
+    /// Builds the source.
+    ///
+    /// # Errors
+    /// Names the setting that is missing or invalid.
+    pub fn new(config: &SourceConfig) -> Result<Self, BuildError> {
+        Ok(Self {
+            name: config.name.clone(),
+            company: config.company.clone().unwrap_or_default(),
+            urls: urls(config)?,
+            max_pages: config.max_pages,
+            picks: Arc::new(Picks::new(config)?),
+        })
+    }
+
+    async fn read_all(&self, fetcher: &Fetcher, query: &Query) -> Result<Vec<Listing>, Outcome> {
+        let mut all = Parsed::default();
+        let mut seen = BTreeSet::new();
+        let mut gone = Vec::new();
+        for template in &self.urls {
+            let mut next = Some(with_keyword(template, &query.keyword).map_err(failed)?);
+            for _ in 0..self.max_pages.max(1) {
+                let Some(url) = next.take().filter(|url| seen.insert(url.clone())) else { break };
+                let Some(page) = get(fetcher, &url, Kind::Html).await? else {
+                    gone.push(host(&url));
+                    break;
+                };
+                let (picks, context) = (Arc::clone(&self.picks), self.context(&page.url, query));
+                let parsed =
+                    read_apart(page, move |body| parse_list(body, &picks, &context)).await?;
+                all.listings.extend(parsed.listings);
+                all.skipped.extend(parsed.skipped);
+                next = parsed.next;
+            }
+        }
+        if gone.len() == self.urls.len() && all.listings.is_empty() {
+            return Err(Outcome::NotFound { reason: format!("`{}` has no such page", gone[0]) });
+        }
+        let listings = all.judge()?;
+        if self.picks.detail.is_empty() {
+            Ok(listings)
+        } else {
+            self.details(listings, fetcher, query).await
+        }
+    }
+
+    /// Fetches the detail pages that are worth it. One that fails leaves its listing as the list page has it;
+    /// one that is gone takes its listing with it.
+    async fn details(
+        &self,
+        listings: Vec<Listing>,
+        fetcher: &Fetcher,
+        query: &Query,
+    ) -> Result<Vec<Listing>, Outcome> {
+        let blind = query.match_description
+            || ["title", "tags"].iter().any(|field| self.picks.detail.contains_key(field));
+        let mut fetched = 0;
+        let mut out = Vec::with_capacity(listings.len());
+        for listing in listings {
+            let url = Url::parse(&listing.url).map_err(failed)?;
+            if fetched < MAX_DETAILS && (blind || query.matches(&listing)) {
+                fetched += 1;
+                out.extend(self.detail(listing, &url, fetcher, query).await?);
+            } else if !listing.title.is_empty() {
+                out.push(listing);
+            }
+        }
+        Ok(out)
+    }
+
+    async fn detail(
+        &self,
+        listing: Listing,
+        url: &Url,
+        fetcher: &Fetcher,
+        query: &Query,
+    ) -> Result<Option<Listing>, Outcome> {
+        let whole = |listing: Listing| Some(listing).filter(|listing| !listing.title.is_empty());
+        let page = match get(fetcher, url, Kind::Html).await {
+            Ok(Some(page)) => page,
+            Ok(None) => return Ok(None),
+            Err(outcome) => {
+                tracing::debug!(source = %self.name, ?outcome, "detail page not read");
+                return Ok(whole(listing));
+            }
+        };
+        let (picks, context) = (Arc::clone(&self.picks), self.context(&page.url, query));
+        let read = move || {
+            let mut detailed = listing.clone();
+            let done = parse_detail(&page.text(), &picks, &context, &mut detailed);
+            let finished = done.is_ok().then(|| record::finish(detailed, &context).ok());
+            finished.flatten().unwrap_or(listing)
+        };
+        Ok(whole(apart(read).await?))
+    }
+
+    fn context(&self, page: &Url, query: &Query) -> Context {
+        Context {
+            source: self.name.clone(),
+            company: self.company.clone(),
+            page: page.clone(),
+            now: query.now,
+        }
+    }
+}
+
+impl Source for HtmlSource {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn aggregates(&self) -> bool {
+        // A company's own page names the company in the configuration; a board names it in each item.
+        self.company.is_empty()
+    }
+
+    fn run<'a>(&'a self, fetcher: &'a Fetcher, query: &'a Query) -> Running<'a> {
+        Box::pin(async move {
+            match self.read_all(fetcher, query).await {
+                Ok(listings) => Outcome::Found(listings),
+                Err(outcome) => outcome,
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use rhubarb_core::config::Selectors;
+
+    use super::*;
+    use crate::testing::{config, context, survives};
+
+    const LIST: &str = r#"<html lang="fr"><div class="job"><h2><a href="/jobs/1?utm_source=x&id=2#top">Rust &amp; Go</a></h2>
+        <b>Acme</b><i>Paris<br>Remote</i><u>50k – 60k €</u><time>09/12/2015</time><s>rust</s><s>go</s></div>
+        <div class="job"><h2><a href="javascript:void(0)">Bad link</a></h2></div>
+        <div class="job"><h2><a href=/jobs/3>Cook</a></h2></div>
+        <a rel="next" href="?page=2">next</a></html>"#;
+
+    fn selectors() -> Selectors {
+        let some = |text: &str| Some(text.to_owned());
+        Selectors {
+            item: ".job".into(),
+            title: some("h2"),
+            link: some("h2 a"),
+            company: some("b"),
+            location: some("i"),
+            salary: some("u"),
+            date: some("time"),
+            tags: some("s"),
+            next_page: some("a[rel=next]@href"),
+            detail: BTreeMap::from([("description".to_owned(), "article".to_owned())]),
+        }
+    }
+
+    fn html(selectors: Selectors) -> SourceConfig {
+        let mut config = config(rhubarb_core::config::SourceKind::Html);
+        config.urls = vec!["https://example.test/jobs?q={keyword}".into()];
+        config.selectors = selectors;
+        config
+    }
+
+    fn picks() -> Picks {
+        Picks::new(&html(selectors())).unwrap()
+    }
+
+    #[test]
+    fn a_list_page_is_read() {
+        let parsed = parse_list(LIST, &picks(), &context()).unwrap();
+        assert_eq!((parsed.listings.len(), parsed.skipped.len()), (2, 1));
+        let listing = &parsed.listings[0];
+        assert_eq!(listing.title, "Rust & Go");
+        assert_eq!(listing.url, "https://example.test/jobs/1?id=2");
+        assert_eq!(listing.external_id, listing.url);
+        assert_eq!(listing.company, "Acme");
+        assert_eq!(listing.location.as_deref(), Some("Paris Remote"));
+        assert_eq!(listing.is_remote, Some(true));
+        assert_eq!((listing.salary_min, listing.salary_max), (Some(50e3), Some(60e3)));
+        assert_eq!(listing.posted_at.as_deref(), Some("2015-12-09T00:00:00+00:00"));
+        assert_eq!(listing.tags, ["rust", "go"]);
+        assert_eq!(parsed.listings[1].url, "https://example.test/jobs/3");
+        assert_eq!(parsed.listings[1].company, "Configured");
+        assert_eq!(parsed.next.unwrap().as_str(), "https://example.test/jobs/board?page=2");
+    }
+
+    #[test]
+    fn pagination_never_leaves_the_host() {
+        let list = "<a rel=next href='http://169.254.169.254/latest'>";
+        assert_eq!(parse_list(list, &picks(), &context()).unwrap().next, None);
+    }
+
+    #[test]
+    fn a_detail_page_adds_and_its_json_ld_fills_gaps() {
+        let mut listing = parse_list(LIST, &picks(), &context()).unwrap().listings.remove(1);
+        let page = r#"<article><p>Cook <b>well</b>.</p></article><script type="application/ld+json">
+            {"@type":"JobPosting","title":"Other","description":"unused","datePosted":"2026-01-02",
+             "hiringOrganization":"Unused","jobLocation":{"address":{"addressLocality":"Lyon"}}}</script>"#;
+        parse_detail(page, &picks(), &context(), &mut listing).unwrap();
+        assert_eq!((listing.title.as_str(), listing.company.as_str()), ("Cook", "Configured"));
+        assert_eq!(listing.description, "Cook well.");
+        assert_eq!(listing.location.as_deref(), Some("Lyon"));
+        assert_eq!(listing.posted_at.as_deref(), Some("2026-01-02T00:00:00+00:00"));
+    }
+
+    #[test]
+    fn a_wrong_selector_is_named_when_the_source_is_built() {
+        let check = |change: fn(&mut Selectors), setting: &str| {
+            let mut selectors = selectors();
+            change(&mut selectors);
+            let error = HtmlSource::new(&html(selectors)).unwrap_err();
+            assert_eq!(error.setting, setting, "{error}");
+        };
+        check(|s| s.item = String::new(), "selectors.item");
+        check(|s| s.item = "div[".into(), "selectors.item");
+        check(|s| s.link = Some("a >> b@href".into()), "selectors.link");
+        check(|s| s.title = None, "selectors.title");
+        check(|s| drop(s.detail.insert("colour".into(), "b".into())), "selectors.detail.colour");
+        check(|s| drop(s.detail.insert("title".into(), "::".into())), "selectors.detail.title");
+        let mut config = html(selectors());
+        config.urls.clear();
+        assert_eq!(HtmlSource::new(&config).unwrap_err().setting, "urls");
+    }
+
+    #[test]
+    fn anything_is_read_or_refused_without_panic() {
+        survives(|body, context| parse_list(body, &picks(), context), LIST);
+    }
+}

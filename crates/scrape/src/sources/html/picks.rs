@@ -1,0 +1,165 @@
+//! The selectors of an HTML source: compiled once, checked when the source is built.
+
+use std::collections::BTreeMap;
+
+use rhubarb_core::config::{Selectors, SourceConfig};
+use scraper::{ElementRef, Selector};
+use url::Url;
+
+use crate::{record, source::BuildError, text};
+
+/// The fields that a detail page may give.
+const DETAIL_FIELDS: [&str; 8] =
+    ["title", "company", "location", "salary", "date", "tags", "description", "employment_type"];
+
+/// A compiled selector: which element, and its text or an attribute.
+#[derive(Clone, Debug)]
+pub(crate) struct Pick {
+    /// Absent: the element itself.
+    pub(crate) selector: Option<Selector>,
+    pub(crate) attribute: Option<String>,
+}
+
+/// The compiled selectors of a source.
+#[derive(Clone, Debug)]
+pub struct Picks {
+    pub(crate) item: Selector,
+    pub(crate) link: Option<Pick>,
+    pub(crate) next_page: Option<Pick>,
+    pub(crate) list: BTreeMap<&'static str, Pick>,
+    pub(crate) detail: BTreeMap<&'static str, Pick>,
+}
+
+impl Picks {
+    /// Compiles a source's selectors.
+    ///
+    /// # Errors
+    /// Names the selector that is missing, unknown or does not parse.
+    pub fn new(config: &SourceConfig) -> Result<Self, BuildError> {
+        let Selectors {
+            item,
+            title,
+            link,
+            company,
+            location,
+            salary,
+            date,
+            tags,
+            next_page,
+            detail,
+        } = &config.selectors;
+        if item.trim().is_empty() {
+            return Err(BuildError::new(config, "selectors.item", "it is required"));
+        }
+        let one = |setting: &str, text: &Option<String>| -> Result<Option<Pick>, BuildError> {
+            text.as_deref().map(|text| pick(config, setting, text)).transpose()
+        };
+        let mut list = BTreeMap::new();
+        let fields = [
+            ("title", title),
+            ("company", company),
+            ("location", location),
+            ("salary", salary),
+            ("date", date),
+            ("tags", tags),
+        ];
+        for (field, text) in fields {
+            if let Some(pick) = one(field, text)? {
+                list.insert(field, pick);
+            }
+        }
+        if title.is_none() && !detail.contains_key("title") {
+            let reason = "a title is required, here or in `detail`";
+            return Err(BuildError::new(config, "selectors.title", reason));
+        }
+        Ok(Self {
+            item: selector(config, "item", item)?,
+            link: one("link", link)?,
+            next_page: one("next_page", next_page)?,
+            list,
+            detail: compiled_detail(config, detail)?,
+        })
+    }
+}
+
+fn compiled_detail(
+    config: &SourceConfig,
+    detail: &BTreeMap<String, String>,
+) -> Result<BTreeMap<&'static str, Pick>, BuildError> {
+    let mut picks = BTreeMap::new();
+    for (name, text) in detail {
+        let setting = format!("detail.{name}");
+        let Some(field) = DETAIL_FIELDS.iter().find(|field| *field == name) else {
+            let reason = format!("unknown field; known are {}", DETAIL_FIELDS.join(", "));
+            return Err(BuildError::new(config, &format!("selectors.{setting}"), reason));
+        };
+        picks.insert(*field, pick(config, &setting, text)?);
+    }
+    Ok(picks)
+}
+
+fn pick(config: &SourceConfig, setting: &str, text: &str) -> Result<Pick, BuildError> {
+    let (css, attribute) = match text.rsplit_once('@') {
+        // An "@" inside brackets or quotes belongs to the selector: a[href="mailto:a@b"].
+        Some((css, name)) if is_attribute(name) => (css.trim(), Some(name.to_ascii_lowercase())),
+        _ => (text.trim(), None),
+    };
+    let selector = (!css.is_empty()).then(|| selector(config, setting, css)).transpose()?;
+    if selector.is_none() && attribute.is_none() {
+        let setting = format!("selectors.{setting}");
+        return Err(BuildError::new(config, &setting, "the selector is empty"));
+    }
+    Ok(Pick { selector, attribute })
+}
+
+fn is_attribute(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+}
+
+fn selector(config: &SourceConfig, setting: &str, css: &str) -> Result<Selector, BuildError> {
+    Selector::parse(css).map_err(|error| {
+        let reason = format!("`{css}` is not a CSS selector ({error})");
+        BuildError::new(config, &format!("selectors.{setting}"), reason)
+    })
+}
+
+impl Pick {
+    pub(crate) fn all(&self, element: ElementRef<'_>) -> Vec<String> {
+        let read = |element: ElementRef<'_>| match &self.attribute {
+            Some(name) => element.value().attr(name).map(str::to_owned),
+            None => Some(spaced(element)),
+        };
+        match &self.selector {
+            Some(selector) => element.select(selector).take(100).filter_map(read).collect(),
+            None => read(element).into_iter().collect(),
+        }
+    }
+
+    /// Returns the first that is not empty, as one clean line.
+    pub(crate) fn line(&self, element: ElementRef<'_>) -> Option<String> {
+        self.all(element).iter().find_map(|found| text::some_line(found))
+    }
+
+    /// Returns the markup of the first, for descriptions.
+    pub(crate) fn markup(&self, element: ElementRef<'_>) -> Option<String> {
+        if self.attribute.is_some() {
+            return self.all(element).into_iter().next();
+        }
+        self.selector.as_ref()?;
+        element.select(self.selector.as_ref()?).next().map(|found| found.inner_html())
+    }
+}
+
+/// Returns the text with a space where elements meet, so that `Paris<br>75010` stays two words.
+fn spaced(element: ElementRef<'_>) -> String {
+    let texts: Vec<&str> = element.text().take(2_000).collect();
+    // The text is data here, not markup: what looks like an entity was decoded already.
+    texts.join(" ").replace('&', "&amp;")
+}
+
+/// Returns the first link; a pick without an attribute means the element's `href`.
+pub(crate) fn first_link(pick: &Pick, element: ElementRef<'_>, page: &Url) -> Option<Url> {
+    let attribute = pick.attribute.clone().or_else(|| Some("href".into()));
+    let pick = Pick { selector: pick.selector.clone(), attribute };
+    pick.all(element).iter().find_map(|href| record::link(page, href))
+}

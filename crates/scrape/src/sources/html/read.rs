@@ -1,0 +1,212 @@
+//! Reads list pages and detail pages by their selectors; pure.
+
+use std::collections::BTreeMap;
+
+use rhubarb_core::listing::Listing;
+use scraper::{ElementRef, Html};
+use url::Url;
+
+use super::picks::{Pick, Picks, first_link};
+use crate::{
+    dates::{self, DateOrder},
+    jsonld,
+    location::{self, Place},
+    record,
+    salary::Salary,
+    source::{Context, ParseError, Parsed},
+    text,
+};
+
+/// Listings read of one list page.
+const MAX_ITEMS: usize = 500;
+
+/// Parameters that only follow a visitor: without them an address is the same on every visit.
+const TRACKING: [&str; 12] = [
+    "gclid",
+    "fbclid",
+    "msclkid",
+    "mc_cid",
+    "mc_eid",
+    "trk",
+    "trackingid",
+    "refid",
+    "searchid",
+    "rps",
+    "gh_src",
+    "lever-source",
+];
+
+/// Reads a list page.
+///
+/// # Errors
+/// The page is empty or takes too long to read.
+pub fn parse_list(body: &str, picks: &Picks, context: &Context) -> Result<Parsed, ParseError> {
+    let page = page(body)?;
+    let order = order(&page);
+    let mut parsed = Parsed::default();
+    for item in page.select(&picks.item).take(MAX_ITEMS) {
+        parsed.add(read_item(item, picks, context, order));
+    }
+    let server = |url: &Url| (url.host_str().map(str::to_owned), url.port_or_known_default());
+    parsed.next = picks
+        .next_page
+        .as_ref()
+        .and_then(|pick| first_link(pick, page.root_element(), &context.page))
+        .filter(|next| server(next) == server(&context.page));
+    Ok(parsed)
+}
+
+fn read_item(
+    item: ElementRef<'_>,
+    picks: &Picks,
+    context: &Context,
+    order: DateOrder,
+) -> Result<Listing, String> {
+    let own = Pick { selector: None, attribute: Some("href".into()) };
+    let link = first_link(picks.link.as_ref().unwrap_or(&own), item, &context.page);
+    let mut listing = record::listing(&context.source, context.now);
+    listing.company.clone_from(&context.company);
+    listing.url = link.map(|link| without_tracking(link).into()).unwrap_or_default();
+    fill(&mut listing, &picks.list, item, context, order);
+    if listing.title.is_empty() && picks.detail.contains_key("title") && !listing.url.is_empty() {
+        return Ok(listing);
+    }
+    record::finish(listing, context)
+}
+
+/// Reads a detail page into its listing; what the selectors do not give, the page's JSON-LD may.
+///
+/// # Errors
+/// The page is empty or takes too long to read.
+pub fn parse_detail(
+    body: &str,
+    picks: &Picks,
+    context: &Context,
+    listing: &mut Listing,
+) -> Result<(), ParseError> {
+    let page = page(body)?;
+    fill(listing, &picks.detail, page.root_element(), context, order(&page));
+    if let Some(structured) = jsonld::postings(&page, context).listings.into_iter().next() {
+        merge(listing, structured);
+    }
+    Ok(())
+}
+
+fn page(body: &str) -> Result<Html, ParseError> {
+    if body.trim().is_empty() {
+        return Err(ParseError::Empty);
+    }
+    text::document(body).ok_or_else(|| ParseError::Invalid {
+        expected: "HTML",
+        reason: "reading it takes too long".into(),
+    })
+}
+
+/// Sets each field that its selector finds; the others stay as they are.
+fn fill(
+    listing: &mut Listing,
+    picks: &BTreeMap<&'static str, Pick>,
+    element: ElementRef<'_>,
+    context: &Context,
+    order: DateOrder,
+) {
+    for (field, pick) in picks {
+        if *field == "tags" {
+            listing.tags.extend(pick.all(element));
+            continue;
+        }
+        if *field == "description" {
+            if let Some(markup) = pick.markup(element) {
+                listing.description = text::description(&markup);
+            }
+            continue;
+        }
+        let Some(line) = pick.line(element) else { continue };
+        match *field {
+            "title" => listing.title = line,
+            "company" => listing.company = line,
+            "location" => {
+                let workplace = location::workplace(&line);
+                location::set(listing, &[Place::line(Some(line))]);
+                location::set_workplace(listing, workplace, None);
+            }
+            "salary" => {
+                // Entities were decoded; only a salary's own text is read again.
+                if let Some(salary) = Salary::from_text(&line) {
+                    salary.set(listing);
+                }
+            }
+            "date" => listing.posted_at = dates::text(&line, order, context.now),
+            _ => {
+                listing.employment_type = location::employment_type(&line).map(str::to_owned);
+            }
+        }
+    }
+}
+
+/// Takes from the structured posting what the listing does not have.
+fn merge(listing: &mut Listing, from: Listing) {
+    let fill = |mine: &mut Option<String>, theirs: Option<String>| {
+        if mine.is_none() {
+            *mine = theirs;
+        }
+    };
+    if listing.title.is_empty() {
+        listing.title = from.title;
+    }
+    if listing.company.is_empty() {
+        listing.company = from.company;
+    }
+    if listing.description.is_empty() {
+        listing.description = from.description;
+    }
+    if listing.salary_min.is_none() && listing.salary_max.is_none() {
+        fill(&mut listing.salary_display, from.salary_display);
+        listing.salary_min = from.salary_min;
+        listing.salary_max = from.salary_max;
+        listing.salary_currency = from.salary_currency;
+        listing.salary_period = from.salary_period;
+    }
+    fill(&mut listing.location, from.location);
+    fill(&mut listing.city, from.city);
+    fill(&mut listing.state, from.state);
+    fill(&mut listing.country, from.country);
+    fill(&mut listing.employment_type, from.employment_type);
+    fill(&mut listing.seniority_level, from.seniority_level);
+    fill(&mut listing.job_function, from.job_function);
+    fill(&mut listing.industries, from.industries);
+    fill(&mut listing.workplace, from.workplace);
+    fill(&mut listing.posted_at, from.posted_at);
+    listing.is_remote = listing.is_remote.or(from.is_remote);
+    listing.tags.extend(from.tags);
+}
+
+/// The language of a page tells how its numeric dates are written.
+fn order(page: &Html) -> DateOrder {
+    let language = page.root_element().value().attr("lang").unwrap_or_default();
+    match language.to_ascii_lowercase().as_str() {
+        "en" | "en-us" | "en_us" => DateOrder::MonthFirst,
+        _ => DateOrder::DayFirst,
+    }
+}
+
+fn without_tracking(mut url: Url) -> Url {
+    url.set_fragment(None);
+    let follows = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        name.starts_with("utm_") || TRACKING.contains(&name.as_str())
+    };
+    if !url.query_pairs().any(|(name, _)| follows(&name)) {
+        return url;
+    }
+    let kept: Vec<(String, String)> = url
+        .query_pairs()
+        .filter(|(name, _)| !follows(name))
+        .map(|(n, v)| (n.into(), v.into()))
+        .collect();
+    url.set_query(None);
+    if !kept.is_empty() {
+        url.query_pairs_mut().extend_pairs(kept);
+    }
+    url
+}

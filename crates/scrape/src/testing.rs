@@ -1,0 +1,106 @@
+//! What the tests of several parsers share.
+
+use std::time::Duration;
+
+use proptest::{
+    prelude::*,
+    test_runner::{Config, TestRunner},
+};
+use rhubarb_core::config::{ScrapeConfig, Selectors, SourceConfig, SourceKind};
+use url::Url;
+
+use crate::source::{Context, Parse, ParseError, Parsed};
+
+pub(crate) fn context() -> Context {
+    Context {
+        source: "source".into(),
+        company: "Configured".into(),
+        page: Url::parse("https://example.test/jobs/board").unwrap(),
+        now: "2026-11-23T12:00:00Z".parse().unwrap(),
+    }
+}
+
+pub(crate) fn config(kind: SourceKind) -> SourceConfig {
+    SourceConfig {
+        name: "source".into(),
+        kind,
+        enabled: true,
+        base_url: None,
+        board: Some("board".into()),
+        company: Some("Configured".into()),
+        max_pages: 3,
+        urls: Vec::new(),
+        selectors: Selectors::default(),
+    }
+}
+
+/// Settings for asking servers of the test on this machine, without waiting.
+pub(crate) fn scrape_config() -> ScrapeConfig {
+    ScrapeConfig {
+        keywords: Vec::new(),
+        timezone: "UTC".into(),
+        fresh_for: Duration::ZERO,
+        user_agent: "rhubarb-test/1".into(),
+        min_interval: Duration::ZERO,
+        connect_timeout: Duration::from_secs(2),
+        request_timeout: Duration::from_secs(2),
+        source_timeout: Duration::from_secs(5),
+        max_body_bytes: 1_000_000,
+        max_redirects: 3,
+        obey_robots: true,
+        allow_private: vec!["*".into()],
+        match_description: false,
+        proxy_lists: Vec::new(),
+        proxies_required: false,
+        concurrent_sources: 8,
+    }
+}
+
+pub(crate) fn parsed(parse: Parse, body: &str) -> Parsed {
+    parse(body, &context()).unwrap()
+}
+
+/// Feeds a parser arbitrary bytes and a payload with pieces cut out, put in and changed.
+pub(crate) fn survives(
+    parse: impl Fn(&str, &Context) -> Result<Parsed, ParseError>,
+    payload: &str,
+) {
+    let context = context();
+    let mut runner =
+        TestRunner::new(Config { cases: 200, failure_persistence: None, ..Config::default() });
+    let bytes = proptest::collection::vec(any::<u8>(), 0..600);
+    runner
+        .run(&bytes, |bytes| {
+            let _ = parse(&String::from_utf8_lossy(&bytes), &context);
+            Ok(())
+        })
+        .unwrap();
+    let pieces = prop_oneof![
+        Just("null"),
+        Just("[]"),
+        Just("{}"),
+        Just("-1e999"),
+        Just("\""),
+        Just("<"),
+        Just("]]>"),
+        Just("&"),
+        Just("\u{0}"),
+        Just("é"),
+        Just(""),
+        Just("<!--"),
+        Just("99999999999999999999"),
+    ];
+    let edits = proptest::collection::vec((0..payload.len(), 0..40_usize, pieces), 1..6);
+    runner
+        .run(&edits, |edits| {
+            let mut mutated = payload.to_owned();
+            for (at, length, piece) in edits {
+                let from = mutated.floor_char_boundary(at.min(mutated.len()));
+                let to = mutated.floor_char_boundary((at + length).min(mutated.len())).max(from);
+                mutated.replace_range(from..to, piece);
+            }
+            let _ = parse(&mutated, &context);
+            Ok(())
+        })
+        .unwrap();
+}

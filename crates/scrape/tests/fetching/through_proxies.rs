@@ -1,0 +1,82 @@
+//! Requests through proxies, and the lists that name them.
+
+use axum::{Router, http::StatusCode, routing::get as route};
+use rhubarb_core::{class::Class, config::ScrapeConfig};
+use rhubarb_scrape::{
+    error::FetchError,
+    fetch::Fetcher,
+    page::Request,
+    proxies::{self, Proxy},
+};
+use url::Url;
+
+use crate::server::{Site, config, fetcher};
+
+/// A name that no resolver knows: only a proxy can answer for it.
+fn page() -> Url {
+    Url::parse("http://jobs.example.invalid/jobs").unwrap()
+}
+
+fn through(proxy: &str) -> Request {
+    Request::get(page()).proxy(Some(proxy.parse().unwrap()))
+}
+
+#[tokio::test]
+async fn a_request_goes_through_its_proxy_with_its_credentials() {
+    let site = Site::start(Router::new().route("/jobs", route(|| async { "jobs" }))).await;
+    let proxy = format!("{}:alice:hunter2", site.address);
+    let answer = fetcher().get(&through(&proxy)).await.unwrap();
+    assert_eq!((answer.bytes.as_ref(), answer.url), (&b"jobs"[..], page()));
+    let hit = &site.hits("/jobs")[0];
+    assert_eq!(hit.headers["host"], "jobs.example.invalid");
+    // `alice:hunter2` in base64.
+    assert_eq!(hit.headers["proxy-authorization"], "Basic YWxpY2U6aHVudGVyMg==");
+    assert_eq!(site.hits("/robots.txt").len(), 1, "robots.txt comes the same way");
+}
+
+#[tokio::test]
+async fn a_proxy_that_does_not_serve_is_named_without_its_credentials() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let dead = listener.local_addr().unwrap();
+    drop(listener);
+    let picky = Router::new().fallback(|| async { StatusCode::PROXY_AUTHENTICATION_REQUIRED });
+    let picky = Site::start(picky).await;
+    for address in [dead, picky.address] {
+        for scheme in ["http", "socks5"] {
+            let request = through(&format!("{scheme}://alice:hunter2@{address}"));
+            let error = fetcher().get(&request).await.unwrap_err();
+            assert!(matches!(error, FetchError::Proxy { .. }), "{error:?}");
+            assert_eq!(error.class(), Class::Transient);
+            let shown = format!("{error} {error:?}");
+            assert!(!shown.contains("hunter2") && !shown.contains("alice"), "{shown}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_is_no_way_into_a_private_network() {
+    let site = Site::start(Router::new()).await;
+    let fetcher = Fetcher::new(&ScrapeConfig { allow_private: Vec::new(), ..config() }).unwrap();
+    let proxy: Proxy = format!("http://{}", site.address).parse().unwrap();
+    let request = Request::get(Url::parse("http://10.0.0.1/").unwrap()).proxy(Some(proxy));
+    let error = fetcher.get(&request).await.unwrap_err();
+    assert_eq!(error, FetchError::PrivateAddress { host: "10.0.0.1".to_owned() });
+}
+
+#[tokio::test]
+async fn a_list_is_fetched_without_the_private_addresses_in_it() {
+    let list = "198.51.100.7:80\n10.0.0.1:6379\nnot a proxy\n";
+    let site = Site::start(Router::new().route("/list", route(move || async move { list }))).await;
+    let found = proxies::fetch_list(&fetcher(), &site.url("/list")).await.unwrap();
+    let urls: Vec<&str> = found.proxies.iter().map(|p| p.expose().as_str()).collect();
+    assert_eq!((urls, found.refused), (vec!["http://198.51.100.7/"], 2));
+}
+
+#[tokio::test]
+async fn a_proxy_is_well_when_it_fetches_the_page() {
+    let site = Site::start(Router::new().route("/jobs", route(|| async { "jobs" }))).await;
+    let proxy: Proxy = format!("http://{}", site.address).parse().unwrap();
+    assert!(proxies::check(&fetcher(), &proxy, &page()).await);
+    let missing = page().join("/missing").unwrap();
+    assert!(!proxies::check(&fetcher(), &proxy, &missing).await);
+}

@@ -1,0 +1,4 @@
+//! Sources as a whole: over HTTP against a local server, and against what was recorded from real sites.
+
+mod recorded;
+mod replay;

@@ -1,0 +1,168 @@
+//! Promises that hold for any input: what is written is read again, and nothing panics.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its support functions too")]
+
+use std::fs;
+use std::path::Path;
+
+use jiff::Timestamp;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use rhubarb_wire::{
+    Body, Embed, Envelope, NewTask, Signature, State, TaskResult, Time, plain, repr,
+};
+use serde_json::{Map, Value, json};
+
+const MAX: usize = 1 << 20;
+
+fn value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>().prop_filter("finite", |number| number.is_finite()).prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 32, 6, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..6).prop_map(Value::from),
+            vec((any::<String>(), inner), 0..6).prop_map(|pairs| pairs.into_iter().collect()),
+        ]
+    })
+}
+
+fn map() -> impl Strategy<Value = Map<String, Value>> {
+    vec((any::<String>(), value()), 0..4).prop_map(|pairs| pairs.into_iter().collect())
+}
+
+fn signature() -> impl Strategy<Value = Signature> {
+    (any::<String>(), vec(value(), 0..3), map(), option::of("[a-z]+"), any::<bool>()).prop_map(
+        |(task, args, kwargs, subtask_type, immutable)| Signature {
+            task,
+            args,
+            kwargs,
+            subtask_type,
+            immutable,
+            ..Signature::default()
+        },
+    )
+}
+
+fn instant() -> impl Strategy<Value = Timestamp> {
+    // Years 1970 to 9000, in the microseconds that Python knows.
+    (0..221_845_392_000_000_000_i64).prop_map(|micros| Timestamp::from_microsecond(micros).unwrap())
+}
+
+prop_compose! {
+    fn task()(
+        (name, id, args, kwargs) in ("[a-z.]{1,20}", "[0-9a-f-]{1,36}", vec(value(), 0..4), map()),
+        (eta, expires) in (option::of(instant()), option::of(instant())),
+        (priority, retries, ignore_result, beat) in any::<(u8, u32, bool, bool)>(),
+        (hard, soft) in (option::of(0.0..1e6_f64), option::of(0..1000_u32)),
+        (callbacks, chain, chord) in (vec(signature(), 0..2), vec(signature(), 0..3), option::of(signature())),
+        (shadow, group, group_index) in (option::of("[ -~]{1,9}"), option::of("[a-f]{1,9}"), option::of(0..99_u64)),
+    ) -> NewTask {
+        let mut task = NewTask::new(&name, "celery");
+        task.id = id;
+        (task.args, task.kwargs) = (args, kwargs);
+        (task.eta, task.expires) = (eta, expires);
+        (task.priority, task.retries, task.ignore_result, task.beat) = (priority, retries, ignore_result, beat);
+        task.timelimit = (hard, soft.map(f64::from));
+        task.embed = Embed { callbacks, chain, chord, ..Embed::default() };
+        (task.shadow, task.group, task.group_index) = (shadow, group, group_index);
+        task
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_task_survives_the_way_through_a_queue(task in task()) {
+        let sent = task.clone().into_envelope("tag");
+        let read = Envelope::decode(&sent.encode()).unwrap();
+        prop_assert_eq!(&read, &sent);
+        let expected = Body { args: task.args, kwargs: task.kwargs, embed: task.embed };
+        prop_assert_eq!(read.body(MAX).unwrap(), expected);
+        prop_assert_eq!(read.headers.eta, task.eta.map(Time::at));
+    }
+
+    #[test]
+    fn a_result_survives_the_way_through_the_store(
+        (status, task_id, result) in ("[A-Z]{1,9}", "[0-9a-f-]{1,36}", value()),
+        (traceback, parent_id) in any::<(Option<String>, Option<String>)>(),
+    ) {
+        let mut stored = TaskResult::new(&task_id, State::from(status.as_str()), result);
+        (stored.traceback, stored.parent_id) = (traceback, parent_id);
+        stored.other.insert("worker".to_owned(), json!("w"));
+        prop_assert_eq!(TaskResult::decode(&stored.encode()).unwrap(), stored);
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in vec(any::<u8>(), 0..400)) {
+        read_all(&bytes);
+    }
+
+    #[test]
+    fn arbitrary_bodies_never_panic(
+        (body, compression) in (any::<String>(), option::of("zlib|application/x-gzip|[a-z]{1,4}")),
+        (encoding, eta) in (option::of("base64|[a-z]{1,4}"), option::of(any::<String>())),
+    ) {
+        let message = json!({
+            "body": body, "headers": {"task": "t", "id": "1", "compression": compression, "eta": eta},
+            "properties": {"body_encoding": encoding},
+        });
+        read_all(message.to_string().as_bytes());
+    }
+
+    #[test]
+    fn damaged_messages_never_panic(
+        pick in any::<prop::sample::Index>(),
+        edits in vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        cut in option::of(any::<prop::sample::Index>()),
+    ) {
+        let golden = golden();
+        let mut bytes = pick.get(&golden).clone();
+        for (at, byte) in edits {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        read_all(&bytes);
+    }
+
+    #[test]
+    fn any_value_is_printed_and_made_plain(value in value()) {
+        prop_assert!(!repr(&value).is_empty());
+        plain(value);
+    }
+}
+
+fn read_all(bytes: &[u8]) {
+    if let Ok(result) = TaskResult::decode(bytes) {
+        result.exception();
+        result.encode();
+    }
+    match Envelope::decode(bytes) {
+        Ok(envelope) => {
+            let again = Envelope::decode(&envelope.encode()).unwrap();
+            assert_eq!(again.headers.id, envelope.headers.id);
+            if let Ok(body) = envelope.body(MAX) {
+                plain(json!(body.args));
+                body.encode();
+            }
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+fn golden() -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/broker");
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut paths: Vec<_> =
+        paths.filter(|path| path.to_string_lossy().ends_with(".raw.json")).collect();
+    paths.sort();
+    paths.into_iter().map(|path| fs::read(path).unwrap()).collect()
+}

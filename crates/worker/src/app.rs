@@ -1,0 +1,168 @@
+//! The tasks of a worker and what they share.
+
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
+use rhubarb_connection::Connections;
+use rhubarb_core::config::Config;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::{
+    extract::{Call, States},
+    handler::{Handler, TaskResult},
+    retry::RetryPolicy,
+};
+
+/// A worker in the making: its configuration, its shared state and its tasks.
+#[derive(Debug)]
+pub struct App {
+    pub(crate) config: Config,
+    pub(crate) connections: Connections,
+    pub(crate) states: States,
+    pub(crate) tasks: BTreeMap<String, Registration>,
+    twice: Vec<String>,
+}
+
+/// A worker that cannot work, with every reason.
+#[derive(Debug, thiserror::Error)]
+#[error("the tasks do not fit together: {}", .0.join("; "))]
+pub struct Misfit(pub Vec<String>);
+
+impl App {
+    /// Makes an app without tasks; nothing is sent to Redis yet.
+    ///
+    /// # Errors
+    ///
+    /// A Redis URL that cannot be used.
+    pub fn new(config: Config) -> Result<Self, rhubarb_connection::Error> {
+        let connections = Connections::new(&config, "rhubarb-worker")?;
+        Ok(Self {
+            config,
+            connections,
+            states: States::default(),
+            tasks: BTreeMap::new(),
+            twice: Vec::new(),
+        })
+    }
+
+    /// Returns the configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Returns the process's connections, for state that needs Redis too.
+    pub fn connections(&self) -> &Connections {
+        &self.connections
+    }
+
+    /// Shares a value with all handlers, which ask for it as [`State<S>`](crate::State).
+    ///
+    /// There is one value a type; a second one of the same type takes its place.
+    pub fn state<S: Clone + Send + Sync + 'static>(&mut self, state: S) -> &mut Self {
+        self.states.insert(state);
+        self
+    }
+
+    /// Registers a handler under a task's name; what it returns sets the task's options.
+    ///
+    /// The handler is an async function of up to eight parameters ([`Args`](crate::Args),
+    /// [`State`](crate::State), [`TaskContext`](crate::TaskContext)) that returns
+    /// `Result<R, TaskError>`, or just `R`, with `R: Serialize`. It has to bear being run twice: a
+    /// worker that dies before its acknowledgement leaves the task to another one.
+    pub fn task<P, H: Handler<P>>(
+        &mut self,
+        name: impl Into<String>,
+        handler: H,
+    ) -> &mut Registration {
+        let name = name.into();
+        if self.tasks.contains_key(&name) {
+            self.twice.push(name.clone());
+        }
+        let registration = Registration {
+            run: Box::new(move |call| handler.call(call)),
+            missing: H::missing,
+            retry: RetryPolicy::default(),
+            time_limit: None,
+            slots: None,
+        };
+        self.tasks.entry(name).insert_entry(registration).into_mut()
+    }
+
+    /// Checks that every task has its state and every alias its task.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong, at once.
+    pub fn check(&self) -> Result<(), Misfit> {
+        let twice = self.twice.iter().map(|name| format!("task `{name}` is registered twice"));
+        let states = self.tasks.iter().flat_map(|(name, task)| {
+            let missing = (task.missing)(&self.states).into_iter();
+            missing.map(move |state| format!("task `{name}` wants a state of type `{state}`"))
+        });
+        let aliases =
+            self.config.task_aliases.iter().filter(|(_, to)| !self.tasks.contains_key(*to));
+        let aliases =
+            aliases.map(|(alias, to)| format!("alias `{alias}` stands for no task: `{to}`"));
+        let problems: Vec<String> = twice.chain(states).chain(aliases).collect();
+        if problems.is_empty() { Ok(()) } else { Err(Misfit(problems)) }
+    }
+}
+
+/// A registered task and its options.
+pub struct Registration {
+    pub(crate) run: Box<dyn Fn(Call) -> BoxFuture<'static, TaskResult> + Send + Sync>,
+    missing: fn(&States) -> Vec<&'static str>,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) time_limit: Option<Duration>,
+    slots: Option<Arc<Semaphore>>,
+}
+
+impl Registration {
+    /// Sets how passing errors are retried; by default three times, 60 s × 2^n with full jitter.
+    pub fn retry(&mut self, policy: RetryPolicy) -> &mut Self {
+        self.retry = policy;
+        self
+    }
+
+    /// Sets the hard time limit where the message names none; by default `worker.task_time_limit`.
+    ///
+    /// The handler is dropped at its next `.await`. One that computes without awaiting goes on in vain
+    /// and holds its thread, so long computations belong into `tokio::task::spawn_blocking`.
+    pub fn time_limit(&mut self, limit: Duration) -> &mut Self {
+        self.time_limit = Some(limit);
+        self
+    }
+
+    /// Sets how many of these tasks this process runs at once.
+    ///
+    /// A task over the limit is put off for a second or two: it holds no slot in the meantime, so other
+    /// tasks pass it, and no attempt is counted.
+    pub fn max_concurrency(&mut self, tasks: usize) -> &mut Self {
+        self.slots = Some(Arc::new(Semaphore::new(tasks)));
+        self
+    }
+
+    /// Takes one of the task's own slots; `None` when all are taken.
+    pub(crate) fn slot(&self) -> Option<Slot> {
+        match &self.slots {
+            None => Some(Slot(None)),
+            Some(slots) => slots.clone().try_acquire_owned().ok().map(|slot| Slot(Some(slot))),
+        }
+    }
+}
+
+impl fmt::Debug for Registration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registration")
+            .field("retry", &self.retry)
+            .field("time_limit", &self.time_limit)
+            .field("slots", &self.slots)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A task's place among those of its name; free for the next when dropped.
+#[derive(Debug)]
+pub(crate) struct Slot(
+    #[expect(dead_code, reason = "held for its drop")] Option<OwnedSemaphorePermit>,
+);

@@ -1,0 +1,191 @@
+//! The command line of a worker, ours or anyone's own: flags, configuration, logging, signals, exit codes.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use rhubarb_core::{
+    config::{CommonArgs, Config, Loaded},
+    exit,
+    shutdown::Shutdown,
+    telemetry::{self, Output},
+};
+use tokio::runtime;
+
+use crate::{
+    App,
+    serve::{Error, Stopped, serve},
+};
+
+/// Claims tasks from Redis and runs them until it is told to stop.
+#[derive(Debug, Parser)]
+#[command(
+    name = "worker",
+    version,
+    after_help = "\
+Each flag wins over the environment (RHUBARB_WORKER_CONCURRENCY, …), the environment over the configuration \
+file, the file over the defaults; --print-config shows what holds and where it came from.
+
+SIGTERM or SIGINT: no further task is claimed, what runs may finish (worker.drain, 25 s), the rest goes back to \
+its queue. Further SIGTERMs are ignored; a second SIGINT hands back at once.
+
+Exit codes: 0 stopped as told, 1 ended by itself, 2 wrong command line, 3 wrong configuration,
+            5 stopped before everything could be handed back"
+)]
+pub struct Cli {
+    /// The configuration's flags.
+    #[command(flatten)]
+    pub common: CommonArgs,
+    /// Queues to serve, in order, separated by commas [default: celery]
+    #[arg(short = 'Q', long, value_name = "QUEUES", value_delimiter = ',')]
+    pub queues: Vec<String>,
+    /// Node name; `%h` stands for the host [default: rhubarb@$DYNO or rhubarb@host]
+    #[arg(short = 'n', long, value_name = "NAME")]
+    pub hostname: Option<String>,
+    /// Tasks at once [default: 8 for each core]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub concurrency: Option<u16>,
+    /// Log level (error, warn, info, debug, trace) or filter directives [default: info]
+    #[arg(short, long, value_name = "LEVEL")]
+    pub loglevel: Option<String>,
+}
+
+impl Cli {
+    /// Returns the flags that were given, as settings: what they win over is the configuration's to decide.
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        let queues = (!self.queues.is_empty()).then(|| self.queues.join(","));
+        let flags = [
+            ("worker.queues", queues),
+            ("worker.hostname", self.hostname.clone()),
+            ("worker.concurrency", self.concurrency.map(|n| n.to_string())),
+            ("log.level", self.loglevel.as_ref().map(|level| level.to_lowercase())),
+        ];
+        flags.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+}
+
+/// Runs a worker as a process: reads the command line and the configuration, registers tasks, serves.
+///
+/// Everything that a worker's `main` has to do except naming its tasks.
+pub fn main(register: impl FnOnce(&mut App) -> anyhow::Result<()>) -> ExitCode {
+    let cli = Cli::parse();
+    let loaded = match cli.common.load(&cli.settings()) {
+        Ok(loaded) => loaded,
+        Err(problems) => return refuse(&problems),
+    };
+    if cli.common.print_config {
+        return print(&loaded);
+    }
+    if let Err(error) = telemetry::init(&loaded.config.log, Output::Stdout) {
+        return refuse(&error);
+    }
+    run(loaded.config, register)
+}
+
+fn run(config: Config, register: impl FnOnce(&mut App) -> anyhow::Result<()>) -> ExitCode {
+    let runtime = match runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "the runtime did not start");
+            return exit::FAILED.into();
+        }
+    };
+    let code = runtime.block_on(live(config, register));
+    // A handler that computes without awaiting cannot be cancelled; its task is back in its queue already.
+    runtime.shutdown_background();
+    code.into()
+}
+
+async fn live(config: Config, register: impl FnOnce(&mut App) -> anyhow::Result<()>) -> u8 {
+    let shutdown = Shutdown::new();
+    let signals = match shutdown.listen() {
+        Ok(signals) => signals,
+        Err(error) => {
+            tracing::error!(%error, "signals cannot be caught");
+            return exit::FAILED;
+        }
+    };
+    let mut app = match App::new(config) {
+        Ok(app) => app,
+        Err(error) => return misconfigured(&anyhow::Error::new(error)),
+    };
+    if let Err(error) = register(&mut app) {
+        return misconfigured(&error);
+    }
+    let served = tokio::select! {
+        served = serve(app, &shutdown) => served,
+        () = signals => return exit::FAILED,
+    };
+    match served {
+        Ok(Stopped::Clean) => exit::OK,
+        Ok(Stopped::Unclean) => exit::UNCLEAN_STOP,
+        Err(error @ Error::Ended(_)) => {
+            tracing::error!(error = format!("{:#}", anyhow::Error::new(error)), "worker ended");
+            exit::FAILED
+        }
+        Err(error) => misconfigured(&anyhow::Error::new(error)),
+    }
+}
+
+fn misconfigured(error: &anyhow::Error) -> u8 {
+    tracing::error!(error = format!("{error:#}"), "worker cannot start");
+    exit::CONFIGURATION
+}
+
+fn refuse(problem: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("error: {problem}");
+    exit::CONFIGURATION.into()
+}
+
+fn print(loaded: &Loaded) -> ExitCode {
+    print!("{loaded}");
+    exit::OK.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn settings(line: &str) -> Vec<(&'static str, String)> {
+        Cli::try_parse_from(line.split(' ')).unwrap().settings()
+    }
+
+    #[test]
+    fn celerys_spellings_become_settings() {
+        let expect = [
+            ("worker.queues", "celery,slow"),
+            ("worker.hostname", "w1@%h"),
+            ("worker.concurrency", "4"),
+            ("log.level", "debug"),
+        ]
+        .map(|(name, value)| (name, value.to_owned()));
+        assert_eq!(settings("worker -Q celery,slow -n w1@%h -c 4 -l DEBUG"), expect);
+        let long = "worker --queues celery --queues slow --hostname w1@%h --concurrency=4 --loglevel debug";
+        assert_eq!(settings(long), expect);
+        assert_eq!(settings("worker"), []);
+    }
+
+    #[test]
+    fn a_flag_that_cannot_be_is_refused() {
+        for line in ["worker -c 0", "worker -c many", "worker --nope", "worker extra"] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn help_names_every_flag_and_exit_code() {
+        Cli::command().debug_assert();
+        let help = Cli::command().render_long_help().to_string();
+        for word in [
+            "-Q, --queues",
+            "-n, --hostname",
+            "-c, --concurrency",
+            "-l, --loglevel",
+            "Exit codes",
+            "SIGTERM",
+        ] {
+            assert!(help.contains(word), "{word} in {help}");
+        }
+    }
+}

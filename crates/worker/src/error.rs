@@ -1,0 +1,105 @@
+//! What a handler may say went wrong, and what then happens to its task.
+
+use std::{any::type_name, error::Error as StdError, time::Duration};
+
+use rhubarb_core::class::Class;
+use rhubarb_wire::Exception;
+use serde_json::Value;
+
+/// Why a handler did not return a result; each variant is another fate of the task.
+///
+/// `?` turns any error into one: Rhubarb's own passing faults (Redis away, say) become
+/// [`TaskError::Transient`], everything else [`TaskError::Failed`], with the error's type as exception
+/// type and its whole chain as message. [`Passing::passing`] marks any other error as worth a retry.
+#[derive(Debug)]
+pub enum TaskError {
+    /// The task failed for good: FAILURE, no retry.
+    Failed(Exception),
+    /// Trying again may work: a retry by the task's policy, FAILURE when there is none left.
+    Transient(Exception),
+    /// Try again after this long: counts as a retry, FAILURE when there is none left.
+    Retry {
+        /// How long to wait.
+        after: Duration,
+        /// What is stored in the meantime, and in the end.
+        exception: Exception,
+    },
+    /// Not now: come back after this long, without counting a retry and without holding a slot.
+    PutOff {
+        /// How long to wait.
+        after: Duration,
+    },
+    /// The worker is stopping and the handler gave up early: the task goes back to its queue.
+    Cancelled,
+}
+
+impl TaskError {
+    /// Fails for good, with a Python exception class (`builtins`) and a message.
+    pub fn failed(exc_type: &str, message: impl Into<String>) -> Self {
+        Self::Failed(Exception::builtin(exc_type, vec![Value::String(message.into())]))
+    }
+
+    /// Fails in passing, with a Python exception class (`builtins`) and a message.
+    pub fn transient(exc_type: &str, message: impl Into<String>) -> Self {
+        Self::Transient(Exception::builtin(exc_type, vec![Value::String(message.into())]))
+    }
+
+    /// Asks for another attempt after this long, for the reason given.
+    pub fn retry(after: Duration, reason: impl Into<String>) -> Self {
+        Self::Retry {
+            after,
+            exception: Exception::builtin("RuntimeError", vec![Value::String(reason.into())]),
+        }
+    }
+
+    /// Asks to be run later, at no cost.
+    pub fn put_off(after: Duration) -> Self {
+        Self::PutOff { after }
+    }
+}
+
+// `TaskError` itself is no `std::error::Error`: that is what lets `?` take every type that is.
+impl<E: Into<anyhow::Error>> From<E> for TaskError {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        let exception = of_type::<E>(&error);
+        if error.chain().any(is_transient) {
+            Self::Transient(exception)
+        } else {
+            Self::Failed(exception)
+        }
+    }
+}
+
+/// Marks errors as passing, so that the task is tried again.
+pub trait Passing<T> {
+    /// Turns the error into [`TaskError::Transient`].
+    ///
+    /// # Errors
+    ///
+    /// The same error, as one that a retry may cure.
+    fn passing(self) -> Result<T, TaskError>;
+}
+
+impl<T, E: Into<anyhow::Error>> Passing<T> for Result<T, E> {
+    fn passing(self) -> Result<T, TaskError> {
+        self.map_err(|error| TaskError::Transient(of_type::<E>(&error.into())))
+    }
+}
+
+/// Names the exception after a Rust type: `reqwest::error::Error` is `Error` of `reqwest.error`.
+fn of_type<E>(error: &anyhow::Error) -> Exception {
+    let path = type_name::<E>();
+    let path = path.split('<').next().unwrap_or(path).trim_start_matches(['&', '(']);
+    let (module, name) = path.rsplit_once("::").unwrap_or(("rust", path));
+    Exception::new(&module.replace("::", "."), name, vec![Value::String(format!("{error:#}"))])
+}
+
+fn is_transient(error: &(dyn StdError + 'static)) -> bool {
+    let class = (error.downcast_ref::<rhubarb_cache::Error>().map(rhubarb_cache::Error::class))
+        .or_else(|| error.downcast_ref::<rhubarb_queue::Error>().map(rhubarb_queue::Error::class))
+        .or_else(|| {
+            error.downcast_ref::<rhubarb_connection::Error>().map(rhubarb_connection::Error::class)
+        });
+    class == Some(Class::Transient)
+}

@@ -1,0 +1,113 @@
+//! What a handler may ask for: arguments, shared state, the task's context.
+
+use std::{
+    any::{Any, TypeId, type_name},
+    collections::HashMap,
+    sync::Arc,
+};
+
+use serde::de::DeserializeOwned;
+
+use crate::{
+    args::{ArgumentError, Arguments},
+    context::TaskContext,
+    error::TaskError,
+};
+
+/// One call of a handler, before its parameters are taken out of it.
+#[derive(Debug)]
+pub struct Call {
+    arguments: Option<Arguments>,
+    context: TaskContext,
+    states: Arc<States>,
+}
+
+impl Call {
+    pub(crate) fn new(arguments: Arguments, context: TaskContext, states: Arc<States>) -> Self {
+        Self { arguments: Some(arguments), context, states }
+    }
+
+    /// Returns the task's context.
+    pub fn context(&self) -> &TaskContext {
+        &self.context
+    }
+
+    /// Refuses arguments that no parameter took.
+    pub(crate) fn finish(mut self) -> Result<(), TaskError> {
+        match self.arguments.take() {
+            Some(left) => left.bind().map_err(|error| misfit(&self.context, &error)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A parameter of a handler.
+pub trait FromCall: Sized {
+    /// Takes the parameter out of the call.
+    ///
+    /// # Errors
+    ///
+    /// What ends the task instead of running it.
+    fn from_call(call: &mut Call) -> Result<Self, TaskError>;
+
+    /// Returns what is missing for the parameter to be had, so that the worker refuses to start.
+    fn missing(_states: &States) -> Option<&'static str> {
+        None
+    }
+}
+
+/// The task's arguments as a type; see [`Arguments::bind`] for how they fit.
+///
+/// Only the first `Args` of a handler gets them. Without any, the task takes no arguments.
+#[derive(Clone, Copy, Debug)]
+pub struct Args<T>(pub T);
+
+impl<T: DeserializeOwned> FromCall for Args<T> {
+    fn from_call(call: &mut Call) -> Result<Self, TaskError> {
+        let arguments = call.arguments.take().unwrap_or_default();
+        arguments.bind().map(Self).map_err(|error| misfit(&call.context, &error))
+    }
+}
+
+fn misfit(context: &TaskContext, error: &ArgumentError) -> TaskError {
+    TaskError::failed("TypeError", format!("{}() {error}", context.info().name))
+}
+
+/// A clone of the shared state that [`App::state`](crate::App::state) was given.
+#[derive(Clone, Copy, Debug)]
+pub struct State<S>(pub S);
+
+impl<S: Clone + Send + Sync + 'static> FromCall for State<S> {
+    fn from_call(call: &mut Call) -> Result<Self, TaskError> {
+        let missing = || TaskError::failed("RuntimeError", missing_state::<S>());
+        call.states.get().map(Self).ok_or_else(missing)
+    }
+
+    fn missing(states: &States) -> Option<&'static str> {
+        if states.get::<S>().is_none() { Some(type_name::<S>()) } else { None }
+    }
+}
+
+fn missing_state<S>() -> String {
+    format!("no state of type {}", type_name::<S>())
+}
+
+impl FromCall for TaskContext {
+    fn from_call(call: &mut Call) -> Result<Self, TaskError> {
+        Ok(call.context.clone())
+    }
+}
+
+/// Shared state, one value a type.
+#[derive(Debug, Default)]
+pub struct States(HashMap<TypeId, Box<dyn Any + Send + Sync>>);
+
+impl States {
+    pub(crate) fn insert<S: Clone + Send + Sync + 'static>(&mut self, state: S) {
+        self.0.insert(TypeId::of::<S>(), Box::new(state));
+    }
+
+    fn get<S: Clone + Send + Sync + 'static>(&self) -> Option<S> {
+        self.0.get(&TypeId::of::<S>())?.downcast_ref().cloned()
+    }
+}

@@ -1,0 +1,214 @@
+//! The whole worker: connect, claim and run until told to stop, then leave nothing behind.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use apalis::{
+    layers::{WorkerBuilderExt, tracing::TraceLayer},
+    prelude::{Monitor, MonitorError, WorkerBuilder},
+};
+use apalis_core::task::Task;
+use rhubarb_connection::{Backoff, Connections, Role};
+use rhubarb_core::{class::Class, shutdown::Shutdown};
+use rhubarb_queue::{Backend, Client, Consumer, Delivery, Outcome};
+use tokio::task::JoinSet;
+use tracing::Span;
+
+use crate::{
+    app::{App, Misfit},
+    intake::Intake,
+    run::{Runner, Stop},
+};
+
+/// How long the claims' ends may take to be written once nothing runs any more.
+///
+/// With the drain it stays under the 30 s after which Heroku kills.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
+/// Why a worker could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Tasks, state and aliases do not fit together.
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
+    /// Redis refuses what waiting cannot change: a database number, a password.
+    #[error("failed to connect to Redis for the {role:?} role")]
+    Redis {
+        /// Whose connection it is.
+        role: Role,
+        /// The connection's error.
+        #[source]
+        source: rhubarb_connection::Error,
+    },
+    /// The apalis worker ended by itself.
+    #[error("the worker ended unasked")]
+    Ended(#[source] Option<MonitorError>),
+}
+
+/// How a worker that was told to stop has stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// Every claim was ended or handed back, the registry entry removed.
+    Clean,
+    /// Not everything could be written; the others take it over when our lease ends.
+    Unclean,
+}
+
+/// Runs a worker until `shutdown`.
+///
+/// While Redis cannot be reached at the start it waits, with one log line. The node's name is
+/// `worker.hostname`, or made of the dyno's or host's name.
+///
+/// # Errors
+///
+/// [`Error`]; none for a passing fault of Redis, which is waited out.
+pub async fn serve(app: App, shutdown: &Shutdown) -> Result<Stopped, Error> {
+    app.check()?;
+    tokio::select! {
+        reached = reach(&app.connections) => reached?,
+        () = shutdown.drained() => return Ok(Stopped::Clean),
+    }
+    let stop = Stop::default();
+    let client = Client::new(&app.connections, &app.config);
+    let node = app.config.node_name();
+    let mut consumer = Consumer::new(
+        &app.connections,
+        &app.config,
+        &node,
+        &app.config.process_id(),
+        names(&app),
+        stop.began.clone(),
+    );
+    let mut intakes = JoinSet::new();
+    for intake in &app.config.intake_apalis {
+        intakes.spawn(Intake::new(&client, intake).run(stop.began.clone()));
+    }
+    announce(&app, &node);
+    let drain = app.config.worker.drain;
+    let backend = consumer.backend();
+    let monitor = monitor(&node, backend, Runner::new(app, client, stop.clone()));
+    let ended = until_stopped(monitor, &stop, shutdown, drain).await;
+    intakes.shutdown().await;
+    let written = consumer.finish(LAST_WORDS).await;
+    ended?;
+    tracing::info!(node, clean = written, "stopped");
+    Ok(if written { Stopped::Clean } else { Stopped::Unclean })
+}
+
+/// Waits until every role's Redis answers; only what waiting cannot change is an error.
+async fn reach(connections: &Connections) -> Result<(), Error> {
+    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+    for role in [Role::Queue, Role::Results, Role::Cache, Role::Jobs] {
+        while let Err(source) = connections.role(role).ready().await {
+            if source.class() != Class::Transient {
+                return Err(Error::Redis { role, source });
+            }
+            backoff.sleep().await;
+        }
+    }
+    Ok(())
+}
+
+/// Returns every name that the worker answers to, aliases included.
+fn names(app: &App) -> Vec<String> {
+    let names: BTreeSet<&String> = app.tasks.keys().chain(app.config.task_aliases.keys()).collect();
+    names.into_iter().cloned().collect()
+}
+
+fn announce(app: &App, node: &str) {
+    let config = &app.config;
+    let queues = config.worker_queues().join(",");
+    let concurrency = config.concurrency();
+    tracing::info!(node, queues, concurrency, tasks = app.tasks.len(), "worker ready");
+    for name in names(app) {
+        tracing::debug!(task = name, "task registered");
+    }
+}
+
+/// Sets up apalis: our backend, a span and a closing line for each task, a net under every panic.
+fn monitor(node: &str, backend: Option<Backend>, runner: Runner) -> Monitor {
+    let node = node.to_owned();
+    let backend = Arc::new(Mutex::new(backend));
+    Monitor::new().register(move |_| {
+        let backend = backend.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // apalis asks again only after an error of the backend, of which ours has none.
+        let backend = backend.expect("a worker is made once");
+        let trace = TraceLayer::new()
+            .make_span_with(span)
+            .on_request(|_: &Task<Delivery>, _: &Span| tracing::debug!("task begins"))
+            .on_response(log_end)
+            .on_failure(());
+        WorkerBuilder::new(node.as_str())
+            .backend(backend)
+            .layer(trace)
+            .catch_panic()
+            .build(runner.clone())
+    })
+}
+
+/// Runs apalis through the phases of a stop: claim no more, let what runs end, hand back the rest.
+async fn until_stopped(
+    monitor: Monitor,
+    stop: &Stop,
+    shutdown: &Shutdown,
+    drain: Duration,
+) -> Result<(), Error> {
+    let mut running = Box::pin(monitor.run());
+    tokio::select! {
+        ended = &mut running => return Err(Error::Ended(ended.err())),
+        () = shutdown.drained() => stop.began.cancel(),
+    }
+    tokio::select! {
+        ended = &mut running => return ended.map_err(|error| Error::Ended(Some(error))),
+        () = tokio::time::sleep(drain) => tracing::info!("handing back what still runs"),
+        () = shutdown.abort().cancelled() => tracing::info!("handing back at once"),
+    }
+    stop.hand_back.cancel();
+    // Every runner answers at once now; a defect in one must not outlast the platform's patience.
+    match tokio::time::timeout(LAST_WORDS, running).await {
+        Ok(ended) => ended.map_err(|error| Error::Ended(Some(error))),
+        Err(_) => Ok(()),
+    }
+}
+
+/// The span in which a task runs: its handler's log lines carry these fields too.
+fn span(task: &Task<Delivery>) -> Span {
+    let headers = &task.args.envelope.headers;
+    tracing::info_span!(
+        "task",
+        task = headers.task,
+        id = headers.id,
+        queue = task.args.queue,
+        attempt = headers.retries + 1,
+    )
+}
+
+/// The one line at a task's end.
+fn log_end(outcome: &Outcome, took: Duration, span: &Span) {
+    let elapsed_ms = ms(took);
+    macro_rules! ended {
+        ($level:ident, $outcome:literal $($field:tt)*) => {
+            tracing::$level!(parent: span, elapsed_ms, outcome = $outcome $($field)*, "task ended")
+        };
+    }
+    match outcome {
+        Outcome::Success(_) => ended!(info, "success"),
+        Outcome::Failure { exception, .. } => ended!(warn, "failure", error = %exception),
+        Outcome::Retry { exception, after, .. } => {
+            ended!(info, "retry", after_ms = ms(*after), error = %exception)
+        }
+        Outcome::PutOff { after } => ended!(debug, "put off", after_ms = ms(*after)),
+        Outcome::NotDue { at } => ended!(debug, "not due", at = %at),
+        Outcome::Revoked { exception } => ended!(info, "revoked", error = %exception),
+        Outcome::Dead { reason, .. } => ended!(warn, "dead", reason = reason),
+        Outcome::Unknown => ended!(warn, "unknown"),
+        Outcome::HandBack => ended!(info, "handed back"),
+    }
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,127 @@
+//! The scraping tasks, under the names that the Django application calls.
+//!
+//! They are registered as anyone's own tasks are; [`merge`] and [`summary`] hold what they decide, without
+//! I/O, [`scrape`] and [`proxies`] do what takes I/O, [`hold`] sees to one scrape of a keyword at a time.
+
+mod hold;
+pub mod merge;
+mod proxies;
+mod scrape;
+pub mod summary;
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use rhubarb_cache::Caches;
+use rhubarb_core::{clock, config::ScrapeConfig};
+use rhubarb_scrape::run::Scraper;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{App, Args, State, TaskContext, TaskError};
+
+/// What the scraping tasks share.
+#[derive(Clone, Debug)]
+pub struct Scraping(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    caches: Caches,
+    scraper: Scraper,
+    config: ScrapeConfig,
+}
+
+/// The arguments of `scrape_specific_keyword`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct ScrapeKeyword {
+    /// What to look for.
+    pub keyword: String,
+    /// Filters the returned summary and count, not what is cached.
+    pub location: Option<String>,
+    /// Fetches even when the cached listings are fresh.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// Registers the five scraping tasks.
+///
+/// # Errors
+///
+/// Sources or fetching are configured wrongly.
+pub fn register(app: &mut App) -> anyhow::Result<()> {
+    let config = app.config();
+    let scraper =
+        Scraper::new(&config.scrape, &config.sources).context("failed to set up scraping")?;
+    let caches = Caches::new(config, app.connections())?;
+    let config = config.scrape.clone();
+    app.state(Scraping(Arc::new(Inner { caches, scraper, config })));
+    app.task("job_scraper.tasks.scrape_jobs_hourly", scrape_jobs_hourly);
+    app.task("job_scraper.tasks.scrape_specific_keyword", scrape_specific_keyword);
+    app.task("job_scraper.tasks.get_scraping_status", get_scraping_status);
+    app.task("job_scraper.tasks.clear_cache_task", clear_cache_task);
+    app.task("job_scraper.tasks.refresh_proxies", refresh_proxies);
+    Ok(())
+}
+
+/// Fetches the keyword of the current hour, fresh or not.
+async fn scrape_jobs_hourly(
+    State(scraping): State<Scraping>,
+    context: TaskContext,
+) -> Result<Value, TaskError> {
+    let config = &scraping.0.config;
+    let hour = clock::now().in_tz(&config.timezone)?.hour();
+    let Some(keyword) = of_hour(&config.keywords, hour) else {
+        return Err(TaskError::failed("ValueError", "no keywords are configured"));
+    };
+    let wanted = ScrapeKeyword { keyword: keyword.to_owned(), location: None, force: true };
+    scrape::scrape(&scraping, &context, wanted).await
+}
+
+/// Scrapes one keyword now, unless its listings are fresh.
+async fn scrape_specific_keyword(
+    Args(wanted): Args<ScrapeKeyword>,
+    State(scraping): State<Scraping>,
+    context: TaskContext,
+) -> Result<Value, TaskError> {
+    if wanted.keyword.trim().is_empty() {
+        return Err(TaskError::failed("ValueError", "argument 'keyword' is empty"));
+    }
+    scrape::scrape(&scraping, &context, wanted).await
+}
+
+/// Returns the status of the last scrape, or null when none is known.
+async fn get_scraping_status(State(scraping): State<Scraping>) -> Result<Value, TaskError> {
+    Ok(serde_json::to_value(scraping.0.caches.status().read().await?)?)
+}
+
+/// Clears listings, status and proxy list (never queues or sessions); returns how many keys of each.
+async fn clear_cache_task(State(scraping): State<Scraping>) -> Result<Value, TaskError> {
+    Ok(serde_json::to_value(scraping.0.caches.clear().await?)?)
+}
+
+/// Fetches, checks and stores the proxy list.
+async fn refresh_proxies(State(scraping): State<Scraping>) -> Result<Value, TaskError> {
+    let refreshed = proxies::refresh(&scraping).await?;
+    Ok(json!({ "count": refreshed.usable.len(), "listed": refreshed.listed }))
+}
+
+fn of_hour(keywords: &[String], hour: i8) -> Option<&str> {
+    let hour = usize::try_from(hour).ok()?;
+    Some(&keywords[hour.checked_rem(keywords.len())?])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_hour_has_its_keyword() {
+        let keywords = ["a", "b", "c"].map(str::to_owned);
+        let check = |hour, expect| assert_eq!(of_hour(&keywords, hour), Some(expect), "{hour}");
+        check(0, "a");
+        check(2, "c");
+        check(3, "a");
+        check(23, "c");
+        assert_eq!(of_hour(&[], 5), None);
+    }
+}

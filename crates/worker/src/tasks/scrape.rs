@@ -1,0 +1,159 @@
+//! One scrape: fetch, merge, write listings and status, summarise.
+
+use rhubarb_core::{
+    clock, keyword,
+    listing::Listing,
+    status::{ScrapeState, SourceStatus, Status},
+};
+use rhubarb_scrape::{
+    run::{Progress, Report},
+    source::Query,
+};
+use serde_json::{Value, json};
+use tokio::{sync::mpsc, time::Instant};
+
+use super::{
+    ScrapeKeyword, Scraping, hold,
+    merge::{self, Merged},
+    proxies,
+    summary::Summary,
+};
+use crate::{TaskContext, TaskError};
+
+/// Scrapes a keyword unless its listings are fresh or another task has just done it.
+pub(super) async fn scrape(
+    scraping: &Scraping,
+    context: &TaskContext,
+    wanted: ScrapeKeyword,
+) -> Result<Value, TaskError> {
+    let by_another = hold::is_done_by_another(context).await?;
+    if let Some(summary) = at_hand(scraping, &wanted, by_another).await? {
+        return Ok(serde_json::to_value(summary)?);
+    }
+    let slug = keyword::slug(&wanted.keyword);
+    // Boxed: what it holds across its awaits would make every caller's future as large.
+    let work = Box::pin(run(scraping, context, &wanted));
+    let summary = hold::alone(context, &slug, work).await?;
+    Ok(serde_json::to_value(summary)?)
+}
+
+/// Returns the summary of what is cached, if that is what is wanted.
+async fn at_hand(
+    scraping: &Scraping,
+    wanted: &ScrapeKeyword,
+    by_another: bool,
+) -> Result<Option<Summary>, TaskError> {
+    let caches = &scraping.0.caches;
+    if wanted.force && !by_another {
+        return Ok(None);
+    }
+    let Some(cached) = caches.listings().read(&wanted.keyword).await? else { return Ok(None) };
+    let fresh = cached.age.is_some_and(|age| age < scraping.0.config.fresh_for);
+    if !fresh && !by_another {
+        return Ok(None);
+    }
+    let status = caches.status().read().await?;
+    let location = wanted.location.as_deref();
+    Ok(Some(Summary::cached(&wanted.keyword, &cached.listings, location, status.as_ref())))
+}
+
+/// Fetches and writes; the caller holds the keyword's lock.
+async fn run(
+    scraping: &Scraping,
+    context: &TaskContext,
+    wanted: &ScrapeKeyword,
+) -> Result<Summary, TaskError> {
+    let caches = &scraping.0.caches;
+    let started = Instant::now();
+    let earlier = caches.listings().read(&wanted.keyword).await?;
+    let earlier = earlier.map(|cached| cached.listings).unwrap_or_default();
+    proxies::at_hand(scraping).await?;
+    let mut status = running(&wanted.keyword, earlier.len());
+    caches.status().write(&status).await?;
+    let report = ask(scraping, context, wanted).await;
+    let sources =
+        report.sources.iter().map(|source| (source.name.clone(), source.status())).collect();
+    let merged = merge::merge(&earlier, report.listings, &sources);
+    let listings = merged.listings.as_deref().unwrap_or(&earlier);
+    status = ended(status, &merged, listings, sources);
+    if let Some(listings) = &merged.listings {
+        caches.listings().write(&wanted.keyword, listings).await?;
+    }
+    caches.status().write(&status).await?;
+    if merged.state == ScrapeState::Error {
+        let reason = merged.error.unwrap_or_default();
+        return Err(TaskError::transient(
+            "ConnectionError",
+            format!("all sources failed: {reason}"),
+        ));
+    }
+    Ok(Summary::scraped(&status, listings, wanted.location.as_deref(), started.elapsed()))
+}
+
+/// Asks the sources and reports each one's end to the task's readers.
+async fn ask(scraping: &Scraping, context: &TaskContext, wanted: &ScrapeKeyword) -> Report {
+    let query = Query {
+        keyword: wanted.keyword.clone(),
+        match_description: scraping.0.config.match_description,
+        now: clock::now(),
+    };
+    let total = scraping.0.scraper.sources.len();
+    let (ended, mut reports) = mpsc::unbounded_channel::<(String, SourceStatus)>();
+    let tell = async {
+        let mut done = 0;
+        while let Some((source, status)) = reports.recv().await {
+            done += 1;
+            context.report(progress(&source, &status, done, total)).await;
+        }
+    };
+    let asked = async {
+        let on_progress = |progress: Progress<'_>| {
+            if let Progress::Ended(source) = progress {
+                // The reader lives as long as this future does.
+                let _ = ended.send((source.name.clone(), source.status()));
+            }
+        };
+        let report = scraping.0.scraper.scrape(&query, &on_progress).await;
+        drop(ended);
+        report
+    };
+    tokio::join!(asked, tell).0
+}
+
+fn progress(source: &str, status: &SourceStatus, done: usize, total: usize) -> Value {
+    json!({
+        "source": source, "status": status.status, "count": status.count, "error": status.error,
+        "done": done, "total": total,
+    })
+}
+
+fn running(keyword: &str, n_listings: usize) -> Status {
+    Status {
+        last_scraped: clock::iso(clock::now()),
+        keyword: keyword.to_owned(),
+        jobs_count: n_listings as u64,
+        status: ScrapeState::Running,
+        error: None,
+        sources: Default::default(),
+        new: 0,
+        closed: 0,
+    }
+}
+
+fn ended(
+    status: Status,
+    merged: &Merged,
+    listings: &[Listing],
+    sources: std::collections::BTreeMap<String, SourceStatus>,
+) -> Status {
+    Status {
+        last_scraped: clock::iso(clock::now()),
+        jobs_count: listings.len() as u64,
+        status: merged.state,
+        error: merged.error.clone(),
+        sources,
+        new: merged.new,
+        closed: merged.closed,
+        ..status
+    }
+}

@@ -1,0 +1,304 @@
+//! The scraping tasks: what they fetch, cache and tell.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use rhubarb_cache::Caches;
+use rhubarb_connection::Connections;
+use rhubarb_core::{
+    config::{SourceConfig, SourceKind},
+    listing::Listing,
+    status::{ScrapeState, Status},
+};
+use rhubarb_e2e::{
+    board::{Board, Fault, GREENHOUSE, LEVER},
+    eventually::eventually,
+};
+use rhubarb_queue::Publish;
+use rhubarb_wire::{State, TaskResult};
+use rhubarb_worker::tasks;
+use serde_json::{Value, json};
+
+use super::{Bench, WAIT, Worker, raised};
+
+const HOURLY: &str = "job_scraper.tasks.scrape_jobs_hourly";
+const KEYWORD: &str = "job_scraper.tasks.scrape_specific_keyword";
+const STATUS: &str = "job_scraper.tasks.get_scraping_status";
+const CLEAR: &str = "job_scraper.tasks.clear_cache_task";
+const PROXIES: &str = "job_scraper.tasks.refresh_proxies";
+
+/// A Redis, a job board with a Greenhouse and a Lever site, and the caches.
+struct Scene {
+    bench: Bench,
+    board: Board,
+    caches: Caches,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    async fn with(change: impl FnOnce(&mut rhubarb_core::config::Config)) -> Self {
+        let board = Board::start().await;
+        let source = |kind, name: &str, board_name: &str| SourceConfig {
+            name: name.into(),
+            board: Some(board_name.into()),
+            base_url: Some(board.url()),
+            ..SourceConfig::new(kind)
+        };
+        let sources = vec![
+            source(SourceKind::Greenhouse, "greenhouse", "acmewidgets"),
+            source(SourceKind::Lever, "lever", "examplesite"),
+        ];
+        let bench = Bench::with(|config| {
+            config.sources = sources;
+            config.scrape.allow_private = vec![board.host()];
+            config.scrape.min_interval = Duration::ZERO;
+            config.scrape.source_timeout = Duration::from_secs(5);
+            change(config);
+        })
+        .await;
+        let connections = Connections::new(&bench.config, "test-caches").unwrap();
+        let caches = Caches::new(&bench.config, &connections).unwrap();
+        Self { bench, board, caches }
+    }
+
+    fn worker(&self) -> Worker {
+        self.bench.worker(|app| tasks::register(app).unwrap())
+    }
+
+    async fn scrape(&self, keyword: &str, force: bool) -> TaskResult {
+        self.bench.call(&Publish::new(KEYWORD).arg(keyword).kwarg("force", force)).await
+    }
+
+    async fn cached(&self, keyword: &str) -> Option<Vec<Listing>> {
+        self.caches.listings().read(keyword).await.unwrap().map(|cached| cached.listings)
+    }
+
+    async fn status(&self) -> Status {
+        self.caches.status().read().await.unwrap().unwrap()
+    }
+
+    fn times_asked(&self) -> usize {
+        self.board.asked(GREENHOUSE).len()
+    }
+}
+
+fn success(result: &TaskResult) -> &Value {
+    assert_eq!(result.status, State::Success, "{result:?}");
+    &result.result
+}
+
+fn titles(listings: &[Listing]) -> Vec<&str> {
+    let mut titles: Vec<&str> = listings.iter().map(|listing| listing.title.as_str()).collect();
+    titles.sort_unstable();
+    titles
+}
+
+const BOTH: [&str; 2] = ["Senior Software Engineer, Queues", "Software Engineer, Data Platform"];
+
+#[tokio::test]
+async fn a_scrape_caches_the_matching_listings_and_tells_about_them() {
+    let scene = Scene::new().await;
+    let worker = scene.worker();
+    let result = scene.scrape("Software Engineer", false).await;
+    let summary = success(&result);
+    assert_eq!(summary["keyword"], "Software Engineer");
+    assert_eq!((&summary["count"], &summary["status"]), (&json!(2), &json!("success")));
+    assert_eq!((&summary["new"], &summary["closed"]), (&json!(2), &json!(0)));
+    assert_eq!(summary["sources"]["lever"]["count"], json!(1));
+    assert_eq!(titles(&scene.cached("software engineer").await.unwrap()), BOTH);
+    let status = scene.status().await;
+    assert_eq!((status.status, status.jobs_count), (ScrapeState::Success, 2));
+    assert_eq!(status.keyword, "Software Engineer");
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn fresh_listings_are_not_fetched_again_unless_forced() {
+    let scene = Scene::new().await;
+    let worker = scene.worker();
+    scene.scrape("software engineer", false).await;
+    let result = scene.scrape(" Software ENGINEER", false).await;
+    assert_eq!(success(&result)["cached"], json!(true));
+    assert_eq!(success(&result)["count"], json!(2));
+    assert_eq!(scene.times_asked(), 1);
+    let result = scene.scrape("software engineer", true).await;
+    assert_eq!(success(&result)["cached"], json!(false));
+    assert_eq!((&success(&result)["new"], scene.times_asked()), (&json!(0), 2));
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_location_filters_the_summary_and_not_the_cache() {
+    let scene = Scene::new().await;
+    let worker = scene.worker();
+    let nowhere = Publish::new(KEYWORD).arg("software engineer").arg("Atlantis");
+    let result = scene.bench.call(&nowhere).await;
+    assert_eq!(success(&result)["count"], json!(0));
+    assert_eq!(scene.cached("software engineer").await.unwrap().len(), 2);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_failed_sources_earlier_listings_stay() {
+    let scene = Scene::new().await;
+    let worker = scene.worker();
+    scene.scrape("software engineer", true).await;
+    for fault in [Fault::Status(500), Fault::Status(404), Fault::WebPage, Fault::Truncated] {
+        scene.board.fault(LEVER, fault);
+        let result = scene.scrape("software engineer", true).await;
+        assert_eq!(success(&result)["status"], "partial", "{fault:?}");
+        assert_eq!(titles(&scene.cached("software engineer").await.unwrap()), BOTH, "{fault:?}");
+        let status = scene.status().await;
+        assert!(status.error.unwrap().starts_with("lever: "), "{fault:?}");
+        assert_eq!((status.new, status.closed), (0, 0), "{fault:?}");
+    }
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn when_all_sources_fail_the_cache_is_left_alone_and_the_task_is_retried() {
+    let scene = Scene::new().await;
+    let worker = scene.worker();
+    scene.scrape("software engineer", true).await;
+    scene.board.fault(LEVER, Fault::Status(503));
+    scene.board.fault(GREENHOUSE, Fault::Status(503));
+    let id = scene
+        .bench
+        .publish(&Publish::new(KEYWORD).arg("software engineer").kwarg("force", true))
+        .await;
+    let retry = eventually(WAIT, "the task is to be retried", async || {
+        let state = scene.bench.client.result(&id).await.unwrap();
+        state.filter(|state| state.status == State::Retry)
+    })
+    .await;
+    assert_eq!(retry.exception().unwrap().exc_type, "ConnectionError");
+    assert_eq!(titles(&scene.cached("software engineer").await.unwrap()), BOTH);
+    let status = scene.status().await;
+    assert_eq!((status.status, status.jobs_count), (ScrapeState::Error, 2));
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn an_honest_zero_is_cached_as_an_empty_list() {
+    let scene = Scene::new().await;
+    let worker = scene.worker();
+    let result = scene.scrape("zookeeper", false).await;
+    assert_eq!(
+        (&success(&result)["count"], &success(&result)["status"]),
+        (&json!(0), &json!("success"))
+    );
+    assert_eq!(scene.cached("zookeeper").await, Some(Vec::new()));
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn one_scrape_of_a_keyword_runs_at_a_time_and_the_second_returns_its_result() {
+    let scene = Scene::new().await;
+    scene.board.delay(Duration::from_millis(300));
+    let worker = scene.worker();
+    let publish = Publish::new(KEYWORD).arg("software engineer").kwarg("force", true);
+    let first = scene.bench.publish(&publish).await;
+    eventually(WAIT, "the first one fetches", async || (scene.times_asked() == 1).then_some(()))
+        .await;
+    let second = scene.bench.publish(&publish).await;
+    assert_eq!(success(&scene.bench.result(&first).await)["cached"], json!(false));
+    let result = scene.bench.result(&second).await;
+    assert_eq!(success(&result)["cached"], json!(true));
+    assert_eq!((&success(&result)["count"], scene.times_asked()), (&json!(2), 1));
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn progress_names_each_source_as_it_ends() {
+    let scene = Scene::new().await;
+    scene.board.fault(LEVER, Fault::Status(404));
+    let worker = scene.worker();
+    let id = scene.bench.publish(&Publish::new(KEYWORD).arg("software engineer")).await;
+    let mut seen = BTreeMap::new();
+    let note = |state: &TaskResult| {
+        if state.status == State::from("PROGRESS") {
+            let source = state.result["source"].as_str().unwrap_or_default().to_owned();
+            seen.insert(source, (state.result["done"].clone(), state.result["total"].clone()));
+        }
+    };
+    scene.bench.client.wait(&id, WAIT, note).await.unwrap().unwrap();
+    let total: Vec<&Value> = seen.values().map(|(_, total)| total).collect();
+    assert!(!seen.is_empty() && total.iter().all(|total| **total == json!(2)), "{seen:?}");
+    assert!(
+        seen.keys().all(|source| ["greenhouse", "lever"].contains(&source.as_str())),
+        "{seen:?}"
+    );
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn the_hourly_scrape_takes_its_keyword_and_always_fetches() {
+    let scene = Scene::with(|config| config.scrape.keywords = vec!["data scientist".into()]).await;
+    let worker = scene.worker();
+    for asked in 1..=2 {
+        let result = scene.bench.call(&Publish::new(HOURLY)).await;
+        assert_eq!(success(&result)["keyword"], "data scientist");
+        assert_eq!((&success(&result)["count"], scene.times_asked()), (&json!(2), asked));
+    }
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn the_status_is_told_and_the_caches_are_cleared() {
+    let scene = Scene::new().await;
+    let worker = scene.worker();
+    let none = scene.bench.call(&Publish::new(STATUS)).await;
+    assert_eq!(success(&none), &Value::Null);
+    scene.scrape("software engineer", false).await;
+    let status = scene.bench.call(&Publish::new(STATUS)).await;
+    assert_eq!(success(&status)["status"], "success");
+    let cleared = scene.bench.call(&Publish::new(CLEAR)).await;
+    assert_eq!(success(&cleared), &json!({"listings": 1, "status": 1, "proxies": 0}));
+    assert_eq!(scene.cached("software engineer").await, None);
+    assert_eq!(scene.caches.status().read().await.unwrap(), None);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn an_empty_keyword_is_refused() {
+    let scene = Scene::new().await;
+    let worker = scene.worker();
+    let result = scene.scrape(" ", false).await;
+    assert_eq!(raised(&result), ("ValueError".to_owned(), json!("argument 'keyword' is empty")));
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn without_required_proxies_a_scrape_is_retried_later() {
+    let scene = Scene::with(|config| config.scrape.proxies_required = true).await;
+    let worker = scene.worker();
+    let id = scene.bench.publish(&Publish::new(KEYWORD).arg("software engineer")).await;
+    let retry = eventually(WAIT, "the task is to be retried", async || {
+        let state = scene.bench.client.result(&id).await.unwrap();
+        state.filter(|state| state.status == State::Retry)
+    })
+    .await;
+    let exception = retry.exception().unwrap();
+    assert_eq!(exception.exc_message, [json!("proxies are required and none answers")]);
+    assert_eq!((scene.times_asked(), scene.cached("software engineer").await), (0, None));
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn the_proxy_list_is_fetched_checked_and_stored() {
+    let scene = Scene::with(|_| {}).await;
+    let closed = rhubarb_e2e::redis_server::free_port();
+    let list = format!("{}\n127.0.0.1:{closed}\nnot a proxy\n", scene.board.host());
+    scene.board.put("/proxies.txt", "text/plain", list);
+    let mut bench = scene.bench;
+    bench.config.scrape.proxy_lists = vec![format!("{}/proxies.txt", scene.board.url())];
+    bench.config.scrape.allow_private = vec!["*".into()];
+    let worker = bench.worker(|app| tasks::register(app).unwrap());
+    let result = bench.call(&Publish::new(PROXIES)).await;
+    assert_eq!(success(&result), &json!({"count": 1, "listed": 2}));
+    let stored = scene.caches.proxies().read().await.unwrap().unwrap();
+    assert_eq!(stored.0, [format!("http://{}/", scene.board.host())]);
+    worker.stop().await;
+}
