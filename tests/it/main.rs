@@ -1,6 +1,9 @@
 //! The end-to-end tests: one binary, a module for each topic.
 
-#![expect(clippy::unwrap_used, reason = "all of this is test code; clippy sees only what is marked #[test]")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "all of this is test code; clippy sees only what is marked #[test]"
+)]
 
 /// What the workspace's crates may know of each other, and what must be in the lock.
 mod architecture;
