@@ -167,8 +167,8 @@ fn when(reader: &mut Reader<'_>) -> When {
     let every = reader.optional::<std::time::Duration>("every");
     let crontab = reader.get("crontab");
     match (every, crontab) {
-        (Some(every), None) if every < std::time::Duration::from_millis(100) => {
-            reader.wrong("every", "100 ms or more is expected");
+        (Some(every), None) if every < std::time::Duration::from_secs(1) => {
+            reader.wrong("every", "1 s or more is expected");
         }
         (Some(every), None) => return When::Every(every),
         (None, Some(value)) => return When::Crontab(crontab_text(reader, value)),

@@ -115,7 +115,7 @@ fn task_lines(task: &TaskInfo) -> String {
         ("queue", task.queue.clone()),
         ("worker", task.worker.clone()),
         ("reason", task.reason.clone()),
-        ("state", text(field("status"))),
+        ("state", Some(task.state.clone())),
         ("ended", text(field("date_done"))),
         ("result", text(field("result"))),
     ];
@@ -193,6 +193,7 @@ rhubarb@host  w1  lost      celery,mail     16        2          7  0.1.0    202
     fn a_task_shows_its_traceback_line_by_line() {
         let task = TaskInfo {
             id: "t1".into(),
+            state: "FAILURE".into(),
             place: "unknown".into(),
             queue: None,
             worker: None,
