@@ -85,7 +85,7 @@ async fn a_shell_enqueues_and_waits() {
     assert_eq!((ran.code, ran.stdout.trim()), (0, id), "{}", ran.stderr);
     let shown = eventually(SOON, "the task is done", async || {
         let shown = shop.json(&["task", id]).await;
-        (shown["state"] == "SUCCESS").then_some(shown)
+        (shown["result"]["status"] == "SUCCESS").then_some(shown)
     })
     .await;
     assert_eq!(shown["id"], id);

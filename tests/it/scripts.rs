@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use rhubarb_e2e::file;
 
 /// What the head comment of a script has to have, each at a line's beginning.
-const PARTS: [&str; 4] = ["KEYS[", "ARGV[", "Returns", "If the caller dies right after:"];
+const PARTS: [&str; 4] = ["KEYS", "ARGV", "Returns", "If the caller dies right after:"];
 
 #[test]
 fn every_script_documents_its_contract() {
