@@ -190,9 +190,9 @@ impl Loading {
             Ok(table) => table,
             Err(error) => {
                 let error: toml::de::Error = error;
-                let line = error
-                    .span()
-                    .map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
+                let before = error.span().map_or(0, |span| span.start.min(text.len()));
+                let line =
+                    text.as_bytes()[..before].iter().filter(|byte| **byte == b'\n').count() + 1;
                 self.problems.push(format!("{shown}, line {line}: {}", error.message()));
                 return;
             }
