@@ -1,20 +1,43 @@
 //! The end-to-end tests: one binary, a module for each topic.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "all of this is test code; clippy sees only what is marked #[test]"
+)]
+
 /// What the workspace's crates may know of each other, and what must be in the lock.
 mod architecture;
+/// Broken, foreign and oversized messages.
+mod bad_input;
+/// Help, versions, wrong configuration, no Redis.
+mod cli;
+/// Deaths of workers and of Redis, and orderly stops.
+mod crash;
+/// What a Django application with Celery and django-redis gets. The first test to read.
+mod django;
+/// Who enqueues, besides.
+mod producers;
 /// What the queue promises.
 mod queue;
+/// From a schedule to the cache.
+mod schedule;
+/// Boards that misbehave, keywords asked for twice, listings of earlier runs.
+mod scraping;
 /// What the scripts that run inside Redis say about themselves.
 mod scripts;
+/// The set-up that most of these tests share.
+mod shop;
 /// What the worker promises to authors of tasks.
 mod worker;
 
 use rhubarb_e2e::installation::Binaries;
 
 /// The twins of our binaries that Cargo built for this test.
-#[expect(dead_code, reason = "the tests that start them come with the binaries")]
 const BINARIES: Binaries = Binaries {
     worker: env!("CARGO_BIN_EXE_e2e-worker"),
     beat: env!("CARGO_BIN_EXE_e2e-beat"),
     rhubarb: env!("CARGO_BIN_EXE_e2e-rhubarb"),
 };
+
+/// The worker with tasks made for these tests (`tests/own_worker`).
+const OWN_WORKER: &str = env!("CARGO_BIN_EXE_e2e-own-worker");

@@ -29,7 +29,7 @@ async fn a_rust_service_enqueues_with_our_client() {
     assert_eq!(result.status.to_string(), "SUCCESS", "{result:?}");
     let listings = shop.json(&["listings", "python developer"]).await;
     assert_eq!(
-        result.result["jobs_count"].as_u64(),
+        result.result["count"].as_u64(),
         listings.as_array().map(|l| l.len() as u64),
         "{result:?}"
     );

@@ -5,10 +5,12 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
 };
 
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::time::timeout;
 
 use crate::{
     process::{Process, clean_command},
@@ -124,17 +126,21 @@ impl Installation {
     }
 }
 
+/// How long a command that ends by itself may take; the longest of them wait for a task.
+const COMMAND: Duration = Duration::from_secs(70);
+
 /// Runs a command to its end.
 ///
 /// # Panics
-/// When it cannot be started.
+/// When it cannot be started, or goes on for longer than any command should.
 pub async fn run(command: Command) -> Ran {
-    let output = tokio::process::Command::from(command)
-        .stdin(std::process::Stdio::null())
-        .kill_on_drop(true)
-        .output()
+    let shown = format!("{command:?}");
+    let mut command = tokio::process::Command::from(command);
+    command.stdin(std::process::Stdio::null()).kill_on_drop(true);
+    let output = timeout(COMMAND, command.output())
         .await
-        .unwrap_or_else(|e| panic!("cannot run a command: {e}"));
+        .unwrap_or_else(|_| panic!("still running after {COMMAND:?}: {shown}"))
+        .unwrap_or_else(|e| panic!("cannot run {shown}: {e}"));
     Ran {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -1,2 +1,5 @@
-//! Placeholder.
-fn main() {}
+//! The binary `beat`: publishes scheduled tasks.
+
+fn main() -> std::process::ExitCode {
+    rhubarb_beat::main()
+}

@@ -257,11 +257,10 @@ impl Redis {
                 let reason = error.to_string();
                 Err(Error::Lost { url: self.inner.url.clone(), command: command(), reason })
             }
-            Err(error) => Err(Error::Refused {
-                command: command(),
-                code: error.code().map(str::to_owned),
-                reason: error.to_string(),
-            }),
+            Err(error) => {
+                let reason = error.to_string();
+                Err(Error::Refused { command: command(), code: code_of(error), reason })
+            }
         }
     }
 
@@ -413,6 +412,12 @@ fn refuses_hello(error: &RedisError) -> bool {
     let text = error.to_string();
     !is_loss(error)
         && (text.contains("HELLO") || text.contains("NOPROTO") || text.contains("unknown command"))
+}
+
+/// Returns the server's error code; that of the first refused command of a pipeline.
+fn code_of(error: RedisError) -> Option<String> {
+    let errors = error.into_server_errors()?;
+    errors.first().map(|(_, error)| error.code().to_owned())
 }
 
 fn call(how: &str, script: &str, keys: &[String], args: &[Vec<u8>]) -> Cmd {

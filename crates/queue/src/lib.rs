@@ -36,4 +36,6 @@ pub use delivery::Delivery;
 pub use error::Error;
 pub use lock::Lock;
 pub use outcome::Outcome;
+/// Celery's messages and results, which this crate's types hold.
+pub use rhubarb_wire as wire;
 pub use tick::Ticks;

@@ -4,7 +4,7 @@ mod client;
 mod exchange;
 mod robots_cache;
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use reqwest::{Client, StatusCode};
 use rhubarb_core::config::ScrapeConfig;
@@ -21,6 +21,7 @@ use crate::{
     error::{Error, FetchError, Phase},
     page::{Page, Request, essence},
     politeness::{Limiter, TooLate, host_of},
+    proxies::{Proxy, ProxyPool},
     robots::{self, Robots},
 };
 
@@ -42,7 +43,10 @@ const MAX_URL_BYTES: usize = 8_192;
 /// One request at a time to a host in each `scrape.min_interval`, robots.txt obeyed, private
 /// addresses refused, time and size bounded.
 #[derive(Clone, Debug)]
-pub struct Fetcher(Arc<Inner>);
+pub struct Fetcher {
+    inner: Arc<Inner>,
+    proxies: Arc<ProxyPool>,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -66,7 +70,7 @@ impl Fetcher {
     ///
     /// The system has no usable root certificates, or the user agent cannot be sent.
     pub fn new(config: &ScrapeConfig) -> Result<Self, Error> {
-        Ok(Self(Arc::new(Inner {
+        let inner = Inner {
             clients: Clients::new(config)?,
             limiter: Limiter::default(),
             robots: RobotsCache::default(),
@@ -78,7 +82,16 @@ impl Fetcher {
             max_body_bytes: config.max_body_bytes,
             max_redirects: config.max_redirects,
             obey_robots: config.obey_robots,
-        })))
+        };
+        Ok(Self { inner: Arc::new(inner), proxies: Arc::default() })
+    }
+
+    /// Returns this fetcher, sending each try that names no proxy through one of these in turn.
+    ///
+    /// Without proxies it sends directly. Pace and what robots.txt said stay shared.
+    #[must_use]
+    pub fn through(&self, proxies: Vec<Proxy>) -> Self {
+        Self { inner: Arc::clone(&self.inner), proxies: Arc::new(ProxyPool::new(proxies)) }
     }
 
     /// Fetches a page, redirects followed.
@@ -95,10 +108,12 @@ impl Fetcher {
     ///
     /// May be dropped at any point: the connection is closed and a turn at the host is lost.
     pub async fn get(&self, request: &Request) -> Result<Page, FetchError> {
-        let deadline = request.deadline.unwrap_or_else(|| Instant::now() + self.0.source_timeout);
+        let deadline =
+            request.deadline.unwrap_or_else(|| Instant::now() + self.inner.source_timeout);
         let mut tries = 0;
         loop {
-            let error = match self.0.follow(request, deadline).await {
+            let request = self.with_proxy(request);
+            let error = match self.inner.follow(&request, deadline).await {
                 Ok(page) => return Ok(page),
                 Err(error) => error,
             };
@@ -116,9 +131,19 @@ impl Fetcher {
         }
     }
 
+    /// Names the next proxy in a request that names none.
+    fn with_proxy<'a>(&self, request: &'a Request) -> Cow<'a, Request> {
+        match self.proxies.next() {
+            Some(proxy) if request.proxy.is_none() => {
+                Cow::Owned(request.clone().proxy(Some(proxy.clone())))
+            }
+            _ => Cow::Borrowed(request),
+        }
+    }
+
     /// Returns the private hosts that may be fetched.
     pub(crate) fn allow_private(&self) -> &AllowPrivate {
-        &self.0.allow_private
+        &self.inner.allow_private
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rhubarb_queue::Client;
-use rhubarb_wire::State;
+use rhubarb_queue::wire::State;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 

@@ -3,7 +3,7 @@
 use std::{any::type_name, error::Error as StdError, time::Duration};
 
 use rhubarb_core::class::Class;
-use rhubarb_wire::Exception;
+use rhubarb_queue::wire::Exception;
 use serde_json::Value;
 
 /// Why a handler did not return a result; each variant is another fate of the task.

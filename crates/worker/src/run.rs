@@ -11,8 +11,8 @@ use std::{
 
 use apalis_core::task::Task;
 use futures_util::{FutureExt, future::BoxFuture};
+use rhubarb_queue::wire::{Exception, Headers, plain};
 use rhubarb_queue::{Client, Delivery, Outcome};
-use rhubarb_wire::{Exception, Headers, plain};
 use serde_json::Value;
 use tokio::task::JoinError;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};

@@ -47,29 +47,10 @@ async fn a_dead_workers_tasks_run_elsewhere() {
 async fn a_message_that_kills_its_workers_goes_to_the_dead_letters() {
     let bench = Bench::with(|config| config.worker.max_deliveries = 2).await;
     let id = bench.publish(&Publish::new("t")).await;
-    for deaths in 1..=2 {
+    for _ in 0..2 {
         let doomed = bench.worker(never);
-        eventually(WAIT, "it is claimed", async || {
-            let queues = inspect::queues(&bench.client, &[]).await.unwrap();
-            (queues[0].claimed == 1 && doomed.consumer().held() == 1).then_some(())
-        })
-        .await;
+        eventually(WAIT, "it runs", async || (doomed.consumer().held() == 1).then_some(())).await;
         doomed.kill();
-        // The next one gives back what the dead one held; its own copy is taken before it could die of it.
-        let mut redis = bench.redis().await;
-        let reaper = bench.worker(never);
-        eventually(WAIT, "the death is counted", async || {
-            let counts: Vec<u64> = redis.hvals("rhubarb:{celery}:deliveries").await.unwrap();
-            let dead = letter::find(bench.client.queue(), Kind::Dead, &id).await.unwrap();
-            (counts.first() == Some(&deaths) || dead.is_some()).then_some(())
-        })
-        .await;
-        if deaths == 1 {
-            assert!(reaper.consumer().held() <= 1);
-            reaper.kill();
-        } else {
-            reaper.kill();
-        }
     }
     let last = bench.worker(never);
     let letter = eventually(WAIT, "it is a dead letter", async || {

@@ -302,3 +302,16 @@ async fn the_proxy_list_is_fetched_checked_and_stored() {
     assert_eq!(stored.0, [format!("http://{}/", scene.board.host())]);
     worker.stop().await;
 }
+
+#[tokio::test]
+async fn a_scrape_goes_through_the_cached_proxies() {
+    let scene = Scene::with(|config| config.scrape.proxies_required = true).await;
+    let proxy = Board::start().await;
+    let list = rhubarb_cache::ProxyList(vec![proxy.url()]);
+    scene.caches.proxies().write(&list).await.unwrap();
+    let worker = scene.worker();
+    let result = scene.scrape("software engineer", false).await;
+    assert_eq!(success(&result)["count"], json!(2));
+    assert_eq!((proxy.asked(GREENHOUSE).len(), scene.times_asked()), (1, 0));
+    worker.stop().await;
+}

@@ -2,8 +2,8 @@
 
 use jiff::{Timestamp, tz::TimeZone};
 use rhubarb_core::config::Config;
+use rhubarb_queue::wire::TaskResult;
 use rhubarb_queue::{Publish, Published};
-use rhubarb_wire::TaskResult;
 
 use super::{Context, wait};
 use crate::{

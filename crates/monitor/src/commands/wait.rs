@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use rhubarb_queue::wire::{State, TaskResult};
 use rhubarb_queue::{Client, inspect};
-use rhubarb_wire::{State, TaskResult};
 
 use crate::{error::Error, progress::Progress, table::clean};
 

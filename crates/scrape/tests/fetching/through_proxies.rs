@@ -35,6 +35,19 @@ async fn a_request_goes_through_its_proxy_with_its_credentials() {
 }
 
 #[tokio::test]
+async fn a_fetcher_sends_through_its_proxies_in_turn() {
+    let site = || Site::start(Router::new().route("/jobs", route(|| async { "jobs" })));
+    let sites = [site().await, site().await];
+    let proxies = sites.iter().map(|site| site.address.to_string().parse().unwrap()).collect();
+    let config = ScrapeConfig { obey_robots: false, ..config() };
+    let fetcher = Fetcher::new(&config).unwrap().through(proxies);
+    for _ in 0..4 {
+        fetcher.get(&Request::get(page())).await.unwrap();
+    }
+    assert_eq!(sites.map(|site| site.hits("/jobs").len()), [2, 2]);
+}
+
+#[tokio::test]
 async fn a_proxy_that_does_not_serve_is_named_without_its_credentials() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let dead = listener.local_addr().unwrap();

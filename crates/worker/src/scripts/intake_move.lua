@@ -5,7 +5,9 @@
 -- KEYS[3] hash, apalis `:data`
 -- KEYS[4] list, our queue
 -- KEYS[5…] hash, apalis `:meta:<id>`, one for each task of ARGV, in the same order
--- ARGV     pairs: task id, our message; an empty message only removes the task
+-- ARGV[1] task id
+-- ARGV[2] our message; an empty one only removes the task
+-- ARGV[3…] further pairs of the same
 --
 -- Returns how many were moved. A task that is in neither place any more was moved by another worker, or
 -- taken by an apalis worker, and is passed over.

@@ -2,8 +2,8 @@
 
 use std::{future::Future, time::Duration};
 
+use rhubarb_queue::wire::State;
 use rhubarb_queue::{Lock, keys};
-use rhubarb_wire::State;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 

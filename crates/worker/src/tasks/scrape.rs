@@ -6,7 +6,7 @@ use rhubarb_core::{
     status::{ScrapeState, SourceStatus, Status},
 };
 use rhubarb_scrape::{
-    run::{Progress, Report},
+    run::{Progress, Report, Scraper},
     source::Query,
 };
 use serde_json::{Value, json};
@@ -67,10 +67,17 @@ async fn run(
     let started = Instant::now();
     let earlier = caches.listings().read(&wanted.keyword).await?;
     let earlier = earlier.map(|cached| cached.listings).unwrap_or_default();
-    proxies::at_hand(scraping).await?;
+    let scraper = scraping.0.scraper.clone();
+    let fetcher = scraper.fetcher.through(proxies::at_hand(scraping).await?);
+    let scraper = Scraper { fetcher, ..scraper };
     let mut status = running(&wanted.keyword, earlier.len());
     caches.status().write(&status).await?;
-    let report = ask(scraping, context, wanted).await;
+    let query = Query {
+        keyword: wanted.keyword.clone(),
+        match_description: scraping.0.config.match_description,
+        now: clock::now(),
+    };
+    let report = ask(&scraper, &query, context).await;
     let sources =
         report.sources.iter().map(|source| (source.name.clone(), source.status())).collect();
     let merged = merge::merge(&earlier, report.listings, &sources);
@@ -91,13 +98,8 @@ async fn run(
 }
 
 /// Asks the sources and reports each one's end to the task's readers.
-async fn ask(scraping: &Scraping, context: &TaskContext, wanted: &ScrapeKeyword) -> Report {
-    let query = Query {
-        keyword: wanted.keyword.clone(),
-        match_description: scraping.0.config.match_description,
-        now: clock::now(),
-    };
-    let total = scraping.0.scraper.sources.len();
+async fn ask(scraper: &Scraper, query: &Query, context: &TaskContext) -> Report {
+    let total = scraper.sources.len();
     let (ended, mut reports) = mpsc::unbounded_channel::<(String, SourceStatus)>();
     let tell = async {
         let mut done = 0;
@@ -113,7 +115,7 @@ async fn ask(scraping: &Scraping, context: &TaskContext, wanted: &ScrapeKeyword)
                 let _ = ended.send((source.name.clone(), source.status()));
             }
         };
-        let report = scraping.0.scraper.scrape(&query, &on_progress).await;
+        let report = scraper.scrape(query, &on_progress).await;
         drop(ended);
         report
     };

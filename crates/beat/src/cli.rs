@@ -1,0 +1,125 @@
+//! The command line of the beat: flags, configuration, logging, signals, exit codes.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use rhubarb_core::{
+    config::{CommonArgs, Config, Loaded},
+    exit,
+    shutdown::Shutdown,
+    telemetry::{self, Output},
+};
+use tokio::runtime;
+
+use crate::run::run;
+
+/// Publishes scheduled tasks, each tick exactly once with any number of beats.
+#[derive(Debug, Parser)]
+#[command(
+    name = "beat",
+    version,
+    after_help = "\
+Each flag wins over the environment (RHUBARB_BEAT_TIMEZONE, …), the environment over the configuration file, the \
+file over the defaults; --print-config shows what holds and where it came from.
+
+One beat leads, any others stand by and take over within beat.lease (10 s). SIGTERM or SIGINT lets go of the lead \
+and ends.
+
+Exit codes: 0 stopped as told, 1 ended by itself, 2 wrong command line, 3 wrong configuration"
+)]
+pub struct Cli {
+    /// The configuration's flags.
+    #[command(flatten)]
+    pub common: CommonArgs,
+    /// Log level (error, warn, info, debug, trace) or filter directives [default: info]
+    #[arg(short, long, value_name = "LEVEL")]
+    pub loglevel: Option<String>,
+}
+
+impl Cli {
+    /// Returns the flags that were given, as settings: what they win over is the configuration's to decide.
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        self.loglevel.iter().map(|level| ("log.level", level.to_lowercase())).collect()
+    }
+}
+
+/// Runs a beat as a process: reads the command line and the configuration, publishes until told to stop.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let loaded = match cli.common.load(&cli.settings()) {
+        Ok(loaded) => loaded,
+        Err(problems) => return refuse(&problems),
+    };
+    if cli.common.print_config {
+        return print(&loaded);
+    }
+    if let Err(error) = telemetry::init(&loaded.config.log, Output::Stdout) {
+        return refuse(&error);
+    }
+    match runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(live(&loaded.config)).into(),
+        Err(error) => {
+            tracing::error!(%error, "the runtime did not start");
+            exit::FAILED.into()
+        }
+    }
+}
+
+async fn live(config: &Config) -> u8 {
+    let shutdown = Shutdown::new();
+    let signals = match shutdown.listen() {
+        Ok(signals) => signals,
+        Err(error) => {
+            tracing::error!(%error, "signals cannot be caught");
+            return exit::FAILED;
+        }
+    };
+    let ran = tokio::select! {
+        ran = run(config, &shutdown) => ran,
+        () = signals => return exit::FAILED,
+    };
+    match ran {
+        Ok(()) => exit::OK,
+        Err(error) => {
+            tracing::error!(
+                error = format!("{:#}", anyhow::Error::new(error)),
+                "beat cannot start"
+            );
+            exit::CONFIGURATION
+        }
+    }
+}
+
+fn refuse(problem: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("error: {problem}");
+    exit::CONFIGURATION.into()
+}
+
+fn print(loaded: &Loaded) -> ExitCode {
+    print!("{loaded}");
+    exit::OK.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn celerys_spelling_of_the_log_level_becomes_a_setting() {
+        let settings = |line: &str| Cli::try_parse_from(line.split(' ')).unwrap().settings();
+        assert_eq!(settings("beat -l DEBUG"), [("log.level", "debug".to_owned())]);
+        assert_eq!(settings("beat"), []);
+        assert!(Cli::try_parse_from(["beat", "--nope"]).is_err());
+    }
+
+    #[test]
+    fn help_names_the_signals_and_exit_codes() {
+        Cli::command().debug_assert();
+        let help = Cli::command().render_long_help().to_string();
+        for word in ["-l, --loglevel", "Exit codes", "SIGTERM", "--version"] {
+            assert!(help.contains(word), "{word} in {help}");
+        }
+    }
+}

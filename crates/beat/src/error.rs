@@ -1,0 +1,30 @@
+//! Why a beat cannot start. Once it runs, it goes on for ever.
+
+use rhubarb_core::{class::Class, schedule::ScheduleError};
+
+/// An error that only another configuration mends.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A schedule cannot be used.
+    #[error("cannot use schedule `{name}`")]
+    Schedule {
+        /// Its name in the configuration.
+        name: String,
+        /// What is wrong with it.
+        #[source]
+        source: ScheduleError,
+    },
+    /// The queue's URL cannot be used, or its server refuses what waiting cannot change.
+    #[error("failed to connect to the queue's Redis")]
+    Redis(#[source] rhubarb_connection::Error),
+}
+
+impl Error {
+    /// Tells what a caller should do.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Schedule { .. } => Class::Permanent,
+            Self::Redis(source) => source.class(),
+        }
+    }
+}
