@@ -128,6 +128,34 @@ async fn an_honest_zero_from_all_sources_is_an_empty_list() {
 }
 
 #[tokio::test]
+async fn a_narrowed_scrape_asks_only_its_sources_and_leaves_the_others_listings() {
+    let shop = Shop::open().await;
+    let _worker = shop.worker(&[]).await;
+    scrape(&shop, "software engineer").await;
+    let before = shop.json(&["listings", "software engineer"]).await;
+    let asked = shop.board.asked(LEVER).len();
+    let narrowed =
+        ["scrape", "software engineer", "--source", "remoteok", "--force", "--wait", "60"];
+    let ran = shop.rhubarb(&narrowed).await;
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    assert_eq!(shop.board.asked(LEVER).len(), asked, "no other source is asked");
+    let after = shop.json(&["listings", "software engineer"]).await;
+    assert_eq!(after.as_array().map(Vec::len), before.as_array().map(Vec::len));
+    let unknown = [
+        "enqueue",
+        "job_scraper.tasks.scrape_specific_keyword",
+        "--args",
+        "[\"x\"]",
+        "--kwargs",
+        "{\"sources\": [\"nobody\"]}",
+        "--wait",
+        "60",
+    ];
+    let ran = shop.rhubarb(&unknown).await;
+    assert_eq!(ran.code, 6, "{}{}", ran.stdout, ran.stderr);
+}
+
+#[tokio::test]
 async fn fresh_listings_are_not_fetched_again_unless_forced() {
     let shop = Shop::open().await;
     let _worker = shop.worker(&[]).await;

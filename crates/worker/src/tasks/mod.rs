@@ -41,6 +41,9 @@ pub struct ScrapeKeyword {
     /// Fetches even when the cached listings are fresh.
     #[serde(default)]
     pub force: bool,
+    /// Asks only these sources, by name; the others' cached listings stay. Absent or empty asks all.
+    #[serde(default)]
+    pub sources: Option<Vec<String>>,
 }
 
 /// Registers the five scraping tasks.
@@ -73,7 +76,8 @@ async fn scrape_jobs_hourly(
     let Some(keyword) = of_hour(&config.keywords, hour) else {
         return Err(TaskError::failed("ValueError", "no keywords are configured"));
     };
-    let wanted = ScrapeKeyword { keyword: keyword.to_owned(), location: None, force: true };
+    let keyword = keyword.to_owned();
+    let wanted = ScrapeKeyword { keyword, location: None, force: true, sources: None };
     scrape::scrape(&scraping, &context, wanted).await
 }
 

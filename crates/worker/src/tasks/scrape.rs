@@ -67,10 +67,11 @@ async fn run(
     let started = Instant::now();
     let earlier = caches.listings().read(&wanted.keyword).await?;
     let earlier = earlier.map(|cached| cached.listings).unwrap_or_default();
-    let scraper = scraping.0.scraper.clone();
+    let scraper = narrowed(scraping.0.scraper.clone(), wanted)?;
+    let (earlier, untouched) = asked(earlier, &scraper, wanted);
     let fetcher = scraper.fetcher.through(proxies::at_hand(scraping).await?);
     let scraper = Scraper { fetcher, ..scraper };
-    let mut status = running(&wanted.keyword, earlier.len());
+    let mut status = running(&wanted.keyword, earlier.len() + untouched.len());
     caches.status().write(&status).await?;
     let query = Query {
         keyword: wanted.keyword.clone(),
@@ -80,11 +81,13 @@ async fn run(
     let report = ask(&scraper, &query, context).await;
     let sources =
         report.sources.iter().map(|source| (source.name.clone(), source.status())).collect();
-    let merged = merge::merge(&earlier, report.listings, &sources);
-    let listings = merged.listings.as_deref().unwrap_or(&earlier);
-    status = ended(status, &merged, listings, sources);
-    if let Some(listings) = &merged.listings {
-        caches.listings().write(&wanted.keyword, listings).await?;
+    let mut merged = merge::merge(&earlier, report.listings, &sources);
+    let written = merged.listings.take();
+    let is_written = written.is_some();
+    let listings: Vec<Listing> = written.unwrap_or(earlier).into_iter().chain(untouched).collect();
+    status = ended(status, &merged, &listings, sources);
+    if is_written {
+        caches.listings().write(&wanted.keyword, &listings).await?;
     }
     caches.status().write(&status).await?;
     if merged.state == ScrapeState::Error {
@@ -94,7 +97,34 @@ async fn run(
             format!("all sources failed: {reason}"),
         ));
     }
-    Ok(Summary::scraped(&status, listings, wanted.location.as_deref(), started.elapsed()))
+    Ok(Summary::scraped(&status, &listings, wanted.location.as_deref(), started.elapsed()))
+}
+
+/// Leaves only the sources that are wanted.
+fn narrowed(mut scraper: Scraper, wanted: &ScrapeKeyword) -> Result<Scraper, TaskError> {
+    let names = wanted.sources.as_deref().unwrap_or_default();
+    if let Some(name) = names.iter().find(|name| scraper.sources.iter().all(|s| s.name() != **name))
+    {
+        let known: Vec<&str> = scraper.sources.iter().map(|source| source.name()).collect();
+        let text = format!("argument 'sources': no source `{name}`; known: {}", known.join(", "));
+        return Err(TaskError::failed("ValueError", text));
+    }
+    if !names.is_empty() {
+        scraper.sources.retain(|source| names.iter().any(|name| name == source.name()));
+    }
+    Ok(scraper)
+}
+
+/// Parts the earlier listings into those of the sources that are asked, and those to be left as they are.
+fn asked(
+    earlier: Vec<Listing>,
+    scraper: &Scraper,
+    wanted: &ScrapeKeyword,
+) -> (Vec<Listing>, Vec<Listing>) {
+    if wanted.sources.as_ref().is_none_or(Vec::is_empty) {
+        return (earlier, Vec::new());
+    }
+    earlier.into_iter().partition(|l| scraper.sources.iter().any(|s| s.name() == l.source))
 }
 
 /// Asks the sources and reports each one's end to the task's readers.
