@@ -27,7 +27,9 @@ pub fn text(text: &str) -> String {
 /// Tells whether a name looks like that of a secret.
 pub fn is_secret(name: &str) -> bool {
     let name = name.to_lowercase();
-    ["pass", "secret", "token", "key", "credential"].iter().any(|part| name.contains(part))
+    let is_key = name.split(|c: char| !c.is_alphanumeric()).any(|word| word == "key");
+    let parts = ["pass", "secret", "token", "credential", "apikey"];
+    is_key || parts.iter().any(|part| name.contains(part))
 }
 
 /// A URL whose `Display` and `Debug` hide the password and any secret-looking query value.
@@ -126,6 +128,14 @@ mod tests {
         let other = url.with_database(1);
         assert_eq!(other.expose().as_str(), "unix:///run/redis.sock?pass=hunter2&db=1");
         assert!(!format!("{other}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_keyword_is_no_secret() {
+        for name in ["api_key", "API-Key", "apikey", "access_token", "password", "key"] {
+            assert!(is_secret(name), "{name}");
+        }
+        assert!(!is_secret("keyword") && !is_secret("monkey"));
     }
 
     #[test]

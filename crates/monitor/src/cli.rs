@@ -29,6 +29,12 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Shows everything at once on this machine: Redis, a job board, a worker and a beat
+    ///
+    /// Starts a private Redis in a temporary folder, a local job board with invented openings, a worker, and a
+    /// beat with a schedule every few seconds. Goes on until Ctrl-C, then stops what it started and removes the
+    /// folder. Needs `redis-server`, and `worker` and `beat` beside `rhubarb`; reads no configuration.
+    ///
+    /// Ends with exit code 0 when it has seen listings from at least four kinds of sources.
     Demo(DemoArgs),
     /// Publishes a task and prints its id
     Enqueue(EnqueueArgs),
@@ -68,12 +74,6 @@ pub(crate) struct Shown {
 
 /// `demo`
 #[derive(Args, Debug)]
-#[command(long_about = "\
-Shows everything at once on this machine: a private Redis in a temporary folder, a local job board with
-invented openings, a worker, and a beat with a schedule every few seconds. Goes on until Ctrl-C, then stops
-what it started and removes the folder. Needs `redis-server`, and `worker` and `beat` beside `rhubarb`.
-
-Ends with exit code 0 when it has seen listings from at least four kinds of sources.")]
 #[command(after_help = "Examples:\n  rhubarb demo\n  rhubarb demo --seconds 60")]
 pub(crate) struct DemoArgs {
     /// End by itself this many seconds after all is up
@@ -86,8 +86,8 @@ pub(crate) struct DemoArgs {
 #[command(after_help = "\
 Examples:
   rhubarb enqueue job_scraper.tasks.get_scraping_status --wait 10
-  rhubarb enqueue shop.tasks.mail --args '[\"ada@example.org\"]' --kwargs '{\"urgent\": true}' --queue mail
-  rhubarb enqueue shop.tasks.report --eta 2027-01-01T09:00:00+01:00 --unique-for 3600
+  rhubarb enqueue shop.mail --args '[\"ada@example.org\"]' --kwargs '{\"urgent\": true}'
+  rhubarb enqueue shop.report --queue slow --eta 2027-01-01T09:00:00+01:00
 
 Prints the task's id; with --wait its result as JSON, and exit code 6 when it failed.")]
 pub(crate) struct EnqueueArgs {
@@ -101,7 +101,7 @@ pub(crate) struct EnqueueArgs {
     #[arg(long, value_name = "JSON", value_parser = parse_kwargs, default_value = "{}", hide_default_value = true)]
     pub(crate) kwargs: Map<String, Value>,
     /// The queue [default: celery.task_default_queue]
-    #[arg(long, short = 'Q', value_name = "Q", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "Q", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) queue: Option<String>,
     /// Run it this many seconds from now
     #[arg(long, value_name = "S", value_parser = parse_seconds, conflicts_with = "eta")]
@@ -229,7 +229,7 @@ pub(crate) enum SchedulesCommand {
 #[derive(Args, Debug)]
 pub(crate) struct NextArgs {
     /// How many runs of each schedule
-    #[arg(long, short, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) n: u16,
     /// How it is shown.
     #[command(flatten)]

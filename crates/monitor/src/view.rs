@@ -95,7 +95,8 @@ pub(crate) fn summary(summary: &Value) -> String {
             Value::Null | Value::Array(_) | Value::Object(_) => continue,
             plain => plain.to_string(),
         };
-        lines.push(format!("{:<14}{shown}", clean(&name.replace('_', " "))));
+        let (name, unit) = name.strip_suffix("_s").map_or((name.as_str(), ""), |name| (name, " s"));
+        lines.push(format!("{:<10}{shown}{unit}", clean(name)));
     }
     let by_name =
         fields.get("sources").and_then(|found| serde_json::from_value(found.clone()).ok());
@@ -187,6 +188,23 @@ Data Scientist            -                -             -       -           -";
         check(Some(50_000.0), Some(50_000.0), "50000 EUR a year");
         check(None, Some(60_000.0), "60000 EUR a year");
         check(None, None, "");
+    }
+
+    #[test]
+    fn a_scrapes_summary_leaves_out_what_is_unknown() {
+        let shown = summary(&serde_json::json!({
+            "keyword": "rust", "location": null, "count": 3, "elapsed_s": 2,
+            "sources": {"remoteok": {"status": "ok", "count": 3, "error": null, "elapsed_ms": 9}},
+        }));
+        let expect = "\
+keyword   rust
+count     3
+elapsed   2 s
+
+SOURCE    STATE  LISTINGS  MS  ERROR
+remoteok  ok            3   9  -";
+        assert_eq!(shown, expect);
+        assert_eq!(summary(&Value::Null), "null");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use rhubarb_connection::Redis;
 use rhubarb_core::{clock, config::CeleryConfig};
-use rhubarb_wire::{Envelope, TaskResult};
+use rhubarb_wire::{Envelope, State, TaskResult};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -100,7 +100,9 @@ pub struct WorkerInfo {
 pub struct TaskInfo {
     /// Its id.
     pub id: String,
-    /// `waiting`, `running`, `dead`, `parked` or `unknown` (done, or never seen).
+    /// Celery's state: the stored one, `PENDING` where none is.
+    pub state: String,
+    /// `waiting`, `scheduled`, `running`, `dead`, `parked` or `unknown` (done, or never seen).
     pub place: String,
     /// The queue, where it is on one.
     pub queue: Option<String>,
@@ -223,9 +225,12 @@ pub async fn workers(client: &Client) -> Result<Vec<WorkerInfo>, Error> {
 ///
 /// [`Error::Redis`], or [`Error::Malformed`] when its stored state is none.
 pub async fn task(client: &Client, id: &str) -> Result<TaskInfo, Error> {
-    let result = client.result(id).await?.map(|result: TaskResult| as_json(&result));
+    let result = client.result(id).await?;
+    let state = result.as_ref().map_or(State::Pending, |result| result.status.clone());
+    let result = result.as_ref().map(as_json);
     let mut info = TaskInfo {
         id: id.to_owned(),
+        state: state.as_str().to_owned(),
         place: "unknown".to_owned(),
         queue: None,
         worker: None,

@@ -45,7 +45,9 @@ pub enum DecodeError {
         identity: Identity,
     },
     /// The body is in a format that is refused, such as pickle.
-    #[error("content type `{content_type}` is refused, only JSON is accepted")]
+    #[error(
+        "content type `{content_type}` is refused, only JSON is accepted and pickle never read"
+    )]
     Refused {
         /// The content type of the message.
         content_type: String,

@@ -123,6 +123,15 @@ fn announce(app: &App, node: &str) {
     let queues = config.worker_queues().join(",");
     let concurrency = config.concurrency();
     tracing::info!(node, queues, concurrency, tasks = app.tasks.len(), "worker ready");
+    for role in [Role::Cache, Role::Sessions, Role::Jobs] {
+        if config.share_database(Role::Queue, role) {
+            // django-redis's `cache.clear()` is FLUSHDB.
+            tracing::warn!(
+                ?role,
+                "shares the queue's database: clearing that cache deletes all tasks"
+            );
+        }
+    }
     for name in names(app) {
         tracing::debug!(task = name, "task registered");
     }

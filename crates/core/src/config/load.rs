@@ -24,6 +24,12 @@ pub struct CommonArgs {
     /// Print each setting and where it came from, secrets hidden, and exit
     #[arg(long, global = true)]
     pub print_config: bool,
+    /// Redis URL for all roles [default: $REDIS_TLS_URL or $REDIS_URL]
+    #[arg(long, value_name = "URL", global = true)]
+    pub redis_url: Option<String>,
+    /// How log lines look: auto, text, logfmt or json [default: auto]
+    #[arg(long, value_name = "FORMAT", global = true)]
+    pub log_format: Option<String>,
 }
 
 impl CommonArgs {
@@ -49,7 +55,13 @@ impl CommonArgs {
                 return Err(Problems(vec![problem]));
             }
         };
-        load(text.as_deref().map(|text| (path.as_path(), text)), &environment, flags)
+        let flags: Vec<_> = self.settings().chain(flags.iter().cloned()).collect();
+        load(text.as_deref().map(|text| (path.as_path(), text)), &environment, &flags)
+    }
+
+    fn settings(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let given = [("redis.url", &self.redis_url), ("log.format", &self.log_format)];
+        given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)))
     }
 }
 
@@ -71,8 +83,7 @@ impl Environment {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
-        let host = gethostname::gethostname().to_string_lossy().into_owned();
-        Self { variables: variables.filter_map(text).collect(), host }
+        Self { variables: variables.filter_map(text).collect(), host: host() }
     }
 
     /// Makes one of the given variables, on a host named `host`.
@@ -88,6 +99,20 @@ impl Environment {
     }
 }
 
+/// Returns this machine's name.
+fn host() -> String {
+    gethostname::gethostname().to_string_lossy().into_owned()
+}
+
+/// Tells whether Kubernetes set this variable: it gives every container the addresses of the services beside it, and
+/// those of a service named `rhubarb` or `rhubarb-web` begin as our own variables do.
+fn is_service_link(name: &str, value: &str) -> bool {
+    ["_SERVICE_HOST", "_SERVICE_PORT", "_TCP_PROTO", "_TCP_PORT", "_TCP_ADDR"]
+        .iter()
+        .any(|part| name.contains(part))
+        || value.starts_with("tcp://")
+}
+
 /// A configuration with where each setting came from.
 #[derive(Clone, Debug)]
 pub struct Loaded {
@@ -95,8 +120,7 @@ pub struct Loaded {
     pub config: Config,
     /// What a person should know before relying on it.
     pub warnings: Vec<String>,
-    origins: BTreeMap<&'static str, String>,
-    tables_from: String,
+    origins: BTreeMap<String, String>,
 }
 
 /// Everything that is wrong with a configuration, one sentence each.
@@ -148,19 +172,19 @@ pub fn load(
             loading.set(row, Input::Text(value), "a flag");
         }
     }
+    loading.follow_the_broker();
     loading.check_pairs();
+    tables::check_targets(&loading.config, &mut loading.problems);
     if !loading.problems.is_empty() {
         return Err(Problems(loading.problems));
     }
     let warnings = warnings(&loading.config);
-    let tables_from =
-        file.map_or_else(|| "default".to_owned(), |(path, _)| path.display().to_string());
-    Ok(Loaded { config: loading.config, warnings, origins: loading.origins, tables_from })
+    Ok(Loaded { config: loading.config, warnings, origins: loading.origins })
 }
 
 struct Loading {
     config: Config,
-    origins: BTreeMap<&'static str, String>,
+    origins: BTreeMap<String, String>,
     problems: Vec<String>,
 }
 
@@ -168,7 +192,7 @@ impl Loading {
     fn set(&mut self, row: &'static Row, input: Input<'_>, origin: &str) {
         match (row.set)(&mut self.config, input) {
             Ok(()) => {
-                self.origins.insert(row.name, origin.to_owned());
+                self.origins.insert(row.name.to_owned(), origin.to_owned());
             }
             // A URL may hold a password: what is wrong with it is told without it.
             Err(problem) if row.name.ends_with("url") => {
@@ -190,27 +214,42 @@ impl Loading {
             Ok(table) => table,
             Err(error) => {
                 let error: toml::de::Error = error;
-                let before = error.span().map_or(0, |span| span.start.min(text.len()));
-                let line =
-                    text.as_bytes()[..before].iter().filter(|byte| **byte == b'\n').count() + 1;
+                let start = error.span().map_or(0, |span| span.start);
+                let before = text.get(..start).unwrap_or_default();
+                let line = before.matches('\n').count() + 1;
                 self.problems.push(format!("{shown}, line {line}: {}", error.message()));
                 return;
             }
         };
         for (section, value) in &table {
             if tables::read(&mut self.config, section, value, &mut self.problems) {
-                continue;
+                self.origins.insert(section.clone(), shown.clone());
+            } else {
+                self.section(section, value, &shown);
             }
-            let toml::Value::Table(keys) = value else {
-                self.problems.push(format!("{section}: no such section"));
-                continue;
+        }
+        for target in ["status", "proxies"] {
+            if let Some(value) = table.get("cache").and_then(|cache| cache.get(target)) {
+                self.section(&format!("cache.{target}"), value, &shown);
+            }
+        }
+    }
+
+    fn section(&mut self, section: &str, value: &toml::Value, origin: &str) {
+        let toml::Value::Table(keys) = value else {
+            let problem = if settings::is_section(section) {
+                "a table is expected"
+            } else {
+                "no such section"
             };
-            for (key, value) in keys {
-                let name = format!("{section}.{key}");
-                match settings::row(&name) {
-                    Some(row) => self.set(row, Input::Toml(value), &shown),
-                    None => self.problems.push(unknown(&name, section)),
-                }
+            self.problems.push(format!("{section}: {problem}"));
+            return;
+        };
+        for (key, value) in keys {
+            let name = format!("{section}.{key}");
+            match settings::row(&name) {
+                Some(row) => self.set(row, Input::Toml(value), origin),
+                None => self.problems.push(unknown(&name, section)),
             }
         }
     }
@@ -218,15 +257,13 @@ impl Loading {
     fn environment(&mut self, environment: &Environment) {
         self.config.machine.host.clone_from(&environment.host);
         self.config.machine.dyno = environment.get("DYNO").map(str::to_owned);
-        for (variable, setting) in KNOWN_VARIABLES {
-            if let (Some(value), Some(row)) = (environment.get(variable), settings::row(setting)) {
-                self.set(row, Input::Text(value), variable);
-            }
-        }
+        let (log, known) = KNOWN_VARIABLES.split_last().expect("a list of six");
+        self.known(environment, known);
         let ours = environment.variables.iter().filter(|(name, _)| name.starts_with("RHUBARB_"));
         for (name, value) in ours {
             // RHUBARB_TEST_… belongs to the project's own tests.
-            if name == "RHUBARB_CONFIG" || name.starts_with("RHUBARB_TEST_") {
+            let is_other = name == "RHUBARB_CONFIG" || name.starts_with("RHUBARB_TEST_");
+            if is_other || is_service_link(name, value) {
                 continue;
             }
             match settings::rows().find(|row| row.variable() == *name) {
@@ -235,6 +272,26 @@ impl Loading {
                     .problems
                     .push(format!("{name}: no setting has this name; --print-config lists them")),
             }
+        }
+        // RUST_LOG says more than a setting: it is there for this one run.
+        self.known(environment, std::slice::from_ref(log));
+    }
+
+    fn known(&mut self, environment: &Environment, variables: &[(&str, &str)]) {
+        for (variable, setting) in variables {
+            if let (Some(value), Some(row)) = (environment.get(variable), settings::row(setting)) {
+                self.set(row, Input::Text(value), variable);
+            }
+        }
+    }
+
+    /// Where only the broker's URL is given, the caches are on its server too rather than on this machine.
+    fn follow_the_broker(&mut self) {
+        let broker = self.config.redis.urls.get("queue").cloned();
+        if let Some(url) = broker.filter(|_| !self.origins.contains_key("redis.url")) {
+            self.config.redis.url = url;
+            let origin = self.origins.get("redis.queue_url").cloned().unwrap_or_default();
+            self.origins.insert("redis.url".to_owned(), origin);
         }
     }
 
@@ -249,6 +306,12 @@ impl Loading {
             ));
         }
         let scrape = &self.config.scrape;
+        if scrape.request_timeout > scrape.source_timeout {
+            self.problems.push(format!(
+                "scrape.request_timeout ({} s) must not be longer than scrape.source_timeout ({} s)",
+                scrape.request_timeout.as_secs_f64(), scrape.source_timeout.as_secs_f64()
+            ));
+        }
         if scrape.connect_timeout > scrape.request_timeout {
             self.problems.push(format!(
                 "scrape.connect_timeout ({} s) must not be longer than scrape.request_timeout ({} s)",
@@ -259,24 +322,39 @@ impl Loading {
 }
 
 fn unknown(name: &str, section: &str) -> String {
+    if !settings::is_section(section) {
+        return format!("{name}: no such section");
+    }
     let known: Vec<&str> = settings::rows()
         .filter_map(|row| row.name.strip_prefix(section)?.strip_prefix('.'))
         .collect();
-    if known.is_empty() {
-        return format!("{name}: no such section");
-    }
     format!("{name}: no such setting; known here: {}", known.join(", "))
 }
 
 fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
-    for role in [Role::Cache, Role::Sessions, Role::Jobs] {
-        if config.share_database(Role::Queue, role) {
+    for cache in [Role::Cache, Role::Sessions, Role::Jobs] {
+        let tasks = [Role::Queue, Role::Results].into_iter();
+        if let Some(tasks) = tasks.into_iter().find(|tasks| config.share_database(*tasks, cache)) {
             warnings.push(format!(
-                "the {} shares the queue's database {}: Django's cache.clear() is FLUSHDB and would empty the queue",
-                role.name(), config.url_for(role).1
+                "redis.{0}_db: the {0} shares database {1} with the {2}: Django's cache.clear() is FLUSHDB and would \
+                 empty it",
+                cache.name(),
+                config.url_for(cache).1,
+                tasks.name()
             ));
         }
+    }
+    if config.redis.command_timeout >= config.worker.lease.min(config.beat.lease) {
+        warnings.push(
+            "redis.command_timeout is not below worker.lease and beat.lease: one slow command loses a lease".to_owned(),
+        );
+    }
+    if config.worker.max_result_bytes > config.worker.max_message_bytes {
+        warnings.push(
+            "worker.max_result_bytes is above worker.max_message_bytes: a result that a chain passes on may be refused"
+                .to_owned(),
+        );
     }
     if config.worker.drain.as_secs() >= 30 {
         warnings.push(
@@ -293,7 +371,7 @@ impl Config {
     ///
     /// All problems at once.
     pub fn from_toml(text: &str) -> Result<Self, Problems> {
-        let environment = Environment::of(&[]);
+        let environment = Environment { host: host(), ..Environment::default() };
         load(Some((Path::new("rhubarb.toml"), text)), &environment, &[]).map(|loaded| loaded.config)
     }
 }
@@ -312,27 +390,30 @@ impl fmt::Display for Loaded {
             )?;
         }
         let config = &self.config;
-        let from = &self.tables_from;
+        let from = |section: &str| self.origins.get(section).map_or("default", String::as_str);
         for (name, schedule) in &config.schedules {
+            let from = from("schedules");
             writeln!(f, "schedules.{name} = {} {:?}  # {from}", schedule.task, schedule.when)?;
         }
         for source in &config.sources {
+            let from = from("sources");
             let off = if source.enabled { "" } else { " (disabled)" };
             writeln!(f, "sources.{} = {}{off}  # {from}", source.name, source.kind.name())?;
         }
         for (name, alias) in &config.cache.aliases {
+            let (from, role) = (from("cache"), alias.role.name());
             writeln!(
                 f,
-                "cache.aliases.{name} = {}:{} on {}  # {from}",
-                alias.prefix,
-                alias.version,
-                alias.role.name()
+                "cache.aliases.{name} = {}:{} on {role}  # {from}",
+                alias.prefix, alias.version
             )?;
         }
         for target in &config.cache.listings {
+            let from = from("cache");
             writeln!(f, "cache.listings = {} in {}  # {from}", target.key, target.alias)?;
         }
         for intake in &config.intake_apalis {
+            let from = from("intake");
             writeln!(f, "intake.apalis = {} to {}  # {from}", intake.queue, intake.task)?;
         }
         self.warnings.iter().try_for_each(|warning| writeln!(f, "# warning: {warning}"))
@@ -340,133 +421,4 @@ impl fmt::Display for Loaded {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn problems(text: &str) -> Vec<String> {
-        Config::from_toml(text).map_or_else(|problems| problems.0, |_| Vec::new())
-    }
-
-    #[test]
-    fn flags_win_over_the_environment_over_the_file_over_the_defaults() {
-        let text = "[worker]\nconcurrency = 2\nlease = \"20s\"\nqueues = [\"a\"]";
-        let environment = Environment::of(&[
-            ("RHUBARB_WORKER_CONCURRENCY", "3"),
-            ("RHUBARB_WORKER_QUEUES", "b,c"),
-        ]);
-        let file = Some((Path::new("x.toml"), text));
-        let loaded = load(file, &environment, &[("worker.queues", "d".to_owned())]).unwrap();
-        let worker = &loaded.config.worker;
-        assert_eq!((worker.concurrency, worker.lease.as_secs()), (3, 20));
-        assert_eq!(worker.queues, ["d"]);
-        let printed = loaded.to_string();
-        for line in [
-            "worker.concurrency = 3  # RHUBARB_WORKER_CONCURRENCY",
-            "worker.lease = 20  # x.toml",
-            "worker.queues = [\"d\"]  # a flag",
-            "beat.lease = 10  # default",
-        ] {
-            assert!(printed.contains(line), "{line} in {printed}");
-        }
-    }
-
-    #[test]
-    fn the_names_that_people_already_have_are_read() {
-        let environment = Environment::of(&[
-            ("REDIS_URL", "redis://one:1"),
-            ("REDIS_TLS_URL", "rediss://two:2"),
-            ("CELERY_RESULT_BACKEND", "redis://three:3/7"),
-            ("PORT", "5000"),
-            ("DYNO", "worker.1"),
-        ]);
-        let config = load(None, &environment, &[]).unwrap().config;
-        assert_eq!(config.redis.url.expose().as_str(), "rediss://two:2");
-        assert_eq!(config.url_for(Role::Results).1, 7);
-        assert_eq!((config.web.port, config.node_name().as_str()), (5000, "rhubarb@worker.1"));
-    }
-
-    #[test]
-    fn all_problems_are_told_at_once_with_name_and_range() {
-        let found = problems(
-            "[worker]\nconcurrency = 5000\nlaese = 1\ndrain = \"soon\"\n[nonsense]\na = 1\n[schedules.x]\ntask = \"t\"\ncrontab = { minute = \"5/20\" }\n\
-             [[sources]]\ntype = \"greenhouse\"\n[celery]\ntimezone = \"Mars/Base\"",
-        );
-        for part in [
-            "worker.concurrency",
-            "0 to 1000",
-            "worker.laese",
-            "worker.drain",
-            "nonsense",
-            "schedules.x.crontab",
-            "sources[0].board",
-            "celery.timezone",
-        ] {
-            assert!(found.iter().any(|problem| problem.contains(part)), "{part}: {found:?}");
-        }
-    }
-
-    #[test]
-    fn another_kind_of_broker_is_refused_in_one_sentence_without_its_password() {
-        for url in ["amqp://user:hunter2@h//", "django-db", "rpc://"] {
-            let environment = Environment::of(&[("CELERY_RESULT_BACKEND", url)]);
-            let problems = load(None, &environment, &[]).unwrap_err().to_string();
-            assert!(
-                problems.contains("CELERY_RESULT_BACKEND") && !problems.contains("hunter2"),
-                "{problems}"
-            );
-        }
-    }
-
-    #[test]
-    fn an_unknown_variable_of_ours_is_reported() {
-        let environment =
-            Environment::of(&[("RHUBARB_WORKER_CONCURENCY", "3"), ("RHUBARB_TEST_PYTHON", "p")]);
-        let problems = load(None, &environment, &[]).unwrap_err();
-        assert_eq!(problems.0.len(), 1, "{problems}");
-    }
-
-    #[test]
-    fn a_syntax_error_names_file_and_line() {
-        assert!(problems("[worker]\n= 3")[0].contains("rhubarb.toml, line 2"));
-    }
-
-    #[test]
-    fn a_password_is_never_printed() {
-        let environment = Environment::of(&[("REDIS_URL", "redis://:hunter2@h")]);
-        let loaded = load(None, &environment, &[]).unwrap();
-        assert!(!format!("{loaded}{loaded:?}").contains("hunter2"));
-    }
-
-    #[test]
-    fn caches_on_the_queues_database_are_warned_about() {
-        let environment = Environment::of(&[("RHUBARB_REDIS_JOBS_DB", "0")]);
-        assert!(load(None, &environment, &[]).unwrap().warnings[0].contains("FLUSHDB"));
-    }
-
-    #[test]
-    fn the_example_file_is_right_and_names_every_setting() {
-        let text = include_str!("../../../../deploy/rhubarb.toml");
-        let config = Config::from_toml(text).unwrap();
-        assert_eq!(config.scrape.keywords.len(), 20);
-        for row in settings::rows() {
-            let (section, key) = row.name.split_once('.').unwrap();
-            assert!(text.contains(&format!("[{section}]")), "{section}");
-            let line =
-                |line: &str| line.trim_start_matches(['#', ' ']).starts_with(&format!("{key} ="));
-            assert!(text.lines().any(line), "{} is not in deploy/rhubarb.toml", row.name);
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn arbitrary_text_is_never_more_than_problems(text in "\\PC{0,200}", value in "\\PC{0,30}") {
-            let _ = Config::from_toml(&text);
-            let _ = Config::from_toml(&format!("[worker]\nconcurrency = {value}"));
-            for row in settings::rows() {
-                let _ = load(None, &Environment::of(&[(&row.variable(), &value)]), &[]);
-            }
-        }
-    }
-}
+mod tests;

@@ -6,7 +6,7 @@ use super::{
     model::{Layout, LogFormat, Role, Serializer, SourceKind, UnknownTasks},
     urls,
 };
-use crate::redact::SafeUrl;
+use crate::redact::{self, SafeUrl};
 
 /// A value as it was given.
 #[derive(Clone, Copy, Debug)]
@@ -26,11 +26,11 @@ pub(super) trait Setting: Sized {
 }
 
 impl Input<'_> {
-    /// Returns the value as a person typed it, shortened, for messages.
+    /// Returns the value as a person typed it, shortened, for messages; passwords of URLs hidden.
     pub(super) fn shown(&self) -> String {
         let text = match self {
-            Self::Toml(value) => value.to_string(),
-            Self::Text(text) => format!("`{text}`"),
+            Self::Toml(value) => redact::text(&value.to_string()),
+            Self::Text(text) => format!("`{}`", redact::text(text)),
         };
         if text.chars().count() > 80 {
             text.chars().take(77).collect::<String>() + "…"
@@ -167,7 +167,7 @@ impl Setting for String {
         input.text()
     }
     fn show(&self) -> String {
-        toml::Value::String(self.clone()).to_string()
+        toml::Value::String(redact::text(self)).to_string()
     }
 }
 
@@ -205,6 +205,23 @@ impl<T: Setting> Setting for Option<T> {
     }
     fn show(&self) -> String {
         self.as_ref().map_or_else(|| "(unset)".to_owned(), Setting::show)
+    }
+}
+
+/// How long a cache value is kept: a length of time, or `none` for ever.
+pub(super) struct Kept(pub(super) Option<Duration>);
+
+impl Setting for Kept {
+    fn read(input: Input<'_>) -> Result<Self, String> {
+        if input.text().is_ok_and(|text| text.trim() == "none") {
+            return Ok(Self(None));
+        }
+        let kept = Duration::read(input).ok().filter(|kept| *kept >= Duration::from_secs(1));
+        let expected = "1 s or more, such as 300 or \"10m\", or \"none\" for ever, is expected";
+        kept.map(|kept| Self(Some(kept))).ok_or_else(|| expected.to_owned())
+    }
+    fn show(&self) -> String {
+        self.0.map_or_else(|| "\"none\"".to_owned(), |kept| kept.show())
     }
 }
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::{
     model::Config,
-    read::{Input, Setting},
+    read::{Input, Kept, Setting},
 };
+use crate::telemetry;
 
 /// One setting of the file's plain sections.
 pub(super) struct Row {
@@ -77,6 +78,41 @@ macro_rules! roles {
     };
 }
 
+/// Writes the rows of a value that is written to one place in a cache.
+macro_rules! targets {
+    ($($target:ident),*) => {
+        &[$(
+            Row {
+                name: concat!("cache.", stringify!($target), ".alias"),
+                accepts: "the name of a cache alias",
+                set: |config, input| {
+                    config.cache.$target.alias = checked(input, |text: &String| name(text), "the name of a cache alias")?;
+                    Ok(())
+                },
+                show: |config| config.cache.$target.alias.show(),
+            },
+            Row {
+                name: concat!("cache.", stringify!($target), ".key"),
+                accepts: "a logical key of 1 to 200 characters",
+                set: |config, input| {
+                    config.cache.$target.key = checked(input, |text: &String| name(text), "a logical key of 1 to 200 characters")?;
+                    Ok(())
+                },
+                show: |config| config.cache.$target.key.show(),
+            },
+            Row {
+                name: concat!("cache.", stringify!($target), ".timeout"),
+                accepts: "1 s or more, or \"none\" for ever,",
+                set: |config, input| {
+                    config.cache.$target.timeout = Kept::read(input)?.0;
+                    Ok(())
+                },
+                show: |config| Kept(config.cache.$target.timeout).show(),
+            },
+        )*]
+    };
+}
+
 const fn s(n: u64) -> Duration {
     Duration::from_secs(n)
 }
@@ -95,7 +131,7 @@ fn name(text: &str) -> bool {
 
 /// Returns all rows, in the order of the documentation.
 pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
-    ROLES.iter().chain(ROWS)
+    ROLES.iter().chain(ROWS).chain(TARGETS)
 }
 
 /// Finds a row by its name in the file.
@@ -103,7 +139,14 @@ pub(super) fn row(name: &str) -> Option<&'static Row> {
     rows().find(|row| row.name == name)
 }
 
+/// Tells whether a section has settings.
+pub(super) fn is_section(section: &str) -> bool {
+    rows().any(|row| row.name.strip_prefix(section).is_some_and(|rest| rest.starts_with('.')))
+}
+
 static ROLES: &[Row] = roles!("queue", "results", "cache", "sessions", "jobs");
+
+static TARGETS: &[Row] = targets!(status, proxies);
 
 static ROWS: &[Row] = rows! {
     "redis.url": redis.url, "a Redis URL", |_| true;
@@ -147,6 +190,6 @@ static ROWS: &[Row] = rows! {
     "scrape.proxies_required": scrape.proxies_required, "true or false", |_| true;
     "scrape.concurrent_sources": scrape.concurrent_sources, "1 to 64", |n: &usize| (1..=64).contains(n);
     "log.format": log.format, "\"auto\", \"text\", \"logfmt\" or \"json\"", |_| true;
-    "log.level": log.level, "a level or a list of directives", |text: &String| !text.trim().is_empty();
+    "log.level": log.level, "a level or a list of directives such as \"info,rhubarb_queue=debug\"", |text: &String| !text.trim().is_empty() && telemetry::filter(text).is_ok();
     "web.port": web.port, "0 to 65535", |_| true;
 };

@@ -7,7 +7,7 @@ use super::{
         AliasConfig, CacheTarget, Config, CrontabText, IntakeConfig, Role, ScheduleConfig,
         Selectors, SourceConfig, SourceKind, When,
     },
-    read::{Input, Setting},
+    read::{Input, Kept, Setting},
 };
 use crate::crontab::Crontab;
 
@@ -59,6 +59,16 @@ impl<'a> Reader<'a> {
             self.wrong(key, "it is missing");
         }
         self.optional(key).unwrap_or_default()
+    }
+
+    /// Reads a text that has to be there and not empty.
+    fn named(&mut self, key: &'static str) -> String {
+        let text: String = self.required(key);
+        let given = self.table.get(key).and_then(toml::Value::as_str);
+        if given.is_some_and(|text| text.trim().is_empty()) {
+            self.wrong(key, "it is empty");
+        }
+        text
     }
 
     fn wrong(&mut self, key: &str, problem: &str) {
@@ -137,7 +147,7 @@ fn schedules(config: &mut Config, value: &toml::Value, problems: &mut Vec<String
 
 fn schedule(mut reader: Reader<'_>) -> ScheduleConfig {
     let default = ScheduleConfig::default();
-    let task: String = reader.required("task");
+    let task = reader.named("task");
     if task.chars().any(char::is_control) {
         reader.wrong("task", "a task's name without line breaks is expected");
     }
@@ -159,6 +169,12 @@ fn schedule(mut reader: Reader<'_>) -> ScheduleConfig {
         expires: reader.optional("expires"),
         enabled: reader.or("enabled", default.enabled),
     };
+    if schedule.priority > 9 {
+        reader.wrong("priority", "0 (most urgent) to 9 is expected");
+    }
+    if schedule.queue.as_deref().is_some_and(str::is_empty) {
+        reader.wrong("queue", "a queue's name is expected");
+    }
     reader.finish();
     schedule
 }
@@ -167,8 +183,8 @@ fn when(reader: &mut Reader<'_>) -> When {
     let every = reader.optional::<std::time::Duration>("every");
     let crontab = reader.get("crontab");
     match (every, crontab) {
-        (Some(every), None) if every < std::time::Duration::from_millis(100) => {
-            reader.wrong("every", "100 ms or more is expected");
+        (Some(every), None) if every < std::time::Duration::from_secs(1) => {
+            reader.wrong("every", "1 s or more is expected");
         }
         (Some(every), None) => return When::Every(every),
         (None, Some(value)) => return When::Crontab(crontab_text(reader, value)),
@@ -218,8 +234,7 @@ fn crontab_text(reader: &mut Reader<'_>, value: &toml::Value) -> CrontabText {
 
 /// Reads a value as JSON; TOML's dates become text.
 fn json<T: serde::de::DeserializeOwned>(reader: &mut Reader<'_>, key: &'static str) -> Option<T> {
-    let value = serde_json::to_value(reader.get(key)?).ok()?;
-    match serde_json::from_value(value) {
+    match serde_json::from_value(json_of(reader.get(key)?)) {
         Ok(value) => Some(value),
         Err(_) => {
             let expected = if key == "args" {
@@ -229,6 +244,24 @@ fn json<T: serde::de::DeserializeOwned>(reader: &mut Reader<'_>, key: &'static s
             };
             reader.wrong(key, &format!("{expected} is expected"));
             None
+        }
+    }
+}
+
+fn json_of(value: &toml::Value) -> serde_json::Value {
+    match value {
+        toml::Value::String(text) => text.as_str().into(),
+        toml::Value::Integer(n) => (*n).into(),
+        // JSON has neither infinities nor NaN.
+        toml::Value::Float(n) if !n.is_finite() => n.to_string().into(),
+        toml::Value::Float(n) => (*n).into(),
+        toml::Value::Boolean(flag) => (*flag).into(),
+        toml::Value::Datetime(at) => at.to_string().into(),
+        toml::Value::Array(items) => items.iter().map(json_of).collect(),
+        toml::Value::Table(table) => {
+            let map: serde_json::Map<_, _> =
+                table.iter().map(|(key, value)| (key.clone(), json_of(value))).collect();
+            map.into()
         }
     }
 }
@@ -300,11 +333,19 @@ fn check_source(reader: &mut Reader<'_>, source: &SourceConfig) {
     }
 }
 
+/// The fields that a detail page can give.
+const DETAIL_FIELDS: [&str; 8] =
+    ["title", "company", "location", "salary", "date", "tags", "description", "employment_type"];
+
 fn selectors(mut reader: Reader<'_>) -> Selectors {
     let detail = match reader.get("detail") {
         None => BTreeMap::new(),
         Some(value) => texts(&format!("{}.detail", reader.place), value, reader.problems),
     };
+    for field in detail.keys().filter(|field| !DETAIL_FIELDS.contains(&field.as_str())) {
+        let known = DETAIL_FIELDS.join(", ");
+        reader.wrong(&format!("detail.{field}"), &format!("no such field; known here: {known}"));
+    }
     let selectors = Selectors {
         item: reader.or("item", String::new()),
         title: reader.optional("title"),
@@ -374,25 +415,17 @@ fn cache(config: &mut Config, value: &toml::Value, problems: &mut Vec<String>) {
                     config.cache.listings = targets;
                 }
             }
-            "status" | "proxies" => {
-                let slot = if key == "status" {
-                    &mut config.cache.status
-                } else {
-                    &mut config.cache.proxies
-                };
-                if let Some(reader) = Reader::new(format!("cache.{key}"), value, problems) {
-                    *slot = target(reader, slot.clone());
-                }
-            }
+            // Their keys are settings of their own.
+            "status" | "proxies" => {}
             _ => problems.push(format!(
                 "cache.{key}: no such setting; known here: aliases, listings, proxies, status"
             )),
         }
     }
-    check_targets(config, problems);
 }
 
-fn check_targets(config: &Config, problems: &mut Vec<String>) {
+/// Checks that what is written to the caches has a place there.
+pub(super) fn check_targets(config: &Config, problems: &mut Vec<String>) {
     let cache = &config.cache;
     for target in cache.listings.iter().chain([&cache.status, &cache.proxies]) {
         if !cache.aliases.contains_key(&target.alias) {
@@ -414,7 +447,7 @@ fn alias(mut reader: Reader<'_>, before: AliasConfig) -> AliasConfig {
         role: reader.or("role", before.role),
         prefix: reader.or("prefix", before.prefix),
         version: reader.or("version", before.version),
-        timeout: reader.optional("timeout").or(before.timeout),
+        timeout: reader.or("timeout", Kept(before.timeout)).0,
         serializer: reader.or("serializer", before.serializer),
     };
     reader.finish();
@@ -425,7 +458,7 @@ fn target(mut reader: Reader<'_>, before: CacheTarget) -> CacheTarget {
     let target = CacheTarget {
         alias: reader.or("alias", before.alias),
         key: reader.or("key", before.key),
-        timeout: reader.optional("timeout").or(before.timeout),
+        timeout: reader.or("timeout", Kept(before.timeout)).0,
     };
     reader.finish();
     target
@@ -443,8 +476,7 @@ fn intake(config: &mut Config, value: &toml::Value, problems: &mut Vec<String>) 
             else {
                 continue;
             };
-            let intake =
-                IntakeConfig { queue: reader.required("queue"), task: reader.required("task") };
+            let intake = IntakeConfig { queue: reader.named("queue"), task: reader.named("task") };
             reader.finish();
             config.intake_apalis.push(intake);
         }

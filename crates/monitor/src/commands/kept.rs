@@ -59,7 +59,7 @@ impl Change {
 
     fn done(self) -> &'static str {
         match self {
-            Self::Replay => "put back on its queue",
+            Self::Replay => "put back",
             Self::Drop => "dropped",
         }
     }
@@ -124,28 +124,31 @@ async fn each(context: &Context, kind: Kind, chosen: Chosen, change: Change) -> 
         };
     }
     let (changed, refused) = all(context, kind, change).await?;
-    output::print(&format!("{changed} {} tasks: {}", name(kind), change.done()))?;
+    output::print(&format!("{changed} {} tasks {}", name(kind), change.done()))?;
     match refused {
         0 => Ok(()),
         _ => Err(Error::Failed(format!("{refused} of them were refused and stay"))),
     }
 }
 
-/// Changes all letters, a batch at a time; returns how many were changed, and how many refused.
-async fn all(context: &Context, kind: Kind, change: Change) -> Result<(u64, usize), Error> {
-    let (mut changed, mut refused) = (0, HashSet::new());
+/// Changes all letters, a batch at a time and each once: a live worker may park again what was just replayed.
+///
+/// Returns how many were changed, and how many refused.
+async fn all(context: &Context, kind: Kind, change: Change) -> Result<(u64, u64), Error> {
+    let (mut changed, mut refused) = (0, 0);
+    let mut tried = HashSet::new();
     loop {
         let mut letters = inspect::letters(&context.client, kind, BATCH).await?;
-        letters.retain(|letter| !refused.contains(&letter.id));
+        letters.retain(|letter| tried.insert(letter.id.clone()));
         if letters.is_empty() {
-            return Ok((changed, refused.len()));
+            return Ok((changed, refused));
         }
         for letter in letters {
             match change.apply(context, kind, &letter.id).await {
                 Ok(there) => changed += u64::from(there),
                 Err(rhubarb_queue::Error::Refused(reason)) => {
                     output::note(&clean(&reason));
-                    refused.insert(letter.id);
+                    refused += 1;
                 }
                 Err(error) => return Err(error.into()),
             }

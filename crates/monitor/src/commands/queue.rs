@@ -101,11 +101,6 @@ pub(crate) async fn task(context: &Context, args: &TaskArgs) -> Result<(), Error
 
 fn task_lines(task: &TaskInfo) -> String {
     let field = |name: &str| task.result.as_ref().and_then(|result| result.get(name));
-    let text = |value: Option<&Value>| match value {
-        None | Some(Value::Null) => None,
-        Some(Value::String(text)) => Some(text.clone()),
-        Some(value) => Some(value.to_string()),
-    };
     let place = (task.place != "unknown").then(|| task.place.clone());
     let mut lines = Vec::new();
     let rows = [
@@ -115,9 +110,9 @@ fn task_lines(task: &TaskInfo) -> String {
         ("queue", task.queue.clone()),
         ("worker", task.worker.clone()),
         ("reason", task.reason.clone()),
-        ("state", text(field("status"))),
+        ("state", Some(task.state.clone())),
         ("ended", text(field("date_done"))),
-        ("result", text(field("result"))),
+        outcome(field("result")),
     ];
     for (name, value) in rows {
         lines.extend(value.map(|value| format!("{name:<8}{}", clean(&value))));
@@ -129,6 +124,27 @@ fn task_lines(task: &TaskInfo) -> String {
         );
     }
     lines.join("\n")
+}
+
+/// Returns the value, or the exception as a person reads it.
+fn outcome(result: Option<&Value>) -> (&'static str, Option<String>) {
+    let exception = result.and_then(|result| result.get("exc_type")?.as_str());
+    let Some(exception) = exception else { return ("result", text(result)) };
+    let message = match result.and_then(|result| result.get("exc_message")) {
+        Some(Value::Array(parts)) => {
+            parts.iter().filter_map(|part| text(Some(part))).collect::<Vec<_>>().join(", ")
+        }
+        other => text(other).unwrap_or_default(),
+    };
+    ("error", Some(format!("{exception}: {message}")))
+}
+
+fn text(value: Option<&Value>) -> Option<String> {
+    match value? {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        value => Some(value.to_string()),
+    }
 }
 
 #[cfg(test)]
@@ -193,6 +209,7 @@ rhubarb@host  w1  lost      celery,mail     16        2          7  0.1.0    202
     fn a_task_shows_its_traceback_line_by_line() {
         let task = TaskInfo {
             id: "t1".into(),
+            state: "FAILURE".into(),
             place: "unknown".into(),
             queue: None,
             worker: None,
@@ -200,14 +217,14 @@ rhubarb@host  w1  lost      celery,mail     16        2          7  0.1.0    202
             reason: None,
             result: Some(json!({
                 "status": "FAILURE",
-                "result": {"exc_type": "ValueError"},
+                "result": {"exc_type": "ValueError", "exc_message": ["no", 3], "exc_module": "builtins"},
                 "traceback": "one\n\u{1b}[2Jtwo",
             })),
         };
         let expect = "\
 id      t1
 state   FAILURE
-result  {\"exc_type\":\"ValueError\"}
+error   ValueError: no, 3
 traceback
   one
    [2Jtwo";

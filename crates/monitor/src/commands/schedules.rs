@@ -128,3 +128,46 @@ pub(crate) fn next_table(next: &[Next]) -> String {
     }
     grid.render()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        let text = r#"
+            [beat]
+            timezone = "Europe/Berlin"
+            [schedules.nightly]
+            task = "shop.report"
+            crontab = { minute = "30", hour = "1", day_of_week = "mon-fri" }
+            [schedules.often]
+            task = "shop.ping"
+            every = 20
+            [schedules.off]
+            task = "shop.old"
+            every = 20
+            enabled = false
+        "#;
+        Config::from_toml(text).unwrap()
+    }
+
+    #[test]
+    fn next_runs_are_in_the_schedules_own_time_zone() {
+        let now = "2026-11-24T00:29:50Z".parse().unwrap();
+        let expect = "\
+SCHEDULE  NEXT RUN                   TASK
+nightly   2026-11-24T01:30:00+01:00  shop.report
+nightly   2026-11-25T01:30:00+01:00  shop.report
+off       never                      shop.old
+often     2026-11-24T01:30:00+01:00  shop.ping
+often     2026-11-24T01:30:20+01:00  shop.ping";
+        assert_eq!(next_table(&next(&config(), now, 2).unwrap()), expect);
+    }
+
+    #[test]
+    fn schedules_are_listed_with_when_they_run() {
+        let config = config();
+        let shown: Vec<String> = config.schedules.values().map(|entry| when(&entry.when)).collect();
+        assert_eq!(shown, ["30 1 * * mon-fri", "every 20 s", "every 20 s"]);
+    }
+}

@@ -23,6 +23,9 @@ use crate::{
 /// The most claims that one script ends.
 const BATCH: usize = 100;
 
+/// How long messages that go back wait for each other.
+const GATHER: Duration = Duration::from_millis(10);
+
 /// An end that only the settling script has still to write.
 struct Ready {
     claim: ClaimId,
@@ -49,6 +52,10 @@ pub(super) async fn run(
             }
             Some(ready) = ready_rx.recv() => batch.push(ready),
             () = stop.cancelled() => return,
+        }
+        if batch.iter().any(|ready| ready.plan.act == Act::Back) {
+            // A stopping worker's messages come back together, and their order is kept within one script.
+            tokio::time::sleep(GATHER).await;
         }
         while batch.len() < BATCH {
             if let Ok(settlement) = settlements.try_recv() {
@@ -162,7 +169,8 @@ fn source(error: &Error) -> String {
 }
 
 async fn settle_all(shared: &Shared, mut batch: Vec<Ready>, stop: &CancellationToken) {
-    batch.sort_by_key(|ready| ready.claim);
+    // The youngest claim first: what goes back is pushed to the consumer's end, so that the oldest is next.
+    batch.sort_by_key(|ready| (ready.claim.queue, std::cmp::Reverse(ready.claim.number)));
     while !batch.is_empty() {
         let queue = batch[0].claim.queue;
         let n = batch.iter().take_while(|ready| ready.claim.queue == queue).take(BATCH).count();

@@ -14,7 +14,8 @@
 if tonumber(ARGV[3]) < tonumber(redis.call('GET', KEYS[2]) or 0) then return -1 end
 local last = redis.call('HGET', KEYS[1], ARGV[1])
 if last and tonumber(last) >= tonumber(ARGV[2]) then return 0 end
+-- The message first: if it is refused (another type under the list's name, no memory), nothing is marked.
+if ARGV[4] ~= '' then redis.call('LPUSH', KEYS[3], ARGV[4]) end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 redis.call('SET', KEYS[2], ARGV[3])
-if ARGV[4] ~= '' then redis.call('LPUSH', KEYS[3], ARGV[4]) end
 return 1
