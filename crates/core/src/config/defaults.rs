@@ -97,7 +97,6 @@ impl Default for WorkerConfig {
             max_message_bytes: 8 << 20,
             max_result_bytes: 8 << 20,
             poll_interval: seconds(15),
-            watchdog: seconds(60),
             hostname: String::new(),
             unknown_tasks: UnknownTasks::Park,
         }

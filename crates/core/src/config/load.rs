@@ -297,14 +297,6 @@ impl Loading {
 
     /// Checks what only two settings together tell.
     fn check_pairs(&mut self) {
-        let worker = &self.config.worker;
-        if worker.watchdog <= worker.lease {
-            self.problems.push(format!(
-                "worker.watchdog ({} s) has to be longer than worker.lease ({} s)",
-                worker.watchdog.as_secs_f64(),
-                worker.lease.as_secs_f64()
-            ));
-        }
         let scrape = &self.config.scrape;
         if scrape.request_timeout > scrape.source_timeout {
             self.problems.push(format!(

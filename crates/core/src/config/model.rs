@@ -131,8 +131,6 @@ pub struct WorkerConfig {
     pub max_result_bytes: usize,
     /// How often queues are looked at when no wake-up came.
     pub poll_interval: Duration,
-    /// How long nothing may succeed on the queue connection before the process ends itself.
-    pub watchdog: Duration,
     /// The node name; empty means `rhubarb@$DYNO` or `rhubarb@host`.
     pub hostname: String,
     /// What to do with tasks that no live worker knows.

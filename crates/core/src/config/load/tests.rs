@@ -204,10 +204,6 @@ fn entries_are_read_with_care() {
         &format!("{html}selectors = {{ item = \"li\", detail = {{ titel = \"h1\" }} }}"),
         "detail.titel: no such field",
     );
-    check(
-        "[worker]\nwatchdog = 15",
-        "worker.watchdog (15 s) has to be longer than worker.lease (15 s)",
-    );
     check("[scrape]\nrequest_timeout = 200", "must not be longer than scrape.source_timeout");
     check("redis = 5", "redis: a table is expected");
     let config = Config::from_toml(&schedule("every = 5\nkwargs = { on = 2026-11-24 }")).unwrap();
