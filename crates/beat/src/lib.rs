@@ -8,7 +8,7 @@
 //! What it deliberately does not do: it never runs a task, and it keeps nothing in memory or on disk that another
 //! beat would need. Of several ticks missed while no beat ran, only the last is published.
 //!
-//! Modules: [`run`] the loop, [`entry`] from a schedule to a task, [`wake`] when to look, [`error`] what can go
+//! Modules: [`mod@run`] the loop, [`entry`] from a schedule to a task, [`wake`] when to look, [`error`] what can go
 //! wrong, [`cli`] the command line.
 
 pub mod cli;

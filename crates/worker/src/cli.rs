@@ -38,7 +38,7 @@ pub struct Cli {
     /// Queues to serve, in order, separated by commas [default: celery]
     #[arg(short = 'Q', long, value_name = "QUEUES", value_delimiter = ',')]
     pub queues: Vec<String>,
-    /// Node name; `%h` stands for the host [default: rhubarb@$DYNO or rhubarb@host]
+    /// Node name; `%h` stands for the host (default: rhubarb@$DYNO or rhubarb@host)
     #[arg(short = 'n', long, value_name = "NAME")]
     pub hostname: Option<String>,
     /// Tasks at once [default: 8 for each core]

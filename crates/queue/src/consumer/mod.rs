@@ -38,7 +38,7 @@ use crate::{
 };
 pub use backend::Backend;
 
-/// A worker's side of the queue. Made once a process; [`Consumer::start`] sets its roles going.
+/// A worker's side of the queue. Made once a process; [`Consumer::new`] sets its roles going.
 #[derive(Debug)]
 pub struct Consumer {
     shared: Arc<Shared>,
@@ -105,7 +105,7 @@ impl Counters {
 impl Consumer {
     /// Prepares a worker's side: `id` is unique to this process, `tasks` are the names that it can run.
     ///
-    /// Nothing is sent before [`Consumer::start`]. When `draining` fires, claiming stops.
+    /// Its roles begin at once, so that it has to be called inside a tokio runtime. When `draining` fires, claiming stops.
     pub fn new(
         connections: &Connections,
         config: &Config,
