@@ -53,6 +53,35 @@ async fn claims_never_exceed_the_free_slots() {
 }
 
 #[tokio::test]
+async fn one_claim_takes_no_more_bytes_than_the_greatest_message_may_have() {
+    let bench = Bench::with(|config| {
+        config.worker.max_message_bytes = 100_000;
+        config.worker.concurrency = 50;
+    })
+    .await;
+    let mut ids = Vec::new();
+    for _ in 0..12 {
+        ids.push(bench.publish(&Publish::new("t").arg("x".repeat(30_000))).await);
+    }
+    let mut redis = bench.redis().await;
+    let sent = async |redis: &mut redis::aio::MultiplexedConnection| {
+        let info: String = redis::cmd("INFO").arg("commandstats").query_async(redis).await.unwrap();
+        let line = info.lines().find(|line| line.starts_with("cmdstat_client|caching:"));
+        line.and_then(|l| l.split(['=', ',']).nth(1)?.parse::<u64>().ok()).unwrap_or(0)
+    };
+    let before = sent(&mut redis).await;
+    let worker = bench.worker(echo);
+    for id in &ids {
+        assert_eq!(bench.result(id).await.status.as_str(), "SUCCESS");
+    }
+    // A message is about 40 kB with its base64: three fill a claim, so that twelve need four and a look that
+    // finds nothing.
+    let claims = sent(&mut redis).await - before;
+    assert!(claims >= 4, "{claims} claims took everything");
+    assert!(worker.stop().await);
+}
+
+#[tokio::test]
 async fn a_publish_wakes_an_idle_worker() {
     let bench = Bench::new().await;
     let worker = bench.worker(echo);

@@ -25,7 +25,7 @@ use rhubarb_core::{
     config::{Config, UnknownTasks, WorkerConfig},
 };
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::{Notify, Semaphore, mpsc},
     task::JoinSet,
     time::Instant,
 };
@@ -65,6 +65,8 @@ pub(crate) struct Shared {
     pub(crate) draining: CancellationToken,
     pub(crate) tasks: Vec<String>,
     held: Mutex<BTreeMap<ClaimId, Running>>,
+    /// Told at each claim's end.
+    ended: Notify,
     clock: Mutex<Option<(Timestamp, Instant)>>,
     pub(crate) counters: Counters,
     pub(crate) started_at: Timestamp,
@@ -189,6 +191,7 @@ impl Shared {
             draining,
             tasks,
             held: Mutex::default(),
+            ended: Notify::new(),
             clock: Mutex::default(),
             counters: Counters::default(),
             started_at: clock::now(),
@@ -205,6 +208,7 @@ impl Shared {
 
     pub(crate) fn let_go(&self, claim: ClaimId) {
         self.held().remove(&claim);
+        self.ended.notify_waiters();
     }
 
     pub(crate) fn holds(&self, claim: ClaimId) -> bool {
@@ -227,9 +231,15 @@ impl Shared {
         self.held().len()
     }
 
+    /// Returns once no claim is in our hands.
     async fn wait_until_empty(&self) {
-        while self.n_held() > 0 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+        loop {
+            // Listening before the look, so that the last claim's end between the two is not missed.
+            let ended = self.ended.notified();
+            if self.n_held() == 0 {
+                return;
+            }
+            ended.await;
         }
     }
 

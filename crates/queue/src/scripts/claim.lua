@@ -10,9 +10,9 @@
 -- ARGV[2] worker id
 -- ARGV[3] lease, ms
 -- ARGV[4] the number of the first claim; the next ones count up
--- ARGV[5] the greatest message that is handed out, bytes
+-- ARGV[5] the greatest message that is handed out, bytes; once that much is taken, no more is
 --
--- Returns {now ms, state, at ms, item...}. state: 0 as many as asked for, 1 empty, 2 paused. at: when the next
+-- Returns {now ms, state, at ms, item...}. state: 0 as much as fits, more may wait, 1 empty, 2 paused. at: when the next
 -- scheduled message is due, -1 for none. item: {claim number, list, deliveries, size, message}; of a message
 -- over ARGV[5] the message is its first 4 kB and its last 64 kB.
 --
@@ -38,9 +38,9 @@ end
 
 local any_died = redis.call('EXISTS', KEYS[5]) == 1
 local out = {now, 0, -1}
-local number = tonumber(ARGV[4])
+local number, bytes = tonumber(ARGV[4]), 0
 for list = 1, #KEYS - 5 do
-  while n > 0 do
+  while n > 0 and bytes < max do
     local message = redis.call('RPOP', KEYS[5 + list])
     if not message then break end
     local died = 0
@@ -53,6 +53,7 @@ for list = 1, #KEYS - 5 do
       handed = string.sub(message, 1, 4096) .. string.sub(message, -65536)
     end
     out[#out + 1] = {number, list, died, #message, handed}
+    bytes = bytes + #handed
     number = number + 1
     n = n - 1
   end
@@ -61,7 +62,7 @@ if #out > 3 then
   redis.call('ZADD', KEYS[2], now + ARGV[3], ARGV[2])
 end
 
-if n > 0 then
+if n > 0 and bytes < max then
   out[2] = 1
   for i = 6, #KEYS do redis.call('EXISTS', KEYS[i]) end
   redis.call('EXISTS', KEYS[4])
