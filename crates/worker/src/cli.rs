@@ -78,6 +78,9 @@ pub fn main(register: impl FnOnce(&mut App) -> anyhow::Result<()>) -> ExitCode {
     if let Err(error) = telemetry::init(&loaded.config.log, Output::Stdout) {
         return refuse(&error);
     }
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
     run(loaded.config, register)
 }
 

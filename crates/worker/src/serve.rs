@@ -23,10 +23,10 @@ use crate::{
     run::{Runner, Stop},
 };
 
-/// How long the claims' ends may take to be written once nothing runs any more.
+/// How long handlers may take to let go once they were told to, and then the claims' ends to be written.
 ///
-/// With the drain it stays under the 30 s after which Heroku kills.
-const LAST_WORDS: Duration = Duration::from_secs(3);
+/// The drain and twice this stay under the 30 s after which Heroku kills.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Why a worker could not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -123,15 +123,6 @@ fn announce(app: &App, node: &str) {
     let queues = config.worker_queues().join(",");
     let concurrency = config.concurrency();
     tracing::info!(node, queues, concurrency, tasks = app.tasks.len(), "worker ready");
-    for role in [Role::Cache, Role::Sessions, Role::Jobs] {
-        if config.share_database(Role::Queue, role) {
-            // django-redis's `cache.clear()` is FLUSHDB.
-            tracing::warn!(
-                ?role,
-                "shares the queue's database: clearing that cache deletes all tasks"
-            );
-        }
-    }
     for name in names(app) {
         tracing::debug!(task = name, "task registered");
     }
