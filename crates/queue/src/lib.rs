@@ -32,10 +32,10 @@ pub mod tick;
 
 pub use client::{Client, Publish, Published};
 pub use consumer::{Consumer, backend::Backend};
-pub use delivery::Delivery;
+pub use delivery::{Delivery, Received};
 pub use error::Error;
 pub use lock::Lock;
-pub use outcome::Outcome;
+pub use outcome::{Outcome, Revocation};
 /// Celery's messages and results, which this crate's types hold.
 pub use rhubarb_wire as wire;
 pub use tick::Ticks;
