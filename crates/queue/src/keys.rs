@@ -5,6 +5,8 @@
 //! | `<queue>`, `<queue>SEP3` … | list | work waiting | Celery clients, publish, claim (due), settle, reap | claim, inspect |
 //! | `_kombu.binding.<queue>`, `_kombu.binding_permanent.<queue>` | set | for ever, one member | publish, consumer | Celery clients |
 //! | `celery-task-meta-<id>` | string | `result_expires` | settle, state | Celery clients, client |
+//! | `celery-taskset-meta-<gid>` | string | `result_expires` | client (a saved group) | Celery workers and clients, client |
+//! | `celery-taskset-meta-<gid>.s` | string | `result_expires` | client (a chord's size) | whoever finishes the chord |
 //! | `rhubarb:{q}:claims:<worker>` | hash | work in flight | claim, settle, reap | claim, inspect |
 //! | `rhubarb:{q}:leases` | zset | workers with claims | claim, heartbeat, reap | reap |
 //! | `rhubarb:{q}:scheduled` | zset | work put off | settle, claim (due) | claim, inspect |
@@ -43,6 +45,11 @@ pub fn worker(id: &str) -> String {
 /// Returns the key of a lock.
 pub fn lock(name: &str) -> String {
     format!("rhubarb:lock:{name}")
+}
+
+/// Returns the key of a saved group. A chord's own have `.s` (its size), `.j`, `.t`, `.d` and `.c` behind it.
+pub fn group(id: &str, celery: &CeleryConfig) -> String {
+    format!("{}celery-taskset-meta-{id}", celery.global_keyprefix)
 }
 
 /// Returns the key that keeps a second task of the same name and arguments out.
