@@ -19,20 +19,24 @@
 pub mod client;
 pub mod consumer;
 pub mod delivery;
+pub mod ended;
 pub mod error;
+mod follow;
 pub mod inspect;
 pub mod keys;
 pub mod letter;
 pub mod lock;
 pub mod outcome;
 mod plan;
+mod record;
 pub mod replay;
 pub mod script;
 pub mod tick;
 
 pub use client::{Client, Publish, Published};
 pub use consumer::{Consumer, backend::Backend};
-pub use delivery::{Delivery, Received};
+pub use delivery::{Again, Delivery, Notes, Received};
+pub use ended::Ended;
 pub use error::Error;
 pub use lock::Lock;
 pub use outcome::{Outcome, Revocation};
