@@ -16,6 +16,7 @@
 //! how it ended, [`letter`] messages kept apart, [`replay`] bringing them back, [`tick`] beat's side, [`lock`] locks,
 //! [`inspect`] the read side, [`keys`] every key, [`script`] the Lua scripts, [`error`] errors.
 
+pub mod canvas;
 pub mod client;
 pub mod consumer;
 pub mod delivery;
