@@ -49,7 +49,7 @@ impl Unroll<'_> {
             eta: None,
             expires: None,
             priority: priority.or(self.priority).unwrap_or_else(|| celery.priority_for(route_name)),
-            ignore_result: taker.yes("ignore_result"),
+            ignore_result: take(taker.options, "ignore_result").and_then(|value| value.as_bool()),
             root_id: taker.text("root_id").or_else(|| self.root_id.clone()),
             parent_id: taker.text("parent_id").or_else(|| self.parent_id.clone()),
             retries: taker.whole("retries", u32::MAX)?.unwrap_or_default(),
@@ -119,10 +119,6 @@ impl Taker<'_> {
 
     fn text(&mut self, key: &str) -> Option<String> {
         take_text(self.options, key)
-    }
-
-    fn yes(&mut self, key: &str) -> bool {
-        take(self.options, key).is_some_and(|value| value == true)
     }
 
     fn whole(&mut self, key: &'static str, most: u32) -> Result<Option<u32>, CanvasError> {

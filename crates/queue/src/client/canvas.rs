@@ -15,7 +15,7 @@ use crate::{
     Error,
     canvas::{Call, Outgoing, Publisher, ResultTree, Unrolled, unroll},
     error::redis,
-    keys::{self, QueueKeys},
+    keys::QueueKeys,
 };
 
 /// How many commands go in one pipeline, so that a large canvas does not keep the connection for itself.
@@ -154,16 +154,15 @@ impl Client {
         let mut commands = Vec::new();
         for group in &unrolled.saved {
             let mut set = ::redis::cmd("SET");
-            set.arg(self.group_key(&group.id)).arg(saved_group(group)).arg("EX").arg(expires);
+            set.arg(self.group_key(&group.id, "")).arg(saved_group(group)).arg("EX").arg(expires);
             commands.push(set);
         }
         for (group_id, size) in &unrolled.chord_sizes {
-            let key = self.group_key(group_id);
             // A chord that was applied before with the same ids may have left its mark that it is done (Celery 5.7).
             let mut forget = ::redis::cmd("DEL");
-            forget.arg(format!("{key}.c"));
+            forget.arg(self.group_key(group_id, ".c"));
             let mut set = ::redis::cmd("SET");
-            set.arg(format!("{key}.s")).arg(*size).arg("EX").arg(expires);
+            set.arg(self.group_key(group_id, ".s")).arg(*size).arg("EX").arg(expires);
             commands.extend([forget, set]);
         }
         for batch in commands.chunks(BATCH) {
@@ -204,11 +203,6 @@ impl Client {
 
     fn undeclared(&self, queue: &str) -> bool {
         !self.declared.lock().unwrap_or_else(PoisonError::into_inner).contains(queue)
-    }
-
-    /// Returns the key of a saved group; with `.s`, `.j` and so on behind it those of a chord.
-    pub(super) fn group_key(&self, id: &str) -> String {
-        keys::group(id, &self.celery)
     }
 }
 

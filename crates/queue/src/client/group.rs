@@ -150,7 +150,7 @@ impl Client {
     pub async fn save_group(&self, group: &ResultTree) -> Result<(), Error> {
         let expires = self.celery.result_expires.as_secs().max(1);
         let mut set = ::redis::cmd("SET");
-        set.arg(self.group_key(&group.id)).arg(saved_group(group)).arg("EX").arg(expires);
+        set.arg(self.group_key(&group.id, "")).arg(saved_group(group)).arg("EX").arg(expires);
         self.results.query(&set).await.map_err(redis(format!("save group `{}`", group.id)))
     }
 
@@ -160,7 +160,7 @@ impl Client {
     ///
     /// [`Error::Redis`], or [`Error::Malformed`] when what is stored is no group.
     pub async fn restore_group(&self, id: &str) -> Result<Option<ResultTree>, Error> {
-        let get = ::redis::cmd("GET").arg(self.group_key(id)).to_owned();
+        let get = ::redis::cmd("GET").arg(self.group_key(id, "")).to_owned();
         let stored: Option<Vec<u8>> =
             self.results.query(&get).await.map_err(redis(format!("restore group `{id}`")))?;
         let Some(stored) = stored else { return Ok(None) };
@@ -177,7 +177,7 @@ impl Client {
     ///
     /// [`Error::Redis`].
     pub async fn delete_group(&self, id: &str) -> Result<(), Error> {
-        let delete = ::redis::cmd("DEL").arg(self.group_key(id)).to_owned();
+        let delete = ::redis::cmd("DEL").arg(self.group_key(id, "")).to_owned();
         let _: u64 =
             self.results.query(&delete).await.map_err(redis(format!("forget group `{id}`")))?;
         Ok(())

@@ -37,11 +37,11 @@ pub use publish::{Publish, Published};
 #[derive(Clone, Debug)]
 pub struct Client {
     queue: Redis,
-    results: Redis,
+    pub(crate) results: Redis,
     celery: Arc<CeleryConfig>,
-    reply_to: String,
+    pub(crate) reply_to: String,
     /// What stands in a message as its sender, in Celery's form.
-    origin: String,
+    pub(crate) origin: String,
     declared: Arc<Mutex<HashSet<String>>>,
     /// The running task that publishes, if one does.
     parent: Option<Arc<canvas::Parent>>,
@@ -69,6 +69,11 @@ impl Client {
     /// Returns Celery's settings.
     pub fn celery(&self) -> &CeleryConfig {
         &self.celery
+    }
+
+    /// Returns the key of what belongs to a group or chord; `part` is empty or `.j`, `.s`, ….
+    pub(crate) fn group_key(&self, id: &str, part: &str) -> String {
+        format!("{}celery-taskset-meta-{id}{part}", self.celery.global_keyprefix)
     }
 
     /// Returns the key and channel of a task's result.

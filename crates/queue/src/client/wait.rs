@@ -3,12 +3,19 @@
 use std::time::Duration;
 
 use rhubarb_connection::Push;
+use rhubarb_core::clock;
 use rhubarb_wire::{State, TaskResult};
 use serde_json::Value;
 use tokio::{sync::broadcast, time::Instant};
 
 use super::Client;
-use crate::{Error, error::redis, script};
+use crate::{
+    Error,
+    delivery::Received,
+    error::redis,
+    record::{Stored, Teller, record},
+    script,
+};
 
 /// How often a result is looked at besides waiting for its message, in case the message was lost.
 pub(super) const RESULT_POLL: Duration = Duration::from_secs(1);
@@ -94,26 +101,46 @@ impl Client {
     /// [`Error::Redis`].
     pub async fn set_state(&self, id: &str, state: State, meta: Value) -> Result<(), Error> {
         let result = TaskResult::new(id, state, meta);
-        self.store(&result, "passing").await.map(drop)
+        self.store(&Stored::from(&result), "passing").await.map(drop)
+    }
+
+    /// Stores and publishes a passing state of a task that `worker` runs, with what its message tells.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] for a state that ends a task; [`Error::Redis`].
+    pub async fn report(
+        &self,
+        received: &Received,
+        worker: &str,
+        state: State,
+        meta: Value,
+    ) -> Result<(), Error> {
+        if state.is_final() || state == State::Pending {
+            return Err(Error::Refused(format!("{state} is for the worker to store")));
+        }
+        let teller = Teller { now: clock::now(), worker, celery: &self.celery };
+        let record = record(received, state, meta, teller);
+        self.store(&Stored::from(&record), "passing").await.map(drop)
     }
 
     /// Stores and publishes a final state; tells whether it was, or a SUCCESS stands already.
-    pub(crate) async fn store_final(&self, result: &TaskResult) -> Result<bool, Error> {
-        self.store(result, "final").await
+    pub(crate) async fn store_final(&self, stored: &Stored) -> Result<bool, Error> {
+        self.store(stored, "final").await
     }
 
-    async fn store(&self, result: &TaskResult, how: &str) -> Result<bool, Error> {
+    async fn store(&self, stored: &Stored, how: &str) -> Result<bool, Error> {
         let args = [
             self.celery.result_expires.as_secs().max(1).to_string().into_bytes(),
-            result.encode(),
+            stored.bytes.clone(),
             how.into(),
         ];
-        let stored: u8 = self
+        let done: u8 = self
             .results
-            .eval(&script::STATE, &[self.result_key(&result.task_id)], &args, &[])
+            .eval(&script::STATE, &[self.result_key(&stored.task_id)], &args, &[])
             .await
-            .map_err(redis(format!("store the state of task `{}`", result.task_id)))?;
-        Ok(stored == 1)
+            .map_err(redis(format!("store the state of task `{}`", stored.task_id)))?;
+        Ok(done == 1)
     }
 
     /// Removes a task's result, so that a replay can store its own.
