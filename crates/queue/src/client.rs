@@ -23,7 +23,7 @@ use crate::{
     delivery::Received,
     error::redis,
     keys::{self, QueueKeys},
-    record::{Stored, Teller, record},
+    record::{Stored, Teller, record, stores_results},
     script,
 };
 
@@ -81,6 +81,10 @@ pub struct Publish {
     pub unique_for: Option<Duration>,
     /// Marks it as beat's (`celery_beat_task`).
     pub from_beat: bool,
+    /// The first task of the whole work; absent for this one.
+    pub root_id: Option<String>,
+    /// The task that publishes this one.
+    pub parent_id: Option<String>,
 }
 
 impl Publish {
@@ -211,7 +215,7 @@ impl Client {
             .pipe(&pipeline)
             .await
             .map_err(redis(format!("publish task `{}` to queue `{queue}`", publish.task)))?;
-        self.declared.lock().unwrap_or_else(PoisonError::into_inner).insert(queue.to_owned());
+        self.note_declared(queue.to_owned());
         Ok(())
     }
 
@@ -231,12 +235,18 @@ impl Client {
             reply_to: Some(self.reply_to.clone()),
             origin: Some(self.origin.clone()),
             beat: publish.from_beat,
+            root_id: publish.root_id.clone(),
+            parent_id: publish.parent_id.clone(),
             ..NewTask::new(&publish.task, queue)
         };
         task.into_envelope(&Uuid::new_v4().to_string())
     }
 
-    fn undeclared(&self, queue: &str) -> bool {
+    pub(crate) fn note_declared(&self, queue: String) {
+        self.declared.lock().unwrap_or_else(PoisonError::into_inner).insert(queue);
+    }
+
+    pub(crate) fn undeclared(&self, queue: &str) -> bool {
         !self.declared.lock().unwrap_or_else(PoisonError::into_inner).contains(queue)
     }
 
@@ -341,6 +351,19 @@ impl Client {
         let teller = Teller { now: clock::now(), worker, celery: &self.celery };
         let record = record(received, state, meta, teller);
         self.store(&Stored::from(&record), "passing").await.map(drop)
+    }
+
+    /// Stores and publishes STARTED, where the task's results are stored at all.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Redis`].
+    pub async fn report_started(&self, received: &Received, worker: &str) -> Result<(), Error> {
+        if !stores_results(received, &self.celery) {
+            return Ok(());
+        }
+        let who = serde_json::json!({"pid": std::process::id(), "hostname": worker});
+        self.report(received, worker, State::Started, who).await
     }
 
     /// Stores and publishes a final state; tells whether it was, or a SUCCESS stands already.

@@ -33,6 +33,7 @@ mod record;
 pub mod replay;
 pub mod script;
 pub mod tick;
+mod write;
 
 pub use client::{Client, Publish, Published};
 pub use consumer::{Consumer, backend::Backend};

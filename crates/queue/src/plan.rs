@@ -207,10 +207,8 @@ fn retry(
     let elsewhere = again.queue.filter(|queue| queue != around.queue);
     if let Some(queue) = elsewhere {
         let (priority, message) = (next.properties.priority, next.encode());
-        let follow = Follow {
-            messages: vec![Outgoing { queue, priority, message }],
-            ..Follow::default()
-        };
+        let follow =
+            Follow { messages: vec![Outgoing { queue, priority, message }], ..Follow::default() };
         return Plan { result, follow, ..Plan::act(Act::Done) };
     }
     let list = again.priority.map(|priority| list_number(priority, &around.celery.priority_steps));
