@@ -1,16 +1,10 @@
-//! Writes what follows a task, and what a task publishes itself: groups, messages, states, in bounded pipelines.
-
-use jiff::Timestamp;
-use rhubarb_wire::Signature;
-use uuid::Uuid;
+//! Writes what follows a task: groups, messages, states, in bounded pipelines.
 
 use crate::{
     Client, Error,
-    canvas::{self, Call, Publisher, ResultTree},
     client::declare,
-    delivery::Received,
     error::redis,
-    follow::{Follow, Lineage, Outgoing},
+    follow::{Follow, Outgoing},
     keys::QueueKeys,
     record::Stored,
 };
@@ -24,39 +18,20 @@ impl Client {
     /// Writes all that follows, when there is no settling script to go with.
     pub(crate) async fn carry_out(&self, follow: &mut Follow) -> Result<(), Error> {
         self.write_groups(follow).await?;
-        self.send(&mut follow.messages).await?;
+        self.send_encoded(&mut follow.messages).await?;
         self.store_all(&mut follow.results).await
     }
 
     /// Stores nested groups and the sizes of chords, as has to be before their members are sent.
-    ///
-    /// A chord that is published again under the same id starts anew: who published its body before is forgotten
-    /// (Celery 5.7's order: `.c` goes first).
     pub(crate) async fn write_groups(&self, follow: &mut Follow) -> Result<(), Error> {
-        if follow.saved.is_empty() && follow.chord_sizes.is_empty() {
-            return Ok(());
-        }
-        let ttl = self.celery().result_expires.as_secs().max(1);
-        let mut pipeline = ::redis::pipe();
-        for tree in &follow.saved {
-            let saved = serde_json::json!({"result": tree.as_tuple()}).to_string();
-            pipeline.cmd("SET").arg(self.group_key(&tree.id, "")).arg(saved);
-            pipeline.arg("EX").arg(ttl).ignore();
-        }
-        for (group, size) in &follow.chord_sizes {
-            pipeline.cmd("DEL").arg(self.group_key(group, ".c")).ignore();
-            pipeline.cmd("SET").arg(self.group_key(group, ".s")).arg(size);
-            pipeline.arg("EX").arg(ttl).ignore();
-        }
-        let _: ::redis::Value =
-            self.results.pipe(&pipeline).await.map_err(redis("store the sizes of chords"))?;
+        self.prepare_chords(&follow.saved, &follow.chord_sizes).await?;
         follow.saved.clear();
         follow.chord_sizes.clear();
         Ok(())
     }
 
     /// Publishes messages in their order; those that were sent are taken out.
-    pub(crate) async fn send(&self, messages: &mut Vec<Outgoing>) -> Result<(), Error> {
+    pub(crate) async fn send_encoded(&self, messages: &mut Vec<Outgoing>) -> Result<(), Error> {
         while !messages.is_empty() {
             let n = chunk(messages.iter().map(|outgoing| outgoing.message.len()));
             let mut pipeline = ::redis::pipe();
@@ -86,46 +61,6 @@ impl Client {
             results.drain(..n);
         }
         Ok(())
-    }
-
-    /// Publishes a signature from within a running task: what it publishes has the task as its parent, and its result
-    /// lists it among its children.
-    ///
-    /// # Cancel safety
-    ///
-    /// A dropped call may have published some of it or all.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Refused`] for a signature that cannot be published, [`Error::Redis`] as for [`Client::publish`].
-    pub async fn apply_within(
-        &self,
-        received: &Received,
-        signature: Signature,
-        call: Call,
-        now: Timestamp,
-    ) -> Result<Option<ResultTree>, Error> {
-        let by = Lineage::of(received, self.celery());
-        let call = Call {
-            root_id: Some(by.root_id),
-            parent_id: Some(by.id),
-            priority: by.priority,
-            ..call
-        };
-        let publisher = Publisher {
-            celery: self.celery(),
-            now,
-            reply_to: &self.reply_to,
-            origin: &self.origin,
-            fresh_id: &|| Uuid::new_v4().to_string(),
-        };
-        let unrolled = canvas::unroll(signature, call, publisher)
-            .map_err(|error| Error::Refused(error.to_string()))?;
-        let result = unrolled.result.clone();
-        let mut follow = Follow::from(unrolled);
-        self.carry_out(&mut follow).await?;
-        received.notes().children.extend(result.as_ref().map(ResultTree::as_tuple));
-        Ok(result)
     }
 }
 

@@ -5,7 +5,7 @@
 //! so that a retry asked for in there is a failure, as it is in Celery.
 
 use rhubarb_queue::{
-    canvas::{Call, ResultTree},
+    canvas::Call,
     wire::{Exception, Signature, plain},
 };
 use serde_json::{Map, Value, json};
@@ -122,7 +122,7 @@ async fn chunks(context: TaskContext, Raw(mut call): Raw) -> TaskResult {
         chunks.kwargs.insert(name.to_owned(), take(&mut call, place, name).unwrap_or_default());
     }
     chunks.subtask_type = Some("chunks".to_owned());
-    tuple(context.apply(&chunks).await?)
+    Ok(context.apply(chunks).await?.as_tuple())
 }
 
 /// `celery.group(tasks, result, group_id, partial_args)`.
@@ -140,7 +140,7 @@ async fn group(context: TaskContext, Raw(mut call): Raw) -> TaskResult {
     if id.is_string() {
         group.options.insert("task_id".to_owned(), id);
     }
-    context.apply_call(group, Call { args, ..Call::default() }).await?;
+    context.client().apply_with(group, Call { args, ..Call::default() }).await?;
     Ok(result)
 }
 
@@ -156,11 +156,7 @@ async fn chord(context: TaskContext, Raw(mut call): Raw) -> TaskResult {
         chord.kwargs.insert(name.to_owned(), take(&mut call, place, name).unwrap_or_default());
     }
     let args = list(Some(take(&mut call, 2, "partial_args").unwrap_or(json!([]))), "partial_args")?;
-    tuple(context.apply_call(chord, Call { args, ..Call::default() }).await?)
-}
-
-fn tuple(result: Option<ResultTree>) -> TaskResult {
-    Ok(result.map_or(Value::Null, |result| result.as_tuple()))
+    Ok(context.client().apply_with(chord, Call { args, ..Call::default() }).await?.as_tuple())
 }
 
 /// `celery.accumulate(*args, index=None)`: what a task that replaced itself by a group comes to.

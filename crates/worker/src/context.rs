@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use rhubarb_core::clock;
 use rhubarb_queue::{
     Client, Error, Publish, Received,
-    canvas::{Call, ResultTree},
+    canvas::ResultTree,
     wire::{Signature, State},
 };
 use serde_json::{Map, Value, json};
@@ -102,9 +101,17 @@ impl TaskInfo {
     }
 }
 
+impl Run {
+    /// Notes what was published so far, for the next state that is stored.
+    pub(crate) fn note_children(&self) {
+        let children = self.client.children();
+        self.received.notes().children = children.iter().map(ResultTree::as_tuple).collect();
+    }
+}
+
 impl TaskContext {
-    pub(crate) fn new(info: TaskInfo, run: Run) -> Self {
-        Self(Arc::new(Inner { info, run: Arc::new(run) }))
+    pub(crate) fn new(info: TaskInfo, run: Arc<Run>) -> Self {
+        Self(Arc::new(Inner { info, run }))
     }
 
     /// Returns the task's id.
@@ -117,10 +124,9 @@ impl TaskContext {
         &self.0.info
     }
 
-    /// Returns the queue's client.
+    /// Returns the queue's client; what is published through it has this task as its parent.
     ///
-    /// What is published through it has nothing to do with this task; [`publish`](Self::publish) and
-    /// [`apply`](Self::apply) make this task its parent.
+    /// What it publishes is listed among the children of the task's result. A task that runs again publishes again.
     pub fn client(&self) -> &Client {
         &self.0.run.client
     }
@@ -133,44 +139,23 @@ impl TaskContext {
     ///
     /// # Errors
     ///
-    /// As for [`Client::publish`]. A task that runs again publishes again.
+    /// As for [`Client::publish`].
     pub async fn publish(&self, publish: &Publish) -> Result<String, Error> {
-        let mut publish = publish.clone();
-        let info = &self.0.info;
-        publish.root_id.get_or_insert_with(|| info.root_id.clone());
-        publish.parent_id.get_or_insert_with(|| info.id.clone());
-        if self.client().celery().task_inherit_parent_priority && publish.priority == 0 {
-            publish.priority = info.priority;
-        }
-        let published = self.client().publish(&publish).await?;
-        let child = ResultTree::task(published.id.clone()).as_tuple();
-        self.0.run.received.notes().children.push(child);
-        Ok(published.id)
+        self.client().publish(publish).await.map(|published| published.id)
     }
 
-    /// Publishes a signature (a task, a chain, a group, a chord) as a child of this task.
-    ///
-    /// Returns what can be waited for; nothing for a canvas without a task in it.
+    /// Publishes a signature (a task, a chain, a group, a chord) as a child of this task, and returns what can be
+    /// waited for.
     ///
     /// # Cancel safety
     ///
-    /// A dropped call may have published some of it or all.
+    /// As for [`Client::apply`].
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] for a signature that cannot be published, else as for [`Client::publish`].
-    pub async fn apply(&self, signature: &Signature) -> Result<Option<ResultTree>, Error> {
-        self.apply_call(signature.clone(), Call::default()).await
-    }
-
-    /// Publishes a signature as a child of this task, called with these arguments and options.
-    pub(crate) async fn apply_call(
-        &self,
-        signature: Signature,
-        call: Call,
-    ) -> Result<Option<ResultTree>, Error> {
-        let run = &self.0.run;
-        run.client.apply_within(&run.received, signature, call, clock::now()).await
+    /// As for [`Client::apply`].
+    pub async fn apply(&self, signature: impl Into<Signature>) -> Result<ResultTree, Error> {
+        self.client().apply(signature).await
     }
 
     /// Returns the arguments as the message has them, Python's own types still marked.
@@ -213,6 +198,7 @@ impl TaskContext {
     /// Redis could not be reached in time, or `state` is one of those that end a task.
     pub async fn update_state(&self, state: &str, meta: Value) -> Result<(), rhubarb_queue::Error> {
         let run = &self.0.run;
+        run.note_children();
         run.client.report(&run.received, &run.node, State::from(state), meta).await
     }
 

@@ -174,14 +174,15 @@ impl Inner {
         arguments: Arguments,
         limit: Option<Duration>,
     ) -> Ended {
-        let run = Run {
+        let envelope = delivery.envelope();
+        let run = Arc::new(Run {
             received: delivery.received.clone(),
-            client: self.client.clone(),
+            client: self.client.child_of(&envelope.headers, envelope.properties.priority),
             stopping: self.stop.began.clone(),
             node: self.node.clone(),
             registry: self.registry.clone(),
-        };
-        let context = TaskContext::new(info, run);
+        });
+        let context = TaskContext::new(info, run.clone());
         let handler = (task.run)(Call::new(arguments, context, self.registry.states.clone()));
         let handler = caught(handler).instrument(Span::current());
         let mut handler = AbortOnDropHandle::new(tokio::spawn(handler));
@@ -194,13 +195,15 @@ impl Inner {
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
+        let ended = tokio::select! {
             biased;
             // Nobody else aborts a handler: the runtime itself is ending.
             joined = &mut handler => joined.unwrap_or(Ended::Cancelled),
             limit = limit_passed => Ended::TimedOut(limit),
             () = self.stop.hand_back.cancelled() => Ended::Cancelled,
-        }
+        };
+        run.note_children();
+        ended
     }
 }
 

@@ -160,7 +160,7 @@ async fn publish(
     }
     shared.client.write_groups(&mut follow).await?;
     if !in_one_step {
-        shared.client.send(&mut follow.messages).await?;
+        shared.client.send_encoded(&mut follow.messages).await?;
     }
     // A body that cannot be published has left failures instead of messages.
     let returns = std::mem::take(&mut follow.returns);

@@ -107,12 +107,12 @@ async fn prepare_once(
         let envelope = &received.envelope;
         let (priority, message) = (envelope.properties.priority, envelope.encode());
         let outgoing = Outgoing { queue: queue.clone(), priority, message };
-        shared.client.send(&mut vec![outgoing]).await?;
+        shared.client.send_encoded(&mut vec![outgoing]).await?;
         plan.forward = None;
     }
     shared.client.write_groups(&mut plan.follow).await?;
     if !fits(&shared.queues[claim.queue], &plan.follow.messages) {
-        shared.client.send(&mut plan.follow.messages).await?;
+        shared.client.send_encoded(&mut plan.follow.messages).await?;
     }
     shared.client.store_all(&mut plan.follow.results).await?;
     let mut own = plan.result.take();
