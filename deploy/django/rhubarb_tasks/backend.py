@@ -36,13 +36,20 @@ TIMEOUTS = {"socket_connect_timeout": 5, "socket_timeout": 5}
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RhubarbTask(Task):
-    """A task with what ``@task`` takes besides, for this backend."""
+    """A task with what ``@task`` takes besides, for this backend (not that of Django 6.0: there it is ``using``)."""
 
     task_name: str | None = None
     """The worker's name of the task; None: TASK_NAMES, or else ``module.function``."""
 
     enqueue_on_commit: bool | None = None
     """Whether to send it only when the transaction commits; None: as ENQUEUE_ON_COMMIT says."""
+
+    def using(self, *, task_name: str | None = None, enqueue_on_commit: bool | None = None, **changes: Any) -> "Task":
+        """Returns the task with these changes; None leaves a thing as it is."""
+        ours = {"task_name": task_name, "enqueue_on_commit": enqueue_on_commit}
+        # Not `super()`: with slots, this class is not the one that the decorator returns.
+        changed = Task.using(self, **changes)
+        return dataclasses.replace(changed, **{name: value for name, value in ours.items() if value is not None})
 
 
 class RhubarbBackend(BaseTaskBackend):

@@ -10,6 +10,9 @@ from django.core.exceptions import ImproperlyConfigured
 
 DAY = 86_400
 
+MOST = 10**9
+"""Seconds; more would not be an expiry, and Redis refuses times that do not fit."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -74,20 +77,26 @@ def read_options(
         "result_expires": celery_expires(setting("CELERY_RESULT_EXPIRES")),
         **{name: value for name, value in named.items() if name in known},
     }
-    values["queue_names"] = {
-        "default": setting("CELERY_TASK_DEFAULT_QUEUE") or "celery",
-        **(values.get("queue_names") or {}),
-    }
-    values.setdefault("result_url", result_url(setting, environment) or values["redis_url"])
-    if isinstance(values["result_expires"], timedelta):
-        values["result_expires"] = int(values["result_expires"].total_seconds())
+    if values.get("results", True):
+        values.setdefault("result_url", result_url(setting, environment))
     problems += [problem for name, value in values.items() if (problem := wrong(name, value))]
     if problems:
         raise ImproperlyConfigured("TASKS: " + "; ".join(problems))
-    values["priority_steps"] = tuple(values.get("priority_steps", Options.priority_steps))
-    for name in ("redis_url", "result_url"):
-        values[name] = values[name] and redis_py_url(values[name])
-    return Options(**values)
+    return Options(**settled(values, setting("CELERY_TASK_DEFAULT_QUEUE") or "celery"))
+
+
+def settled(values: dict[str, Any], default_queue: str) -> dict[str, Any]:
+    """Returns values that are all fit, each in the form that Options has it."""
+    urls = {name: url and redis_py_url(url) for name in ("redis_url", "result_url") for url in [values.get(name)]}
+    expires = values["result_expires"]
+    return {
+        **values,
+        "redis_url": urls["redis_url"],
+        "result_url": urls["result_url"] or urls["redis_url"],
+        "priority_steps": tuple(values.get("priority_steps", Options.priority_steps)),
+        "queue_names": {"default": default_queue, **values.get("queue_names", {})},
+        "result_expires": int(expires.total_seconds() if isinstance(expires, timedelta) else expires),
+    }
 
 
 def broker_url(setting: Callable[[str], Any], environment: Mapping[str, str]) -> str | None:
@@ -150,6 +159,7 @@ def fits(name: str, value: Any) -> bool:
         case "default_priority":
             return type(value) is int and 0 <= value <= 9
         case "result_expires":
-            return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 1
+            seconds = value.total_seconds() if isinstance(value, timedelta) else value
+            return isinstance(seconds, (int, float)) and type(seconds) is not bool and 1 <= seconds <= MOST
         case _:
             return isinstance(value, str)

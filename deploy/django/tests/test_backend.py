@@ -12,6 +12,12 @@ def function():
     raise AssertionError("run")
 
 
+def task(**more):
+    """A task as ``@task`` makes it; Django 6.0's has no defaults."""
+    fields = {"priority": 0, "backend": "default", "queue_name": "default", "run_after": None, "takes_context": False}
+    return RhubarbTask(func=function, **fields, **more)
+
+
 def backend(**options):
     with patch.dict("os.environ", clear=True):
         return RhubarbBackend("default", {"OPTIONS": options})
@@ -22,17 +28,23 @@ class Backend(unittest.TestCase):
         one = backend()
         self.assertEqual([warning.id for warning in one.check()], ["rhubarb_tasks.W001"])
         with self.assertRaisesRegex(ImproperlyConfigured, "CELERY_BROKER_URL"):
-            one.enqueue(RhubarbTask(func=function), (), {})
+            one.enqueue(task(), (), {})
         self.assertEqual(backend(REDIS_URL="redis://h").check(), [])
 
     def test_a_task_is_called_by_its_own_name_the_projects_or_that_of_its_function(self):
         path = f"{__name__}.function"
-        plain, named = RhubarbTask(func=function), RhubarbTask(func=function, task_name="own")
+        plain, named = task(), task(task_name="own")
         mapped = backend(TASK_NAMES={path: "mapped"})
         self.assertEqual(backend().call(plain, [], {}).name, path)
         self.assertEqual(mapped.call(plain, [], {}).name, "mapped")
         self.assertEqual(mapped.call(named, [], {}).name, "own")
         self.assertEqual(mapped.call(named.using(priority=5), [], {}).name, "own")
+
+    def test_using_changes_what_it_is_told_and_keeps_the_rest(self):
+        first = task().using(task_name="own", priority=5)
+        self.assertEqual((first.task_name, first.priority, first.enqueue_on_commit), ("own", 5, None))
+        second = first.using(enqueue_on_commit=False, queue_name="default")
+        self.assertEqual((second.task_name, second.priority, second.enqueue_on_commit), ("own", 5, False))
 
     def test_naive_times_are_in_the_projects_zone(self):
         with override_settings(USE_TZ=False, TIME_ZONE="Europe/Berlin"):

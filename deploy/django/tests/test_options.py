@@ -72,8 +72,8 @@ class Problems(unittest.TestCase):
         self.assertNotIn("secret", said)
         said = self.problems({"REDIS_URL": "redis://a"}, {"CELERY_RESULT_BACKEND": "django-db"})
         self.assertIn("RESULTS: False", said)
-        off = read({"REDIS_URL": "redis://a", "RESULT_URL": None, "RESULTS": False})
-        self.assertEqual(off.results, False)
+        off = read({"REDIS_URL": "redis://a", "RESULTS": False}, {"CELERY_RESULT_BACKEND": "django-db"})
+        self.assertFalse(off.results)
 
     def test_values_of_a_wrong_kind_are_refused(self):
         wrong = {
@@ -81,7 +81,7 @@ class Problems(unittest.TestCase):
             "TASK_NAMES": {"a": ""},
             "QUEUE_NAMES": "celery",
             "RESULTS": 1,
-            "RESULT_EXPIRES": 0,
+            "RESULT_EXPIRES": timedelta(0),
             "ENQUEUE_ON_COMMIT": "yes",
             "PRIORITY_STEPS": [0, 3, 3],
             "GLOBAL_KEYPREFIX": None,

@@ -57,7 +57,7 @@ def enqueue(step):
     try:
         with transaction.atomic():
             result = task.enqueue(*args, **kwargs)
-            step["before"] = result.enqueued_at
+            step["before"] = time_text(result.enqueued_at)
             if step["atomic"] == "rollback":
                 raise Back
     except Back:
@@ -81,8 +81,11 @@ def look(step, earlier):
     return result
 
 
+def time_text(time):
+    return time and time.astimezone(timezone.utc).isoformat()
+
+
 def told(result):
-    time_text = lambda t: t and t.astimezone(timezone.utc).isoformat()  # noqa: E731
     return {
         "id": result.id,
         "task": result.task.module_path,

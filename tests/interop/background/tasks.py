@@ -26,9 +26,12 @@ async def panic(context):
     raise AssertionError("run by Python")
 
 
-@task(task_name="e2e.third_time")
+@task
 def third_time():
     raise AssertionError("run by Python")
+
+
+third_time = third_time.using(task_name="e2e.third_time")
 
 
 @task
