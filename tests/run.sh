@@ -52,6 +52,8 @@ prerequisites() {
     need_python
     # `cc` links; the TLS and zstd crates hold C.
     command -v cc >/dev/null 2>&1 || install_packages 'gcc libc6-dev' gcc 'gcc musl-dev' gcc
+    # The test of the architecture asks Cargo, offline, about packages of other platforms too.
+    cargo fetch --quiet --locked
     echo "$(cargo --version), $(redis-server --version 2>/dev/null || valkey-server --version), $(python3 --version)"
 }
 
@@ -77,9 +79,10 @@ python_environment() {
     "$RHUBARB_TEST_PYTHON" -c 'import celery, django; print("celery", celery.__version__, "django", django.__version__)'
 }
 
-# Django 6 needs Python 3.12. One that is there is used; none is installed for it.
+# Django 6 needs Python 3.12. One that is there is used, also one of pyenv's that is not on the path; none is
+# installed for it.
 newest_django() {
-    for python in python3 python3.14 python3.13 python3.12; do
+    for python in python3 python3.14 python3.13 python3.12 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.1[2-9]*/bin/python3; do
         if "$python" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 12))' >/dev/null 2>&1; then
             environment "$python" tests/interop/requirements-django6.txt
             RHUBARB_TEST_PYTHON_DJANGO6=$venv/bin/python
