@@ -13,7 +13,7 @@
 //! no death loses it; what was claimed by a worker that died runs again.
 //!
 //! Modules: [`client`] publish and results, [`consumer`] the worker's side, [`delivery`] a claimed message, [`outcome`]
-//! how it ended, [`letter`] messages kept apart, [`replay`] bringing them back, [`tick`] beat's side, [`lock`] locks,
+//! how it ended, [`hold`] pause, resume and purge, [`letter`] messages kept apart, [`replay`] bringing them back, [`tick`] beat's side, [`lock`] locks,
 //! [`inspect`] the read side, [`keys`] every key, [`script`] the Lua scripts, [`error`] errors.
 
 pub mod canvas;
@@ -23,6 +23,7 @@ pub mod delivery;
 pub mod ended;
 pub mod error;
 mod follow;
+pub mod hold;
 pub mod inspect;
 pub mod keys;
 pub mod letter;
