@@ -13,7 +13,8 @@
 //! no death loses it; what was claimed by a worker that died runs again.
 //!
 //! Modules: [`client`] publish and results, [`consumer`] the worker's side, [`delivery`] a claimed message, [`outcome`]
-//! how it ended, [`letter`] messages kept apart, [`replay`] bringing them back, [`tick`] beat's side, [`lock`] locks,
+//! how it ended, [`tasks`] what a worker runs and under which limits, [`rate`] rate limits, [`letter`] messages kept
+//! apart, [`replay`] bringing them back, [`tick`] beat's side, [`lock`] locks,
 //! [`inspect`] the read side, [`keys`] every key, [`script`] the Lua scripts, [`error`] errors.
 
 pub mod client;
@@ -26,8 +27,10 @@ pub mod letter;
 pub mod lock;
 pub mod outcome;
 mod plan;
+pub mod rate;
 pub mod replay;
 pub mod script;
+pub mod tasks;
 pub mod tick;
 
 pub use client::{Client, Publish, Published};
@@ -38,4 +41,6 @@ pub use lock::Lock;
 pub use outcome::{Outcome, Revocation};
 /// Celery's messages and results, which this crate's types hold.
 pub use rhubarb_wire as wire;
+pub use rate::{Rate, RateError};
+pub use tasks::{Limits, Tasks};
 pub use tick::Ticks;

@@ -210,7 +210,7 @@ async fn settle_queue(
 
 fn conclude(shared: &Shared, batch: &[Ready], answers: &[u8]) {
     for (ready, answer) in batch.iter().zip(answers) {
-        shared.let_go(ready.claim);
+        shared.held.let_go(ready.claim);
         if *answer == 0 && !ready.tried {
             Counters::add(&shared.counters.late);
             tracing::warn!(
