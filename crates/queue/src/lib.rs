@@ -17,10 +17,13 @@
 //! apart, [`replay`] bringing them back, [`tick`] beat's side, [`lock`] locks,
 //! [`inspect`] the read side, [`keys`] every key, [`script`] the Lua scripts, [`error`] errors.
 
+pub mod canvas;
 pub mod client;
 pub mod consumer;
 pub mod delivery;
+pub mod ended;
 pub mod error;
+mod follow;
 pub mod inspect;
 pub mod keys;
 pub mod letter;
@@ -28,19 +31,22 @@ pub mod lock;
 pub mod outcome;
 mod plan;
 pub mod rate;
+mod record;
 pub mod replay;
+mod revoked;
 pub mod script;
 pub mod tasks;
 pub mod tick;
 
 pub use client::{Client, Publish, Published};
 pub use consumer::{Consumer, backend::Backend};
-pub use delivery::{Delivery, Received};
+pub use delivery::{Again, Delivery, Notes, Received};
+pub use ended::Ended;
 pub use error::Error;
 pub use lock::Lock;
 pub use outcome::{Outcome, Revocation};
+pub use rate::{Rate, RateError};
 /// Celery's messages and results, which this crate's types hold.
 pub use rhubarb_wire as wire;
-pub use rate::{Rate, RateError};
 pub use tasks::{Limits, Tasks};
 pub use tick::Ticks;

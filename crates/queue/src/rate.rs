@@ -189,10 +189,10 @@ mod tests {
         assert_eq!(places.kept.len(), PLACES);
         let years = later(at(0), SignedDuration::from_hours(24 * 365 * 10));
         assert_eq!(places.turn("new", &rate, years), Turn::Now);
-        assert_eq!(places.turn("next", &rate, years), Turn::At {
-            at: later(years, SignedDuration::from_mins(1)),
-            again: false
-        });
+        assert_eq!(
+            places.turn("next", &rate, years),
+            Turn::At { at: later(years, SignedDuration::from_mins(1)), again: false }
+        );
         assert_eq!(places.kept.len(), 1, "who never came has lost the place");
     }
 }

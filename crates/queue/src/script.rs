@@ -30,6 +30,10 @@ scripts! {
     PEEK = "peek";
     /// Stores a passing or final state.
     STATE = "state";
+    /// Counts a part of a chord.
+    CHORD_PART = "chord_part";
+    /// Publishes a chord's body and removes what was collected.
+    CHORD_END = "chord_end";
     /// Keeps a message apart.
     LETTER = "letter";
     /// Takes, keeps and releases locks.

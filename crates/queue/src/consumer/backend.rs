@@ -33,10 +33,7 @@ pub struct Backend {
 }
 
 impl Backend {
-    pub(crate) fn new(
-        deliveries: mpsc::UnboundedReceiver<Delivery>,
-        shared: Arc<Shared>,
-    ) -> Self {
+    pub(crate) fn new(deliveries: mpsc::UnboundedReceiver<Delivery>, shared: Arc<Shared>) -> Self {
         let draining = Box::pin(shared.draining.clone().cancelled_owned());
         Self { deliveries, draining, shared }
     }

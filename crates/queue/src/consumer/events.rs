@@ -276,7 +276,9 @@ fn ending<'a>(
         Outcome::Success(value) => {
             event::task_succeeded(origin, id, value, ran.map(|ran| ran.as_secs_f64()))
         }
-        Outcome::Failure { exception, traceback } => failed(origin, id, exception, traceback.as_deref()),
+        Outcome::Failure { exception, traceback } => {
+            failed(origin, id, exception, traceback.as_deref())
+        }
         Outcome::Dead { exception, .. } => failed(origin, id, exception, None),
         Outcome::Retry { exception, traceback, .. } => {
             let traceback = cut(traceback.as_deref().unwrap_or_default());
@@ -331,7 +333,10 @@ pub(crate) fn signum(signal: &str) -> Option<i32> {
 
 /// Returns a time as Python's `time.time()` has it.
 pub(crate) fn seconds(at: Timestamp) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "microseconds of this century are exact in 53 bits")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "microseconds of this century are exact in 53 bits"
+    )]
     let micros = at.as_microsecond() as f64;
     micros / 1e6
 }

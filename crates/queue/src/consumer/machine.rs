@@ -36,7 +36,8 @@ pub(crate) fn rusage() -> Value {
     let fields: Vec<&str> =
         stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_ascii_whitespace().collect();
     // The field after the name is the third.
-    let number = |nth: usize| fields.get(nth - 3).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+    let number =
+        |nth: usize| fields.get(nth - 3).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
     // Linux counts in hundredths of a second on every platform that Rust supports (USER_HZ).
     let seconds = |nth| f64::from(u32::try_from(number(nth)).unwrap_or(u32::MAX)) / 100.0;
     let status = read("/proc/self/status");

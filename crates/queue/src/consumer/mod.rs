@@ -6,22 +6,24 @@
 //! whose fate is unknown is settled again, which the fencing by claim makes harmless.
 
 pub mod backend;
+mod chord;
 mod claim;
 mod control;
 pub(crate) mod events;
 mod heartbeat;
 mod held;
+mod join;
 mod lamport;
 mod machine;
+mod prepare;
 mod queues;
-pub(crate) mod revoked;
 mod settle;
 mod slots;
 
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -29,11 +31,11 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use rhubarb_connection::{Connections, Redis, Role};
-use rhubarb_wire::Headers;
 use rhubarb_core::{
     clock,
     config::{Config, UnknownTasks, WorkerConfig},
 };
+use rhubarb_wire::Headers;
 use tokio::{
     sync::{Notify, mpsc},
     task::JoinSet,
@@ -41,12 +43,19 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{events::Events, held::{Held, Termination}, queues::Queues, revoked::Revoked, slots::Slots};
+use self::{
+    events::Events,
+    held::{Held, Termination},
+    queues::Queues,
+    slots::Slots,
+};
 use crate::{
     Client,
-    delivery::{ClaimId, Delivery, Settlement},
+    delivery::{ClaimId, Delivery, Settlements},
+    ended::Ended,
     keys::QueueKeys,
     outcome::{Outcome, Revocation},
+    revoked::{self, Revoked},
     tasks::Tasks,
 };
 pub use backend::Backend;
@@ -76,7 +85,9 @@ pub(crate) struct Shared {
     pub(crate) result_expires: Duration,
     pub(crate) timezone: jiff::tz::TimeZone,
     pub(crate) slots: Slots,
-    pub(crate) settlements: mpsc::UnboundedSender<Settlement>,
+    pub(crate) settlements: Settlements,
+    /// Who is told of each end, if anybody asked.
+    ends: OnceLock<mpsc::UnboundedSender<Ended>>,
     pub(crate) draining: CancellationToken,
     pub(crate) tasks: Tasks,
     pub(crate) held: Held,
@@ -149,7 +160,7 @@ impl Consumer {
         tasks: impl Into<Tasks>,
         draining: CancellationToken,
     ) -> Self {
-        let (settlements, to_settle) = mpsc::unbounded_channel();
+        let (settlements, to_settle) = Settlements::channel();
         let (deliver, deliveries) = mpsc::unbounded_channel();
         let queue = connections.role(Role::Queue);
         let (events, to_send) = Events::new(config, &queue, node);
@@ -171,9 +182,18 @@ impl Consumer {
 
     /// Returns the apalis backend. There is one; a second call returns none.
     pub fn backend(&mut self) -> Option<Backend> {
-        self.deliveries
-            .take()
-            .map(|deliveries| Backend::new(deliveries, self.shared.clone()))
+        self.deliveries.take().map(|deliveries| Backend::new(deliveries, self.shared.clone()))
+    }
+
+    /// Returns what tells each task's end once it is written; only the first call's receiver is told.
+    ///
+    /// To be called before the backend is given to apalis. A task's slot stays taken until its [`Ended`] is dropped.
+    pub fn ends(&self) -> mpsc::UnboundedReceiver<Ended> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        if self.shared.ends.set(sender).is_ok() {
+            self.shared.settlements.keep_slots();
+        }
+        receiver
     }
 
     /// Returns the counters.
@@ -199,7 +219,8 @@ impl Consumer {
         self.shared.draining.cancel();
         drop(self.deliveries.take());
         let end = Instant::now() + deadline;
-        let emptied = tokio::time::timeout_at(end, self.shared.held.wait_until_empty()).await.is_ok();
+        let emptied =
+            tokio::time::timeout_at(end, self.shared.held.wait_until_empty()).await.is_ok();
         self.settling.cancel();
         let stopped =
             tokio::time::timeout_at(end, async { while self.roles.join_next().await.is_some() {} })
@@ -215,7 +236,7 @@ impl Shared {
         config: &Config,
         (node, id): (String, String),
         tasks: Tasks,
-        settlements: mpsc::UnboundedSender<Settlement>,
+        settlements: Settlements,
         events: Events,
     ) -> Self {
         let queue = connections.role(Role::Queue);
@@ -234,6 +255,7 @@ impl Shared {
                 .unwrap_or(jiff::tz::TimeZone::UTC),
             slots: Slots::new(config.concurrency()),
             settlements,
+            ends: OnceLock::new(),
             draining: CancellationToken::new(),
             tasks,
             held: Held::default(),
@@ -250,6 +272,20 @@ impl Shared {
         }
     }
 
+    /// Tells whether anybody asked for ends.
+    pub(crate) fn tells_ends(&self) -> bool {
+        self.ends.get().is_some() || self.events.on()
+    }
+
+    pub(crate) fn tell(&self, ended: Ended) {
+        let headers = &ended.received.envelope.headers;
+        self.events.ended(headers, &ended.outcome, ended.ran);
+        if let Some(ends) = self.ends.get() {
+            // Whoever asked has gone by itself.
+            let _ = ends.send(ended);
+        }
+    }
+
     /// Notes that a handler begins; returns what orders its end, or why it must not begin.
     pub(crate) fn begin(
         &self,
@@ -263,8 +299,7 @@ impl Shared {
         }
         Counters::add(&self.counters.started);
         if self.tasks.contains(&headers.task) {
-            let mut by_task =
-                self.counters.by_task.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut by_task = self.counters.by_task.lock().unwrap_or_else(PoisonError::into_inner);
             *by_task.entry(headers.task.clone()).or_default() += 1;
             drop(by_task);
             self.events.started(headers);

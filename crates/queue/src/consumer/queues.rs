@@ -51,8 +51,7 @@ impl Queues {
         let Some(free) = self.entries.iter().find(|entry| entry.get().is_none()) else {
             return false;
         };
-        let entry =
-            Entry { keys, active: AtomicBool::new(true), watched: AtomicBool::new(true) };
+        let entry = Entry { keys, active: AtomicBool::new(true), watched: AtomicBool::new(true) };
         free.set(entry).is_ok()
     }
 

@@ -11,10 +11,12 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use rhubarb_connection::Redis;
-use rhubarb_wire::Headers;
-use serde_json::Value;
+use rhubarb_core::clock;
+use rhubarb_wire::{Exception, Headers, State, TaskResult, control::Command, pidbox_channel};
+use serde_json::{Value, json};
+use uuid::Uuid;
 
-use crate::{Error, error::redis, keys, script};
+use crate::{Client, Error, error::redis, keys, script};
 
 /// The most revocations that are kept, here and in Redis: Celery's own number.
 pub(crate) const MAX: usize = 50_000;
@@ -190,6 +192,62 @@ pub(crate) async fn terminated(queue: &Redis, ids: &[String]) -> Result<Vec<Stri
 fn until(ms: f64) -> Option<Timestamp> {
     #[expect(clippy::cast_possible_truncation, reason = "a time in ms is a whole number")]
     Timestamp::from_millisecond(ms as i64).ok()
+}
+
+/// Stores REVOKED for a task unless its state says that it has begun or ended: Celery 5.7's rule.
+///
+/// # Errors
+///
+/// [`Error::Redis`].
+pub(crate) async fn mark(client: &Client, id: &str) -> Result<(), Error> {
+    let record = TaskResult {
+        // Celery knows nothing of a message that it has not seen, and says null.
+        children: Value::Null,
+        date_done: Some(clock::iso(clock::now())),
+        ..TaskResult::new(id, State::Revoked, Exception::task_revoked("revoked").to_value())
+    };
+    let ttl = client.celery().result_expires.as_secs().max(1);
+    let args = [ttl.to_string().into_bytes(), record.encode()];
+    let _: u8 = client
+        .results
+        .eval(&script::MARK_REVOKED, &[client.result_key(id)], &args, &[])
+        .await
+        .map_err(redis(format!("store that task `{id}` is revoked")))?;
+    Ok(())
+}
+
+impl Client {
+    /// Revokes a task: it shall not run, and ends when it runs and `terminate` is asked for.
+    ///
+    /// It is recorded for `keep` (workers that start or come back later obey) and broadcast as Celery does, so that
+    /// live workers of both kinds obey now. Returns how many heard the broadcast; when none did, the state REVOKED is
+    /// stored here, which is otherwise the workers' part: they know what runs.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] for an id that is no id, [`Error::Redis`].
+    pub async fn revoke(&self, id: &str, terminate: bool, keep: Duration) -> Result<u64, Error> {
+        if id.is_empty() || id.len() > 512 || id.chars().any(char::is_control) {
+            return Err(Error::Refused(
+                "a task's id has 1 to 512 characters and no control characters".to_owned(),
+            ));
+        }
+        store(self.queue(), &[id.to_owned()], terminate, keep).await?;
+        let arguments = json!({ "task_id": id, "terminate": terminate, "signal": "SIGTERM" });
+        let command = Command::new("revoke", arguments.as_object().cloned().unwrap_or_default());
+        let channel = pidbox_channel(&self.celery().global_keyprefix, i64::from(self.queue().db()));
+        let mut publish = ::redis::cmd("PUBLISH");
+        publish.arg(channel).arg(command.encode(&Uuid::new_v4().to_string()));
+        let heard: u64 = self
+            .queue()
+            .query(&publish)
+            .await
+            .map_err(redis(format!("broadcast the revocation of task `{id}`")))?;
+        if heard == 0 {
+            mark(self, id).await?;
+        }
+        Ok(heard)
+    }
 }
 
 /// Returns when a revocation of now ends.
