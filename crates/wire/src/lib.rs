@@ -1,11 +1,11 @@
 //! Celery's message and result formats: bytes to values and back.
 //!
-//! This crate reads and writes what Celery (5.x, on Redis, JSON) puts into queues and results, so that
+//! This crate reads and writes what Celery (5.x, on Redis) puts into queues and results, so that
 //! workers and clients in Rust can stand beside those in Python. It works on values alone.
 //!
 //! It deliberately does no I/O, has no async code and reads no clock: instants, delivery tags and the
-//! application's time zone are given by the caller. It does not unpickle: bodies that are not JSON are
-//! refused by name. It does not run chains, groups or chords, it only shows what they hold.
+//! application's time zone are given by the caller. It does not unpickle: bodies that are neither JSON
+//! nor MessagePack are refused by name. It does not run chains, groups or chords, it only shows what they hold.
 //!
 //! Input may be hostile. Nothing here panics on it; depth is bounded to 128 levels, and a body after
 //! decompression to the size that the caller gives. The size of a message or a result as it comes in
@@ -29,6 +29,7 @@
 //! - `envelope`: the JSON object in a queue's list; retries.
 //! - `headers`, `properties`: what it says beside the body.
 //! - `body`, `signature`: arguments, callbacks, chains and chords.
+//! - `compression`, `msgpack`: bodies that are not plain JSON.
 //! - `old`: protocol 1.
 //! - `task`: making messages.
 //! - `result`, `exception`: what is stored when a task ends.
@@ -44,6 +45,8 @@ mod headers;
 mod properties;
 
 mod body;
+mod compression;
+mod msgpack;
 mod old;
 mod signature;
 

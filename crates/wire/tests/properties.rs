@@ -17,6 +17,15 @@ use serde_json::{Map, Value, json};
 
 const MAX: usize = 1 << 20;
 
+/// How a body of each format begins.
+const BEGINNINGS: [(&[u8], Option<&str>); 5] = [
+    (b"\x28\xb5\x2f\xfd", Some("zstd")),
+    (b"BZh91AY&SY", Some("bzip2")),
+    (b"", Some("brotli")),
+    (b"\x78\x9c", Some("zlib")),
+    (b"\x93\x90\x80", None),
+];
+
 fn value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -135,14 +144,30 @@ proptest! {
 
     #[test]
     fn arbitrary_bodies_never_panic(
-        (body, compression) in (any::<String>(), option::of("zlib|application/x-gzip|[a-z]{1,4}")),
+        (body, compression) in (any::<String>(), option::of("zlib|application/x-gzip|zstd|bzip2|brotli|[a-z]{1,4}")),
         (encoding, eta) in (option::of("base64|[a-z]{1,4}"), option::of(any::<String>())),
+        content_type in option::of("application/json|application/x-msgpack"),
     ) {
         let message = json!({
-            "body": body, "headers": {"task": "t", "id": "1", "compression": compression, "eta": eta},
+            "body": body, "content-type": content_type, "headers": {"task": "t", "id": "1", "compression": compression, "eta": eta},
             "properties": {"body_encoding": encoding},
         });
         read_all(message.to_string().as_bytes());
+    }
+
+    #[test]
+    fn arbitrary_binary_bodies_never_panic(
+        (head, tail) in (vec(any::<u8>(), 0..60), vec(any::<u8>(), 0..60)),
+        (magic, compression) in prop::sample::select(&BEGINNINGS[..]),
+    ) {
+        let bytes = [magic, &head, &tail].concat();
+        let mut envelope = NewTask::new("t", "q").into_envelope("d");
+        envelope.content_type = "application/x-msgpack".to_owned();
+        envelope.headers.compression = compression.map(str::to_owned);
+        envelope.body = base64::engine::Engine::encode(&base64::prelude::BASE64_STANDARD, bytes);
+        if let Ok(body) = envelope.body(MAX) {
+            plain(json!(body.args));
+        }
     }
 
     #[test]
