@@ -20,6 +20,14 @@ scripts! {
     REAP = "reap";
     /// Keeps a worker in the registry.
     HEARTBEAT = "heartbeat";
+    /// Records revocations.
+    REVOKE = "revoke";
+    /// Stores REVOKED for a task that has not begun.
+    MARK_REVOKED = "mark_revoked";
+    /// Replies to a client that still waits.
+    REPLY = "reply";
+    /// Shows the first scheduled messages.
+    PEEK = "peek";
     /// Stores a passing or final state.
     STATE = "state";
     /// Counts a part of a chord.
@@ -28,6 +36,8 @@ scripts! {
     CHORD_END = "chord_end";
     /// Keeps a message apart.
     LETTER = "letter";
+    /// Throws away what waits.
+    PURGE = "purge";
     /// Takes, keeps and releases locks.
     LOCK = "lock";
     /// Takes, keeps and gives up the lead among beats.

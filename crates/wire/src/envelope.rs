@@ -11,7 +11,7 @@ use crate::old;
 use crate::properties::Properties;
 use crate::time::Time;
 
-/// The content type of every body that is read or written here.
+/// The content type of every body that is written here.
 pub(crate) const JSON: &str = "application/json";
 
 /// A task message as it lies in a queue.
@@ -95,6 +95,11 @@ impl Envelope {
         map.insert("properties".to_owned(), Value::Object(self.properties.to_map()));
         json::extend(&mut map, &self.other);
         json::write(&Value::Object(map))
+    }
+
+    /// Returns the length of the body as it came, in bytes.
+    pub fn body_len(&self) -> usize {
+        self.body.len()
     }
 
     /// Reads the body, which may have at most `max_bytes` once it is decompressed.

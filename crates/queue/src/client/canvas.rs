@@ -135,7 +135,7 @@ impl Client {
 
     /// Writes what a signature was turned into, and notes it as a child of the publishing task.
     pub(super) async fn send(&self, unrolled: &Unrolled) -> Result<(), Error> {
-        self.prepare_chords(unrolled).await?;
+        self.prepare_chords(&unrolled.saved, &unrolled.chord_sizes).await?;
         for batch in batches(&unrolled.messages) {
             self.push(batch).await?;
         }
@@ -149,15 +149,19 @@ impl Client {
     }
 
     /// Stores what those who finish chords look for.
-    async fn prepare_chords(&self, unrolled: &Unrolled) -> Result<(), Error> {
+    pub(crate) async fn prepare_chords(
+        &self,
+        saved: &[ResultTree],
+        chord_sizes: &[(String, u64)],
+    ) -> Result<(), Error> {
         let expires = self.celery.result_expires.as_secs().max(1);
         let mut commands = Vec::new();
-        for group in &unrolled.saved {
+        for group in saved {
             let mut set = ::redis::cmd("SET");
             set.arg(self.group_key(&group.id, "")).arg(saved_group(group)).arg("EX").arg(expires);
             commands.push(set);
         }
-        for (group_id, size) in &unrolled.chord_sizes {
+        for (group_id, size) in chord_sizes {
             // A chord that was applied before with the same ids may have left its mark that it is done (Celery 5.7).
             let mut forget = ::redis::cmd("DEL");
             forget.arg(self.group_key(group_id, ".c"));
@@ -201,7 +205,11 @@ impl Client {
         Ok(())
     }
 
-    fn undeclared(&self, queue: &str) -> bool {
+    pub(crate) fn note_declared(&self, queue: String) {
+        self.declared.lock().unwrap_or_else(PoisonError::into_inner).insert(queue);
+    }
+
+    pub(crate) fn undeclared(&self, queue: &str) -> bool {
         !self.declared.lock().unwrap_or_else(PoisonError::into_inner).contains(queue)
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     Error,
     delivery::Received,
     error::redis,
-    record::{Stored, Teller, record},
+    record::{Stored, Teller, record, stores_results},
     script,
 };
 
@@ -122,6 +122,19 @@ impl Client {
         let teller = Teller { now: clock::now(), worker, celery: &self.celery };
         let record = record(received, state, meta, teller);
         self.store(&Stored::from(&record), "passing").await.map(drop)
+    }
+
+    /// Stores and publishes STARTED, where the task's results are stored at all.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Redis`].
+    pub async fn report_started(&self, received: &Received, worker: &str) -> Result<(), Error> {
+        if !stores_results(received, &self.celery) {
+            return Ok(());
+        }
+        let who = serde_json::json!({"pid": std::process::id(), "hostname": worker});
+        self.report(received, worker, State::Started, who).await
     }
 
     /// Stores and publishes a final state; tells whether it was, or a SUCCESS stands already.
