@@ -13,8 +13,8 @@
 //! no death loses it; what was claimed by a worker that died runs again.
 //!
 //! Modules: [`client`] publish and results, [`consumer`] the worker's side, [`delivery`] a claimed message, [`outcome`]
-//! how it ended, [`tasks`] what a worker runs and under which limits, [`rate`] rate limits, [`letter`] messages kept
-//! apart, [`replay`] bringing them back, [`tick`] beat's side, [`lock`] locks,
+//! how it ended, [`tasks`] what a worker runs and under which limits, [`rate`] rate limits, [`hold`] pause, resume and
+//! purge, [`letter`] messages kept apart, [`replay`] bringing them back, [`tick`] beat's side, [`lock`] locks,
 //! [`inspect`] the read side, [`keys`] every key, [`script`] the Lua scripts, [`error`] errors.
 
 pub mod canvas;
@@ -24,6 +24,7 @@ pub mod delivery;
 pub mod ended;
 pub mod error;
 mod follow;
+pub mod hold;
 pub mod inspect;
 pub mod keys;
 pub mod letter;
@@ -37,6 +38,7 @@ mod revoked;
 pub mod script;
 pub mod tasks;
 pub mod tick;
+mod write;
 
 pub use client::{Client, Publish, Published};
 pub use consumer::{Consumer, backend::Backend};

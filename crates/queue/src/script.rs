@@ -36,6 +36,8 @@ scripts! {
     CHORD_END = "chord_end";
     /// Keeps a message apart.
     LETTER = "letter";
+    /// Throws away what waits.
+    PURGE = "purge";
     /// Takes, keeps and releases locks.
     LOCK = "lock";
     /// Takes, keeps and gives up the lead among beats.
