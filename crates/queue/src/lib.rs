@@ -14,12 +14,16 @@
 //!
 //! Modules: [`client`] publish and results, [`consumer`] the worker's side, [`delivery`] a claimed message, [`outcome`]
 //! how it ended, [`letter`] messages kept apart, [`replay`] bringing them back, [`tick`] beat's side, [`lock`] locks,
+//! [`adopt`] the way in from Python workers, [`hand_back`] the way out to them,
 //! [`inspect`] the read side, [`keys`] every key, [`script`] the Lua scripts, [`error`] errors.
 
+pub mod adopt;
 pub mod client;
 pub mod consumer;
 pub mod delivery;
 pub mod error;
+mod fields;
+pub mod hand_back;
 pub mod inspect;
 pub mod keys;
 pub mod letter;
@@ -29,6 +33,7 @@ mod plan;
 pub mod replay;
 pub mod script;
 pub mod tick;
+mod unacked;
 
 pub use client::{Client, Publish, Published};
 pub use consumer::{Consumer, backend::Backend};
