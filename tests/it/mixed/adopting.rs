@@ -43,7 +43,8 @@ async fn what_a_killed_celery_worker_held_is_run_by_ours() {
     celery.line("ready.", SOON).await;
     let call = |n: u8| json!({"task": "e2e.who", "args": [0.1], "options": {"priority": n}});
     let calls = json!([call(0), call(0), call(3), call(9)]).to_string();
-    let client = python.command(&["send.py", &calls]);
+    let mut client = python.command(&["send.py", &calls]);
+    client.env("CELERY_APP", "fleet");
     let mut client = Process::start("send", shop.installation.folder(), client);
     let mut queue = shop.queue().await;
     eventually(SOON, "the Celery worker holds all of them", async || {
