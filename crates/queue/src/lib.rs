@@ -13,8 +13,8 @@
 //! no death loses it; what was claimed by a worker that died runs again.
 //!
 //! Modules: [`client`] publish and results, [`consumer`] the worker's side, [`delivery`] a claimed message, [`outcome`]
-//! how it ended, [`letter`] messages kept apart, [`replay`] bringing them back, [`tick`] beat's side, [`lock`] locks,
-//! [`adopt`] the way in from Python workers, [`hand_back`] the way out to them,
+//! how it ended, [`hold`] pause, resume and purge, [`letter`] messages kept apart, [`replay`] bringing them back,
+//! [`adopt`] the way in from Python workers, [`hand_back`] the way out to them, [`tick`] beat's side, [`lock`] locks,
 //! [`inspect`] the read side, [`keys`] every key, [`script`] the Lua scripts, [`error`] errors.
 
 pub mod adopt;
@@ -24,6 +24,7 @@ pub mod delivery;
 pub mod error;
 mod fields;
 pub mod hand_back;
+pub mod hold;
 pub mod inspect;
 pub mod keys;
 pub mod letter;
