@@ -20,8 +20,10 @@ use uuid::Uuid;
 
 use crate::{
     Error,
+    delivery::Received,
     error::redis,
     keys::{self, QueueKeys},
+    record::{Stored, Teller, record},
     script,
 };
 
@@ -44,11 +46,11 @@ const RESULT_POLL: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub struct Client {
     queue: Redis,
-    results: Redis,
+    pub(crate) results: Redis,
     celery: Arc<CeleryConfig>,
-    reply_to: String,
+    pub(crate) reply_to: String,
     /// What stands in a message as its sender, in Celery's form.
-    origin: String,
+    pub(crate) origin: String,
     declared: Arc<Mutex<HashSet<String>>>,
 }
 
@@ -225,7 +227,7 @@ impl Client {
             eta: publish.eta.or_else(|| publish.countdown.and_then(later)),
             expires: publish.expires_in.and_then(later),
             priority: publish.priority,
-            ignore_result: publish.ignore_result,
+            ignore_result: publish.ignore_result.then_some(true),
             reply_to: Some(self.reply_to.clone()),
             origin: Some(self.origin.clone()),
             beat: publish.from_beat,
@@ -318,26 +320,46 @@ impl Client {
     /// [`Error::Redis`].
     pub async fn set_state(&self, id: &str, state: State, meta: Value) -> Result<(), Error> {
         let result = TaskResult::new(id, state, meta);
-        self.store(&result, "passing").await.map(drop)
+        self.store(&Stored::from(&result), "passing").await.map(drop)
+    }
+
+    /// Stores and publishes a passing state of a task that `worker` runs, with what its message tells.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] for a state that ends a task; [`Error::Redis`].
+    pub async fn report(
+        &self,
+        received: &Received,
+        worker: &str,
+        state: State,
+        meta: Value,
+    ) -> Result<(), Error> {
+        if state.is_final() || state == State::Pending {
+            return Err(Error::Refused(format!("{state} is for the worker to store")));
+        }
+        let teller = Teller { now: clock::now(), worker, celery: &self.celery };
+        let record = record(received, state, meta, teller);
+        self.store(&Stored::from(&record), "passing").await.map(drop)
     }
 
     /// Stores and publishes a final state; tells whether it was, or a SUCCESS stands already.
-    pub(crate) async fn store_final(&self, result: &TaskResult) -> Result<bool, Error> {
-        self.store(result, "final").await
+    pub(crate) async fn store_final(&self, stored: &Stored) -> Result<bool, Error> {
+        self.store(stored, "final").await
     }
 
-    async fn store(&self, result: &TaskResult, how: &str) -> Result<bool, Error> {
+    async fn store(&self, stored: &Stored, how: &str) -> Result<bool, Error> {
         let args = [
             self.celery.result_expires.as_secs().max(1).to_string().into_bytes(),
-            result.encode(),
+            stored.bytes.clone(),
             how.into(),
         ];
-        let stored: u8 = self
+        let done: u8 = self
             .results
-            .eval(&script::STATE, &[self.result_key(&result.task_id)], &args, &[])
+            .eval(&script::STATE, &[self.result_key(&stored.task_id)], &args, &[])
             .await
-            .map_err(redis(format!("store the state of task `{}`", result.task_id)))?;
-        Ok(stored == 1)
+            .map_err(redis(format!("store the state of task `{}`", stored.task_id)))?;
+        Ok(done == 1)
     }
 
     /// Removes a task's result, so that a replay can store its own.
@@ -348,6 +370,11 @@ impl Client {
             .await
             .map_err(redis(format!("remove the result of task `{id}`")))?;
         Ok(())
+    }
+
+    /// Returns the key of what belongs to a group or chord; `part` is empty or `.j`, `.s`, ….
+    pub(crate) fn group_key(&self, id: &str, part: &str) -> String {
+        format!("{}celery-taskset-meta-{id}{part}", self.celery.global_keyprefix)
     }
 
     /// Returns the key and channel of a task's result.

@@ -6,6 +6,10 @@
 //! | `_kombu.binding.<queue>`, `_kombu.binding_permanent.<queue>` | set | for ever, one member | publish, consumer | Celery clients |
 //! | `celery-task-meta-<id>` | string | `result_expires` | settle, state | Celery clients, client |
 //! | `unacked`, `unacked_index`, `unacked_mutex` | hash, zset, string | kombu's | Python workers; `adopt` on demand | Python workers, `adopt` |
+//! | `celery-taskset-meta-<id>` | string | `result_expires` | publish (nested groups), Celery | the end of a chord, Celery clients |
+//! | `celery-taskset-meta-<id>.s`, `.t` | string | `result_expires`, or until the chord ends | publish, Celery | the end of a chord |
+//! | `celery-taskset-meta-<id>.j`, `.d` | zset, set | the same; one member a part | the end of a part | the end of a chord |
+//! | `celery-taskset-meta-<id>.c` | string | seconds; 300 s once the chord has ended | the end of a chord | the end of a part |
 //! | `rhubarb:{q}:claims:<worker>` | hash | work in flight | claim, settle, reap | claim, inspect |
 //! | `rhubarb:{q}:leases` | zset | workers with claims | claim, heartbeat, reap | reap |
 //! | `rhubarb:{q}:scheduled` | zset | work put off | settle, claim (due) | claim, inspect |
@@ -101,9 +105,18 @@ impl QueueKeys {
 
     /// Returns the list for a priority: that of the greatest step not above it.
     pub fn list_for(&self, priority: u8) -> &str {
-        let step = self.steps.iter().rposition(|step| *step <= priority).unwrap_or(0);
-        &self.lists[step]
+        &self.lists[self.list_number(priority) - 1]
     }
+
+    /// Returns which list that is, 1 for the most urgent.
+    pub(crate) fn list_number(&self, priority: u8) -> usize {
+        list_number(priority, &self.steps)
+    }
+}
+
+/// Which list of a queue a priority has, 1 for the most urgent.
+pub(crate) fn list_number(priority: u8, steps: &[u8]) -> usize {
+    steps.iter().rposition(|step| *step <= priority).unwrap_or(0) + 1
 }
 
 /// A name with braces of its own keeps them as its tag, as Redis Cluster reads names.

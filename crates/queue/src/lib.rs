@@ -18,11 +18,14 @@
 //! [`inspect`] the read side, [`keys`] every key, [`script`] the Lua scripts, [`error`] errors.
 
 pub mod adopt;
+pub mod canvas;
 pub mod client;
 pub mod consumer;
 pub mod delivery;
+pub mod ended;
 pub mod error;
 mod fields;
+mod follow;
 pub mod hand_back;
 pub mod hold;
 pub mod inspect;
@@ -31,6 +34,7 @@ pub mod letter;
 pub mod lock;
 pub mod outcome;
 mod plan;
+mod record;
 pub mod replay;
 pub mod script;
 pub mod tick;
@@ -38,7 +42,8 @@ mod unacked;
 
 pub use client::{Client, Publish, Published};
 pub use consumer::{Consumer, backend::Backend};
-pub use delivery::{Delivery, Received};
+pub use delivery::{Again, Delivery, Notes, Received};
+pub use ended::Ended;
 pub use error::Error;
 pub use lock::Lock;
 pub use outcome::{Outcome, Revocation};

@@ -22,6 +22,10 @@ scripts! {
     HEARTBEAT = "heartbeat";
     /// Stores a passing or final state.
     STATE = "state";
+    /// Counts a part of a chord.
+    CHORD_PART = "chord_part";
+    /// Publishes a chord's body and removes what was collected.
+    CHORD_END = "chord_end";
     /// Keeps a message apart.
     LETTER = "letter";
     /// Throws away what waits.

@@ -106,6 +106,15 @@ impl Envelope {
         Body::decode(self, max_bytes)
     }
 
+    /// Puts another body in the place of the one that is there, as plain JSON in base64.
+    pub fn set_body(&mut self, body: &Body) {
+        self.body = body.encode();
+        JSON.clone_into(&mut self.content_type);
+        "utf-8".clone_into(&mut self.content_encoding);
+        self.properties.body_encoding = Some(crate::properties::BASE64.to_owned());
+        self.headers.compression = None;
+    }
+
     /// Whether a worker held the message before and lost it.
     pub fn is_redelivered(&self) -> bool {
         let info = &self.properties.delivery_info.other;

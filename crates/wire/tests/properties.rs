@@ -59,7 +59,7 @@ prop_compose! {
     fn task()(
         (name, id, args, kwargs) in ("[a-z.]{1,20}", "[0-9a-f-]{1,36}", vec(value(), 0..4), map()),
         (eta, expires) in (option::of(instant()), option::of(instant())),
-        (priority, retries, ignore_result, beat) in any::<(u8, u32, bool, bool)>(),
+        (priority, retries, ignore_result, beat) in any::<(u8, u32, Option<bool>, bool)>(),
         (hard, soft) in (option::of(0.0..1e6_f64), option::of(0..1000_u32)),
         (callbacks, chain, chord) in (vec(signature(), 0..2), vec(signature(), 0..3), option::of(signature())),
         (shadow, group, group_index) in (option::of("[ -~]{1,9}"), option::of("[a-f]{1,9}"), option::of(0..99_u64)),

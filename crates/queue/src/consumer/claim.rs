@@ -15,7 +15,7 @@ use tokio::{
 use super::{Running, Shared};
 use crate::{
     Error,
-    delivery::{ClaimId, Delivery, Message, RawMessage, Received, Ticket},
+    delivery::{ClaimId, Delivery, Message, RawMessage, Received, Settlement, Ticket},
     error::redis,
     keys::QueueKeys,
     outcome::{Outcome, Revocation},
@@ -302,14 +302,8 @@ impl Claimer {
                         number,
                         "a claim whose answer was lost goes back"
                     );
-                    let message = Message::Raw(Arc::new(RawMessage::default()));
-                    let outcome = Outcome::HandBack;
-                    let _ = self.shared.settlements.send(crate::delivery::Settlement {
-                        claim,
-                        message,
-                        outcome,
-                        ran: None,
-                    });
+                    let lost = Settlement::of_lost_answer(claim);
+                    self.shared.settlements.send(lost);
                 }
             }
         }

@@ -5,14 +5,17 @@
 //! again for ever, and a claim whose fate is unknown is settled again, which the fencing by claim makes harmless.
 
 pub mod backend;
+mod chord;
 mod claim;
 mod heartbeat;
+mod join;
+mod prepare;
 mod settle;
 
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -33,7 +36,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Client,
-    delivery::{ClaimId, Delivery, Settlement},
+    delivery::{ClaimId, Delivery, Settlements},
+    ended::Ended,
     keys::QueueKeys,
 };
 pub use backend::Backend;
@@ -61,7 +65,9 @@ pub(crate) struct Shared {
     pub(crate) result_expires: Duration,
     pub(crate) timezone: jiff::tz::TimeZone,
     pub(crate) slots: Arc<Semaphore>,
-    pub(crate) settlements: mpsc::UnboundedSender<Settlement>,
+    pub(crate) settlements: Settlements,
+    /// Who is told of each end, if anybody asked.
+    ends: OnceLock<mpsc::UnboundedSender<Ended>>,
     pub(crate) draining: CancellationToken,
     pub(crate) tasks: Vec<String>,
     held: Mutex<BTreeMap<ClaimId, Running>>,
@@ -116,7 +122,7 @@ impl Consumer {
         tasks: Vec<String>,
         draining: CancellationToken,
     ) -> Self {
-        let (settlements, to_settle) = mpsc::unbounded_channel();
+        let (settlements, to_settle) = Settlements::channel();
         let (deliver, deliveries) = mpsc::unbounded_channel();
         let shared =
             Arc::new(Shared::new(connections, config, node, id, tasks, settlements, draining));
@@ -133,6 +139,17 @@ impl Consumer {
         self.deliveries
             .take()
             .map(|deliveries| Backend::new(deliveries, self.shared.draining.clone()))
+    }
+
+    /// Returns what tells each task's end once it is written; only the first call's receiver is told.
+    ///
+    /// To be called before the backend is given to apalis. A task's slot stays taken until its [`Ended`] is dropped.
+    pub fn ends(&self) -> mpsc::UnboundedReceiver<Ended> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        if self.shared.ends.set(sender).is_ok() {
+            self.shared.settlements.keep_slots();
+        }
+        receiver
     }
 
     /// Returns the counters.
@@ -170,7 +187,7 @@ impl Shared {
         node: &str,
         id: &str,
         tasks: Vec<String>,
-        settlements: mpsc::UnboundedSender<Settlement>,
+        settlements: Settlements,
         draining: CancellationToken,
     ) -> Self {
         let queue = connections.role(Role::Queue);
@@ -188,6 +205,7 @@ impl Shared {
                 .unwrap_or(jiff::tz::TimeZone::UTC),
             slots: Arc::new(Semaphore::new(config.concurrency())),
             settlements,
+            ends: OnceLock::new(),
             draining,
             tasks,
             held: Mutex::default(),
@@ -195,6 +213,18 @@ impl Shared {
             clock: Mutex::default(),
             counters: Counters::default(),
             started_at: clock::now(),
+        }
+    }
+
+    /// Tells whether anybody asked for ends.
+    pub(crate) fn tells_ends(&self) -> bool {
+        self.ends.get().is_some()
+    }
+
+    pub(crate) fn tell(&self, ended: Ended) {
+        if let Some(ends) = self.ends.get() {
+            // Whoever asked has gone by itself.
+            let _ = ends.send(ended);
         }
     }
 
