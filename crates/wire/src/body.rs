@@ -76,9 +76,13 @@ impl Body {
 
     /// The body as a message carries it: JSON in base64.
     pub fn encode(&self) -> String {
-        let value = json!([self.args, self.kwargs, self.embed.to_value()]);
-        STANDARD.encode(json::write(&value))
+        encode_value(&json!([self.args, self.kwargs, self.embed.to_value()]))
     }
+}
+
+/// A value as the body of a message: JSON in base64.
+pub(crate) fn encode_value(value: &Value) -> String {
+    STANDARD.encode(json::write(value))
 }
 
 impl Embed {

@@ -32,10 +32,12 @@
 //! - `old`: protocol 1.
 //! - `task`: making messages.
 //! - `result`, `exception`: what is stored when a task ends.
+//! - `control`, `event`: commands to workers with their replies, and what workers report; `message`
+//!   is the envelope of both, `matcher` the patterns of node names.
 //! - `error`: why bytes could not be read, and whose they were.
 //! - `time`, `plain`: Python's values.
 //! - `json`, `repr`: Python's two text forms of a value.
-//! - `keys`: the names of lists, bindings and results in Redis.
+//! - `keys`: the names of lists, bindings, results and channels in Redis.
 
 mod envelope;
 mod headers;
@@ -49,6 +51,11 @@ mod task;
 
 mod exception;
 mod result;
+
+pub mod control;
+pub mod event;
+mod matcher;
+mod message;
 
 mod error;
 
@@ -65,11 +72,13 @@ pub use error::{DecodeError, Identity};
 pub use exception::Exception;
 pub use headers::Headers;
 pub use keys::{
-    RESULT_PREFIX, SEPARATOR, STEPS, binding_keys, binding_member, lists, queue_list, result_key,
+    RESULT_PREFIX, SEPARATOR, STEPS, binding_keys, binding_member, bound_queue, event_channel,
+    exchange_key, lists, pidbox_channel, queue_list, reply_binding_key, reply_binding_member,
+    reply_queue, result_key,
 };
 pub use plain::plain;
 pub use properties::{DeliveryInfo, Properties};
-pub use repr::{brief_args, brief_kwargs, repr};
+pub use repr::{brief, brief_args, brief_kwargs, repr};
 pub use result::{State, TaskResult};
 pub use signature::Signature;
 pub use task::NewTask;

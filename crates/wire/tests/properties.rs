@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
+use rhubarb_wire::control::{Command, Reply, ReplyTo, reply};
 use rhubarb_wire::{
     Body, Embed, Envelope, NewTask, Signature, State, TaskResult, Time, plain, repr,
 };
@@ -99,6 +100,35 @@ proptest! {
     }
 
     #[test]
+    fn a_command_and_its_reply_survive_the_wire(
+        (method, arguments, clock, value) in ("[a-z_]{1,9}", map(), any::<u64>(), value()),
+        (destination, pattern) in (option::of(vec("[a-z@]{1,9}", 0..3)), option::of(".{1,9}")),
+        (ticket, oid, expires) in (option::of("[a-f]{1,9}"), "[0-9a-f]{1,9}", option::of(1.0..1e10_f64)),
+    ) {
+        let command = Command {
+            method, arguments, destination, pattern, matcher: Some("glob".to_owned()),
+            ticket: ticket.clone(), reply_to: Some(ReplyTo::client(&oid)), clock, expires,
+        };
+        prop_assert_eq!(&Command::decode(&command.encode("d"), MAX).unwrap(), &command);
+        let bytes = reply("w1@vm", value.clone(), &command, clock, "d").unwrap();
+        let read = Reply::decode(&bytes, MAX).unwrap();
+        prop_assert_eq!((read.ticket, read.clock, &read.nodes["w1@vm"]), (ticket, clock, &value));
+    }
+
+    #[test]
+    fn arbitrary_commands_never_panic(
+        (body, destination) in (value(), value()),
+        (node, pattern, matcher) in (any::<String>(), r"([\[\]*?!a(|)\\+-]|.){0,40}", "glob|pcre|[a-z]"),
+    ) {
+        let message = |body: &Value| json!({"body": body.to_string()}).to_string();
+        read_control(message(&body).as_bytes(), &node);
+        let body = json!({"method": "m", "destination": destination});
+        read_control(message(&body).as_bytes(), &node);
+        let body = json!({"method": "m", "pattern": pattern, "matcher": matcher});
+        Command::decode(message(&body).as_bytes(), MAX).unwrap().is_for(&node);
+    }
+
+    #[test]
     fn arbitrary_bytes_never_panic(bytes in vec(any::<u8>(), 0..400)) {
         read_all(&bytes);
     }
@@ -140,7 +170,19 @@ proptest! {
     }
 }
 
+fn read_control(bytes: &[u8], node: &str) {
+    if let Ok(command) = Command::decode(bytes, MAX) {
+        command.is_for(node);
+        reply(node, Value::Null, &command, command.clock, "d");
+        assert_eq!(Command::decode(&command.encode("d"), MAX), Ok(command));
+    }
+    if let Err(error) = Reply::decode(bytes, MAX) {
+        assert!(!error.to_string().is_empty());
+    }
+}
+
 fn read_all(bytes: &[u8]) {
+    read_control(bytes, "w1@vm");
     if let Ok(result) = TaskResult::decode(bytes) {
         result.exception();
         result.encode();
@@ -159,10 +201,16 @@ fn read_all(bytes: &[u8]) {
 }
 
 fn golden() -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/broker");
-    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let paths = fs::read_dir(folder.join("broker")).unwrap().map(|entry| entry.unwrap().path());
     let mut paths: Vec<_> =
         paths.filter(|path| path.to_string_lossy().ends_with(".raw.json")).collect();
     paths.sort();
-    paths.into_iter().map(|path| fs::read(path).unwrap()).collect()
+    let mut golden: Vec<_> = paths.into_iter().map(|path| fs::read(path).unwrap()).collect();
+    let command = fs::read(folder.join("control/control_ping.json")).unwrap();
+    let command: Value = serde_json::from_slice(&command).unwrap();
+    for raw in [&command["request"]["raw"], &command["replies"][0]["raw"]] {
+        golden.push(raw.as_str().unwrap().as_bytes().to_vec());
+    }
+    golden
 }
