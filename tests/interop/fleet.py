@@ -1,17 +1,30 @@
 """The Python side of a mixed fleet: `celery -A fleet worker`. It has tasks of its own, and twins of `own_worker`'s.
 
-Every task says that Python ran it. What acknowledges late is in `unacked` while it runs.
+Every task says that Python ran it. What acknowledges late is in `unacked` while it runs. With CONSIDERATE set, what it
+does not know is left for Rhubarb's workers (README, "Beside Python workers").
 """
 
 import os
 import time
 
 from celery import Celery
+from celery.worker.consumer import Consumer
 
 REDIS = os.environ["REDIS"]
 
 app = Celery("fleet", broker=f"{REDIS}/0", backend=f"{REDIS}/0")
-app.conf.worker_hijack_root_logger = False
+
+
+class Considerate(Consumer):
+    """Celery fails a task that it does not know; this one leaves it for whoever does."""
+
+    def on_unknown_task(self, body, message, exc):
+        time.sleep(0.05)  # In no hurry while the others are busy.
+        message.requeue()
+
+
+if "CONSIDERATE" in os.environ:
+    app.conf.worker_consumer = "fleet:Considerate"
 
 
 @app.task(name="python.echo")

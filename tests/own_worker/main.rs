@@ -67,6 +67,8 @@ fn main() -> ExitCode {
     rhubarb_worker::main(|app| {
         app.task("e2e.sleep", takes);
         app.task("e2e.who", who);
+        // The Python side of a mixed fleet has no twin of this one.
+        app.task("e2e.ours", who);
         app.task("e2e.now", now);
         app.task("e2e.panic", panics);
         app.task("e2e.third_time", third_time);

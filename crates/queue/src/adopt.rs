@@ -14,7 +14,14 @@ use rhubarb_core::config::CeleryConfig;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::{Client, Error, error::redis, fields, keys::QueueKeys, script, unacked::Unacked};
+use crate::{
+    Client, Error,
+    error::redis,
+    fields,
+    keys::{QueueKeys, list_number},
+    script,
+    unacked::Unacked,
+};
 
 /// How long the lock is held without a step: after our death kombu's own sweeps go on then.
 const LOCK: Duration = Duration::from_secs(30);
@@ -232,7 +239,7 @@ impl<'c> Sweep<'c> {
             };
             match self.queue_of(unacked.exchange, unacked.routing_key).await? {
                 Ok(queue) => {
-                    let list = list_of(&queue, unacked.priority, self.celery);
+                    let list = list_number(unacked.priority, &self.celery.priority_steps);
                     let item = Item { tag, entry, list, message: unacked.message };
                     queues.entry(queue).or_default().push(item);
                 }
@@ -310,13 +317,6 @@ impl<'c> Sweep<'c> {
         }
         Ok(moved.iter().sum())
     }
-}
-
-/// Returns the number of the list for a priority, 1 for the most urgent.
-pub(crate) fn list_of(queue: &str, priority: u8, celery: &CeleryConfig) -> usize {
-    let keys = QueueKeys::new(queue, celery);
-    let list = keys.list_for(priority);
-    keys.lists.iter().position(|key| key == list).unwrap_or(0) + 1
 }
 
 /// Finds the one queue that an exchange leads to: kombu's direct and topic exchanges.

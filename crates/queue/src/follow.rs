@@ -225,12 +225,7 @@ fn encode(unrolled: canvas::Unrolled, max: usize) -> Result<Follow, String> {
 }
 
 /// The part of a chord that a message's own task is, if it is one.
-fn own_part(
-    received: &Received,
-    state: &State,
-    value: &Value,
-    by: Lineage,
-) -> Option<PartReturn> {
+fn own_part(received: &Received, state: &State, value: &Value, by: Lineage) -> Option<PartReturn> {
     let body = received.body().ok()?.embed.chord.clone()?;
     let headers = &received.envelope.headers;
     Some(PartReturn {

@@ -12,10 +12,9 @@ use serde::Serialize;
 
 use crate::{
     Client, Error,
-    adopt::list_of,
     error::redis,
     fields, inspect,
-    keys::QueueKeys,
+    keys::{QueueKeys, list_number},
     letter::{Kind, Letter},
     script,
 };
@@ -286,7 +285,7 @@ impl<'c> Parked<'c> {
             }
             let priority = rhubarb_wire::Envelope::decode(&message)
                 .map_or(0, |envelope| envelope.properties.priority);
-            let list = list_of(&letter.queue, priority, self.celery);
+            let list = list_number(priority, &self.celery.priority_steps);
             queues.entry(letter.queue).or_default().push(Item { id, record, list, message });
         }
         let mut moved = 0;

@@ -36,6 +36,8 @@ scripts! {
     BEAT_LEASE = "beat_lease";
     /// Publishes and marks a tick.
     TICK = "tick";
+    /// Claims from among messages that other workers run.
+    PICK = "pick";
     /// Moves unacknowledged messages of Python workers back to their queue.
     ADOPT = "adopt";
     /// Moves scheduled messages back to their queue.

@@ -2,8 +2,12 @@
 
 /// The way in: messages that dead Python workers had not acknowledged.
 mod adopting;
+/// One Python and one Rust worker on one queue.
+mod fleet;
 /// The way out: what a Python worker would not find.
 mod handing_back;
+
+use std::process::Command;
 
 use redis::aio::MultiplexedConnection;
 use rhubarb_e2e::{process::Process, python::Python, redis_server::RedisServer};
@@ -27,9 +31,12 @@ fn own_worker(shop: &Shop, args: &[&str]) -> Process {
 
 /// Starts a Celery worker with the tasks of `interop/fleet.py` on the default queue.
 fn celery_worker(shop: &Shop, python: &Python, args: &[&str]) -> Process {
-    let mut line = vec!["-m", "celery", "-A", "fleet", "worker", "-l", "info"];
-    line.extend(args);
-    Process::start("celery", shop.installation.folder(), python.command(&line))
+    Process::start("celery", shop.installation.folder(), celery_command(python, args))
+}
+
+fn celery_command(python: &Python, args: &[&str]) -> Command {
+    let line = ["-m", "celery", "-A", "fleet", "worker", "-l", "info"];
+    python.command(&[&line, args].concat())
 }
 
 /// All messages that wait in the default queue by list, the next to be taken first.

@@ -8,7 +8,6 @@
 
 use std::collections::VecDeque;
 
-
 use super::{Shared, join, prepare};
 use crate::{
     Error,

@@ -12,7 +12,11 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Running, Shared};
+use super::{
+    Running, Shared,
+    pick::{Cursor, pick},
+    strangers::{self, Stranger},
+};
 use crate::{
     Error,
     delivery::{ClaimId, Delivery, Message, RawMessage, Received, Settlement, Ticket},
@@ -24,6 +28,8 @@ use crate::{
 
 /// The most messages that one script takes.
 const BATCH: usize = 100;
+/// The first and the longest pause between two looks at queues on which others' tasks wait.
+const FOREIGN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// How often queues are looked at when the server cannot wake us.
 const POLL_WITHOUT_TRACKING: Duration = Duration::from_millis(100);
 
@@ -33,7 +39,9 @@ pub(super) async fn run(shared: Arc<Shared>, deliver: mpsc::UnboundedSender<Deli
     let next_queue = 0;
     let number = 1;
     let reconcile_at = Instant::now() + shared.config.lease;
-    let mut claimer = Claimer { shared, deliver, pushes, next_queue, number, reconcile_at };
+    let cursors = vec![Cursor::default(); shared.queues.len()];
+    let mut claimer =
+        Claimer { shared, deliver, pushes, next_queue, number, reconcile_at, cursors };
     claimer.declare().await;
     claimer.run().await;
 }
@@ -45,10 +53,12 @@ struct Claimer {
     next_queue: usize,
     number: u64,
     reconcile_at: Instant,
+    /// By queue: how far it was looked through past what others run.
+    cursors: Vec<Cursor>,
 }
 
 /// One message as the script hands it out.
-struct Claimed {
+pub(super) struct Claimed {
     number: u64,
     deliveries: u32,
     size: usize,
@@ -87,6 +97,7 @@ impl Claimer {
 
     async fn run(&mut self) {
         let mut backoff = Backoff::default();
+        let mut passing = Backoff::new(FOREIGN.0, FOREIGN.1);
         while let Some(slots) = self.free_slots().await {
             // Whatever was pushed up to now is covered by the look that follows.
             let reconnected = self.drain_pushes();
@@ -97,7 +108,13 @@ impl Claimer {
                 Ok(round) => {
                     backoff.reset();
                     let again = round.again;
-                    self.dispatch(round, slots).await;
+                    let is_any_ours = self.dispatch(round, slots).await;
+                    if is_any_ours {
+                        passing.reset();
+                    } else if self.passes_over() {
+                        // Each push and pop of the others' tasks wakes us; not each is worth a look.
+                        self.pause(passing.next_wait()).await;
+                    }
                     if let Some(due) = again {
                         self.sleep_until_change(due).await;
                     }
@@ -159,39 +176,36 @@ impl Claimer {
     async fn claim(&mut self, idx: usize, n: usize) -> Result<Answer, Error> {
         let shared = &self.shared;
         let queue = &shared.queues[idx];
-        let mut keys = vec![
-            queue.claims(&shared.id),
-            queue.leases.clone(),
-            queue.scheduled.clone(),
-            queue.paused.clone(),
-            queue.deliveries.clone(),
-        ];
-        keys.extend(queue.lists.iter().cloned());
+        let names = shared.others.passed_over(&queue.name);
+        if !names.is_empty() {
+            let cursor = &mut self.cursors[idx];
+            return pick(shared, idx, n, &mut self.number, &names, cursor).await;
+        }
         let number = self.number;
         // Numbers are spent even if the answer is lost: a claim is never confused with an earlier one.
         self.number += n as u64;
-        let args = [
-            n.to_string().into_bytes(),
-            shared.id.clone().into_bytes(),
-            shared.config.lease.as_millis().to_string().into_bytes(),
-            number.to_string().into_bytes(),
-            shared.config.max_message_bytes.to_string().into_bytes(),
-        ];
-        let mut caching = ::redis::cmd("CLIENT");
-        caching.arg("CACHING").arg("YES");
-        let before = if shared.queue.tracks() { vec![caching] } else { Vec::new() };
+        let args = arguments(shared, n, number);
         let answer: Answer = shared
             .queue
-            .eval(&script::CLAIM, &keys, &args, &before)
+            .eval(&script::CLAIM, &keys(shared, queue), &args, &caching(shared))
             .await
             .map_err(redis(format!("claim from queue `{}`", queue.name)))?;
         shared.set_clock(answer.now);
         Ok(answer)
     }
 
+    /// Tells whether messages of others are passed over on any of our queues.
+    fn passes_over(&self) -> bool {
+        let others = &self.shared.others;
+        self.shared.queues.iter().any(|queue| !others.passed_over(&queue.name).is_empty())
+    }
+
     /// Hands each message to apalis, or ends at once what cannot or must not run now.
-    async fn dispatch(&mut self, round: Round, mut slots: OwnedSemaphorePermit) {
+    ///
+    /// Tells whether any was not left for other workers.
+    async fn dispatch(&mut self, round: Round, mut slots: OwnedSemaphorePermit) -> bool {
         let mut suspects = Vec::new();
+        let mut is_any_ours = false;
         for (idx, claimed) in round.claimed {
             let claim = ClaimId { queue: idx, number: claimed.number };
             let queue = self.shared.queues[idx].clone();
@@ -206,13 +220,25 @@ impl Claimer {
                     Arc::new(Received::new(envelope, self.shared.config.max_message_bytes))
                 }
                 Err(unread) => {
+                    is_any_ours = true;
                     let Unread { raw, outcome } = *unread;
                     ticket(Message::Raw(Arc::new(raw))).settle(outcome);
                     continue;
                 }
             };
             let ticket = ticket(Message::Read(received.clone()));
-            if let Some(outcome) = self.not_now(&received.envelope, claimed.deliveries, round.now) {
+            let not_now = self.not_now(&received.envelope, claimed.deliveries, round.now);
+            let task = &received.envelope.headers.task;
+            let is_dead = matches!(not_now, Some(Outcome::Dead { .. }));
+            if !is_dead && !self.shared.others.is_ours(task) {
+                let leave = strangers::leaving(&claimed.message, task);
+                let keep = not_now.unwrap_or(Outcome::Unknown);
+                let (queue, task) = (queue.name, task.clone());
+                is_any_ours |= !self.stranger(Stranger { ticket, queue, task, leave, keep }).await;
+                continue;
+            }
+            is_any_ours = true;
+            if let Some(outcome) = not_now {
                 ticket.settle(outcome);
                 continue;
             }
@@ -230,6 +256,28 @@ impl Claimer {
         for suspect in suspects {
             self.run_alone(suspect).await;
         }
+        is_any_ours
+    }
+
+    /// Ends a message whose task is none of ours, or gives it to the role that asks who runs it.
+    ///
+    /// Tells whether it is left, or may be.
+    async fn stranger(&self, mut one: Stranger) -> bool {
+        let others = &self.shared.others;
+        let somebody = others.runs(&one.queue, &one.task);
+        if somebody == Some(false) {
+            one.ticket.settle(one.keep);
+            return false;
+        }
+        others.pass_over(&one.queue, &one.task);
+        if somebody == Some(true) {
+            one.ticket.settle(one.leave);
+            return true;
+        }
+        one.ticket = one.ticket.without_slot();
+        // Full while an answer is awaited: claiming waits for it too. Closed when draining: it goes back.
+        let _ = self.shared.strangers.send(one).await;
+        true
     }
 
     /// Tells what ends a message at once: too many deaths, expired, not due.
@@ -338,6 +386,7 @@ impl Claimer {
                 biased;
                 () = self.shared.draining.cancelled() => return,
                 () = tokio::time::sleep_until(wake) => return,
+                () = self.shared.others.changed() => return,
                 push = self.pushes.recv() => match push {
                     Ok(Push::Message { .. }) => {}
                     // The next look must not discard that we have a new connection.
@@ -358,15 +407,56 @@ impl Claimer {
     }
 }
 
+/// The keys of a claim.
+pub(super) fn keys(shared: &Shared, queue: &QueueKeys) -> Vec<String> {
+    let mut keys = vec![
+        queue.claims(&shared.id),
+        queue.leases.clone(),
+        queue.scheduled.clone(),
+        queue.paused.clone(),
+        queue.deliveries.clone(),
+    ];
+    keys.extend(queue.lists.iter().cloned());
+    keys
+}
+
+/// The arguments of a claim of up to `n` messages.
+pub(super) fn arguments(shared: &Shared, n: usize, number: u64) -> Vec<Vec<u8>> {
+    vec![
+        n.to_string().into_bytes(),
+        shared.id.clone().into_bytes(),
+        shared.config.lease.as_millis().to_string().into_bytes(),
+        number.to_string().into_bytes(),
+        shared.config.max_message_bytes.to_string().into_bytes(),
+    ]
+}
+
+/// What goes before a claim so that the server tracks the keys that it reads.
+pub(super) fn caching(shared: &Shared) -> Vec<::redis::Cmd> {
+    let mut caching = ::redis::cmd("CLIENT");
+    caching.arg("CACHING").arg("YES");
+    if shared.queue.tracks() { vec![caching] } else { Vec::new() }
+}
+
 /// The claim script's answer.
-struct Answer {
-    now: Timestamp,
-    full: bool,
+pub(super) struct Answer {
+    pub(super) now: Timestamp,
+    pub(super) full: bool,
     next_due: Option<Timestamp>,
-    claimed: Vec<Claimed>,
+    pub(super) claimed: Vec<Claimed>,
 }
 
 impl Answer {
+    pub(super) fn empty(now: Timestamp) -> Self {
+        Self { now, full: false, next_due: None, claimed: Vec::new() }
+    }
+
+    /// Adds what a later call of the same look brought.
+    pub(super) fn join(&mut self, later: Self) {
+        self.claimed.extend(later.claimed);
+        (self.now, self.full, self.next_due) = (later.now, later.full, later.next_due);
+    }
+
     fn merge_into(self, idx: usize, round: &mut Round) {
         round.now = self.now;
         round.claimed.extend(self.claimed.into_iter().map(|claimed| (idx, claimed)));

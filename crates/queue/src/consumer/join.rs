@@ -130,8 +130,7 @@ async fn nested(
         parts.into_iter().map(|part| (part.id.clone(), part)).collect();
     let mut leaves = Vec::new();
     leaves_of(tree, &mut leaves);
-    let unknown: Vec<&str> =
-        leaves.into_iter().filter(|id| !known.contains_key(*id)).collect();
+    let unknown: Vec<&str> = leaves.into_iter().filter(|id| !known.contains_key(*id)).collect();
     for ids in unknown.chunks(CHUNK) {
         let mut get = ::redis::cmd("MGET");
         get.arg(ids.iter().map(|id| shared.client.result_key(id)).collect::<Vec<_>>());
@@ -141,8 +140,7 @@ async fn nested(
             let Some(result) = found.and_then(|bytes| TaskResult::decode(&bytes).ok()) else {
                 continue;
             };
-            let part =
-                Part { id: (*id).to_owned(), state: result.status, value: result.result };
+            let part = Part { id: (*id).to_owned(), state: result.status, value: result.result };
             known.insert(part.id.clone(), part);
         }
     }
@@ -193,7 +191,10 @@ mod tests {
 
     #[test]
     fn nested_results_are_as_nested_as_their_header() {
-        let tree = json!([["g", null], [[["a", null], null], [["h", null], [[["b", null], null], [["c", null], null]]]]]);
+        let tree = json!([
+            ["g", null],
+            [[["a", null], null], [["h", null], [[["b", null], null], [["c", null], null]]]]
+        ]);
         let mut known = HashMap::new();
         for (id, state) in [("a", "SUCCESS"), ("b", "SUCCESS"), ("c", "SUCCESS")] {
             let part = read(json!([1, id, state, id]).to_string().as_bytes());

@@ -1,16 +1,21 @@
 //! The worker's side: claims messages for free slots, hands them to apalis, ends them, keeps the lease.
 //!
-//! Four roles share one [`Shared`]: [`claim`] takes messages, [`settle`] ends them, [`heartbeat`] keeps the lease and
-//! gives back what dead workers held, [`backend`] is what apalis polls. No role stops on an error of Redis: each tries
+//! Five roles share one [`Shared`]: [`claim`] takes messages, [`settle`] ends them, [`strangers`] decides about those
+//! whose task is none of ours, [`heartbeat`] keeps the lease and gives back what dead workers held, [`backend`] is what
+//! apalis polls. No role stops on an error of Redis: each tries
 //! again for ever, and a claim whose fate is unknown is settled again, which the fencing by claim makes harmless.
 
+mod ask;
 pub mod backend;
 mod chord;
 mod claim;
 mod heartbeat;
 mod join;
+mod others;
+mod pick;
 mod prepare;
 mod settle;
+mod strangers;
 
 use std::{
     collections::BTreeMap,
@@ -41,6 +46,8 @@ use crate::{
     keys::QueueKeys,
 };
 pub use backend::Backend;
+use others::Others;
+use strangers::Stranger;
 
 /// A worker's side of the queue. Made once a process; [`Consumer::new`] sets its roles going.
 #[derive(Debug)]
@@ -70,6 +77,10 @@ pub(crate) struct Shared {
     ends: OnceLock<mpsc::UnboundedSender<Ended>>,
     pub(crate) draining: CancellationToken,
     pub(crate) tasks: Vec<String>,
+    /// What other workers run.
+    pub(crate) others: Others,
+    /// The way of messages whose task is none of ours.
+    strangers: mpsc::Sender<Stranger>,
     held: Mutex<BTreeMap<ClaimId, Running>>,
     /// Told at each claim's end.
     ended: Notify,
@@ -124,12 +135,15 @@ impl Consumer {
     ) -> Self {
         let (settlements, to_settle) = Settlements::channel();
         let (deliver, deliveries) = mpsc::unbounded_channel();
-        let shared =
-            Arc::new(Shared::new(connections, config, node, id, tasks, settlements, draining));
+        let (strangers, to_decide) = mpsc::channel(strangers::WAITING);
+        let mut shared = Shared::new(connections, config, node, id, tasks, settlements, draining);
+        shared.strangers = strangers;
+        let shared = Arc::new(shared);
         let mut roles = JoinSet::new();
         let settling = CancellationToken::new();
         roles.spawn(settle::run(shared.clone(), to_settle, settling.clone()));
         roles.spawn(claim::run(shared.clone(), deliver));
+        roles.spawn(strangers::run(shared.clone(), to_decide));
         roles.spawn(heartbeat::run(shared.clone(), settling.clone()));
         Self { shared, roles, deliveries: Some(deliveries), settling }
     }
@@ -207,6 +221,9 @@ impl Shared {
             settlements,
             ends: OnceLock::new(),
             draining,
+            others: Others::new(&tasks),
+            // Nobody reads it: the role's own takes its place.
+            strangers: mpsc::channel(1).0,
             tasks,
             held: Mutex::default(),
             ended: Notify::new(),

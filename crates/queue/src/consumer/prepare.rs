@@ -35,7 +35,10 @@ const CHUNK_BYTES: usize = 8 << 20;
 /// Tells whether a settlement is planned in no time and needs no look at a body.
 pub(super) fn is_light(settlement: &Settlement) -> bool {
     match (&settlement.outcome, &settlement.message) {
-        (Outcome::HandBack | Outcome::NotDue { .. } | Outcome::PutOff { .. }, _) => true,
+        (
+            Outcome::HandBack | Outcome::Leave | Outcome::NotDue { .. } | Outcome::PutOff { .. },
+            _,
+        ) => true,
         (Outcome::Success(_) | Outcome::Failure { .. } | Outcome::Retry { .. }, message) => {
             matches!(message, Message::Read(received) if received.ends_alone())
         }
@@ -44,12 +47,7 @@ pub(super) fn is_light(settlement: &Settlement) -> bool {
 }
 
 /// Decides what ends a claim.
-pub(super) fn decide(
-    shared: &Shared,
-    claim: ClaimId,
-    outcome: Outcome,
-    message: &Message,
-) -> Plan {
+pub(super) fn decide(shared: &Shared, claim: ClaimId, outcome: Outcome, message: &Message) -> Plan {
     let tag = Uuid::new_v4().to_string();
     plan(outcome, message, around(shared, claim.queue, &tag))
 }

@@ -133,11 +133,8 @@ pub(crate) fn chord_failed(
     around: Circumstances<'_>,
 ) -> Follow {
     let body = &part.body;
-    let raised = |exception: Exception, traceback| Failed {
-        state: State::Failure,
-        exception,
-        traceback,
-    };
+    let raised =
+        |exception: Exception, traceback| Failed { state: State::Failure, exception, traceback };
     let is_group = body.subtask_type.as_deref() == Some("group");
     let failed = match cause.origin {
         // Celery tells the members of a group what was raised in the header, anybody else that the chord failed.
