@@ -207,6 +207,11 @@ impl Ticket {
         Self { claim, message, settlements, slot: Mutex::new(Some(slot)), settled: false }
     }
 
+    /// Returns the claim that it ends.
+    pub(crate) fn claim(&self) -> ClaimId {
+        self.claim
+    }
+
     /// Gives the outcome of a message that no handler was asked to run to the settling role, and frees the slot.
     pub(crate) fn settle(mut self, outcome: Outcome) {
         self.send(outcome, None);

@@ -24,6 +24,9 @@
 //! | `rhubarb:parked`, `rhubarb:parked:letters` | zset, hash | capped by count and age | settle | inspect, replay |
 //! | `rhubarb:lock:<name>` | string | its owner's lease | lock | lock |
 //! | `rhubarb:unique:<name>` | string | as long as asked for | publish | publish |
+//! | `rhubarb:revoked`, `rhubarb:revoked:terminate` | zset | `worker.revoke_expires`, 50,000 members | revoke | consumer |
+//! | `<oid>.reply.celery.pidbox` | list | until its client has read it, one minute | reply | Celery clients |
+//! | `_kombu.binding.reply.celery.pidbox` | set | while clients wait | Celery clients, consumer (its own, for a second) | reply |
 //! | `rhubarb:beat:lease` | string | the leader's lease | beat | beat, inspect |
 //! | `rhubarb:beat:fence` | string | one number | beat | beat |
 //!
@@ -35,6 +38,10 @@ use rhubarb_core::config::CeleryConfig;
 pub const WORKERS: &str = "rhubarb:workers";
 /// The names of all queues that were ever published to or consumed from.
 pub const QUEUES: &str = "rhubarb:queues";
+/// The ids of tasks that shall not run, to when that ends, ms.
+pub const REVOKED: &str = "rhubarb:revoked";
+/// Those of them that are to be ended while they run.
+pub const TERMINATED: &str = "rhubarb:revoked:terminate";
 /// The beat's lease.
 pub const BEAT_LEASE: &str = "rhubarb:beat:lease";
 /// The beat's counter of fencing numbers.

@@ -13,8 +13,9 @@
 //! no death loses it; what was claimed by a worker that died runs again.
 //!
 //! Modules: [`client`] publish and results, [`consumer`] the worker's side, [`delivery`] a claimed message, [`outcome`]
-//! how it ended, [`hold`] pause, resume and purge, [`letter`] messages kept apart, [`replay`] bringing them back,
-//! [`adopt`] the way in from Python workers, [`hand_back`] the way out to them, [`tick`] beat's side, [`lock`] locks,
+//! how it ended, [`tasks`] what a worker runs and under which limits, [`rate`] rate limits, [`hold`] pause, resume and
+//! purge, [`letter`] messages kept apart, [`replay`] bringing them back, [`adopt`] the way in from Python workers,
+//! [`hand_back`] the way out to them, [`tick`] beat's side, [`lock`] locks,
 //! [`inspect`] the read side, [`keys`] every key, [`script`] the Lua scripts, [`error`] errors.
 
 pub mod adopt;
@@ -34,9 +35,12 @@ pub mod letter;
 pub mod lock;
 pub mod outcome;
 mod plan;
+pub mod rate;
 mod record;
 pub mod replay;
+mod revoked;
 pub mod script;
+pub mod tasks;
 pub mod tick;
 mod unacked;
 
@@ -47,6 +51,8 @@ pub use ended::Ended;
 pub use error::Error;
 pub use lock::Lock;
 pub use outcome::{Outcome, Revocation};
+pub use rate::{Rate, RateError};
 /// Celery's messages and results, which this crate's types hold.
 pub use rhubarb_wire as wire;
+pub use tasks::{Limits, Tasks};
 pub use tick::Ticks;

@@ -20,6 +20,14 @@ scripts! {
     REAP = "reap";
     /// Keeps a worker in the registry.
     HEARTBEAT = "heartbeat";
+    /// Records revocations.
+    REVOKE = "revoke";
+    /// Stores REVOKED for a task that has not begun.
+    MARK_REVOKED = "mark_revoked";
+    /// Replies to a client that still waits.
+    REPLY = "reply";
+    /// Shows the first scheduled messages.
+    PEEK = "peek";
     /// Stores a passing or final state.
     STATE = "state";
     /// Counts a part of a chord.

@@ -97,6 +97,11 @@ impl Envelope {
         json::write(&Value::Object(map))
     }
 
+    /// Returns the length of the body as it came, in bytes.
+    pub fn body_len(&self) -> usize {
+        self.body.len()
+    }
+
     /// Reads the body, which may have at most `max_bytes` once it is decompressed.
     ///
     /// # Errors

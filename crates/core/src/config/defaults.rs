@@ -99,6 +99,7 @@ impl Default for WorkerConfig {
             lease: seconds(15),
             drain: seconds(25),
             task_time_limit: Duration::ZERO,
+            task_soft_time_limit: Duration::ZERO,
             max_deliveries: 5,
             max_message_bytes: 8 << 20,
             max_result_bytes: 8 << 20,
@@ -106,6 +107,7 @@ impl Default for WorkerConfig {
             hostname: String::new(),
             unknown_tasks: UnknownTasks::Park,
             send_task_events: false,
+            send_heartbeats: true,
             enable_remote_control: true,
             revoke_expires: seconds(3 * 3600),
         }

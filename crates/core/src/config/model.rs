@@ -135,6 +135,8 @@ pub struct WorkerConfig {
     pub drain: Duration,
     /// A task's hard time limit where its registration and message name none; zero means none.
     pub task_time_limit: Duration,
+    /// After how long a task is asked to end where its registration and message name nothing; zero means never.
+    pub task_soft_time_limit: Duration,
     /// How often a message may be delivered before it counts as one that kills workers.
     pub max_deliveries: u32,
     /// The greatest message that is run; a larger one goes to the dead letters as headers, size and hash.
@@ -149,6 +151,8 @@ pub struct WorkerConfig {
     pub unknown_tasks: UnknownTasks,
     /// Whether task events are sent from the start; remote control can switch them on and off.
     pub send_task_events: bool,
+    /// Whether the worker tells `celery events` and Flower of itself: online, a heartbeat every 2 s, offline.
+    pub send_heartbeats: bool,
     /// Whether remote control (`celery inspect`, `celery control`, Flower) is answered.
     pub enable_remote_control: bool,
     /// How long a revocation is kept.

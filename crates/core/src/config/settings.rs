@@ -170,6 +170,7 @@ static ROWS: &[Row] = rows! {
     "worker.lease": worker.lease, "1 s to 10 minutes", within(1, 600);
     "worker.drain": worker.drain, "0 s to 1 h", within(0, 3600);
     "worker.task_time_limit": worker.task_time_limit, "0 s (none) to 7 days", within(0, 7 * 86_400);
+    "worker.task_soft_time_limit": worker.task_soft_time_limit, "0 s (none) to 7 days", within(0, 7 * 86_400);
     "worker.max_deliveries": worker.max_deliveries, "1 to 1000", |n: &u32| (1..=1000).contains(n);
     "worker.max_message_bytes": worker.max_message_bytes, "1 KiB to 512 MiB", |n: &usize| (1 << 10..=512 << 20).contains(n);
     "worker.max_result_bytes": worker.max_result_bytes, "1 KiB to 512 MiB", |n: &usize| (1 << 10..=512 << 20).contains(n);
@@ -177,6 +178,7 @@ static ROWS: &[Row] = rows! {
     "worker.hostname": worker.hostname, "a node name of at most 200 characters", |text: &String| text.is_empty() || name(text);
     "worker.unknown_tasks": worker.unknown_tasks, "\"park\" or \"forward:QUEUE\"", |_| true;
     "worker.send_task_events": worker.send_task_events, "true or false", |_| true;
+    "worker.send_heartbeats": worker.send_heartbeats, "true or false", |_| true;
     "worker.enable_remote_control": worker.enable_remote_control, "true or false", |_| true;
     "worker.revoke_expires": worker.revoke_expires, "1 minute to 7 days", within(60, 7 * 86_400);
     "beat.timezone": beat.timezone, "an IANA time zone such as \"Europe/Berlin\"", |text: &String| zone(text);

@@ -5,12 +5,12 @@
 //! one application often register all of its tasks and serve some of its queues.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use tokio::{sync::Notify, time::Instant};
+use tokio::time::Instant;
 
 use super::{Shared, ask};
 use crate::{Error, inspect};
@@ -26,12 +26,8 @@ const SILENT: Duration = Duration::from_secs(600);
 const NAMES: usize = 500;
 
 /// What is known of the others.
-#[derive(Debug)]
-pub(crate) struct Others {
-    ours: HashSet<String>,
-    known: Mutex<Known>,
-    changed: Notify,
-}
+#[derive(Debug, Default)]
+pub(crate) struct Others(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
@@ -62,21 +58,8 @@ pub(super) struct Answers {
 }
 
 impl Others {
-    pub(crate) fn new(ours: &[String]) -> Self {
-        Self {
-            ours: ours.iter().cloned().collect(),
-            known: Mutex::default(),
-            changed: Notify::new(),
-        }
-    }
-
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Tells whether a task is one of ours.
-    pub(crate) fn is_ours(&self, task: &str) -> bool {
-        self.ours.contains(task)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells whether somebody else runs a task from a queue; `None` when that has to be asked.
@@ -94,6 +77,11 @@ impl Others {
         self.known().passed_over(queue)
     }
 
+    /// Tells whether anything is passed over on a queue.
+    pub(crate) fn passes_over(&self, queue: &str) -> bool {
+        self.known().passed.contains_key(queue)
+    }
+
     /// Forgets what is passed over on a queue, because nothing of it waits there any more.
     pub(crate) fn pass_nothing(&self, queue: &str) {
         self.known().passed.remove(queue);
@@ -102,11 +90,6 @@ impl Others {
     /// Returns when to ask again so that what is passed over stays known; `None` while nothing is.
     pub(super) fn refresh_at(&self) -> Option<Instant> {
         self.known().refresh_at()
-    }
-
-    /// Waits until the others were asked anew. For one waiter, which misses nothing between two waits.
-    pub(crate) async fn changed(&self) {
-        self.changed.notified().await;
     }
 
     /// Asks all live workers, and keeps what they say.
@@ -123,14 +106,14 @@ impl Others {
             let node = Node { queues: queues.collect(), tasks: tasks.collect(), at: None };
             answers.registered.insert(record.id, node);
         }
-        self.keep(answers);
+        self.keep(answers, shared);
         Ok(())
     }
 
-    /// Keeps what was answered.
-    pub(super) fn keep(&self, answers: Answers) {
+    /// Keeps what was answered, and has the queues looked at anew.
+    pub(super) fn keep(&self, answers: Answers, shared: &Shared) {
         self.known().keep(answers, Instant::now());
-        self.changed.notify_one();
+        shared.changed.notify_one();
     }
 
     /// Returns something that differs when what the others run does.

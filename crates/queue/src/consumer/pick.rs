@@ -1,6 +1,10 @@
 //! Claims from among messages that other workers run, without touching those.
 
+use std::time::Duration;
+
 use ::redis::{FromRedisValue, ParsingError, Value};
+use rhubarb_connection::Backoff;
+use tokio::time::Instant;
 
 use super::{
     Shared,
@@ -11,9 +15,21 @@ use crate::{Error, error::redis, script};
 /// How many calls of the script one look makes; each looks at 1,000 messages.
 const CALLS: usize = 10;
 
-/// How far a queue's lists were looked through. The next look goes on there when a look did not come to the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Cursor {
+/// The first and the longest pause between two looks at a queue that bring nothing of ours.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+/// How a queue on which others' tasks wait is looked through.
+#[derive(Debug)]
+pub(super) struct Passing {
+    cursor: Cursor,
+    pause: Backoff,
+    /// Not before; each push and pop of the others' tasks wakes us, and not each is worth a look.
+    next: Option<Instant>,
+}
+
+/// How far a queue's lists were looked through. The next look goes on there when one did not come to the end.
+#[derive(Debug)]
+struct Cursor {
     list: u64,
     passed: u64,
     /// Whether anything was passed over since the beginning.
@@ -23,6 +39,31 @@ pub(super) struct Cursor {
 impl Default for Cursor {
     fn default() -> Self {
         Self { list: 1, passed: 0, is_any: false }
+    }
+}
+
+impl Default for Passing {
+    fn default() -> Self {
+        let (first, cap) = PAUSE;
+        Self { cursor: Cursor::default(), pause: Backoff::new(first, cap), next: None }
+    }
+}
+
+impl Passing {
+    /// Returns when the next look may be, while that is to come.
+    pub(super) fn too_early(&self) -> Option<Instant> {
+        self.next.filter(|next| *next > Instant::now())
+    }
+
+    /// The last look brought something of ours.
+    pub(super) fn soon(&mut self) {
+        self.pause.reset();
+        self.next = None;
+    }
+
+    /// The last look brought nothing of ours.
+    pub(super) fn later(&mut self) {
+        self.next = Some(Instant::now() + self.pause.next_wait());
     }
 }
 
@@ -39,9 +80,9 @@ pub(super) async fn pick(
     n: usize,
     number: &mut u64,
     names: &[String],
-    cursor: &mut Cursor,
+    passing: &mut Passing,
 ) -> Result<Answer, Error> {
-    let queue = &shared.queues[idx];
+    let (queue, cursor) = (&shared.queues[idx], &mut passing.cursor);
     let mut all = Answer::empty(shared.now());
     for _ in 0..CALLS {
         let left = n - all.claimed.len();

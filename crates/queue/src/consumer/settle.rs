@@ -173,7 +173,7 @@ async fn settle_queue(
 
 fn conclude(shared: &Shared, batch: &mut [Ready], answers: &[u8]) {
     for (ready, answer) in batch.iter_mut().zip(answers) {
-        shared.let_go(ready.claim);
+        shared.held.let_go(ready.claim);
         if *answer == 0 && !ready.tried {
             Counters::add(&shared.counters.late);
             tracing::warn!(

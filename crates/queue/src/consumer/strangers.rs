@@ -12,7 +12,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep, sleep_until},
 };
 
-use super::Shared;
+use super::{Shared, others::Answers};
 use crate::{
     Error, Lock,
     delivery::Ticket,
@@ -112,7 +112,7 @@ async fn ask(shared: &Shared) {
         if !error.is_unreachable() {
             let cause = std::error::Error::source(&error).map(ToString::to_string);
             tracing::warn!(%error, cause, "the other workers cannot be asked what they run");
-            shared.others.keep(super::others::Answers::default());
+            shared.others.keep(Answers::default(), shared);
             return;
         }
         backoff.sleep().await;
@@ -161,8 +161,7 @@ async fn offer(shared: &Shared, walked: &mut Option<Walked>) -> Result<(), Error
 
 fn is_wanted(shared: &Shared, letter: &Letter) -> bool {
     let Some(task) = &letter.task else { return false };
-    let ours =
-        shared.others.is_ours(task) && shared.queues.iter().any(|queue| queue.name == letter.queue);
+    let ours = shared.tasks.contains(task) && shared.queues.names().contains(&letter.queue);
     ours || shared.others.runs(&letter.queue, task) == Some(true)
 }
 
