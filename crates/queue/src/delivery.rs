@@ -1,9 +1,12 @@
 //! A message in a worker's hands, and the ticket that ends its claim.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
 
 use jiff::Timestamp;
-use rhubarb_wire::Envelope;
+use rhubarb_wire::{Body, DecodeError, Envelope};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::outcome::Outcome;
@@ -15,6 +18,34 @@ pub struct ClaimId {
     pub(crate) number: u64,
 }
 
+/// A message as it came in: its envelope, and its body once somebody has asked for it.
+///
+/// The arguments are needed to run a task, and what follows it (callbacks, chain, chord) to end it: both read the
+/// same body, which is decoded once.
+#[derive(Debug)]
+pub struct Received {
+    /// The envelope.
+    pub envelope: Envelope,
+    max_body_bytes: usize,
+    body: OnceLock<Result<Body, DecodeError>>,
+}
+
+impl Received {
+    /// Takes an envelope whose body may have at most `max_body_bytes` after decompression.
+    pub fn new(envelope: Envelope, max_body_bytes: usize) -> Self {
+        Self { envelope, max_body_bytes, body: OnceLock::new() }
+    }
+
+    /// Returns the body; the first call decodes it.
+    ///
+    /// # Errors
+    ///
+    /// The body cannot be read, now or ever.
+    pub fn body(&self) -> Result<&Body, &DecodeError> {
+        self.body.get_or_init(|| self.envelope.body(self.max_body_bytes)).as_ref()
+    }
+}
+
 /// A claimed message, decoded as far as its headers: what a handler's runtime receives.
 ///
 /// Whoever drops it without an outcome hands it back: the message returns to its queue and no attempt is
@@ -22,7 +53,7 @@ pub struct ClaimId {
 #[derive(Debug)]
 pub struct Delivery {
     /// The message.
-    pub envelope: Arc<Envelope>,
+    pub received: Arc<Received>,
     /// The queue that it came from.
     pub queue: String,
     /// How often a worker died with it before.
@@ -33,6 +64,11 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// Returns the message's envelope.
+    pub fn envelope(&self) -> &Envelope {
+        &self.received.envelope
+    }
+
     /// Takes out what ends the claim. Only the first call has it.
     pub(crate) fn take_ticket(&mut self) -> Option<Ticket> {
         self.ticket.take()
@@ -45,13 +81,16 @@ pub(crate) struct Settlement {
     pub(crate) claim: ClaimId,
     pub(crate) message: Message,
     pub(crate) outcome: Outcome,
+    /// How long its handler ran; `None` when none did.
+    #[expect(dead_code, reason = "the events of a task's end tell it")]
+    pub(crate) ran: Option<Duration>,
 }
 
 /// What is known of the message that a settlement ends.
 #[derive(Clone, Debug)]
 pub(crate) enum Message {
     /// It could be read.
-    Read(Arc<Envelope>),
+    Read(Arc<Received>),
     /// It could not: the raw bytes, or the first and the last of them when it is too large.
     Raw(Arc<RawMessage>),
 }
@@ -85,9 +124,14 @@ impl Ticket {
         Self { claim, message, settlements, slot: Mutex::new(Some(slot)), settled: false }
     }
 
-    /// Gives the outcome to the settling role and frees the slot.
+    /// Gives the outcome of a message that no handler was asked to run to the settling role, and frees the slot.
     pub(crate) fn settle(mut self, outcome: Outcome) {
-        self.send(outcome);
+        self.send(outcome, None);
+    }
+
+    /// Gives the outcome of a handler that ran for so long to the settling role, and frees the slot.
+    pub(crate) fn settle_after(mut self, ran: Duration, outcome: Outcome) {
+        self.send(outcome, Some(ran));
     }
 
     /// Frees the slot while the claim stays held.
@@ -102,11 +146,11 @@ impl Ticket {
         self
     }
 
-    fn send(&mut self, outcome: Outcome) {
+    fn send(&mut self, outcome: Outcome, ran: Option<Duration>) {
         self.settled = true;
         let message = self.message.clone();
         // A closed channel means that the process is ending; the lease ends too, and the message is reaped.
-        let _ = self.settlements.send(Settlement { claim: self.claim, message, outcome });
+        let _ = self.settlements.send(Settlement { claim: self.claim, message, outcome, ran });
         drop(self.slot.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
@@ -114,7 +158,7 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         if !self.settled {
-            self.send(Outcome::HandBack);
+            self.send(Outcome::HandBack, None);
         }
     }
 }

@@ -13,13 +13,14 @@
 //! no death loses it; what was claimed by a worker that died runs again.
 //!
 //! Modules: [`client`] publish and results, [`consumer`] the worker's side, [`delivery`] a claimed message, [`outcome`]
-//! how it ended, [`letter`] messages kept apart, [`replay`] bringing them back, [`tick`] beat's side, [`lock`] locks,
+//! how it ended, [`hold`] pause, resume and purge, [`letter`] messages kept apart, [`replay`] bringing them back, [`tick`] beat's side, [`lock`] locks,
 //! [`inspect`] the read side, [`keys`] every key, [`script`] the Lua scripts, [`error`] errors.
 
 pub mod client;
 pub mod consumer;
 pub mod delivery;
 pub mod error;
+pub mod hold;
 pub mod inspect;
 pub mod keys;
 pub mod letter;
@@ -32,10 +33,10 @@ pub mod tick;
 
 pub use client::{Client, Publish, Published};
 pub use consumer::{Consumer, backend::Backend};
-pub use delivery::Delivery;
+pub use delivery::{Delivery, Received};
 pub use error::Error;
 pub use lock::Lock;
-pub use outcome::Outcome;
+pub use outcome::{Outcome, Revocation};
 /// Celery's messages and results, which this crate's types hold.
 pub use rhubarb_wire as wire;
 pub use tick::Ticks;

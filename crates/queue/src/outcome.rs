@@ -38,10 +38,7 @@ pub enum Outcome {
         at: Timestamp,
     },
     /// It expired or was revoked.
-    Revoked {
-        /// `TaskRevokedError` with the reason.
-        exception: Exception,
-    },
+    Revoked(Revocation),
     /// It can never run: the message is kept apart with the reason, and a FAILURE is stored when its id is known.
     Dead {
         /// One sentence for a person.
@@ -53,4 +50,29 @@ pub enum Outcome {
     Unknown,
     /// We are stopping: the message goes back to the consumer's end of its queue, and no attempt is burnt.
     HandBack,
+}
+
+/// Why a task was revoked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Revocation {
+    /// It had not begun when it expired.
+    Expired,
+    /// Somebody revoked it before it began.
+    Revoked,
+    /// Somebody had it ended while it ran.
+    Terminated {
+        /// The signal that was asked for: `SIGTERM`. We have none to send; it is told on.
+        signal: String,
+    },
+}
+
+impl Revocation {
+    /// Returns what a waiting client is told: `TaskRevokedError` with Celery's word for the reason.
+    pub fn exception(&self) -> Exception {
+        Exception::task_revoked(match self {
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+            Self::Terminated { .. } => "terminated",
+        })
+    }
 }

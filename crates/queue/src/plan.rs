@@ -1,6 +1,6 @@
 //! What an outcome does to a message, decided without I/O.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use rhubarb_core::clock;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    delivery::{Message, RawMessage},
+    delivery::{Message, RawMessage, Received},
     letter::{Attempt, Kind, Letter},
     outcome::Outcome,
 };
@@ -77,30 +77,34 @@ pub(crate) fn plan(outcome: Outcome, message: &Message, around: Circumstances<'_
     match (outcome, message) {
         (Outcome::HandBack, _) => Plan::act(Act::Back),
         (Outcome::Dead { reason, exception }, message) => dead(reason, &exception, message, around),
-        (Outcome::Unknown, Message::Read(envelope)) => unknown(envelope, around),
+        (Outcome::Unknown, Message::Read(received)) => unknown(received, around),
         (Outcome::NotDue { at }, _) => Plan::act(Act::Schedule { at, message: None }),
         (Outcome::PutOff { after }, _) => {
             Plan::act(Act::Schedule { at: later(around.now, after), message: None })
         }
-        (Outcome::Success(value), Message::Read(envelope)) => {
+        (Outcome::Success(value), Message::Read(received)) => {
+            let envelope = &received.envelope;
             let result = result(envelope, State::Success, value, None, around);
             Plan::ended(
                 Some(bounded(result, envelope, around)).filter(|_| !envelope.headers.ignore_result),
             )
         }
-        (Outcome::Failure { exception, traceback }, Message::Read(envelope)) => {
+        (Outcome::Failure { exception, traceback }, Message::Read(received)) => {
+            let envelope = &received.envelope;
             let result = result(envelope, State::Failure, exception.to_value(), traceback, around);
             // Celery stores failures of `ignore_result` tasks neither.
             Plan::ended(
                 Some(bounded(result, envelope, around)).filter(|_| !envelope.headers.ignore_result),
             )
         }
-        (Outcome::Revoked { exception }, Message::Read(envelope)) => {
-            let result = result(envelope, State::Revoked, exception.to_value(), None, around);
+        (Outcome::Revoked(revocation), Message::Read(received)) => {
+            let envelope = &received.envelope;
+            let exception = revocation.exception().to_value();
+            let result = result(envelope, State::Revoked, exception, None, around);
             Plan::ended(Some(result).filter(|_| !envelope.headers.ignore_result))
         }
-        (Outcome::Retry { exception, traceback, after }, Message::Read(envelope)) => {
-            retry(envelope, &exception, traceback, after, around)
+        (Outcome::Retry { exception, traceback, after }, Message::Read(received)) => {
+            retry(&received.envelope, &exception, traceback, after, around)
         }
         // Nothing but an end by force is ever decided for a message that could not be read.
         (_, Message::Raw(_)) => Plan::act(Act::Back),
@@ -135,12 +139,12 @@ fn retry(
     }
 }
 
-fn unknown(envelope: &Envelope, around: Circumstances<'_>) -> Plan {
+fn unknown(received: &Arc<Received>, around: Circumstances<'_>) -> Plan {
     if let Some(queue) = around.forward_to.filter(|queue| *queue != around.queue) {
         return Plan { forward: Some(queue.to_owned()), ..Plan::act(Act::Done) };
     }
-    let reason = format!("no live worker knows the task `{}`", envelope.headers.task);
-    let message = Message::Read(std::sync::Arc::new(envelope.clone()));
+    let reason = format!("no live worker knows the task `{}`", received.envelope.headers.task);
+    let message = Message::Read(received.clone());
     let letter = letter(Kind::Parked, reason, &message, around);
     Plan { letter: Some(letter), ..Plan::act(Act::Done) }
 }
@@ -153,7 +157,8 @@ fn dead(
 ) -> Plan {
     // Waiting callers are told, whether they asked to ignore the result or not: their message will not run.
     let result = match message {
-        Message::Read(envelope) => {
+        Message::Read(received) => {
+            let envelope = &received.envelope;
             Some(result(envelope, State::Failure, exception.to_value(), None, around))
         }
         Message::Raw(raw) => raw.task_id.as_deref().map(|id| TaskResult {
@@ -167,7 +172,8 @@ fn dead(
 
 fn letter(kind: Kind, reason: String, message: &Message, around: Circumstances<'_>) -> Letter {
     let (bytes, size, id, task) = match message {
-        Message::Read(envelope) => {
+        Message::Read(received) => {
+            let envelope = &received.envelope;
             let bytes = envelope.encode();
             let size = bytes.len();
             (bytes, size, Some(envelope.headers.id.clone()), Some(envelope.headers.task.clone()))

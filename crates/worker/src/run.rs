@@ -42,7 +42,6 @@ struct Inner {
     aliases: BTreeMap<String, String>,
     states: Arc<States>,
     client: Client,
-    max_body_bytes: usize,
     time_limit: Option<Duration>,
     stop: Stop,
 }
@@ -75,7 +74,6 @@ impl Runner {
             aliases: config.task_aliases,
             states: Arc::new(states),
             client,
-            max_body_bytes: config.worker.max_message_bytes,
             time_limit: (!limit.is_zero()).then_some(limit),
             stop,
         }))
@@ -87,9 +85,9 @@ impl Runner {
     ///
     /// A dropped call cancels the handler; dropping the delivery hands the message back.
     pub async fn run(&self, delivery: &Delivery) -> Outcome {
-        let headers = &delivery.envelope.headers;
+        let headers = &delivery.envelope().headers;
         let Some(task) = self.0.find(&headers.task) else { return Outcome::Unknown };
-        let body = match delivery.envelope.body(self.0.max_body_bytes) {
+        let body = match delivery.received.body() {
             Ok(body) => body,
             Err(error) => {
                 return Outcome::Dead { reason: error.to_string(), exception: error.exception() };
@@ -106,8 +104,12 @@ impl Runner {
             deaths: delivery.deliveries,
         };
         let arguments = Arguments {
-            args: body.args.into_iter().map(plain).collect(),
-            kwargs: body.kwargs.into_iter().map(|(name, value)| (name, plain(value))).collect(),
+            args: body.args.iter().cloned().map(plain).collect(),
+            kwargs: body
+                .kwargs
+                .iter()
+                .map(|(name, value)| (name.clone(), plain(value.clone())))
+                .collect(),
         };
         let limit = hard_limit(headers).or(task.time_limit).or(self.0.time_limit);
         let ended = self.0.attempt(task, info, arguments, limit).await;

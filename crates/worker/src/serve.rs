@@ -176,7 +176,7 @@ async fn until_stopped(
 
 /// The span in which a task runs: its handler's log lines carry these fields too.
 fn span(task: &Task<Delivery>) -> Span {
-    let headers = &task.args.envelope.headers;
+    let headers = &task.args.envelope().headers;
     tracing::info_span!(
         "task",
         task = headers.task,
@@ -202,7 +202,7 @@ fn log_end(outcome: &Outcome, took: Duration, span: &Span) {
         }
         Outcome::PutOff { after } => ended!(debug, "put off", after_ms = ms(*after)),
         Outcome::NotDue { at } => ended!(debug, "not due", at = %at),
-        Outcome::Revoked { exception } => ended!(info, "revoked", error = %exception),
+        Outcome::Revoked(why) => ended!(info, "revoked", error = %why.exception()),
         Outcome::Dead { reason, .. } => ended!(warn, "dead", reason = reason),
         Outcome::Unknown => ended!(warn, "unknown"),
         Outcome::HandBack => ended!(info, "handed back"),

@@ -104,7 +104,7 @@ async fn the_most_urgent_runs_first_and_the_oldest_of_those() {
         move |delivery| {
             let order = order.clone();
             async move {
-                let body = delivery.envelope.body(1 << 20).unwrap();
+                let body = delivery.received.body().unwrap();
                 order.lock().unwrap().push(body.args[0].as_u64().unwrap());
                 Outcome::Success(Value::Null)
             }

@@ -74,7 +74,7 @@ async fn nothing_is_stored_where_the_result_is_ignored() {
 async fn a_retry_keeps_the_id_counts_and_waits_in_redis() {
     let bench = Bench::new().await;
     let worker = bench.worker(|delivery| async move {
-        let headers = &delivery.envelope.headers;
+        let headers = &delivery.envelope().headers;
         if headers.retries < 2 {
             let exception = Exception::builtin("OSError", vec!["again".into()]);
             return Outcome::Retry {
@@ -103,7 +103,7 @@ async fn a_task_that_is_put_off_runs_later_and_counts_nothing() {
             if first {
                 return Outcome::PutOff { after: Duration::from_millis(200) };
             }
-            Outcome::Success(json!(delivery.envelope.headers.retries))
+            Outcome::Success(json!(delivery.envelope().headers.retries))
         }
     });
     let id = bench.publish(&Publish::new("t")).await;
@@ -144,7 +144,11 @@ async fn what_cannot_be_read_is_a_dead_letter_with_the_reason_and_the_worker_goe
 async fn an_unknown_task_is_parked_and_runs_after_a_replay() {
     let bench = Bench::new().await;
     let worker = bench.worker(|delivery| async move {
-        if delivery.envelope.headers.task == "t" { echo(delivery).await } else { Outcome::Unknown }
+        if delivery.envelope().headers.task == "t" {
+            echo(delivery).await
+        } else {
+            Outcome::Unknown
+        }
     });
     let id = bench.publish(&Publish::new("other").arg(1)).await;
     eventually(WAIT, "it is parked", async || {

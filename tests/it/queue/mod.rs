@@ -5,6 +5,7 @@
 mod claiming;
 mod ending;
 mod faults;
+mod holding;
 mod publishing;
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
@@ -133,6 +134,6 @@ impl Drop for TestWorker {
 
 /// A handler that returns the first argument.
 async fn echo(delivery: Delivery) -> Outcome {
-    let body = delivery.envelope.body(1 << 20).unwrap();
+    let body = delivery.received.body().unwrap();
     Outcome::Success(body.args.first().cloned().unwrap_or(Value::Null))
 }

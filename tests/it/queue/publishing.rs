@@ -50,7 +50,7 @@ async fn waiting_tells_each_state_and_ends_with_the_final_one() {
         async move {
             let meta = serde_json::json!({"done": 1});
             let state = rhubarb_wire::State::Custom("PROGRESS".to_owned());
-            client.set_state(&delivery.envelope.headers.id, state, meta).await.unwrap();
+            client.set_state(&delivery.envelope().headers.id, state, meta).await.unwrap();
             echo(delivery).await
         }
     });

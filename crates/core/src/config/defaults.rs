@@ -80,6 +80,12 @@ impl Default for CeleryConfig {
             sep: "\u{6}\u{16}".into(),
             task_default_queue: "celery".into(),
             result_expires: seconds(86_400),
+            result_extended: false,
+            task_ignore_result: false,
+            task_store_errors_even_if_ignored: false,
+            task_track_started: false,
+            task_send_sent_event: false,
+            task_inherit_parent_priority: false,
             timezone: "UTC".into(),
         }
     }
@@ -99,6 +105,9 @@ impl Default for WorkerConfig {
             poll_interval: seconds(15),
             hostname: String::new(),
             unknown_tasks: UnknownTasks::Park,
+            send_task_events: false,
+            enable_remote_control: true,
+            revoke_expires: seconds(3 * 3600),
         }
     }
 }

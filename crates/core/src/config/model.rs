@@ -106,6 +106,18 @@ pub struct CeleryConfig {
     pub task_default_queue: String,
     /// How long results are kept.
     pub result_expires: Duration,
+    /// Whether a result also tells the task's name, arguments, worker, retries and queue.
+    pub result_extended: bool,
+    /// Whether no task stores a result unless its call asks for it.
+    pub task_ignore_result: bool,
+    /// Whether failures of tasks whose results are ignored are stored all the same.
+    pub task_store_errors_even_if_ignored: bool,
+    /// Whether the state STARTED is stored; costs a round trip a task.
+    pub task_track_started: bool,
+    /// Whether publishing a task also sends the event `task-sent`.
+    pub task_send_sent_event: bool,
+    /// Whether tasks that a task publishes take its priority where they name none.
+    pub task_inherit_parent_priority: bool,
     /// Celery's `timezone`: that of an ETA without offset.
     pub timezone: String,
 }
@@ -135,6 +147,12 @@ pub struct WorkerConfig {
     pub hostname: String,
     /// What to do with tasks that no live worker knows.
     pub unknown_tasks: UnknownTasks,
+    /// Whether task events are sent from the start; remote control can switch them on and off.
+    pub send_task_events: bool,
+    /// Whether remote control (`celery inspect`, `celery control`, Flower) is answered.
+    pub enable_remote_control: bool,
+    /// How long a revocation is kept.
+    pub revoke_expires: Duration,
 }
 
 /// What happens to a task whose name this worker does not know.

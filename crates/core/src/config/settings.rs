@@ -158,6 +158,12 @@ static ROWS: &[Row] = rows! {
     "celery.sep": celery.sep, "text of 1 to 8 bytes", |sep: &String| (1..=8).contains(&sep.len());
     "celery.task_default_queue": celery.task_default_queue, "a queue's name of 1 to 200 characters", |text: &String| name(text);
     "celery.result_expires": celery.result_expires, "1 s to 365 days", within(1, 365 * 86_400);
+    "celery.result_extended": celery.result_extended, "true or false", |_| true;
+    "celery.task_ignore_result": celery.task_ignore_result, "true or false", |_| true;
+    "celery.task_store_errors_even_if_ignored": celery.task_store_errors_even_if_ignored, "true or false", |_| true;
+    "celery.task_track_started": celery.task_track_started, "true or false", |_| true;
+    "celery.task_send_sent_event": celery.task_send_sent_event, "true or false", |_| true;
+    "celery.task_inherit_parent_priority": celery.task_inherit_parent_priority, "true or false", |_| true;
     "celery.timezone": celery.timezone, "an IANA time zone such as \"Europe/Berlin\"", |text: &String| zone(text);
     "worker.concurrency": worker.concurrency, "0 to 1000 (0 for 8 a core)", |n: &usize| *n <= 1000;
     "worker.queues": worker.queues, "a list of queue names", |queues: &Vec<String>| queues.len() <= 100 && queues.iter().all(|queue| name(queue));
@@ -170,6 +176,9 @@ static ROWS: &[Row] = rows! {
     "worker.poll_interval": worker.poll_interval, "1 s to 10 minutes", within(1, 600);
     "worker.hostname": worker.hostname, "a node name of at most 200 characters", |text: &String| text.is_empty() || name(text);
     "worker.unknown_tasks": worker.unknown_tasks, "\"park\" or \"forward:QUEUE\"", |_| true;
+    "worker.send_task_events": worker.send_task_events, "true or false", |_| true;
+    "worker.enable_remote_control": worker.enable_remote_control, "true or false", |_| true;
+    "worker.revoke_expires": worker.revoke_expires, "1 minute to 7 days", within(60, 7 * 86_400);
     "beat.timezone": beat.timezone, "an IANA time zone such as \"Europe/Berlin\"", |text: &String| zone(text);
     "beat.lease": beat.lease, "2 s to 10 minutes", within(2, 600);
     "scrape.keywords": scrape.keywords, "a list of 1 to 1000 keywords", |list: &Vec<String>| (1..=1000).contains(&list.len()) && list.iter().all(|word| name(word));

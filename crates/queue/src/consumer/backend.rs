@@ -13,7 +13,7 @@ use apalis_core::{
     worker::context::WorkerContext,
 };
 use rhubarb_wire::Exception;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tower::{Layer, Service};
 
@@ -132,12 +132,13 @@ where
 
     fn call(&mut self, mut task: Task<Delivery>) -> Self::Future {
         let ticket = task.args.take_ticket();
+        let began = Instant::now();
         let running = self.inner.call(task);
         Box::pin(async move {
             // Dropped while running (the worker is being torn down): the ticket hands the message back.
             let outcome = running.await.unwrap_or_else(|error| raised(&error));
             if let Some(ticket) = ticket {
-                ticket.settle(outcome);
+                ticket.settle_after(began.elapsed(), outcome);
             }
             // An error would end the apalis worker; the outcome is where it belongs.
             Ok(())

@@ -15,10 +15,10 @@ use tokio::{
 use super::{Running, Shared};
 use crate::{
     Error,
-    delivery::{ClaimId, Delivery, Message, RawMessage, Ticket},
+    delivery::{ClaimId, Delivery, Message, RawMessage, Received, Ticket},
     error::redis,
     keys::QueueKeys,
-    outcome::Outcome,
+    outcome::{Outcome, Revocation},
     script,
 };
 
@@ -201,22 +201,24 @@ impl Claimer {
             let Some(slot) = slots.split(1) else { continue };
             let ticket =
                 |message| Ticket::new(claim, message, self.shared.settlements.clone(), slot);
-            let envelope = match read {
-                Ok(envelope) => Arc::new(envelope),
+            let received = match read {
+                Ok(envelope) => {
+                    Arc::new(Received::new(envelope, self.shared.config.max_message_bytes))
+                }
                 Err(unread) => {
                     let Unread { raw, outcome } = *unread;
                     ticket(Message::Raw(Arc::new(raw))).settle(outcome);
                     continue;
                 }
             };
-            let ticket = ticket(Message::Read(envelope.clone()));
-            if let Some(outcome) = self.not_now(&envelope, claimed.deliveries, round.now) {
+            let ticket = ticket(Message::Read(received.clone()));
+            if let Some(outcome) = self.not_now(&received.envelope, claimed.deliveries, round.now) {
                 ticket.settle(outcome);
                 continue;
             }
             let (name, deliveries) = (queue.name, claimed.deliveries);
             let delivery = Delivery {
-                envelope,
+                received,
                 queue: name,
                 deliveries,
                 received_at: round.now,
@@ -241,7 +243,7 @@ impl Claimer {
         let at =
             |time: &Option<rhubarb_wire::Time>| time.as_ref().map(|t| t.resolve(&shared.timezone));
         if at(&envelope.headers.expires).is_some_and(|expires| expires <= now) {
-            return Some(Outcome::Revoked { exception: Exception::task_revoked("expired") });
+            return Some(Outcome::Revoked(Revocation::Expired));
         }
         at(&envelope.headers.eta).filter(|eta| *eta > now).map(|at| Outcome::NotDue { at })
     }
@@ -256,8 +258,8 @@ impl Claimer {
         let Some(ticket) = suspect.take_ticket() else { return };
         let all = u32::try_from(self.shared.config.concurrency.max(1)).unwrap_or(1);
         tracing::info!(
-            id = suspect.envelope.headers.id,
-            task = suspect.envelope.headers.task,
+            id = suspect.envelope().headers.id,
+            task = suspect.envelope().headers.task,
             deliveries = suspect.deliveries,
             "workers died with this task: it runs alone"
         );
@@ -306,6 +308,7 @@ impl Claimer {
                         claim,
                         message,
                         outcome,
+                        ran: None,
                     });
                 }
             }

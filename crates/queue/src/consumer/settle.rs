@@ -78,7 +78,7 @@ fn accept(
     preparing: &mut JoinSet<()>,
     ready: &mpsc::UnboundedSender<Ready>,
 ) {
-    let Settlement { claim, message, outcome } = settlement;
+    let Settlement { claim, message, outcome, .. } = settlement;
     count(&shared.counters, &outcome);
     let tag = Uuid::new_v4().to_string();
     let around = Circumstances {
@@ -148,7 +148,8 @@ async fn prepare_once(
     if let Some(letter) = &plan.letter {
         letter::keep(&shared.queue, letter).await?;
     }
-    if let (Some(queue), crate::delivery::Message::Read(envelope)) = (&plan.forward, message) {
+    if let (Some(queue), crate::delivery::Message::Read(received)) = (&plan.forward, message) {
+        let envelope = &received.envelope;
         let keys = QueueKeys::new(queue, shared.client.celery());
         let list = keys.list_for(envelope.properties.priority);
         let mut push = ::redis::cmd("LPUSH");
