@@ -111,7 +111,7 @@ class Recorded:
         states = self.watch.states.get(task_id, [])
         if task_id not in self.decoded:
             return {"status": "no result", "published": states}
-        meta = self._with_any_last_part(self.decoded[task_id])
+        meta = self._with_own_children(self._with_any_last_part(self.decoded[task_id]))
         meta = json.loads(names.text(json.dumps(meta)))
         meta["date_done"] = None if meta["date_done"] is None else TIME.sub(_time_form, meta["date_done"])
         meta["traceback"] = None if meta["traceback"] is None else "text"
@@ -136,6 +136,17 @@ class Recorded:
         if isinstance(told, dict):
             told = {key: last if value == parent_id else value for key, value in told.items()}
         return meta | {"parent_id": last, "result": told}
+
+    def _with_own_children(self, meta):
+        """Leaves out the children that another task published.
+
+        Celery lists, for a task that failed without having begun, those of the task that its process ran at the time.
+        """
+        if "STARTED" in self.watch.states.get(meta["task_id"], []) or not meta["children"]:
+            return meta
+        parents = [self.decoded.get(child[0][0], {}).get("parent_id") for child in meta["children"]]
+        own = [child for child, parent in zip(meta["children"], parents) if parent in (None, meta["task_id"])]
+        return meta | {"children": own}
 
 
 def _time_form(match):

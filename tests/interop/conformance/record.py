@@ -23,6 +23,8 @@ class Recording:
     def __init__(self, fleet, extended, own, seed, count, only, logs):
         self.fleet_commands, self.extended_command, self.own_command = fleet, extended, own
         self.seed, self.count, self.only = seed, count, only
+        self.node = "under-test-1@host"
+        self._own = None
         self.folder = logs or folder()
         self.keep = logs is not None
         self.cases = {}
@@ -37,6 +39,7 @@ class Recording:
             self._messages()
             self._procedures()
         finally:
+            self.watch.stop()
             for worker in self.workers:
                 worker.stop()
             self.redis.stop()
@@ -66,12 +69,35 @@ class Recording:
 
         return {"celery": celery.__version__, "kombu": kombu.__version__, "seed": self.seed, "random": self.count}
 
-    def start(self, command, node, queues, concurrency):
+    def start(self, command, node, queues, concurrency, ready=True):
         """Starts a worker and waits until it has run a task on each of its queues."""
         worker = Worker(command, self.redis.url, node, queues, concurrency, self.folder)
         self.workers.append(worker)
-        self.ready(worker)
+        if ready:
+            self.ready(worker)
         return worker
+
+    def own(self):
+        """Returns a worker that a procedure may reconfigure; the same for all of them."""
+        if self._own is None:
+            self._own = self.start_own("own@host", ["own"], 2)
+        return self._own
+
+    def start_own(self, node, queues, concurrency, ready=True):
+        """Starts another worker of the kind under test."""
+        return self.start(self.own_command, node, queues, concurrency, ready)
+
+    def all_events(self):
+        """Returns (channel, event) of every event so far; a batch counts as its events."""
+        found = []
+        for channel, body in list(self.watch.events):
+            batch = body if isinstance(body, list) else [body]
+            form = "a list" if isinstance(body, list) else "one"
+            found += [(f"{channel} ({form})", event) for event in batch]
+        return found
+
+    def events_of(self, node, kind):
+        return [event for _, event in self.all_events() if event["hostname"] == node and event["type"] == kind]
 
     def ready(self, worker, within=40):
         from .app import nothing
@@ -121,8 +147,6 @@ class Recording:
 
     def _procedures(self):
         for number, case in enumerate(self.procedures, 0x10000):
-            if case.needs == "own" and not self.own_command:
-                continue
             begun = time.monotonic()
             try:
                 with ids.numbered(number):

@@ -1,5 +1,6 @@
 """What happens in Redis while a recording runs: every published state and every event, in the order they came."""
 
+import base64
 import json
 import threading
 import time
@@ -39,7 +40,9 @@ class Watch:
 
     def _event(self, message):
         with self._changed:
-            self.events.append((message["channel"].decode(), json.loads(message["data"])))
+            envelope = json.loads(message["data"])
+            body = json.loads(base64.b64decode(envelope["body"]))
+            self.events.append((message["channel"].decode(), body))
             self._changed.notify_all()
 
     def until(self, condition, within):

@@ -14,7 +14,6 @@ class Case:
     feature: str
     name: str
     run: Callable
-    needs: str = "worker"
 
     @property
     def full_name(self):
@@ -35,11 +34,11 @@ def case(feature):
     return mark
 
 
-def procedure(feature, needs="worker"):
-    """Marks a procedure; `needs` is `worker`, or `own` for a worker that it may stop or reconfigure."""
+def procedure(feature):
+    """Marks a procedure; its name is the function's. It is given the recording."""
 
     def mark(function):
-        PROCEDURES.append(Case(feature, function.__name__.replace("_", " "), function, needs))
+        PROCEDURES.append(Case(feature, function.__name__.replace("_", " ").strip(), function))
         return function
 
     return mark
