@@ -13,13 +13,18 @@
 //! no death loses it; what was claimed by a worker that died runs again.
 //!
 //! Modules: [`client`] publish and results, [`consumer`] the worker's side, [`delivery`] a claimed message, [`outcome`]
-//! how it ended, [`hold`] pause, resume and purge, [`letter`] messages kept apart, [`replay`] bringing them back, [`tick`] beat's side, [`lock`] locks,
+//! how it ended, [`ended`] who is told, [`canvas`] chains, groups and chords, [`tasks`] what a worker runs and under
+//! which limits, [`rate`] rate limits, [`hold`] pause, resume and purge, [`letter`] messages kept apart, [`replay`]
+//! bringing them back, [`tick`] beat's side, [`lock`] locks,
 //! [`inspect`] the read side, [`keys`] every key, [`script`] the Lua scripts, [`error`] errors.
 
+pub mod canvas;
 pub mod client;
 pub mod consumer;
 pub mod delivery;
+pub mod ended;
 pub mod error;
+mod follow;
 pub mod hold;
 pub mod inspect;
 pub mod keys;
@@ -27,16 +32,24 @@ pub mod letter;
 pub mod lock;
 pub mod outcome;
 mod plan;
+pub mod rate;
+mod record;
 pub mod replay;
+mod revoked;
 pub mod script;
+pub mod tasks;
 pub mod tick;
+mod write;
 
 pub use client::{Client, Publish, Published};
 pub use consumer::{Consumer, backend::Backend};
-pub use delivery::{Delivery, Received};
+pub use delivery::{Again, Delivery, Notes, Received};
+pub use ended::Ended;
 pub use error::Error;
 pub use lock::Lock;
 pub use outcome::{Outcome, Revocation};
+pub use rate::{Rate, RateError};
 /// Celery's messages and results, which this crate's types hold.
 pub use rhubarb_wire as wire;
+pub use tasks::{Limits, Tasks};
 pub use tick::Ticks;

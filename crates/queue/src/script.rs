@@ -20,8 +20,20 @@ scripts! {
     REAP = "reap";
     /// Keeps a worker in the registry.
     HEARTBEAT = "heartbeat";
+    /// Records revocations.
+    REVOKE = "revoke";
+    /// Stores REVOKED for a task that has not begun.
+    MARK_REVOKED = "mark_revoked";
+    /// Replies to a client that still waits.
+    REPLY = "reply";
+    /// Shows the first scheduled messages.
+    PEEK = "peek";
     /// Stores a passing or final state.
     STATE = "state";
+    /// Counts a part of a chord.
+    CHORD_PART = "chord_part";
+    /// Publishes a chord's body and removes what was collected.
+    CHORD_END = "chord_end";
     /// Keeps a message apart.
     LETTER = "letter";
     /// Throws away what waits.

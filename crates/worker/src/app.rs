@@ -1,6 +1,6 @@
 //! The tasks of a worker and what they share.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, future::Future, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use rhubarb_connection::Connections;
@@ -8,8 +8,10 @@ use rhubarb_core::config::Config;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
+    builtin,
     extract::{Call, States},
     handler::{Handler, TaskResult},
+    hooks::{Failed, Hooks, Retried, Revoked, Succeeded},
     retry::RetryPolicy,
 };
 
@@ -20,6 +22,7 @@ pub struct App {
     pub(crate) connections: Connections,
     pub(crate) states: States,
     pub(crate) tasks: BTreeMap<String, Registration>,
+    pub(crate) hooks: Hooks,
     twice: Vec<String>,
 }
 
@@ -29,20 +32,23 @@ pub struct App {
 pub struct Misfit(pub Vec<String>);
 
 impl App {
-    /// Makes an app without tasks; nothing is sent to Redis yet.
+    /// Makes an app that has only the tasks that Celery ships (`celery.map` and its kin); nothing is sent to Redis yet.
     ///
     /// # Errors
     ///
     /// A Redis URL that cannot be used.
     pub fn new(config: Config) -> Result<Self, rhubarb_connection::Error> {
         let connections = Connections::new(&config, "rhubarb-worker")?;
-        Ok(Self {
+        let mut app = Self {
             config,
             connections,
             states: States::default(),
             tasks: BTreeMap::new(),
+            hooks: Hooks::default(),
             twice: Vec::new(),
-        })
+        };
+        builtin::register(&mut app);
+        Ok(app)
     }
 
     /// Returns the configuration.
@@ -84,8 +90,64 @@ impl App {
             retry: RetryPolicy::default(),
             time_limit: None,
             slots: None,
+            ignore_result: None,
+            store_errors_even_if_ignored: None,
+            track_started: None,
         };
         self.tasks.entry(name).insert_entry(registration).into_mut()
+    }
+
+    /// Calls an async function after each success, once its result is stored.
+    ///
+    /// Hooks are told once for each stored end; of a worker that dies right after, never. One may take
+    /// [`hooks::LIMIT`](crate::hooks::LIMIT), and its task's slot stays taken as long. Whatever it does, its task's end
+    /// stands.
+    ///
+    /// ```
+    /// # fn register(app: &mut rhubarb_worker::App) {
+    /// app.on_failure(async |failed| {
+    ///     tracing::error!(task = failed.task.name, error = %failed.exception, "somebody should look");
+    /// });
+    /// # }
+    /// ```
+    pub fn on_success<F, Fut>(&mut self, hook: F) -> &mut Self
+    where
+        F: Fn(Succeeded) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.hooks.on_success(hook);
+        self
+    }
+
+    /// Calls an async function after each final failure; as for [`on_success`](Self::on_success).
+    pub fn on_failure<F, Fut>(&mut self, hook: F) -> &mut Self
+    where
+        F: Fn(Failed) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.hooks.on_failure(hook);
+        self
+    }
+
+    /// Calls an async function after each retry; as for [`on_success`](Self::on_success).
+    pub fn on_retry<F, Fut>(&mut self, hook: F) -> &mut Self
+    where
+        F: Fn(Retried) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.hooks.on_retry(hook);
+        self
+    }
+
+    /// Calls an async function after each task that was revoked or has expired; as for
+    /// [`on_success`](Self::on_success).
+    pub fn on_revoked<F, Fut>(&mut self, hook: F) -> &mut Self
+    where
+        F: Fn(Revoked) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.hooks.on_revoked(hook);
+        self
     }
 
     /// Checks that every task has its state and every alias its task.
@@ -115,6 +177,9 @@ pub struct Registration {
     pub(crate) retry: RetryPolicy,
     pub(crate) time_limit: Option<Duration>,
     slots: Option<Arc<Semaphore>>,
+    pub(crate) ignore_result: Option<bool>,
+    pub(crate) store_errors_even_if_ignored: Option<bool>,
+    pub(crate) track_started: Option<bool>,
 }
 
 impl Registration {
@@ -139,6 +204,26 @@ impl Registration {
     /// tasks pass it, and no attempt is counted.
     pub fn max_concurrency(&mut self, tasks: usize) -> &mut Self {
         self.slots = Some(Arc::new(Semaphore::new(tasks)));
+        self
+    }
+
+    /// Sets whether results are stored where the call does not say; by default `celery.task_ignore_result`.
+    pub fn ignore_result(&mut self, ignore: bool) -> &mut Self {
+        self.ignore_result = Some(ignore);
+        self
+    }
+
+    /// Sets whether failures are stored where results are ignored; by default
+    /// `celery.task_store_errors_even_if_ignored`.
+    pub fn store_errors_even_if_ignored(&mut self, store: bool) -> &mut Self {
+        self.store_errors_even_if_ignored = Some(store);
+        self
+    }
+
+    /// Sets whether STARTED is stored when the task begins, at the cost of a round trip; by default
+    /// `celery.task_track_started`.
+    pub fn track_started(&mut self, track: bool) -> &mut Self {
+        self.track_started = Some(track);
         self
     }
 

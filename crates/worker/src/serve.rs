@@ -14,7 +14,8 @@ use apalis_core::task::Task;
 use rhubarb_connection::{Backoff, Connections, Role};
 use rhubarb_core::{class::Class, shutdown::Shutdown};
 use rhubarb_queue::{Backend, Client, Consumer, Delivery, Outcome};
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::Instant};
+use tokio_util::task::AbortOnDropHandle;
 use tracing::Span;
 
 use crate::{
@@ -65,7 +66,7 @@ pub enum Stopped {
 /// # Errors
 ///
 /// [`Error`]; none for a passing fault of Redis, which is waited out.
-pub async fn serve(app: App, shutdown: &Shutdown) -> Result<Stopped, Error> {
+pub async fn serve(mut app: App, shutdown: &Shutdown) -> Result<Stopped, Error> {
     app.check()?;
     tokio::select! {
         reached = reach(&app.connections) => reached?,
@@ -88,11 +89,21 @@ pub async fn serve(app: App, shutdown: &Shutdown) -> Result<Stopped, Error> {
     }
     announce(&app, &node);
     let drain = app.config.worker.drain;
+    let hooks = Arc::new(std::mem::take(&mut app.hooks));
+    let hooks = (!hooks.is_empty())
+        .then(|| AbortOnDropHandle::new(tokio::spawn(hooks.run(consumer.ends()))));
     let backend = consumer.backend();
     let monitor = monitor(&node, backend, Runner::new(app, client, stop.clone()));
     let ended = until_stopped(monitor, &stop, shutdown, drain).await;
     intakes.shutdown().await;
+    let end = Instant::now() + LAST_WORDS;
     let written = consumer.finish(LAST_WORDS).await;
+    // The last ends are told only now; half a second more still leaves the platform its patience.
+    if let Some(hooks) = hooks
+        && tokio::time::timeout_at(end + Duration::from_millis(500), hooks).await.is_err()
+    {
+        tracing::warn!("hooks that still ran were dropped");
+    }
     ended?;
     tracing::info!(node, clean = written, "stopped");
     Ok(if written { Stopped::Clean } else { Stopped::Unclean })

@@ -1,6 +1,9 @@
 //! Takes messages for free slots, never more; sleeps until the server says that something changed.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use redis::FromRedisValue;
@@ -15,11 +18,12 @@ use tokio::{
 use super::{Running, Shared};
 use crate::{
     Error,
-    delivery::{ClaimId, Delivery, Message, RawMessage, Received, Ticket},
+    delivery::{ClaimId, Delivery, Message, RawMessage, Received, Settlement, Ticket},
     error::redis,
     keys::QueueKeys,
     outcome::{Outcome, Revocation},
-    script,
+    rate::Turn,
+    revoked, script,
 };
 
 /// The most messages that one script takes.
@@ -33,7 +37,9 @@ pub(super) async fn run(shared: Arc<Shared>, deliver: mpsc::UnboundedSender<Deli
     let next_queue = 0;
     let number = 1;
     let reconcile_at = Instant::now() + shared.config.lease;
-    let mut claimer = Claimer { shared, deliver, pushes, next_queue, number, reconcile_at };
+    let read_revocations = true;
+    let mut claimer =
+        Claimer { shared, deliver, pushes, next_queue, number, reconcile_at, read_revocations };
     claimer.declare().await;
     claimer.run().await;
 }
@@ -45,6 +51,8 @@ struct Claimer {
     next_queue: usize,
     number: u64,
     reconcile_at: Instant,
+    /// Whether revocations may have been missed.
+    read_revocations: bool,
 }
 
 /// One message as the script hands it out.
@@ -61,6 +69,13 @@ struct Unread {
     outcome: Outcome,
 }
 
+/// Why a message does not run now.
+struct NotNow {
+    outcome: Outcome,
+    /// Whether it was looked at before, so that nobody has to be told again.
+    again: bool,
+}
+
 /// What one look at the queues brought.
 struct Round {
     claimed: Vec<(usize, Claimed)>,
@@ -74,7 +89,7 @@ impl Claimer {
     async fn declare(&self) {
         let mut backoff = Backoff::default();
         let mut pipeline = ::redis::pipe();
-        for queue in &self.shared.queues {
+        for queue in self.shared.queues.iter() {
             crate::client::declare(&mut pipeline, &queue.name, self.shared.client.celery());
         }
         while let Err(error) = self.shared.queue.pipe::<::redis::Value>(&pipeline).await {
@@ -92,6 +107,7 @@ impl Claimer {
             let reconnected = self.drain_pushes();
             if reconnected || Instant::now() >= self.reconcile_at {
                 self.reconcile().await;
+                self.read_revocations |= reconnected || !self.shared.hears.load(Ordering::SeqCst);
             }
             match self.round(slots.num_permits()).await {
                 Ok(round) => {
@@ -117,26 +133,32 @@ impl Claimer {
 
     /// Waits for a free slot and takes all that are free; `None` when draining.
     async fn free_slots(&self) -> Option<OwnedSemaphorePermit> {
-        let slots = &self.shared.slots;
-        let mut first = tokio::select! {
+        tokio::select! {
             biased;
-            () = self.shared.draining.cancelled() => return None,
-            permit = slots.clone().acquire_owned() => permit.ok()?,
-        };
-        let more = slots.available_permits().min(BATCH - 1);
-        if let Ok(rest) = slots.clone().try_acquire_many_owned(u32::try_from(more).unwrap_or(0)) {
-            first.merge(rest);
+            () = self.shared.draining.cancelled() => None,
+            slots = self.shared.slots.take(BATCH) => slots,
         }
-        Some(first)
+    }
+
+    /// Reads the revocations that stand in Redis, if some may have been missed.
+    async fn obey(&mut self) -> Result<(), Error> {
+        if self.read_revocations {
+            let found = revoked::load(&self.shared.queue).await?;
+            self.shared.revoked.add(found, self.shared.now());
+            self.read_revocations = false;
+        }
+        Ok(())
     }
 
     /// Looks at each queue once, beginning with the one after the last that was begun with.
     async fn round(&mut self, n: usize) -> Result<Round, Error> {
-        let n_queues = self.shared.queues.len();
+        self.obey().await?;
+        let queues = self.shared.queues.active();
+        let n_queues = queues.len();
         let mut round = Round { claimed: Vec::new(), now: clock::now(), again: Some(None) };
-        let first = self.next_queue;
-        self.next_queue = (first + 1) % n_queues.max(1);
-        for idx in (0..n_queues).map(|i| (first + i) % n_queues) {
+        let first = self.next_queue % n_queues.max(1);
+        self.next_queue = first + 1;
+        for idx in (0..n_queues).map(|i| queues[(first + i) % n_queues]) {
             let left = n - round.claimed.len();
             if left == 0 {
                 round.again = None;
@@ -194,17 +216,19 @@ impl Claimer {
         let mut suspects = Vec::new();
         for (idx, claimed) in round.claimed {
             let claim = ClaimId { queue: idx, number: claimed.number };
-            let queue = self.shared.queues[idx].clone();
+            let queue = &self.shared.queues[idx];
             let read = read(&claimed, self.shared.config.max_message_bytes);
-            self.shared.hold(claim, running(&queue, &read, round.now));
+            let running = running(queue, &read, round.now);
+            let read = read.map(|envelope| {
+                Arc::new(Received::new(envelope, self.shared.config.max_message_bytes))
+            });
+            self.shared.held.hold(claim, running, read.as_ref().ok().cloned());
             // The script never returns more than there are slots for.
             let Some(slot) = slots.split(1) else { continue };
             let ticket =
                 |message| Ticket::new(claim, message, self.shared.settlements.clone(), slot);
             let received = match read {
-                Ok(envelope) => {
-                    Arc::new(Received::new(envelope, self.shared.config.max_message_bytes))
-                }
+                Ok(received) => received,
                 Err(unread) => {
                     let Unread { raw, outcome } = *unread;
                     ticket(Message::Raw(Arc::new(raw))).settle(outcome);
@@ -212,11 +236,13 @@ impl Claimer {
                 }
             };
             let ticket = ticket(Message::Read(received.clone()));
-            if let Some(outcome) = self.not_now(&received.envelope, claimed.deliveries, round.now) {
+            let not_now = self.not_now(&received.envelope, claimed.deliveries, round.now);
+            self.tell(&received.envelope, not_now.as_ref());
+            if let Some(NotNow { outcome, .. }) = not_now {
                 ticket.settle(outcome);
                 continue;
             }
-            let (name, deliveries) = (queue.name, claimed.deliveries);
+            let (name, deliveries) = (queue.name.clone(), claimed.deliveries);
             let delivery = Delivery {
                 received,
                 queue: name,
@@ -232,20 +258,38 @@ impl Claimer {
         }
     }
 
-    /// Tells what ends a message at once: too many deaths, expired, not due.
-    fn not_now(&self, envelope: &Envelope, deliveries: u32, now: Timestamp) -> Option<Outcome> {
-        let shared = &self.shared;
+    /// Tells whoever reads events of a task that we have, unless that was done before.
+    fn tell(&self, envelope: &Envelope, not_now: Option<&NotNow>) {
+        let again = not_now.is_some_and(|not_now| not_now.again);
+        if !again && self.shared.events.on() && self.shared.tasks.contains(&envelope.headers.task) {
+            self.shared.events.received(&envelope.headers);
+        }
+    }
+
+    /// Tells what ends a message at once: too many deaths, expired, revoked, not due, over its task's rate.
+    fn not_now(&self, envelope: &Envelope, deliveries: u32, now: Timestamp) -> Option<NotNow> {
+        let (shared, headers) = (&self.shared, &envelope.headers);
+        let first = |outcome| Some(NotNow { outcome, again: false });
         if deliveries >= shared.config.max_deliveries {
             let reason = format!("{deliveries} workers died while they ran it");
             let exception = Exception::worker_lost(&reason);
-            return Some(Outcome::Dead { reason, exception });
+            return first(Outcome::Dead { reason, exception });
         }
         let at =
             |time: &Option<rhubarb_wire::Time>| time.as_ref().map(|t| t.resolve(&shared.timezone));
-        if at(&envelope.headers.expires).is_some_and(|expires| expires <= now) {
-            return Some(Outcome::Revoked(Revocation::Expired));
+        if at(&headers.expires).is_some_and(|expires| expires <= now) {
+            return first(Outcome::Revoked(Revocation::Expired));
         }
-        at(&envelope.headers.eta).filter(|eta| *eta > now).map(|at| Outcome::NotDue { at })
+        if shared.revoked.has(headers, now) {
+            return first(Outcome::Revoked(Revocation::Revoked));
+        }
+        if let Some(at) = at(&headers.eta).filter(|eta| *eta > now) {
+            return first(Outcome::NotDue { at });
+        }
+        match shared.tasks.turn(&headers.task, &headers.id, now) {
+            Turn::Now => None,
+            Turn::At { at, again } => Some(NotNow { outcome: Outcome::NotDue { at }, again }),
+        }
     }
 
     fn hand_over(&self, delivery: Delivery) {
@@ -256,7 +300,6 @@ impl Claimer {
     /// Runs a message that workers died with by itself, so that it takes no other task with it.
     async fn run_alone(&self, mut suspect: Delivery) {
         let Some(ticket) = suspect.take_ticket() else { return };
-        let all = u32::try_from(self.shared.config.concurrency.max(1)).unwrap_or(1);
         tracing::info!(
             id = suspect.envelope().headers.id,
             task = suspect.envelope().headers.task,
@@ -267,9 +310,9 @@ impl Claimer {
         let alone = tokio::select! {
             biased;
             () = self.shared.draining.cancelled() => return,
-            permits = self.shared.slots.clone().acquire_many_owned(all) => permits,
+            slots = self.shared.slots.take_all() => slots,
         };
-        if let Ok(slots) = alone {
+        if let Some(slots) = alone {
             suspect.ticket = Some(ticket.with_slot(slots));
             self.hand_over(suspect);
         }
@@ -280,7 +323,8 @@ impl Claimer {
     /// Runs between claims, so that no claim can be on its way meanwhile.
     async fn reconcile(&mut self) {
         self.reconcile_at = Instant::now() + self.shared.config.lease;
-        for (idx, queue) in self.shared.queues.iter().enumerate() {
+        for idx in self.shared.queues.watched() {
+            let queue = &self.shared.queues[idx];
             let recorded: Vec<u64> = match self
                 .shared
                 .queue
@@ -294,22 +338,19 @@ impl Claimer {
                     return;
                 }
             };
+            if recorded.is_empty() {
+                self.shared.queues.is_empty_of_ours(idx);
+            }
             for number in recorded {
                 let claim = ClaimId { queue: idx, number };
-                if !self.shared.holds(claim) {
+                if !self.shared.held.holds(claim) {
                     tracing::info!(
                         queue = queue.name,
                         number,
                         "a claim whose answer was lost goes back"
                     );
-                    let message = Message::Raw(Arc::new(RawMessage::default()));
-                    let outcome = Outcome::HandBack;
-                    let _ = self.shared.settlements.send(crate::delivery::Settlement {
-                        claim,
-                        message,
-                        outcome,
-                        ran: None,
-                    });
+                    let lost = Settlement::of_lost_answer(claim);
+                    self.shared.settlements.send(lost);
                 }
             }
         }
@@ -344,6 +385,7 @@ impl Claimer {
                 biased;
                 () = self.shared.draining.cancelled() => return,
                 () = tokio::time::sleep_until(wake) => return,
+                () = self.shared.changed.notified() => return,
                 push = self.pushes.recv() => match push {
                     Ok(Push::Message { .. }) => {}
                     // The next look must not discard that we have a new connection.
