@@ -18,7 +18,7 @@ fn register(app: &mut App) {
     app.task("conformance.identity", returning::identity);
     app.task("conformance.echo", returning::echo);
     app.task("conformance.nothing", returning::nothing);
-    app.task("conformance.ignored", returning::identity);
+    app.task("conformance.ignored", returning::identity).ignore_result(true);
     app.task("conformance.big", returning::big);
     app.task("conformance.typed", returning::typed);
     app.task("conformance.whoami", returning::whoami);

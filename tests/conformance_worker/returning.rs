@@ -76,7 +76,19 @@ pub(crate) async fn typed() -> Value {
 
 pub(crate) async fn whoami(Arguments { args, .. }: Arguments, context: TaskContext) -> Value {
     let info = context.info();
-    json!({"id": info.id, "retries": info.retries, "queue": info.queue, "args": args})
+    json!({
+        "id": info.id,
+        "root_id": info.root_id,
+        "parent_id": info.parent_id,
+        "group": info.group,
+        "group_index": info.group_index,
+        "retries": info.retries,
+        "queue": info.queue,
+        "priority": info.priority,
+        "x-trace": info.headers.get("x-trace"),
+        "stamps": info.stamps,
+        "args": args,
+    })
 }
 
 #[derive(Deserialize)]
@@ -121,7 +133,7 @@ pub(crate) async fn family(
     context: TaskContext,
 ) -> Result<u32, TaskError> {
     for n in 0..children {
-        context.client().publish(&Publish::new("conformance.add").arg(n).arg(n)).await?;
+        context.publish(&Publish::new("conformance.add").arg(n).arg(n)).await?;
     }
     Ok(children)
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rhubarb_queue::wire::Exception;
-use rhubarb_worker::{Args, TaskContext, TaskError, args::Arguments};
+use rhubarb_worker::{Args, Retry, TaskContext, TaskError, args::Arguments};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ pub(crate) async fn fail(Arguments { mut kwargs, .. }: Arguments) -> Result<(), 
         Some(Value::Array(arguments)) => arguments,
         _ => vec![json!("failed")],
     };
-    Err(TaskError::Failed(match kind.as_str().unwrap_or_default() {
+    Err(TaskError::raise(match kind.as_str().unwrap_or_default() {
         "Broken" => Exception::new("conformance.app", "Broken", arguments),
         "Inner" => Exception::new("conformance.app", "Outer.Inner", arguments),
         builtin => Exception::builtin(builtin, arguments),
@@ -53,8 +53,7 @@ pub(crate) async fn exhausts(Args(Message { message }): Args<Message>) -> Result
 }
 
 fn again(seconds: f64, exc_type: &str, message: &str) -> TaskError {
-    let exception = Exception::builtin(exc_type, vec![json!(message)]);
-    TaskError::Retry { after: Duration::from_secs_f64(seconds), exception }
+    Retry::after(Duration::from_secs_f64(seconds)).because(exc_type, message).into()
 }
 
 #[derive(Deserialize)]

@@ -47,7 +47,7 @@ def _content(client, key):
     if kind == "string":
         return [kind, client.get(key).decode()]
     if kind == "zset":
-        return [kind, [member.decode() for member in client.zrange(key, 0, -1)]]
+        return [kind, [json.loads(member) for member in client.zrange(key, 0, -1)]]
     if kind == "set":
         return [kind, sorted(member.decode() for member in client.smembers(key))]
     return [kind]
