@@ -15,6 +15,8 @@ mod cli;
 mod crash;
 /// What a Django application with Celery and django-redis gets. The first test to read.
 mod django;
+/// What a Django application with `django.tasks` gets.
+mod django_tasks;
 /// Who enqueues, besides.
 mod producers;
 /// What the queue promises.
