@@ -9,6 +9,8 @@
 mod architecture;
 /// Broken, foreign and oversized messages.
 mod bad_input;
+/// Canvases, between our clients and Celery.
+mod canvas;
 /// Help, versions, wrong configuration, no Redis.
 mod cli;
 /// Deaths of workers and of Redis, and orderly stops.
@@ -17,6 +19,8 @@ mod crash;
 mod django;
 /// What a Django application with `django.tasks` gets.
 mod django_tasks;
+/// Python and Rust workers on one queue, and the ways from one kind to the other.
+mod mixed;
 /// Who enqueues, besides.
 mod producers;
 /// What the queue promises.
