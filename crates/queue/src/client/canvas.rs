@@ -158,7 +158,7 @@ impl Client {
         let mut commands = Vec::new();
         for group in saved {
             let mut set = ::redis::cmd("SET");
-            set.arg(self.group_key(&group.id, "")).arg(saved_group(group)).arg("EX").arg(expires);
+            set.arg(self.group_key(&group.id, "")).arg(group.encode()).arg("EX").arg(expires);
             commands.push(set);
         }
         for (group_id, size) in chord_sizes {
@@ -214,12 +214,6 @@ impl Client {
     }
 }
 
-/// A saved group's value, as `GroupResult.save` of Celery writes it.
-pub(super) fn saved_group(group: &ResultTree) -> Vec<u8> {
-    let value = Map::from_iter([("result".to_owned(), group.as_tuple())]);
-    Value::Object(value).to_string().into_bytes()
-}
-
 /// Cuts messages into pieces for a pipeline each.
 fn batches(messages: &[Outgoing]) -> Vec<&[Outgoing]> {
     let mut batches = Vec::new();
@@ -235,12 +229,6 @@ fn batches(messages: &[Outgoing]) -> Vec<&[Outgoing]> {
         batches.push(&messages[start..]);
     }
     batches
-}
-
-impl From<ResultTree> for Value {
-    fn from(result: ResultTree) -> Self {
-        json!(result.as_tuple())
-    }
 }
 
 #[cfg(test)]
