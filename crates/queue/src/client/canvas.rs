@@ -7,7 +7,6 @@ use std::{
 
 use rhubarb_core::clock;
 use rhubarb_wire::{Headers, Signature};
-use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{Client, Publish, declare};
@@ -192,6 +191,9 @@ impl Client {
             let keys = QueueKeys::new(queue, &self.celery);
             let list = keys.list_for(envelope.properties.priority);
             pipeline.cmd("LPUSH").arg(list).arg(envelope.encode());
+            if let Some(sent) = &self.sent {
+                sent.tell(&mut pipeline, &envelope.headers, queue);
+            }
         }
         let task = batch.first().map_or("", |one| one.envelope.headers.task.as_str());
         let queue = batch.first().map_or("", |one| one.queue.as_str());
@@ -234,6 +236,7 @@ fn batches(messages: &[Outgoing]) -> Vec<&[Outgoing]> {
 #[cfg(test)]
 mod tests {
     use rhubarb_wire::NewTask;
+    use serde_json::json;
 
     use super::*;
 
