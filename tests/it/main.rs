@@ -9,6 +9,8 @@
 mod architecture;
 /// Broken, foreign and oversized messages.
 mod bad_input;
+/// Canvases, between our clients and Celery.
+mod canvas;
 /// Canvases of a Celery client, run by our worker.
 mod canvas_run;
 /// Help, versions, wrong configuration, no Redis.

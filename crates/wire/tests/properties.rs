@@ -11,7 +11,8 @@ use proptest::option;
 use proptest::prelude::*;
 use rhubarb_wire::control::{Command, Reply, ReplyTo, reply};
 use rhubarb_wire::{
-    Body, Embed, Envelope, NewTask, Signature, State, TaskResult, Time, plain, repr,
+    Body, ChordPart, Embed, Envelope, NewTask, ResultTree, Signature, State, TaskResult, Time,
+    canvas, plain, repr,
 };
 use serde_json::{Map, Value, json};
 
@@ -60,6 +61,15 @@ fn signature() -> impl Strategy<Value = Signature> {
     )
 }
 
+fn tree() -> impl Strategy<Value = ResultTree> {
+    let task = any::<String>().prop_map(|id| ResultTree::task(&id));
+    task.prop_recursive(4, 16, 4, |inner| {
+        let children = option::of(vec(inner.clone(), 0..4));
+        (any::<String>(), option::of(inner.prop_map(Box::new)), children)
+            .prop_map(|(id, parent, children)| ResultTree { id, parent, children })
+    })
+}
+
 fn instant() -> impl Strategy<Value = Timestamp> {
     // Years 1970 to 9000, in the microseconds that Python knows.
     (0..221_845_392_000_000_000_i64).prop_map(|micros| Timestamp::from_microsecond(micros).unwrap())
@@ -106,6 +116,45 @@ proptest! {
         (stored.traceback, stored.parent_id) = (traceback, parent_id);
         stored.other.insert("worker".to_owned(), json!("w"));
         prop_assert_eq!(TaskResult::decode(&stored.encode()).unwrap(), stored);
+    }
+
+    #[test]
+    fn results_of_groups_survive_the_way_through_the_store(
+        (tree, state) in (tree(), "[A-Z]{1,9}"), (task_id, result) in (any::<String>(), value()),
+    ) {
+        prop_assert_eq!(&ResultTree::from_value(&tree.to_value()).unwrap(), &tree);
+        let group = ResultTree::group("g", vec![tree]);
+        prop_assert_eq!(ResultTree::decode(&group.encode()).unwrap(), group);
+        let part = ChordPart { task_id, state: State::from(state.as_str()), result };
+        prop_assert_eq!(ChordPart::decode(&part.encode()).unwrap(), part);
+    }
+
+    #[test]
+    fn a_canvas_survives_being_taken_apart(
+        (tasks, body) in (vec(signature(), 0..4), signature()),
+        (items, size) in (vec(value(), 0..4), 0..9_u32),
+    ) {
+        prop_assert_eq!(&canvas::group(tasks.clone()).tasks().unwrap(), &tasks);
+        let chord = canvas::chord(tasks.clone(), body.clone());
+        let chord = Signature::from_value(chord.to_value()).unwrap();
+        prop_assert_eq!(&chord.tasks().unwrap(), &tasks);
+        prop_assert_eq!(chord.body().unwrap().unwrap(), body.clone());
+        let chunks = canvas::chunks(&body, items.clone(), size);
+        prop_assert_eq!((chunks.mapped().unwrap(), chunks.items()), (body, &items[..]));
+    }
+
+    #[test]
+    fn any_value_in_place_of_a_canvas_never_panics(
+        (name, kind) in ("celery[.](chain|group|chord|map)", option::of("chain|group|chord")),
+        (tasks, header, body) in (value(), value(), value()),
+    ) {
+        let kwargs = json!({"tasks": tasks, "header": header, "body": body, "task": body, "it": tasks});
+        let value = json!({"task": name, "subtask_type": kind, "kwargs": kwargs, "options": {"link": body}});
+        let odd = Signature::from_value(value).unwrap();
+        let _ = (odd.tasks(), odd.header(), odd.body(), odd.mapped(), odd.items(), odd.chunk_size());
+        let other = odd.clone().link(Signature::new("t")).link_error(Signature::new("t")).immutable();
+        let _ = canvas::chain(vec![odd.clone(), other.clone(), odd.clone()]).then(other).then(odd);
+        let _ = (ResultTree::from_value(&tasks), ResultTree::list(&header));
     }
 
     #[test]
@@ -208,6 +257,12 @@ fn read_control(bytes: &[u8], node: &str) {
 
 fn read_all(bytes: &[u8]) {
     read_control(bytes, "w1@vm");
+    if let Ok(tree) = ResultTree::decode(bytes) {
+        assert_eq!(ResultTree::decode(&tree.encode()), Ok(tree));
+    }
+    if let Ok(part) = ChordPart::decode(bytes) {
+        part.failure();
+    }
     if let Ok(result) = TaskResult::decode(bytes) {
         result.exception();
         result.encode();
