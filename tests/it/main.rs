@@ -11,6 +11,8 @@ mod architecture;
 mod bad_input;
 /// Canvases, between our clients and Celery.
 mod canvas;
+/// Canvases of a Celery client, run by our worker.
+mod canvas_run;
 /// Help, versions, wrong configuration, no Redis.
 mod cli;
 /// Deaths of workers and of Redis, and orderly stops.

@@ -1,9 +1,10 @@
 //! The results of a chord's header, brought together for its body.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use rhubarb_wire::{Exception, State, TaskResult};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::Shared;
 use crate::{
@@ -14,6 +15,14 @@ use crate::{
 
 /// How many parts are read at once.
 const CHUNK: usize = 1000;
+
+/// How long results of a nested header are waited for: Celery's `result_chord_join_timeout`.
+///
+/// Clients of 5.4 count such a header wrongly (a group in it has the header's id), so that its body may be asked for
+/// before all of it has ended.
+const WAIT: Duration = Duration::from_secs(3);
+/// How long until they are looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// One entry of a chord's collection.
 struct Part {
@@ -128,9 +137,32 @@ async fn nested(
 ) -> Result<Result<Vec<Value>, ChordCause>, Error> {
     let mut known: HashMap<String, Part> =
         parts.into_iter().map(|part| (part.id.clone(), part)).collect();
+    let until = Instant::now() + WAIT;
+    loop {
+        look_up(shared, tree, &mut known).await?;
+        let joined = match join(tree, &known) {
+            Ok(Value::Array(values)) => Ok(values),
+            Ok(one) => Ok(vec![one]),
+            Err(None) if Instant::now() < until => {
+                tokio::time::sleep(LOOK_AGAIN).await;
+                continue;
+            }
+            Err(cause) => Err(cause.unwrap_or_else(missing)),
+        };
+        return Ok(joined);
+    }
+}
+
+/// Looks up the stored results of the leaves that are not known to have ended.
+async fn look_up(
+    shared: &Shared,
+    tree: &Value,
+    known: &mut HashMap<String, Part>,
+) -> Result<(), Error> {
     let mut leaves = Vec::new();
     leaves_of(tree, &mut leaves);
-    let unknown: Vec<&str> = leaves.into_iter().filter(|id| !known.contains_key(*id)).collect();
+    let has_ended = |id: &&str| known.get(*id).is_some_and(|part| part.state.is_final());
+    let unknown: Vec<&str> = leaves.into_iter().filter(|id| !has_ended(id)).collect();
     for ids in unknown.chunks(CHUNK) {
         let mut get = ::redis::cmd("MGET");
         get.arg(ids.iter().map(|id| shared.client.result_key(id)).collect::<Vec<_>>());
@@ -144,11 +176,7 @@ async fn nested(
             known.insert(part.id.clone(), part);
         }
     }
-    let joined = join(tree, &known);
-    Ok(joined.map(|value| match value {
-        Value::Array(values) => values,
-        one => vec![one],
-    }))
+    Ok(())
 }
 
 /// The ids of the tasks in a tree: `[[id, parent], null]` is a task, `[[id, parent], [members]]` a group.
@@ -165,15 +193,16 @@ fn id_of(tree: &Value) -> Option<&str> {
     tree.get(0)?.get(0)?.as_str()
 }
 
-fn join(tree: &Value, known: &HashMap<String, Part>) -> Result<Value, ChordCause> {
+/// Brings the results together; an error without a cause means that one is missing (yet).
+fn join(tree: &Value, known: &HashMap<String, Part>) -> Result<Value, Option<ChordCause>> {
     if let Some(Value::Array(members)) = tree.get(1) {
         return members.iter().map(|member| join(member, known)).collect();
     }
-    let Some(part) = id_of(tree).and_then(|id| known.get(id)) else { return Err(missing()) };
+    let Some(part) = id_of(tree).and_then(|id| known.get(id)) else { return Err(None) };
     match part.state {
         State::Success => Ok(part.value.clone()),
-        State::Failure | State::Revoked => Err(ChordCause::join(exception(&part.value))),
-        _ => Err(missing()),
+        State::Failure | State::Revoked => Err(Some(ChordCause::join(exception(&part.value)))),
+        _ => Err(None),
     }
 }
 
@@ -202,10 +231,8 @@ mod tests {
         }
         assert_eq!(join(&tree, &known).unwrap(), json!(["a", ["b", "c"]]));
         known.remove("c");
-        assert_eq!(
-            join(&tree, &known).unwrap_err().message,
-            "Join error: TimeoutError('The operation timed out.')"
-        );
+        assert_eq!(join(&tree, &known).unwrap_err(), None, "it may come yet");
+        assert_eq!(missing().message, "Join error: TimeoutError('The operation timed out.')");
     }
 
     #[test]
