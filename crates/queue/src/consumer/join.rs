@@ -57,7 +57,10 @@ fn exception(value: &Value) -> Exception {
 }
 
 /// Reads the collection in its order, in bounded steps and up to the size of a message.
-async fn collected(shared: &Shared, group: &str) -> Result<Result<Vec<ChordPart>, ChordCause>, Error> {
+async fn collected(
+    shared: &Shared,
+    group: &str,
+) -> Result<Result<Vec<ChordPart>, ChordCause>, Error> {
     let key = shared.client.group_key(group, ".j");
     let (mut parts, mut bytes) = (Vec::new(), 0);
     loop {
