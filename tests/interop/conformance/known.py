@@ -34,6 +34,18 @@ RHUBARB = [
         "results: special types: an argument *",
         r"tasks > #1 > result > \d$",
     ),
+    Known(
+        "integers over 64 bits reach a handler as their texts",
+        "results: success: values of every json type",
+        r"tasks > #5 > result$",
+    ),
+    Known(
+        "no traceback: the limit was not raised in a place",
+        "results: time limits: a soft limit that the task does not catch",
+        r"tasks > #1 > traceback$",
+    ),
+    Known("task-received is told again when the task is due", "events: task: a countdown"),
+    Known("figures of our own besides", "control: inspect the worker: stats", r"rhubarb$"),
     Known("Celery stores the failure twice", "results: time limits: a hard limit of the call", r"tasks > #1 > published"),
     Known(
         "parked, without a result, until somebody registers it; Celery fails it",
