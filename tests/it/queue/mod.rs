@@ -5,6 +5,7 @@
 mod claiming;
 mod ending;
 mod faults;
+mod following;
 mod holding;
 mod publishing;
 
