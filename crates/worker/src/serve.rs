@@ -224,6 +224,7 @@ fn log_end(outcome: &Outcome, took: Duration, span: &Span) {
         Outcome::Revoked(why) => ended!(info, "revoked", error = %why.exception()),
         Outcome::Dead { reason, .. } => ended!(warn, "dead", reason = reason),
         Outcome::Unknown => ended!(warn, "unknown"),
+        Outcome::Leave => ended!(debug, "left"),
         Outcome::HandBack => ended!(info, "handed back"),
     }
 }

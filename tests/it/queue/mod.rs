@@ -39,6 +39,8 @@ struct Bench {
     server: RedisServer,
     config: Config,
     client: Client,
+    /// The names that its workers know.
+    tasks: Vec<String>,
 }
 
 impl Bench {
@@ -59,7 +61,7 @@ impl Bench {
         config.worker.poll_interval = Duration::from_secs(300);
         change(&mut config);
         let client = Client::new(&Connections::new(&config, "test").unwrap(), &config);
-        Self { server, config, client }
+        Self { server, config, client, tasks: vec!["t".to_owned()] }
     }
 
     async fn publish(&self, publish: &Publish) -> String {
@@ -119,7 +121,7 @@ impl Bench {
         F: Fn(Delivery) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Outcome> + Send + 'static,
     {
-        self.worker_of(id, vec!["t".to_owned()].into(), handler)
+        self.worker_of(id, self.tasks.clone().into(), handler)
     }
 
     /// Starts a worker that knows these tasks.

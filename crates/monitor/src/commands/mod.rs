@@ -8,6 +8,7 @@ use crate::{cli::Command, error::Error};
 
 mod cached;
 mod enqueue;
+mod handover;
 mod hold;
 mod kept;
 mod queue;
@@ -55,6 +56,8 @@ pub(crate) async fn run(command: Command, config: Config) -> Result<(), Error> {
         Command::Revoke(args) => revoke::revoke(&queue(config).await?, &args).await,
         Command::Dead(command) => kept::dead(&queue(config).await?, command).await,
         Command::Parked(command) => kept::parked(&queue(config).await?, command).await,
+        Command::AdoptUnacked(args) => handover::adopt(&queue(config).await?, &args).await,
+        Command::HandBack(args) => handover::hand_back(&queue(config).await?, args).await,
         Command::Schedules(command) => schedules::run(&config, &command),
         Command::Sources(command) => sources::run(&config, command).await,
     }

@@ -43,7 +43,8 @@ impl Unroll<'_> {
         how: How,
     ) -> Result<Option<Res>, CanvasError> {
         let own = std::mem::take(&mut part.args);
-        let args = if how.args.is_empty() || part.immutable { own } else { joined(how.args, own) };
+        // Whether the chain itself is immutable is lost in Celery when a message is read: its first step tells.
+        let args = joined(how.args, own);
         let mut options = part.options;
         options::overlay(&mut options, how.options);
         let texts = ["task_id", "group_id", "root_id"].map(|key| take_text(&mut options, key));
@@ -60,6 +61,7 @@ impl Unroll<'_> {
                 chord: chord.as_ref(),
                 root_id: texts[2].as_deref(),
                 parent_id: None,
+                sent_next: false,
                 group_index: index.and_then(|index| usize::try_from(index).ok()),
             },
             errbacks: items(take(&mut options, "link_error")),

@@ -246,7 +246,7 @@ async fn publish(shared: &Shared, batch: Vec<Value>, stop: &CancellationToken) {
     }
 }
 
-fn task(headers: &Headers) -> Task<'_> {
+pub(crate) fn task(headers: &Headers) -> Task<'_> {
     Task {
         uuid: &headers.id,
         name: headers.shadow.as_deref().unwrap_or(&headers.task),
@@ -270,6 +270,7 @@ fn ending<'a>(
         Outcome::PutOff { .. } | Outcome::NotDue { .. } => false,
         // What was never begun goes back unseen.
         Outcome::HandBack => ran.is_some(),
+        Outcome::Leave => false,
         _ => true,
     };
     let of = move |origin: &Origin<'_>| match outcome {
