@@ -3,6 +3,7 @@
 
 mod ends;
 mod intake;
+mod limits;
 mod registering;
 mod scraping;
 mod stopping;
