@@ -52,7 +52,7 @@ async fn chords_of_every_shape_call_their_body_with_the_results_in_order() {
     let header: Vec<i64> = (0..10).map(|i| 2 * i).collect();
     assert_eq!(told["chords"], json!({"value": 90, "left": [".c"], "header": header}));
     assert_eq!(told["chord_of_chords"]["value"], 15);
-    assert_eq!(told["chord_with_nested_groups"]["value"], json!([[2, [4, 5]]]));
+    assert_eq!(told["chord_with_nested_groups"], json!({"value": [[2, [4, 5]]]}));
     assert_eq!(told["chord_in_a_chain"]["value"], 107);
     assert_eq!(told["chord_with_a_chain_as_body"]["value"], 36);
     assert_eq!(told["chord_of_chains"]["value"], 18);
@@ -70,7 +70,7 @@ async fn callbacks_get_the_result_and_immutable_ones_do_not() {
     );
     assert_eq!(
         told["two_links"],
-        json!({"value": 4, "a": {"value": [4, "a"]}, "b": {"value": ["b"]}, "members": ["two-a", "two-b"]})
+        json!({"value": 4, "a": [4, "a"], "b": ["b"], "members": ["two-a", "two-b"]})
     );
 }
 
@@ -133,9 +133,27 @@ async fn the_tasks_that_celery_ships_run_here_too() {
 }
 
 #[tokio::test]
+async fn python_and_rust_workers_finish_each_others_canvases() {
+    let shop = Shop::open_on(RedisServer::start().await, "").await;
+    let Some(python) = shop.python() else { return };
+    let _worker = worker(&shop);
+    let command =
+        python.command(&["-m", "celery", "-A", "run_canvas", "worker", "-c", "2", "-Q", "python"]);
+    let _celery = Process::start("celery", shop.installation.folder(), command);
+    let cases = ["run_canvas.py", "chords_of_a_mixed_fleet", "chains_of_a_mixed_fleet"];
+    let told = python.run(&cases).await;
+    let chords = told["chords_of_a_mixed_fleet"].as_array().unwrap();
+    for (n, told) in chords.iter().enumerate() {
+        let expected = if n % 4 == 3 { json!("FAILURE") } else { json!(21) };
+        assert_eq!(*told, expected, "chord {n} of {chords:?}");
+    }
+    assert_eq!(told["chains_of_a_mixed_fleet"]["value"], 144);
+}
+
+#[tokio::test]
 async fn large_canvases_end() {
-    let Some(told) = run(&["large_chord", "2000"]).await else { return };
+    let Some(told) = run(&["2000", "large_chord"]).await else { return };
     assert_eq!(told["large_chord"]["value"], 1_999_000);
-    let Some(told) = run(&["long_chain", "300"]).await else { return };
+    let Some(told) = run(&["300", "long_chain"]).await else { return };
     assert_eq!(told["long_chain"]["value"], 299);
 }

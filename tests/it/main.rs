@@ -21,6 +21,8 @@ mod crash;
 mod django;
 /// What a Django application with `django.tasks` gets.
 mod django_tasks;
+/// Python and Rust workers on one queue, and the ways from one kind to the other.
+mod mixed;
 /// Who enqueues, besides.
 mod producers;
 /// What the queue promises.

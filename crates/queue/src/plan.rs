@@ -48,6 +48,8 @@ pub(crate) enum Act {
     },
     /// Give it back.
     Back,
+    /// Give it back to the producer's end.
+    Leave,
 }
 
 /// What a plan needs to know besides the outcome.
@@ -102,6 +104,7 @@ impl Plan {
 pub(crate) fn plan(outcome: Outcome, message: &Message, around: Circumstances<'_>) -> Plan {
     match (outcome, message) {
         (Outcome::HandBack, _) => Plan::act(Act::Back),
+        (Outcome::Leave, _) => Plan::act(Act::Leave),
         (Outcome::Dead { reason, exception }, message) => dead(reason, exception, message, around),
         (Outcome::Unknown, Message::Read(received)) => unknown(received, around),
         (Outcome::NotDue { at }, _) => Plan::act(Act::Schedule { at, message: None }),

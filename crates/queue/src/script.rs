@@ -44,4 +44,12 @@ scripts! {
     BEAT_LEASE = "beat_lease";
     /// Publishes and marks a tick.
     TICK = "tick";
+    /// Claims from among messages that other workers run.
+    PICK = "pick";
+    /// Moves unacknowledged messages of Python workers back to their queue.
+    ADOPT = "adopt";
+    /// Moves scheduled messages back to their queue.
+    UNSCHEDULE = "unschedule";
+    /// Moves parked messages back to their queue.
+    UNPARK = "unpark";
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt, future::Future, sync::Arc, time::Duration}
 use futures_util::future::BoxFuture;
 use rhubarb_connection::Connections;
 use rhubarb_core::config::Config;
+use rhubarb_queue::{Limits, Rate, Tasks};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
@@ -88,7 +89,8 @@ impl App {
             run: Box::new(move |call| handler.call(call)),
             missing: H::missing,
             retry: RetryPolicy::default(),
-            time_limit: None,
+            limits: Limits::default(),
+            rate_problem: None,
             slots: None,
             ignore_result: None,
             store_errors_even_if_ignored: None,
@@ -150,7 +152,16 @@ impl App {
         self
     }
 
-    /// Checks that every task has its state and every alias its task.
+    /// Returns the tasks with all names that they have, and their limits.
+    pub(crate) fn limits(&self) -> Tasks {
+        Tasks::new(self.tasks.iter().map(|(name, task)| {
+            let aliases = self.config.task_aliases.iter();
+            let aliases = aliases.filter(|(_, to)| *to == name).map(|(alias, _)| alias);
+            (std::iter::once(name).chain(aliases).cloned().collect(), task.limits.clone())
+        }))
+    }
+
+    /// Checks that every task has its state and a rate that is one, and every alias its task.
     ///
     /// # Errors
     ///
@@ -165,7 +176,10 @@ impl App {
             self.config.task_aliases.iter().filter(|(_, to)| !self.tasks.contains_key(*to));
         let aliases =
             aliases.map(|(alias, to)| format!("alias `{alias}` stands for no task: `{to}`"));
-        let problems: Vec<String> = twice.chain(states).chain(aliases).collect();
+        let rates = self.tasks.iter().filter_map(|(name, task)| {
+            task.rate_problem.as_ref().map(|problem| format!("task `{name}` has the {problem}"))
+        });
+        let problems: Vec<String> = twice.chain(states).chain(rates).chain(aliases).collect();
         if problems.is_empty() { Ok(()) } else { Err(Misfit(problems)) }
     }
 }
@@ -175,7 +189,8 @@ pub struct Registration {
     pub(crate) run: Box<dyn Fn(Call) -> BoxFuture<'static, TaskResult> + Send + Sync>,
     missing: fn(&States) -> Vec<&'static str>,
     pub(crate) retry: RetryPolicy,
-    pub(crate) time_limit: Option<Duration>,
+    limits: Limits,
+    rate_problem: Option<String>,
     slots: Option<Arc<Semaphore>>,
     pub(crate) ignore_result: Option<bool>,
     pub(crate) store_errors_even_if_ignored: Option<bool>,
@@ -194,7 +209,29 @@ impl Registration {
     /// The handler is dropped at its next `.await`. One that computes without awaiting goes on in vain
     /// and holds its thread, so long computations belong into `tokio::task::spawn_blocking`.
     pub fn time_limit(&mut self, limit: Duration) -> &mut Self {
-        self.time_limit = Some(limit);
+        self.limits.hard = Some(limit);
+        self
+    }
+
+    /// Sets the soft time limit where the message names none; by default `worker.task_soft_time_limit`.
+    ///
+    /// [`TaskContext::soft_limit`](crate::TaskContext::soft_limit) ends then; the handler may save what it has and return
+    /// [`TaskError::Cancelled`](crate::TaskError), which fails the task with `SoftTimeLimitExceeded`. One that does not
+    /// look goes on to its end or its hard limit.
+    pub fn soft_time_limit(&mut self, limit: Duration) -> &mut Self {
+        self.limits.soft = Some(limit);
+        self
+    }
+
+    /// Sets how often this process starts the task, in Celery's notation: `10/s`, `100/m`, `5/h`.
+    ///
+    /// Starts are at even distances. A task whose turn has not come waits in Redis and holds no slot. Remote control
+    /// (`celery control rate_limit`) changes the rate while the worker runs. What is no rate is told by [`App::check`].
+    pub fn rate_limit(&mut self, rate: &str) -> &mut Self {
+        match Rate::parse(rate) {
+            Ok(rate) => self.limits.rate = rate,
+            Err(problem) => self.rate_problem = Some(format!("rate limit `{rate}`: {problem}")),
+        }
         self
     }
 
@@ -240,7 +277,7 @@ impl fmt::Debug for Registration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Registration")
             .field("retry", &self.retry)
-            .field("time_limit", &self.time_limit)
+            .field("limits", &self.limits)
             .field("slots", &self.slots)
             .finish_non_exhaustive()
     }

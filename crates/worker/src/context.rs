@@ -31,6 +31,7 @@ pub(crate) struct Run {
     pub(crate) received: Arc<Received>,
     pub(crate) client: Client,
     pub(crate) stopping: CancellationToken,
+    pub(crate) soft_limit: CancellationToken,
     pub(crate) node: Arc<str>,
     pub(crate) registry: Arc<Registry>,
 }
@@ -187,6 +188,17 @@ impl TaskContext {
     /// Yes.
     pub async fn stopping(&self) {
         self.0.run.stopping.cancelled().await;
+    }
+
+    /// Ends when the task has run for its soft time limit; never where it has none.
+    ///
+    /// A task that then returns [`TaskError::Cancelled`](crate::TaskError) fails with `SoftTimeLimitExceeded`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Yes.
+    pub async fn soft_limit(&self) {
+        self.0.run.soft_limit.cancelled().await;
     }
 
     /// Stores a state of the task's own making (`PROGRESS`, say) with what belongs to it.

@@ -134,6 +134,7 @@ impl Hooks {
             Outcome::PutOff { .. }
             | Outcome::NotDue { .. }
             | Outcome::Unknown
+            | Outcome::Leave
             | Outcome::HandBack => Vec::new(),
         }
     }

@@ -12,10 +12,11 @@ use std::{
 use apalis_core::task::Task;
 use futures_util::{FutureExt, future::BoxFuture};
 use jiff::Timestamp;
-use rhubarb_core::clock;
+use rhubarb_core::{clock, config::WorkerConfig};
 use rhubarb_queue::wire::{Body, Exception, Headers, plain};
-use rhubarb_queue::{Again, Client, Delivery, Notes, Outcome};
+use rhubarb_queue::{Again, Client, Delivery, Limits, Notes, Outcome, Tasks};
 use serde_json::Value;
+use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tower::Service;
 use tracing::{Instrument, Span};
@@ -46,7 +47,8 @@ struct Inner {
     registry: Arc<Registry>,
     client: Client,
     node: Arc<str>,
-    time_limit: Option<Duration>,
+    tasks: Tasks,
+    defaults: Limits,
     stop: Stop,
 }
 
@@ -65,22 +67,24 @@ enum Ended {
     Returned(TaskResult),
     Panicked(String, Option<Panic>),
     TimedOut(Duration),
+    SoftlyTimedOut,
     Cancelled,
 }
 
 impl Runner {
-    /// Takes over an app's tasks.
-    pub fn new(app: App, client: Client, stop: Stop) -> Self {
-        let App { config, states, tasks, .. } = app;
+    /// Takes over an app's tasks; their limits stand in `tasks`, where remote control changes them.
+    pub fn new(app: App, client: Client, tasks: Tasks, stop: Stop) -> Self {
+        let App { config, states, tasks: handlers, .. } = app;
         panics::watch();
-        let limit = config.worker.task_time_limit;
+        let defaults = default_limits(&config.worker);
         let node = config.node_name().into();
         let aliases = config.task_aliases;
         Self(Arc::new(Inner {
-            registry: Arc::new(Registry { tasks, aliases, states: Arc::new(states) }),
+            registry: Arc::new(Registry { tasks: handlers, aliases, states: Arc::new(states) }),
             client,
             node,
-            time_limit: (!limit.is_zero()).then_some(limit),
+            tasks,
+            defaults,
             stop,
         }))
     }
@@ -107,8 +111,8 @@ impl Runner {
         };
         self.0.begin(task, delivery).await;
         let info = TaskInfo::of(&delivery.received, Some(&delivery.queue), delivery.deliveries);
-        let limit = hard_limit(headers).or(task.time_limit).or(self.0.time_limit);
-        let ended = self.0.attempt(task, info, delivery, arguments(body), limit).await;
+        let limits = time_limits(headers, &self.0.tasks.limits(&headers.task), &self.0.defaults);
+        let ended = self.0.attempt(task, info, delivery, arguments(body), limits).await;
         drop(slot);
         let (outcome, again) = decide(ended, headers, &task.retry, fastrand::f64());
         delivery.received.notes().again = again;
@@ -172,13 +176,14 @@ impl Inner {
         info: TaskInfo,
         delivery: &Delivery,
         arguments: Arguments,
-        limit: Option<Duration>,
+        limits: Limits,
     ) -> Ended {
         let envelope = delivery.envelope();
         let run = Arc::new(Run {
             received: delivery.received.clone(),
             client: self.client.child_of(&envelope.headers, envelope.properties.priority),
             stopping: self.stop.began.clone(),
+            soft_limit: CancellationToken::new(),
             node: self.node.clone(),
             registry: self.registry.clone(),
         });
@@ -186,31 +191,63 @@ impl Inner {
         let handler = (task.run)(Call::new(arguments, context, self.registry.states.clone()));
         let handler = caught(handler).instrument(Span::current());
         let mut handler = AbortOnDropHandle::new(tokio::spawn(handler));
-        let limit_passed = async {
-            match limit {
-                Some(limit) => {
-                    tokio::time::sleep(limit).await;
-                    limit
-                }
-                None => std::future::pending().await,
-            }
-        };
         let ended = tokio::select! {
             biased;
             // Nobody else aborts a handler: the runtime itself is ending.
             joined = &mut handler => joined.unwrap_or(Ended::Cancelled),
-            limit = limit_passed => Ended::TimedOut(limit),
+            limit = passed(&limits, &run.soft_limit) => Ended::TimedOut(limit),
             () = self.stop.hand_back.cancelled() => Ended::Cancelled,
         };
         run.note_children();
-        ended
+        self.told(ended, &run.soft_limit)
+    }
+
+    /// A handler that gives up after its soft limit has exceeded it; after the worker's stop began, it is handed back.
+    fn told(&self, ended: Ended, soft_limit: &CancellationToken) -> Ended {
+        let gave_up = matches!(ended, Ended::Returned(Err(TaskError::Cancelled)));
+        let exceeded = soft_limit.is_cancelled() && !self.stop.began.is_cancelled();
+        if gave_up && exceeded { Ended::SoftlyTimedOut } else { ended }
     }
 }
 
-/// Returns the message's hard limit; one that is no positive number of seconds does not count.
-fn hard_limit(headers: &Headers) -> Option<Duration> {
-    let seconds = headers.timelimit.0.filter(|seconds| *seconds > 0.0)?;
-    Duration::try_from_secs_f64(seconds).ok()
+/// Fires `soft_limit` in its time, and returns the hard limit once it has passed.
+async fn passed(limits: &Limits, soft_limit: &CancellationToken) -> Duration {
+    let began = Instant::now();
+    if let Some(soft) = limits.soft.filter(|soft| limits.hard.is_none_or(|hard| *soft < hard)) {
+        tokio::time::sleep(soft).await;
+        tracing::warn!(soft_limit_s = soft.as_secs_f64(), "soft time limit exceeded");
+        soft_limit.cancel();
+    }
+    match limits.hard {
+        Some(hard) => {
+            tokio::time::sleep(hard.saturating_sub(began.elapsed())).await;
+            hard
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Returns the time limits that hold for a message: its own, else its task's, else the settings'.
+fn time_limits(headers: &Headers, of_task: &Limits, defaults: &Limits) -> Limits {
+    // One that is no positive number of seconds does not count.
+    let own = |seconds: Option<f64>| {
+        Duration::try_from_secs_f64(seconds?).ok().filter(|limit| !limit.is_zero())
+    };
+    let (hard, soft) = headers.timelimit;
+    Limits {
+        rate: None,
+        soft: own(soft).or(of_task.soft).or(defaults.soft),
+        hard: own(hard).or(of_task.hard).or(defaults.hard),
+    }
+}
+
+fn default_limits(config: &WorkerConfig) -> Limits {
+    let limit = |limit: Duration| (!limit.is_zero()).then_some(limit);
+    Limits {
+        rate: None,
+        soft: limit(config.task_soft_time_limit),
+        hard: limit(config.task_time_limit),
+    }
 }
 
 /// Runs a handler to its end; a panic is caught on the thread that it happened on, where its place is known.
@@ -254,6 +291,7 @@ fn decide(ended: Ended, headers: &Headers, policy: &RetryPolicy, random: f64) ->
             let message = Value::String(format!("the task panicked: {message}"));
             failure(Raised::by_panic(Exception::builtin("RuntimeError", vec![message]), place))
         }
+        Ended::SoftlyTimedOut => failure(Exception::soft_time_limit_exceeded().into()),
         Ended::TimedOut(limit) => {
             failure(Exception::time_limit_exceeded(limit.as_secs_f64()).into())
         }
@@ -339,6 +377,7 @@ mod tests {
         check(returned(TaskError::Cancelled), 0, Outcome::HandBack);
         check(Ended::Cancelled, 0, Outcome::HandBack);
         check(Ended::TimedOut(five), 0, failure(Exception::time_limit_exceeded(5.0)));
+        check(Ended::SoftlyTimedOut, 0, failure(Exception::soft_time_limit_exceeded()));
     }
 
     #[test]
@@ -390,5 +429,20 @@ mod tests {
             panic!("not a failure")
         };
         assert_eq!(exception.exc_message, ["the task panicked: index 3"]);
+    }
+    #[test]
+    fn a_messages_time_limit_wins_over_the_tasks_and_that_over_the_settings() {
+        let of = |soft: u64, hard: u64| {
+            let limit = |s| (s > 0).then(|| Duration::from_secs(s));
+            Limits { rate: None, soft: limit(soft), hard: limit(hard) }
+        };
+        let message = |soft, hard| Headers { timelimit: (hard, soft), ..headers(0) };
+        let check = |message: &Headers, of_task, defaults, expect| {
+            assert_eq!(time_limits(message, &of_task, &defaults), expect);
+        };
+        check(&message(Some(1.0), Some(2.0)), of(3, 4), of(5, 6), of(1, 2));
+        check(&message(None, Some(-2.0)), of(3, 4), of(5, 6), of(3, 4));
+        check(&message(Some(0.0), Some(f64::NAN)), of(0, 4), of(5, 6), of(5, 4));
+        check(&message(None, None), of(0, 0), of(0, 0), of(0, 0));
     }
 }

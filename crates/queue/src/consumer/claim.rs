@@ -1,6 +1,7 @@
 //! Takes messages for free slots, never more; sleeps until the server says that something changed.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -15,7 +16,11 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Running, Shared};
+use super::{
+    Running, Shared,
+    pick::{Passing, pick},
+    strangers::{self, Stranger},
+};
 use crate::{
     Error,
     delivery::{ClaimId, Delivery, Message, RawMessage, Received, Settlement, Ticket},
@@ -38,8 +43,17 @@ pub(super) async fn run(shared: Arc<Shared>, deliver: mpsc::UnboundedSender<Deli
     let number = 1;
     let reconcile_at = Instant::now() + shared.config.lease;
     let read_revocations = true;
-    let mut claimer =
-        Claimer { shared, deliver, pushes, next_queue, number, reconcile_at, read_revocations };
+    let passing = BTreeMap::new();
+    let mut claimer = Claimer {
+        shared,
+        deliver,
+        pushes,
+        next_queue,
+        number,
+        reconcile_at,
+        read_revocations,
+        passing,
+    };
     claimer.declare().await;
     claimer.run().await;
 }
@@ -53,10 +67,12 @@ struct Claimer {
     reconcile_at: Instant,
     /// Whether revocations may have been missed.
     read_revocations: bool,
+    /// By queue: how it is looked through past what others run.
+    passing: BTreeMap<usize, Passing>,
 }
 
 /// One message as the script hands it out.
-struct Claimed {
+pub(super) struct Claimed {
     number: u64,
     deliveries: u32,
     size: usize,
@@ -82,6 +98,22 @@ struct Round {
     now: Timestamp,
     /// When to look again at the latest; `None` at once.
     again: Option<Option<Timestamp>>,
+    /// The queues that were looked at.
+    looked: Vec<usize>,
+    /// When to look at those that it was too early for.
+    too_early: Option<Instant>,
+}
+
+impl Round {
+    fn new() -> Self {
+        Self {
+            claimed: Vec::new(),
+            now: clock::now(),
+            again: Some(None),
+            looked: Vec::new(),
+            too_early: None,
+        }
+    }
 }
 
 impl Claimer {
@@ -110,12 +142,14 @@ impl Claimer {
                 self.read_revocations |= reconnected || !self.shared.hears.load(Ordering::SeqCst);
             }
             match self.round(slots.num_permits()).await {
-                Ok(round) => {
+                Ok(mut round) => {
                     backoff.reset();
-                    let again = round.again;
-                    self.dispatch(round, slots).await;
+                    let (again, too_early) = (round.again, round.too_early);
+                    let looked = std::mem::take(&mut round.looked);
+                    let ours = self.dispatch(round, slots).await;
+                    self.space_out(&looked, &ours);
                     if let Some(due) = again {
-                        self.sleep_until_change(due).await;
+                        self.sleep_until_change(due, too_early).await;
                     }
                 }
                 Err(error) => {
@@ -155,7 +189,7 @@ impl Claimer {
         self.obey().await?;
         let queues = self.shared.queues.active();
         let n_queues = queues.len();
-        let mut round = Round { claimed: Vec::new(), now: clock::now(), again: Some(None) };
+        let mut round = Round::new();
         let first = self.next_queue % n_queues.max(1);
         self.next_queue = first + 1;
         for idx in (0..n_queues).map(|i| queues[(first + i) % n_queues]) {
@@ -164,6 +198,11 @@ impl Claimer {
                 round.again = None;
                 break;
             }
+            if let Some(at) = self.passing.get(&idx).and_then(Passing::too_early) {
+                round.too_early = Some(round.too_early.map_or(at, |other| other.min(at)));
+                continue;
+            }
+            round.looked.push(idx);
             match self.claim(idx, left).await {
                 Ok(answer) => answer.merge_into(idx, &mut round),
                 // What the queues before gave is ours and has to run.
@@ -181,39 +220,44 @@ impl Claimer {
     async fn claim(&mut self, idx: usize, n: usize) -> Result<Answer, Error> {
         let shared = &self.shared;
         let queue = &shared.queues[idx];
-        let mut keys = vec![
-            queue.claims(&shared.id),
-            queue.leases.clone(),
-            queue.scheduled.clone(),
-            queue.paused.clone(),
-            queue.deliveries.clone(),
-        ];
-        keys.extend(queue.lists.iter().cloned());
+        let names = shared.others.passed_over(&queue.name);
+        if !names.is_empty() {
+            let passing = self.passing.entry(idx).or_default();
+            return pick(shared, idx, n, &mut self.number, &names, passing).await;
+        }
         let number = self.number;
         // Numbers are spent even if the answer is lost: a claim is never confused with an earlier one.
         self.number += n as u64;
-        let args = [
-            n.to_string().into_bytes(),
-            shared.id.clone().into_bytes(),
-            shared.config.lease.as_millis().to_string().into_bytes(),
-            number.to_string().into_bytes(),
-            shared.config.max_message_bytes.to_string().into_bytes(),
-        ];
-        let mut caching = ::redis::cmd("CLIENT");
-        caching.arg("CACHING").arg("YES");
-        let before = if shared.queue.tracks() { vec![caching] } else { Vec::new() };
+        let args = arguments(shared, n, number);
         let answer: Answer = shared
             .queue
-            .eval(&script::CLAIM, &keys, &args, &before)
+            .eval(&script::CLAIM, &keys(shared, queue), &args, &caching(shared))
             .await
             .map_err(redis(format!("claim from queue `{}`", queue.name)))?;
         shared.set_clock(answer.now);
         Ok(answer)
     }
 
+    /// Lets time pass before the next look at a queue that brought nothing of ours past what others run.
+    fn space_out(&mut self, looked: &[usize], ours: &BTreeSet<usize>) {
+        for idx in looked {
+            let passes_over = self.shared.others.passes_over(&self.shared.queues[*idx].name);
+            if !passes_over {
+                self.passing.remove(idx);
+            } else if ours.contains(idx) {
+                self.passing.entry(*idx).or_default().soon();
+            } else {
+                self.passing.entry(*idx).or_default().later();
+            }
+        }
+    }
+
     /// Hands each message to apalis, or ends at once what cannot or must not run now.
-    async fn dispatch(&mut self, round: Round, mut slots: OwnedSemaphorePermit) {
+    ///
+    /// Returns the queues of which any was not left for other workers.
+    async fn dispatch(&mut self, round: Round, mut slots: OwnedSemaphorePermit) -> BTreeSet<usize> {
         let mut suspects = Vec::new();
+        let mut ours = BTreeSet::new();
         for (idx, claimed) in round.claimed {
             let claim = ClaimId { queue: idx, number: claimed.number };
             let queue = &self.shared.queues[idx];
@@ -230,6 +274,7 @@ impl Claimer {
             let received = match read {
                 Ok(received) => received,
                 Err(unread) => {
+                    ours.insert(idx);
                     let Unread { raw, outcome } = *unread;
                     ticket(Message::Raw(Arc::new(raw))).settle(outcome);
                     continue;
@@ -237,6 +282,17 @@ impl Claimer {
             };
             let ticket = ticket(Message::Read(received.clone()));
             let not_now = self.not_now(&received.envelope, claimed.deliveries, round.now);
+            if self.is_strange(&received.envelope, not_now.as_ref()) {
+                let task = received.envelope.headers.task.clone();
+                let leave = strangers::leaving(&claimed.message, &task);
+                let keep = not_now.map_or(Outcome::Unknown, |not_now| not_now.outcome);
+                let one = Stranger { ticket, queue: queue.name.clone(), task, leave, keep };
+                if !self.stranger(one).await {
+                    ours.insert(idx);
+                }
+                continue;
+            }
+            ours.insert(idx);
             self.tell(&received.envelope, not_now.as_ref());
             if let Some(NotNow { outcome, .. }) = not_now {
                 ticket.settle(outcome);
@@ -256,6 +312,34 @@ impl Claimer {
         for suspect in suspects {
             self.run_alone(suspect).await;
         }
+        ours
+    }
+
+    /// Tells whether a message's task is none of ours; what kills workers is dead all the same.
+    fn is_strange(&self, envelope: &Envelope, not_now: Option<&NotNow>) -> bool {
+        let is_dead = not_now.is_some_and(|it| matches!(it.outcome, Outcome::Dead { .. }));
+        !is_dead && !self.shared.tasks.contains(&envelope.headers.task)
+    }
+
+    /// Ends a message whose task is none of ours, or gives it to the role that asks who runs it.
+    ///
+    /// Tells whether it is left, or may be.
+    async fn stranger(&self, mut one: Stranger) -> bool {
+        let others = &self.shared.others;
+        let somebody = others.runs(&one.queue, &one.task);
+        if somebody == Some(false) {
+            one.ticket.settle(one.keep);
+            return false;
+        }
+        others.pass_over(&one.queue, &one.task);
+        if somebody == Some(true) {
+            one.ticket.settle(one.leave);
+            return true;
+        }
+        one.ticket = one.ticket.without_slot();
+        // Full while an answer is awaited: claiming waits for it too. Closed when draining: it goes back.
+        let _ = self.shared.strangers.send(one).await;
+        true
     }
 
     /// Tells whoever reads events of a task that we have, unless that was done before.
@@ -368,8 +452,8 @@ impl Claimer {
         }
     }
 
-    /// Sleeps until a key changed, a scheduled message is due, or the slow poll.
-    async fn sleep_until_change(&mut self, due: Option<Timestamp>) {
+    /// Sleeps until a key changed, a scheduled message is due, it is no longer too early, or the slow poll.
+    async fn sleep_until_change(&mut self, due: Option<Timestamp>, too_early: Option<Instant>) {
         let poll = if self.shared.queue.tracks() {
             self.shared.config.poll_interval
         } else {
@@ -380,6 +464,7 @@ impl Claimer {
                 + Duration::from_millis(1)
         });
         let wake = Instant::now() + poll.min(until_due);
+        let wake = too_early.map_or(wake, |at| wake.min(at));
         loop {
             tokio::select! {
                 biased;
@@ -406,15 +491,56 @@ impl Claimer {
     }
 }
 
+/// The keys of a claim.
+pub(super) fn keys(shared: &Shared, queue: &QueueKeys) -> Vec<String> {
+    let mut keys = vec![
+        queue.claims(&shared.id),
+        queue.leases.clone(),
+        queue.scheduled.clone(),
+        queue.paused.clone(),
+        queue.deliveries.clone(),
+    ];
+    keys.extend(queue.lists.iter().cloned());
+    keys
+}
+
+/// The arguments of a claim of up to `n` messages.
+pub(super) fn arguments(shared: &Shared, n: usize, number: u64) -> Vec<Vec<u8>> {
+    vec![
+        n.to_string().into_bytes(),
+        shared.id.clone().into_bytes(),
+        shared.config.lease.as_millis().to_string().into_bytes(),
+        number.to_string().into_bytes(),
+        shared.config.max_message_bytes.to_string().into_bytes(),
+    ]
+}
+
+/// What goes before a claim so that the server tracks the keys that it reads.
+pub(super) fn caching(shared: &Shared) -> Vec<::redis::Cmd> {
+    let mut caching = ::redis::cmd("CLIENT");
+    caching.arg("CACHING").arg("YES");
+    if shared.queue.tracks() { vec![caching] } else { Vec::new() }
+}
+
 /// The claim script's answer.
-struct Answer {
-    now: Timestamp,
-    full: bool,
+pub(super) struct Answer {
+    pub(super) now: Timestamp,
+    pub(super) full: bool,
     next_due: Option<Timestamp>,
-    claimed: Vec<Claimed>,
+    pub(super) claimed: Vec<Claimed>,
 }
 
 impl Answer {
+    pub(super) fn empty(now: Timestamp) -> Self {
+        Self { now, full: false, next_due: None, claimed: Vec::new() }
+    }
+
+    /// Adds what a later call of the same look brought.
+    pub(super) fn join(&mut self, later: Self) {
+        self.claimed.extend(later.claimed);
+        (self.now, self.full, self.next_due) = (later.now, later.full, later.next_due);
+    }
+
     fn merge_into(self, idx: usize, round: &mut Round) {
         round.now = self.now;
         round.claimed.extend(self.claimed.into_iter().map(|claimed| (idx, claimed)));

@@ -270,6 +270,7 @@ fn ending<'a>(
         Outcome::PutOff { .. } | Outcome::NotDue { .. } => false,
         // What was never begun goes back unseen.
         Outcome::HandBack => ran.is_some(),
+        Outcome::Leave => false,
         _ => true,
     };
     let of = move |origin: &Origin<'_>| match outcome {

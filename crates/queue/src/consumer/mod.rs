@@ -1,10 +1,11 @@
 //! The worker's side: claims messages for free slots, hands them to apalis, ends them, keeps the lease.
 //!
-//! Six roles share one [`Shared`]: [`claim`] takes messages, [`settle`] ends them, [`heartbeat`] keeps the lease and
-//! gives back what dead workers held, [`control`] answers `celery inspect` and `celery control`, [`events`] tells of
+//! Seven roles share one [`Shared`]: [`claim`] takes messages, [`settle`] ends them, [`strangers`] decides about those
+//! whose task is none of ours, [`heartbeat`] keeps the lease and gives back what dead workers held, [`control`] answers `celery inspect` and `celery control`, [`events`] tells of
 //! tasks, [`backend`] is what apalis polls. No role stops on an error of Redis: each tries again for ever, and a claim
 //! whose fate is unknown is settled again, which the fencing by claim makes harmless.
 
+mod ask;
 pub mod backend;
 mod chord;
 mod claim;
@@ -15,10 +16,13 @@ mod held;
 mod join;
 pub(crate) mod lamport;
 pub(crate) mod machine;
+mod others;
+mod pick;
 mod prepare;
 mod queues;
 mod settle;
 mod slots;
+mod strangers;
 
 use std::{
     collections::BTreeMap,
@@ -46,8 +50,10 @@ use tokio_util::sync::CancellationToken;
 use self::{
     events::Events,
     held::{Held, Termination},
+    others::Others,
     queues::Queues,
     slots::Slots,
+    strangers::Stranger,
 };
 use crate::{
     Client,
@@ -90,6 +96,10 @@ pub(crate) struct Shared {
     ends: OnceLock<mpsc::UnboundedSender<Ended>>,
     pub(crate) draining: CancellationToken,
     pub(crate) tasks: Tasks,
+    /// What other workers run.
+    pub(crate) others: Others,
+    /// The way of messages whose task is none of ours.
+    strangers: mpsc::Sender<Stranger>,
     pub(crate) held: Held,
     pub(crate) revoked: Revoked,
     pub(crate) events: Events,
@@ -166,11 +176,13 @@ impl Consumer {
         let (events, to_send) = Events::new(config, &queue, node);
         let identity = (node.to_owned(), id.to_owned());
         let shared = Shared::new(connections, config, identity, tasks.into(), settlements, events);
-        let shared = Arc::new(Shared { draining, ..shared });
+        let (strangers, to_decide) = mpsc::channel(strangers::WAITING);
+        let shared = Arc::new(Shared { draining, strangers, ..shared });
         let mut roles = JoinSet::new();
         let settling = CancellationToken::new();
         roles.spawn(settle::run(shared.clone(), to_settle, settling.clone()));
         roles.spawn(claim::run(shared.clone(), deliver));
+        roles.spawn(strangers::run(shared.clone(), to_decide));
         roles.spawn(heartbeat::run(shared.clone(), settling.clone()));
         roles.spawn(events::run(shared.clone(), to_send, settling.clone()));
         roles.spawn(resize(shared.clone(), settling.clone()));
@@ -258,6 +270,9 @@ impl Shared {
             ends: OnceLock::new(),
             draining: CancellationToken::new(),
             tasks,
+            others: Others::default(),
+            // Nobody reads it: the role's own takes its place.
+            strangers: mpsc::channel(1).0,
             held: Held::default(),
             revoked: Revoked::default(),
             events,

@@ -27,7 +27,10 @@ const FOLLOWERS_BYTES: usize = 4 << 20;
 /// Tells whether a settlement is planned in no time and needs no look at a body.
 pub(super) fn is_light(settlement: &Settlement) -> bool {
     match (&settlement.outcome, &settlement.message) {
-        (Outcome::HandBack | Outcome::NotDue { .. } | Outcome::PutOff { .. }, _) => true,
+        (
+            Outcome::HandBack | Outcome::Leave | Outcome::NotDue { .. } | Outcome::PutOff { .. },
+            _,
+        ) => true,
         (Outcome::Success(_) | Outcome::Failure { .. } | Outcome::Retry { .. }, message) => {
             matches!(message, Message::Read(received) if received.ends_alone())
         }

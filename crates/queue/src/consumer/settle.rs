@@ -225,6 +225,7 @@ fn push_item(
     let (what, at, message, list) = match &plan.act {
         Act::Done => ("done", String::new(), Vec::new(), 0),
         Act::Back => ("back", String::new(), Vec::new(), 0),
+        Act::Leave => ("leave", String::new(), Vec::new(), 0),
         Act::Schedule { at, message } => {
             let (message, list) = message.clone().unwrap_or_default();
             ("schedule", at.as_millisecond().to_string(), message, list.unwrap_or(0))

@@ -8,7 +8,7 @@
 -- ARGV[1] how many lists
 -- ARGV[2] how many items, 1 to 100; then for each item nine values and its followers:
 --   claim number
---   what to do: "done", "schedule" or "back"
+--   what to do: "done", "schedule", "back" (to the consumer's end) or "leave" (to the producer's end)
 --   the index in KEYS of its result key, 0 for none
 --   the result's time to live, s
 --   the result
@@ -43,6 +43,8 @@ for _ = 1, items do
     end
     if what == 'back' then
       redis.call('RPUSH', KEYS[3 + list], own)
+    elseif what == 'leave' then
+      redis.call('LPUSH', KEYS[3 + list], own)
     elseif what == 'schedule' then
       local to = ARGV[a + 7]
       if to == '0' then to = list end
