@@ -15,6 +15,8 @@ mod cli;
 mod crash;
 /// What a Django application with Celery and django-redis gets. The first test to read.
 mod django;
+/// What a Django application with `django.tasks` gets.
+mod django_tasks;
 /// Python and Rust workers on one queue, and the ways from one kind to the other.
 mod mixed;
 /// Who enqueues, besides.

@@ -56,6 +56,8 @@ pub(crate) enum Command {
     Workers(Shown),
     /// Shows one task: where it is, its result or why it failed
     Task(TaskArgs),
+    /// Keeps tasks from running, now and for as long as worker.revoke_expires says
+    Revoke(RevokeArgs),
     /// Shows, runs again or forgets the tasks that were given up
     #[command(subcommand)]
     Dead(DeadCommand),
@@ -233,6 +235,17 @@ pub(crate) struct PurgeArgs {
     /// Do not ask
     #[arg(long)]
     pub(crate) yes: bool,
+}
+
+/// `revoke`
+#[derive(Args, Debug)]
+pub(crate) struct RevokeArgs {
+    /// The tasks' ids
+    #[arg(required = true, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) ids: Vec<String>,
+    /// Also end those that run
+    #[arg(long)]
+    pub(crate) terminate: bool,
 }
 
 /// `task`

@@ -10,6 +10,7 @@ mod fail;
 
 use std::cell::Cell;
 
+use rhubarb_core::config::CeleryConfig;
 use rhubarb_wire::{Exception, Signature, State};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -95,9 +96,9 @@ impl Follow {
 
 impl Lineage {
     /// What a message's own task publishes.
-    pub(crate) fn of(received: &Received, around: Circumstances<'_>) -> Self {
+    pub(crate) fn of(received: &Received, celery: &CeleryConfig) -> Self {
         let (headers, properties) = (&received.envelope.headers, &received.envelope.properties);
-        let inherits = around.celery.task_inherit_parent_priority;
+        let inherits = celery.task_inherit_parent_priority;
         Self {
             id: headers.id.clone(),
             root_id: headers.root_id.clone().unwrap_or_else(|| headers.id.clone()),
@@ -111,7 +112,7 @@ impl Lineage {
 /// Decides what follows a success.
 pub(crate) fn success(received: &Received, value: &Value, around: Circumstances<'_>) -> Follow {
     let Ok(body) = received.body() else { return Follow::default() };
-    let (embed, by) = (&body.embed, Lineage::of(received, around));
+    let (embed, by) = (&body.embed, Lineage::of(received, around.celery));
     let mut follow = Follow::default();
     for (nth, callback) in as_celery_groups_them(&embed.callbacks).into_iter().enumerate() {
         let call = Call { args: vec![value.clone()], ..call(&by) };
@@ -204,24 +205,30 @@ fn publish(
 
 /// Encodes the messages; none of them may be larger than what a worker takes.
 fn encode(unrolled: canvas::Unrolled, max: usize) -> Result<Follow, String> {
-    let mut messages = Vec::with_capacity(unrolled.messages.len());
-    for canvas::Outgoing { queue, envelope } in unrolled.messages {
-        let (priority, message) = (envelope.properties.priority, envelope.encode());
-        if message.len() > max {
-            return Err(format!(
-                "the message has {} bytes, more than worker.max_message_bytes = {max}",
-                message.len()
-            ));
+    let follow = Follow::from(unrolled);
+    match follow.messages.iter().map(|outgoing| outgoing.message.len()).max() {
+        Some(size) if size > max => {
+            Err(format!("the message has {size} bytes, more than worker.max_message_bytes = {max}"))
         }
-        messages.push(Outgoing { queue, priority, message });
+        _ => Ok(follow),
     }
-    Ok(Follow {
-        saved: unrolled.saved,
-        chord_sizes: unrolled.chord_sizes,
-        messages,
-        children: unrolled.result.iter().map(ResultTree::as_tuple).collect(),
-        ..Follow::default()
-    })
+}
+
+impl From<canvas::Unrolled> for Follow {
+    fn from(unrolled: canvas::Unrolled) -> Self {
+        let encode = |canvas::Outgoing { queue, envelope }| Outgoing {
+            queue,
+            priority: envelope.properties.priority,
+            message: envelope.encode(),
+        };
+        Self {
+            saved: unrolled.saved,
+            chord_sizes: unrolled.chord_sizes,
+            messages: unrolled.messages.into_iter().map(encode).collect(),
+            children: unrolled.result.iter().map(ResultTree::as_tuple).collect(),
+            ..Self::default()
+        }
+    }
 }
 
 /// The part of a chord that a message's own task is, if it is one.

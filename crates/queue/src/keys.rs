@@ -29,6 +29,7 @@
 //! | `_kombu.binding.reply.celery.pidbox` | set | while clients wait | Celery clients, consumer (its own, for a second) | reply |
 //! | `rhubarb:beat:lease` | string | the leader's lease | beat | beat, inspect |
 //! | `rhubarb:beat:fence` | string | one number | beat | beat |
+//! | `rhubarb:django:<id>` | string | a day by default | `deploy/django` | `deploy/django` |
 //!
 //! A queue's own keys carry its name as hash tag, so that on a cluster one script finds them all in one slot.
 

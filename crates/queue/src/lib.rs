@@ -43,6 +43,7 @@ pub mod script;
 pub mod tasks;
 pub mod tick;
 mod unacked;
+mod write;
 
 pub use client::{Client, Publish, Published};
 pub use consumer::{Consumer, backend::Backend};

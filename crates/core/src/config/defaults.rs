@@ -79,6 +79,8 @@ impl Default for CeleryConfig {
             priority_steps: vec![0, 3, 6, 9],
             sep: "\u{6}\u{16}".into(),
             task_default_queue: "celery".into(),
+            task_default_priority: 0,
+            task_routes: Vec::new(),
             result_expires: seconds(86_400),
             result_extended: false,
             task_ignore_result: false,
@@ -130,7 +132,7 @@ impl Default for ScheduleConfig {
             args: Vec::new(),
             kwargs: Map::new(),
             queue: None,
-            priority: 0,
+            priority: None,
             expires: None,
             enabled: true,
         }

@@ -104,6 +104,10 @@ pub struct CeleryConfig {
     pub sep: String,
     /// The queue for tasks that name none.
     pub task_default_queue: String,
+    /// The priority of tasks that name none, 0 (most urgent) to 255.
+    pub task_default_priority: u8,
+    /// The queue and the priority of tasks that name none, by name: see [`CeleryConfig::route`].
+    pub task_routes: Vec<Route>,
     /// How long results are kept.
     pub result_expires: Duration,
     /// Whether a result also tells the task's name, arguments, worker, retries and queue.
@@ -120,6 +124,17 @@ pub struct CeleryConfig {
     pub task_inherit_parent_priority: bool,
     /// Celery's `timezone`: that of an ETA without offset.
     pub timezone: String,
+}
+
+/// Where tasks of a name, or of a pattern of names, go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The name, or a shell pattern where it has a `*`.
+    pub pattern: String,
+    /// The queue; absent means `task_default_queue`.
+    pub queue: Option<String>,
+    /// The priority; absent means `task_default_priority`.
+    pub priority: Option<u8>,
 }
 
 /// The worker.
@@ -191,10 +206,10 @@ pub struct ScheduleConfig {
     pub args: Vec<serde_json::Value>,
     /// Keyword arguments.
     pub kwargs: serde_json::Map<String, serde_json::Value>,
-    /// The queue; absent means `celery.task_default_queue`.
+    /// The queue; absent means that of `celery.task_routes`, else `celery.task_default_queue`.
     pub queue: Option<String>,
-    /// 0 (most urgent) to 9.
-    pub priority: u8,
+    /// 0 (most urgent) to 9; absent means that of `celery.task_routes`, else `celery.task_default_priority`.
+    pub priority: Option<u8>,
     /// A task that was not begun this long after its tick is revoked; absent means never.
     pub expires: Option<Duration>,
     /// Whether it runs at all.

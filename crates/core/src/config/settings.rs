@@ -157,6 +157,7 @@ static ROWS: &[Row] = rows! {
     "celery.priority_steps": celery.priority_steps, "an ascending list of numbers from 0 to 255 that begins with 0", |steps: &Vec<u8>| steps.first() == Some(&0) && steps.len() <= 16 && steps.windows(2).all(|w| w[0] < w[1]);
     "celery.sep": celery.sep, "text of 1 to 8 bytes", |sep: &String| (1..=8).contains(&sep.len());
     "celery.task_default_queue": celery.task_default_queue, "a queue's name of 1 to 200 characters", |text: &String| name(text);
+    "celery.task_default_priority": celery.task_default_priority, "0 (most urgent) to 255", |_| true;
     "celery.result_expires": celery.result_expires, "1 s to 365 days", within(1, 365 * 86_400);
     "celery.result_extended": celery.result_extended, "true or false", |_| true;
     "celery.task_ignore_result": celery.task_ignore_result, "true or false", |_| true;

@@ -34,8 +34,9 @@ impl Unroll<'_> {
         check_name(&id, "task_id", &task)?;
         let mut taker = Taker { task: &task, options: &mut options };
         let route_name = taker.text("route_name").or(inner);
-        let routed = self.publisher.route(route_name.as_deref().unwrap_or(&task));
-        let queue = taker.queue()?.unwrap_or(routed.queue);
+        let route_name = route_name.as_deref().unwrap_or(&task);
+        let celery = self.publisher.celery;
+        let queue = taker.queue()?.unwrap_or_else(|| celery.queue_for(route_name).to_owned());
         check_name(&queue, "queue", &task)?;
         let when = taker.when(self.publisher.now)?;
         taker.serializer()?;
@@ -47,7 +48,7 @@ impl Unroll<'_> {
             kwargs,
             eta: None,
             expires: None,
-            priority: priority.or(self.priority).or(routed.priority).unwrap_or_default(),
+            priority: priority.or(self.priority).unwrap_or_else(|| celery.priority_for(route_name)),
             ignore_result: take(taker.options, "ignore_result").and_then(|value| value.as_bool()),
             root_id: taker.text("root_id").or_else(|| self.root_id.clone()),
             parent_id: taker.text("parent_id").or_else(|| self.parent_id.clone()),

@@ -39,7 +39,6 @@ mod message;
 mod options;
 mod part;
 mod results;
-mod route;
 
 use jiff::Timestamp;
 use rhubarb_core::config::CeleryConfig;

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::MAX_DEPTH;
+
 /// How many ancestors of a result are told. Celery tells all and fails where Python's recursion ends; a stored result
 /// nested more deeply than this could not be read by our own reader.
 const MAX_ANCESTORS: usize = 24;
@@ -29,6 +31,49 @@ impl ResultTree {
         let members: Option<Vec<Value>> =
             self.members.as_ref().map(|members| members.iter().map(Self::as_tuple).collect());
         json!([[self.id, parent], members])
+    }
+
+    /// Reads that form; `None` for anything else, and for what is nested more than 64 levels deep.
+    pub fn from_tuple(value: &Value) -> Option<Self> {
+        Self::read(value, MAX_DEPTH)
+    }
+
+    fn read(value: &Value, depth: usize) -> Option<Self> {
+        let depth = depth.checked_sub(1)?;
+        let [own, members] = value.as_array()?.as_slice() else { return None };
+        let (id, parent) = match own {
+            Value::String(id) => (id, &Value::Null),
+            own => match own.as_array()?.as_slice() {
+                [Value::String(id), parent] => (id, parent),
+                _ => return None,
+            },
+        };
+        let parent = match parent {
+            Value::Null => None,
+            parent => Some(Box::new(Self::read(parent, depth)?)),
+        };
+        let members = match members {
+            Value::Null => None,
+            Value::Array(members) => {
+                Some(members.iter().map(|one| Self::read(one, depth)).collect::<Option<_>>()?)
+            }
+            _ => return None,
+        };
+        Some(Self { id: id.clone(), parent, members })
+    }
+
+    /// The tasks of this result in order: itself, or those of a group's members.
+    pub fn tasks(&self) -> Vec<&Self> {
+        match &self.members {
+            None => vec![self],
+            Some(members) => members.iter().flat_map(Self::tasks).collect(),
+        }
+    }
+
+    /// The tasks that come before this one, the nearest first; groups are passed over.
+    pub fn steps_before(&self) -> Vec<&Self> {
+        let parents = std::iter::successors(self.parent.as_deref(), |one| one.parent.as_deref());
+        parents.filter(|one| one.members.is_none()).collect()
     }
 }
 
@@ -99,6 +144,42 @@ impl Results {
             members: entry.members.as_ref().map(|members| {
                 members.iter().map(|member| self.tree_below(*member, ancestors)).collect()
             }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tuple_is_read_as_it_is_written() {
+        let before = ResultTree {
+            members: Some(vec![ResultTree::task("a"), ResultTree::task("b")]),
+            ..ResultTree::task("g")
+        };
+        let tree = ResultTree { parent: Some(Box::new(before)), ..ResultTree::task("t") };
+        let tuple = json!([["t", [["g", null], [[["a", null], null], [["b", null], null]]]], null]);
+        assert_eq!(tree.as_tuple(), tuple);
+        assert_eq!(ResultTree::from_tuple(&tuple), Some(tree));
+        assert_eq!(ResultTree::from_tuple(&json!(["old", null])), Some(ResultTree::task("old")));
+    }
+
+    #[test]
+    fn anything_else_is_no_result() {
+        let mut deep = json!([["a", null], null]);
+        for _ in 0..100 {
+            deep = json!([["g", null], [deep]]);
+        }
+        for value in [
+            deep,
+            json!(null),
+            json!([]),
+            json!([["a"], null]),
+            json!([["a", null], 1]),
+            json!([[1, null], null]),
+        ] {
+            assert_eq!(ResultTree::from_tuple(&value), None);
         }
     }
 }

@@ -134,7 +134,7 @@ async fn end(shared: &Shared, claim: ClaimId, part: &PartReturn) -> Result<Vec<P
         Err(cause) => {
             tracing::warn!(chord = part.group, reason = cause.message, "a chord has failed");
             let mut follow = chord_failed(part, cause, around);
-            prepare::carry_out(shared, &mut follow).await?;
+            shared.client.carry_out(&mut follow).await?;
             // The parts stay for a while, as Celery leaves them; without its size the chord cannot end again.
             let size = shared.client.group_key(&part.group, ".s");
             let _: u64 = shared
@@ -158,14 +158,14 @@ async fn publish(
     if !in_one_step && !close(shared, part, "hold", &Follow::default()).await? {
         return Ok(Vec::new());
     }
-    prepare::write_groups(shared, &mut follow).await?;
+    shared.client.write_groups(&mut follow).await?;
     if !in_one_step {
-        prepare::send(shared, &mut follow.messages).await?;
+        shared.client.send_encoded(&mut follow.messages).await?;
     }
     // A body that cannot be published has left failures instead of messages.
     let returns = std::mem::take(&mut follow.returns);
     let messages = std::mem::take(&mut follow.messages);
-    prepare::carry_out(shared, &mut follow).await?;
+    shared.client.carry_out(&mut follow).await?;
     close(shared, part, "end", &Follow { messages, ..Follow::default() }).await?;
     Ok(returns)
 }

@@ -11,26 +11,18 @@ use uuid::Uuid;
 use super::{Shared, chord};
 use crate::{
     Error,
-    canvas::ResultTree,
-    client::declare,
     delivery::{ClaimId, Message, Settlement},
-    error::redis,
-    follow::{Follow, Outgoing},
+    follow::Outgoing,
     keys::QueueKeys,
     letter,
     outcome::Outcome,
     plan::{Circumstances, Plan, plan},
-    record::Stored,
 };
 
 /// The most messages that follow one claim inside its settling script; more are published before it.
 const FOLLOWERS: usize = 100;
 /// The most bytes of them.
 const FOLLOWERS_BYTES: usize = 4 << 20;
-/// How many messages or results one pipeline writes.
-const CHUNK: usize = 500;
-/// How many bytes of messages one pipeline writes; a message larger than this goes alone.
-const CHUNK_BYTES: usize = 8 << 20;
 
 /// Tells whether a settlement is planned in no time and needs no look at a body.
 pub(super) fn is_light(settlement: &Settlement) -> bool {
@@ -118,14 +110,14 @@ async fn prepare_once(
         let envelope = &received.envelope;
         let (priority, message) = (envelope.properties.priority, envelope.encode());
         let outgoing = Outgoing { queue: queue.clone(), priority, message };
-        send(shared, &mut vec![outgoing]).await?;
+        shared.client.send_encoded(&mut vec![outgoing]).await?;
         plan.forward = None;
     }
-    write_groups(shared, &mut plan.follow).await?;
+    shared.client.write_groups(&mut plan.follow).await?;
     if !fits(&shared.queues[claim.queue], &plan.follow.messages) {
-        send(shared, &mut plan.follow.messages).await?;
+        shared.client.send_encoded(&mut plan.follow.messages).await?;
     }
-    store_all(shared, &mut plan.follow.results).await?;
+    shared.client.store_all(&mut plan.follow.results).await?;
     let mut own = plan.result.take();
     let returned = chord::return_parts(shared, claim, &mut own, &mut plan.follow.returns).await;
     // Without parts, the result is still to be stored; with them it was stored with the first.
@@ -138,87 +130,6 @@ async fn prepare_once(
     Ok(())
 }
 
-/// Writes all that follows, when there is no settling script to go with.
-pub(super) async fn carry_out(shared: &Shared, follow: &mut Follow) -> Result<(), Error> {
-    write_groups(shared, follow).await?;
-    send(shared, &mut follow.messages).await?;
-    store_all(shared, &mut follow.results).await
-}
-
-/// Stores nested groups and the sizes of chords, as has to be before their members are sent.
-///
-/// A chord that is published again under the same id starts anew: who published its body before is forgotten (Celery
-/// 5.7's order: `.c` goes first).
-pub(super) async fn write_groups(shared: &Shared, follow: &mut Follow) -> Result<(), Error> {
-    if follow.saved.is_empty() && follow.chord_sizes.is_empty() {
-        return Ok(());
-    }
-    let (client, ttl) = (&shared.client, shared.result_expires.as_secs().max(1));
-    let mut pipeline = ::redis::pipe();
-    for tree in &follow.saved {
-        pipeline.cmd("SET").arg(client.group_key(&tree.id, "")).arg(saved(tree));
-        pipeline.arg("EX").arg(ttl).ignore();
-    }
-    for (group, size) in &follow.chord_sizes {
-        pipeline.cmd("DEL").arg(client.group_key(group, ".c")).ignore();
-        pipeline.cmd("SET").arg(client.group_key(group, ".s")).arg(size);
-        pipeline.arg("EX").arg(ttl).ignore();
-    }
-    let _: ::redis::Value =
-        client.results.pipe(&pipeline).await.map_err(redis("store the sizes of chords"))?;
-    follow.saved.clear();
-    follow.chord_sizes.clear();
-    Ok(())
-}
-
-fn saved(tree: &ResultTree) -> String {
-    serde_json::json!({"result": tree.as_tuple()}).to_string()
-}
-
-/// Publishes messages in their order, in bounded pipelines; those that were sent are taken out.
-pub(super) async fn send(shared: &Shared, messages: &mut Vec<Outgoing>) -> Result<(), Error> {
-    while !messages.is_empty() {
-        let n = chunk(messages.iter().map(|outgoing| outgoing.message.len()));
-        let mut pipeline = ::redis::pipe();
-        let mut declared = "";
-        for Outgoing { queue, priority, message } in &messages[..n] {
-            if declared != queue && !shared.queues.iter().any(|known| known.name == *queue) {
-                declare(&mut pipeline, queue, shared.client.celery());
-                declared = queue;
-            }
-            let keys = QueueKeys::new(queue, shared.client.celery());
-            pipeline.cmd("LPUSH").arg(keys.list_for(*priority)).arg(message).ignore();
-        }
-        let _: ::redis::Value =
-            shared.queue.pipe(&pipeline).await.map_err(redis("publish what follows a task"))?;
-        messages.drain(..n);
-    }
-    Ok(())
-}
-
-/// Stores final states, in bounded pipelines; those that were stored are taken out.
-async fn store_all(shared: &Shared, results: &mut Vec<Stored>) -> Result<(), Error> {
-    // A failure of a long chain is stored under each of its steps: many at once, each by the script that knows when
-    // to leave what stands.
-    while !results.is_empty() {
-        let n = chunk(results.iter().map(|stored| stored.bytes.len()));
-        let stores = results[..n].iter().map(|stored| shared.client.store_final(stored));
-        futures_util::future::try_join_all(stores).await?;
-        results.drain(..n);
-    }
-    Ok(())
-}
-
-/// How many of these sizes go into one pipeline.
-fn chunk(sizes: impl Iterator<Item = usize>) -> usize {
-    let mut bytes = 0;
-    let fitting = sizes.take(CHUNK).take_while(|size| {
-        bytes += size;
-        bytes <= CHUNK_BYTES
-    });
-    fitting.count().max(1)
-}
-
 /// Plans and prepares; the rest of the plan is for the settling script.
 pub(super) async fn plan_and_prepare(shared: Arc<Shared>, settlement: Settlement) -> Plan {
     let Settlement { claim, message, outcome, .. } = settlement;
@@ -227,16 +138,4 @@ pub(super) async fn plan_and_prepare(shared: Arc<Shared>, settlement: Settlement
         prepare(&shared, claim, &mut plan, &message).await;
     }
     plan
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pipelines_are_bounded_by_count_and_by_bytes() {
-        assert_eq!(chunk(std::iter::repeat_n(10, 2000)), CHUNK);
-        assert_eq!(chunk(std::iter::repeat_n(3 << 20, 10)), 2);
-        assert_eq!(chunk(std::iter::once(100 << 20)), 1);
-    }
 }

@@ -28,7 +28,7 @@ pub(crate) fn failure(
     around: Circumstances<'_>,
 ) -> Follow {
     let Ok(body) = received.body() else { return Follow::default() };
-    let by = Lineage::of(received, around);
+    let by = Lineage::of(received, around.celery);
     let value = failed.exception.to_value();
     let mut follow = Follow::default();
     follow.returns.extend(own_part(received, &failed.state, &value, by.clone()));
