@@ -9,6 +9,8 @@
 mod architecture;
 /// Broken, foreign and oversized messages.
 mod bad_input;
+/// Canvases, between our clients and Celery.
+mod canvas;
 /// Help, versions, wrong configuration, no Redis.
 mod cli;
 /// Deaths of workers and of Redis, and orderly stops.

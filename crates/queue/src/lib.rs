@@ -12,11 +12,14 @@
 //! [`script::REAP`] gives it back when the lease ended. It is in exactly one of these places at any instant, so that
 //! no death loses it; what was claimed by a worker that died runs again.
 //!
-//! Modules: [`client`] publish and results, [`consumer`] the worker's side, [`delivery`] a claimed message, [`outcome`]
-//! how it ended, [`tasks`] what a worker runs and under which limits, [`rate`] rate limits, [`hold`] pause, resume and
-//! purge, [`letter`] messages kept apart, [`replay`] bringing them back, [`adopt`] the way in from Python workers,
-//! [`hand_back`] the way out to them, [`tick`] beat's side, [`lock`] locks,
-//! [`inspect`] the read side, [`keys`] every key, [`script`] the Lua scripts, [`error`] errors.
+//! Modules:
+//! - [`client`] publish and results, [`canvas`] chains, groups and chords
+//! - [`consumer`] the worker's side, [`delivery`] a claimed message, [`outcome`] how it ended, [`ended`] who is told
+//! - [`tasks`] what a worker runs and under which limits, [`rate`] rate limits
+//! - [`hold`] pause, resume and purge, [`letter`] messages kept apart, [`replay`] bringing them back
+//! - [`adopt`] the way in from Python workers, [`hand_back`] the way out to them
+//! - [`tick`] beat's side, [`lock`] locks
+//! - [`inspect`] the read side, [`keys`] every key, [`script`] the Lua scripts, [`error`] errors
 
 pub mod adopt;
 pub mod canvas;

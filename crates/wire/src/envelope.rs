@@ -11,7 +11,7 @@ use crate::old;
 use crate::properties::Properties;
 use crate::time::Time;
 
-/// The content type of every body that is read or written here.
+/// The content type of every body that is written here.
 pub(crate) const JSON: &str = "application/json";
 
 /// A task message as it lies in a queue.

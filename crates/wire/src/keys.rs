@@ -51,6 +51,41 @@ pub fn result_key(prefix: &str, id: &str) -> String {
     format!("{prefix}{id}")
 }
 
+/// The prefix of what is stored of groups and chords.
+pub const GROUP_PREFIX: &str = "celery-taskset-meta-";
+
+/// The key of a saved group; chords whose header holds groups save it too.
+pub fn group_key(prefix: &str, id: &str) -> String {
+    format!("{prefix}{id}")
+}
+
+/// The keys by which the tasks of a chord's header count themselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChordKeys {
+    /// `.j`: the sorted set of [`ChordPart`](crate::ChordPart)s.
+    pub parts: String,
+    /// `.t`: how many tasks were added to the header while it ran.
+    pub added: String,
+    /// `.s`: the size of the header, written before it is published.
+    pub size: String,
+    /// `.d`: the set of parts that were counted, `task_id:group_index` (Celery 5.7 alone).
+    pub counted: String,
+    /// `.c`: who publishes the body, then `done` (Celery 5.7 alone).
+    pub claim: String,
+}
+
+/// The keys of the chord whose header is the group `id`.
+pub fn chord_keys(prefix: &str, id: &str) -> ChordKeys {
+    let key = |ending: &str| format!("{prefix}{id}{ending}");
+    ChordKeys {
+        parts: key(".j"),
+        added: key(".t"),
+        size: key(".s"),
+        counted: key(".d"),
+        claim: key(".c"),
+    }
+}
+
 /// The channel of remote control; a worker subscribes to it, a client publishes on it.
 ///
 /// `db` is the number of the broker's database: channels are common to all databases of a server,

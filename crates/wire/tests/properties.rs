@@ -11,11 +11,21 @@ use proptest::option;
 use proptest::prelude::*;
 use rhubarb_wire::control::{Command, Reply, ReplyTo, reply};
 use rhubarb_wire::{
-    Body, Embed, Envelope, NewTask, Signature, State, TaskResult, Time, plain, repr,
+    Body, ChordPart, Embed, Envelope, NewTask, ResultTree, Signature, State, TaskResult, Time,
+    canvas, plain, repr,
 };
 use serde_json::{Map, Value, json};
 
 const MAX: usize = 1 << 20;
+
+/// How a body of each format begins.
+const BEGINNINGS: [(&[u8], Option<&str>); 5] = [
+    (b"\x28\xb5\x2f\xfd", Some("zstd")),
+    (b"BZh91AY&SY", Some("bzip2")),
+    (b"", Some("brotli")),
+    (b"\x78\x9c", Some("zlib")),
+    (b"\x93\x90\x80", None),
+];
 
 fn value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
@@ -49,6 +59,15 @@ fn signature() -> impl Strategy<Value = Signature> {
             ..Signature::default()
         },
     )
+}
+
+fn tree() -> impl Strategy<Value = ResultTree> {
+    let task = any::<String>().prop_map(|id| ResultTree::task(&id));
+    task.prop_recursive(4, 16, 4, |inner| {
+        let children = option::of(vec(inner.clone(), 0..4));
+        (any::<String>(), option::of(inner.prop_map(Box::new)), children)
+            .prop_map(|(id, parent, children)| ResultTree { id, parent, children })
+    })
 }
 
 fn instant() -> impl Strategy<Value = Timestamp> {
@@ -100,6 +119,45 @@ proptest! {
     }
 
     #[test]
+    fn results_of_groups_survive_the_way_through_the_store(
+        (tree, state) in (tree(), "[A-Z]{1,9}"), (task_id, result) in (any::<String>(), value()),
+    ) {
+        prop_assert_eq!(&ResultTree::from_value(&tree.to_value()).unwrap(), &tree);
+        let group = ResultTree::group("g", vec![tree]);
+        prop_assert_eq!(ResultTree::decode(&group.encode()).unwrap(), group);
+        let part = ChordPart { task_id, state: State::from(state.as_str()), result };
+        prop_assert_eq!(ChordPart::decode(&part.encode()).unwrap(), part);
+    }
+
+    #[test]
+    fn a_canvas_survives_being_taken_apart(
+        (tasks, body) in (vec(signature(), 0..4), signature()),
+        (items, size) in (vec(value(), 0..4), 0..9_u32),
+    ) {
+        prop_assert_eq!(&canvas::group(tasks.clone()).tasks().unwrap(), &tasks);
+        let chord = canvas::chord(tasks.clone(), body.clone());
+        let chord = Signature::from_value(chord.to_value()).unwrap();
+        prop_assert_eq!(&chord.tasks().unwrap(), &tasks);
+        prop_assert_eq!(chord.body().unwrap().unwrap(), body.clone());
+        let chunks = canvas::chunks(&body, items.clone(), size);
+        prop_assert_eq!((chunks.mapped().unwrap(), chunks.items()), (body, &items[..]));
+    }
+
+    #[test]
+    fn any_value_in_place_of_a_canvas_never_panics(
+        (name, kind) in ("celery[.](chain|group|chord|map)", option::of("chain|group|chord")),
+        (tasks, header, body) in (value(), value(), value()),
+    ) {
+        let kwargs = json!({"tasks": tasks, "header": header, "body": body, "task": body, "it": tasks});
+        let value = json!({"task": name, "subtask_type": kind, "kwargs": kwargs, "options": {"link": body}});
+        let odd = Signature::from_value(value).unwrap();
+        let _ = (odd.tasks(), odd.header(), odd.body(), odd.mapped(), odd.items(), odd.chunk_size());
+        let other = odd.clone().link(Signature::new("t")).link_error(Signature::new("t")).immutable();
+        let _ = canvas::chain(vec![odd.clone(), other.clone(), odd.clone()]).then(other).then(odd);
+        let _ = (ResultTree::from_value(&tasks), ResultTree::list(&header));
+    }
+
+    #[test]
     fn a_command_and_its_reply_survive_the_wire(
         (method, arguments, clock, value) in ("[a-z_]{1,9}", map(), any::<u64>(), value()),
         (destination, pattern) in (option::of(vec("[a-z@]{1,9}", 0..3)), option::of(".{1,9}")),
@@ -135,14 +193,30 @@ proptest! {
 
     #[test]
     fn arbitrary_bodies_never_panic(
-        (body, compression) in (any::<String>(), option::of("zlib|application/x-gzip|[a-z]{1,4}")),
+        (body, compression) in (any::<String>(), option::of("zlib|application/x-gzip|zstd|bzip2|brotli|[a-z]{1,4}")),
         (encoding, eta) in (option::of("base64|[a-z]{1,4}"), option::of(any::<String>())),
+        content_type in option::of("application/json|application/x-msgpack"),
     ) {
         let message = json!({
-            "body": body, "headers": {"task": "t", "id": "1", "compression": compression, "eta": eta},
+            "body": body, "content-type": content_type, "headers": {"task": "t", "id": "1", "compression": compression, "eta": eta},
             "properties": {"body_encoding": encoding},
         });
         read_all(message.to_string().as_bytes());
+    }
+
+    #[test]
+    fn arbitrary_binary_bodies_never_panic(
+        (head, tail) in (vec(any::<u8>(), 0..60), vec(any::<u8>(), 0..60)),
+        (magic, compression) in prop::sample::select(&BEGINNINGS[..]),
+    ) {
+        let bytes = [magic, &head, &tail].concat();
+        let mut envelope = NewTask::new("t", "q").into_envelope("d");
+        envelope.content_type = "application/x-msgpack".to_owned();
+        envelope.headers.compression = compression.map(str::to_owned);
+        envelope.body = base64::engine::Engine::encode(&base64::prelude::BASE64_STANDARD, bytes);
+        if let Ok(body) = envelope.body(MAX) {
+            plain(json!(body.args));
+        }
     }
 
     #[test]
@@ -183,6 +257,12 @@ fn read_control(bytes: &[u8], node: &str) {
 
 fn read_all(bytes: &[u8]) {
     read_control(bytes, "w1@vm");
+    if let Ok(tree) = ResultTree::decode(bytes) {
+        assert_eq!(ResultTree::decode(&tree.encode()), Ok(tree));
+    }
+    if let Ok(part) = ChordPart::decode(bytes) {
+        part.failure();
+    }
     if let Ok(result) = TaskResult::decode(bytes) {
         result.exception();
         result.encode();

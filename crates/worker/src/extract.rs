@@ -74,6 +74,15 @@ impl<T: DeserializeOwned> FromCall for Args<T> {
     }
 }
 
+/// All arguments as they came, positional and keyword: Python's `def task(*args, **kwargs)`.
+///
+/// Shares the place of [`Args`]: the first of a handler gets them.
+impl FromCall for Arguments {
+    fn from_call(call: &mut Call) -> Result<Self, TaskError> {
+        Ok(call.arguments.take().unwrap_or_default())
+    }
+}
+
 fn misfit(context: &TaskContext, error: &ArgumentError) -> TaskError {
     TaskError::failed("TypeError", format!("{}() {error}", context.info().name))
 }

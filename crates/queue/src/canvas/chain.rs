@@ -60,6 +60,7 @@ impl Unroll<'_> {
                 chord: chord.as_ref(),
                 root_id: texts[2].as_deref(),
                 parent_id: None,
+                sent_next: false,
                 group_index: index.and_then(|index| usize::try_from(index).ok()),
             },
             errbacks: items(take(&mut options, "link_error")),

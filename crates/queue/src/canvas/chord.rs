@@ -7,7 +7,7 @@ use super::{
     apply::{How, Unroll},
     chain::joined,
     freeze::Freeze,
-    options::{Options, merge, overlay, take, take_text, text},
+    options::{Options, overlay, take, take_text, text},
     part::{Chord, Kind, Part, value},
     results::Res,
 };
@@ -46,8 +46,9 @@ impl Unroll<'_> {
         };
         let result = self.freeze(&mut body, freeze)?;
         options.insert("task_id".to_owned(), json!(group_id));
-        let freeze = Freeze { id: None, ..freeze };
-        let header_result = self.freeze_group(&mut header, freeze)?;
+        let chord = body.clone().into_value();
+        let freeze = Freeze { id: None, chord: Some(&chord), sent_next: true, ..freeze };
+        let mut header_result = self.freeze_group(&mut header, freeze)?;
         if matches!(&header.kind, Kind::Group(members) if members.is_empty()) {
             self.apply(body, How { args: vec![json!([])], ..How::default() })?;
         } else {
@@ -55,12 +56,11 @@ impl Unroll<'_> {
             if nested.iter().any(|member| self.results.members(*member).is_some()) {
                 self.saved.push(header_result);
             }
-            header.options.insert("chord".to_owned(), body.into_value());
             let how = How { args: header_args, kwargs: header_kwargs, options, ..How::default() };
-            self.apply_group(header, how)?;
+            header_result = self.apply_group(header, how)?;
         }
-        let root = self.results.root(result);
-        self.results.set_parent(root, Some(header_result));
+        // Celery lets the body's result follow the header at once, whatever comes in between.
+        self.results.set_parent(result, Some(header_result));
         Ok(result)
     }
 
@@ -99,7 +99,7 @@ impl Unroll<'_> {
         let mut for_body = options.clone();
         // The task that ends the header is the body's parent.
         for_body.shift_remove("parent_id");
-        merge(&mut body.options, for_body);
+        overlay(&mut body.options, for_body);
         // The chord of a chord's own is its body's; what follows it follows the body.
         options.shift_remove("chord");
         options.shift_remove("chain");

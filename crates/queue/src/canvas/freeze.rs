@@ -21,6 +21,8 @@ pub(super) struct Freeze<'a> {
     pub(super) root_id: Option<&'a str>,
     pub(super) parent_id: Option<&'a str>,
     pub(super) group_index: Option<usize>,
+    /// Of a group that is sent right after: its tasks are given the chord one by one then, not all at once.
+    pub(super) sent_next: bool,
 }
 
 impl Unroll<'_> {
@@ -103,6 +105,7 @@ impl Unroll<'_> {
             root_id: root_id.as_deref(),
             parent_id: parent_id.as_deref(),
             group_index: None,
+            sent_next: as_.sent_next,
         };
         *members = flatten(std::mem::take(members));
         let results = self.freeze_members(members, inherited)?;
@@ -116,7 +119,10 @@ impl Unroll<'_> {
         as_: Freeze<'_>,
     ) -> Result<Vec<Res>, CanvasError> {
         let freeze = |(index, member): (usize, &mut Part)| {
-            self.freeze(member, Freeze { group_index: Some(index), ..as_ })
+            let later = as_.sent_next && matches!(member.kind, Kind::Task);
+            let chord = as_.chord.filter(|_| !later);
+            let own = Freeze { chord, group_index: Some(index), sent_next: false, ..as_ };
+            self.freeze(member, own)
         };
         members.iter_mut().enumerate().map(freeze).collect()
     }
