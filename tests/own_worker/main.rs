@@ -2,6 +2,8 @@
 //!
 //! It is what a Rust developer writes: nothing here but handlers and their names.
 
+mod canvas;
+
 use std::{
     process::ExitCode,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -74,6 +76,7 @@ fn main() -> ExitCode {
         app.task("e2e.third_time", third_time);
         app.task("e2e.later", later);
         app.task("e2e.kill", kills);
+        canvas::register(app);
         Ok(())
     })
 }

@@ -11,7 +11,7 @@ mod fail;
 use std::cell::Cell;
 
 use rhubarb_core::config::CeleryConfig;
-use rhubarb_wire::{Exception, Signature, State};
+use rhubarb_wire::{ChordPart, Exception, Signature, State};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -225,7 +225,7 @@ impl From<canvas::Unrolled> for Follow {
             saved: unrolled.saved,
             chord_sizes: unrolled.chord_sizes,
             messages: unrolled.messages.into_iter().map(encode).collect(),
-            children: unrolled.result.iter().map(ResultTree::as_tuple).collect(),
+            children: unrolled.result.iter().map(ResultTree::to_value).collect(),
             ..Self::default()
         }
     }
@@ -245,7 +245,7 @@ fn own_part(received: &Received, state: &State, value: &Value, by: Lineage) -> O
     })
 }
 
-/// An entry of a chord's collection: `[1, id, state, result]`.
+/// An entry of a chord's collection.
 fn member(id: &str, state: &State, value: &Value) -> Vec<u8> {
-    json!([1, id, state.as_str(), value]).to_string().into_bytes()
+    ChordPart { task_id: id.to_owned(), state: state.clone(), result: value.clone() }.encode()
 }

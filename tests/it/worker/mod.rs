@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where it is surprised")]
 
 mod intake;
+mod limits;
 mod registering;
 mod scraping;
 mod stopping;
