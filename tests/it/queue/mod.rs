@@ -6,6 +6,7 @@ mod claiming;
 mod controlling;
 mod ending;
 mod faults;
+mod following;
 mod holding;
 mod limiting;
 mod publishing;

@@ -65,7 +65,7 @@ fn errbacks(errbacks: &[Signature], by: &Lineage, around: Circumstances<'_>) -> 
         return Follow::default();
     }
     let call = Call { args: vec![json!(by.id)], ..super::call(by) };
-    let published = publish(group(errbacks), call, by, &format!("errbacks {}", by.id), around);
+    let published = publish(&group(errbacks), call, by, &format!("errbacks {}", by.id), around);
     // They are no children: the result is stored before they are called.
     Follow { children: Vec::new(), ..published }
 }
