@@ -25,6 +25,15 @@ async fn own_worker(shop: &Shop, args: &[&str]) -> Process {
     worker
 }
 
+/// Waits until a worker runs the task.
+async fn runs(shop: &Shop, id: &str) {
+    eventually(SOON, "it runs", async || {
+        let ran = shop.rhubarb(&["task", id, "--json"]).await;
+        (ran.code == 0 && ran.json()["place"] == "running").then_some(())
+    })
+    .await;
+}
+
 /// Runs the `celery` program to its end, or returns what it said when it failed.
 async fn celery(python: &Python, args: &[&str]) -> Result<String, String> {
     let args = [&["-m", "celery", "-A", "hire_voo_ai"], args].concat();
@@ -56,13 +65,9 @@ async fn celerys_remote_control_inspects_and_controls_a_worker_whose_only_slot_i
     })
     .await;
     let running = client.publish(&Publish::new("e2e.sleep").arg(600)).await.unwrap().id;
-    eventually(SOON, "it runs", async || {
-        let shown = shop.json(&["task", &running]).await;
-        (shown["place"] == "running").then_some(())
-    })
-    .await;
+    runs(&shop, &running).await;
 
-    let told = python.run(&["inspect.py", NODE, &waiting, &running]).await;
+    let told = python.run(&["remote.py", NODE, &waiting, &running]).await;
 
     assert_eq!(told["ping"], json!({"ok": "pong"}), "{told:#}");
     assert_eq!(told["active"][0]["id"], json!(running), "{told:#}");
@@ -104,9 +109,9 @@ async fn the_celery_program_shows_the_worker_and_stops_it() {
     let Some(python) = shop.python() else { return };
     let mut worker = own_worker(&shop, &[]).await;
 
-    let status = celery(&python, &["status", "--timeout", "5"]).await.unwrap();
+    let status = celery(&python, &["status", "--timeout", "3"]).await.unwrap();
     assert!(status.contains(NODE) && status.contains("1 node online"), "{status}");
-    let registered = celery(&python, &["inspect", "registered", "--timeout", "5"]).await.unwrap();
+    let registered = celery(&python, &["inspect", "registered", "--timeout", "3"]).await.unwrap();
     assert!(
         registered.contains("* e2e.sleep") && !registered.contains("celery.chord"),
         "{registered}"
@@ -127,10 +132,7 @@ async fn rhubarb_revokes_for_rust_and_python_workers() {
     let _worker = own_worker(&shop, &[]).await;
     let client = shop.client();
     let running = client.publish(&Publish::new("e2e.sleep").arg(600)).await.unwrap().id;
-    eventually(SOON, "it runs", async || {
-        (shop.json(&["task", &running]).await["place"] == "running").then_some(())
-    })
-    .await;
+    runs(&shop, &running).await;
     let ran = shop.rhubarb(&["revoke", &running, "--terminate"]).await;
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert!(ran.stdout.contains("one worker heard"), "{}", ran.stdout);

@@ -9,7 +9,7 @@ use std::{
 };
 
 use redis::AsyncCommands;
-use rhubarb_e2e::eventually::eventually;
+use rhubarb_e2e::{eventually::eventually, redis_server::RedisServer};
 use rhubarb_queue::{Outcome, Publish};
 use rhubarb_wire::{NewTask, State};
 use serde_json::{Value, json};
@@ -141,6 +141,52 @@ async fn a_worker_that_was_cut_off_ends_what_it_was_ordered_to_end() {
     };
     assert!(kill(&mut redis).await > 0, "the worker's connection is one with subscriptions");
     assert_eq!(reason(&bench.result("long").await), json!("terminated"));
+    assert!(worker.stop().await);
+}
+
+/// As above, for a message that comes while the worker is not back yet.
+#[tokio::test]
+async fn a_worker_that_was_cut_off_does_not_begin_what_was_revoked_meanwhile() {
+    let bench = Bench::new().await;
+    let ran = Arc::new(AtomicUsize::new(0));
+    let runs = ran.clone();
+    let worker = bench.worker(move |delivery| {
+        runs.fetch_add(1, Ordering::SeqCst);
+        echo(delivery)
+    });
+    bench.ask("ping", &json!({})).await;
+    let mut redis = bench.redis().await;
+    for n in 0..20 {
+        let id = format!("cut-{n}");
+        let task = NewTask { id: id.clone(), ..NewTask::new("t", "celery") };
+        let mut at_once = redis::pipe();
+        at_once.atomic().zadd("rhubarb:revoked", &id, 1e15).ignore();
+        at_once.cmd("CLIENT").arg("KILL").arg("TYPE").arg("pubsub").ignore();
+        at_once.lpush("celery", task.into_envelope("tag").encode()).ignore();
+        at_once.exec_async(&mut redis).await.unwrap();
+        assert_eq!(reason(&bench.result(&id).await), json!("revoked"));
+    }
+    assert_eq!(ran.load(Ordering::SeqCst), 0);
+    assert!(worker.stop().await);
+}
+
+#[tokio::test]
+async fn where_broadcasts_are_refused_revocations_are_obeyed_all_the_same() {
+    let server = RedisServer::start_with(&["--save", "", "--rename-command", "HELLO", ""]).await;
+    let bench = Bench::on(server, |_| {});
+    let worker = bench.worker(echo);
+    let first = bench.publish(&Publish::new("t").arg(1)).await;
+    assert_eq!(bench.result(&first).await.result, json!(1));
+    assert_eq!(bench.client.revoke("later", false, KEEP).await.unwrap(), 0, "nobody hears");
+    bench.publish(&Publish { countdown: Some(Duration::from_secs(2)), ..with_id("later") }).await;
+    let mut redis = bench.redis().await;
+    eventually(WAIT, "it came up", async || {
+        let left: u64 = redis.zcard("rhubarb:{celery}:scheduled").await.unwrap();
+        let waiting: u64 = redis.llen("celery").await.unwrap();
+        (left + waiting == 0 && worker.consumer().held() == 0).then_some(())
+    })
+    .await;
+    assert_eq!(reason(&bench.result("later").await), json!("revoked"));
     assert!(worker.stop().await);
 }
 
