@@ -17,6 +17,8 @@ mod canvas_run;
 mod cli;
 /// What Celery's clients and tools see of our worker.
 mod conformance;
+/// What Celery's tools for operators do with our workers.
+mod control;
 /// Deaths of workers and of Redis, and orderly stops.
 mod crash;
 /// What a Django application with Celery and django-redis gets. The first test to read.

@@ -67,7 +67,7 @@ fn errbacks(errbacks: &[Signature], by: &Lineage, around: Circumstances<'_>) -> 
         return Follow::default();
     }
     let call = Call { args: vec![json!(by.id)], ..super::call(by) };
-    publish(group(errbacks), call, by, &format!("errbacks {}", by.id), around)
+    publish(&group(errbacks), call, by, &format!("errbacks {}", by.id), around)
 }
 
 /// Fails signatures that will never be published, and everything that waits for them.

@@ -105,9 +105,9 @@ fn registered(shared: &Shared, arguments: &Arguments<'_>) -> Value {
             items.iter().filter_map(|item| Some(format!("{item}={}", known(item)?))).collect();
         if fields.is_empty() { name.to_owned() } else { format!("{name} [{}]", fields.join(" ")) }
     };
-    // Celery leaves out those that it brings itself.
-    let own = arguments.get("builtins") == Some(&Value::Bool(true));
-    shared.tasks.names().filter(|name| own || !name.starts_with("celery.")).map(describe).collect()
+    let builtins = arguments.flag("builtins");
+    let names = shared.tasks.names().filter(|name| builtins || !name.starts_with("celery."));
+    names.map(describe).collect()
 }
 
 /// The queues that are served, with all that kombu tells of a queue.
