@@ -15,6 +15,8 @@ mod cli;
 mod crash;
 /// What a Django application with Celery and django-redis gets. The first test to read.
 mod django;
+/// A bad network, a bad server, workers that die: nothing is lost, nobody stops.
+mod faults;
 /// Who enqueues, besides.
 mod producers;
 /// What the queue promises.

@@ -75,6 +75,18 @@ impl RedisServer {
         client.get_multiplexed_async_connection().await.expect("our own server answers")
     }
 
+    /// Lets the server run one command, by a connection of its own, such as `CONFIG SET maxmemory 1`.
+    ///
+    /// # Panics
+    /// When the server does not take it.
+    pub async fn command(&self, words: &str) -> redis::Value {
+        let mut words = words.split_whitespace();
+        let mut cmd = redis::cmd(words.next().expect("a command has a name"));
+        cmd.arg(words.collect::<Vec<_>>());
+        let mut connection = self.connect(0).await;
+        cmd.query_async(&mut connection).await.unwrap_or_else(|e| panic!("{cmd:?}: {e}"))
+    }
+
     /// Kills the server with SIGKILL; what it had not written to disk is lost.
     pub fn kill(&mut self) {
         self.process = None;
