@@ -135,7 +135,7 @@ impl Field {
     pub(super) async fn step(&mut self, step: &Step) {
         let from = self.now().await;
         let before = self.pids();
-        self.begin(&step.fault).await;
+        self.begin(&step.fault, step.lasts).await;
         self.rest(step.lasts).await;
         self.end(&step.fault).await;
         // A connection that is half open is noticed when its command is overdue.
@@ -155,11 +155,14 @@ impl Field {
         self.rest(step.quiet).await;
     }
 
-    async fn begin(&mut self, fault: &Fault) {
+    async fn begin(&mut self, fault: &Fault, lasts: Duration) {
         let redis = &mut self.redis;
         match fault {
             Fault::RedisKilled => redis.kill(),
-            Fault::RedisPaused => drop(redis.command("CLIENT PAUSE 60000").await),
+            // It ends by itself: a paused server hears nobody who could end it.
+            Fault::RedisPaused => {
+                drop(redis.command(&format!("CLIENT PAUSE {}", lasts.as_millis())).await);
+            }
             Fault::RedisReadOnly => drop(redis.command("REPLICAOF 127.0.0.1 1").await),
             Fault::RedisFull => drop(redis.command("CONFIG SET maxmemory 1").await),
             Fault::ScriptsFlushed => drop(redis.command("SCRIPT FLUSH").await),
@@ -211,7 +214,6 @@ impl Field {
     async fn end(&mut self, fault: &Fault) {
         match fault {
             Fault::RedisKilled => self.redis.restart().await,
-            Fault::RedisPaused => drop(self.redis.command("CLIENT UNPAUSE").await),
             Fault::RedisReadOnly => drop(self.redis.command("REPLICAOF NO ONE").await),
             Fault::RedisFull => drop(self.redis.command("CONFIG SET maxmemory 0").await),
             Fault::WorkerStopped(n) => self.workers[*n].process.signal(Signal::CONT),

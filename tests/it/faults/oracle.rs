@@ -8,6 +8,8 @@ use rhubarb_e2e::ledger::Entry;
 
 /// The lease of the field's workers, ms.
 pub(super) const LEASE_MS: u64 = 3000;
+/// How long an acknowledgement may be on its way where nothing disturbs it, and a death may go unseen, ms.
+const ON_THE_WAY_MS: u64 = 500;
 
 /// How a task that was published ought to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,32 +132,46 @@ fn final_place(sent: &Sent, place: &Place, ended: bool) -> Result<String, String
     }
 }
 
-/// One beginning of an attempt.
+/// One run of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Run {
     attempt: String,
-    at: u64,
     pid: u32,
+    at: u64,
+    /// When its handler had done its work; none for a run that was cut short.
+    ended: Option<u64>,
 }
 
-/// Returns the beginnings of each attempt of each task, in order.
+/// Returns the runs of each attempt of each task, in order.
 fn runs(ledger: &[Entry]) -> Vec<(&str, Vec<Run>)> {
     let mut found: BTreeMap<(&str, &str), Vec<Run>> = BTreeMap::new();
-    for entry in ledger.iter().filter(|entry| entry.get("what") == "begin") {
-        let run = Run {
-            attempt: entry.get("attempt").to_owned(),
-            at: entry.at,
-            pid: entry.get("pid").parse().unwrap_or_default(),
-        };
-        found.entry((entry.get("id"), entry.get("attempt"))).or_default().push(run);
+    for entry in ledger {
+        let (what, attempt) = (entry.get("what"), entry.get("attempt"));
+        let pid = entry.get("pid").parse().unwrap_or_default();
+        let runs = || (entry.get("id"), attempt);
+        if what == "begin" {
+            let run = Run { attempt: attempt.to_owned(), pid, at: entry.at, ended: None };
+            found.entry(runs()).or_default().push(run);
+        } else if what == "end" {
+            let of_pid = |run: &&mut Run| run.pid == pid && run.ended.is_none();
+            if let Some(run) = found.entry(runs()).or_default().iter_mut().find(of_pid) {
+                run.ended = Some(entry.at);
+            }
+        }
     }
     found.into_iter().map(|((id, _), runs)| (id, runs)).collect()
 }
 
 /// Says why an attempt that began once began again; none when at-least-once does not allow it.
 fn explain(facts: &Facts, id: &str, first: &Run, second: &Run) -> Option<String> {
+    if facts.sent.iter().any(|sent| sent.id == id && sent.unsure > 0) {
+        return Some("published again after a cut".to_owned());
+    }
+    // Until then it was running, or its end was on the way to Redis.
+    let held_until = first.ended.map_or(u64::MAX, |ended| ended + ON_THE_WAY_MS);
     if let Some((at, how)) = facts.ends.get(&first.pid)
-        && *at >= first.at
+        && (first.at..=second.at).contains(at)
+        && *at <= held_until
     {
         return Some((*how).to_owned());
     }
@@ -163,14 +179,11 @@ fn explain(facts: &Facts, id: &str, first: &Run, second: &Run) -> Option<String>
         let hit = disruption.pids.is_empty() || disruption.pids.contains(&first.pid);
         // The lease is renewed three times in its length, so that losing half of it is the least that loses all.
         let long = disruption.to.saturating_sub(disruption.from) >= LEASE_MS / 2;
-        let there = disruption.from <= second.at && disruption.to + LEASE_MS >= first.at;
+        let there =
+            disruption.from <= second.at.min(held_until) && disruption.to + LEASE_MS >= first.at;
         hit && long && there
     });
-    if let Some(disruption) = lost_lease {
-        return Some(format!("lease lost: {}", disruption.what));
-    }
-    let unsure = facts.sent.iter().any(|sent| sent.id == id && sent.unsure > 0);
-    unsure.then(|| "published again after a cut".to_owned())
+    lost_lease.map(|disruption| format!("lease lost: {}", disruption.what))
 }
 
 #[cfg(test)]
@@ -234,6 +247,7 @@ mod tests {
             verdict.violations.is_empty() && verdict.duplicates.len() == 1
         };
         assert!(explained(&Facts { ends: [(7, (1050, "killed"))].into(), ..twice() }));
+        assert!(!explained(&Facts { ends: [(7, (3000, "killed"))].into(), ..twice() }));
         assert!(!explained(&Facts { ends: [(7, (900, "killed"))].into(), ..twice() }));
         assert!(!explained(&Facts { ends: [(8, (1050, "killed"))].into(), ..twice() }));
         let disrupted = |from, to, pids| {
@@ -242,6 +256,7 @@ mod tests {
         };
         assert!(disrupted(1000, 3000, vec![7]));
         assert!(disrupted(1000, 3000, vec![]));
+        assert!(!disrupted(2000, 4000, vec![]), "it had ended long before");
         assert!(!disrupted(1000, 3000, vec![8]));
         assert!(!disrupted(1000, 1100, vec![7]), "too short to lose a lease");
         assert!(!disrupted(6000, 9000, vec![7]), "after the second run");
