@@ -52,26 +52,46 @@ prerequisites() {
     need_python
     # `cc` links; the TLS and zstd crates hold C.
     command -v cc >/dev/null 2>&1 || install_packages 'gcc libc6-dev' gcc 'gcc musl-dev' gcc
+    # The test of the architecture asks Cargo, offline, about packages of other platforms too.
+    cargo fetch --quiet --locked
     echo "$(cargo --version), $(redis-server --version 2>/dev/null || valkey-server --version), $(python3 --version)"
 }
 
-# A folder named by what is in it, so that another list of packages makes another environment. Marked when it is
-# whole; an unmarked one is the remains of an interrupted run.
-python_environment() {
-    requirements=tests/interop/requirements.txt
-    version=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-    sum=$(cksum <"$requirements" | tr ' ' '-')
+# environment PYTHON REQUIREMENTS: a folder named by what is in it, so that another list of packages makes another
+# environment. Marked when it is whole; an unmarked one is the remains of an interrupted run. Sets $venv.
+environment() {
+    version=$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    sum=$(cksum <"$2" | tr ' ' '-')
     venv="${XDG_CACHE_HOME:-$HOME/.cache}/rhubarb-tests/venv-$version-$sum"
     if [ ! -f "$venv/complete" ]; then
         rm -rf "$venv"
         mkdir -p "$venv"
-        python3 -m venv "$venv"
-        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$requirements"
+        "$1" -m venv "$venv"
+        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$2"
         : >"$venv/complete"
     fi
+}
+
+python_environment() {
+    environment python3 tests/interop/requirements.txt
     RHUBARB_TEST_PYTHON=$venv/bin/python
     export RHUBARB_TEST_PYTHON
     "$RHUBARB_TEST_PYTHON" -c 'import celery, django; print("celery", celery.__version__, "django", django.__version__)'
+}
+
+# Django 6 needs Python 3.12. One that is there is used, also one of pyenv's that is not on the path; none is
+# installed for it.
+newest_django() {
+    for python in python3 python3.14 python3.13 python3.12 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.1[2-9]*/bin/python3; do
+        if "$python" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 12))' >/dev/null 2>&1; then
+            environment "$python" tests/interop/requirements-django6.txt
+            RHUBARB_TEST_PYTHON_DJANGO6=$venv/bin/python
+            export RHUBARB_TEST_PYTHON_DJANGO6
+            "$RHUBARB_TEST_PYTHON_DJANGO6" -c 'import django; print("django", django.__version__)'
+            return
+        fi
+    done
+    leave_out "DJANGO 6: no Python 3.12 or later is here; django.tasks was tested with the backport only"
 }
 
 unit_and_end_to_end() {
@@ -87,6 +107,7 @@ unit_and_end_to_end() {
 # Always the whole workspace and never `-p`: another selection is another set of features, and builds anew.
 stage prerequisites prerequisites
 stage python python_environment
+stage 'newest django' newest_django
 stage format cargo fmt --all --check
 stage clippy cargo clippy --workspace --all-targets -- -D warnings
 stage build cargo build --workspace

@@ -18,6 +18,7 @@ async fn every_binary_and_every_command_answers_help_and_version() {
     let rhubarb = BINARIES.rhubarb;
     let mut lines = vec![(BINARIES.worker, ""), (BINARIES.beat, ""), (rhubarb, "")];
     let commands = ["demo", "enqueue", "scrape", "listings", "status", "queues", "workers", "task"];
+    let commands = commands.into_iter().chain(["pause", "resume", "purge"]);
     lines.extend(commands.map(|command| (rhubarb, command)));
     for (program, command) in lines {
         for flag in ["--help", "--version"] {
@@ -103,4 +104,22 @@ async fn worker_and_beat_wait_for_redis_with_one_clear_line_and_work_when_it_com
     assert!(n <= 1, "{n} lines about the same outage");
     worker.signal(rhubarb_e2e::process::Signal::TERM);
     assert_eq!(worker.ended(Duration::from_secs(10)).await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_queue_is_paused_resumed_and_purged_by_command() {
+    let installation = Installation::new(BINARIES, RedisServer::start().await, "");
+    let rhubarb = async |args: &[&str]| installation.rhubarb(args).await;
+    let paused = rhubarb(&["pause", "celery", "--note", "a deploy"]).await;
+    assert_eq!((paused.code, paused.stdout.trim()), (0, "queue celery is paused"));
+    let queues = rhubarb(&["queues"]).await.stdout;
+    assert!(queues.contains("a deploy"), "{queues}");
+    assert_eq!(rhubarb(&["resume", "celery"]).await.stdout.trim(), "queue celery goes on");
+    assert_eq!(rhubarb(&["resume", "celery"]).await.stdout.trim(), "queue celery was not paused");
+
+    rhubarb(&["enqueue", "t"]).await;
+    let refused = rhubarb(&["purge", "celery"]).await;
+    assert_eq!(refused.code, 2, "without a terminal nobody can agree: {}", refused.stderr);
+    let purged = rhubarb(&["purge", "celery", "--yes"]).await;
+    assert_eq!((purged.code, purged.stdout.trim()), (0, "thrown away: 1 waiting"));
 }

@@ -17,6 +17,8 @@ mod crash;
 mod django;
 /// A bad network, a bad server, workers that die: nothing is lost, nobody stops.
 mod faults;
+/// What a Django application with `django.tasks` gets.
+mod django_tasks;
 /// Who enqueues, besides.
 mod producers;
 /// What the queue promises.

@@ -2,7 +2,10 @@
 //!
 //! It is what a Rust developer writes: nothing here but handlers and their names.
 
-use std::{process::ExitCode, time::Duration};
+use std::{
+    process::ExitCode,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use rhubarb_e2e::ledger::{self, Ledger};
 use rhubarb_worker::{Args, TaskContext, TaskError};
@@ -24,6 +27,12 @@ async fn takes(Args(Seconds { seconds }): Args<Seconds>) -> f64 {
 async fn who(Args(Seconds { seconds }): Args<Seconds>) -> u32 {
     sleep(Duration::from_secs_f64(seconds)).await;
     std::process::id()
+}
+
+/// Takes that long and returns when it ended: seconds since 1970, as Python's `time.time()`.
+async fn now(Args(Seconds { seconds }): Args<Seconds>) -> f64 {
+    sleep(Duration::from_secs_f64(seconds)).await;
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
 async fn panics() {
@@ -104,6 +113,7 @@ fn main() -> ExitCode {
     rhubarb_worker::main(|app| {
         app.task("e2e.sleep", takes);
         app.task("e2e.who", who);
+        app.task("e2e.now", now);
         app.task("e2e.panic", panics);
         app.task("e2e.third_time", third_time);
         app.task("e2e.kill", kills);

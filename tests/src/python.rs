@@ -6,11 +6,12 @@ use serde_json::Value;
 
 use crate::{file, process::clean_command};
 
-/// A Python that has the packages of `interop/requirements.txt`, and the addresses it works on.
+/// A Python that has the packages of one of `interop/`'s lists, and the addresses it works on.
 #[derive(Clone, Debug)]
 pub struct Python {
     program: PathBuf,
     redis: String,
+    environment: Vec<(String, String)>,
 }
 
 impl Python {
@@ -18,17 +19,32 @@ impl Python {
     ///
     /// `None`, and a loud line, where `RHUBARB_TEST_PYTHON` is not set: the test that asked is left out then.
     pub fn for_redis(url: &str) -> Option<Self> {
+        Self::named("RHUBARB_TEST_PYTHON", url)
+    }
+
+    /// Returns the Python with the newest Django (`interop/requirements-django6.txt`), set up in the same way.
+    ///
+    /// `None`, and a loud line, where `RHUBARB_TEST_PYTHON_DJANGO6` is not set: Django 6 needs Python 3.12.
+    pub fn with_newest_django(url: &str) -> Option<Self> {
+        Self::named("RHUBARB_TEST_PYTHON_DJANGO6", url)
+    }
+
+    fn named(variable: &str, url: &str) -> Option<Self> {
         #[expect(
             clippy::disallowed_methods,
             reason = "a setting of the harness, not of the product"
         )]
-        let Ok(program) = std::env::var("RHUBARB_TEST_PYTHON") else {
-            eprintln!(
-                "LEFT OUT: RHUBARB_TEST_PYTHON is not set; run tests/run.sh, which prepares it"
-            );
+        let Ok(program) = std::env::var(variable) else {
+            eprintln!("LEFT OUT: {variable} is not set; run tests/run.sh, which prepares it");
             return None;
         };
-        Some(Self { program: program.into(), redis: url.trim_end_matches("/0").to_owned() })
+        let redis = url.trim_end_matches("/0").to_owned();
+        Some(Self { program: program.into(), redis, environment: Vec::new() })
+    }
+
+    /// Sets an environment variable for all programs that it runs from now on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
     }
 
     /// Returns a command that runs the interpreter in `interop/` with these arguments.
@@ -38,6 +54,7 @@ impl Python {
         // The interpreter would write its caches into the tree.
         command.envs([("PYTHONDONTWRITEBYTECODE", "1"), ("PYTHONUNBUFFERED", "1")]);
         command.envs([("DJANGO_SETTINGS_MODULE", "hire_voo_ai.settings"), ("REDIS", &self.redis)]);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 

@@ -46,6 +46,12 @@ pub(crate) enum Command {
     Status(Shown),
     /// Shows the queues: waiting, running and scheduled tasks
     Queues(Shown),
+    /// Stops every worker from claiming from a queue; what runs ends, publishing goes on
+    Pause(PauseArgs),
+    /// Lets a paused queue go on
+    Resume(QueueArg),
+    /// Throws away the tasks that wait in a queue; what runs goes on
+    Purge(PurgeArgs),
     /// Shows the workers
     Workers(Shown),
     /// Shows one task: where it is, its result or why it failed
@@ -170,6 +176,39 @@ pub(crate) struct ListingsArgs {
     /// How it is shown.
     #[command(flatten)]
     pub(crate) shown: Shown,
+}
+
+/// `resume`
+#[derive(Args, Debug)]
+pub(crate) struct QueueArg {
+    /// The queue's name
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) queue: String,
+}
+
+/// `pause`
+#[derive(Args, Debug)]
+pub(crate) struct PauseArgs {
+    /// The queue's name
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) queue: String,
+    /// Why, for the next person who looks
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) note: Option<String>,
+}
+
+/// `purge`
+#[derive(Args, Debug)]
+pub(crate) struct PurgeArgs {
+    /// The queue's name
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) queue: String,
+    /// Throw away the scheduled tasks (ETA, retries) as well
+    #[arg(long)]
+    pub(crate) scheduled: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 /// `task`

@@ -9,6 +9,7 @@ use crate::{
     Client, Error,
     consumer::Running,
     error::redis,
+    hold::Pause,
     keys::{self, QueueKeys},
     letter::{self, Kind, Letter},
     tick::Ticks,
@@ -37,6 +38,8 @@ pub struct QueueInfo {
     pub next_due: Option<String>,
     /// Whether claiming is paused.
     pub paused: bool,
+    /// Since when and why it is paused, where that can be read.
+    pub pause: Option<Pause>,
 }
 
 /// One priority list.
@@ -157,9 +160,9 @@ async fn queue(redis_: &Redis, name: &str, celery: &CeleryConfig) -> Result<Queu
     let mut pipeline = ::redis::pipe();
     pipeline.cmd("ZCARD").arg(&keys.scheduled);
     pipeline.cmd("ZRANGE").arg(&keys.scheduled).arg(0).arg(0).arg("WITHSCORES");
-    pipeline.cmd("EXISTS").arg(&keys.paused);
+    pipeline.cmd("GET").arg(&keys.paused);
     pipeline.cmd("ZRANGE").arg(&keys.leases).arg(0).arg(-1);
-    let (scheduled, first, paused, workers): (u64, Vec<Scored>, bool, Vec<String>) =
+    let (scheduled, first, paused, workers): (u64, Vec<Scored>, Option<Vec<u8>>, Vec<String>) =
         redis_.pipe(&pipeline).await.map_err(failed())?;
     let mut claimed = 0;
     if !workers.is_empty() {
@@ -178,7 +181,8 @@ async fn queue(redis_: &Redis, name: &str, celery: &CeleryConfig) -> Result<Queu
         claimed,
         scheduled,
         next_due: first.first().and_then(|(_, ms)| iso_ms(*ms)),
-        paused,
+        paused: paused.is_some(),
+        pause: paused.and_then(|record| serde_json::from_slice(&record).ok()),
     })
 }
 

@@ -21,6 +21,7 @@
 //! | `rhubarb:unique:<name>` | string | as long as asked for | publish | publish |
 //! | `rhubarb:beat:lease` | string | the leader's lease | beat | beat, inspect |
 //! | `rhubarb:beat:fence` | string | one number | beat | beat |
+//! | `rhubarb:django:<id>` | string | a day by default | `deploy/django` | `deploy/django` |
 //!
 //! A queue's own keys carry its name as hash tag, so that on a cluster one script finds them all in one slot.
 

@@ -13,13 +13,14 @@
 //! no death loses it; what was claimed by a worker that died runs again.
 //!
 //! Modules: [`client`] publish and results, [`consumer`] the worker's side, [`delivery`] a claimed message, [`outcome`]
-//! how it ended, [`letter`] messages kept apart, [`replay`] bringing them back, [`tick`] beat's side, [`lock`] locks,
+//! how it ended, [`hold`] pause, resume and purge, [`letter`] messages kept apart, [`replay`] bringing them back, [`tick`] beat's side, [`lock`] locks,
 //! [`inspect`] the read side, [`keys`] every key, [`script`] the Lua scripts, [`error`] errors.
 
 pub mod client;
 pub mod consumer;
 pub mod delivery;
 pub mod error;
+pub mod hold;
 pub mod inspect;
 pub mod keys;
 pub mod letter;

@@ -24,6 +24,8 @@ scripts! {
     STATE = "state";
     /// Keeps a message apart.
     LETTER = "letter";
+    /// Throws away what waits.
+    PURGE = "purge";
     /// Takes, keeps and releases locks.
     LOCK = "lock";
     /// Takes, keeps and gives up the lead among beats.

@@ -5,6 +5,7 @@
 mod claiming;
 mod ending;
 mod faults;
+mod holding;
 mod publishing;
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};

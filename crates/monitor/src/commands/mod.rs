@@ -8,6 +8,7 @@ use crate::{cli::Command, error::Error};
 
 mod cached;
 mod enqueue;
+mod hold;
 mod kept;
 mod queue;
 pub(crate) mod schedules;
@@ -45,6 +46,9 @@ pub(crate) async fn run(command: Command, config: Config) -> Result<(), Error> {
             cached::status(&Context::connect(config, Role::Cache).await?, shown).await
         }
         Command::Queues(shown) => queue::queues(&queue(config).await?, shown).await,
+        Command::Pause(args) => hold::pause(&queue(config).await?, &args).await,
+        Command::Resume(args) => hold::resume(&queue(config).await?, &args).await,
+        Command::Purge(args) => hold::purge(&queue(config).await?, &args).await,
         Command::Workers(shown) => queue::workers(&queue(config).await?, shown).await,
         Command::Task(args) => queue::task(&queue(config).await?, &args).await,
         Command::Dead(command) => kept::dead(&queue(config).await?, command).await,

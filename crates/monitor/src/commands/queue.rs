@@ -34,10 +34,21 @@ fn queue_table(queues: &[QueueInfo]) -> String {
             queue.claimed.to_string(),
             queue.scheduled.to_string(),
             queue.next_due.clone().unwrap_or_default(),
-            if queue.paused { "yes" } else { "no" }.to_owned(),
+            paused(queue),
         ]);
     }
     grid.render()
+}
+
+fn paused(queue: &QueueInfo) -> String {
+    match (&queue.pause, queue.paused) {
+        (Some(pause), _) => match &pause.note {
+            Some(note) => format!("since {}: {}", pause.since, clean(note)),
+            None => format!("since {}", pause.since),
+        },
+        (None, true) => "yes".to_owned(),
+        (None, false) => "no".to_owned(),
+    }
 }
 
 /// Shows each worker of the last hour.
@@ -149,7 +160,10 @@ fn text(value: Option<&Value>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use rhubarb_queue::inspect::{PriorityInfo, WorkerRecord};
+    use rhubarb_queue::{
+        hold::Pause,
+        inspect::{PriorityInfo, WorkerRecord},
+    };
     use serde_json::json;
 
     use super::*;
@@ -165,10 +179,14 @@ mod tests {
             scheduled: 1,
             next_due: Some("2026-11-24T00:00:00+00:00".into()),
             paused: true,
+            pause: Some(Pause {
+                since: "2026-11-23T22:00:00Z".into(),
+                note: Some("deploy".into()),
+            }),
         };
         let expect = "\
 QUEUE   WAITING  BY PRIORITY  RUNNING  SCHEDULED  NEXT DUE                   PAUSED
-celery       12  0: 2, 9: 10        3          1  2026-11-24T00:00:00+00:00  yes";
+celery       12  0: 2, 9: 10        3          1  2026-11-24T00:00:00+00:00  since 2026-11-23T22:00:00Z: deploy";
         assert_eq!(queue_table(&[queue]), expect);
     }
 

@@ -1,0 +1,51 @@
+//! `pause`, `resume` and `purge`: what an operator does to a whole queue.
+
+use std::io::{self, IsTerminal};
+
+use rhubarb_queue::hold;
+
+use super::Context;
+use crate::{
+    cli::{PauseArgs, PurgeArgs, QueueArg},
+    error::Error,
+    output,
+    table::clean,
+};
+
+/// Pauses a queue.
+pub(crate) async fn pause(context: &Context, args: &PauseArgs) -> Result<(), Error> {
+    let ran = hold::pause(&context.client, &args.queue, args.note.as_deref()).await?;
+    let queue = clean(&args.queue);
+    let told = if ran { "is paused" } else { "was paused already; its note is the new one" };
+    Ok(output::print(&format!("queue {queue} {told}"))?)
+}
+
+/// Resumes a queue.
+pub(crate) async fn resume(context: &Context, args: &QueueArg) -> Result<(), Error> {
+    let was_paused = hold::resume(&context.client, &args.queue).await?;
+    let told = if was_paused { "goes on" } else { "was not paused" };
+    Ok(output::print(&format!("queue {} {told}", clean(&args.queue)))?)
+}
+
+/// Throws away what waits, after asking.
+pub(crate) async fn purge(context: &Context, args: &PurgeArgs) -> Result<(), Error> {
+    let queue = clean(&args.queue);
+    if !args.yes && !confirmed(&format!("Throw away everything that waits in queue {queue}?"))? {
+        return Err(Error::Failed("nothing was thrown away".to_owned()));
+    }
+    let gone = hold::purge(&context.client, &args.queue, args.scheduled).await?;
+    let scheduled =
+        if args.scheduled { format!(", {} scheduled", gone.scheduled) } else { String::new() };
+    Ok(output::print(&format!("thrown away: {} waiting{scheduled}", gone.waiting))?)
+}
+
+/// Asks the person at the terminal; without one nobody can agree.
+fn confirmed(question: &str) -> Result<bool, Error> {
+    if !io::stdin().is_terminal() {
+        return Err(Error::Usage("not a terminal to ask on: add --yes to agree".to_owned()));
+    }
+    output::note(&format!("{question} [y/N]"));
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
