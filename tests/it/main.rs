@@ -15,10 +15,10 @@ mod cli;
 mod crash;
 /// What a Django application with Celery and django-redis gets. The first test to read.
 mod django;
-/// A bad network, a bad server, workers that die: nothing is lost, nobody stops.
-mod faults;
 /// What a Django application with `django.tasks` gets.
 mod django_tasks;
+/// A bad network, a bad server, workers that die: nothing is lost, nobody stops.
+mod faults;
 /// Who enqueues, besides.
 mod producers;
 /// What the queue promises.

@@ -224,7 +224,12 @@ impl Claimer {
                 received_at: round.now,
                 ticket: Some(ticket),
             };
-            if deliveries >= 2 { suspects.push(delivery) } else { self.hand_over(delivery) }
+            if deliveries >= 2 {
+                // It will wait for all slots, and so must hold none while another suspect does.
+                suspects.push(delivery.without_slot());
+            } else {
+                self.hand_over(delivery);
+            }
         }
         drop(slots);
         for suspect in suspects {
@@ -253,7 +258,7 @@ impl Claimer {
         let _ = self.deliver.send(delivery);
     }
 
-    /// Runs a message that workers died with by itself, so that it takes no other task with it.
+    /// Runs a message that workers died with by itself, so that it takes no other task with it. It holds no slot yet.
     async fn run_alone(&self, mut suspect: Delivery) {
         let Some(ticket) = suspect.take_ticket() else { return };
         let all = u32::try_from(self.shared.config.concurrency.max(1)).unwrap_or(1);
@@ -263,7 +268,6 @@ impl Claimer {
             deliveries = suspect.deliveries,
             "workers died with this task: it runs alone"
         );
-        let ticket = ticket.without_slot();
         let alone = tokio::select! {
             biased;
             () = self.shared.draining.cancelled() => return,
