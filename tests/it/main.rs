@@ -11,6 +11,8 @@ mod architecture;
 mod bad_input;
 /// Help, versions, wrong configuration, no Redis.
 mod cli;
+/// Connections as people have them, and as they break.
+mod connections;
 /// Deaths of workers and of Redis, and orderly stops.
 mod crash;
 /// What a Django application with Celery and django-redis gets. The first test to read.

@@ -53,6 +53,12 @@ async fn kills() {
     std::process::abort();
 }
 
+/// Holds up a thread of the runtime, as a handler does that computes without awaiting.
+async fn blocks(Args(Seconds { seconds }): Args<Seconds>) {
+    #[expect(clippy::disallowed_methods, reason = "it is the very mistake that is to be tested")]
+    std::thread::sleep(Duration::from_secs_f64(seconds));
+}
+
 #[derive(Deserialize)]
 struct Recorded {
     seconds: f64,
@@ -117,6 +123,7 @@ fn main() -> ExitCode {
         app.task("e2e.panic", panics);
         app.task("e2e.third_time", third_time);
         app.task("e2e.kill", kills);
+        app.task("e2e.block", blocks);
         app.task("e2e.record", record);
         Ok(())
     })

@@ -85,7 +85,7 @@ impl Error {
             | Self::Unexpected { .. } => Class::Permanent,
             Self::Unreachable { .. } | Self::Lost { .. } => Class::Transient,
             Self::Refused { code, .. } => {
-                let passes = code.as_deref().is_some_and(|code| outage::passing(code).is_some());
+                let passes = code.as_deref().is_some_and(outage::passes);
                 if passes { Class::Transient } else { Class::Permanent }
             }
         }
@@ -98,8 +98,10 @@ impl Error {
 
     /// Tells whether the connection has said so in the log, once for as long as it lasts.
     pub fn is_logged(&self) -> bool {
-        self.is_unreachable()
-            || matches!(self, Self::Refused { .. } if self.class() == Class::Transient)
+        match self {
+            Self::Refused { code: Some(code), .. } => outage::meaning(code).is_some(),
+            _ => self.is_unreachable(),
+        }
     }
 
     /// Tells whether the server is out of memory.
@@ -129,7 +131,7 @@ pub(crate) fn code_of(error: RedisError) -> Option<String> {
 fn inside_script(details: &str) -> Option<&str> {
     let (_, after) = details.split_once("script")?;
     let codes = after.split_whitespace().filter_map(|word| word.strip_prefix('-'));
-    codes.into_iter().find(|code| outage::passing(code).is_some())
+    codes.into_iter().find(|code| outage::passes(code))
 }
 
 #[cfg(test)]

@@ -23,9 +23,20 @@ const PASSING: [(&str, &str); 9] = [
     ("CLUSTERDOWN", "its cluster is down"),
 ];
 
-/// Says what a refusal that passes by itself means; none for one that does not.
-pub(crate) fn passing(code: &str) -> Option<&'static str> {
-    PASSING.iter().find(|(passing, _)| *passing == code).map(|(_, meaning)| *meaning)
+/// Refusals that somebody has to mend, and that last until then.
+const LASTING: [(&str, &str); 2] = [
+    ("NOPERM", "its access list (ACL) does not allow our user to"),
+    ("NOAUTH", "it wants a user or password now"),
+];
+
+/// Tells whether a refusal passes by itself.
+pub(crate) fn passes(code: &str) -> bool {
+    PASSING.iter().any(|(passing, _)| *passing == code)
+}
+
+/// Says what a refusal means that is logged once for as long as it lasts; none for any other.
+pub(crate) fn meaning(code: &str) -> Option<&'static str> {
+    PASSING.iter().chain(&LASTING).find(|(known, _)| *known == code).map(|(_, meaning)| *meaning)
 }
 
 /// What is wrong with one server and database.
@@ -55,7 +66,7 @@ impl Outages {
 
     /// Notes a refusal.
     pub(crate) fn refused(&self, url: &SafeUrl, db: u32, code: &str, command: &str) {
-        let Some(meaning) = passing(code) else { return };
+        let Some(meaning) = meaning(code) else { return };
         let mut refusing = lock(&self.refusing);
         if !refusing.contains_key(code) {
             refusing.insert(code.to_owned(), (Instant::now(), command.to_owned()));

@@ -8,3 +8,4 @@ mod oracle;
 mod proxy;
 mod random;
 mod schedule;
+mod watchdog;

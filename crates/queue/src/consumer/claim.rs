@@ -12,7 +12,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Running, Shared};
+use super::{Counters, Running, Shared};
 use crate::{
     Error,
     delivery::{ClaimId, Delivery, Message, RawMessage, Received, Ticket},
@@ -104,8 +104,8 @@ impl Claimer {
                 }
                 Err(error) => {
                     drop(slots);
-                    // The link has logged a lost connection; anything else is news.
-                    if !error.is_unreachable() {
+                    // The connection has said what it can say once; anything else is news.
+                    if !error.is_logged() {
                         tracing::warn!(%error, cause = ?error, "claiming failed, trying again");
                     }
                     self.reconcile_at = Instant::now();
@@ -132,6 +132,7 @@ impl Claimer {
 
     /// Looks at each queue once, beginning with the one after the last that was begun with.
     async fn round(&mut self, n: usize) -> Result<Round, Error> {
+        Counters::add(&self.shared.counters.rounds);
         let n_queues = self.shared.queues.len();
         let mut round = Round { claimed: Vec::new(), now: clock::now(), again: Some(None) };
         let first = self.next_queue;

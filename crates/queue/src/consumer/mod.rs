@@ -3,11 +3,13 @@
 //! Four roles share one [`Shared`]: [`claim`] takes messages, [`settle`] ends them, [`heartbeat`] keeps the lease and
 //! gives back what dead workers held, [`backend`] is what apalis polls. No role stops on an error of Redis: each tries
 //! again for ever, and a claim whose fate is unknown is settled again, which the fencing by claim makes harmless.
+//! [`watchdog`] ends the process when they stand still all the same.
 
 pub mod backend;
 mod claim;
 mod heartbeat;
 mod settle;
+mod watchdog;
 
 use std::{
     collections::BTreeMap,
@@ -96,6 +98,8 @@ pub struct Counters {
     pub dead: AtomicU64,
     /// Messages that were parked.
     pub parked: AtomicU64,
+    /// Looks at the queues for something to claim.
+    pub rounds: AtomicU64,
 }
 
 impl Counters {
@@ -125,6 +129,9 @@ impl Consumer {
         roles.spawn(settle::run(shared.clone(), to_settle, settling.clone()));
         roles.spawn(claim::run(shared.clone(), deliver));
         roles.spawn(heartbeat::run(shared.clone(), settling.clone()));
+        if let Err(error) = watchdog::start(&shared, settling.clone()) {
+            tracing::warn!(%error, "the watchdog could not be started");
+        }
         Self { shared, roles, deliveries: Some(deliveries), settling }
     }
 

@@ -122,7 +122,7 @@ async fn prepare(
 ) -> Plan {
     let mut backoff = Backoff::default();
     while let Err(error) = prepare_once(shared, &plan, message).await {
-        if !error.is_unreachable() {
+        if !error.is_logged() {
             let cause = source(&error);
             tracing::warn!(%error, cause, claim = claim.number, "ending a claim failed, trying again");
         }
@@ -193,7 +193,7 @@ async fn settle_queue(
         match settle_once(shared, &shared.queues[queue], batch).await {
             Ok(answers) => return conclude(shared, batch, &answers),
             Err(error) => {
-                if !error.is_unreachable() {
+                if !error.is_logged() {
                     let cause = source(&error);
                     tracing::warn!(%error, cause, "acknowledging failed, trying again");
                 }
