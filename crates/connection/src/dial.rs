@@ -76,14 +76,13 @@ fn unless_lost(answer: RedisResult<Value>) -> RedisResult<bool> {
     }
 }
 
-/// Tells whether a server does not speak protocol 3: `HELLO` is unknown before Redis 6, some proxies refuse it, and an
-/// ACL may forbid it.
+/// Tells whether a server does not speak protocol 3: `HELLO` is unknown before Redis 6, and some proxies refuse it.
 pub(crate) fn refuses_hello(error: &RedisError) -> bool {
-    let text = error.to_string().to_lowercase();
-    let is_about_hello = ["hello", "noproto", "unknown command", "resp3"];
+    let text = error.to_string();
+    let is_about_hello = ["HELLO", "NOPROTO", "unknown command"];
     !is_loss(error)
         && !refuses_credentials(error)
-        && is_about_hello.iter().any(|t| text.contains(t))
+        && is_about_hello.iter().any(|refusal| text.contains(refusal))
 }
 
 /// Tells whether a server wants other credentials than ours.

@@ -46,8 +46,10 @@ pub(super) struct Limits {
 pub(super) enum Verdict {
     /// Nothing.
     Fine,
-    /// Something is wrong; whether with Redis or with us has to be asked.
+    /// Something may be wrong; whether with Redis or with us has to be asked.
     Ask,
+    /// It is Redis: an outage is waited out, however long, and what passed in it is no fault of ours.
+    Forgive,
     /// It is us.
     End(Reason),
 }
@@ -71,18 +73,18 @@ impl fmt::Display for Reason {
 
 /// Decides.
 pub(super) fn verdict(facts: Facts, limits: Limits) -> Verdict {
-    let reason = if facts.silent >= limits.silent {
-        Reason::Silent(facts.silent)
-    } else if facts.idle >= limits.idle && !facts.draining {
-        Reason::Idle(facts.idle)
-    } else {
+    // Asked long before the limit, so that a Redis that has just come back is not held against us.
+    let early = |time: Duration, limit: Duration| time >= limit / 3;
+    let idle = if facts.draining { Duration::ZERO } else { facts.idle };
+    if !early(facts.silent, limits.silent) && !early(idle, limits.idle) {
         return Verdict::Fine;
-    };
+    }
     match facts.redis_answers {
         None => Verdict::Ask,
-        Some(true) => Verdict::End(reason),
-        // An outage is waited out, however long.
-        Some(false) => Verdict::Fine,
+        Some(false) => Verdict::Forgive,
+        Some(true) if facts.silent >= limits.silent => Verdict::End(Reason::Silent(facts.silent)),
+        Some(true) if idle >= limits.idle => Verdict::End(Reason::Idle(idle)),
+        Some(true) => Verdict::Fine,
     }
 }
 
@@ -139,26 +141,27 @@ async fn watch(shared: &Weak<Shared>, limits: Limits, stop: &CancellationToken) 
         let successes = shared.queue.successes();
         let rounds = shared.counters.rounds.load(Ordering::Relaxed);
         progress.note(passed, successes, rounds, shared.slots.available_permits() > 0);
-        if let Some(reason) = look(&shared, &progress, limits).await {
-            end(&shared, reason);
+        match look(&shared, &progress, limits).await {
+            Verdict::Fine | Verdict::Ask => {}
+            Verdict::Forgive => (progress.silent, progress.idle) = Default::default(),
+            Verdict::End(reason) => end(&shared, reason),
         }
     }
 }
 
-async fn look(shared: &Shared, progress: &Progress, limits: Limits) -> Option<Reason> {
+async fn look(shared: &Shared, progress: &Progress, limits: Limits) -> Verdict {
     let facts = Facts {
         silent: progress.silent,
         idle: progress.idle,
         draining: shared.draining.is_cancelled(),
         redis_answers: None,
     };
-    if verdict(facts, limits) != Verdict::Ask {
-        return None;
-    }
-    let redis_answers = Some(shared.queue.probe().await.is_ok());
-    match verdict(Facts { redis_answers, ..facts }, limits) {
-        Verdict::End(reason) => Some(reason),
-        Verdict::Fine | Verdict::Ask => None,
+    match verdict(facts, limits) {
+        Verdict::Ask => {
+            let redis_answers = Some(shared.queue.probe().await.is_ok());
+            verdict(Facts { redis_answers, ..facts }, limits)
+        }
+        other => other,
     }
 }
 
@@ -189,10 +192,13 @@ mod tests {
     fn a_worker_that_has_stopped_working_ends_only_when_redis_answers_others() {
         let check = |facts, expect| assert_eq!(verdict(facts, LIMITS), expect, "{facts:?}");
         check(FINE, Verdict::Fine);
-        check(Facts { silent: MINUTE / 2, ..FINE }, Verdict::Fine);
+        check(Facts { silent: MINUTE / 4, ..FINE }, Verdict::Fine);
+        check(Facts { silent: MINUTE / 2, ..FINE }, Verdict::Ask);
+        let early = Facts { silent: MINUTE / 2, redis_answers: Some(true), ..FINE };
+        check(early, Verdict::Fine);
         let silent = Facts { silent: MINUTE, ..FINE };
         check(silent, Verdict::Ask);
-        check(Facts { redis_answers: Some(false), ..silent }, Verdict::Fine);
+        check(Facts { redis_answers: Some(false), ..silent }, Verdict::Forgive);
         let reason = Reason::Silent(MINUTE);
         check(Facts { redis_answers: Some(true), ..silent }, Verdict::End(reason));
         let idle = Facts { idle: LIMITS.idle, redis_answers: Some(true), ..FINE };
