@@ -3,15 +3,18 @@
 JSON is a list of {"task", "args", "kwargs", "options"}; options are those of `apply_async`. Prints a list of
 {"id", "state", "result", "error", "states", "seconds"} in the same order: `states` are those that a client which looks
 on saw, each once; `error` is [class, module, arguments] of a failure as the client rebuilds it.
+The application is the Django project's, or the module that CELERY_APP names.
 """
 
+import importlib
 import json
+import os
 import sys
 import time
 
 from celery.exceptions import TimeoutError as NotInTime
 
-from hire_voo_ai.celery import app
+app = importlib.import_module(os.environ.get("CELERY_APP", "hire_voo_ai.celery")).app
 
 WITHIN = 90
 

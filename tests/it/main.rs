@@ -9,6 +9,8 @@
 mod architecture;
 /// Broken, foreign and oversized messages.
 mod bad_input;
+/// Canvases, between our clients and Celery.
+mod canvas;
 /// Help, versions, wrong configuration, no Redis.
 mod cli;
 /// Connections as people have them, and as they break.
@@ -21,6 +23,8 @@ mod django;
 mod django_tasks;
 /// A bad network, a bad server, workers that die: nothing is lost, nobody stops.
 mod faults;
+/// Python and Rust workers on one queue, and the ways from one kind to the other.
+mod mixed;
 /// Who enqueues, besides.
 mod producers;
 /// What the queue promises.

@@ -48,6 +48,17 @@ async fn third_time(context: TaskContext) -> Result<u32, TaskError> {
     Ok(retries + 1)
 }
 
+/// Has itself run again after that long, then returns who ran it: the process id.
+async fn later(
+    context: TaskContext,
+    Args(Seconds { seconds }): Args<Seconds>,
+) -> Result<u32, TaskError> {
+    if context.info().retries == 0 {
+        return Err(TaskError::retry(Duration::from_secs_f64(seconds), "not yet"));
+    }
+    Ok(std::process::id())
+}
+
 /// Kills its worker, as a bug in a C library would.
 async fn kills() {
     std::process::abort();
@@ -119,9 +130,12 @@ fn main() -> ExitCode {
     rhubarb_worker::main(|app| {
         app.task("e2e.sleep", takes);
         app.task("e2e.who", who);
+        // The Python side of a mixed fleet has no twin of this one.
+        app.task("e2e.ours", who);
         app.task("e2e.now", now);
         app.task("e2e.panic", panics);
         app.task("e2e.third_time", third_time);
+        app.task("e2e.later", later);
         app.task("e2e.kill", kills);
         app.task("e2e.block", blocks);
         app.task("e2e.record", record);

@@ -29,10 +29,11 @@ impl Entry {
         for (name, entry) in &config.schedules {
             let schedule = Schedule::compile(name, entry, &config.beat.timezone)
                 .map_err(|source| Error::Schedule { name: name.clone(), source })?;
-            let queue = entry.queue.as_ref().unwrap_or(&config.celery.task_default_queue);
+            let routed = || config.celery.queue_for(&entry.task).to_owned();
+            let queue = entry.queue.clone().unwrap_or_else(routed);
             let of_queue = queues.entry(queue.clone()).or_default();
             if entry.enabled {
-                of_queue.push(Self { schedule, queue: queue.clone() });
+                of_queue.push(Self { schedule, queue });
             }
         }
         Ok(queues)
@@ -84,7 +85,7 @@ mod tests {
             task: "t".to_owned(),
             args: vec![1.into()],
             kwargs: [("k".to_owned(), "v".into())].into_iter().collect(),
-            priority: 6,
+            priority: Some(6),
             expires: Some(Duration::from_secs(60)),
             ..ScheduleConfig::default()
         }
@@ -102,7 +103,7 @@ mod tests {
             id: Some(entry.id(at(0))),
             queue: Some("celery".to_owned()),
             expires_in: Some(Duration::from_secs(58)),
-            priority: 6,
+            priority: Some(6),
             from_beat: true,
             ..Publish::new("t").arg(1).kwarg("k", "v")
         };

@@ -218,20 +218,21 @@ impl Beat {
         fence: u64,
     ) -> Result<Ticked, rhubarb_queue::Error> {
         let Entry { schedule, queue } = entry;
-        let (name, priority) = (&schedule.name, schedule.config.priority);
+        let name = &schedule.name;
         if last.is_none() {
             tracing::info!(schedule = name, queue, "schedule is new: it starts from now");
-            return self.ticks.publish(name, now, fence, queue, priority, None).await;
+            return self.ticks.publish(name, now, fence, queue, 0, None).await;
         }
         let Some(tick) = schedule.due(last, now).tick else {
             return Ok(Ticked::AlreadyPublished);
         };
-        let (task, id) = (entry.task(tick, now), entry.id(tick));
-        let message = self.client.envelope(&task, &id, queue).encode();
+        let id = entry.id(tick);
+        let envelope = self.client.message(entry.task(tick, now))?.envelope;
+        let (priority, message) = (envelope.properties.priority, envelope.encode());
         let ticked = self.ticks.publish(name, tick, fence, queue, priority, Some(&message)).await?;
         if ticked == Ticked::Published {
             let late_ms = u64::try_from(late(tick, now).as_millis()).unwrap_or(u64::MAX);
-            let task = &task.task;
+            let task = &envelope.headers.task;
             tracing::info!(schedule = name, task, id, queue, due = %tick, late_ms, "tick published");
         }
         Ok(ticked)

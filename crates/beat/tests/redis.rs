@@ -315,7 +315,7 @@ async fn a_message_carries_what_the_schedule_says() {
     let schedule = ScheduleConfig {
         args: vec![json!("python developer")],
         kwargs: [("pages".to_owned(), json!(2))].into_iter().collect(),
-        priority: 6,
+        priority: Some(6),
         expires: Some(Duration::from_secs(600)),
         ..every(1, "one")
     };

@@ -231,6 +231,11 @@ impl Redis {
         self.inner.tracking.load(Ordering::Relaxed)
     }
 
+    /// Tells whether the server can send unasked; true before the first connect.
+    pub fn hears(&self) -> bool {
+        !self.inner.plain_protocol.load(Ordering::Relaxed)
+    }
+
     /// Returns a receiver of what the server sends unasked, from now on.
     ///
     /// A receiver that lags has to behave as if everything had changed.

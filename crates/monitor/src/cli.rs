@@ -56,12 +56,38 @@ pub(crate) enum Command {
     Workers(Shown),
     /// Shows one task: where it is, its result or why it failed
     Task(TaskArgs),
+    /// Keeps tasks from running, now and for as long as worker.revoke_expires says
+    Revoke(RevokeArgs),
     /// Shows, runs again or forgets the tasks that were given up
     #[command(subcommand)]
     Dead(DeadCommand),
     /// Shows or runs again the tasks that no worker knew
     #[command(subcommand)]
     Parked(ParkedCommand),
+    /// The way in: puts what dead Python workers had not acknowledged back on its queues
+    ///
+    /// A Celery worker with `acks_late`, or one killed with prefetched tasks, leaves them in kombu's `unacked`, where only
+    /// another Python worker would look, after its visibility timeout. This takes them over at once, under kombu's own
+    /// lock: each goes to the consumer's end of its queue, marked as redelivered, the oldest next.
+    ///
+    /// WARNING: a Python worker that is alive still runs what it has not acknowledged, and holds its ETA tasks there too.
+    /// With --older-than shorter than its longest task, or than its ETAs, those tasks run twice. Stop the Python workers first,
+    /// or choose a time longer than any of their tasks.
+    ///
+    /// Killed half-way, each message is either still unacknowledged or back on its queue; the lock ends after 30 s, then
+    /// run it again. Entries that make no message are told and left, with exit code 1.
+    AdoptUnacked(AdoptArgs),
+    /// The way out: returns claims, scheduled and parked tasks to where a Python worker finds them
+    ///
+    /// For a way back to Celery, once Rhubarb's workers are stopped: what dead workers had claimed, what waits for its
+    /// time (ETA, retries, put-off tasks; each carries its ETA, which a Python worker keeps itself), and the parked tasks
+    /// go to the consumer's end of their queues, the oldest next. Dead letters stay: nobody can run them.
+    ///
+    /// Refused while a Rhubarb worker serves one of the queues, because it would take it all again. One that was killed
+    /// counts as alive until its lease has ended (15 s by default).
+    ///
+    /// Killed half-way, each task is either where it was or back on its queue; run it again.
+    HandBack(HandBackArgs),
     /// Shows the schedules of the configuration
     #[command(subcommand)]
     Schedules(SchedulesCommand),
@@ -211,6 +237,17 @@ pub(crate) struct PurgeArgs {
     pub(crate) yes: bool,
 }
 
+/// `revoke`
+#[derive(Args, Debug)]
+pub(crate) struct RevokeArgs {
+    /// The tasks' ids
+    #[arg(required = true, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) ids: Vec<String>,
+    /// Also end those that run
+    #[arg(long)]
+    pub(crate) terminate: bool,
+}
+
 /// `task`
 #[derive(Args, Debug)]
 pub(crate) struct TaskArgs {
@@ -242,6 +279,45 @@ pub(crate) enum ParkedCommand {
     List(Shown),
     /// Puts parked tasks back on their queues
     Replay(Chosen),
+}
+
+/// `adopt-unacked`
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  rhubarb adopt-unacked --older-than 7200 --dry-run
+  rhubarb adopt-unacked --older-than 0            when no Python worker is left")]
+pub(crate) struct AdoptArgs {
+    /// Only what was delivered at least this many seconds ago, by Redis's clock
+    #[arg(long, value_name = "S", value_parser = parse_seconds)]
+    pub(crate) older_than: Duration,
+    /// At most so many, the oldest ones
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) limit: Option<u64>,
+    /// Only tell what would be put back
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// How it is shown.
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+/// `hand-back`
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  rhubarb hand-back --dry-run
+  rhubarb hand-back --queue celery --queue mail")]
+pub(crate) struct HandBackArgs {
+    /// Only this queue; may be given several times [default: all known queues]
+    #[arg(long = "queue", value_name = "Q", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) queues: Vec<String>,
+    /// Only tell what would be put back
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// How it is shown.
+    #[command(flatten)]
+    pub(crate) shown: Shown,
 }
 
 /// One task or all of them.

@@ -1,12 +1,16 @@
 //! A message in a worker's hands, and the ticket that ends its claim.
 
 use std::{
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use jiff::Timestamp;
 use rhubarb_wire::{Body, DecodeError, Envelope};
+use serde_json::{Map, Value};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::outcome::Outcome;
@@ -28,12 +32,58 @@ pub struct Received {
     pub envelope: Envelope,
     max_body_bytes: usize,
     body: OnceLock<Result<Body, DecodeError>>,
+    notes: Mutex<Notes>,
+}
+
+/// What is noted while a task runs, for its end.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Notes {
+    /// What the task has published, as its result lists it: `[[id, null], null]` each, or a group's tree.
+    pub children: Vec<Value>,
+    /// Whether its registration has its results ignored; `None` leaves it to the settings.
+    pub ignore_result: Option<bool>,
+    /// Whether its registration has its failures stored where results are ignored; `None` leaves it to the settings.
+    pub store_errors_even_if_ignored: Option<bool>,
+    /// What is to be different in its next attempt, should its outcome be a retry.
+    pub again: Again,
+}
+
+/// How the next attempt of a task differs from this one; empty for not at all.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Again {
+    /// When it is due, in place of the wait that the outcome names.
+    pub at: Option<Timestamp>,
+    /// Other positional arguments.
+    pub args: Option<Vec<Value>>,
+    /// Other keyword arguments.
+    pub kwargs: Option<Map<String, Value>>,
+    /// Another queue.
+    pub queue: Option<String>,
+    /// Another priority.
+    pub priority: Option<u8>,
 }
 
 impl Received {
     /// Takes an envelope whose body may have at most `max_body_bytes` after decompression.
     pub fn new(envelope: Envelope, max_body_bytes: usize) -> Self {
-        Self { envelope, max_body_bytes, body: OnceLock::new() }
+        Self { envelope, max_body_bytes, body: OnceLock::new(), notes: Mutex::default() }
+    }
+
+    /// Returns the notes of this run, to be read or written; nobody holds them for longer than that.
+    pub fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells whether the body was read already, without anything that follows the task.
+    pub(crate) fn ends_alone(&self) -> bool {
+        let body = self.body.get().and_then(|body| body.as_ref().ok());
+        body.is_some_and(|body| {
+            let embed = &body.embed;
+            embed.chord.is_none()
+                && embed.chain.is_empty()
+                && embed.callbacks.is_empty()
+                && embed.errbacks.is_empty()
+        })
     }
 
     /// Returns the body; the first call decodes it.
@@ -88,8 +138,41 @@ pub(crate) struct Settlement {
     pub(crate) message: Message,
     pub(crate) outcome: Outcome,
     /// How long its handler ran; `None` when none did.
-    #[expect(dead_code, reason = "the events of a task's end tell it")]
     pub(crate) ran: Option<Duration>,
+    /// The slot of whoever is told of the end; nobody, mostly.
+    pub(crate) slot: Option<OwnedSemaphorePermit>,
+}
+
+impl Settlement {
+    /// Gives back a claim of which nothing but its number is known.
+    pub(crate) fn of_lost_answer(claim: ClaimId) -> Self {
+        let message = Message::Raw(Arc::new(RawMessage::default()));
+        Self { claim, message, outcome: Outcome::HandBack, ran: None, slot: None }
+    }
+}
+
+/// The way to the settling role.
+#[derive(Clone, Debug)]
+pub(crate) struct Settlements {
+    sender: mpsc::UnboundedSender<Settlement>,
+    keeps_slots: Arc<AtomicBool>,
+}
+
+impl Settlements {
+    pub(crate) fn channel() -> (Self, mpsc::UnboundedReceiver<Settlement>) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Self { sender, keeps_slots: Arc::default() }, receiver)
+    }
+
+    /// From now on a task's slot stays taken until whoever is told of its end drops it.
+    pub(crate) fn keep_slots(&self) {
+        self.keeps_slots.store(true, Ordering::Relaxed);
+    }
+
+    /// Passes one on; a closed channel means that the process is ending, and the lease with it.
+    pub(crate) fn send(&self, settlement: Settlement) {
+        let _ = self.sender.send(settlement);
+    }
 }
 
 /// What is known of the message that a settlement ends.
@@ -115,7 +198,7 @@ pub(crate) struct RawMessage {
 pub(crate) struct Ticket {
     claim: ClaimId,
     message: Message,
-    settlements: mpsc::UnboundedSender<Settlement>,
+    settlements: Settlements,
     slot: Mutex<Option<OwnedSemaphorePermit>>,
     settled: bool,
 }
@@ -124,10 +207,15 @@ impl Ticket {
     pub(crate) fn new(
         claim: ClaimId,
         message: Message,
-        settlements: mpsc::UnboundedSender<Settlement>,
+        settlements: Settlements,
         slot: OwnedSemaphorePermit,
     ) -> Self {
         Self { claim, message, settlements, slot: Mutex::new(Some(slot)), settled: false }
+    }
+
+    /// Returns the claim that it ends.
+    pub(crate) fn claim(&self) -> ClaimId {
+        self.claim
     }
 
     /// Gives the outcome of a message that no handler was asked to run to the settling role, and frees the slot.
@@ -140,7 +228,7 @@ impl Ticket {
         self.send(outcome, Some(ran));
     }
 
-    fn without_slot(mut self) -> Self {
+    pub(crate) fn without_slot(mut self) -> Self {
         self.slot = Mutex::new(None);
         self
     }
@@ -154,9 +242,9 @@ impl Ticket {
     fn send(&mut self, outcome: Outcome, ran: Option<Duration>) {
         self.settled = true;
         let message = self.message.clone();
-        // A closed channel means that the process is ending; the lease ends too, and the message is reaped.
-        let _ = self.settlements.send(Settlement { claim: self.claim, message, outcome, ran });
-        drop(self.slot.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let slot = slot.filter(|_| self.settlements.keeps_slots.load(Ordering::Relaxed));
+        self.settlements.send(Settlement { claim: self.claim, message, outcome, ran, slot });
     }
 }
 

@@ -5,6 +5,11 @@
 //! | `<queue>`, `<queue>SEP3` … | list | work waiting | Celery clients, publish, claim (due), settle, reap | claim, inspect |
 //! | `_kombu.binding.<queue>`, `_kombu.binding_permanent.<queue>` | set | for ever, one member | publish, consumer | Celery clients |
 //! | `celery-task-meta-<id>` | string | `result_expires` | settle, state | Celery clients, client |
+//! | `unacked`, `unacked_index`, `unacked_mutex` | hash, zset, string | kombu's | Python workers; `adopt` on demand | Python workers, `adopt` |
+//! | `celery-taskset-meta-<id>` | string | `result_expires` | publish (nested groups), Celery | the end of a chord, Celery clients |
+//! | `celery-taskset-meta-<id>.s`, `.t` | string | `result_expires`, or until the chord ends | publish, Celery | the end of a chord |
+//! | `celery-taskset-meta-<id>.j`, `.d` | zset, set | the same; one member a part | the end of a part | the end of a chord |
+//! | `celery-taskset-meta-<id>.c` | string | seconds; 300 s once the chord has ended | the end of a chord | the end of a part |
 //! | `rhubarb:{q}:claims:<worker>` | hash | work in flight | claim, settle, reap | claim, inspect |
 //! | `rhubarb:{q}:leases` | zset | workers with claims | claim, heartbeat, reap | reap |
 //! | `rhubarb:{q}:scheduled` | zset | work put off | settle, claim (due) | claim, inspect |
@@ -19,6 +24,9 @@
 //! | `rhubarb:parked`, `rhubarb:parked:letters` | zset, hash | capped by count and age | settle | inspect, replay |
 //! | `rhubarb:lock:<name>` | string | its owner's lease | lock | lock |
 //! | `rhubarb:unique:<name>` | string | as long as asked for | publish | publish |
+//! | `rhubarb:revoked`, `rhubarb:revoked:terminate` | zset | `worker.revoke_expires`, 50,000 members | revoke | consumer |
+//! | `<oid>.reply.celery.pidbox` | list | until its client has read it, one minute | reply | Celery clients |
+//! | `_kombu.binding.reply.celery.pidbox` | set | while clients wait | Celery clients, consumer (its own, for a second) | reply |
 //! | `rhubarb:beat:lease` | string | the leader's lease | beat | beat, inspect |
 //! | `rhubarb:beat:fence` | string | one number | beat | beat |
 //! | `rhubarb:django:<id>` | string | a day by default | `deploy/django` | `deploy/django` |
@@ -31,6 +39,10 @@ use rhubarb_core::config::CeleryConfig;
 pub const WORKERS: &str = "rhubarb:workers";
 /// The names of all queues that were ever published to or consumed from.
 pub const QUEUES: &str = "rhubarb:queues";
+/// The ids of tasks that shall not run, to when that ends, ms.
+pub const REVOKED: &str = "rhubarb:revoked";
+/// Those of them that are to be ended while they run.
+pub const TERMINATED: &str = "rhubarb:revoked:terminate";
 /// The beat's lease.
 pub const BEAT_LEASE: &str = "rhubarb:beat:lease";
 /// The beat's counter of fencing numbers.
@@ -101,9 +113,18 @@ impl QueueKeys {
 
     /// Returns the list for a priority: that of the greatest step not above it.
     pub fn list_for(&self, priority: u8) -> &str {
-        let step = self.steps.iter().rposition(|step| *step <= priority).unwrap_or(0);
-        &self.lists[step]
+        &self.lists[self.list_number(priority) - 1]
     }
+
+    /// Returns which list that is, 1 for the most urgent.
+    pub(crate) fn list_number(&self, priority: u8) -> usize {
+        list_number(priority, &self.steps)
+    }
+}
+
+/// Which list of a queue a priority has, 1 for the most urgent.
+pub(crate) fn list_number(priority: u8, steps: &[u8]) -> usize {
+    steps.iter().rposition(|step| *step <= priority).unwrap_or(0) + 1
 }
 
 /// A name with braces of its own keeps them as its tag, as Redis Cluster reads names.

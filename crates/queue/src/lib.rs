@@ -12,14 +12,25 @@
 //! [`script::REAP`] gives it back when the lease ended. It is in exactly one of these places at any instant, so that
 //! no death loses it; what was claimed by a worker that died runs again.
 //!
-//! Modules: [`client`] publish and results, [`consumer`] the worker's side, [`delivery`] a claimed message, [`outcome`]
-//! how it ended, [`hold`] pause, resume and purge, [`letter`] messages kept apart, [`replay`] bringing them back, [`tick`] beat's side, [`lock`] locks,
-//! [`inspect`] the read side, [`keys`] every key, [`script`] the Lua scripts, [`error`] errors.
+//! Modules:
+//! - [`client`] publish and results, [`canvas`] chains, groups and chords
+//! - [`consumer`] the worker's side, [`delivery`] a claimed message, [`outcome`] how it ended, [`ended`] who is told
+//! - [`tasks`] what a worker runs and under which limits, [`rate`] rate limits
+//! - [`hold`] pause, resume and purge, [`letter`] messages kept apart, [`replay`] bringing them back
+//! - [`adopt`] the way in from Python workers, [`hand_back`] the way out to them
+//! - [`tick`] beat's side, [`lock`] locks
+//! - [`inspect`] the read side, [`keys`] every key, [`script`] the Lua scripts, [`error`] errors
 
+pub mod adopt;
+pub mod canvas;
 pub mod client;
 pub mod consumer;
 pub mod delivery;
+pub mod ended;
 pub mod error;
+mod fields;
+mod follow;
+pub mod hand_back;
 pub mod hold;
 pub mod inspect;
 pub mod keys;
@@ -27,16 +38,25 @@ pub mod letter;
 pub mod lock;
 pub mod outcome;
 mod plan;
+pub mod rate;
+mod record;
 pub mod replay;
+mod revoked;
 pub mod script;
+pub mod tasks;
 pub mod tick;
+mod unacked;
+mod write;
 
 pub use client::{Client, Publish, Published};
 pub use consumer::{Consumer, backend::Backend};
-pub use delivery::{Delivery, Received};
+pub use delivery::{Again, Delivery, Notes, Received};
+pub use ended::Ended;
 pub use error::Error;
 pub use lock::Lock;
 pub use outcome::{Outcome, Revocation};
+pub use rate::{Rate, RateError};
 /// Celery's messages and results, which this crate's types hold.
 pub use rhubarb_wire as wire;
+pub use tasks::{Limits, Tasks};
 pub use tick::Ticks;

@@ -48,6 +48,8 @@ pub enum Outcome {
     },
     /// This worker has no task of that name: the message is parked or forwarded.
     Unknown,
+    /// Somebody else runs it, and it cannot be passed over where it is: it goes to the producer's end of its queue.
+    Leave,
     /// We are stopping: the message goes back to the consumer's end of its queue, and no attempt is burnt.
     HandBack,
 }

@@ -20,8 +20,20 @@ scripts! {
     REAP = "reap";
     /// Keeps a worker in the registry.
     HEARTBEAT = "heartbeat";
+    /// Records revocations.
+    REVOKE = "revoke";
+    /// Stores REVOKED for a task that has not begun.
+    MARK_REVOKED = "mark_revoked";
+    /// Replies to a client that still waits.
+    REPLY = "reply";
+    /// Shows the first scheduled messages.
+    PEEK = "peek";
     /// Stores a passing or final state.
     STATE = "state";
+    /// Counts a part of a chord.
+    CHORD_PART = "chord_part";
+    /// Publishes a chord's body and removes what was collected.
+    CHORD_END = "chord_end";
     /// Keeps a message apart.
     LETTER = "letter";
     /// Throws away what waits.
@@ -32,4 +44,12 @@ scripts! {
     BEAT_LEASE = "beat_lease";
     /// Publishes and marks a tick.
     TICK = "tick";
+    /// Claims from among messages that other workers run.
+    PICK = "pick";
+    /// Moves unacknowledged messages of Python workers back to their queue.
+    ADOPT = "adopt";
+    /// Moves scheduled messages back to their queue.
+    UNSCHEDULE = "unschedule";
+    /// Moves parked messages back to their queue.
+    UNPARK = "unpark";
 }

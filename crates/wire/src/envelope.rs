@@ -11,7 +11,7 @@ use crate::old;
 use crate::properties::Properties;
 use crate::time::Time;
 
-/// The content type of every body that is read or written here.
+/// The content type of every body that is written here.
 pub(crate) const JSON: &str = "application/json";
 
 /// A task message as it lies in a queue.
@@ -97,6 +97,11 @@ impl Envelope {
         json::write(&Value::Object(map))
     }
 
+    /// Returns the length of the body as it came, in bytes.
+    pub fn body_len(&self) -> usize {
+        self.body.len()
+    }
+
     /// Reads the body, which may have at most `max_bytes` once it is decompressed.
     ///
     /// # Errors
@@ -104,6 +109,15 @@ impl Envelope {
     /// fails again: store [`DecodeError::exception`] as its result.
     pub fn body(&self, max_bytes: usize) -> Result<Body, DecodeError> {
         Body::decode(self, max_bytes)
+    }
+
+    /// Puts another body in the place of the one that is there, as plain JSON in base64.
+    pub fn set_body(&mut self, body: &Body) {
+        self.body = body.encode();
+        JSON.clone_into(&mut self.content_type);
+        "utf-8".clone_into(&mut self.content_encoding);
+        self.properties.body_encoding = Some(crate::properties::BASE64.to_owned());
+        self.headers.compression = None;
     }
 
     /// Whether a worker held the message before and lost it.

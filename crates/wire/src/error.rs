@@ -46,7 +46,7 @@ pub enum DecodeError {
     },
     /// The body is in a format that is refused, such as pickle.
     #[error(
-        "content type `{content_type}` is refused, only JSON is accepted and pickle never read"
+        "content type `{content_type}` is refused, only JSON and MessagePack are read, and never pickle"
     )]
     Refused {
         /// The content type of the message.
@@ -55,7 +55,9 @@ pub enum DecodeError {
         identity: Identity,
     },
     /// The body is compressed in a way that is not supported.
-    #[error("compression `{compression}` is not supported, only gzip and zlib are")]
+    #[error(
+        "compression `{compression}` is not supported, only zlib, gzip, bzip2, brotli and zstd are"
+    )]
     Compression {
         /// The compression header of the message.
         compression: String,

@@ -43,8 +43,8 @@ pub struct Headers {
     pub kwargsrepr: Option<String>,
     /// The process that published the message.
     pub origin: Option<String>,
-    /// Whether no result is to be stored.
-    pub ignore_result: bool,
+    /// Whether no result is to be stored; `None` leaves it to the task.
+    pub ignore_result: Option<bool>,
     /// How often the task has replaced itself.
     pub replaced_task_nesting: u64,
     /// The names in `stamps` that are copied to tasks published from this one.
@@ -78,7 +78,7 @@ impl Headers {
             argsrepr: None,
             kwargsrepr: None,
             origin: None,
-            ignore_result: false,
+            ignore_result: None,
             replaced_task_nesting: 0,
             stamped_headers: None,
             stamps: Map::new(),
@@ -113,7 +113,7 @@ impl Headers {
             argsrepr: take(map, "argsrepr", text),
             kwargsrepr: take(map, "kwargsrepr", text),
             origin: take(map, "origin", text),
-            ignore_result: take(map, "ignore_result", Value::as_bool).unwrap_or_default(),
+            ignore_result: take(map, "ignore_result", Value::as_bool),
             replaced_task_nesting: take(map, "replaced_task_nesting", Value::as_u64)
                 .unwrap_or_default(),
             stamped_headers: take(map, "stamped_headers", names),

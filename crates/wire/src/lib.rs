@@ -1,11 +1,12 @@
 //! Celery's message and result formats: bytes to values and back.
 //!
-//! This crate reads and writes what Celery (5.x, on Redis, JSON) puts into queues and results, so that
+//! This crate reads and writes what Celery (5.x, on Redis) puts into queues and results, so that
 //! workers and clients in Rust can stand beside those in Python. It works on values alone.
 //!
 //! It deliberately does no I/O, has no async code and reads no clock: instants, delivery tags and the
-//! application's time zone are given by the caller. It does not unpickle: bodies that are not JSON are
-//! refused by name. It does not run chains, groups or chords, it only shows what they hold.
+//! application's time zone are given by the caller. It does not unpickle: bodies that are neither JSON
+//! nor MessagePack are refused by name. It does not run chains, groups or chords, it only builds them
+//! and shows what they hold.
 //!
 //! Input may be hostile. Nothing here panics on it; depth is bounded to 128 levels, and a body after
 //! decompression to the size that the caller gives. The size of a message or a result as it comes in
@@ -29,26 +30,40 @@
 //! - `envelope`: the JSON object in a queue's list; retries.
 //! - `headers`, `properties`: what it says beside the body.
 //! - `body`, `signature`: arguments, callbacks, chains and chords.
+//! - `canvas`: building and taking apart signatures of chains, groups and chords; `compose` has the rules.
+//! - `compression`, `msgpack`: bodies that are not plain JSON.
 //! - `old`: protocol 1.
 //! - `task`: making messages.
-//! - `result`, `exception`: what is stored when a task ends.
+//! - `result`, `group`, `exception`: what is stored when a task ends.
+//! - `control`, `event`: commands to workers with their replies, and what workers report; `message`
+//!   is the envelope of both, `matcher` the patterns of node names.
 //! - `error`: why bytes could not be read, and whose they were.
 //! - `time`, `plain`: Python's values.
 //! - `json`, `repr`: Python's two text forms of a value.
-//! - `keys`: the names of lists, bindings and results in Redis.
+//! - `keys`: the names of lists, bindings, results and channels in Redis.
 
 mod envelope;
 mod headers;
 mod properties;
 
 mod body;
+pub mod canvas;
+mod compose;
+mod compression;
+mod msgpack;
 mod old;
 mod signature;
 
 mod task;
 
 mod exception;
+mod group;
 mod result;
+
+pub mod control;
+pub mod event;
+mod matcher;
+mod message;
 
 mod error;
 
@@ -63,13 +78,16 @@ pub use body::{Body, Embed};
 pub use envelope::Envelope;
 pub use error::{DecodeError, Identity};
 pub use exception::Exception;
+pub use group::{ChordPart, ResultTree};
 pub use headers::Headers;
 pub use keys::{
-    RESULT_PREFIX, SEPARATOR, STEPS, binding_keys, binding_member, lists, queue_list, result_key,
+    ChordKeys, GROUP_PREFIX, RESULT_PREFIX, SEPARATOR, STEPS, binding_keys, binding_member,
+    bound_queue, chord_keys, event_channel, exchange_key, group_key, lists, pidbox_channel,
+    queue_list, reply_binding_key, reply_binding_member, reply_queue, result_key,
 };
 pub use plain::plain;
 pub use properties::{DeliveryInfo, Properties};
-pub use repr::{brief_args, brief_kwargs, repr};
+pub use repr::{brief, brief_args, brief_kwargs, repr};
 pub use result::{State, TaskResult};
 pub use signature::Signature;
 pub use task::NewTask;

@@ -50,6 +50,13 @@ pub fn brief_kwargs(kwargs: &Map<String, Value>) -> String {
     printer.out
 }
 
+/// Any value in Celery's shortened form, as events show results.
+pub fn brief(value: &Value) -> String {
+    let mut printer = Printer::new();
+    printer.value(value);
+    printer.out
+}
+
 fn plain(scalar: &Value) -> String {
     match scalar {
         Value::Bool(true) => "True".to_owned(),
@@ -121,7 +128,7 @@ impl Printer {
             Value::Array(items) => self.sequence("[", items, "]"),
             Value::Object(map) => self.mapping(map),
             Value::String(text) => self.text(text),
-            scalar => self.token(&plain(scalar)),
+            scalar => self.token(&self.cut(&plain(scalar))),
         }
     }
 
@@ -165,16 +172,20 @@ impl Printer {
         }
     }
 
-    /// Celery escapes the single quote alone and cuts a long text at the last space.
+    /// Celery escapes the single quote alone.
     fn text(&mut self, text: &str) {
-        let shown = match text.char_indices().nth(self.left.saturating_sub(1)) {
+        self.token(&format!("'{}'", self.cut(text).replace('\'', "\\'")));
+    }
+
+    /// `text`, or as much of it as is left, up to the last space.
+    fn cut(&self, text: &str) -> String {
+        match text.char_indices().nth(self.left.saturating_sub(1)) {
             Some((last, c)) => {
                 let cut = &text[..last + c.len_utf8()];
                 format!("{}...", cut.rsplit_once(' ').map_or(cut, |(head, _)| head))
             }
             None => text.to_owned(),
-        };
-        self.token(&format!("'{}'", shown.replace('\'', "\\'")));
+        }
     }
 
     fn token(&mut self, token: &str) {
@@ -238,6 +249,8 @@ mod tests {
         assert_eq!(long, format!("('{}...', ...)", "word ".repeat(204).trim_end()));
         let many = brief_args(&vec![json!(7); 5000]);
         assert_eq!((many.len(), many.ends_with("7, 7, 7, , ...)")), (1030, true));
+        let last = brief(&json!(["x".repeat(1016), 123_456]));
+        assert_eq!(last, format!("['{}', 123...]", "x".repeat(1016)));
         let map = json!({"k": vec![json!([1, 2]); 5000]});
         let kwargs = brief_kwargs(map.as_object().unwrap());
         assert_eq!((kwargs.len(), kwargs.ends_with("2], [1, 2], [1, 2], [, ...]]}")), (1032, true));

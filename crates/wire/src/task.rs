@@ -30,8 +30,8 @@ pub struct NewTask {
     pub expires: Option<Timestamp>,
     /// 0 (the most urgent) to 255; it also chooses the list: see [`queue_list`](crate::queue_list).
     pub priority: u8,
-    /// Whether no result is to be stored.
-    pub ignore_result: bool,
+    /// Whether no result is to be stored; `None` leaves it to the task.
+    pub ignore_result: Option<bool>,
     /// The first task of the whole work; `None` means this one.
     pub root_id: Option<String>,
     /// The task that publishes this one.
@@ -70,7 +70,7 @@ impl NewTask {
             eta: None,
             expires: None,
             priority: 0,
-            ignore_result: false,
+            ignore_result: None,
             root_id: None,
             parent_id: None,
             retries: 0,

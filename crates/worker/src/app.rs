@@ -1,15 +1,18 @@
 //! The tasks of a worker and what they share.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, future::Future, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use rhubarb_connection::Connections;
 use rhubarb_core::config::Config;
+use rhubarb_queue::{Limits, Rate, Tasks};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
+    builtin,
     extract::{Call, States},
     handler::{Handler, TaskResult},
+    hooks::{Failed, Hooks, Retried, Revoked, Succeeded},
     retry::RetryPolicy,
 };
 
@@ -20,6 +23,7 @@ pub struct App {
     pub(crate) connections: Connections,
     pub(crate) states: States,
     pub(crate) tasks: BTreeMap<String, Registration>,
+    pub(crate) hooks: Hooks,
     twice: Vec<String>,
 }
 
@@ -29,20 +33,23 @@ pub struct App {
 pub struct Misfit(pub Vec<String>);
 
 impl App {
-    /// Makes an app without tasks; nothing is sent to Redis yet.
+    /// Makes an app that has only the tasks that Celery ships (`celery.map` and its kin); nothing is sent to Redis yet.
     ///
     /// # Errors
     ///
     /// A Redis URL that cannot be used.
     pub fn new(config: Config) -> Result<Self, rhubarb_connection::Error> {
         let connections = Connections::new(&config, "rhubarb-worker")?;
-        Ok(Self {
+        let mut app = Self {
             config,
             connections,
             states: States::default(),
             tasks: BTreeMap::new(),
+            hooks: Hooks::default(),
             twice: Vec::new(),
-        })
+        };
+        builtin::register(&mut app);
+        Ok(app)
     }
 
     /// Returns the configuration.
@@ -82,13 +89,79 @@ impl App {
             run: Box::new(move |call| handler.call(call)),
             missing: H::missing,
             retry: RetryPolicy::default(),
-            time_limit: None,
+            limits: Limits::default(),
+            rate_problem: None,
             slots: None,
+            ignore_result: None,
+            store_errors_even_if_ignored: None,
+            track_started: None,
         };
         self.tasks.entry(name).insert_entry(registration).into_mut()
     }
 
-    /// Checks that every task has its state and every alias its task.
+    /// Calls an async function after each success, once its result is stored.
+    ///
+    /// Hooks are told once for each stored end; of a worker that dies right after, never. One may take
+    /// [`hooks::LIMIT`](crate::hooks::LIMIT), and its task's slot stays taken as long. Whatever it does, its task's end
+    /// stands.
+    ///
+    /// ```
+    /// # fn register(app: &mut rhubarb_worker::App) {
+    /// app.on_failure(async |failed| {
+    ///     tracing::error!(task = failed.task.name, error = %failed.exception, "somebody should look");
+    /// });
+    /// # }
+    /// ```
+    pub fn on_success<F, Fut>(&mut self, hook: F) -> &mut Self
+    where
+        F: Fn(Succeeded) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.hooks.on_success(hook);
+        self
+    }
+
+    /// Calls an async function after each final failure; as for [`on_success`](Self::on_success).
+    pub fn on_failure<F, Fut>(&mut self, hook: F) -> &mut Self
+    where
+        F: Fn(Failed) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.hooks.on_failure(hook);
+        self
+    }
+
+    /// Calls an async function after each retry; as for [`on_success`](Self::on_success).
+    pub fn on_retry<F, Fut>(&mut self, hook: F) -> &mut Self
+    where
+        F: Fn(Retried) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.hooks.on_retry(hook);
+        self
+    }
+
+    /// Calls an async function after each task that was revoked or has expired; as for
+    /// [`on_success`](Self::on_success).
+    pub fn on_revoked<F, Fut>(&mut self, hook: F) -> &mut Self
+    where
+        F: Fn(Revoked) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.hooks.on_revoked(hook);
+        self
+    }
+
+    /// Returns the tasks with all names that they have, and their limits.
+    pub(crate) fn limits(&self) -> Tasks {
+        Tasks::new(self.tasks.iter().map(|(name, task)| {
+            let aliases = self.config.task_aliases.iter();
+            let aliases = aliases.filter(|(_, to)| *to == name).map(|(alias, _)| alias);
+            (std::iter::once(name).chain(aliases).cloned().collect(), task.limits.clone())
+        }))
+    }
+
+    /// Checks that every task has its state and a rate that is one, and every alias its task.
     ///
     /// # Errors
     ///
@@ -103,7 +176,10 @@ impl App {
             self.config.task_aliases.iter().filter(|(_, to)| !self.tasks.contains_key(*to));
         let aliases =
             aliases.map(|(alias, to)| format!("alias `{alias}` stands for no task: `{to}`"));
-        let problems: Vec<String> = twice.chain(states).chain(aliases).collect();
+        let rates = self.tasks.iter().filter_map(|(name, task)| {
+            task.rate_problem.as_ref().map(|problem| format!("task `{name}` has the {problem}"))
+        });
+        let problems: Vec<String> = twice.chain(states).chain(rates).chain(aliases).collect();
         if problems.is_empty() { Ok(()) } else { Err(Misfit(problems)) }
     }
 }
@@ -113,8 +189,12 @@ pub struct Registration {
     pub(crate) run: Box<dyn Fn(Call) -> BoxFuture<'static, TaskResult> + Send + Sync>,
     missing: fn(&States) -> Vec<&'static str>,
     pub(crate) retry: RetryPolicy,
-    pub(crate) time_limit: Option<Duration>,
+    limits: Limits,
+    rate_problem: Option<String>,
     slots: Option<Arc<Semaphore>>,
+    pub(crate) ignore_result: Option<bool>,
+    pub(crate) store_errors_even_if_ignored: Option<bool>,
+    pub(crate) track_started: Option<bool>,
 }
 
 impl Registration {
@@ -129,7 +209,29 @@ impl Registration {
     /// The handler is dropped at its next `.await`. One that computes without awaiting goes on in vain
     /// and holds its thread, so long computations belong into `tokio::task::spawn_blocking`.
     pub fn time_limit(&mut self, limit: Duration) -> &mut Self {
-        self.time_limit = Some(limit);
+        self.limits.hard = Some(limit);
+        self
+    }
+
+    /// Sets the soft time limit where the message names none; by default `worker.task_soft_time_limit`.
+    ///
+    /// [`TaskContext::soft_limit`](crate::TaskContext::soft_limit) ends then; the handler may save what it has and return
+    /// [`TaskError::Cancelled`](crate::TaskError), which fails the task with `SoftTimeLimitExceeded`. One that does not
+    /// look goes on to its end or its hard limit.
+    pub fn soft_time_limit(&mut self, limit: Duration) -> &mut Self {
+        self.limits.soft = Some(limit);
+        self
+    }
+
+    /// Sets how often this process starts the task, in Celery's notation: `10/s`, `100/m`, `5/h`.
+    ///
+    /// Starts are at even distances. A task whose turn has not come waits in Redis and holds no slot. Remote control
+    /// (`celery control rate_limit`) changes the rate while the worker runs. What is no rate is told by [`App::check`].
+    pub fn rate_limit(&mut self, rate: &str) -> &mut Self {
+        match Rate::parse(rate) {
+            Ok(rate) => self.limits.rate = rate,
+            Err(problem) => self.rate_problem = Some(format!("rate limit `{rate}`: {problem}")),
+        }
         self
     }
 
@@ -139,6 +241,26 @@ impl Registration {
     /// tasks pass it, and no attempt is counted.
     pub fn max_concurrency(&mut self, tasks: usize) -> &mut Self {
         self.slots = Some(Arc::new(Semaphore::new(tasks)));
+        self
+    }
+
+    /// Sets whether results are stored where the call does not say; by default `celery.task_ignore_result`.
+    pub fn ignore_result(&mut self, ignore: bool) -> &mut Self {
+        self.ignore_result = Some(ignore);
+        self
+    }
+
+    /// Sets whether failures are stored where results are ignored; by default
+    /// `celery.task_store_errors_even_if_ignored`.
+    pub fn store_errors_even_if_ignored(&mut self, store: bool) -> &mut Self {
+        self.store_errors_even_if_ignored = Some(store);
+        self
+    }
+
+    /// Sets whether STARTED is stored when the task begins, at the cost of a round trip; by default
+    /// `celery.task_track_started`.
+    pub fn track_started(&mut self, track: bool) -> &mut Self {
+        self.track_started = Some(track);
         self
     }
 
@@ -155,7 +277,7 @@ impl fmt::Debug for Registration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Registration")
             .field("retry", &self.retry)
-            .field("time_limit", &self.time_limit)
+            .field("limits", &self.limits)
             .field("slots", &self.slots)
             .finish_non_exhaustive()
     }

@@ -47,6 +47,15 @@ pub struct Cli {
     /// Log level (error, warn, info, debug, trace) or filter directives [default: info]
     #[arg(short, long, value_name = "LEVEL")]
     pub loglevel: Option<String>,
+    /// Send task events from the start, for Flower and `celery events`; remote control switches them on too
+    #[arg(short = 'E', long = "task-events", visible_alias = "events")]
+    pub task_events: bool,
+    /// Do not tell `celery events` and Flower of the worker itself
+    #[arg(long)]
+    pub without_heartbeat: bool,
+    /// Accepted for Celery's sake: workers of Rhubarb do not gossip
+    #[arg(long, hide = true)]
+    pub without_gossip: bool,
 }
 
 impl Cli {
@@ -57,6 +66,8 @@ impl Cli {
             ("worker.queues", queues),
             ("worker.hostname", self.hostname.clone()),
             ("worker.concurrency", self.concurrency.map(|n| n.to_string())),
+            ("worker.send_task_events", self.task_events.then(|| "true".to_owned())),
+            ("worker.send_heartbeats", self.without_heartbeat.then(|| "false".to_owned())),
             ("log.level", self.loglevel.as_ref().map(|level| level.to_lowercase())),
         ];
         flags.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
@@ -166,6 +177,10 @@ mod tests {
         assert_eq!(settings("worker -Q celery,slow -n w1@%h -c 4 -l DEBUG"), expect);
         let long = "worker --queues celery --queues slow --hostname w1@%h --concurrency=4 --loglevel debug";
         assert_eq!(settings(long), expect);
+        let events = ["true", "false"].map(str::to_owned);
+        let [on, off] = events;
+        let expect = [("worker.send_task_events", on), ("worker.send_heartbeats", off)];
+        assert_eq!(settings("worker -E --without-heartbeat --without-gossip"), expect);
         assert_eq!(settings("worker"), []);
     }
 
@@ -185,6 +200,8 @@ mod tests {
             "-n, --hostname",
             "-c, --concurrency",
             "-l, --loglevel",
+            "-E, --task-events",
+            "--without-heartbeat",
             "Exit codes",
             "SIGTERM",
         ] {

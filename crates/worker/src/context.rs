@@ -2,23 +2,41 @@
 
 use std::sync::Arc;
 
-use rhubarb_queue::Client;
-use rhubarb_queue::wire::State;
-use serde_json::{Value, json};
+use rhubarb_queue::{
+    Client, Error, Publish, Received,
+    canvas::ResultTree,
+    wire::{Signature, State},
+};
+use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
+
+use crate::{
+    args::Arguments, error::TaskError, extract::Call as HandlerCall, handler::TaskResult,
+    registry::Registry,
+};
 
 /// The running task: who it is, how often it was tried, and how to report on it.
 #[derive(Clone, Debug)]
 pub struct TaskContext(Arc<Inner>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Inner {
     info: TaskInfo,
-    client: Client,
-    stopping: CancellationToken,
+    run: Arc<Run>,
 }
 
-/// The facts about a running task that its message carries.
+/// What all calls inside one run of a message share.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) received: Arc<Received>,
+    pub(crate) client: Client,
+    pub(crate) stopping: CancellationToken,
+    pub(crate) soft_limit: CancellationToken,
+    pub(crate) node: Arc<str>,
+    pub(crate) registry: Arc<Registry>,
+}
+
+/// The facts about a task that its message carries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TaskInfo {
     /// The task's id.
@@ -31,11 +49,70 @@ pub struct TaskInfo {
     pub retries: u32,
     /// How often a worker died with it before.
     pub deaths: u32,
+    /// The first task of the whole work; itself where no task published it.
+    pub root_id: String,
+    /// The task that published it; of a retry, itself.
+    pub parent_id: Option<String>,
+    /// The group or chord header that it is part of.
+    pub group: Option<String>,
+    /// Its place there, from 0.
+    pub group_index: Option<u64>,
+    /// 0 for the most urgent.
+    pub priority: u8,
+    /// A name to show in place of its own.
+    pub shadow: Option<String>,
+    /// The client that waits for its result.
+    pub reply_to: Option<String>,
+    /// What was not to be run before: as it was written.
+    pub eta: Option<String>,
+    /// What was not to be run after: as it was written.
+    pub expires: Option<String>,
+    /// Headers of the application.
+    pub headers: Map<String, Value>,
+    /// The names of the stamps that were put on it.
+    pub stamped_headers: Vec<String>,
+    /// The stamps.
+    pub stamps: Map<String, Value>,
+}
+
+impl TaskInfo {
+    /// Reads a message's facts; without a queue's name, the one that the message was sent to stands.
+    pub(crate) fn of(received: &Received, queue: Option<&str>, deaths: u32) -> Self {
+        let (headers, properties) = (&received.envelope.headers, &received.envelope.properties);
+        let sent_to = &properties.delivery_info.routing_key;
+        Self {
+            id: headers.id.clone(),
+            name: headers.task.clone(),
+            queue: queue.unwrap_or(sent_to).to_owned(),
+            retries: headers.retries,
+            deaths,
+            root_id: headers.root_id.clone().unwrap_or_else(|| headers.id.clone()),
+            parent_id: headers.parent_id.clone(),
+            group: headers.group.clone(),
+            group_index: headers.group_index,
+            priority: properties.priority,
+            shadow: headers.shadow.clone(),
+            reply_to: properties.reply_to.clone(),
+            eta: headers.eta.as_ref().map(|time| time.as_str().to_owned()),
+            expires: headers.expires.as_ref().map(|time| time.as_str().to_owned()),
+            headers: headers.other.clone(),
+            stamped_headers: headers.stamped_headers.clone().unwrap_or_default(),
+            stamps: headers.stamps.clone(),
+        }
+    }
+}
+
+impl Run {
+    /// Notes what was published so far, for the next state that is stored.
+    pub(crate) fn note_children(&self) {
+        let children = self.client.children();
+        self.received.notes().children = children.iter().map(ResultTree::as_tuple).collect();
+    }
 }
 
 impl TaskContext {
-    pub(crate) fn new(info: TaskInfo, client: Client, stopping: CancellationToken) -> Self {
-        Self(Arc::new(Inner { info, client, stopping }))
+    pub(crate) fn new(info: TaskInfo, run: Arc<Run>) -> Self {
+        Self(Arc::new(Inner { info, run }))
     }
 
     /// Returns the task's id.
@@ -48,9 +125,56 @@ impl TaskContext {
         &self.0.info
     }
 
-    /// Returns the queue's client, to publish tasks from a task.
+    /// Returns the queue's client; what is published through it has this task as its parent.
+    ///
+    /// What it publishes is listed among the children of the task's result. A task that runs again publishes again.
     pub fn client(&self) -> &Client {
-        &self.0.client
+        &self.0.run.client
+    }
+
+    /// Publishes a task as a child of this one, and returns its id.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped call may have published.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Client::publish`].
+    pub async fn publish(&self, publish: &Publish) -> Result<String, Error> {
+        self.client().publish(publish).await.map(|published| published.id)
+    }
+
+    /// Publishes a signature (a task, a chain, a group, a chord) as a child of this task, and returns what can be
+    /// waited for.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`Client::apply`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Client::apply`].
+    pub async fn apply(&self, signature: impl Into<Signature>) -> Result<ResultTree, Error> {
+        self.client().apply(signature).await
+    }
+
+    /// Returns the arguments as the message has them, Python's own types still marked.
+    pub(crate) fn raw_arguments(&self) -> Arguments {
+        let body = self.0.run.received.body();
+        let body = body.ok().cloned().unwrap_or_default();
+        Arguments { args: body.args, kwargs: body.kwargs }
+    }
+
+    /// Runs another registered task inside this one, as Python calls a task's function.
+    pub(crate) async fn call(&self, name: &str, arguments: Arguments) -> TaskResult {
+        let registry = &self.0.run.registry;
+        let Some(task) = registry.find(name) else {
+            return Err(TaskError::raise(rhubarb_queue::wire::Exception::not_registered(name)));
+        };
+        let info = TaskInfo { name: name.to_owned(), ..self.0.info.clone() };
+        let context = Self(Arc::new(Inner { info, run: self.0.run.clone() }));
+        (task.run)(HandlerCall::new(arguments, context, registry.states.clone())).await
     }
 
     /// Ends when the worker begins to stop.
@@ -63,7 +187,18 @@ impl TaskContext {
     ///
     /// Yes.
     pub async fn stopping(&self) {
-        self.0.stopping.cancelled().await;
+        self.0.run.stopping.cancelled().await;
+    }
+
+    /// Ends when the task has run for its soft time limit; never where it has none.
+    ///
+    /// A task that then returns [`TaskError::Cancelled`](crate::TaskError) fails with `SoftTimeLimitExceeded`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Yes.
+    pub async fn soft_limit(&self) {
+        self.0.run.soft_limit.cancelled().await;
     }
 
     /// Stores a state of the task's own making (`PROGRESS`, say) with what belongs to it.
@@ -74,7 +209,9 @@ impl TaskContext {
     ///
     /// Redis could not be reached in time, or `state` is one of those that end a task.
     pub async fn update_state(&self, state: &str, meta: Value) -> Result<(), rhubarb_queue::Error> {
-        self.0.client.set_state(self.id(), State::from(state), meta).await
+        let run = &self.0.run;
+        run.note_children();
+        run.client.report(&run.received, &run.node, State::from(state), meta).await
     }
 
     /// Reports progress as state `PROGRESS` with `current`, `total` and `message`.

@@ -1,10 +1,12 @@
 //! What a handler may say went wrong, and what then happens to its task.
 
-use std::{any::type_name, error::Error as StdError, time::Duration};
+use std::{any::type_name, error::Error as StdError, panic::Location, time::Duration};
 
 use rhubarb_core::class::Class;
 use rhubarb_queue::wire::Exception;
 use serde_json::Value;
+
+use crate::{failure::Raised, retry::Retry};
 
 /// Why a handler did not return a result; each variant is another fate of the task.
 ///
@@ -14,16 +16,11 @@ use serde_json::Value;
 #[derive(Debug)]
 pub enum TaskError {
     /// The task failed for good: FAILURE, no retry.
-    Failed(Exception),
+    Failed(Raised),
     /// Trying again may work: a retry by the task's policy, FAILURE when there is none left.
-    Transient(Exception),
-    /// Try again after this long: counts as a retry, FAILURE when there is none left.
-    Retry {
-        /// How long to wait.
-        after: Duration,
-        /// What is stored in the meantime, and in the end.
-        exception: Exception,
-    },
+    Transient(Raised),
+    /// Try again, as Celery's `retry()` does: counts as a retry, FAILURE when there is none left.
+    Retry(Box<Retry>),
     /// Not now: come back after this long, without counting a retry and without holding a slot.
     PutOff {
         /// How long to wait.
@@ -35,21 +32,27 @@ pub enum TaskError {
 
 impl TaskError {
     /// Fails for good, with a Python exception class (`builtins`) and a message.
+    #[track_caller]
     pub fn failed(exc_type: &str, message: impl Into<String>) -> Self {
-        Self::Failed(Exception::builtin(exc_type, vec![Value::String(message.into())]))
+        Self::Failed(Raised::here(builtin(exc_type, message.into())))
     }
 
     /// Fails in passing, with a Python exception class (`builtins`) and a message.
+    #[track_caller]
     pub fn transient(exc_type: &str, message: impl Into<String>) -> Self {
-        Self::Transient(Exception::builtin(exc_type, vec![Value::String(message.into())]))
+        Self::Transient(Raised::here(builtin(exc_type, message.into())))
     }
 
-    /// Asks for another attempt after this long, for the reason given.
+    /// Fails for good with any Python exception.
+    #[track_caller]
+    pub fn raise(exception: Exception) -> Self {
+        Self::Failed(Raised::here(exception))
+    }
+
+    /// Asks for another attempt after this long, for the reason given; [`Retry`] has more to say.
+    #[track_caller]
     pub fn retry(after: Duration, reason: impl Into<String>) -> Self {
-        Self::Retry {
-            after,
-            exception: Exception::builtin("RuntimeError", vec![Value::String(reason.into())]),
-        }
+        Retry::after(after).because("RuntimeError", reason).into()
     }
 
     /// Asks to be run later, at no cost.
@@ -58,16 +61,24 @@ impl TaskError {
     }
 }
 
+fn builtin(exc_type: &str, message: String) -> Exception {
+    Exception::builtin(exc_type, vec![Value::String(message)])
+}
+
+impl From<Retry> for TaskError {
+    fn from(retry: Retry) -> Self {
+        Self::Retry(Box::new(retry))
+    }
+}
+
 // `TaskError` itself is no `std::error::Error`: that is what lets `?` take every type that is.
 impl<E: Into<anyhow::Error>> From<E> for TaskError {
+    // The caller of `?` is where the error was raised, as far as the task's author is concerned.
+    #[track_caller]
     fn from(error: E) -> Self {
         let error = error.into();
-        let exception = of_type::<E>(&error);
-        if error.chain().any(is_transient) {
-            Self::Transient(exception)
-        } else {
-            Self::Failed(exception)
-        }
+        let raised = raised::<E>(&error, Location::caller());
+        if error.chain().any(is_transient) { Self::Transient(raised) } else { Self::Failed(raised) }
     }
 }
 
@@ -82,9 +93,15 @@ pub trait Passing<T> {
 }
 
 impl<T, E: Into<anyhow::Error>> Passing<T> for Result<T, E> {
+    #[track_caller]
     fn passing(self) -> Result<T, TaskError> {
-        self.map_err(|error| TaskError::Transient(of_type::<E>(&error.into())))
+        let at = Location::caller();
+        self.map_err(|error| TaskError::Transient(raised::<E>(&error.into(), at)))
     }
+}
+
+fn raised<E>(error: &anyhow::Error, at: &'static Location<'static>) -> Raised {
+    Raised::by(error, of_type::<E>(error), at)
 }
 
 /// Names the exception after a Rust type: `reqwest::error::Error` is `Error` of `reqwest.error`.

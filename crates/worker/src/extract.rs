@@ -32,6 +32,11 @@ impl Call {
         &self.context
     }
 
+    /// Takes the arguments; a later parameter finds none.
+    pub(crate) fn take_arguments(&mut self) -> Arguments {
+        self.arguments.take().unwrap_or_default()
+    }
+
     /// Refuses arguments that no parameter took.
     pub(crate) fn finish(mut self) -> Result<(), TaskError> {
         match self.arguments.take() {
@@ -64,8 +69,17 @@ pub struct Args<T>(pub T);
 
 impl<T: DeserializeOwned> FromCall for Args<T> {
     fn from_call(call: &mut Call) -> Result<Self, TaskError> {
-        let arguments = call.arguments.take().unwrap_or_default();
+        let arguments = call.take_arguments();
         arguments.bind().map(Self).map_err(|error| misfit(&call.context, &error))
+    }
+}
+
+/// All arguments as they came, positional and keyword: Python's `def task(*args, **kwargs)`.
+///
+/// Shares the place of [`Args`]: the first of a handler gets them.
+impl FromCall for Arguments {
+    fn from_call(call: &mut Call) -> Result<Self, TaskError> {
+        Ok(call.arguments.take().unwrap_or_default())
     }
 }
 

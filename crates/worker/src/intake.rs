@@ -42,9 +42,11 @@ pub struct Intake {
 impl Intake {
     /// Prepares the intake of one entry; nothing is sent.
     pub fn new(client: &Client, config: &IntakeConfig) -> Self {
-        let queue = client.celery().task_default_queue.clone();
+        let celery = client.celery();
+        let queue = celery.queue_for(&config.task).to_owned();
+        let priority = celery.priority_for(&config.task);
         Self {
-            list: QueueKeys::new(&queue, client.celery()).list_for(0).to_owned(),
+            list: QueueKeys::new(&queue, celery).list_for(priority).to_owned(),
             client: client.clone(),
             source: apalis_redis::Config::default().queue(&config.queue),
             task: config.task.clone(),
@@ -143,8 +145,15 @@ impl Intake {
                 payload.to_vec()
             };
         };
-        let publish = Publish { args, kwargs, ..Publish::new(&self.task) };
-        self.client.envelope(&publish, &task_id(queue, id), &self.queue).encode()
+        let id = task_id(queue, id);
+        let task = Publish { args, kwargs, id: Some(id), ..Publish::new(&self.task) };
+        match self.client.message(task.queue(&self.queue)) {
+            Ok(message) => message.envelope.encode(),
+            Err(error) => {
+                tracing::warn!(queue, %error, "a task of apalis cannot be published: its payload goes to the dead letters");
+                payload.to_vec()
+            }
+        }
     }
 }
 

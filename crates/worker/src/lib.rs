@@ -32,17 +32,23 @@
 //!
 //! Modules: [`app`] tasks and their options, [`args`] arguments, [`extract`] what handlers may ask for,
 //! [`handler`] async functions as handlers, [`context`] the running task, [`error`] what may go wrong,
-//! [`retry`] when it is tried again, [`run`] the service that apalis runs, [`serve`] the whole worker,
-//! [`cli`] its command line, [`intake`] the way in from apalis-redis, [`tasks`] the scraping tasks.
+//! [`failure`] exceptions with tracebacks, [`retry`] when it is tried again, [`hooks`] what an application is
+//! told, [`run`] the service that apalis runs, [`serve`] the whole worker, [`cli`] its command line,
+//! [`intake`] the way in from apalis-redis, [`tasks`] the scraping tasks.
 
 pub mod app;
 pub mod args;
+mod builtin;
 pub mod cli;
 pub mod context;
 pub mod error;
 pub mod extract;
+pub mod failure;
 pub mod handler;
+pub mod hooks;
 pub mod intake;
+mod panics;
+mod registry;
 pub mod retry;
 pub mod run;
 pub mod serve;
@@ -53,4 +59,4 @@ pub use cli::main;
 pub use context::TaskContext;
 pub use error::{Passing, TaskError};
 pub use extract::{Args, State};
-pub use retry::RetryPolicy;
+pub use retry::{Retry, RetryPolicy};

@@ -1,6 +1,101 @@
-//! When a failed attempt is tried again.
+//! When and how a failed attempt is tried again.
 
 use std::time::Duration;
+
+use jiff::Timestamp;
+use rhubarb_queue::{Again, wire::Exception};
+use serde_json::{Map, Value};
+
+use crate::failure::Raised;
+
+/// Asks for another attempt, as Celery's `retry()` does: the same id, one more retry, its own parent.
+///
+/// What follows the task, its group, limits and priority stay. Without anything said, the next attempt is due as the
+/// task's [`RetryPolicy`] has it, and the state RETRY tells no reason.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use rhubarb_worker::{Retry, TaskError};
+///
+/// async fn fetch() -> Result<String, TaskError> {
+///     Err(Retry::after(Duration::from_secs(30)).because("TimeoutError", "no answer").max_retries(10).into())
+/// }
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Retry {
+    pub(crate) after: Option<Duration>,
+    pub(crate) raised: Option<Raised>,
+    pub(crate) max_retries: Option<u32>,
+    pub(crate) again: Again,
+}
+
+impl Retry {
+    /// As the task's policy has it.
+    pub fn by_policy() -> Self {
+        Self::default()
+    }
+
+    /// After this long.
+    pub fn after(wait: Duration) -> Self {
+        Self { after: Some(wait), ..Self::default() }
+    }
+
+    /// At this time.
+    pub fn at(time: Timestamp) -> Self {
+        let again = Again { at: Some(time), ..Again::default() };
+        Self { again, ..Self::default() }
+    }
+
+    /// Says why, with a Python exception class (`builtins`) and a message: what RETRY tells, and FAILURE when no retry
+    /// is left. Without it that FAILURE is a `MaxRetriesExceededError`.
+    #[must_use]
+    #[track_caller]
+    pub fn because(self, exc_type: &str, message: impl Into<String>) -> Self {
+        self.raising(Exception::builtin(exc_type, vec![Value::String(message.into())]))
+    }
+
+    /// Says why, with any Python exception.
+    #[must_use]
+    #[track_caller]
+    pub fn raising(self, exception: Exception) -> Self {
+        Self { raised: Some(Raised::here(exception)), ..self }
+    }
+
+    /// Lets this attempt be followed by others as long as there were fewer retries, in place of the policy's number.
+    #[must_use]
+    pub fn max_retries(self, max_retries: u32) -> Self {
+        Self { max_retries: Some(max_retries), ..self }
+    }
+
+    /// Gives the next attempt other positional arguments.
+    #[must_use]
+    pub fn args(mut self, args: Vec<Value>) -> Self {
+        self.again.args = Some(args);
+        self
+    }
+
+    /// Gives the next attempt other keyword arguments.
+    #[must_use]
+    pub fn kwargs(mut self, kwargs: Map<String, Value>) -> Self {
+        self.again.kwargs = Some(kwargs);
+        self
+    }
+
+    /// Sends the next attempt to another queue.
+    #[must_use]
+    pub fn queue(mut self, queue: impl Into<String>) -> Self {
+        self.again.queue = Some(queue.into());
+        self
+    }
+
+    /// Gives the next attempt another priority, 0 for the most urgent.
+    #[must_use]
+    pub fn priority(mut self, priority: u8) -> Self {
+        self.again.priority = Some(priority);
+        self
+    }
+}
 
 /// How often and after what wait a task is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,9 +120,13 @@ impl RetryPolicy {
         if retries >= self.max_retries {
             return None;
         }
+        Some(self.bound(retries).mul_f64(random.clamp(0.0, 1.0)))
+    }
+
+    /// Returns the longest that the next attempt waits after so many retries.
+    pub fn bound(&self, retries: u32) -> Duration {
         let doubled = 2_u32.checked_pow(retries).and_then(|n| self.base.checked_mul(n));
-        let bound = doubled.unwrap_or(self.cap).min(self.cap);
-        Some(bound.mul_f64(random.clamp(0.0, 1.0)))
+        doubled.unwrap_or(self.cap).min(self.cap)
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::{
     any::Any,
-    collections::BTreeMap,
     convert::Infallible,
+    panic::AssertUnwindSafe,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -11,10 +11,12 @@ use std::{
 
 use apalis_core::task::Task;
 use futures_util::{FutureExt, future::BoxFuture};
-use rhubarb_queue::wire::{Exception, Headers, plain};
-use rhubarb_queue::{Client, Delivery, Outcome};
+use jiff::Timestamp;
+use rhubarb_core::{clock, config::WorkerConfig};
+use rhubarb_queue::wire::{Body, Exception, Headers, plain};
+use rhubarb_queue::{Again, Client, Delivery, Limits, Notes, Outcome, Tasks};
 use serde_json::Value;
-use tokio::task::JoinError;
+use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tower::Service;
 use tracing::{Instrument, Span};
@@ -22,11 +24,15 @@ use tracing::{Instrument, Span};
 use crate::{
     app::{App, Registration},
     args::Arguments,
-    context::{TaskContext, TaskInfo},
+    builtin,
+    context::{Run, TaskContext, TaskInfo},
     error::TaskError,
-    extract::{Call, States},
+    extract::Call,
+    failure::Raised,
     handler::TaskResult,
-    retry::RetryPolicy,
+    panics::{self, Panic},
+    registry::Registry,
+    retry::{Retry, RetryPolicy},
 };
 
 /// How long a task over its own concurrency limit is put off; up to as long again is added.
@@ -38,11 +44,11 @@ pub struct Runner(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    tasks: BTreeMap<String, Registration>,
-    aliases: BTreeMap<String, String>,
-    states: Arc<States>,
+    registry: Arc<Registry>,
     client: Client,
-    time_limit: Option<Duration>,
+    node: Arc<str>,
+    tasks: Tasks,
+    defaults: Limits,
     stop: Stop,
 }
 
@@ -59,22 +65,26 @@ pub struct Stop {
 #[derive(Debug)]
 enum Ended {
     Returned(TaskResult),
-    Panicked(String),
+    Panicked(String, Option<Panic>),
     TimedOut(Duration),
+    SoftlyTimedOut,
     Cancelled,
 }
 
 impl Runner {
-    /// Takes over an app's tasks.
-    pub fn new(app: App, client: Client, stop: Stop) -> Self {
-        let App { config, states, tasks, .. } = app;
-        let limit = config.worker.task_time_limit;
+    /// Takes over an app's tasks; their limits stand in `tasks`, where remote control changes them.
+    pub fn new(app: App, client: Client, tasks: Tasks, stop: Stop) -> Self {
+        let App { config, states, tasks: handlers, .. } = app;
+        panics::watch();
+        let defaults = default_limits(&config.worker);
+        let node = config.node_name().into();
+        let aliases = config.task_aliases;
         Self(Arc::new(Inner {
-            tasks,
-            aliases: config.task_aliases,
-            states: Arc::new(states),
+            registry: Arc::new(Registry { tasks: handlers, aliases, states: Arc::new(states) }),
             client,
-            time_limit: (!limit.is_zero()).then_some(limit),
+            node,
+            tasks,
+            defaults,
             stop,
         }))
     }
@@ -86,35 +96,35 @@ impl Runner {
     /// A dropped call cancels the handler; dropping the delivery hands the message back.
     pub async fn run(&self, delivery: &Delivery) -> Outcome {
         let headers = &delivery.envelope().headers;
-        let Some(task) = self.0.find(&headers.task) else { return Outcome::Unknown };
+        let Some(task) = self.0.registry.find(&headers.task) else { return Outcome::Unknown };
         let body = match delivery.received.body() {
             Ok(body) => body,
             Err(error) => {
                 return Outcome::Dead { reason: error.to_string(), exception: error.exception() };
             }
         };
+        if self.0.maps_an_unknown_task(&headers.task, body) {
+            return Outcome::Unknown;
+        }
         let Some(slot) = task.slot() else {
             return Outcome::PutOff { after: OVER_LIMIT.mul_f64(1.0 + fastrand::f64()) };
         };
-        let info = TaskInfo {
-            id: headers.id.clone(),
-            name: headers.task.clone(),
-            queue: delivery.queue.clone(),
-            retries: headers.retries,
-            deaths: delivery.deliveries,
-        };
-        let arguments = Arguments {
-            args: body.args.iter().cloned().map(plain).collect(),
-            kwargs: body
-                .kwargs
-                .iter()
-                .map(|(name, value)| (name.clone(), plain(value.clone())))
-                .collect(),
-        };
-        let limit = hard_limit(headers).or(task.time_limit).or(self.0.time_limit);
-        let ended = self.0.attempt(task, info, arguments, limit).await;
+        self.0.begin(task, delivery).await;
+        let info = TaskInfo::of(&delivery.received, Some(&delivery.queue), delivery.deliveries);
+        let limits = time_limits(headers, &self.0.tasks.limits(&headers.task), &self.0.defaults);
+        let ended = self.0.attempt(task, info, delivery, arguments(body), limits).await;
         drop(slot);
-        decide(ended, headers.retries, &task.retry, fastrand::f64())
+        let (outcome, again) = decide(ended, headers, &task.retry, fastrand::f64());
+        delivery.received.notes().again = again;
+        outcome
+    }
+}
+
+fn arguments(body: &Body) -> Arguments {
+    let kwargs = body.kwargs.iter();
+    Arguments {
+        args: body.args.iter().cloned().map(plain).collect(),
+        kwargs: kwargs.map(|(name, value)| (name.clone(), plain(value.clone()))).collect(),
     }
 }
 
@@ -135,8 +145,27 @@ impl Service<Task<Delivery>> for Runner {
 }
 
 impl Inner {
-    fn find(&self, name: &str) -> Option<&Registration> {
-        self.tasks.get(name).or_else(|| self.tasks.get(self.aliases.get(name)?))
+    /// Tells whether this is `celery.map` of a task that only other workers know.
+    fn maps_an_unknown_task(&self, name: &str, body: &Body) -> bool {
+        let mapped = builtin::MAPS.contains(&name).then(|| builtin::mapped(body)).flatten();
+        mapped.is_some_and(|task| self.registry.find(task).is_none())
+    }
+
+    /// Notes what the task's end has to know of its registration, and tells that it has begun where that is wanted.
+    async fn begin(&self, task: &Registration, delivery: &Delivery) {
+        let received = &delivery.received;
+        *received.notes() = Notes {
+            ignore_result: task.ignore_result,
+            store_errors_even_if_ignored: task.store_errors_even_if_ignored,
+            ..Notes::default()
+        };
+        if !task.track_started.unwrap_or(self.client.celery().task_track_started) {
+            return;
+        }
+        // A courtesy: that Redis is away for a moment does not keep the task from running.
+        if let Err(error) = self.client.report_started(received, &self.node).await {
+            tracing::debug!(%error, "the start was not reported");
+        }
     }
 
     /// Runs the handler in a tokio task of its own, so that computing neither delays the others nor the
@@ -145,41 +174,87 @@ impl Inner {
         &self,
         task: &Registration,
         info: TaskInfo,
+        delivery: &Delivery,
         arguments: Arguments,
-        limit: Option<Duration>,
+        limits: Limits,
     ) -> Ended {
-        let context = TaskContext::new(info, self.client.clone(), self.stop.began.clone());
-        let handler = (task.run)(Call::new(arguments, context, Arc::clone(&self.states)));
-        let mut handler = AbortOnDropHandle::new(tokio::spawn(handler.instrument(Span::current())));
-        let limit_passed = async {
-            match limit {
-                Some(limit) => {
-                    tokio::time::sleep(limit).await;
-                    limit
-                }
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
+        let envelope = delivery.envelope();
+        let run = Arc::new(Run {
+            received: delivery.received.clone(),
+            client: self.client.child_of(&envelope.headers, envelope.properties.priority),
+            stopping: self.stop.began.clone(),
+            soft_limit: CancellationToken::new(),
+            node: self.node.clone(),
+            registry: self.registry.clone(),
+        });
+        let context = TaskContext::new(info, run.clone());
+        let handler = (task.run)(Call::new(arguments, context, self.registry.states.clone()));
+        let handler = caught(handler).instrument(Span::current());
+        let mut handler = AbortOnDropHandle::new(tokio::spawn(handler));
+        let ended = tokio::select! {
             biased;
-            joined = &mut handler => joined.map_or_else(panicked, Ended::Returned),
-            limit = limit_passed => Ended::TimedOut(limit),
+            // Nobody else aborts a handler: the runtime itself is ending.
+            joined = &mut handler => joined.unwrap_or(Ended::Cancelled),
+            limit = passed(&limits, &run.soft_limit) => Ended::TimedOut(limit),
             () = self.stop.hand_back.cancelled() => Ended::Cancelled,
-        }
+        };
+        run.note_children();
+        self.told(ended, &run.soft_limit)
+    }
+
+    /// A handler that gives up after its soft limit has exceeded it; after the worker's stop began, it is handed back.
+    fn told(&self, ended: Ended, soft_limit: &CancellationToken) -> Ended {
+        let gave_up = matches!(ended, Ended::Returned(Err(TaskError::Cancelled)));
+        let exceeded = soft_limit.is_cancelled() && !self.stop.began.is_cancelled();
+        if gave_up && exceeded { Ended::SoftlyTimedOut } else { ended }
     }
 }
 
-/// Returns the message's hard limit; one that is no positive number of seconds does not count.
-fn hard_limit(headers: &Headers) -> Option<Duration> {
-    let seconds = headers.timelimit.0.filter(|seconds| *seconds > 0.0)?;
-    Duration::try_from_secs_f64(seconds).ok()
+/// Fires `soft_limit` in its time, and returns the hard limit once it has passed.
+async fn passed(limits: &Limits, soft_limit: &CancellationToken) -> Duration {
+    let began = Instant::now();
+    if let Some(soft) = limits.soft.filter(|soft| limits.hard.is_none_or(|hard| *soft < hard)) {
+        tokio::time::sleep(soft).await;
+        tracing::warn!(soft_limit_s = soft.as_secs_f64(), "soft time limit exceeded");
+        soft_limit.cancel();
+    }
+    match limits.hard {
+        Some(hard) => {
+            tokio::time::sleep(hard.saturating_sub(began.elapsed())).await;
+            hard
+        }
+        None => std::future::pending().await,
+    }
 }
 
-fn panicked(error: JoinError) -> Ended {
-    match error.try_into_panic() {
-        Ok(panic) => Ended::Panicked(panic_message(&*panic)),
-        // Nobody else aborts a handler: the runtime itself is ending.
-        Err(_) => Ended::Cancelled,
+/// Returns the time limits that hold for a message: its own, else its task's, else the settings'.
+fn time_limits(headers: &Headers, of_task: &Limits, defaults: &Limits) -> Limits {
+    // One that is no positive number of seconds does not count.
+    let own = |seconds: Option<f64>| {
+        Duration::try_from_secs_f64(seconds?).ok().filter(|limit| !limit.is_zero())
+    };
+    let (hard, soft) = headers.timelimit;
+    Limits {
+        rate: None,
+        soft: own(soft).or(of_task.soft).or(defaults.soft),
+        hard: own(hard).or(of_task.hard).or(defaults.hard),
+    }
+}
+
+fn default_limits(config: &WorkerConfig) -> Limits {
+    let limit = |limit: Duration| (!limit.is_zero()).then_some(limit);
+    Limits {
+        rate: None,
+        soft: limit(config.task_soft_time_limit),
+        hard: limit(config.task_time_limit),
+    }
+}
+
+/// Runs a handler to its end; a panic is caught on the thread that it happened on, where its place is known.
+async fn caught(handler: BoxFuture<'static, TaskResult>) -> Ended {
+    match AssertUnwindSafe(handler).catch_unwind().await {
+        Ok(returned) => Ended::Returned(returned),
+        Err(panic) => Ended::Panicked(panic_message(&*panic), panics::last()),
     }
 }
 
@@ -189,32 +264,69 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
 }
 
 /// Decides what an attempt's end means for its task; `random` in `0.0..1.0` is the retry's jitter.
-fn decide(ended: Ended, retries: u32, policy: &RetryPolicy, random: f64) -> Outcome {
-    let retry = |exception, wait: Option<Duration>| match wait {
-        Some(after) => Outcome::Retry { exception, traceback: None, after },
-        None => failure(exception),
+fn decide(ended: Ended, headers: &Headers, policy: &RetryPolicy, random: f64) -> (Outcome, Again) {
+    let failure = |raised: Raised| Outcome::Failure {
+        traceback: raised.traceback(&headers.task),
+        exception: raised.exception,
     };
-    match ended {
+    let outcome = match ended {
         Ended::Returned(Ok(value)) => Outcome::Success(value),
-        Ended::Returned(Err(TaskError::Failed(exception))) => failure(exception),
-        Ended::Returned(Err(TaskError::Transient(exception))) => {
-            retry(exception, policy.wait(retries, random))
+        Ended::Returned(Err(TaskError::Failed(raised))) => failure(raised),
+        Ended::Returned(Err(TaskError::Transient(raised))) => {
+            match policy.wait(headers.retries, random) {
+                Some(after) => Outcome::Retry {
+                    traceback: raised.traceback(&headers.task),
+                    exception: raised.exception,
+                    after,
+                },
+                None => failure(raised),
+            }
         }
-        Ended::Returned(Err(TaskError::Retry { after, exception })) => {
-            retry(exception, (retries < policy.max_retries).then_some(after))
+        Ended::Returned(Err(TaskError::Retry(retry))) => {
+            return again(*retry, headers, policy, random);
         }
         Ended::Returned(Err(TaskError::PutOff { after })) => Outcome::PutOff { after },
         Ended::Returned(Err(TaskError::Cancelled)) | Ended::Cancelled => Outcome::HandBack,
-        Ended::Panicked(message) => {
+        Ended::Panicked(message, place) => {
             let message = Value::String(format!("the task panicked: {message}"));
-            failure(Exception::builtin("RuntimeError", vec![message]))
+            failure(Raised::by_panic(Exception::builtin("RuntimeError", vec![message]), place))
         }
-        Ended::TimedOut(limit) => failure(Exception::time_limit_exceeded(limit.as_secs_f64())),
-    }
+        Ended::SoftlyTimedOut => failure(Exception::soft_time_limit_exceeded().into()),
+        Ended::TimedOut(limit) => {
+            failure(Exception::time_limit_exceeded(limit.as_secs_f64()).into())
+        }
+    };
+    (outcome, Again::default())
 }
 
-fn failure(exception: Exception) -> Outcome {
-    Outcome::Failure { exception, traceback: None }
+/// Decides what a task that asks for another attempt gets: that, or its own reason as a failure.
+fn again(retry: Retry, headers: &Headers, policy: &RetryPolicy, random: f64) -> (Outcome, Again) {
+    let Retry { after, raised, max_retries, again } = retry;
+    if headers.retries >= max_retries.unwrap_or(policy.max_retries) {
+        let raised = raised.unwrap_or_else(|| exhausted(headers).into());
+        let traceback = raised.traceback(&headers.task);
+        return (Outcome::Failure { exception: raised.exception, traceback }, Again::default());
+    }
+    let until = |at: Timestamp| Duration::try_from(at.duration_since(clock::now())).ok();
+    let after = after
+        .or_else(|| again.at.map(|at| until(at).unwrap_or_default()))
+        .unwrap_or_else(|| policy.bound(headers.retries).mul_f64(random));
+    let traceback = raised.as_ref().and_then(|raised| raised.traceback(&headers.task));
+    let exception = raised.map_or_else(
+        || Exception::retry(&format!("Retry in {}s", after.as_secs_f64())),
+        |raised| raised.exception,
+    );
+    (Outcome::Retry { exception, traceback, after }, again)
+}
+
+fn exhausted(headers: &Headers) -> Exception {
+    Exception::max_retries_exceeded(&format!(
+        "Can't retry {}[{}] args:{} kwargs:{}",
+        headers.task,
+        headers.id,
+        headers.argsrepr.as_deref().unwrap_or_default(),
+        headers.kwargsrepr.as_deref().unwrap_or_default(),
+    ))
 }
 
 #[cfg(test)]
@@ -225,15 +337,31 @@ mod tests {
         Exception::builtin("OSError", vec!["gone".into()])
     }
 
+    fn headers(retries: u32) -> Headers {
+        Headers {
+            retries,
+            argsrepr: Some("(1,)".into()),
+            kwargsrepr: Some("{}".into()),
+            ..Headers::new("t", "7")
+        }
+    }
+
+    fn decided(ended: Ended, retries: u32) -> Outcome {
+        decide(ended, &headers(retries), &RetryPolicy::default(), 0.5).0
+    }
+
     fn returned(error: TaskError) -> Ended {
         Ended::Returned(Err(error))
     }
 
+    fn failure(exception: Exception) -> Outcome {
+        Outcome::Failure { exception, traceback: None }
+    }
+
     #[test]
     fn each_end_has_its_outcome() {
-        let policy = RetryPolicy::default();
         let check = |ended, retries, expect| {
-            assert_eq!(decide(ended, retries, &policy, 0.5), expect, "after {retries} retries");
+            assert_eq!(decided(ended, retries), expect, "after {retries} retries");
         };
         let retry = |seconds| Outcome::Retry {
             exception: exception(),
@@ -242,37 +370,79 @@ mod tests {
         };
         let five = Duration::from_secs(5);
         check(Ended::Returned(Ok(1.into())), 0, Outcome::Success(1.into()));
-        check(returned(TaskError::Failed(exception())), 0, failure(exception()));
-        check(returned(TaskError::Transient(exception())), 0, retry(30));
-        check(returned(TaskError::Transient(exception())), 2, retry(120));
+        check(returned(TaskError::Failed(exception().into())), 0, failure(exception()));
+        check(returned(TaskError::Transient(exception().into())), 0, retry(30));
+        check(returned(TaskError::Transient(exception().into())), 2, retry(120));
         check(returned(TaskError::put_off(five)), 9, Outcome::PutOff { after: five });
         check(returned(TaskError::Cancelled), 0, Outcome::HandBack);
         check(Ended::Cancelled, 0, Outcome::HandBack);
         check(Ended::TimedOut(five), 0, failure(Exception::time_limit_exceeded(5.0)));
+        check(Ended::SoftlyTimedOut, 0, failure(Exception::soft_time_limit_exceeded()));
     }
 
     #[test]
     fn exhausted_retries_end_in_the_original_exception() {
-        let policy = RetryPolicy::default();
-        let explicit =
-            || TaskError::Retry { after: Duration::from_secs(7), exception: exception() };
-        let check = |error, retries, expect| {
-            assert_eq!(decide(returned(error), retries, &policy, 0.5), expect);
+        let seven = || Retry::after(Duration::from_secs(7));
+        let explicit = || seven().raising(exception());
+        let kind = |ended, retries| match decided(ended, retries) {
+            Outcome::Retry { exception, after, .. } => (exception.exc_type, Some(after.as_secs())),
+            Outcome::Failure { exception, .. } => (exception.exc_type, None),
+            other => panic!("{other:?}"),
         };
-        check(TaskError::Transient(exception()), 3, failure(exception()));
-        check(explicit(), 3, failure(exception()));
-        let after = Duration::from_secs(7);
-        let retry = Outcome::Retry { exception: exception(), traceback: None, after };
-        check(explicit(), 2, retry);
+        let check = |ended, retries, name: &str, after| {
+            assert_eq!(kind(ended, retries), (name.to_owned(), after), "after {retries} retries");
+        };
+        check(returned(TaskError::Transient(exception().into())), 3, "OSError", None);
+        check(returned(explicit().into()), 3, "OSError", None);
+        check(returned(explicit().into()), 2, "OSError", Some(7));
+        check(returned(explicit().max_retries(9).into()), 8, "OSError", Some(7));
+        check(returned(explicit().max_retries(0).into()), 0, "OSError", None);
+        check(returned(Retry::by_policy().into()), 1, "Retry", Some(60));
+        check(returned(seven().into()), 3, "MaxRetriesExceededError", None);
+        let Outcome::Failure { exception, .. } = decided(returned(seven().into()), 3) else {
+            panic!("not a failure")
+        };
+        assert_eq!(exception.exc_message, ["Can't retry t[7] args:(1,) kwargs:{}"]);
+    }
+
+    #[test]
+    fn another_attempt_may_differ() {
+        let at = "2099-01-01T00:00:00Z".parse().unwrap();
+        let retry = Retry::at(at).queue("slow").priority(6).args(vec![2.into()]);
+        let (outcome, again) =
+            decide(returned(retry.into()), &headers(0), &RetryPolicy::default(), 0.5);
+        assert!(
+            matches!(outcome, Outcome::Retry { after, .. } if after > Duration::from_secs(1_000_000))
+        );
+        assert_eq!(
+            (again.at, again.queue.as_deref(), again.priority),
+            (Some(at), Some("slow"), Some(6))
+        );
+        assert_eq!(again.args, Some(vec![2.into()]));
     }
 
     #[test]
     fn a_panic_fails_with_its_message() {
         let Outcome::Failure { exception, .. } =
-            decide(Ended::Panicked("index 3".into()), 0, &RetryPolicy::default(), 0.0)
+            decided(Ended::Panicked("index 3".into(), None), 0)
         else {
             panic!("not a failure")
         };
         assert_eq!(exception.exc_message, ["the task panicked: index 3"]);
+    }
+    #[test]
+    fn a_messages_time_limit_wins_over_the_tasks_and_that_over_the_settings() {
+        let of = |soft: u64, hard: u64| {
+            let limit = |s| (s > 0).then(|| Duration::from_secs(s));
+            Limits { rate: None, soft: limit(soft), hard: limit(hard) }
+        };
+        let message = |soft, hard| Headers { timelimit: (hard, soft), ..headers(0) };
+        let check = |message: &Headers, of_task, defaults, expect| {
+            assert_eq!(time_limits(message, &of_task, &defaults), expect);
+        };
+        check(&message(Some(1.0), Some(2.0)), of(3, 4), of(5, 6), of(1, 2));
+        check(&message(None, Some(-2.0)), of(3, 4), of(5, 6), of(3, 4));
+        check(&message(Some(0.0), Some(f64::NAN)), of(0, 4), of(5, 6), of(5, 4));
+        check(&message(None, None), of(0, 0), of(0, 0), of(0, 0));
     }
 }

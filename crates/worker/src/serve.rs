@@ -1,7 +1,6 @@
 //! The whole worker: connect, claim and run until told to stop, then leave nothing behind.
 
 use std::{
-    collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -12,9 +11,13 @@ use apalis::{
 };
 use apalis_core::task::Task;
 use rhubarb_connection::{Backoff, Connections, Role};
-use rhubarb_core::{class::Class, shutdown::Shutdown};
-use rhubarb_queue::{Backend, Client, Consumer, Delivery, Outcome};
-use tokio::task::JoinSet;
+use rhubarb_core::{
+    class::Class,
+    shutdown::{Shutdown, StopSignal},
+};
+use rhubarb_queue::{Backend, Client, Consumer, Delivery, Outcome, Tasks};
+use tokio::{task::JoinSet, time::Instant};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Span;
 
 use crate::{
@@ -65,7 +68,7 @@ pub enum Stopped {
 /// # Errors
 ///
 /// [`Error`]; none for a passing fault of Redis, which is waited out.
-pub async fn serve(app: App, shutdown: &Shutdown) -> Result<Stopped, Error> {
+pub async fn serve(mut app: App, shutdown: &Shutdown) -> Result<Stopped, Error> {
     app.check()?;
     tokio::select! {
         reached = reach(&app.connections) => reached?,
@@ -74,25 +77,40 @@ pub async fn serve(app: App, shutdown: &Shutdown) -> Result<Stopped, Error> {
     let stop = Stop::default();
     let client = Client::new(&app.connections, &app.config);
     let node = app.config.node_name();
+    let tasks = app.limits();
     let mut consumer = Consumer::new(
         &app.connections,
         &app.config,
         &node,
         &app.config.process_id(),
-        names(&app),
+        tasks.clone(),
         stop.began.clone(),
     );
     let mut intakes = JoinSet::new();
     for intake in &app.config.intake_apalis {
         intakes.spawn(Intake::new(&client, intake).run(stop.began.clone()));
     }
-    announce(&app, &node);
+    announce(&app, &node, &tasks);
     let drain = app.config.worker.drain;
+    let hooks = Arc::new(std::mem::take(&mut app.hooks));
+    let hooks = (!hooks.is_empty())
+        .then(|| AbortOnDropHandle::new(tokio::spawn(hooks.run(consumer.ends()))));
     let backend = consumer.backend();
-    let monitor = monitor(&node, backend, Runner::new(app, client, stop.clone()));
-    let ended = until_stopped(monitor, &stop, shutdown, drain).await;
+    let monitor = monitor(&node, backend, Runner::new(app, client, tasks, stop.clone()));
+    let asked = consumer.stop_asked();
+    let ended = tokio::select! {
+        ended = until_stopped(monitor, &stop, shutdown, drain) => ended,
+        never = obey(&asked, shutdown) => match never {},
+    };
     intakes.shutdown().await;
+    let end = Instant::now() + LAST_WORDS;
     let written = consumer.finish(LAST_WORDS).await;
+    // The last ends are told only now; half a second more still leaves the platform its patience.
+    if let Some(hooks) = hooks
+        && tokio::time::timeout_at(end + Duration::from_millis(500), hooks).await.is_err()
+    {
+        tracing::warn!("hooks that still ran were dropped");
+    }
     ended?;
     tracing::info!(node, clean = written, "stopped");
     Ok(if written { Stopped::Clean } else { Stopped::Unclean })
@@ -112,18 +130,19 @@ async fn reach(connections: &Connections) -> Result<(), Error> {
     Ok(())
 }
 
-/// Returns every name that the worker answers to, aliases included.
-fn names(app: &App) -> Vec<String> {
-    let names: BTreeSet<&String> = app.tasks.keys().chain(app.config.task_aliases.keys()).collect();
-    names.into_iter().cloned().collect()
+/// Stops the worker when remote control asks for it, as SIGTERM does.
+async fn obey(asked: &CancellationToken, shutdown: &Shutdown) -> std::convert::Infallible {
+    asked.cancelled().await;
+    shutdown.request(StopSignal::Terminate);
+    std::future::pending().await
 }
 
-fn announce(app: &App, node: &str) {
+fn announce(app: &App, node: &str, tasks: &Tasks) {
     let config = &app.config;
     let queues = config.worker_queues().join(",");
     let concurrency = config.concurrency();
     tracing::info!(node, queues, concurrency, tasks = app.tasks.len(), "worker ready");
-    for name in names(app) {
+    for name in tasks.names() {
         tracing::debug!(task = name, "task registered");
     }
 }
@@ -205,6 +224,7 @@ fn log_end(outcome: &Outcome, took: Duration, span: &Span) {
         Outcome::Revoked(why) => ended!(info, "revoked", error = %why.exception()),
         Outcome::Dead { reason, .. } => ended!(warn, "dead", reason = reason),
         Outcome::Unknown => ended!(warn, "unknown"),
+        Outcome::Leave => ended!(debug, "left"),
         Outcome::HandBack => ended!(info, "handed back"),
     }
 }

@@ -96,7 +96,9 @@ async fn a_publish_wakes_an_idle_worker() {
 async fn the_most_urgent_runs_first_and_the_oldest_of_those() {
     let bench = Bench::with(|config| config.worker.concurrency = 1).await;
     for priority in [9, 6, 3, 0, 5, 1, 4, 2] {
-        bench.publish(&Publish { priority, ..Publish::new("t").arg(priority) }).await;
+        bench
+            .publish(&Publish { priority: Some(priority), ..Publish::new("t").arg(priority) })
+            .await;
     }
     let order = Arc::new(Mutex::new(Vec::new()));
     let worker = bench.worker({

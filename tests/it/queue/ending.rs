@@ -142,14 +142,8 @@ async fn what_cannot_be_read_is_a_dead_letter_with_the_reason_and_the_worker_goe
 
 #[tokio::test]
 async fn an_unknown_task_is_parked_and_runs_after_a_replay() {
-    let bench = Bench::new().await;
-    let worker = bench.worker(|delivery| async move {
-        if delivery.envelope().headers.task == "t" {
-            echo(delivery).await
-        } else {
-            Outcome::Unknown
-        }
-    });
+    let mut bench = Bench::new().await;
+    let worker = bench.worker(echo);
     let id = bench.publish(&Publish::new("other").arg(1)).await;
     eventually(WAIT, "it is parked", async || {
         letter::find(bench.client.queue(), Kind::Parked, &id).await.unwrap()
@@ -158,11 +152,49 @@ async fn an_unknown_task_is_parked_and_runs_after_a_replay() {
     assert!(bench.client.result(&id).await.unwrap().is_none(), "a parked task has no result");
     assert_eq!(inspect::task(&bench.client, &id).await.unwrap().place, "parked");
     assert!(worker.stop().await);
-    let worker = bench.worker(echo);
     assert!(replay(&bench.client, Kind::Parked, &id).await.unwrap());
+    bench.tasks.push("other".to_owned());
+    let worker = bench.worker(echo);
     assert_eq!(bench.result(&id).await.result, 1);
     assert!(letter::find(bench.client.queue(), Kind::Parked, &id).await.unwrap().is_none());
     assert!(worker.stop().await);
+}
+
+#[tokio::test]
+async fn a_parked_task_runs_by_itself_once_a_worker_knows_it() {
+    let mut bench = Bench::new().await;
+    let worker = bench.worker(echo);
+    let id = bench.publish(&Publish::new("other").arg(1)).await;
+    eventually(WAIT, "it is parked", async || {
+        letter::find(bench.client.queue(), Kind::Parked, &id).await.unwrap()
+    })
+    .await;
+    bench.tasks.push("other".to_owned());
+    let newer = bench.worker(echo);
+    assert_eq!(bench.result(&id).await.result, 1);
+    assert!(worker.stop().await && newer.stop().await);
+}
+
+#[tokio::test]
+async fn a_task_that_another_worker_of_ours_knows_is_left_for_it() {
+    let mut bench = Bench::new().await;
+    let worker = bench.worker(|_| async { Outcome::Success("wrong".into()) });
+    bench.tasks = vec!["other".to_owned()];
+    let other = bench.worker(echo);
+    eventually(WAIT, "both are registered", async || {
+        let workers = inspect::workers(&bench.client).await.unwrap();
+        (workers.len() == 2).then_some(())
+    })
+    .await;
+    let mut ids = Vec::new();
+    for n in 0..50 {
+        ids.push((n, bench.publish(&Publish::new("other").arg(n)).await));
+    }
+    for (n, id) in ids {
+        assert_eq!(bench.result(&id).await.result, n);
+    }
+    assert_eq!(worker.consumer().counters().parked.load(Ordering::Relaxed), 0);
+    assert!(worker.stop().await && other.stop().await);
 }
 
 #[tokio::test]

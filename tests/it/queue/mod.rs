@@ -32,6 +32,8 @@ struct Bench {
     server: RedisServer,
     config: Config,
     client: Client,
+    /// The names that its workers know.
+    tasks: Vec<String>,
 }
 
 impl Bench {
@@ -52,7 +54,7 @@ impl Bench {
         config.worker.poll_interval = Duration::from_secs(300);
         change(&mut config);
         let client = Client::new(&Connections::new(&config, "test").unwrap(), &config);
-        Self { server, config, client }
+        Self { server, config, client, tasks: vec!["t".to_owned()] }
     }
 
     async fn publish(&self, publish: &Publish) -> String {
@@ -84,7 +86,7 @@ impl Bench {
     {
         let connections = Connections::new(&self.config, "test-worker").unwrap();
         let draining = CancellationToken::new();
-        let tasks = vec!["t".to_owned()];
+        let tasks = self.tasks.clone();
         let mut consumer =
             Consumer::new(&connections, &self.config, "rhubarb@test", id, tasks, draining.clone());
         let backend = consumer.backend().unwrap();

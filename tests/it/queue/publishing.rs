@@ -23,7 +23,7 @@ async fn a_published_message_is_what_celerys_own_client_pushes() {
 #[tokio::test]
 async fn a_priority_chooses_the_list() {
     let bench = Bench::new().await;
-    bench.publish(&Publish { priority: 7, ..Publish::new("t") }).await;
+    bench.publish(&Publish { priority: Some(7), ..Publish::new("t") }).await;
     let n: u64 = bench.redis().await.llen("celery\u{6}\u{16}6").await.unwrap();
     assert_eq!(n, 1);
 }

@@ -80,6 +80,8 @@ impl Default for CeleryConfig {
             priority_steps: vec![0, 3, 6, 9],
             sep: "\u{6}\u{16}".into(),
             task_default_queue: "celery".into(),
+            task_default_priority: 0,
+            task_routes: Vec::new(),
             result_expires: seconds(86_400),
             result_extended: false,
             task_ignore_result: false,
@@ -100,6 +102,7 @@ impl Default for WorkerConfig {
             lease: seconds(15),
             drain: seconds(25),
             task_time_limit: Duration::ZERO,
+            task_soft_time_limit: Duration::ZERO,
             max_deliveries: 5,
             max_message_bytes: 8 << 20,
             max_result_bytes: 8 << 20,
@@ -108,6 +111,7 @@ impl Default for WorkerConfig {
             hostname: String::new(),
             unknown_tasks: UnknownTasks::Park,
             send_task_events: false,
+            send_heartbeats: true,
             enable_remote_control: true,
             revoke_expires: seconds(3 * 3600),
         }
@@ -130,7 +134,7 @@ impl Default for ScheduleConfig {
             args: Vec::new(),
             kwargs: Map::new(),
             queue: None,
-            priority: 0,
+            priority: None,
             expires: None,
             enabled: true,
         }

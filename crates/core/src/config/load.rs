@@ -11,6 +11,7 @@ use clap::Args;
 use super::{
     model::{Config, Role},
     read::Input,
+    routes,
     settings::{self, Row},
     tables,
 };
@@ -249,6 +250,10 @@ impl Loading {
             let name = format!("{section}.{key}");
             match settings::row(&name) {
                 Some(row) => self.set(row, Input::Toml(value), origin),
+                None if name == "celery.task_routes" => {
+                    self.config.celery.task_routes = routes::read(value, &mut self.problems);
+                    self.origins.insert(name, origin.to_owned());
+                }
                 None => self.problems.push(unknown(&name, section)),
             }
         }
@@ -383,6 +388,16 @@ impl fmt::Display for Loaded {
         }
         let config = &self.config;
         let from = |section: &str| self.origins.get(section).map_or("default", String::as_str);
+        for route in &config.celery.task_routes {
+            let from = from("celery.task_routes");
+            let queue = route.queue.as_ref().unwrap_or(&config.celery.task_default_queue);
+            let priority = route.priority.unwrap_or(config.celery.task_default_priority);
+            let pattern = &route.pattern;
+            writeln!(
+                f,
+                "celery.task_routes.{pattern:?} = {queue:?}, priority {priority}  # {from}"
+            )?;
+        }
         for (name, schedule) in &config.schedules {
             let from = from("schedules");
             writeln!(f, "schedules.{name} = {} {:?}  # {from}", schedule.task, schedule.when)?;

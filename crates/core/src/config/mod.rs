@@ -5,6 +5,7 @@ mod model;
 mod defaults;
 mod load;
 mod read;
+mod routes;
 mod settings;
 mod tables;
 mod urls;

@@ -107,6 +107,10 @@ pub struct CeleryConfig {
     pub sep: String,
     /// The queue for tasks that name none.
     pub task_default_queue: String,
+    /// The priority of tasks that name none, 0 (most urgent) to 255.
+    pub task_default_priority: u8,
+    /// The queue and the priority of tasks that name none, by name: see [`CeleryConfig::route`].
+    pub task_routes: Vec<Route>,
     /// How long results are kept.
     pub result_expires: Duration,
     /// Whether a result also tells the task's name, arguments, worker, retries and queue.
@@ -125,6 +129,17 @@ pub struct CeleryConfig {
     pub timezone: String,
 }
 
+/// Where tasks of a name, or of a pattern of names, go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The name, or a shell pattern where it has a `*`.
+    pub pattern: String,
+    /// The queue; absent means `task_default_queue`.
+    pub queue: Option<String>,
+    /// The priority; absent means `task_default_priority`.
+    pub priority: Option<u8>,
+}
+
 /// The worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerConfig {
@@ -138,6 +153,8 @@ pub struct WorkerConfig {
     pub drain: Duration,
     /// A task's hard time limit where its registration and message name none; zero means none.
     pub task_time_limit: Duration,
+    /// After how long a task is asked to end where its registration and message name nothing; zero means never.
+    pub task_soft_time_limit: Duration,
     /// How often a message may be delivered before it counts as one that kills workers.
     pub max_deliveries: u32,
     /// The greatest message that is run; a larger one goes to the dead letters as headers, size and hash.
@@ -154,6 +171,8 @@ pub struct WorkerConfig {
     pub unknown_tasks: UnknownTasks,
     /// Whether task events are sent from the start; remote control can switch them on and off.
     pub send_task_events: bool,
+    /// Whether the worker tells `celery events` and Flower of itself: online, a heartbeat every 2 s, offline.
+    pub send_heartbeats: bool,
     /// Whether remote control (`celery inspect`, `celery control`, Flower) is answered.
     pub enable_remote_control: bool,
     /// How long a revocation is kept.
@@ -192,10 +211,10 @@ pub struct ScheduleConfig {
     pub args: Vec<serde_json::Value>,
     /// Keyword arguments.
     pub kwargs: serde_json::Map<String, serde_json::Value>,
-    /// The queue; absent means `celery.task_default_queue`.
+    /// The queue; absent means that of `celery.task_routes`, else `celery.task_default_queue`.
     pub queue: Option<String>,
-    /// 0 (most urgent) to 9.
-    pub priority: u8,
+    /// 0 (most urgent) to 9; absent means that of `celery.task_routes`, else `celery.task_default_priority`.
+    pub priority: Option<u8>,
     /// A task that was not begun this long after its tick is revoked; absent means never.
     pub expires: Option<Duration>,
     /// Whether it runs at all.

@@ -158,6 +158,7 @@ static ROWS: &[Row] = rows! {
     "celery.priority_steps": celery.priority_steps, "an ascending list of numbers from 0 to 255 that begins with 0", |steps: &Vec<u8>| steps.first() == Some(&0) && steps.len() <= 16 && steps.windows(2).all(|w| w[0] < w[1]);
     "celery.sep": celery.sep, "text of 1 to 8 bytes", |sep: &String| (1..=8).contains(&sep.len());
     "celery.task_default_queue": celery.task_default_queue, "a queue's name of 1 to 200 characters", |text: &String| name(text);
+    "celery.task_default_priority": celery.task_default_priority, "0 (most urgent) to 255", |_| true;
     "celery.result_expires": celery.result_expires, "1 s to 365 days", within(1, 365 * 86_400);
     "celery.result_extended": celery.result_extended, "true or false", |_| true;
     "celery.task_ignore_result": celery.task_ignore_result, "true or false", |_| true;
@@ -171,6 +172,7 @@ static ROWS: &[Row] = rows! {
     "worker.lease": worker.lease, "1 s to 10 minutes", within(1, 600);
     "worker.drain": worker.drain, "0 s to 1 h", within(0, 3600);
     "worker.task_time_limit": worker.task_time_limit, "0 s (none) to 7 days", within(0, 7 * 86_400);
+    "worker.task_soft_time_limit": worker.task_soft_time_limit, "0 s (none) to 7 days", within(0, 7 * 86_400);
     "worker.max_deliveries": worker.max_deliveries, "1 to 1000", |n: &u32| (1..=1000).contains(n);
     "worker.max_message_bytes": worker.max_message_bytes, "1 KiB to 512 MiB", |n: &usize| (1 << 10..=512 << 20).contains(n);
     "worker.max_result_bytes": worker.max_result_bytes, "1 KiB to 512 MiB", |n: &usize| (1 << 10..=512 << 20).contains(n);
@@ -179,6 +181,7 @@ static ROWS: &[Row] = rows! {
     "worker.hostname": worker.hostname, "a node name of at most 200 characters", |text: &String| text.is_empty() || name(text);
     "worker.unknown_tasks": worker.unknown_tasks, "\"park\" or \"forward:QUEUE\"", |_| true;
     "worker.send_task_events": worker.send_task_events, "true or false", |_| true;
+    "worker.send_heartbeats": worker.send_heartbeats, "true or false", |_| true;
     "worker.enable_remote_control": worker.enable_remote_control, "true or false", |_| true;
     "worker.revoke_expires": worker.revoke_expires, "1 minute to 7 days", within(60, 7 * 86_400);
     "beat.timezone": beat.timezone, "an IANA time zone such as \"Europe/Berlin\"", |text: &String| zone(text);

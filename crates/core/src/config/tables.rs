@@ -165,11 +165,11 @@ fn schedule(mut reader: Reader<'_>) -> ScheduleConfig {
         args: json(&mut reader, "args").unwrap_or_default(),
         kwargs: json(&mut reader, "kwargs").unwrap_or_default(),
         queue: reader.optional("queue"),
-        priority: reader.or("priority", default.priority),
+        priority: reader.optional("priority"),
         expires: reader.optional("expires"),
         enabled: reader.or("enabled", default.enabled),
     };
-    if schedule.priority > 9 {
+    if schedule.priority.is_some_and(|priority| priority > 9) {
         reader.wrong("priority", "0 (most urgent) to 9 is expected");
     }
     if schedule.queue.as_deref().is_some_and(str::is_empty) {

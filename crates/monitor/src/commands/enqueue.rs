@@ -57,7 +57,7 @@ fn publish(args: EnqueueArgs, config: &Config) -> Result<Publish, Error> {
         countdown: args.countdown,
         eta,
         expires_in: args.expires,
-        priority: args.priority.unwrap_or_default(),
+        priority: args.priority,
         unique_for: args.unique_for,
         ..Publish::default()
     })

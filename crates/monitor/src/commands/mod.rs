@@ -8,9 +8,11 @@ use crate::{cli::Command, error::Error};
 
 mod cached;
 mod enqueue;
+mod handover;
 mod hold;
 mod kept;
 mod queue;
+mod revoke;
 pub(crate) mod schedules;
 mod sources;
 mod wait;
@@ -51,8 +53,11 @@ pub(crate) async fn run(command: Command, config: Config) -> Result<(), Error> {
         Command::Purge(args) => hold::purge(&queue(config).await?, &args).await,
         Command::Workers(shown) => queue::workers(&queue(config).await?, shown).await,
         Command::Task(args) => queue::task(&queue(config).await?, &args).await,
+        Command::Revoke(args) => revoke::revoke(&queue(config).await?, &args).await,
         Command::Dead(command) => kept::dead(&queue(config).await?, command).await,
         Command::Parked(command) => kept::parked(&queue(config).await?, command).await,
+        Command::AdoptUnacked(args) => handover::adopt(&queue(config).await?, &args).await,
+        Command::HandBack(args) => handover::hand_back(&queue(config).await?, args).await,
         Command::Schedules(command) => schedules::run(&config, &command),
         Command::Sources(command) => sources::run(&config, command).await,
     }

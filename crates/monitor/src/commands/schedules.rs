@@ -60,7 +60,10 @@ fn list(config: &Config, shown: Shown) -> Result<(), Error> {
             timezone: schedule.timezone.as_ref().unwrap_or(&config.beat.timezone),
             args: &schedule.args,
             kwargs: &schedule.kwargs,
-            queue: schedule.queue.as_ref().unwrap_or(&config.celery.task_default_queue),
+            queue: schedule
+                .queue
+                .as_deref()
+                .unwrap_or_else(|| config.celery.queue_for(&schedule.task)),
             enabled: schedule.enabled,
         })
         .collect();

@@ -4,6 +4,7 @@ use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -14,24 +15,27 @@ use apalis_core::{
 };
 use rhubarb_wire::Exception;
 use tokio::{sync::mpsc, time::Instant};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 use tower::{Layer, Service};
 
-use crate::{delivery::Delivery, outcome::Outcome};
+use super::Shared;
+use crate::{
+    delivery::{Delivery, Received},
+    outcome::{Outcome, Revocation},
+};
 
 /// The source of an apalis worker. It never returns an error: a passing fault of Redis is waited out by the
 /// claiming role, because apalis ends a worker whose backend fails.
 pub struct Backend {
     deliveries: mpsc::UnboundedReceiver<Delivery>,
     draining: Pin<Box<WaitForCancellationFutureOwned>>,
+    shared: Arc<Shared>,
 }
 
 impl Backend {
-    pub(crate) fn new(
-        deliveries: mpsc::UnboundedReceiver<Delivery>,
-        draining: CancellationToken,
-    ) -> Self {
-        Self { deliveries, draining: Box::pin(draining.cancelled_owned()) }
+    pub(crate) fn new(deliveries: mpsc::UnboundedReceiver<Delivery>, shared: Arc<Shared>) -> Self {
+        let draining = Box::pin(shared.draining.clone().cancelled_owned());
+        Self { deliveries, draining, shared }
     }
 }
 
@@ -94,19 +98,19 @@ impl BackendConfig for Backend {
     }
 
     fn middleware(&mut self, _: &mut WorkerContext) -> SettleLayer {
-        SettleLayer
+        SettleLayer(self.shared.clone())
     }
 }
 
-/// Ends each delivery's claim with what the service made of it.
-#[derive(Clone, Copy, Debug)]
-pub struct SettleLayer;
+/// Ends each delivery's claim with what the service made of it, and the service's work when that is ordered.
+#[derive(Clone, Debug)]
+pub struct SettleLayer(Arc<Shared>);
 
 impl<S> Layer<S> for SettleLayer {
     type Service = SettleService<S>;
 
     fn layer(&self, inner: S) -> SettleService<S> {
-        SettleService { inner }
+        SettleService { inner, shared: self.0.clone() }
     }
 }
 
@@ -114,6 +118,7 @@ impl<S> Layer<S> for SettleLayer {
 #[derive(Clone, Debug)]
 pub struct SettleService<S> {
     inner: S,
+    shared: Arc<Shared>,
 }
 
 impl<S> Service<Task<Delivery>> for SettleService<S>
@@ -131,19 +136,49 @@ where
     }
 
     fn call(&mut self, mut task: Task<Delivery>) -> Self::Future {
-        let ticket = task.args.take_ticket();
+        // Whoever has taken the ticket ends the claim.
+        let Some(ticket) = task.args.take_ticket() else { return Box::pin(async { Ok(()) }) };
+        let termination = match self.shared.begin(ticket.claim(), &task.args.envelope().headers) {
+            Ok(termination) => termination,
+            Err(outcome) => {
+                ticket.settle(outcome);
+                return Box::pin(async { Ok(()) });
+            }
+        };
         let began = Instant::now();
-        let running = self.inner.call(task);
+        let received = task.args.received.clone();
+        let mut running = Box::pin(self.inner.call(task));
+        let shared = self.shared.clone();
         Box::pin(async move {
             // Dropped while running (the worker is being torn down): the ticket hands the message back.
-            let outcome = running.await.unwrap_or_else(|error| raised(&error));
-            if let Some(ticket) = ticket {
-                ticket.settle_after(began.elapsed(), outcome);
-            }
+            let outcome = tokio::select! {
+                biased;
+                ended = &mut running => ended.unwrap_or_else(|error| raised(&error)),
+                signal = termination.given() => terminated(signal, &received, began),
+            };
+            drop(running);
+            shared.held.cease(ticket.claim());
+            ticket.settle_after(began.elapsed(), outcome);
             // An error would end the apalis worker; the outcome is where it belongs.
             Ok(())
         })
     }
+}
+
+/// The end of a task that remote control has ended. Its own layers are gone, so that the line at its end is ours.
+fn terminated(signal: String, received: &Received, began: Instant) -> Outcome {
+    let headers = &received.envelope.headers;
+    let elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(
+        task = headers.task,
+        id = headers.id,
+        attempt = headers.retries + 1,
+        elapsed_ms,
+        signal,
+        outcome = "terminated",
+        "task ended"
+    );
+    Outcome::Revoked(Revocation::Terminated { signal })
 }
 
 /// An error that no layer turned into an outcome is the task's failure.

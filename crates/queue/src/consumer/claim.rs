@@ -1,6 +1,10 @@
 //! Takes messages for free slots, never more; sleeps until the server says that something changed.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use redis::FromRedisValue;
@@ -12,14 +16,19 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Counters, Running, Shared};
+use super::{
+    Counters, Running, Shared,
+    pick::{Passing, pick},
+    strangers::{self, Stranger},
+};
 use crate::{
     Error,
-    delivery::{ClaimId, Delivery, Message, RawMessage, Received, Ticket},
+    delivery::{ClaimId, Delivery, Message, RawMessage, Received, Settlement, Ticket},
     error::redis,
     keys::QueueKeys,
     outcome::{Outcome, Revocation},
-    script,
+    rate::Turn,
+    revoked, script,
 };
 
 /// The most messages that one script takes.
@@ -33,7 +42,18 @@ pub(super) async fn run(shared: Arc<Shared>, deliver: mpsc::UnboundedSender<Deli
     let next_queue = 0;
     let number = 1;
     let reconcile_at = Instant::now() + shared.config.lease;
-    let mut claimer = Claimer { shared, deliver, pushes, next_queue, number, reconcile_at };
+    let read_revocations = true;
+    let passing = BTreeMap::new();
+    let mut claimer = Claimer {
+        shared,
+        deliver,
+        pushes,
+        next_queue,
+        number,
+        reconcile_at,
+        read_revocations,
+        passing,
+    };
     claimer.declare().await;
     claimer.run().await;
 }
@@ -45,10 +65,14 @@ struct Claimer {
     next_queue: usize,
     number: u64,
     reconcile_at: Instant,
+    /// Whether revocations may have been missed.
+    read_revocations: bool,
+    /// By queue: how it is looked through past what others run.
+    passing: BTreeMap<usize, Passing>,
 }
 
 /// One message as the script hands it out.
-struct Claimed {
+pub(super) struct Claimed {
     number: u64,
     deliveries: u32,
     size: usize,
@@ -61,12 +85,35 @@ struct Unread {
     outcome: Outcome,
 }
 
+/// Why a message does not run now.
+struct NotNow {
+    outcome: Outcome,
+    /// Whether it was looked at before, so that nobody has to be told again.
+    again: bool,
+}
+
 /// What one look at the queues brought.
 struct Round {
     claimed: Vec<(usize, Claimed)>,
     now: Timestamp,
     /// When to look again at the latest; `None` at once.
     again: Option<Option<Timestamp>>,
+    /// The queues that were looked at.
+    looked: Vec<usize>,
+    /// When to look at those that it was too early for.
+    too_early: Option<Instant>,
+}
+
+impl Round {
+    fn new() -> Self {
+        Self {
+            claimed: Vec::new(),
+            now: clock::now(),
+            again: Some(None),
+            looked: Vec::new(),
+            too_early: None,
+        }
+    }
 }
 
 impl Claimer {
@@ -74,7 +121,7 @@ impl Claimer {
     async fn declare(&self) {
         let mut backoff = Backoff::default();
         let mut pipeline = ::redis::pipe();
-        for queue in &self.shared.queues {
+        for queue in self.shared.queues.iter() {
             crate::client::declare(&mut pipeline, &queue.name, self.shared.client.celery());
         }
         while let Err(error) = self.shared.queue.pipe::<::redis::Value>(&pipeline).await {
@@ -92,14 +139,17 @@ impl Claimer {
             let reconnected = self.drain_pushes();
             if reconnected || Instant::now() >= self.reconcile_at {
                 self.reconcile().await;
+                self.read_revocations |= reconnected || !self.shared.hears.load(Ordering::SeqCst);
             }
             match self.round(slots.num_permits()).await {
-                Ok(round) => {
+                Ok(mut round) => {
                     backoff.reset();
-                    let again = round.again;
-                    self.dispatch(round, slots).await;
+                    let (again, too_early) = (round.again, round.too_early);
+                    let looked = std::mem::take(&mut round.looked);
+                    let ours = self.dispatch(round, slots).await;
+                    self.space_out(&looked, &ours);
                     if let Some(due) = again {
-                        self.sleep_until_change(due).await;
+                        self.sleep_until_change(due, too_early).await;
                     }
                 }
                 Err(error) => {
@@ -117,32 +167,43 @@ impl Claimer {
 
     /// Waits for a free slot and takes all that are free; `None` when draining.
     async fn free_slots(&self) -> Option<OwnedSemaphorePermit> {
-        let slots = &self.shared.slots;
-        let mut first = tokio::select! {
+        tokio::select! {
             biased;
-            () = self.shared.draining.cancelled() => return None,
-            permit = slots.clone().acquire_owned() => permit.ok()?,
-        };
-        let more = slots.available_permits().min(BATCH - 1);
-        if let Ok(rest) = slots.clone().try_acquire_many_owned(u32::try_from(more).unwrap_or(0)) {
-            first.merge(rest);
+            () = self.shared.draining.cancelled() => None,
+            slots = self.shared.slots.take(BATCH) => slots,
         }
-        Some(first)
+    }
+
+    /// Reads the revocations that stand in Redis, if some may have been missed.
+    async fn obey(&mut self) -> Result<(), Error> {
+        if self.read_revocations {
+            let found = revoked::load(&self.shared.queue).await?;
+            self.shared.revoked.add(found, self.shared.now());
+            self.read_revocations = false;
+        }
+        Ok(())
     }
 
     /// Looks at each queue once, beginning with the one after the last that was begun with.
     async fn round(&mut self, n: usize) -> Result<Round, Error> {
         Counters::add(&self.shared.counters.rounds);
-        let n_queues = self.shared.queues.len();
-        let mut round = Round { claimed: Vec::new(), now: clock::now(), again: Some(None) };
-        let first = self.next_queue;
-        self.next_queue = (first + 1) % n_queues.max(1);
-        for idx in (0..n_queues).map(|i| (first + i) % n_queues) {
+        self.obey().await?;
+        let queues = self.shared.queues.active();
+        let n_queues = queues.len();
+        let mut round = Round::new();
+        let first = self.next_queue % n_queues.max(1);
+        self.next_queue = first + 1;
+        for idx in (0..n_queues).map(|i| queues[(first + i) % n_queues]) {
             let left = n - round.claimed.len();
             if left == 0 {
                 round.again = None;
                 break;
             }
+            if let Some(at) = self.passing.get(&idx).and_then(Passing::too_early) {
+                round.too_early = Some(round.too_early.map_or(at, |other| other.min(at)));
+                continue;
+            }
+            round.looked.push(idx);
             match self.claim(idx, left).await {
                 Ok(answer) => answer.merge_into(idx, &mut round),
                 // What the queues before gave is ours and has to run.
@@ -160,64 +221,85 @@ impl Claimer {
     async fn claim(&mut self, idx: usize, n: usize) -> Result<Answer, Error> {
         let shared = &self.shared;
         let queue = &shared.queues[idx];
-        let mut keys = vec![
-            queue.claims(&shared.id),
-            queue.leases.clone(),
-            queue.scheduled.clone(),
-            queue.paused.clone(),
-            queue.deliveries.clone(),
-        ];
-        keys.extend(queue.lists.iter().cloned());
+        let names = shared.others.passed_over(&queue.name);
+        if !names.is_empty() {
+            let passing = self.passing.entry(idx).or_default();
+            return pick(shared, idx, n, &mut self.number, &names, passing).await;
+        }
         let number = self.number;
         // Numbers are spent even if the answer is lost: a claim is never confused with an earlier one.
         self.number += n as u64;
-        let args = [
-            n.to_string().into_bytes(),
-            shared.id.clone().into_bytes(),
-            shared.config.lease.as_millis().to_string().into_bytes(),
-            number.to_string().into_bytes(),
-            shared.config.max_message_bytes.to_string().into_bytes(),
-        ];
-        let mut caching = ::redis::cmd("CLIENT");
-        caching.arg("CACHING").arg("YES");
-        let before = if shared.queue.tracks() { vec![caching] } else { Vec::new() };
+        let args = arguments(shared, n, number);
         let answer: Answer = shared
             .queue
-            .eval(&script::CLAIM, &keys, &args, &before)
+            .eval(&script::CLAIM, &keys(shared, queue), &args, &caching(shared))
             .await
             .map_err(redis(format!("claim from queue `{}`", queue.name)))?;
         shared.set_clock(answer.now);
         Ok(answer)
     }
 
+    /// Lets time pass before the next look at a queue that brought nothing of ours past what others run.
+    fn space_out(&mut self, looked: &[usize], ours: &BTreeSet<usize>) {
+        for idx in looked {
+            let passes_over = self.shared.others.passes_over(&self.shared.queues[*idx].name);
+            if !passes_over {
+                self.passing.remove(idx);
+            } else if ours.contains(idx) {
+                self.passing.entry(*idx).or_default().soon();
+            } else {
+                self.passing.entry(*idx).or_default().later();
+            }
+        }
+    }
+
     /// Hands each message to apalis, or ends at once what cannot or must not run now.
-    async fn dispatch(&mut self, round: Round, mut slots: OwnedSemaphorePermit) {
+    ///
+    /// Returns the queues of which any was not left for other workers.
+    async fn dispatch(&mut self, round: Round, mut slots: OwnedSemaphorePermit) -> BTreeSet<usize> {
         let mut suspects = Vec::new();
+        let mut ours = BTreeSet::new();
         for (idx, claimed) in round.claimed {
             let claim = ClaimId { queue: idx, number: claimed.number };
-            let queue = self.shared.queues[idx].clone();
+            let queue = &self.shared.queues[idx];
             let read = read(&claimed, self.shared.config.max_message_bytes);
-            self.shared.hold(claim, running(&queue, &read, round.now));
+            let running = running(queue, &read, round.now);
+            let read = read.map(|envelope| {
+                Arc::new(Received::new(envelope, self.shared.config.max_message_bytes))
+            });
+            self.shared.held.hold(claim, running, read.as_ref().ok().cloned());
             // The script never returns more than there are slots for.
             let Some(slot) = slots.split(1) else { continue };
             let ticket =
                 |message| Ticket::new(claim, message, self.shared.settlements.clone(), slot);
             let received = match read {
-                Ok(envelope) => {
-                    Arc::new(Received::new(envelope, self.shared.config.max_message_bytes))
-                }
+                Ok(received) => received,
                 Err(unread) => {
+                    ours.insert(idx);
                     let Unread { raw, outcome } = *unread;
                     ticket(Message::Raw(Arc::new(raw))).settle(outcome);
                     continue;
                 }
             };
             let ticket = ticket(Message::Read(received.clone()));
-            if let Some(outcome) = self.not_now(&received.envelope, claimed.deliveries, round.now) {
+            let not_now = self.not_now(&received.envelope, claimed.deliveries, round.now);
+            if self.is_strange(&received.envelope, not_now.as_ref()) {
+                let task = received.envelope.headers.task.clone();
+                let leave = strangers::leaving(&claimed.message, &task);
+                let keep = not_now.map_or(Outcome::Unknown, |not_now| not_now.outcome);
+                let one = Stranger { ticket, queue: queue.name.clone(), task, leave, keep };
+                if !self.stranger(one).await {
+                    ours.insert(idx);
+                }
+                continue;
+            }
+            ours.insert(idx);
+            self.tell(&received.envelope, not_now.as_ref());
+            if let Some(NotNow { outcome, .. }) = not_now {
                 ticket.settle(outcome);
                 continue;
             }
-            let (name, deliveries) = (queue.name, claimed.deliveries);
+            let (name, deliveries) = (queue.name.clone(), claimed.deliveries);
             let delivery = Delivery {
                 received,
                 queue: name,
@@ -236,22 +318,68 @@ impl Claimer {
         for suspect in suspects {
             self.run_alone(suspect).await;
         }
+        ours
     }
 
-    /// Tells what ends a message at once: too many deaths, expired, not due.
-    fn not_now(&self, envelope: &Envelope, deliveries: u32, now: Timestamp) -> Option<Outcome> {
-        let shared = &self.shared;
+    /// Tells whether a message's task is none of ours; what kills workers is dead all the same.
+    fn is_strange(&self, envelope: &Envelope, not_now: Option<&NotNow>) -> bool {
+        let is_dead = not_now.is_some_and(|it| matches!(it.outcome, Outcome::Dead { .. }));
+        !is_dead && !self.shared.tasks.contains(&envelope.headers.task)
+    }
+
+    /// Ends a message whose task is none of ours, or gives it to the role that asks who runs it.
+    ///
+    /// Tells whether it is left, or may be.
+    async fn stranger(&self, mut one: Stranger) -> bool {
+        let others = &self.shared.others;
+        let somebody = others.runs(&one.queue, &one.task);
+        if somebody == Some(false) {
+            one.ticket.settle(one.keep);
+            return false;
+        }
+        others.pass_over(&one.queue, &one.task);
+        if somebody == Some(true) {
+            one.ticket.settle(one.leave);
+            return true;
+        }
+        one.ticket = one.ticket.without_slot();
+        // Full while an answer is awaited: claiming waits for it too. Closed when draining: it goes back.
+        let _ = self.shared.strangers.send(one).await;
+        true
+    }
+
+    /// Tells whoever reads events of a task that we have, unless that was done before.
+    fn tell(&self, envelope: &Envelope, not_now: Option<&NotNow>) {
+        let again = not_now.is_some_and(|not_now| not_now.again);
+        if !again && self.shared.events.on() && self.shared.tasks.contains(&envelope.headers.task) {
+            self.shared.events.received(&envelope.headers);
+        }
+    }
+
+    /// Tells what ends a message at once: too many deaths, expired, revoked, not due, over its task's rate.
+    fn not_now(&self, envelope: &Envelope, deliveries: u32, now: Timestamp) -> Option<NotNow> {
+        let (shared, headers) = (&self.shared, &envelope.headers);
+        let first = |outcome| Some(NotNow { outcome, again: false });
         if deliveries >= shared.config.max_deliveries {
             let reason = format!("{deliveries} workers died while they ran it");
             let exception = Exception::worker_lost(&reason);
-            return Some(Outcome::Dead { reason, exception });
+            return first(Outcome::Dead { reason, exception });
         }
         let at =
             |time: &Option<rhubarb_wire::Time>| time.as_ref().map(|t| t.resolve(&shared.timezone));
-        if at(&envelope.headers.expires).is_some_and(|expires| expires <= now) {
-            return Some(Outcome::Revoked(Revocation::Expired));
+        if at(&headers.expires).is_some_and(|expires| expires <= now) {
+            return first(Outcome::Revoked(Revocation::Expired));
         }
-        at(&envelope.headers.eta).filter(|eta| *eta > now).map(|at| Outcome::NotDue { at })
+        if shared.revoked.has(headers, now) {
+            return first(Outcome::Revoked(Revocation::Revoked));
+        }
+        if let Some(at) = at(&headers.eta).filter(|eta| *eta > now) {
+            return first(Outcome::NotDue { at });
+        }
+        match shared.tasks.turn(&headers.task, &headers.id, now) {
+            Turn::Now => None,
+            Turn::At { at, again } => Some(NotNow { outcome: Outcome::NotDue { at }, again }),
+        }
     }
 
     fn hand_over(&self, delivery: Delivery) {
@@ -262,7 +390,6 @@ impl Claimer {
     /// Runs a message that workers died with by itself, so that it takes no other task with it. It holds no slot yet.
     async fn run_alone(&self, mut suspect: Delivery) {
         let Some(ticket) = suspect.take_ticket() else { return };
-        let all = u32::try_from(self.shared.config.concurrency.max(1)).unwrap_or(1);
         tracing::info!(
             id = suspect.envelope().headers.id,
             task = suspect.envelope().headers.task,
@@ -272,9 +399,9 @@ impl Claimer {
         let alone = tokio::select! {
             biased;
             () = self.shared.draining.cancelled() => return,
-            permits = self.shared.slots.clone().acquire_many_owned(all) => permits,
+            slots = self.shared.slots.take_all() => slots,
         };
-        if let Ok(slots) = alone {
+        if let Some(slots) = alone {
             suspect.ticket = Some(ticket.with_slot(slots));
             self.hand_over(suspect);
         }
@@ -285,7 +412,8 @@ impl Claimer {
     /// Runs between claims, so that no claim can be on its way meanwhile.
     async fn reconcile(&mut self) {
         self.reconcile_at = Instant::now() + self.shared.config.lease;
-        for (idx, queue) in self.shared.queues.iter().enumerate() {
+        for idx in self.shared.queues.watched() {
+            let queue = &self.shared.queues[idx];
             let recorded: Vec<u64> = match self
                 .shared
                 .queue
@@ -299,22 +427,19 @@ impl Claimer {
                     return;
                 }
             };
+            if recorded.is_empty() {
+                self.shared.queues.is_empty_of_ours(idx);
+            }
             for number in recorded {
                 let claim = ClaimId { queue: idx, number };
-                if !self.shared.holds(claim) {
+                if !self.shared.held.holds(claim) {
                     tracing::info!(
                         queue = queue.name,
                         number,
                         "a claim whose answer was lost goes back"
                     );
-                    let message = Message::Raw(Arc::new(RawMessage::default()));
-                    let outcome = Outcome::HandBack;
-                    let _ = self.shared.settlements.send(crate::delivery::Settlement {
-                        claim,
-                        message,
-                        outcome,
-                        ran: None,
-                    });
+                    let lost = Settlement::of_lost_answer(claim);
+                    self.shared.settlements.send(lost);
                 }
             }
         }
@@ -332,8 +457,8 @@ impl Claimer {
         }
     }
 
-    /// Sleeps until a key changed, a scheduled message is due, or the slow poll.
-    async fn sleep_until_change(&mut self, due: Option<Timestamp>) {
+    /// Sleeps until a key changed, a scheduled message is due, it is no longer too early, or the slow poll.
+    async fn sleep_until_change(&mut self, due: Option<Timestamp>, too_early: Option<Instant>) {
         let poll = if self.shared.queue.tracks() {
             self.shared.config.poll_interval
         } else {
@@ -344,11 +469,13 @@ impl Claimer {
                 + Duration::from_millis(1)
         });
         let wake = Instant::now() + poll.min(until_due);
+        let wake = too_early.map_or(wake, |at| wake.min(at));
         loop {
             tokio::select! {
                 biased;
                 () = self.shared.draining.cancelled() => return,
                 () = tokio::time::sleep_until(wake) => return,
+                () = self.shared.changed.notified() => return,
                 push = self.pushes.recv() => match push {
                     Ok(Push::Message { .. }) => {}
                     // The next look must not discard that we have a new connection.
@@ -369,15 +496,56 @@ impl Claimer {
     }
 }
 
+/// The keys of a claim.
+pub(super) fn keys(shared: &Shared, queue: &QueueKeys) -> Vec<String> {
+    let mut keys = vec![
+        queue.claims(&shared.id),
+        queue.leases.clone(),
+        queue.scheduled.clone(),
+        queue.paused.clone(),
+        queue.deliveries.clone(),
+    ];
+    keys.extend(queue.lists.iter().cloned());
+    keys
+}
+
+/// The arguments of a claim of up to `n` messages.
+pub(super) fn arguments(shared: &Shared, n: usize, number: u64) -> Vec<Vec<u8>> {
+    vec![
+        n.to_string().into_bytes(),
+        shared.id.clone().into_bytes(),
+        shared.config.lease.as_millis().to_string().into_bytes(),
+        number.to_string().into_bytes(),
+        shared.config.max_message_bytes.to_string().into_bytes(),
+    ]
+}
+
+/// What goes before a claim so that the server tracks the keys that it reads.
+pub(super) fn caching(shared: &Shared) -> Vec<::redis::Cmd> {
+    let mut caching = ::redis::cmd("CLIENT");
+    caching.arg("CACHING").arg("YES");
+    if shared.queue.tracks() { vec![caching] } else { Vec::new() }
+}
+
 /// The claim script's answer.
-struct Answer {
-    now: Timestamp,
-    full: bool,
+pub(super) struct Answer {
+    pub(super) now: Timestamp,
+    pub(super) full: bool,
     next_due: Option<Timestamp>,
-    claimed: Vec<Claimed>,
+    pub(super) claimed: Vec<Claimed>,
 }
 
 impl Answer {
+    pub(super) fn empty(now: Timestamp) -> Self {
+        Self { now, full: false, next_due: None, claimed: Vec::new() }
+    }
+
+    /// Adds what a later call of the same look brought.
+    pub(super) fn join(&mut self, later: Self) {
+        self.claimed.extend(later.claimed);
+        (self.now, self.full, self.next_due) = (later.now, later.full, later.next_due);
+    }
+
     fn merge_into(self, idx: usize, round: &mut Round) {
         round.now = self.now;
         round.claimed.extend(self.claimed.into_iter().map(|claimed| (idx, claimed)));

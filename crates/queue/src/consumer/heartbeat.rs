@@ -6,9 +6,13 @@ use std::{
 };
 
 use rhubarb_core::clock;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Running, Shared};
+use super::{
+    Running, Shared,
+    events::{HEARTBEAT, Publication, Sign},
+};
 use crate::{Error, error::redis, inspect::WorkerRecord, keys, script};
 
 /// How many running tasks the registry shows of a worker.
@@ -18,38 +22,73 @@ const RECORD_TTL: Duration = Duration::from_secs(3600);
 /// How long the count of a message's deaths is kept without a change.
 const DELIVERIES_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// Beats three times a lease until `stop` fires, then leaves the registry.
+/// How long the last task events may hold up the worker's leaving.
+const LAST_EVENTS: Duration = Duration::from_secs(1);
+
+/// Renews the lease two or three times a lease and the registry entry with each heartbeat until `stop` fires, then
+/// leaves.
 pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
-    let period = shared.config.lease / 3;
+    let reap_period = shared.config.lease / 3;
+    let heartbeats = shared.events.heartbeats;
+    let period = if heartbeats { reap_period.min(HEARTBEAT) } else { reap_period };
     let mut ticker = tokio::time::interval(period);
     ticker.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut reap_at = Instant::now();
+    let mut sign_at = heartbeats.then(Instant::now);
+    let mut sign = Sign::Online;
     loop {
-        tokio::select! {
+        let wanted = tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            _ = ticker.tick() => {}
-        }
+            () = shared.beat_wanted.notified() => true,
+            _ = ticker.tick() => false,
+        };
         // The lease first: it decides whether our tasks run twice.
-        if let Err(error) = reap(&shared).await {
-            tracing::debug!(%error, "reaping failed, trying again");
+        if Instant::now() >= reap_at {
+            reap_at = next(reap_period, period);
+            if let Err(error) = reap(&shared).await {
+                tracing::debug!(%error, "reaping failed, trying again");
+            }
         }
-        if let Err(error) = beat(&shared).await {
-            tracing::debug!(%error, "the heartbeat failed, trying again");
+        let due = sign_at.is_some_and(|at| wanted || Instant::now() >= at);
+        match beat(&shared, due.then_some(sign)).await {
+            Ok(()) if due => {
+                sign = Sign::Heartbeat;
+                sign_at = Some(next(HEARTBEAT, period));
+            }
+            Ok(()) => {}
+            Err(error) => tracing::debug!(%error, "the heartbeat failed, trying again"),
         }
     }
+    // A worker is offline after its last task's end, not before.
+    let _ = tokio::time::timeout(LAST_EVENTS, shared.events.flushed.cancelled()).await;
     // A record that could not be removed shows the worker as lost until it ends by itself.
     let _ = leave(&shared).await;
 }
 
-/// Keeps our registry entry.
-async fn beat(shared: &Shared) -> Result<(), Error> {
+/// When something that is done at ticks is next due; a little early, because ticks come a little late.
+fn next(every: Duration, tick: Duration) -> Instant {
+    Instant::now() + every.saturating_sub(tick / 4)
+}
+
+/// Keeps our registry entry, and sends a sign of life with it.
+async fn beat(shared: &Shared, sign: Option<Sign>) -> Result<(), Error> {
     let record = serde_json::to_vec(&record(shared)).unwrap_or_default();
     let keys = [keys::WORKERS.to_owned(), keys::worker(&shared.id)];
+    let (channel, message) = match sign {
+        Some(sign) => {
+            let Publication { channel, message } = publication(shared, sign);
+            (channel.into_bytes(), message)
+        }
+        None => Default::default(),
+    };
     let args = [
         shared.id.clone().into_bytes(),
         record,
         shared.config.lease.as_millis().to_string().into_bytes(),
         RECORD_TTL.as_secs().to_string().into_bytes(),
+        channel,
+        message,
     ];
     let _: u64 = shared
         .queue
@@ -59,19 +98,24 @@ async fn beat(shared: &Shared) -> Result<(), Error> {
     Ok(())
 }
 
+fn publication(shared: &Shared, sign: Sign) -> Publication {
+    let started = shared.counters.started.load(Ordering::Relaxed);
+    shared.events.sign(sign, shared.held.n_active(), started)
+}
+
 fn record(shared: &Shared) -> WorkerRecord {
     let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-    let running: Vec<Running> = shared.running(SHOWN);
+    let running: Vec<Running> = shared.held.running(SHOWN);
     WorkerRecord {
         id: shared.id.clone(),
         node: shared.node.clone(),
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_at: clock::iso(shared.started_at),
-        concurrency: shared.config.concurrency,
-        queues: shared.queues.iter().map(|queue| queue.name.clone()).collect(),
-        tasks: shared.tasks.clone(),
-        n_running: shared.n_held(),
+        concurrency: shared.slots.size(),
+        queues: shared.queues.names(),
+        tasks: shared.tasks.names().map(str::to_owned).collect(),
+        n_running: shared.held.len(),
         running,
         processed: count(&shared.counters.processed),
         late: count(&shared.counters.late),
@@ -83,9 +127,10 @@ fn record(shared: &Shared) -> WorkerRecord {
 
 /// Renews our lease where we hold claims, and gives back what workers held whose lease has ended.
 async fn reap(shared: &Shared) -> Result<(), Error> {
-    let held = shared.queues_held();
+    let held = shared.held.queues();
     let lease_ms = shared.config.lease.as_millis();
-    for (idx, queue) in shared.queues.iter().enumerate() {
+    for idx in shared.queues.watched() {
+        let queue = &shared.queues[idx];
         let mut keys = vec![queue.leases.clone(), queue.deliveries.clone()];
         keys.extend(queue.lists.iter().cloned());
         let renewal = if held.contains(&idx) { lease_ms } else { 0 };
@@ -118,6 +163,10 @@ async fn leave(shared: &Shared) -> Result<(), Error> {
     let mut pipeline = ::redis::pipe();
     pipeline.cmd("ZREM").arg(keys::WORKERS).arg(&shared.id).ignore();
     pipeline.cmd("DEL").arg(keys::worker(&shared.id)).ignore();
+    if shared.events.heartbeats {
+        let Publication { channel, message } = publication(shared, Sign::Offline);
+        pipeline.cmd("PUBLISH").arg(channel).arg(message).ignore();
+    }
     let _: ::redis::Value =
         shared.queue.pipe(&pipeline).await.map_err(redis("leave the registry"))?;
     Ok(())

@@ -1,21 +1,36 @@
 //! The worker's side: claims messages for free slots, hands them to apalis, ends them, keeps the lease.
 //!
-//! Four roles share one [`Shared`]: [`claim`] takes messages, [`settle`] ends them, [`heartbeat`] keeps the lease and
-//! gives back what dead workers held, [`backend`] is what apalis polls. No role stops on an error of Redis: each tries
-//! again for ever, and a claim whose fate is unknown is settled again, which the fencing by claim makes harmless.
+//! Seven roles share one [`Shared`]: [`claim`] takes messages, [`settle`] ends them, [`strangers`] decides about those
+//! whose task is none of ours, [`heartbeat`] keeps the lease and gives back what dead workers held, [`control`] answers `celery inspect` and `celery control`, [`events`] tells of
+//! tasks, [`backend`] is what apalis polls. No role stops on an error of Redis: each tries again for ever, and a claim
+//! whose fate is unknown is settled again, which the fencing by claim makes harmless.
 //! [`watchdog`] ends the process when they stand still all the same.
 
+mod ask;
 pub mod backend;
+mod chord;
 mod claim;
+mod control;
+pub(crate) mod events;
 mod heartbeat;
+mod held;
+mod join;
+mod lamport;
+mod machine;
+mod others;
+mod pick;
+mod prepare;
+mod queues;
 mod settle;
+mod slots;
+mod strangers;
 mod watchdog;
 
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -26,17 +41,30 @@ use rhubarb_core::{
     clock,
     config::{Config, UnknownTasks, WorkerConfig},
 };
+use rhubarb_wire::Headers;
 use tokio::{
-    sync::{Notify, Semaphore, mpsc},
+    sync::{Notify, mpsc},
     task::JoinSet,
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
+use self::{
+    events::Events,
+    held::{Held, Termination},
+    others::Others,
+    queues::Queues,
+    slots::Slots,
+    strangers::Stranger,
+};
 use crate::{
     Client,
-    delivery::{ClaimId, Delivery, Settlement},
+    delivery::{ClaimId, Delivery, Settlements},
+    ended::Ended,
     keys::QueueKeys,
+    outcome::{Outcome, Revocation},
+    revoked::{self, Revoked},
+    tasks::Tasks,
 };
 pub use backend::Backend;
 
@@ -58,17 +86,35 @@ pub(crate) struct Shared {
     pub(crate) results_here: bool,
     pub(crate) id: String,
     pub(crate) node: String,
-    pub(crate) queues: Vec<QueueKeys>,
+    pub(crate) queues: Queues,
     pub(crate) config: WorkerConfig,
+    /// The settings as Celery names them, secrets hidden.
+    pub(crate) settings: serde_json::Map<String, serde_json::Value>,
     pub(crate) result_expires: Duration,
     pub(crate) timezone: jiff::tz::TimeZone,
-    pub(crate) slots: Arc<Semaphore>,
-    pub(crate) settlements: mpsc::UnboundedSender<Settlement>,
+    pub(crate) slots: Slots,
+    pub(crate) settlements: Settlements,
+    /// Who is told of each end, if anybody asked.
+    ends: OnceLock<mpsc::UnboundedSender<Ended>>,
     pub(crate) draining: CancellationToken,
-    pub(crate) tasks: Vec<String>,
-    held: Mutex<BTreeMap<ClaimId, Running>>,
-    /// Told at each claim's end.
-    ended: Notify,
+    pub(crate) tasks: Tasks,
+    /// What other workers run.
+    pub(crate) others: Others,
+    /// The way of messages whose task is none of ours.
+    strangers: mpsc::Sender<Stranger>,
+    pub(crate) held: Held,
+    pub(crate) revoked: Revoked,
+    pub(crate) events: Events,
+    /// Fires when remote control asks the worker to stop.
+    pub(crate) stop_asked: CancellationToken,
+    /// Told when queues or slots have changed.
+    pub(crate) changed: Notify,
+    /// Told when the number of slots has to change.
+    resized: Notify,
+    /// Told when a heartbeat is wanted at once.
+    pub(crate) beat_wanted: Notify,
+    /// Whether broadcasts are heard, so that revocations need not be read again.
+    pub(crate) hears: AtomicBool,
     clock: Mutex<Option<(Timestamp, Instant)>>,
     pub(crate) counters: Counters,
     pub(crate) started_at: Timestamp,
@@ -100,6 +146,14 @@ pub struct Counters {
     pub parked: AtomicU64,
     /// Looks at the queues for something to claim.
     pub rounds: AtomicU64,
+    /// Handlers that were begun.
+    pub started: AtomicU64,
+    /// Broadcasts that were no commands.
+    pub garbage: AtomicU64,
+    /// Commands that were dropped because too many were being answered.
+    pub unanswered: AtomicU64,
+    /// Handlers that were begun, by task.
+    pub(crate) by_task: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Counters {
@@ -109,7 +163,7 @@ impl Counters {
 }
 
 impl Consumer {
-    /// Prepares a worker's side: `id` is unique to this process, `tasks` are the names that it can run.
+    /// Prepares a worker's side: `id` is unique to this process, `tasks` are those that it can run.
     ///
     /// Its roles begin at once, so that it has to be called inside a tokio runtime. When `draining` fires, claiming stops.
     pub fn new(
@@ -117,18 +171,28 @@ impl Consumer {
         config: &Config,
         node: &str,
         id: &str,
-        tasks: Vec<String>,
+        tasks: impl Into<Tasks>,
         draining: CancellationToken,
     ) -> Self {
-        let (settlements, to_settle) = mpsc::unbounded_channel();
+        let (settlements, to_settle) = Settlements::channel();
         let (deliver, deliveries) = mpsc::unbounded_channel();
-        let shared =
-            Arc::new(Shared::new(connections, config, node, id, tasks, settlements, draining));
+        let queue = connections.role(Role::Queue);
+        let (events, to_send) = Events::new(config, &queue, node);
+        let identity = (node.to_owned(), id.to_owned());
+        let shared = Shared::new(connections, config, identity, tasks.into(), settlements, events);
+        let (strangers, to_decide) = mpsc::channel(strangers::WAITING);
+        let shared = Arc::new(Shared { draining, strangers, ..shared });
         let mut roles = JoinSet::new();
         let settling = CancellationToken::new();
         roles.spawn(settle::run(shared.clone(), to_settle, settling.clone()));
         roles.spawn(claim::run(shared.clone(), deliver));
+        roles.spawn(strangers::run(shared.clone(), to_decide));
         roles.spawn(heartbeat::run(shared.clone(), settling.clone()));
+        roles.spawn(events::run(shared.clone(), to_send, settling.clone()));
+        roles.spawn(resize(shared.clone(), settling.clone()));
+        if config.worker.enable_remote_control {
+            roles.spawn(control::run(shared.clone(), settling.clone()));
+        }
         if let Err(error) = watchdog::start(&shared, settling.clone()) {
             tracing::warn!(%error, "the watchdog could not be started");
         }
@@ -137,9 +201,18 @@ impl Consumer {
 
     /// Returns the apalis backend. There is one; a second call returns none.
     pub fn backend(&mut self) -> Option<Backend> {
-        self.deliveries
-            .take()
-            .map(|deliveries| Backend::new(deliveries, self.shared.draining.clone()))
+        self.deliveries.take().map(|deliveries| Backend::new(deliveries, self.shared.clone()))
+    }
+
+    /// Returns what tells each task's end once it is written; only the first call's receiver is told.
+    ///
+    /// To be called before the backend is given to apalis. A task's slot stays taken until its [`Ended`] is dropped.
+    pub fn ends(&self) -> mpsc::UnboundedReceiver<Ended> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        if self.shared.ends.set(sender).is_ok() {
+            self.shared.settlements.keep_slots();
+        }
+        receiver
     }
 
     /// Returns the counters.
@@ -149,7 +222,12 @@ impl Consumer {
 
     /// Returns how many claims are in our hands, running or being ended.
     pub fn held(&self) -> usize {
-        self.shared.held().len()
+        self.shared.held.len()
+    }
+
+    /// Returns what fires when remote control asks this worker to stop.
+    pub fn stop_asked(&self) -> CancellationToken {
+        self.shared.stop_asked.clone()
     }
 
     /// Ends every claim that is still held (those without an outcome go back), leaves the registry, and stops.
@@ -160,7 +238,8 @@ impl Consumer {
         self.shared.draining.cancel();
         drop(self.deliveries.take());
         let end = Instant::now() + deadline;
-        let emptied = tokio::time::timeout_at(end, self.shared.wait_until_empty()).await.is_ok();
+        let emptied =
+            tokio::time::timeout_at(end, self.shared.held.wait_until_empty()).await.is_ok();
         self.settling.cancel();
         let stopped =
             tokio::time::timeout_at(end, async { while self.roles.join_next().await.is_some() {} })
@@ -174,11 +253,10 @@ impl Shared {
     fn new(
         connections: &Connections,
         config: &Config,
-        node: &str,
-        id: &str,
-        tasks: Vec<String>,
-        settlements: mpsc::UnboundedSender<Settlement>,
-        draining: CancellationToken,
+        (node, id): (String, String),
+        tasks: Tasks,
+        settlements: Settlements,
+        events: Events,
     ) -> Self {
         let queue = connections.role(Role::Queue);
         let queues = config.worker_queues();
@@ -186,68 +264,83 @@ impl Shared {
             results_here: queue.same_database(&connections.role(Role::Results)),
             queue,
             client: Client::new(connections, config),
-            id: id.to_owned(),
-            node: node.to_owned(),
-            queues: queues.iter().map(|name| QueueKeys::new(name, &config.celery)).collect(),
+            id,
+            node,
+            queues: Queues::new(queues.iter().map(|name| QueueKeys::new(name, &config.celery))),
+            settings: control::settings(config),
             config: WorkerConfig { concurrency: config.concurrency(), ..config.worker.clone() },
             result_expires: config.celery.result_expires,
             timezone: jiff::tz::TimeZone::get(&config.celery.timezone)
                 .unwrap_or(jiff::tz::TimeZone::UTC),
-            slots: Arc::new(Semaphore::new(config.concurrency())),
+            slots: Slots::new(config.concurrency()),
             settlements,
-            draining,
+            ends: OnceLock::new(),
+            draining: CancellationToken::new(),
             tasks,
-            held: Mutex::default(),
-            ended: Notify::new(),
+            others: Others::default(),
+            // Nobody reads it: the role's own takes its place.
+            strangers: mpsc::channel(1).0,
+            held: Held::default(),
+            revoked: Revoked::default(),
+            events,
+            stop_asked: CancellationToken::new(),
+            changed: Notify::new(),
+            resized: Notify::new(),
+            beat_wanted: Notify::new(),
+            hears: AtomicBool::new(false),
             clock: Mutex::default(),
             counters: Counters::default(),
             started_at: clock::now(),
         }
     }
 
-    fn held(&self) -> std::sync::MutexGuard<'_, BTreeMap<ClaimId, Running>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Tells whether anybody asked for ends.
+    pub(crate) fn tells_ends(&self) -> bool {
+        self.ends.get().is_some() || self.events.on()
     }
 
-    pub(crate) fn hold(&self, claim: ClaimId, running: Running) {
-        self.held().insert(claim, running);
-    }
-
-    pub(crate) fn let_go(&self, claim: ClaimId) {
-        self.held().remove(&claim);
-        self.ended.notify_waiters();
-    }
-
-    pub(crate) fn holds(&self, claim: ClaimId) -> bool {
-        self.held().contains_key(&claim)
-    }
-
-    /// Returns the indices of queues on which we hold claims.
-    pub(crate) fn queues_held(&self) -> Vec<usize> {
-        let mut queues: Vec<usize> = self.held().keys().map(|claim| claim.queue).collect();
-        queues.dedup();
-        queues
-    }
-
-    /// Returns what is running, at most `limit`.
-    pub(crate) fn running(&self, limit: usize) -> Vec<Running> {
-        self.held().values().take(limit).cloned().collect()
-    }
-
-    pub(crate) fn n_held(&self) -> usize {
-        self.held().len()
-    }
-
-    /// Returns once no claim is in our hands.
-    async fn wait_until_empty(&self) {
-        loop {
-            // Listening before the look, so that the last claim's end between the two is not missed.
-            let ended = self.ended.notified();
-            if self.n_held() == 0 {
-                return;
-            }
-            ended.await;
+    pub(crate) fn tell(&self, ended: Ended) {
+        let headers = &ended.received.envelope.headers;
+        self.events.ended(headers, &ended.outcome, ended.ran);
+        if let Some(ends) = self.ends.get() {
+            // Whoever asked has gone by itself.
+            let _ = ends.send(ended);
         }
+    }
+
+    /// Notes that a handler begins; returns what orders its end, or why it must not begin.
+    pub(crate) fn begin(
+        &self,
+        claim: ClaimId,
+        headers: &Headers,
+    ) -> Result<Arc<Termination>, Outcome> {
+        let now = self.now();
+        // It may have been revoked since it was claimed.
+        if self.revoked.has(headers, now) {
+            return Err(Outcome::Revoked(Revocation::Revoked));
+        }
+        Counters::add(&self.counters.started);
+        if self.tasks.contains(&headers.task) {
+            let mut by_task = self.counters.by_task.lock().unwrap_or_else(PoisonError::into_inner);
+            *by_task.entry(headers.task.clone()).or_default() += 1;
+            drop(by_task);
+            self.events.started(headers);
+        }
+        Ok(self.held.begin(claim, now))
+    }
+
+    /// Revokes tasks in memory; returns those that were not revoked before.
+    pub(crate) fn revoke(&self, ids: impl IntoIterator<Item = String>) -> Vec<String> {
+        let now = self.now();
+        let until = revoked::expiry(now, self.config.revoke_expires);
+        self.revoked.add(ids.into_iter().map(|id| (id, until)), now)
+    }
+
+    /// Changes the number of slots; false when that cannot be.
+    pub(crate) fn resize(&self, change: impl FnOnce(&Slots) -> bool) -> bool {
+        let changes = change(&self.slots);
+        self.resized.notify_one();
+        changes
     }
 
     /// Notes Redis's clock as a script told it.
@@ -270,6 +363,20 @@ impl Shared {
         match &self.config.unknown_tasks {
             UnknownTasks::Park => None,
             UnknownTasks::Forward(queue) => Some(queue),
+        }
+    }
+}
+
+/// Makes as many slots as are wanted, whenever that changes, until `stop` fires.
+async fn resize(shared: Arc<Shared>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = shared.resized.notified() => {}
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = shared.slots.settle() => {}
         }
     }
 }

@@ -3,25 +3,29 @@
 use std::{sync::Arc, time::Duration};
 
 use rhubarb_connection::Backoff;
-use rhubarb_wire::TaskResult;
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
-use super::{Counters, Shared};
+use super::{Counters, Shared, prepare};
 use crate::{
     Error,
     delivery::{ClaimId, Settlement},
+    ended::Ended,
     error::redis,
     keys::QueueKeys,
-    letter,
     outcome::Outcome,
-    plan::{Act, Circumstances, Plan, plan},
+    plan::{Act, Plan},
     script,
 };
 
 /// The most claims that one script ends.
 const BATCH: usize = 100;
+
+/// The most messages that follow the claims of one script.
+const FOLLOWERS: usize = 500;
+
+/// About how many bytes one script is given; a claim with more goes alone.
+const BYTES: usize = 16 << 20;
 
 /// How long messages that go back wait for each other.
 const GATHER: Duration = Duration::from_millis(10);
@@ -30,6 +34,8 @@ const GATHER: Duration = Duration::from_millis(10);
 struct Ready {
     claim: ClaimId,
     plan: Plan,
+    /// Who is told when it is done.
+    ended: Option<Ended>,
     /// Whether an earlier try of it may have been carried out, so that "late" proves nothing.
     tried: bool,
 }
@@ -41,7 +47,8 @@ pub(super) async fn run(
     stop: CancellationToken,
 ) {
     let (ready_tx, mut ready_rx) = mpsc::unbounded_channel();
-    // What needs other keys first (a letter, a result elsewhere) is prepared aside, so that it holds up nobody.
+    // What needs a look at a body, or other keys first (a letter, a result elsewhere, a part of a chord), is prepared
+    // aside, so that it holds up nobody.
     let mut preparing = JoinSet::new();
     let mut batch: Vec<Ready> = Vec::new();
     loop {
@@ -73,32 +80,32 @@ pub(super) async fn run(
 
 fn accept(
     shared: &Arc<Shared>,
-    settlement: Settlement,
+    mut settlement: Settlement,
     batch: &mut Vec<Ready>,
     preparing: &mut JoinSet<()>,
     ready: &mpsc::UnboundedSender<Ready>,
 ) {
-    let Settlement { claim, message, outcome, .. } = settlement;
-    count(&shared.counters, &outcome);
-    let tag = Uuid::new_v4().to_string();
-    let around = Circumstances {
-        now: shared.now(),
-        queue: &shared.queues[claim.queue].name,
-        worker: &shared.node,
-        max_result_bytes: shared.config.max_result_bytes,
-        forward_to: shared.forward_to(),
-        tag: &tag,
-    };
-    let plan = plan(outcome, &message, around);
-    let result_elsewhere = plan.result.is_some() && !shared.results_here;
-    if plan.letter.is_none() && plan.forward.is_none() && !result_elsewhere {
-        batch.push(Ready { claim, plan, tried: false });
+    count(&shared.counters, &settlement.outcome);
+    let (claim, slot) = (settlement.claim, settlement.slot.take());
+    let ended = shared.tells_ends().then(|| Ended::of(&settlement, slot)).flatten();
+    if prepare::is_light(&settlement) {
+        let Settlement { outcome, message, .. } = settlement;
+        let mut plan = prepare::decide(shared, claim, outcome, &message);
+        if prepare::is_ready(shared, claim, &plan) {
+            batch.push(Ready { claim, plan, ended, tried: false });
+            return;
+        }
+        let (shared, ready) = (shared.clone(), ready.clone());
+        preparing.spawn(async move {
+            prepare::prepare(&shared, claim, &mut plan, &message).await;
+            let _ = ready.send(Ready { claim, plan, ended, tried: false });
+        });
         return;
     }
     let (shared, ready) = (shared.clone(), ready.clone());
     preparing.spawn(async move {
-        let plan = prepare(&shared, claim, plan, &message).await;
-        let _ = ready.send(Ready { claim, plan, tried: false });
+        let plan = prepare::plan_and_prepare(shared, settlement).await;
+        let _ = ready.send(Ready { claim, plan, ended, tried: false });
     });
 }
 
@@ -110,62 +117,7 @@ fn count(counters: &Counters, outcome: &Outcome) {
     }
 }
 
-/// Writes what has to stand before the claim ends, trying for ever.
-///
-/// Dying in between leaves the claim: the message comes again, and each of these writes replaces itself (a
-/// forwarded message may then run twice).
-async fn prepare(
-    shared: &Shared,
-    claim: ClaimId,
-    mut plan: Plan,
-    message: &crate::delivery::Message,
-) -> Plan {
-    let mut backoff = Backoff::default();
-    while let Err(error) = prepare_once(shared, &plan, message).await {
-        if !error.is_logged() {
-            let cause = source(&error);
-            tracing::warn!(%error, cause, claim = claim.number, "ending a claim failed, trying again");
-        }
-        backoff.sleep().await;
-    }
-    if let Some(letter) = plan.letter.take() {
-        tracing::warn!(
-            id = letter.id, task = letter.task, queue = letter.queue, kind = ?letter.kind,
-            reason = letter.reason, "message kept apart"
-        );
-    }
-    if !shared.results_here {
-        plan.result = None;
-    }
-    plan
-}
-
-async fn prepare_once(
-    shared: &Shared,
-    plan: &Plan,
-    message: &crate::delivery::Message,
-) -> Result<(), Error> {
-    if let Some(letter) = &plan.letter {
-        letter::keep(&shared.queue, letter).await?;
-    }
-    if let (Some(queue), crate::delivery::Message::Read(received)) = (&plan.forward, message) {
-        let envelope = &received.envelope;
-        let keys = QueueKeys::new(queue, shared.client.celery());
-        let list = keys.list_for(envelope.properties.priority);
-        let mut push = ::redis::cmd("LPUSH");
-        push.arg(list).arg(envelope.encode());
-        let _: u64 = shared.queue.query(&push).await.map_err(redis(format!(
-            "forward task `{}` to queue `{queue}`",
-            envelope.headers.task
-        )))?;
-    }
-    if let (Some(result), false) = (&plan.result, shared.results_here) {
-        shared.client.store_final(result).await?;
-    }
-    Ok(())
-}
-
-fn source(error: &Error) -> String {
+pub(super) fn source(error: &Error) -> String {
     std::error::Error::source(error).map(ToString::to_string).unwrap_or_default()
 }
 
@@ -173,12 +125,23 @@ async fn settle_all(shared: &Shared, mut batch: Vec<Ready>, stop: &CancellationT
     // The youngest claim first: what goes back is pushed to the consumer's end, so that the oldest is next.
     batch.sort_by_key(|ready| (ready.claim.queue, std::cmp::Reverse(ready.claim.number)));
     while !batch.is_empty() {
-        let queue = batch[0].claim.queue;
-        let n = batch.iter().take_while(|ready| ready.claim.queue == queue).take(BATCH).count();
-        let rest = batch.split_off(n);
-        settle_queue(shared, queue, &mut batch, stop).await;
+        let rest = batch.split_off(share(&batch));
+        settle_queue(shared, batch[0].claim.queue, &mut batch, stop).await;
         batch = rest;
     }
+}
+
+/// How many of the first ones go into one script: of one queue, and not too much.
+fn share(batch: &[Ready]) -> usize {
+    let (mut followers, mut bytes) = (0, 0);
+    let fits = |ready: &&Ready| {
+        let plan = &ready.plan;
+        followers += plan.follow.messages.len();
+        bytes += plan.result.as_ref().map_or(0, |stored| stored.bytes.len());
+        bytes += plan.follow.messages.iter().map(|one| one.message.len()).sum::<usize>();
+        ready.claim.queue == batch[0].claim.queue && followers <= FOLLOWERS && bytes <= BYTES
+    };
+    batch.iter().take(BATCH).take_while(fits).count().max(1)
 }
 
 /// Ends claims of one queue, trying until Redis has answered.
@@ -208,9 +171,9 @@ async fn settle_queue(
     }
 }
 
-fn conclude(shared: &Shared, batch: &[Ready], answers: &[u8]) {
-    for (ready, answer) in batch.iter().zip(answers) {
-        shared.let_go(ready.claim);
+fn conclude(shared: &Shared, batch: &mut [Ready], answers: &[u8]) {
+    for (ready, answer) in batch.iter_mut().zip(answers) {
+        shared.held.let_go(ready.claim);
         if *answer == 0 && !ready.tried {
             Counters::add(&shared.counters.late);
             tracing::warn!(
@@ -218,8 +181,13 @@ fn conclude(shared: &Shared, batch: &[Ready], answers: &[u8]) {
                 claim = ready.claim.number,
                 "a late acknowledgement changed nothing: our lease had ended and the message went back"
             );
-        } else if ready.plan.is_final {
+            continue;
+        }
+        if ready.plan.is_final {
             Counters::add(&shared.counters.processed);
+        }
+        if let Some(ended) = ready.ended.take() {
+            shared.tell(ended);
         }
     }
 }
@@ -235,7 +203,7 @@ async fn settle_once(
     let mut args =
         vec![queue.lists.len().to_string().into_bytes(), batch.len().to_string().into_bytes()];
     for ready in batch {
-        push_item(shared, ready, &mut keys, &mut args);
+        push_item(shared, queue, ready, &mut keys, &mut args);
     }
     shared.queue.eval(&script::SETTLE, &keys, &args, &[]).await.map_err(redis(format!(
         "end {} claims on queue `{}`",
@@ -244,26 +212,40 @@ async fn settle_once(
     )))
 }
 
-/// Adds one item's eight values, and its result's key.
-fn push_item(shared: &Shared, ready: &Ready, keys: &mut Vec<String>, args: &mut Vec<Vec<u8>>) {
-    let text = |value: &str| value.as_bytes().to_vec();
-    let (what, at, message) = match &ready.plan.act {
-        Act::Done => ("done", String::new(), Vec::new()),
-        Act::Back => ("back", String::new(), Vec::new()),
+/// Adds one item's nine values, its followers, and its result's key.
+fn push_item(
+    shared: &Shared,
+    queue: &QueueKeys,
+    ready: &Ready,
+    keys: &mut Vec<String>,
+    args: &mut Vec<Vec<u8>>,
+) {
+    let plan = &ready.plan;
+    let number = |n: usize| n.to_string().into_bytes();
+    let (what, at, message, list) = match &plan.act {
+        Act::Done => ("done", String::new(), Vec::new(), 0),
+        Act::Back => ("back", String::new(), Vec::new(), 0),
+        Act::Leave => ("leave", String::new(), Vec::new(), 0),
         Act::Schedule { at, message } => {
-            ("schedule", at.as_millisecond().to_string(), message.clone().unwrap_or_default())
+            let (message, list) = message.clone().unwrap_or_default();
+            ("schedule", at.as_millisecond().to_string(), message, list.unwrap_or(0))
         }
     };
-    let key = ready.plan.result.as_ref().map_or(0, |result| {
-        keys.push(shared.client.result_key(&result.task_id));
+    let key = plan.result.as_ref().map_or(0, |stored| {
+        keys.push(shared.client.result_key(&stored.task_id));
         keys.len()
     });
-    args.push(text(&ready.claim.number.to_string()));
-    args.push(text(what));
-    args.push(text(&key.to_string()));
-    args.push(text(&shared.result_expires.as_secs().max(1).to_string()));
-    args.push(ready.plan.result.as_ref().map(TaskResult::encode).unwrap_or_default());
-    args.push(text(&at));
+    args.push(ready.claim.number.to_string().into_bytes());
+    args.push(what.into());
+    args.push(number(key));
+    args.push(shared.result_expires.as_secs().max(1).to_string().into_bytes());
+    args.push(plan.result.as_ref().map(|stored| stored.bytes.clone()).unwrap_or_default());
+    args.push(at.into_bytes());
     args.push(message);
-    args.push(text("0"));
+    args.push(number(list));
+    args.push(number(plan.follow.messages.len()));
+    for outgoing in &plan.follow.messages {
+        args.push(number(queue.list_number(outgoing.priority)));
+        args.push(outgoing.message.clone());
+    }
 }

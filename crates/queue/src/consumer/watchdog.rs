@@ -140,7 +140,7 @@ async fn watch(shared: &Weak<Shared>, limits: Limits, stop: &CancellationToken) 
         let passed = asleep.elapsed().min(2 * period);
         let successes = shared.queue.successes();
         let rounds = shared.counters.rounds.load(Ordering::Relaxed);
-        progress.note(passed, successes, rounds, shared.slots.available_permits() > 0);
+        progress.note(passed, successes, rounds, shared.slots.any_free());
         match look(&shared, &progress, limits).await {
             Verdict::Fine | Verdict::Ask => {}
             Verdict::Forgive => (progress.silent, progress.idle) = Default::default(),
@@ -169,7 +169,7 @@ async fn look(shared: &Shared, progress: &Progress, limits: Limits) -> Verdict {
 fn end(shared: &Shared, reason: Reason) {
     tracing::error!(
         node = shared.node,
-        held = shared.n_held(),
+        held = shared.held.len(),
         "watchdog: {reason}: ending the process; what it holds runs elsewhere when its lease ends"
     );
     std::process::exit(exit::FAILED.into());

@@ -6,6 +6,8 @@
 -- ARGV[2] record
 -- ARGV[3] lease, ms
 -- ARGV[4] how long the record outlives the worker, s
+-- ARGV[5] the channel of a sign of life, empty for none
+-- ARGV[6] the sign of life
 --
 -- Returns the number of workers that were forgotten: those whose lease ended longer ago than ARGV[4].
 --
@@ -16,4 +18,5 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 redis.call('ZREM', KEYS[1], '')
 redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
 redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[4])
+if ARGV[5] ~= '' then redis.call('PUBLISH', ARGV[5], ARGV[6]) end
 return redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[4] * 1000)

@@ -1,0 +1,109 @@
+//! Sending a signature of any kind: what Celery's `apply_async` does.
+
+use rhubarb_wire::Signature;
+use serde_json::{Map, Value, json};
+
+use super::{
+    Call, CanvasError, MAX_BYTES, Outgoing, Publisher, Unrolled,
+    chain::{joined, signatures},
+    options::{Options, items, merge, take},
+    part::{Kind, Part},
+    results::{Res, Results},
+};
+
+/// One unrolling under way.
+pub(super) struct Unroll<'a> {
+    pub(super) publisher: Publisher<'a>,
+    pub(super) results: Results,
+    pub(super) saved: Vec<Res>,
+    pub(super) chord_sizes: Vec<(String, u64)>,
+    pub(super) messages: Vec<Outgoing>,
+    /// Who publishes: for messages whose options do not say.
+    pub(super) root_id: Option<String>,
+    pub(super) parent_id: Option<String>,
+    pub(super) priority: Option<u8>,
+    /// How many bytes may still be built.
+    left: usize,
+}
+
+/// What a signature is sent with, beside its own.
+#[derive(Debug, Default)]
+pub(super) struct How {
+    pub(super) args: Vec<Value>,
+    pub(super) kwargs: Map<String, Value>,
+    pub(super) options: Options,
+    /// What follows, reversed; absent where the signature's own options may say.
+    pub(super) chain: Option<Vec<Signature>>,
+}
+
+impl From<Call> for How {
+    fn from(call: Call) -> Self {
+        let mut options = call.options;
+        for (key, id) in [("root_id", call.root_id), ("parent_id", call.parent_id)] {
+            if let Some(id) = id {
+                options.entry(key).or_insert_with(|| json!(id));
+            }
+        }
+        let chain = Some(call.chain).filter(|chain| !chain.is_empty());
+        Self { args: call.args, kwargs: Map::new(), options, chain }
+    }
+}
+
+impl<'a> Unroll<'a> {
+    pub(super) fn new(publisher: Publisher<'a>, call: &Call) -> Self {
+        Self {
+            publisher,
+            results: Results::default(),
+            saved: Vec::new(),
+            chord_sizes: Vec::new(),
+            messages: Vec::new(),
+            root_id: call.root_id.clone(),
+            parent_id: call.parent_id.clone(),
+            priority: call.priority,
+            left: MAX_BYTES,
+        }
+    }
+
+    pub(super) fn finish(self, result: Option<Res>) -> Unrolled {
+        Unrolled {
+            saved: self.saved.iter().map(|group| self.results.tree(*group)).collect(),
+            result: result.map(|result| self.results.tree(result)),
+            chord_sizes: self.chord_sizes,
+            messages: self.messages,
+        }
+    }
+
+    /// Sends a signature; gives what its caller waits for.
+    pub(super) fn apply(&mut self, part: Part, how: How) -> Result<Option<Res>, CanvasError> {
+        match part.kind {
+            Kind::Task => self.apply_task(part, how).map(Some),
+            Kind::Chain(_) => self.apply_chain(part, how),
+            Kind::Group(_) => self.apply_group(part, how).map(Some),
+            Kind::Chord(_) => self.apply_chord(part, how).map(Some),
+        }
+    }
+
+    fn apply_task(&mut self, mut part: Part, how: How) -> Result<Res, CanvasError> {
+        merge(&mut part.options, how.options);
+        if !part.immutable {
+            part.args = joined(how.args, part.args);
+            part.kwargs.extend(how.kwargs);
+        }
+        let own = take(&mut part.options, "chain");
+        let chain = match how.chain {
+            Some(chain) => chain,
+            None => signatures(items(own))?,
+        };
+        self.send(part, chain)
+    }
+
+    pub(super) fn fresh_id(&self) -> String {
+        (self.publisher.fresh_id)()
+    }
+
+    /// Counts what is built against the bound.
+    pub(super) fn spend(&mut self, bytes: usize) -> Result<(), CanvasError> {
+        self.left = self.left.checked_sub(bytes).ok_or(CanvasError::TooLarge)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,265 @@
+//! Publishing canvases, and from inside a running task.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use rhubarb_core::clock;
+use rhubarb_wire::{Headers, Signature};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::{Client, Publish, declare};
+use crate::{
+    Error,
+    canvas::{Call, Outgoing, Publisher, ResultTree, Unrolled, unroll},
+    error::redis,
+    keys::QueueKeys,
+};
+
+/// How many commands go in one pipeline, so that a large canvas does not keep the connection for itself.
+const BATCH: usize = 1_000;
+
+/// How many bytes of messages go in one pipeline.
+const BATCH_BYTES: usize = 4 << 20;
+
+/// How many results a running task's children are told of; what is published beyond is not listed.
+const MAX_CHILDREN: usize = 1_000;
+
+/// The running task that publishes.
+#[derive(Debug)]
+pub(super) struct Parent {
+    root_id: String,
+    id: String,
+    priority: Option<u8>,
+    children: Mutex<Vec<ResultTree>>,
+}
+
+impl Client {
+    /// Publishes a signature of any kind and gives what to wait for: [`Client::join`].
+    ///
+    /// The sizes of chords come first, then the messages in order, at most 1,000 in a pipeline. When the process dies in
+    /// the middle, the messages before run and the others do not exist: a group is partly run, and a chord's body is
+    /// never called, as when Celery's clients die. What was set for the chord ends after `result_expires`.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped call may have published any number of the messages.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] for a signature that cannot be published (see [`crate::canvas::CanvasError`]); nothing was
+    /// sent. [`Error::Redis`]: as in the middle, see above; publishing again may run tasks twice.
+    pub async fn apply(&self, signature: impl Into<Signature>) -> Result<ResultTree, Error> {
+        self.apply_with(signature, Call::default()).await
+    }
+
+    /// Publishes a signature as [`Client::apply`] does, with arguments and options of this call.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`Client::apply`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Client::apply`].
+    pub async fn apply_with(
+        &self,
+        signature: impl Into<Signature>,
+        call: Call,
+    ) -> Result<ResultTree, Error> {
+        let unrolled = self.unroll_with(signature.into(), call)?;
+        let Some(result) = unrolled.result.clone() else {
+            return Err(Error::Refused("chain has no steps: nothing was published".to_owned()));
+        };
+        self.send(&unrolled).await?;
+        Ok(result)
+    }
+
+    /// Returns a client that publishes as this running task: what it publishes has the task as its parent.
+    ///
+    /// `priority` is the task's own; it is passed on where `task_inherit_parent_priority` says so. Clones of the client
+    /// are of the same task, and [`Client::children`] tells what they all published.
+    #[must_use]
+    pub fn child_of(&self, headers: &Headers, priority: u8) -> Self {
+        let parent = Parent {
+            root_id: headers.root_id.clone().unwrap_or_else(|| headers.id.clone()),
+            id: headers.id.clone(),
+            priority: self.celery.task_inherit_parent_priority.then_some(priority),
+            children: Mutex::default(),
+        };
+        Self { parent: Some(Arc::new(parent)), ..self.clone() }
+    }
+
+    /// Returns what was published through this client as a running task, in order: the `children` of its result. At
+    /// most the first 1,000.
+    pub fn children(&self) -> Vec<ResultTree> {
+        let Some(parent) = &self.parent else { return Vec::new() };
+        parent.children.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Builds the one message that publishing this task would push.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] as for [`Client::publish`], and for what is no single message.
+    pub fn message(&self, publish: Publish) -> Result<Outgoing, Error> {
+        let mut messages = self.unroll(publish)?.messages;
+        match (messages.pop(), messages.is_empty()) {
+            (Some(message), true) => Ok(message),
+            _ => Err(Error::Refused("a canvas is not one message".to_owned())),
+        }
+    }
+
+    pub(super) fn unroll(&self, publish: Publish) -> Result<Unrolled, Error> {
+        self.unroll_with(publish.into(), Call::default())
+    }
+
+    fn unroll_with(&self, signature: Signature, mut call: Call) -> Result<Unrolled, Error> {
+        if let Some(parent) = &self.parent {
+            call.root_id.get_or_insert_with(|| parent.root_id.clone());
+            call.parent_id.get_or_insert_with(|| parent.id.clone());
+            call.priority = call.priority.or(parent.priority);
+        }
+        let fresh_id = || Uuid::new_v4().to_string();
+        let publisher = Publisher {
+            celery: &self.celery,
+            now: clock::now(),
+            reply_to: &self.reply_to,
+            origin: &self.origin,
+            fresh_id: &fresh_id,
+        };
+        unroll(signature, call, publisher).map_err(|error| Error::Refused(error.to_string()))
+    }
+
+    /// Writes what a signature was turned into, and notes it as a child of the publishing task.
+    pub(super) async fn send(&self, unrolled: &Unrolled) -> Result<(), Error> {
+        self.prepare_chords(&unrolled.saved, &unrolled.chord_sizes).await?;
+        for batch in batches(&unrolled.messages) {
+            self.push(batch).await?;
+        }
+        if let (Some(parent), Some(result)) = (&self.parent, &unrolled.result) {
+            let mut children = parent.children.lock().unwrap_or_else(PoisonError::into_inner);
+            if children.len() < MAX_CHILDREN {
+                children.push(result.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores what those who finish chords look for.
+    pub(crate) async fn prepare_chords(
+        &self,
+        saved: &[ResultTree],
+        chord_sizes: &[(String, u64)],
+    ) -> Result<(), Error> {
+        let expires = self.celery.result_expires.as_secs().max(1);
+        let mut commands = Vec::new();
+        for group in saved {
+            let mut set = ::redis::cmd("SET");
+            set.arg(self.group_key(&group.id, "")).arg(saved_group(group)).arg("EX").arg(expires);
+            commands.push(set);
+        }
+        for (group_id, size) in chord_sizes {
+            // A chord that was applied before with the same ids may have left its mark that it is done (Celery 5.7).
+            let mut forget = ::redis::cmd("DEL");
+            forget.arg(self.group_key(group_id, ".c"));
+            let mut set = ::redis::cmd("SET");
+            set.arg(self.group_key(group_id, ".s")).arg(*size).arg("EX").arg(expires);
+            commands.extend([forget, set]);
+        }
+        for batch in commands.chunks(BATCH) {
+            let mut pipeline = ::redis::pipe();
+            for command in batch {
+                pipeline.add_command(command.clone());
+            }
+            let _: ::redis::Value =
+                self.results.pipe(&pipeline).await.map_err(redis("store the sizes of chords"))?;
+        }
+        Ok(())
+    }
+
+    async fn push(&self, batch: &[Outgoing]) -> Result<(), Error> {
+        let queues: BTreeSet<&str> = batch.iter().map(|one| one.queue.as_str()).collect();
+        let mut pipeline = ::redis::pipe();
+        for queue in &queues {
+            if self.undeclared(queue) {
+                declare(&mut pipeline, queue, &self.celery);
+            }
+        }
+        for Outgoing { queue, envelope } in batch {
+            let keys = QueueKeys::new(queue, &self.celery);
+            let list = keys.list_for(envelope.properties.priority);
+            pipeline.cmd("LPUSH").arg(list).arg(envelope.encode());
+        }
+        let task = batch.first().map_or("", |one| one.envelope.headers.task.as_str());
+        let queue = batch.first().map_or("", |one| one.queue.as_str());
+        let operation = match batch.len() {
+            1 => format!("publish task `{task}` to queue `{queue}`"),
+            n => format!("publish {n} tasks, `{task}` first, to queue `{queue}`"),
+        };
+        let _: ::redis::Value = self.queue.pipe(&pipeline).await.map_err(redis(operation))?;
+        let mut declared = self.declared.lock().unwrap_or_else(PoisonError::into_inner);
+        declared.extend(queues.into_iter().map(str::to_owned));
+        Ok(())
+    }
+
+    pub(crate) fn note_declared(&self, queue: String) {
+        self.declared.lock().unwrap_or_else(PoisonError::into_inner).insert(queue);
+    }
+
+    pub(crate) fn undeclared(&self, queue: &str) -> bool {
+        !self.declared.lock().unwrap_or_else(PoisonError::into_inner).contains(queue)
+    }
+}
+
+/// A saved group's value, as `GroupResult.save` of Celery writes it.
+pub(super) fn saved_group(group: &ResultTree) -> Vec<u8> {
+    let value = Map::from_iter([("result".to_owned(), group.as_tuple())]);
+    Value::Object(value).to_string().into_bytes()
+}
+
+/// Cuts messages into pieces for a pipeline each.
+fn batches(messages: &[Outgoing]) -> Vec<&[Outgoing]> {
+    let mut batches = Vec::new();
+    let (mut start, mut bytes) = (0, 0);
+    for (index, message) in messages.iter().enumerate() {
+        if index > start && (index - start == BATCH || bytes > BATCH_BYTES) {
+            batches.push(&messages[start..index]);
+            (start, bytes) = (index, 0);
+        }
+        bytes += message.envelope.body.len();
+    }
+    if start < messages.len() {
+        batches.push(&messages[start..]);
+    }
+    batches
+}
+
+impl From<ResultTree> for Value {
+    fn from(result: ResultTree) -> Self {
+        json!(result.as_tuple())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rhubarb_wire::NewTask;
+
+    use super::*;
+
+    #[test]
+    fn messages_go_in_pieces_of_bounded_count_and_size() {
+        let sizes =
+            |messages: &[Outgoing]| batches(messages).iter().map(|b| b.len()).collect::<Vec<_>>();
+        let one = |bytes: usize| {
+            let mut task = NewTask::new("t", "q");
+            task.args = vec![json!("x".repeat(bytes))];
+            Outgoing { queue: "q".to_owned(), envelope: task.into_envelope("d") }
+        };
+        assert_eq!(sizes(&[]), [0_usize; 0]);
+        assert_eq!(sizes(&vec![one(1); 2_001]), [1_000, 1_000, 1]);
+        assert_eq!(sizes(&vec![one(2 << 20); 5]), [2, 2, 1]);
+    }
+}

@@ -1,0 +1,123 @@
+//! The producer's side: publish tasks and canvases, follow their results.
+//!
+//! [`Publish`] is one task; a [`Signature`](rhubarb_wire::Signature) may be a chain, a group or a chord of them.
+
+mod canvas;
+mod group;
+mod publish;
+mod wait;
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+};
+
+use rhubarb_connection::{Connections, Redis, Role};
+use rhubarb_core::config::{CeleryConfig, Config};
+use uuid::Uuid;
+
+use crate::keys;
+
+pub use group::Joined;
+pub use publish::{Publish, Published};
+
+/// Publishes tasks as a Celery client does, and reads their results. Clones share one connection.
+///
+/// ```no_run
+/// # async fn example(config: &rhubarb_core::config::Config) -> Result<(), Box<dyn std::error::Error>> {
+/// use rhubarb_connection::Connections;
+/// use rhubarb_queue::{Client, Publish};
+///
+/// let client = Client::new(&Connections::new(config, "my-service")?, config);
+/// let task = Publish::new("job_scraper.tasks.scrape_specific_keyword").arg("python developer");
+/// let published = client.publish(&task).await?;
+/// let result = client.wait(&published.id, std::time::Duration::from_secs(60), |_| {}).await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Client {
+    queue: Redis,
+    pub(crate) results: Redis,
+    celery: Arc<CeleryConfig>,
+    pub(crate) reply_to: String,
+    /// What stands in a message as its sender, in Celery's form.
+    pub(crate) origin: String,
+    declared: Arc<Mutex<HashSet<String>>>,
+    /// The running task that publishes, if one does.
+    parent: Option<Arc<canvas::Parent>>,
+}
+
+impl Client {
+    /// Makes a client over the connections of its process; nothing is sent.
+    pub fn new(connections: &Connections, config: &Config) -> Self {
+        Self {
+            queue: connections.role(Role::Queue),
+            results: connections.role(Role::Results),
+            celery: Arc::new(config.celery.clone()),
+            reply_to: Uuid::new_v4().to_string(),
+            origin: format!("gen{}@{}", std::process::id(), config.machine.host),
+            declared: Arc::default(),
+            parent: None,
+        }
+    }
+
+    /// Returns the queue's connection, for the read side.
+    pub fn queue(&self) -> &Redis {
+        &self.queue
+    }
+
+    /// Returns Celery's settings.
+    pub fn celery(&self) -> &CeleryConfig {
+        &self.celery
+    }
+
+    /// Returns the key of what belongs to a group or chord; `part` is empty or `.j`, `.s`, ….
+    pub(crate) fn group_key(&self, id: &str, part: &str) -> String {
+        format!("{}celery-taskset-meta-{id}{part}", self.celery.global_keyprefix)
+    }
+
+    /// Returns the key and channel of a task's result.
+    pub fn result_key(&self, id: &str) -> String {
+        let prefix = format!("{}{}", self.celery.global_keyprefix, rhubarb_wire::RESULT_PREFIX);
+        rhubarb_wire::result_key(&prefix, id)
+    }
+}
+
+/// Adds what Celery's clients declare for a queue, and its name for the read side.
+pub(crate) fn declare(pipeline: &mut ::redis::Pipeline, queue: &str, celery: &CeleryConfig) {
+    let member = rhubarb_wire::binding_member(queue, &celery.sep);
+    for table in rhubarb_wire::binding_keys(queue) {
+        let key = format!("{}{table}", celery.global_keyprefix);
+        pipeline.cmd("SADD").arg(key).arg(&member).ignore();
+    }
+    pipeline.cmd("SADD").arg(keys::QUEUES).arg(queue).ignore();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_results_key_is_celerys() {
+        let key = |prefix: &str| {
+            let mut config = Config::default();
+            config.celery.global_keyprefix = prefix.to_owned();
+            let connections = Connections::new(&config, "test").unwrap();
+            Client::new(&connections, &config).result_key("7c1e")
+        };
+        assert_eq!(key(""), "celery-task-meta-7c1e");
+        assert_eq!(key("shop:"), "shop:celery-task-meta-7c1e");
+    }
+
+    #[test]
+    fn names_with_control_characters_are_refused() {
+        let config = Config::default();
+        let client = Client::new(&Connections::new(&config, "test").unwrap(), &config);
+        let named = |id: &str| Publish { id: Some(id.to_owned()), ..Publish::new("t") };
+        assert!(client.message(Publish::new("a\nb")).is_err());
+        assert!(client.message(Publish::new("")).is_err());
+        assert!(client.message(named("a\nb")).is_err());
+        assert!(client.message(Publish::new("t").queue("q\u{6}")).is_err());
+        assert!(client.message(named("id")).is_ok());
+    }
+}

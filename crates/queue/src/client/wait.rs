@@ -1,0 +1,192 @@
+//! Reading results, and waiting for them.
+
+use std::time::Duration;
+
+use rhubarb_connection::Push;
+use rhubarb_core::clock;
+use rhubarb_wire::{State, TaskResult};
+use serde_json::Value;
+use tokio::{sync::broadcast, time::Instant};
+
+use super::Client;
+use crate::{
+    Error,
+    delivery::Received,
+    error::redis,
+    record::{Stored, Teller, record, stores_results},
+    script,
+};
+
+/// How often a result is looked at besides waiting for its message, in case the message was lost.
+pub(super) const RESULT_POLL: Duration = Duration::from_secs(1);
+
+impl Client {
+    /// Returns a task's stored state; `None` when nothing is stored (yet, or any more).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Redis`], or [`Error::Malformed`] when what is stored is no result.
+    pub async fn result(&self, id: &str) -> Result<Option<TaskResult>, Error> {
+        let key = self.result_key(id);
+        let stored: Option<Vec<u8>> = self
+            .results
+            .query(::redis::cmd("GET").arg(&key))
+            .await
+            .map_err(redis(format!("read the result of task `{id}`")))?;
+        stored.map(|bytes| decode(id, &bytes)).transpose()
+    }
+
+    /// Waits for a task's final state, telling each state on the way; `None` when `timeout` passes first.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe; a dropped wait leaves a subscription that ends with the connection.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Client::result`].
+    pub async fn wait(
+        &self,
+        id: &str,
+        timeout: Duration,
+        mut on_state: impl FnMut(&TaskResult),
+    ) -> Result<Option<TaskResult>, Error> {
+        let channel = self.result_key(id);
+        let mut pushes = self.results.pushes();
+        let deadline = Instant::now() + timeout;
+        // Subscribed before the first look, so that no state falls between the two.
+        let subscribed = self.results.subscribe(&channel).await;
+        let found = self.follow(id, &channel, deadline, &mut pushes, &mut on_state).await;
+        if subscribed.is_ok() {
+            let _ = self.results.unsubscribe(&channel).await;
+        }
+        found
+    }
+
+    async fn follow(
+        &self,
+        id: &str,
+        channel: &str,
+        deadline: Instant,
+        pushes: &mut broadcast::Receiver<Push>,
+        on_state: &mut impl FnMut(&TaskResult),
+    ) -> Result<Option<TaskResult>, Error> {
+        let mut seen = None;
+        let mut known = self.result(id).await?;
+        loop {
+            if let Some(state) = known.take() {
+                if seen.as_ref() != Some(&state) {
+                    on_state(&state);
+                }
+                if state.status.is_final() {
+                    return Ok(Some(state));
+                }
+                seen = Some(state);
+            }
+            if Instant::now() >= deadline {
+                return Ok(None);
+            }
+            let next = deadline.min(Instant::now() + RESULT_POLL);
+            known = match message_until(pushes, channel, next).await {
+                Some(payload) => Some(decode(id, &payload)?),
+                None => self.result(id).await?,
+            };
+        }
+    }
+
+    /// Stores and publishes a passing state of a task (STARTED, PROGRESS, …) unless a final one stands.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Redis`].
+    pub async fn set_state(&self, id: &str, state: State, meta: Value) -> Result<(), Error> {
+        let result = TaskResult::new(id, state, meta);
+        self.store(&Stored::from(&result), "passing").await.map(drop)
+    }
+
+    /// Stores and publishes a passing state of a task that `worker` runs, with what its message tells.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] for a state that ends a task; [`Error::Redis`].
+    pub async fn report(
+        &self,
+        received: &Received,
+        worker: &str,
+        state: State,
+        meta: Value,
+    ) -> Result<(), Error> {
+        if state.is_final() || state == State::Pending {
+            return Err(Error::Refused(format!("{state} is for the worker to store")));
+        }
+        let teller = Teller { now: clock::now(), worker, celery: &self.celery };
+        let record = record(received, state, meta, teller);
+        self.store(&Stored::from(&record), "passing").await.map(drop)
+    }
+
+    /// Stores and publishes STARTED, where the task's results are stored at all.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Redis`].
+    pub async fn report_started(&self, received: &Received, worker: &str) -> Result<(), Error> {
+        if !stores_results(received, &self.celery) {
+            return Ok(());
+        }
+        let who = serde_json::json!({"pid": std::process::id(), "hostname": worker});
+        self.report(received, worker, State::Started, who).await
+    }
+
+    /// Stores and publishes a final state; tells whether it was, or a SUCCESS stands already.
+    pub(crate) async fn store_final(&self, stored: &Stored) -> Result<bool, Error> {
+        self.store(stored, "final").await
+    }
+
+    async fn store(&self, stored: &Stored, how: &str) -> Result<bool, Error> {
+        let args = [
+            self.celery.result_expires.as_secs().max(1).to_string().into_bytes(),
+            stored.bytes.clone(),
+            how.into(),
+        ];
+        let done: u8 = self
+            .results
+            .eval(&script::STATE, &[self.result_key(&stored.task_id)], &args, &[])
+            .await
+            .map_err(redis(format!("store the state of task `{}`", stored.task_id)))?;
+        Ok(done == 1)
+    }
+
+    /// Removes a task's result, so that a replay can store its own.
+    pub(crate) async fn forget_result(&self, id: &str) -> Result<(), Error> {
+        let _: u64 = self
+            .results
+            .query(::redis::cmd("DEL").arg(self.result_key(id)))
+            .await
+            .map_err(redis(format!("remove the result of task `{id}`")))?;
+        Ok(())
+    }
+}
+
+pub(super) fn decode(id: &str, bytes: &[u8]) -> Result<TaskResult, Error> {
+    TaskResult::decode(bytes).map_err(|e| Error::Malformed {
+        what: format!("the result of task `{id}`"),
+        reason: e.to_string(),
+    })
+}
+
+/// Waits for a message on the channel; `None` at the deadline, and whenever the receiver may have missed one.
+async fn message_until(
+    pushes: &mut broadcast::Receiver<Push>,
+    channel: &str,
+    deadline: Instant,
+) -> Option<Vec<u8>> {
+    loop {
+        match tokio::time::timeout_at(deadline, pushes.recv()).await {
+            Ok(Ok(Push::Message { channel: from, payload })) if from == channel => {
+                return Some(payload);
+            }
+            Ok(Ok(Push::Connected) | Err(_)) | Err(_) => return None,
+            Ok(Ok(_)) => {}
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! What follows a task's end, decided without I/O: its callbacks and the next step of its chain, or the same failure
+//! for all that waits for it; and its part of a chord.
+//!
+//! The rules are those of `celery/app/trace.py` and `celery/backends/base.py` (5.7.0, read 2026-11). On purpose more is
+//! told here, so that nobody waits for ever: a revoked task and a dead letter fail the rest of their chain too, the
+//! members of a group that ends a chain get the failure under their own ids, and a chord whose header failed returns
+//! its own part where it is a part of another.
+
+mod fail;
+
+use std::cell::Cell;
+
+use rhubarb_core::config::CeleryConfig;
+use rhubarb_wire::{Exception, Signature, State};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+pub(crate) use fail::{ChordCause, Failed, chord_failed, failure};
+
+use crate::{
+    canvas::{self, Call, Publisher, ResultTree},
+    delivery::Received,
+    plan::Circumstances,
+    record::Stored,
+};
+
+/// What has to be written besides a task's own result.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Follow {
+    /// Groups to be stored under their ids before anything is sent.
+    pub(crate) saved: Vec<ResultTree>,
+    /// The number of parts of each chord, to be written before anything is sent.
+    pub(crate) chord_sizes: Vec<(String, u64)>,
+    /// Messages to be sent.
+    pub(crate) messages: Vec<Outgoing>,
+    /// Final states of tasks that will never run.
+    pub(crate) results: Vec<Stored>,
+    /// Parts of chords that have ended.
+    pub(crate) returns: Vec<PartReturn>,
+    /// What the task's result lists of all this.
+    pub(crate) children: Vec<Value>,
+}
+
+/// An encoded message and where it goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Outgoing {
+    pub(crate) queue: String,
+    pub(crate) priority: u8,
+    pub(crate) message: Vec<u8>,
+}
+
+/// One part of a chord, ended.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct PartReturn {
+    pub(crate) task_id: String,
+    pub(crate) group: String,
+    pub(crate) index: Option<u64>,
+    /// How it ended, in the form of the chord's collection.
+    pub(crate) member: Vec<u8>,
+    /// The chord's body.
+    pub(crate) body: Signature,
+    /// Who publishes the body.
+    pub(crate) by: Lineage,
+}
+
+/// Of which task something is published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Lineage {
+    /// The publishing task.
+    pub(crate) id: String,
+    /// The first task of the whole work.
+    pub(crate) root_id: String,
+    /// What tells this publishing from any other: fresh ids are made of it, so that doing it again after a crash
+    /// gives the same ones.
+    pub(crate) seed: String,
+    /// The publishing task's priority, where it is inherited.
+    pub(crate) priority: Option<u8>,
+}
+
+impl Follow {
+    /// Tells whether the task is a part of a chord.
+    pub(crate) fn returns_a_part(&self) -> bool {
+        !self.returns.is_empty()
+    }
+
+    /// Adds all of another one.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.saved.extend(other.saved);
+        self.chord_sizes.extend(other.chord_sizes);
+        self.messages.extend(other.messages);
+        self.results.extend(other.results);
+        self.returns.extend(other.returns);
+        self.children.extend(other.children);
+    }
+}
+
+impl Lineage {
+    /// What a message's own task publishes.
+    pub(crate) fn of(received: &Received, celery: &CeleryConfig) -> Self {
+        let (headers, properties) = (&received.envelope.headers, &received.envelope.properties);
+        let inherits = celery.task_inherit_parent_priority;
+        Self {
+            id: headers.id.clone(),
+            root_id: headers.root_id.clone().unwrap_or_else(|| headers.id.clone()),
+            // A redelivered message has the tag that it had; one of the same task that is published anew has another.
+            seed: properties.delivery_tag.clone().unwrap_or_else(|| headers.id.clone()),
+            priority: inherits.then_some(properties.priority),
+        }
+    }
+}
+
+/// Decides what follows a success.
+pub(crate) fn success(received: &Received, value: &Value, around: Circumstances<'_>) -> Follow {
+    let Ok(body) = received.body() else { return Follow::default() };
+    let (embed, by) = (&body.embed, Lineage::of(received, around.celery));
+    let mut follow = Follow::default();
+    for (nth, callback) in as_celery_groups_them(&embed.callbacks).into_iter().enumerate() {
+        let call = Call { args: vec![value.clone()], ..call(&by) };
+        follow.add(publish(callback, call, &by, &format!("callback {nth}"), around));
+    }
+    if let Some((next, rest)) = embed.chain.split_last() {
+        let call = Call { args: vec![value.clone()], chain: rest.to_vec(), ..call(&by) };
+        follow.add(publish(next.clone(), call, &by, "chain", around));
+    }
+    follow.returns.extend(own_part(received, &State::Success, value, by));
+    follow
+}
+
+/// Decides what a chord whose header has succeeded publishes: its body, called with the results.
+pub(crate) fn chord_body(
+    part: &PartReturn,
+    results: Vec<Value>,
+    around: Circumstances<'_>,
+) -> Follow {
+    let call = Call { args: vec![Value::Array(results)], ..call(&part.by) };
+    publish(part.body.clone(), call, &part.by, &format!("body {}", part.group), around)
+}
+
+fn call(by: &Lineage) -> Call {
+    Call {
+        root_id: Some(by.root_id.clone()),
+        parent_id: Some(by.id.clone()),
+        priority: by.priority,
+        ..Call::default()
+    }
+}
+
+/// Several callbacks are called as one group, except that groups among them are called one by one and first.
+fn as_celery_groups_them(callbacks: &[Signature]) -> Vec<Signature> {
+    if callbacks.len() < 2 {
+        return callbacks.to_vec();
+    }
+    let is_group = |callback: &&Signature| callback.subtask_type.as_deref() == Some("group");
+    let mut calls: Vec<Signature> = callbacks.iter().filter(is_group).cloned().collect();
+    let tasks: Vec<&Signature> = callbacks.iter().filter(|callback| !is_group(callback)).collect();
+    if !tasks.is_empty() {
+        calls.push(group(tasks));
+    }
+    calls
+}
+
+fn group<'a>(tasks: impl IntoIterator<Item = &'a Signature>) -> Signature {
+    let tasks: Vec<Value> = tasks.into_iter().map(Signature::to_value).collect();
+    Signature {
+        task: "celery.group".to_owned(),
+        kwargs: Map::from_iter([("tasks".to_owned(), json!(tasks))]),
+        subtask_type: Some("group".to_owned()),
+        ..Signature::default()
+    }
+}
+
+/// Turns a signature into messages; one that cannot be published fails, and what would have followed it.
+fn publish(
+    signature: Signature,
+    call: Call,
+    by: &Lineage,
+    place: &str,
+    around: Circumstances<'_>,
+) -> Follow {
+    let rest = call.chain.clone();
+    let n_ids = Cell::new(0_u32);
+    let fresh_id = || {
+        n_ids.set(n_ids.get() + 1);
+        let name = format!("{} {place} {}", by.seed, n_ids.get());
+        Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()).to_string()
+    };
+    let publisher = Publisher {
+        celery: around.celery,
+        now: around.now,
+        reply_to: around.reply_to,
+        origin: around.origin,
+        fresh_id: &fresh_id,
+    };
+    let unrolled = canvas::unroll(signature.clone(), call, publisher)
+        .map_err(|error| error.to_string())
+        .and_then(|unrolled| encode(unrolled, around.max_message_bytes));
+    unrolled.unwrap_or_else(|reason| {
+        let reason = format!("task {} cannot be published: {reason}", signature.task);
+        tracing::warn!(id = by.id, place, reason, "what follows a task is refused");
+        let exception = Exception::builtin("ValueError", vec![reason.into()]);
+        let failed = Failed { state: State::Failure, exception, traceback: None };
+        fail::all(std::iter::once(&signature).chain(&rest), &failed, by, true, around)
+    })
+}
+
+/// Encodes the messages; none of them may be larger than what a worker takes.
+fn encode(unrolled: canvas::Unrolled, max: usize) -> Result<Follow, String> {
+    let follow = Follow::from(unrolled);
+    match follow.messages.iter().map(|outgoing| outgoing.message.len()).max() {
+        Some(size) if size > max => {
+            Err(format!("the message has {size} bytes, more than worker.max_message_bytes = {max}"))
+        }
+        _ => Ok(follow),
+    }
+}
+
+impl From<canvas::Unrolled> for Follow {
+    fn from(unrolled: canvas::Unrolled) -> Self {
+        let encode = |canvas::Outgoing { queue, envelope }| Outgoing {
+            queue,
+            priority: envelope.properties.priority,
+            message: envelope.encode(),
+        };
+        Self {
+            saved: unrolled.saved,
+            chord_sizes: unrolled.chord_sizes,
+            messages: unrolled.messages.into_iter().map(encode).collect(),
+            children: unrolled.result.iter().map(ResultTree::as_tuple).collect(),
+            ..Self::default()
+        }
+    }
+}
+
+/// The part of a chord that a message's own task is, if it is one.
+fn own_part(received: &Received, state: &State, value: &Value, by: Lineage) -> Option<PartReturn> {
+    let body = received.body().ok()?.embed.chord.clone()?;
+    let headers = &received.envelope.headers;
+    Some(PartReturn {
+        task_id: headers.id.clone(),
+        group: headers.group.clone()?,
+        index: headers.group_index,
+        member: member(&headers.id, state, value),
+        body,
+        by,
+    })
+}
+
+/// An entry of a chord's collection: `[1, id, state, result]`.
+fn member(id: &str, state: &State, value: &Value) -> Vec<u8> {
+    json!([1, id, state.as_str(), value]).to_string().into_bytes()
+}

@@ -1,0 +1,215 @@
+//! Failures, told to everything that waits: the rest of a chain, the chord around it, the errbacks.
+
+use std::collections::VecDeque;
+
+use rhubarb_core::clock;
+use rhubarb_wire::{Exception, Signature, State, TaskResult};
+use serde_json::{Value, json};
+
+use super::{Call, Follow, Lineage, PartReturn, group, member, own_part, publish};
+use crate::{delivery::Received, plan::Circumstances, record::Stored};
+
+/// How a task failed.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Failed {
+    /// FAILURE or REVOKED.
+    pub(crate) state: State,
+    /// What it raised.
+    pub(crate) exception: Exception,
+    /// Where, as text.
+    pub(crate) traceback: Option<String>,
+}
+
+/// Decides what follows a failure or a revocation; `stores` tells whether states are stored at all.
+pub(crate) fn failure(
+    received: &Received,
+    failed: &Failed,
+    stores: bool,
+    around: Circumstances<'_>,
+) -> Follow {
+    let Ok(body) = received.body() else { return Follow::default() };
+    let by = Lineage::of(received, around.celery);
+    let value = failed.exception.to_value();
+    let mut follow = Follow::default();
+    follow.returns.extend(own_part(received, &failed.state, &value, by.clone()));
+    follow.add(all(&body.embed.chain, failed, &by, stores, around));
+    if failed.state == State::Failure {
+        follow.add(errbacks(&body.embed.errbacks, &by, around));
+    }
+    follow
+}
+
+/// Calls errbacks: each is published as a task with the failed task's id, all as one group, as Celery does with those
+/// that it cannot call as functions.
+fn errbacks(errbacks: &[Signature], by: &Lineage, around: Circumstances<'_>) -> Follow {
+    if errbacks.is_empty() {
+        return Follow::default();
+    }
+    let call = Call { args: vec![json!(by.id)], ..super::call(by) };
+    let published = publish(group(errbacks), call, by, &format!("errbacks {}", by.id), around);
+    // They are no children: the result is stored before they are called.
+    Follow { children: Vec::new(), ..published }
+}
+
+/// Fails signatures that will never be published, and everything that waits for them.
+pub(crate) fn all<'a>(
+    signatures: impl IntoIterator<Item = &'a Signature>,
+    failed: &Failed,
+    by: &Lineage,
+    stores: bool,
+    around: Circumstances<'_>,
+) -> Follow {
+    let mut follow = Follow::default();
+    let mut waiting: VecDeque<Signature> = signatures.into_iter().cloned().collect();
+    while let Some(signature) = waiting.pop_front() {
+        let option = |name: &str| signature.options.get(name);
+        let text = |name: &str| option(name).and_then(Value::as_str);
+        if let Some(id) = text("task_id") {
+            if stores {
+                follow.results.push(state_of(id, &signature, failed, around));
+            }
+            follow.returns.extend(part_of(id, &signature, failed, by));
+        }
+        waiting.extend(inside(&signature));
+    }
+    follow
+}
+
+/// What has ids of its own inside a canvas that will never run.
+fn inside(signature: &Signature) -> Vec<Signature> {
+    let value = match signature.subtask_type.as_deref() {
+        // Whoever waits for a chord waits for its body.
+        Some("chord") => signature.kwargs.get("body").map(std::slice::from_ref),
+        Some("group" | "chain") => {
+            signature.kwargs.get("tasks").and_then(Value::as_array).map(Vec::as_slice)
+        }
+        _ => None,
+    };
+    let values = value.unwrap_or_default().iter();
+    values.filter_map(|value| Signature::from_value(value.clone()).ok()).collect()
+}
+
+fn state_of(id: &str, signature: &Signature, failed: &Failed, around: Circumstances<'_>) -> Stored {
+    let text = |name: &str| signature.options.get(name).and_then(Value::as_str).map(str::to_owned);
+    let mut result = TaskResult {
+        traceback: failed.traceback.clone(),
+        date_done: Some(clock::iso(around.now)),
+        group_id: text("group_id"),
+        parent_id: text("parent_id"),
+        ..TaskResult::new(id, failed.state.clone(), failed.exception.to_value())
+    };
+    if around.celery.result_extended {
+        for (key, value) in [
+            ("name", json!(signature.task)),
+            ("args", json!(signature.args)),
+            ("kwargs", json!(signature.kwargs)),
+            ("worker", Value::Null),
+            ("retries", json!(0)),
+            ("queue", Value::Null),
+        ] {
+            result.other.insert(key.to_owned(), value);
+        }
+    }
+    Stored::from(&result)
+}
+
+/// The part of a chord that a signature would have been.
+fn part_of(id: &str, signature: &Signature, failed: &Failed, by: &Lineage) -> Option<PartReturn> {
+    let options = &signature.options;
+    Some(PartReturn {
+        task_id: id.to_owned(),
+        group: options.get("group_id")?.as_str()?.to_owned(),
+        index: options.get("group_index").and_then(Value::as_u64),
+        member: member(id, &failed.state, &failed.exception.to_value()),
+        body: Signature::from_value(options.get("chord")?.clone()).ok()?,
+        by: by.clone(),
+    })
+}
+
+/// Decides what a chord whose header has failed does: its body fails, and what waits for that.
+pub(crate) fn chord_failed(
+    part: &PartReturn,
+    cause: ChordCause,
+    around: Circumstances<'_>,
+) -> Follow {
+    let body = &part.body;
+    let raised =
+        |exception: Exception, traceback| Failed { state: State::Failure, exception, traceback };
+    let is_group = body.subtask_type.as_deref() == Some("group");
+    let failed = match cause.origin {
+        // Celery tells the members of a group what was raised in the header, anybody else that the chord failed.
+        Some(origin) if is_group => raised(origin, None),
+        _ => {
+            let text = format!(
+                "Traceback (most recent call last):\n  the header of chord {}\ncelery.exceptions.ChordError: {}\n",
+                part.group, cause.message
+            );
+            raised(Exception::chord_error(&cause.message), Some(text))
+        }
+    };
+    let mut follow = all([body], &failed, &part.by, true, around);
+    let told = Failed { traceback: None, ..failed };
+    let rest = body.options.get("chain").cloned().unwrap_or_default();
+    follow.add(all(&signatures(&rest), &told, &part.by, true, around));
+    for (id, errors) in errbacks_of(body) {
+        // As Celery has it: for the errbacks of a body the body is the root.
+        let by = Lineage { id: id.clone(), root_id: id, ..part.by.clone() };
+        follow.add(errbacks(&errors, &by, around));
+    }
+    follow
+}
+
+/// Why the body of a chord never runs.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ChordCause {
+    /// Celery's words.
+    pub(crate) message: String,
+    /// What a part of the header has raised, if that is why.
+    pub(crate) origin: Option<Exception>,
+}
+
+impl ChordCause {
+    /// A part of the header failed.
+    pub(crate) fn dependency(id: &str, exception: Exception) -> Self {
+        Self { message: format!("Dependency {id} raised {exception}"), origin: Some(exception) }
+    }
+
+    /// The results could not be brought together.
+    pub(crate) fn join(exception: Exception) -> Self {
+        Self { message: format!("Join error: {exception}"), origin: Some(exception) }
+    }
+}
+
+/// The errbacks of a body, by the id that they are told: a group's members have theirs and the group's, each once.
+fn errbacks_of(body: &Signature) -> Vec<(String, Vec<Signature>)> {
+    let linked = |signature: &Signature| {
+        signatures(signature.options.get("link_error").unwrap_or(&Value::Null))
+    };
+    let id = |signature: &Signature| {
+        signature.options.get("task_id").and_then(Value::as_str).map(str::to_owned)
+    };
+    let one = |signature: &Signature, more: &[Signature]| {
+        let mut all = linked(signature);
+        for errback in more {
+            if !all.contains(errback) {
+                all.push(errback.clone());
+            }
+        }
+        Some((id(signature)?, all))
+    };
+    if body.subtask_type.as_deref() != Some("group") {
+        return one(body, &[]).into_iter().collect();
+    }
+    let of_group = linked(body);
+    inside(body).iter().filter_map(|member| one(member, &of_group)).collect()
+}
+
+/// Reads a list of signatures out of an option; a single one stands for a list of itself.
+fn signatures(value: &Value) -> Vec<Signature> {
+    let values = match value {
+        Value::Array(values) => values.as_slice(),
+        Value::Null => &[],
+        one => std::slice::from_ref(one),
+    };
+    values.iter().filter_map(|value| Signature::from_value(value.clone()).ok()).collect()
+}

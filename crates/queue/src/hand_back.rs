@@ -1,0 +1,315 @@
+//! The way out: returns what only Rhubarb finds to where a Python worker finds it.
+//!
+//! Claims of workers that are no more, scheduled messages and parked ones go to the consumer's end of their lists. Dead
+//! letters stay: no worker of either kind can run them.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use ::redis::FromRedisValue;
+use rhubarb_connection::Redis;
+use rhubarb_core::config::CeleryConfig;
+use serde::Serialize;
+
+use crate::{
+    Client, Error,
+    error::redis,
+    fields, inspect,
+    keys::{QueueKeys, list_number},
+    letter::{Kind, Letter},
+    script,
+};
+
+/// How many scheduled messages one step moves.
+const BATCH: u64 = 200;
+/// How many letters are read at once.
+const LETTERS: usize = 100;
+/// How long the count of a message's deaths is kept without a change, as the workers keep it.
+const DELIVERIES_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// What is returned.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HandBack {
+    /// Only these queues; all that are known where none is named.
+    pub queues: Vec<String>,
+    /// Only count.
+    pub dry_run: bool,
+}
+
+/// What was returned.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct HandedBack {
+    /// By queue; those with nothing to return are shown too.
+    pub queues: BTreeMap<String, Returned>,
+    /// Parked messages that stay because their record cannot be read.
+    pub unreadable: u64,
+    /// Dead letters, of all queues; they stay.
+    pub dead: u64,
+}
+
+/// What a queue got back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Returned {
+    /// Messages that dead workers had claimed.
+    pub claimed: u64,
+    /// Messages that waited for their time: ETA, retries, put off.
+    pub scheduled: u64,
+    /// Messages whose task nobody knew.
+    pub parked: u64,
+}
+
+/// Returns claims, scheduled and parked messages to their queues' lists, to be taken next, the oldest first.
+///
+/// # Cancel safety
+///
+/// A dropped call has returned some of it; each message is either where it was or back.
+///
+/// # Errors
+///
+/// [`Error::Refused`] while a Rhubarb worker serves one of the queues, which would take it all again;
+/// [`Error::Redis`].
+pub async fn hand_back(client: &Client, wanted: &HandBack) -> Result<HandedBack, Error> {
+    let names = if wanted.queues.is_empty() {
+        inspect::queue_names(client, &[]).await?
+    } else {
+        wanted.queues.clone()
+    };
+    let queues: Vec<QueueKeys> =
+        names.iter().map(|name| QueueKeys::new(name, client.celery())).collect();
+    if !wanted.dry_run {
+        refuse_if_served(client, &queues).await?;
+    }
+    let mut back = HandedBack { dead: n_dead(client.queue()).await?, ..HandedBack::default() };
+    let redis_ = client.queue();
+    // What is pushed last is taken first: the claims are the oldest.
+    for queue in &queues {
+        let scheduled = scheduled(redis_, queue, wanted.dry_run).await?;
+        back.queues.entry(queue.name.clone()).or_default().scheduled = scheduled;
+    }
+    let mut parked = Parked::new(redis_, client.celery(), wanted.dry_run);
+    let chosen = |letter: &Letter| wanted.queues.is_empty() || names.contains(&letter.queue);
+    parked.walk(chosen).await?;
+    back.unreadable = parked.unreadable;
+    for (queue, n) in parked.moved {
+        back.queues.entry(queue).or_default().parked = n;
+    }
+    for queue in &queues {
+        let claimed = claims(redis_, queue, wanted.dry_run).await?;
+        back.queues.entry(queue.name.clone()).or_default().claimed = claimed;
+    }
+    Ok(back)
+}
+
+/// Refuses when somebody of ours would take everything again.
+async fn refuse_if_served(client: &Client, queues: &[QueueKeys]) -> Result<(), Error> {
+    let workers = inspect::workers(client).await?;
+    let serves = |served: &[String]| queues.iter().any(|queue| served.contains(&queue.name));
+    let mut alive: BTreeMap<String, i64> = BTreeMap::new();
+    for worker in workers.iter().filter(|w| w.alive && serves(&w.record.queues)) {
+        alive.insert(worker.record.id.clone(), 0);
+    }
+    for queue in queues {
+        for (id, rest) in leases(client.queue(), queue).await? {
+            if rest > 0 {
+                let longest = alive.entry(id).or_default();
+                *longest = rest.max(*longest);
+            }
+        }
+    }
+    if alive.is_empty() {
+        return Ok(());
+    }
+    let name = |id: &String| {
+        let known = workers.iter().find(|worker| worker.record.id == *id);
+        known
+            .map_or_else(|| id.clone(), |w| format!("{} (process {})", w.record.node, w.record.pid))
+    };
+    let names: Vec<String> = alive.keys().map(name).collect();
+    Err(Error::Refused(format!(
+        "these Rhubarb workers are alive, or were a lease period ago, and would take it all again: {}; \
+         stop them first (SIGTERM), and after a kill wait until their lease has ended",
+        names.join(", ")
+    )))
+}
+
+/// Returns the workers with claims on a queue, and how many milliseconds their lease still has.
+async fn leases(redis_: &Redis, queue: &QueueKeys) -> Result<Vec<(String, i64)>, Error> {
+    let mut pipeline = ::redis::pipe();
+    pipeline.cmd("TIME");
+    pipeline.cmd("ZRANGE").arg(&queue.leases).arg(0).arg(999).arg("WITHSCORES");
+    let ((s, us), leases): ((i64, i64), Vec<(String, f64)>) = redis_
+        .pipe(&pipeline)
+        .await
+        .map_err(redis(format!("read the leases of queue `{}`", queue.name)))?;
+    let now = s * 1000 + us / 1000;
+    #[expect(clippy::cast_possible_truncation, reason = "milliseconds since 1970 are below 2^53")]
+    let rest = |end: f64| end as i64 - now;
+    Ok(leases.into_iter().map(|(id, end)| (id, rest(end))).collect())
+}
+
+async fn n_dead(redis_: &Redis) -> Result<u64, Error> {
+    let mut count = ::redis::cmd("ZCARD");
+    count.arg(Kind::Dead.index());
+    redis_.query(&count).await.map_err(redis("count the dead letters"))
+}
+
+async fn scheduled(redis_: &Redis, queue: &QueueKeys, dry_run: bool) -> Result<u64, Error> {
+    let failed = || redis(format!("return the scheduled messages of queue `{}`", queue.name));
+    let mut count = ::redis::cmd("ZCARD");
+    count.arg(&queue.scheduled);
+    let n: u64 = redis_.query(&count).await.map_err(failed())?;
+    if dry_run {
+        return Ok(n);
+    }
+    let mut keys = vec![queue.scheduled.clone()];
+    keys.extend(queue.lists.iter().cloned());
+    let mut moved = 0;
+    loop {
+        let args = [BATCH.to_string().into_bytes()];
+        let step: u64 =
+            redis_.eval(&script::UNSCHEDULE, &keys, &args, &[]).await.map_err(failed())?;
+        moved += step;
+        if step < BATCH {
+            return Ok(moved);
+        }
+    }
+}
+
+/// Returns what workers held whose lease has ended, as every worker of ours would.
+async fn claims(redis_: &Redis, queue: &QueueKeys, dry_run: bool) -> Result<u64, Error> {
+    let mut moved = 0;
+    loop {
+        let ended: Vec<String> =
+            leases(redis_, queue).await?.into_iter().filter(|l| l.1 <= 0).map(|l| l.0).collect();
+        if ended.is_empty() {
+            return Ok(moved);
+        }
+        if dry_run {
+            return held(redis_, queue, &ended).await;
+        }
+        moved += reap(redis_, queue).await?;
+    }
+}
+
+/// Gives back at most 500 claims; returns how many. Each counts as a death, as when a worker reaps.
+async fn reap(redis_: &Redis, queue: &QueueKeys) -> Result<u64, Error> {
+    let mut keys = vec![queue.leases.clone(), queue.deliveries.clone()];
+    keys.extend(queue.lists.iter().cloned());
+    let args = [
+        queue.claims_prefix.clone().into_bytes(),
+        DELIVERIES_TTL.as_secs().to_string().into_bytes(),
+        Vec::new(),
+        b"0".to_vec(),
+    ];
+    let given: Vec<::redis::Value> = redis_
+        .eval(&script::REAP, &keys, &args, &[])
+        .await
+        .map_err(redis(format!("return the claims on queue `{}`", queue.name)))?;
+    let n = |pair: &[::redis::Value]| u64::from_redis_value(pair[1].clone()).unwrap_or(0);
+    Ok(given.chunks_exact(2).map(n).sum())
+}
+
+async fn held(redis_: &Redis, queue: &QueueKeys, workers: &[String]) -> Result<u64, Error> {
+    let mut pipeline = ::redis::pipe();
+    for worker in workers {
+        pipeline.cmd("HLEN").arg(queue.claims(worker));
+    }
+    let held: Vec<u64> = redis_
+        .pipe(&pipeline)
+        .await
+        .map_err(redis(format!("count the claims on queue `{}`", queue.name)))?;
+    Ok(held.iter().sum())
+}
+
+/// One pass over the parked messages, from the newest to the oldest.
+pub(crate) struct Parked<'c> {
+    redis: &'c Redis,
+    celery: &'c CeleryConfig,
+    dry_run: bool,
+    /// How many went back, by queue.
+    pub(crate) moved: BTreeMap<String, u64>,
+    /// How many records could not be read.
+    pub(crate) unreadable: u64,
+}
+
+/// A parked message to be put back.
+struct Item {
+    id: Vec<u8>,
+    record: Vec<u8>,
+    list: usize,
+    message: Vec<u8>,
+}
+
+impl<'c> Parked<'c> {
+    pub(crate) fn new(redis: &'c Redis, celery: &'c CeleryConfig, dry_run: bool) -> Self {
+        Self { redis, celery, dry_run, moved: BTreeMap::new(), unreadable: 0 }
+    }
+
+    /// Puts back those that are chosen; the others stay.
+    pub(crate) async fn walk(&mut self, chosen: impl Fn(&Letter) -> bool) -> Result<(), Error> {
+        let mut offset = 0;
+        loop {
+            let mut range = ::redis::cmd("ZREVRANGE");
+            range.arg(Kind::Parked.index()).arg(offset).arg(offset + LETTERS - 1);
+            let ids: Vec<Vec<u8>> =
+                self.redis.query(&range).await.map_err(redis("list the parked messages"))?;
+            if ids.is_empty() {
+                return Ok(());
+            }
+            let n = ids.len();
+            let mut moved = 0;
+            for group in fields::groups(self.redis, Kind::Parked.letters(), ids).await? {
+                moved += self.group(group, &chosen).await?;
+            }
+            offset += n - if self.dry_run { 0 } else { moved };
+        }
+    }
+
+    /// Returns how many were moved, or would be.
+    async fn group(
+        &mut self,
+        ids: Vec<Vec<u8>>,
+        chosen: &impl Fn(&Letter) -> bool,
+    ) -> Result<usize, Error> {
+        let fields = fields::read(self.redis, Kind::Parked.letters(), ids).await?;
+        let mut queues: BTreeMap<String, Vec<Item>> = BTreeMap::new();
+        for (id, record) in fields {
+            let Some(record) = record else { continue };
+            let letter: Option<Letter> = serde_json::from_slice(&record).ok();
+            let Some((letter, message)) = letter.and_then(|l| l.bytes().map(|bytes| (l, bytes)))
+            else {
+                self.unreadable += 1;
+                continue;
+            };
+            if !chosen(&letter) {
+                continue;
+            }
+            let priority = rhubarb_wire::Envelope::decode(&message)
+                .map_or(0, |envelope| envelope.properties.priority);
+            let list = list_number(priority, &self.celery.priority_steps);
+            queues.entry(letter.queue).or_default().push(Item { id, record, list, message });
+        }
+        let mut moved = 0;
+        for (queue, items) in queues {
+            let n = if self.dry_run { items.len() } else { self.put_back(&queue, &items).await? };
+            *self.moved.entry(queue).or_default() += n as u64;
+            moved += n;
+        }
+        Ok(moved)
+    }
+
+    async fn put_back(&self, queue: &str, items: &[Item]) -> Result<usize, Error> {
+        let mut keys = vec![Kind::Parked.index().to_owned(), Kind::Parked.letters().to_owned()];
+        keys.extend(QueueKeys::new(queue, self.celery).lists);
+        let mut args = Vec::new();
+        for item in items {
+            let list = item.list.to_string().into_bytes();
+            args.extend([item.id.clone(), item.record.clone(), list, item.message.clone()]);
+        }
+        let moved: Vec<usize> = self
+            .redis
+            .eval(&script::UNPARK, &keys, &args, &[])
+            .await
+            .map_err(redis(format!("return parked messages to queue `{queue}`")))?;
+        Ok(moved.iter().sum())
+    }
+}

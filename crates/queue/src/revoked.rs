@@ -1,0 +1,311 @@
+//! The ids of tasks that shall not run: in memory, where each claim looks, and in Redis, where they outlive us.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use rhubarb_connection::Redis;
+use rhubarb_core::clock;
+use rhubarb_wire::{Exception, Headers, State, TaskResult, control::Command, pidbox_channel};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{Client, Error, error::redis, keys, script};
+
+/// The most revocations that are kept, here and in Redis: Celery's own number.
+pub(crate) const MAX: usize = 50_000;
+/// The most stamps that are kept.
+const MAX_STAMPS: usize = 10_000;
+/// How many ids one script or one read handles.
+const CHUNK: usize = 500;
+
+/// What is revoked, in memory.
+#[derive(Debug, Default)]
+pub(crate) struct Revoked {
+    set: Mutex<Set>,
+    /// The number of ids and stamps, so that a worker without any need not lock.
+    n: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Set {
+    until: HashMap<String, Timestamp>,
+    /// In the order of addition, which is that of expiry but for those that were read from Redis.
+    order: VecDeque<String>,
+    stamps: HashMap<String, Vec<Value>>,
+}
+
+impl Revoked {
+    fn set(&self) -> MutexGuard<'_, Set> {
+        self.set.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds ids; returns those that were not known.
+    pub(crate) fn add(
+        &self,
+        ids: impl IntoIterator<Item = (String, Timestamp)>,
+        now: Timestamp,
+    ) -> Vec<String> {
+        let mut set = self.set();
+        let mut fresh = Vec::new();
+        for (id, until) in ids {
+            if until > now && set.until.insert(id.clone(), until).is_none() {
+                set.order.push_back(id.clone());
+                fresh.push(id);
+            }
+        }
+        set.purge(now);
+        self.count(&set);
+        fresh
+    }
+
+    /// Adds stamps: a task that carries one of these values under this header shall not run.
+    pub(crate) fn add_stamps(&self, header: &str, values: &[Value]) {
+        let mut set = self.set();
+        for value in values {
+            let n: usize = set.stamps.values().map(Vec::len).sum();
+            let known = set.stamps.entry(header.to_owned()).or_default();
+            if !known.contains(value) && n < MAX_STAMPS {
+                known.push(value.clone());
+            }
+        }
+        self.count(&set);
+    }
+
+    fn count(&self, set: &Set) {
+        self.n.store(set.until.len() + set.stamps.len(), Ordering::SeqCst);
+    }
+
+    /// Tells whether a task shall not run.
+    pub(crate) fn has(&self, headers: &Headers, now: Timestamp) -> bool {
+        if self.n.load(Ordering::SeqCst) == 0 {
+            return false;
+        }
+        let set = self.set();
+        set.until.get(&headers.id).is_some_and(|until| *until > now)
+            || set.stamps.iter().any(|(header, values)| is_stamped(headers, header, values))
+    }
+
+    /// Returns the ids, oldest first.
+    pub(crate) fn ids(&self, now: Timestamp) -> Vec<String> {
+        let mut set = self.set();
+        set.purge(now);
+        set.order.iter().cloned().collect()
+    }
+}
+
+impl Set {
+    fn purge(&mut self, now: Timestamp) {
+        while let Some(id) = self.order.front() {
+            let expired = self.until.get(id).is_none_or(|until| *until <= now);
+            if !expired && self.order.len() <= MAX {
+                return;
+            }
+            self.until.remove(id);
+            self.order.pop_front();
+        }
+    }
+}
+
+/// Tells whether a task carries one of the values under this header, as Celery compares them.
+pub(crate) fn is_stamped(headers: &Headers, header: &str, values: &[Value]) -> bool {
+    let named = headers.stamped_headers.iter().flatten().any(|name| name == header);
+    match headers.stamps.get(header).filter(|_| named) {
+        None | Some(Value::Null) => false,
+        Some(Value::Array(carried)) => carried.iter().any(|value| values.contains(value)),
+        Some(carried) => values.contains(carried),
+    }
+}
+
+/// Writes revocations to Redis, so that workers that do not hear of them now obey later.
+///
+/// # Errors
+///
+/// [`Error::Redis`].
+pub(crate) async fn store(
+    queue: &Redis,
+    ids: &[String],
+    terminate: bool,
+    keep: Duration,
+) -> Result<(), Error> {
+    let keys = [keys::REVOKED.to_owned(), keys::TERMINATED.to_owned()];
+    for ids in ids.chunks(CHUNK) {
+        let mut args = vec![
+            keep.as_millis().to_string().into_bytes(),
+            MAX.to_string().into_bytes(),
+            u8::from(terminate).to_string().into_bytes(),
+        ];
+        args.extend(ids.iter().map(|id| id.clone().into_bytes()));
+        let _: u64 = queue
+            .eval(&script::REVOKE, &keys, &args, &[])
+            .await
+            .map_err(redis(format!("record {} revocations", ids.len())))?;
+    }
+    Ok(())
+}
+
+/// Reads all revocations that stand in Redis.
+///
+/// # Errors
+///
+/// [`Error::Redis`].
+pub(crate) async fn load(queue: &Redis) -> Result<Vec<(String, Timestamp)>, Error> {
+    let mut found = Vec::new();
+    for start in (0..MAX).step_by(CHUNK) {
+        let mut range = ::redis::cmd("ZRANGE");
+        range.arg(keys::REVOKED).arg(start).arg(start + CHUNK - 1).arg("WITHSCORES");
+        let page: Vec<(String, f64)> =
+            queue.query(&range).await.map_err(redis("read the revocations"))?;
+        let n = page.len();
+        found.extend(page.into_iter().filter_map(|(id, ms)| Some((id, until(ms)?))));
+        if n < CHUNK {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// Returns which of these ids are to be ended although they run.
+///
+/// # Errors
+///
+/// [`Error::Redis`].
+pub(crate) async fn terminated(queue: &Redis, ids: &[String]) -> Result<Vec<String>, Error> {
+    let mut found = Vec::new();
+    for ids in ids.chunks(CHUNK) {
+        let mut score = ::redis::cmd("ZMSCORE");
+        score.arg(keys::TERMINATED).arg(ids);
+        let scores: Vec<Option<f64>> =
+            queue.query(&score).await.map_err(redis("read the orders to end tasks"))?;
+        let ordered = ids.iter().zip(scores).filter(|(_, score)| score.is_some());
+        found.extend(ordered.map(|(id, _)| id.clone()));
+    }
+    Ok(found)
+}
+
+fn until(ms: f64) -> Option<Timestamp> {
+    #[expect(clippy::cast_possible_truncation, reason = "a time in ms is a whole number")]
+    Timestamp::from_millisecond(ms as i64).ok()
+}
+
+/// Stores REVOKED for a task unless its state says that it has begun or ended: Celery 5.7's rule.
+///
+/// # Errors
+///
+/// [`Error::Redis`].
+pub(crate) async fn mark(client: &Client, id: &str) -> Result<(), Error> {
+    let record = TaskResult {
+        // Celery knows nothing of a message that it has not seen, and says null.
+        children: Value::Null,
+        date_done: Some(clock::iso(clock::now())),
+        ..TaskResult::new(id, State::Revoked, Exception::task_revoked("revoked").to_value())
+    };
+    let ttl = client.celery().result_expires.as_secs().max(1);
+    let args = [ttl.to_string().into_bytes(), record.encode()];
+    let _: u8 = client
+        .results
+        .eval(&script::MARK_REVOKED, &[client.result_key(id)], &args, &[])
+        .await
+        .map_err(redis(format!("store that task `{id}` is revoked")))?;
+    Ok(())
+}
+
+impl Client {
+    /// Revokes a task: it shall not run, and ends when it runs and `terminate` is asked for.
+    ///
+    /// It is recorded for `keep` (workers that start or come back later obey) and broadcast as Celery does, so that
+    /// live workers of both kinds obey now. Returns how many heard the broadcast; when none did, the state REVOKED is
+    /// stored here, which is otherwise the workers' part: they know what runs.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] for an id that is no id, [`Error::Redis`].
+    pub async fn revoke(&self, id: &str, terminate: bool, keep: Duration) -> Result<u64, Error> {
+        if id.is_empty() || id.len() > 512 || id.chars().any(char::is_control) {
+            return Err(Error::Refused(
+                "a task's id has 1 to 512 characters and no control characters".to_owned(),
+            ));
+        }
+        store(self.queue(), &[id.to_owned()], terminate, keep).await?;
+        let arguments = json!({ "task_id": id, "terminate": terminate, "signal": "SIGTERM" });
+        let command = Command::new("revoke", arguments.as_object().cloned().unwrap_or_default());
+        let channel = pidbox_channel(&self.celery().global_keyprefix, i64::from(self.queue().db()));
+        let mut publish = ::redis::cmd("PUBLISH");
+        publish.arg(channel).arg(command.encode(&Uuid::new_v4().to_string()));
+        let heard: u64 = self
+            .queue()
+            .query(&publish)
+            .await
+            .map_err(redis(format!("broadcast the revocation of task `{id}`")))?;
+        if heard == 0 {
+            mark(self, id).await?;
+        }
+        Ok(heard)
+    }
+}
+
+/// Returns when a revocation of now ends.
+pub(crate) fn expiry(now: Timestamp, keep: Duration) -> Timestamp {
+    SignedDuration::try_from(keep)
+        .ok()
+        .and_then(|keep| now.checked_add(keep).ok())
+        .unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn at(s: i64) -> Timestamp {
+        Timestamp::from_second(s).unwrap()
+    }
+
+    fn named(n: usize, until: i64) -> (String, Timestamp) {
+        (n.to_string(), at(until))
+    }
+
+    #[test]
+    fn a_revocation_holds_until_it_expires() {
+        let revoked = Revoked::default();
+        assert_eq!(revoked.add([named(1, 10), named(2, 3), named(1, 10)], at(1)), ["1", "2"]);
+        assert!(revoked.add([named(1, 20), named(3, 1)], at(1)).is_empty());
+        let has = |id: &str, now| revoked.has(&Headers::new("t", id), at(now));
+        assert!(has("1", 19) && !has("1", 20));
+        assert!(has("2", 2) && !has("2", 3));
+        assert!(!has("3", 0));
+        assert_eq!(revoked.ids(at(5)), ["1", "2"], "what lies behind one that holds stays a while");
+        assert!(revoked.ids(at(20)).is_empty());
+    }
+
+    #[test]
+    fn the_oldest_revocations_give_way() {
+        let revoked = Revoked::default();
+        revoked.add((0..MAX + 3).map(|n| named(n, 10)), at(1));
+        let ids = revoked.ids(at(1));
+        assert_eq!((ids.len(), ids[0].as_str()), (MAX, "3"));
+        assert!(!revoked.has(&Headers::new("t", "2"), at(1)));
+    }
+
+    #[test]
+    fn stamps_are_compared_as_celery_compares_them() {
+        let revoked = Revoked::default();
+        revoked.add_stamps("order", &[json!("7"), json!("8")]);
+        let mut headers = Headers::new("t", "1");
+        headers.stamps = json!({"order": ["1", "8"]}).as_object().unwrap().clone();
+        assert!(!revoked.has(&headers, at(1)), "a stamp that is not named does not count");
+        headers.stamped_headers = Some(vec!["order".to_owned()]);
+        assert!(revoked.has(&headers, at(1)));
+        headers.stamps["order"] = json!("7");
+        assert!(revoked.has(&headers, at(1)));
+        headers.stamps["order"] = json!("9");
+        assert!(!revoked.has(&headers, at(1)));
+    }
+}

@@ -1,0 +1,38 @@
+-- adopt: moves unacknowledged messages of Python workers back to the lists of one queue.
+--
+-- KEYS[1] kombu's unacked hash: delivery tag -> JSON [message, exchange, routing key]
+-- KEYS[2] kombu's unacked_index zset: delivery tag -> when it was delivered, s
+-- KEYS[3] kombu's unacked_mutex string: its holder's token
+-- KEYS[4..] the queue's lists, most urgent first
+-- ARGV[1] our token
+-- ARGV[2] how long we hold the lock from now on, ms
+-- ARGV[3] the greatest score that is moved, s
+-- ARGV[4..] for each of 1 to 100 items four values:
+--   delivery tag
+--   the entry as it was read
+--   the list, 1 for the most urgent
+--   the message to put there
+--
+-- Returns one number an item: 1 moved, 0 left (acknowledged or delivered anew since it was read). Nothing at
+-- all when the lock is no longer ours: nothing was changed.
+--
+-- Messages go to the consumer's end, the last one given is the next to be taken.
+-- Out of memory: PEXPIRE comes first; once a script has written, Redis lets the rest of it pass.
+-- If the caller dies right after: these messages are back and wholly so, the others are kombu's still, and the
+-- lock ends by itself after ARGV[2].
+if redis.call('GET', KEYS[3]) ~= ARGV[1] then return {} end
+redis.call('PEXPIRE', KEYS[3], ARGV[2])
+local out = {}
+for a = 4, #ARGV, 4 do
+  local tag = ARGV[a]
+  local score = redis.call('ZSCORE', KEYS[2], tag)
+  local moved = 0
+  if score and tonumber(score) <= tonumber(ARGV[3]) and redis.call('HGET', KEYS[1], tag) == ARGV[a + 1] then
+    redis.call('ZREM', KEYS[2], tag)
+    redis.call('HDEL', KEYS[1], tag)
+    redis.call('RPUSH', KEYS[3 + ARGV[a + 2]], ARGV[a + 3])
+    moved = 1
+  end
+  out[#out + 1] = moved
+end
+return out

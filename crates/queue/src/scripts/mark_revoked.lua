@@ -1,0 +1,19 @@
+-- mark_revoked: stores and publishes REVOKED for a task that has not begun, as far as its state tells.
+--
+-- KEYS[1] result key, which is also the channel
+-- ARGV[1] time to live, s
+-- ARGV[2] the record
+--
+-- Returns 1 stored, 0 left alone.
+--
+-- Celery's rule (celery/worker/control.py, 5.7.0): nothing stored, RECEIVED, RETRY and REJECTED give way; a final
+-- state, STARTED and states of a task's own making stand.
+-- If the caller dies right after: the record is stored and published.
+local stored = redis.call('GET', KEYS[1])
+if stored then
+  local status = string.match(stored, '"status": ?"([^"]*)"')
+  if status ~= 'PENDING' and status ~= 'RECEIVED' and status ~= 'RETRY' and status ~= 'REJECTED' then return 0 end
+end
+redis.call('SETEX', KEYS[1], ARGV[1], ARGV[2])
+redis.call('PUBLISH', KEYS[1], ARGV[2])
+return 1

@@ -1,0 +1,93 @@
+-- pick: claims as `claim` does, but passes over the messages whose tasks other workers run; those stay where they are.
+--
+-- KEYS[1] claims hash of this worker on this queue: claim number -> "<list>:<deliveries>:<ms>:<message>"
+-- KEYS[2] leases zset of the queue: worker id -> end of its lease, ms
+-- KEYS[3] scheduled zset of the queue: "<list>|<message>" -> due, ms
+-- KEYS[4] pause of the queue: exists while it is paused
+-- KEYS[5] deliveries hash of the queue: sha1 of a message -> how often a worker died with it
+-- KEYS[6..] the queue's lists, most urgent first; <list> above is 1 for KEYS[6]
+-- ARGV[1] how many to take at the most, 1 to 100
+-- ARGV[2] worker id
+-- ARGV[3] lease, ms
+-- ARGV[4] the number of the first claim; the next ones count up
+-- ARGV[5] the greatest message that is handed out, bytes; once that much is taken, no more is
+-- ARGV[6] the list to begin with
+-- ARGV[7] how many messages of that list, from the consumer's end, were passed over before
+-- ARGV[8..] the names of the tasks to pass over
+--
+-- Returns {now ms, state, at ms, list, passed over of it, passed over by this call, item...}; items as `claim` gives
+-- them. state: 0 as much as fits, 1 all was looked at, 2 paused, 3 looked at 1,000 messages or 4 MB: the next call goes on
+-- at the list and number given.
+--
+-- A message's task is the first "task" in its JSON text; one that has none, or whose name is written with escapes, is
+-- not passed over. Keys are read again at the end, as `claim` does, so that a caller with tracking is woken.
+-- Out of memory: the removal comes first and frees, so that Redis lets the record pass.
+-- If the caller dies right after: as for `claim`; what was passed over was not touched.
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local n, max = tonumber(ARGV[1]), tonumber(ARGV[5])
+local list, offset = tonumber(ARGV[6]), tonumber(ARGV[7])
+
+if redis.call('EXISTS', KEYS[4]) == 1 then
+  return {now, 2, -1, 1, 0, 0}
+end
+local over = {}
+for a = 8, #ARGV do over[ARGV[a]] = true end
+
+local due = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, 100)
+for i = #due, 1, -1 do
+  local to, message = string.match(due[i], '^(%d+)|()')
+  redis.call('ZREM', KEYS[3], due[i])
+  redis.call('RPUSH', KEYS[5 + to], string.sub(due[i], message))
+end
+
+local function task_of(message)
+  local _, colon = string.find(message, '"task":', 1, true)
+  return colon and string.match(message, '^ ?"([^"\\]*)"', colon + 1)
+end
+
+local any_died = redis.call('EXISTS', KEYS[5]) == 1
+local out = {now, 0, -1, 1, 0, 0}
+local number, bytes, looked, read = tonumber(ARGV[4]), 0, 0, 0
+while list <= #KEYS - 5 and n > 0 and bytes < max and looked < 1000 and read < 4194304 do
+  local key = KEYS[5 + list]
+  local message = redis.call('LINDEX', key, -1 - offset)
+  if not message then
+    list, offset = list + 1, 0
+  else
+    looked, read = looked + 1, read + #message
+    local task = task_of(message)
+    if task and over[task] then
+      offset = offset + 1
+      out[6] = out[6] + 1
+    else
+      redis.call('LREM', key, -1, message)
+      local died = 0
+      if any_died then
+        died = tonumber(redis.call('HGET', KEYS[5], redis.sha1hex(message)) or 0)
+      end
+      redis.call('HSET', KEYS[1], number, list .. ':' .. died .. ':' .. now .. ':' .. message)
+      local handed = message
+      if #message > max then
+        handed = string.sub(message, 1, 4096) .. string.sub(message, -65536)
+      end
+      out[#out + 1] = {number, list, died, #message, handed}
+      bytes = bytes + #handed
+      number = number + 1
+      n = n - 1
+    end
+  end
+end
+if #out > 6 then
+  redis.call('ZADD', KEYS[2], now + ARGV[3], ARGV[2])
+end
+
+if n > 0 and bytes < max then
+  out[2] = 3
+  if list > #KEYS - 5 then out[2] = 1 else out[4], out[5] = list, offset end
+  for i = 6, #KEYS do redis.call('EXISTS', KEYS[i]) end
+  redis.call('EXISTS', KEYS[4])
+  local next_due = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')
+  if next_due[2] then out[3] = tonumber(next_due[2]) end
+end
+return out

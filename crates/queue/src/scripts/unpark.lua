@@ -1,0 +1,28 @@
+-- unpark: moves parked messages back to the lists of one queue.
+--
+-- KEYS[1] index zset of the parked: letter id -> when it was kept, ms
+-- KEYS[2] letters hash of the parked: letter id -> record
+-- KEYS[3..] the queue's lists, most urgent first
+-- ARGV[1..] for each of 1 to 100 items four values:
+--   letter id
+--   the record as it was read
+--   the list, 1 for the most urgent
+--   the message to put there
+--
+-- Returns one number an item: 1 moved, 0 left (replayed, replaced or dropped since it was read).
+--
+-- Messages go to the consumer's end, the last one given is the next to be taken.
+-- Out of memory: HDEL comes first and frees, so that Redis lets the rest of the script pass.
+-- If the caller dies right after: each message is either still parked or back in its list.
+local out = {}
+for a = 1, #ARGV, 4 do
+  local moved = 0
+  if redis.call('HGET', KEYS[2], ARGV[a]) == ARGV[a + 1] then
+    redis.call('HDEL', KEYS[2], ARGV[a])
+    redis.call('ZREM', KEYS[1], ARGV[a])
+    redis.call('RPUSH', KEYS[2 + ARGV[a + 2]], ARGV[a + 3])
+    moved = 1
+  end
+  out[#out + 1] = moved
+end
+return out

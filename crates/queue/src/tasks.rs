@@ -1,0 +1,116 @@
+//! The tasks that a worker runs, with their limits, which remote control may change while it runs.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+
+use crate::rate::{Places, Rate, Turn};
+
+/// The limits of one task; none of them for a task that has none.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Limits {
+    /// How often it may start in this worker.
+    pub rate: Option<Rate>,
+    /// After how long it is asked to end.
+    pub soft: Option<Duration>,
+    /// After how long it is ended.
+    pub hard: Option<Duration>,
+}
+
+/// The names that a worker answers to, and the limits behind them. Clones share the limits.
+#[derive(Clone, Debug, Default)]
+pub struct Tasks(Arc<BTreeMap<String, Arc<Entry>>>);
+
+#[derive(Debug, Default)]
+struct Entry {
+    limits: Mutex<Limits>,
+    places: Mutex<Places>,
+}
+
+impl Tasks {
+    /// Takes tasks with all the names that each has.
+    pub fn new(tasks: impl IntoIterator<Item = (Vec<String>, Limits)>) -> Self {
+        let mut by_name = BTreeMap::new();
+        for (names, limits) in tasks {
+            let entry = Arc::new(Entry { limits: Mutex::new(limits), ..Entry::default() });
+            by_name.extend(names.into_iter().map(|name| (name, entry.clone())));
+        }
+        Self(Arc::new(by_name))
+    }
+
+    /// Returns all names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// Tells whether the worker has a task of this name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// Returns the limits that hold now.
+    pub fn limits(&self, name: &str) -> Limits {
+        self.0.get(name).map(|entry| lock(&entry.limits).clone()).unwrap_or_default()
+    }
+
+    /// Sets how often a task may start; false when there is none of this name.
+    pub fn set_rate(&self, name: &str, rate: Option<Rate>) -> bool {
+        let Some(entry) = self.0.get(name) else { return false };
+        lock(&entry.limits).rate = rate;
+        lock(&entry.places).clear();
+        true
+    }
+
+    /// Sets how long a task may run from its next start on; false when there is none of this name.
+    pub fn set_time_limits(
+        &self,
+        name: &str,
+        soft: Option<Duration>,
+        hard: Option<Duration>,
+    ) -> bool {
+        let Some(entry) = self.0.get(name) else { return false };
+        let mut limits = lock(&entry.limits);
+        (limits.soft, limits.hard) = (soft, hard);
+        true
+    }
+
+    /// Decides whether a message of a task may start now.
+    pub(crate) fn turn(&self, name: &str, id: &str, now: Timestamp) -> Turn {
+        let Some(entry) = self.0.get(name) else { return Turn::Now };
+        let limits = lock(&entry.limits);
+        match &limits.rate {
+            Some(rate) => lock(&entry.places).turn(id, rate, now),
+            None => Turn::Now,
+        }
+    }
+}
+
+impl From<Vec<String>> for Tasks {
+    fn from(names: Vec<String>) -> Self {
+        Self::new(names.into_iter().map(|name| (vec![name], Limits::default())))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alias_shares_the_limits_of_its_task() {
+        let tasks = Tasks::new([(vec!["a".to_owned(), "b".to_owned()], Limits::default())]);
+        assert!(tasks.set_rate("b", Rate::parse("1/h").unwrap()));
+        assert!(tasks.set_time_limits("a", None, Some(Duration::from_secs(9))));
+        assert!(!tasks.set_rate("c", None) && !tasks.set_time_limits("c", None, None));
+        assert_eq!(tasks.limits("a"), tasks.limits("b"));
+        assert_eq!(tasks.turn("a", "1", Timestamp::UNIX_EPOCH), Turn::Now);
+        assert!(matches!(tasks.turn("b", "2", Timestamp::UNIX_EPOCH), Turn::At { .. }));
+    }
+}

@@ -1,0 +1,193 @@
+//! What an application wants to be told: its hooks on success, failure, retry and revocation.
+
+use std::{fmt, future::Future, sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
+use rhubarb_queue::{Ended, Outcome, Revocation, wire::Exception};
+use serde_json::Value;
+use tokio::{sync::mpsc, task::JoinSet};
+use tracing::Instrument;
+
+use crate::context::TaskInfo;
+
+/// How long a hook may take before it is dropped.
+pub const LIMIT: Duration = Duration::from_secs(10);
+
+/// A task has succeeded; its result is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Succeeded {
+    /// The task.
+    pub task: TaskInfo,
+    /// What it returned.
+    pub value: Value,
+    /// How long it ran.
+    pub ran: Duration,
+}
+
+/// A task has failed for good; its failure is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failed {
+    /// The task.
+    pub task: TaskInfo,
+    /// What it raised.
+    pub exception: Exception,
+    /// Where, as text.
+    pub traceback: Option<String>,
+    /// How long it ran; zero when it never did (its message is a dead letter).
+    pub ran: Duration,
+}
+
+/// A task is to be tried again; its next attempt waits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Retried {
+    /// The task.
+    pub task: TaskInfo,
+    /// Why.
+    pub exception: Exception,
+    /// Where, as text.
+    pub traceback: Option<String>,
+    /// How long the next attempt waits.
+    pub after: Duration,
+}
+
+/// A task was revoked or has expired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revoked {
+    /// The task.
+    pub task: TaskInfo,
+    /// Why.
+    pub reason: Revocation,
+}
+
+type Hook<E> = Box<dyn Fn(E) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// The hooks of an app.
+#[derive(Default)]
+pub struct Hooks {
+    success: Vec<Hook<Succeeded>>,
+    failure: Vec<Hook<Failed>>,
+    retry: Vec<Hook<Retried>>,
+    revoked: Vec<Hook<Revoked>>,
+}
+
+fn boxed<E, F, Fut>(hook: F) -> Hook<E>
+where
+    E: Send + 'static,
+    F: Fn(E) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let hook = Arc::new(hook);
+    Box::new(move |event| {
+        let hook = hook.clone();
+        // Called inside, where a panic before its first `.await` is caught too.
+        Box::pin(async move { hook(event).await })
+    })
+}
+
+macro_rules! on {
+    ($name:ident, $field:ident, $event:ty) => {
+        pub(crate) fn $name<F, Fut>(&mut self, hook: F)
+        where
+            F: Fn($event) -> Fut + Send + Sync + 'static,
+            Fut: Future<Output = ()> + Send + 'static,
+        {
+            self.$field.push(boxed(hook));
+        }
+    };
+}
+
+impl Hooks {
+    on!(on_success, success, Succeeded);
+    on!(on_failure, failure, Failed);
+    on!(on_retry, retry, Retried);
+    on!(on_revoked, revoked, Revoked);
+
+    pub(crate) fn is_empty(&self) -> bool {
+        let Self { success, failure, retry, revoked } = self;
+        success.is_empty() && failure.is_empty() && retry.is_empty() && revoked.is_empty()
+    }
+
+    /// The calls that an end asks for, not yet begun.
+    fn calls(&self, ended: &Ended) -> Vec<BoxFuture<'static, ()>> {
+        let task = TaskInfo::of(&ended.received, None, 0);
+        let ran = ended.ran.unwrap_or_default();
+        match &ended.outcome {
+            Outcome::Success(value) => {
+                let value = value.clone();
+                call(&self.success, &Succeeded { task, value, ran })
+            }
+            Outcome::Failure { exception, traceback } => {
+                let (exception, traceback) = (exception.clone(), traceback.clone());
+                call(&self.failure, &Failed { task, exception, traceback, ran })
+            }
+            Outcome::Dead { exception, .. } => {
+                let exception = exception.clone();
+                call(&self.failure, &Failed { task, exception, traceback: None, ran })
+            }
+            Outcome::Retry { exception, traceback, after } => {
+                let (exception, traceback) = (exception.clone(), traceback.clone());
+                call(&self.retry, &Retried { task, exception, traceback, after: *after })
+            }
+            Outcome::Revoked(reason) => {
+                call(&self.revoked, &Revoked { task, reason: reason.clone() })
+            }
+            Outcome::PutOff { .. }
+            | Outcome::NotDue { .. }
+            | Outcome::Unknown
+            | Outcome::Leave
+            | Outcome::HandBack => Vec::new(),
+        }
+    }
+
+    /// Calls the hooks of each end until no more ends come and all hooks have ended.
+    ///
+    /// Each hook runs in a task of its own, for [`LIMIT`] at the most; that it fails, panics or is dropped changes
+    /// nothing but the log. The hooks of one end run together, and its slot stays taken until they are done.
+    pub(crate) async fn run(self: Arc<Self>, mut ends: mpsc::UnboundedReceiver<Ended>) {
+        let mut running = JoinSet::new();
+        while let Some(ended) = ends.recv().await {
+            let calls = self.calls(&ended);
+            if calls.is_empty() {
+                continue;
+            }
+            let headers = &ended.received.envelope.headers;
+            let span = tracing::info_span!("hook", task = headers.task, id = headers.id);
+            running.spawn(guarded(ended, calls).instrument(span));
+            while running.try_join_next().is_some() {}
+        }
+        while running.join_next().await.is_some() {}
+    }
+}
+
+fn call<E: Clone>(hooks: &[Hook<E>], event: &E) -> Vec<BoxFuture<'static, ()>> {
+    hooks.iter().map(|hook| hook(event.clone())).collect()
+}
+
+/// Runs the hooks of one end; `ended` holds the task's slot meanwhile.
+async fn guarded(ended: Ended, calls: Vec<BoxFuture<'static, ()>>) {
+    let mut hooks = JoinSet::new();
+    for call in calls {
+        hooks.spawn(tokio::time::timeout(LIMIT, call).in_current_span());
+    }
+    while let Some(joined) = hooks.join_next().await {
+        match joined {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => {
+                tracing::warn!(limit_s = LIMIT.as_secs(), "a hook took too long and was dropped")
+            }
+            Err(error) => tracing::warn!(%error, "a hook panicked"),
+        }
+    }
+    drop(ended);
+}
+
+impl fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hooks")
+            .field("success", &self.success.len())
+            .field("failure", &self.failure.len())
+            .field("retry", &self.retry.len())
+            .field("revoked", &self.revoked.len())
+            .finish()
+    }
+}

@@ -1,0 +1,20 @@
+//! The tasks that a running worker knows.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{app::Registration, extract::States};
+
+/// Tasks by name, their aliases, and what they share.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    pub(crate) tasks: BTreeMap<String, Registration>,
+    pub(crate) aliases: BTreeMap<String, String>,
+    pub(crate) states: Arc<States>,
+}
+
+impl Registry {
+    /// Finds a task by its name or one of its aliases.
+    pub(crate) fn find(&self, name: &str) -> Option<&Registration> {
+        self.tasks.get(name).or_else(|| self.tasks.get(self.aliases.get(name)?))
+    }
+}

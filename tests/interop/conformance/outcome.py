@@ -1,0 +1,194 @@
+"""What became of a case's tasks, in a form that two recordings can be compared in.
+
+Ids become their number in the case (`#3`), ids that a worker drew become `new1`, `new2`, … in the order in which a walk
+over the tasks meets them; times become their form, node names and process ids become words. Nothing else is changed.
+"""
+
+import json
+import re
+
+from celery.result import AsyncResult, GroupResult
+
+from . import ids
+from .watch import META
+
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?")
+GROUP = "celery-taskset-meta-"
+
+
+def handles(value):
+    """Returns the ids that a result handle knows: (all of them, those to wait for)."""
+    if isinstance(value, (list, tuple)):
+        pairs = [handles(one) for one in value]
+        return set().union(*(known for known, _ in pairs)), set().union(*(leaves for _, leaves in pairs))
+    known = set()
+    if isinstance(value, GroupResult):
+        known, leaves = handles(value.results)
+    elif isinstance(value, AsyncResult):
+        known, leaves = {value.id}, {value.id}
+    else:
+        return set(), set()
+    if value.parent is not None:
+        known |= handles(value.parent)[0]
+    return known, leaves
+
+
+def read_all(client):
+    """Reads every result and every group key: ({id: raw}, {key: [type, content]}, {key: TTL})."""
+    keys = sorted(key.decode() for key in client.scan_iter(match="celery-task*meta-*", count=1000))
+    ttl = {key: client.ttl(key) for key in keys}
+    metas = {key.removeprefix(META): client.get(key) for key in keys if key.startswith(META)}
+    groups = {key.removeprefix(GROUP): _content(client, key) for key in keys if key.startswith(GROUP)}
+    return metas, groups, ttl
+
+
+def _content(client, key):
+    kind = client.type(key).decode()
+    if kind == "string":
+        return [kind, client.get(key).decode()]
+    if kind == "zset":
+        return [kind, [json.loads(member) for member in client.zrange(key, 0, -1)]]
+    if kind == "set":
+        return [kind, sorted(member.decode() for member in client.smembers(key))]
+    return [kind]
+
+
+def lifetime(seconds):
+    """Tells a TTL by its size: results live for a day, what a finished chord leaves for some minutes."""
+    if seconds < 0:
+        return "for ever"
+    return "a day" if 80_000 < seconds <= 86_400 else "up to 5 minutes" if seconds <= 300 else f"about {seconds} s"
+
+
+def _related(meta):
+    """Returns the ids that a stored result names: its parent and its children."""
+    text = json.dumps([meta.get("parent_id"), meta.get("children"), meta.get("group_id")])
+    return ids.ANY.findall(text)
+
+
+class Recorded:
+    """All that stood in Redis at the end of the message cases."""
+
+    def __init__(self, client, watch):
+        self.metas, self.groups, self.ttl = read_all(client)
+        self.decoded = {task_id: json.loads(raw) for task_id, raw in self.metas.items()}
+        self.watch = watch
+        self.children = {}
+        for task_id, meta in self.decoded.items():
+            if meta.get("parent_id"):
+                self.children.setdefault(meta["parent_id"], []).append(task_id)
+
+    def members(self, case, known):
+        """Returns the ids of a case's tasks: those that the client drew and handed out or that have a result, and all
+        that descend from them."""
+        found = set(known)
+        found.update(task_id for task_id in self.decoded if (ids.number(task_id) or (None,))[0] == case)
+        front = list(found)
+        while front:
+            task_id = front.pop()
+            meta = self.decoded.get(task_id, {})
+            related = [child for child in ids.ANY.findall(json.dumps(meta.get("children"))) if child in self.decoded]
+            for child in related + self.children.get(task_id, []):
+                if child not in found:
+                    found.add(child)
+                    front.append(child)
+        return found
+
+    def outcome(self, case, known):
+        """Returns what became of a case."""
+        members = self.members(case, known)
+        names = Names(case, members, self.decoded, self.children)
+        tasks = {names(task_id): self._task(task_id, names) for task_id in names.order}
+        groups = {}
+        for key, content in self.groups.items():
+            group_id, _, suffix = key.partition(".")
+            if (ids.number(group_id) or (None,))[0] == case:
+                shown = names.text(json.dumps(content))
+                groups[f"{names(group_id)}.{suffix}"] = [json.loads(shown), lifetime(self.ttl[GROUP + key])]
+        return {"tasks": tasks, "group keys": groups}
+
+    def _task(self, task_id, names):
+        states = self.watch.states.get(task_id, [])
+        if task_id not in self.decoded:
+            return {"status": "no result", "published": states}
+        meta = self._with_own_children(self._with_any_last_part(self.decoded[task_id]))
+        meta = json.loads(names.text(json.dumps(meta)))
+        meta["date_done"] = None if meta["date_done"] is None else TIME.sub(_time_form, meta["date_done"])
+        meta["traceback"] = None if meta["traceback"] is None else "text"
+        if "worker" in meta:
+            meta["worker"] = "the node"
+        if meta["status"] == "STARTED":
+            meta["result"] = sorted(meta["result"])
+        meta["published"] = states
+        meta["lifetime"] = lifetime(self.ttl[META + task_id])
+        meta["published as stored"] = self.watch.payloads.get(task_id) == self.metas[task_id]
+        return meta
+
+    def _with_any_last_part(self, meta):
+        """Replaces the parent of a chord's body, which is whichever part ended last, by the chord."""
+        parent_id = meta.get("parent_id")
+        parent = self.decoded.get(parent_id, {})
+        is_child = meta["task_id"] in ids.ANY.findall(json.dumps(parent.get("children")))
+        if parent.get("status") != "SUCCESS" or "group_id" not in parent or is_child:
+            return meta
+        last = f"a part of {parent['group_id']}"
+        told = meta["result"]
+        if isinstance(told, dict):
+            told = {key: last if value == parent_id else value for key, value in told.items()}
+        return meta | {"parent_id": last, "result": told}
+
+    def _with_own_children(self, meta):
+        """Leaves out the children that another task published.
+
+        Celery lists, for a task that failed without having begun, those of the task that its process ran at the time.
+        """
+        if "STARTED" in self.watch.states.get(meta["task_id"], []) or not meta["children"]:
+            return meta
+        parents = [self.decoded.get(child[0][0], {}).get("parent_id") for child in meta["children"]]
+        own = [child for child, parent in zip(meta["children"], parents) if parent in (None, meta["task_id"])]
+        return meta | {"children": own}
+
+
+def _time_form(match):
+    return "time " + (match[2] or "without offset")
+
+
+class Names:
+    """Gives the tasks of a case their names."""
+
+    def __init__(self, case, members, decoded, children):
+        self.case = case
+        self.new = {}
+        self.order = []
+        ours = sorted((task_id for task_id in members if ids.number(task_id)), key=ids.number)
+        rest = [task_id for task_id in members if not ids.number(task_id)]
+        for task_id in ours:
+            self._visit(task_id, members, decoded, children)
+        for task_id in sorted(rest, key=lambda one: self._shape(one, decoded)):
+            self._visit(task_id, members, decoded, children)
+
+    def _visit(self, task_id, members, decoded, children):
+        if task_id in self.order:
+            return
+        self.order.append(task_id)
+        self(task_id)
+        listed = ids.ANY.findall(json.dumps(decoded.get(task_id, {}).get("children")))
+        others = sorted(children.get(task_id, []), key=lambda one: self._shape(one, decoded))
+        for child in listed + others:
+            if child in members and not ids.number(child):
+                self._visit(child, members, decoded, children)
+
+    def _shape(self, task_id, decoded):
+        """What a task looks like without its ids: the order of siblings that nothing else orders."""
+        meta = decoded.get(task_id, {})
+        known = lambda match: match[0] if ids.number(match[0]) else "-"
+        return TIME.sub("", ids.ANY.sub(known, json.dumps(meta, sort_keys=True)))
+
+    def __call__(self, task_id):
+        numbered = ids.number(task_id)
+        if numbered:
+            return f"#{numbered[1]}" if numbered[0] == self.case else f"case {numbered[0]} #{numbered[1]}"
+        return self.new.setdefault(task_id, f"new{len(self.new) + 1}")
+
+    def text(self, text):
+        return ids.ANY.sub(lambda match: self(match[0]), text)
