@@ -2,7 +2,7 @@
 
 use std::{net::TcpListener, path::PathBuf, time::Duration};
 
-use redis::{Client, aio::MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Client, aio::MultiplexedConnection};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -72,7 +72,14 @@ impl RedisServer {
             reason = "the tests look from outside, not through our own connection"
         )]
         let client = Client::open(self.url(db)).expect("our own URL is well formed");
-        client.get_multiplexed_async_connection().await.expect("our own server answers")
+        // The default of half a second is short for a machine on which many tests run at once.
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(START))
+            .set_response_timeout(Some(START));
+        client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await
+            .expect("our own server answers")
     }
 
     /// Starts it again without waiting until it answers; kills it before if it runs.

@@ -48,6 +48,9 @@ impl Rate {
         };
         let wrong = || RateError::Number(number.to_owned());
         let number: f64 = number.trim().parse().map_err(|_| wrong())?;
+        if !number.is_finite() {
+            return Err(wrong());
+        }
         if number == 0.0 {
             return Ok(None);
         }
