@@ -6,6 +6,7 @@ mod claiming;
 mod ending;
 mod faults;
 mod holding;
+mod large;
 mod publishing;
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};

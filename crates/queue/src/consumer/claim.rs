@@ -307,11 +307,9 @@ impl Claimer {
                 received_at: round.now,
                 ticket: Some(ticket),
             };
-            if deliveries >= 2 {
-                // It will wait for all slots, and so must hold none while another suspect does.
-                suspects.push(delivery.without_slot());
-            } else {
-                self.hand_over(delivery);
+            match deliveries {
+                0 | 1 => self.hand_over(delivery),
+                _ => suspects.push(delivery.without_slot()),
             }
         }
         drop(slots);
@@ -387,7 +385,9 @@ impl Claimer {
         let _ = self.deliver.send(delivery);
     }
 
-    /// Runs a message that workers died with by itself, so that it takes no other task with it. It holds no slot yet.
+    /// Runs a message that workers died with by itself, so that it takes no other task with it.
+    ///
+    /// It has to hold no slot yet: the one before it waits for all of them.
     async fn run_alone(&self, mut suspect: Delivery) {
         let Some(ticket) = suspect.take_ticket() else { return };
         tracing::info!(
