@@ -11,10 +11,14 @@ mod architecture;
 mod bad_input;
 /// Canvases, between our clients and Celery.
 mod canvas;
+/// Canvases of a Celery client, run by our worker.
+mod canvas_run;
 /// Help, versions, wrong configuration, no Redis.
 mod cli;
 /// Connections as people have them, and as they break.
 mod connections;
+/// What Celery's tools for operators do with our workers.
+mod control;
 /// Deaths of workers and of Redis, and orderly stops.
 mod crash;
 /// What a Django application with Celery and django-redis gets. The first test to read.

@@ -2,6 +2,8 @@
 //!
 //! It is what a Rust developer writes: nothing here but handlers and their names.
 
+mod canvas;
+
 use std::{
     process::ExitCode,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -139,6 +141,7 @@ fn main() -> ExitCode {
         app.task("e2e.kill", kills);
         app.task("e2e.block", blocks);
         app.task("e2e.record", record);
+        canvas::register(app);
         Ok(())
     })
 }

@@ -32,12 +32,10 @@ const PIECES: [&str; 14] = [
 ];
 
 fn read_all(bytes: &[u8]) {
-    if let Ok(envelope) = Envelope::decode(bytes) {
-        if let Ok(body) = envelope.body(8 << 20) {
-            let value = json!([body.args, body.kwargs]);
-            assert!(!repr(&value).is_empty());
-            plain(value);
-        }
+    if let Ok(body) = Envelope::decode(bytes).and_then(|envelope| envelope.body(8 << 20)) {
+        let value = json!([body.args, body.kwargs]);
+        assert!(!repr(&value).is_empty());
+        plain(value);
     }
     let _ = TaskResult::decode(bytes).map(|result| result.exception());
     let _ = ChordPart::decode(bytes).map(|part| part.failure());

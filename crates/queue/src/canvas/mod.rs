@@ -42,10 +42,9 @@ mod results;
 
 use jiff::Timestamp;
 use rhubarb_core::config::CeleryConfig;
+pub use rhubarb_wire::ResultTree;
 use rhubarb_wire::{Envelope, Signature};
 use serde_json::{Map, Value};
-
-pub use results::ResultTree;
 
 /// How deeply canvases may be nested in each other.
 pub const MAX_DEPTH: usize = 64;

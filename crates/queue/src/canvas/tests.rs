@@ -180,7 +180,7 @@ fn a_group_before_a_step_becomes_a_chord() {
     let sum = result.parent.unwrap();
     assert_eq!(json!(sum.id), first[2]["chord"]["options"]["task_id"]);
     let header = sum.parent.unwrap();
-    assert_eq!((&header.id, header.members.unwrap().len()), (group_id, 2));
+    assert_eq!((&header.id, header.children.unwrap().len()), (group_id, 2));
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn chord_sizes_count_what_reports() {
     // The body is to be given the list of the group inside as a list: the header is saved.
     assert_eq!(found.saved.len(), 1);
     assert_eq!(found.saved[0].id, found.chord_sizes[0].0);
-    assert_eq!(found.saved[0].members.as_ref().unwrap()[2].members.as_ref().unwrap().len(), 2);
+    assert_eq!(found.saved[0].children.as_ref().unwrap()[2].children.as_ref().unwrap().len(), 2);
 }
 
 #[test]
@@ -260,7 +260,7 @@ fn nothing_to_do_is_done_at_once() {
     assert_eq!(body(&found.messages[0].envelope)[0], json!([[]]));
     assert_eq!(found.chord_sizes, []);
     let found = sent(group(json!([])));
-    assert_eq!((found.messages.len(), found.result.unwrap().members), (0, Some(Vec::new())));
+    assert_eq!((found.messages.len(), found.result.unwrap().children), (0, Some(Vec::new())));
     assert_eq!(sent(chain(json!([]))), Unrolled::default());
     let error = unroll_with(chord(json!([add(json!([1]))]), chain(json!([]))), Call::default());
     assert_eq!(error, Err(CanvasError::EmptyChain));

@@ -307,12 +307,11 @@ impl Claimer {
                 received_at: round.now,
                 ticket: Some(ticket),
             };
-            match deliveries {
-                0 | 1 => self.hand_over(delivery),
-                _ => suspects.push(delivery.without_slot()),
-            }
+            if deliveries >= 2 { suspects.push(delivery) } else { self.hand_over(delivery) }
         }
         drop(slots);
+        // Each of them waits for all slots: one that held its own meanwhile would be waited for in vain.
+        let suspects: Vec<_> = suspects.into_iter().map(Delivery::without_slot).collect();
         for suspect in suspects {
             self.run_alone(suspect).await;
         }

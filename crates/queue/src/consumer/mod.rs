@@ -15,8 +15,8 @@ pub(crate) mod events;
 mod heartbeat;
 mod held;
 mod join;
-mod lamport;
-mod machine;
+pub(crate) mod lamport;
+pub(crate) mod machine;
 mod others;
 mod pick;
 mod prepare;
@@ -109,8 +109,6 @@ pub(crate) struct Shared {
     pub(crate) stop_asked: CancellationToken,
     /// Told when queues or slots have changed.
     pub(crate) changed: Notify,
-    /// Told when the number of slots has to change.
-    resized: Notify,
     /// Told when a heartbeat is wanted at once.
     pub(crate) beat_wanted: Notify,
     /// Whether broadcasts are heard, so that revocations need not be read again.
@@ -189,7 +187,6 @@ impl Consumer {
         roles.spawn(strangers::run(shared.clone(), to_decide));
         roles.spawn(heartbeat::run(shared.clone(), settling.clone()));
         roles.spawn(events::run(shared.clone(), to_send, settling.clone()));
-        roles.spawn(resize(shared.clone(), settling.clone()));
         if config.worker.enable_remote_control {
             roles.spawn(control::run(shared.clone(), settling.clone()));
         }
@@ -285,7 +282,6 @@ impl Shared {
             events,
             stop_asked: CancellationToken::new(),
             changed: Notify::new(),
-            resized: Notify::new(),
             beat_wanted: Notify::new(),
             hears: AtomicBool::new(false),
             clock: Mutex::default(),
@@ -336,13 +332,6 @@ impl Shared {
         self.revoked.add(ids.into_iter().map(|id| (id, until)), now)
     }
 
-    /// Changes the number of slots; false when that cannot be.
-    pub(crate) fn resize(&self, change: impl FnOnce(&Slots) -> bool) -> bool {
-        let changes = change(&self.slots);
-        self.resized.notify_one();
-        changes
-    }
-
     /// Notes Redis's clock as a script told it.
     pub(crate) fn set_clock(&self, now: Timestamp) {
         *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Instant::now()));
@@ -363,20 +352,6 @@ impl Shared {
         match &self.config.unknown_tasks {
             UnknownTasks::Park => None,
             UnknownTasks::Forward(queue) => Some(queue),
-        }
-    }
-}
-
-/// Makes as many slots as are wanted, whenever that changes, until `stop` fires.
-async fn resize(shared: Arc<Shared>, stop: CancellationToken) {
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = shared.resized.notified() => {}
-        }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = shared.slots.settle() => {}
         }
     }
 }

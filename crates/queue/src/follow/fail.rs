@@ -20,6 +20,25 @@ pub(crate) struct Failed {
     pub(crate) traceback: Option<String>,
 }
 
+/// The most of an exception, and of a traceback, that is told on, bytes: it may be told to each of ten thousand steps.
+const TOLD: usize = 64 * 1024;
+
+impl Failed {
+    /// What is told to those who wait: the same, unless that is very large.
+    fn told(&self) -> Self {
+        let mut told = self.clone();
+        if let Some(traceback) = told.traceback.as_mut().filter(|text| text.len() > TOLD) {
+            traceback.truncate(traceback.floor_char_boundary(TOLD));
+        }
+        let size = self.exception.to_value().to_string().len();
+        if size > TOLD {
+            let text = format!("{size} bytes, stored with the task that raised it");
+            told.exception.exc_message = vec![text.into()];
+        }
+        told
+    }
+}
+
 /// Decides what follows a failure or a revocation; `stores` tells whether states are stored at all.
 pub(crate) fn failure(
     received: &Received,
@@ -46,7 +65,7 @@ fn errbacks(errbacks: &[Signature], by: &Lineage, around: Circumstances<'_>) -> 
         return Follow::default();
     }
     let call = Call { args: vec![json!(by.id)], ..super::call(by) };
-    let published = publish(group(errbacks), call, by, &format!("errbacks {}", by.id), around);
+    let published = publish(&group(errbacks), call, by, &format!("errbacks {}", by.id), around);
     // They are no children: the result is stored before they are called.
     Follow { children: Vec::new(), ..published }
 }
@@ -60,6 +79,7 @@ pub(crate) fn all<'a>(
     around: Circumstances<'_>,
 ) -> Follow {
     let mut follow = Follow::default();
+    let failed = &failed.told();
     let mut waiting: VecDeque<Signature> = signatures.into_iter().cloned().collect();
     while let Some(signature) = waiting.pop_front() {
         let option = |name: &str| signature.options.get(name);
@@ -171,12 +191,17 @@ pub(crate) struct ChordCause {
 impl ChordCause {
     /// A part of the header failed.
     pub(crate) fn dependency(id: &str, exception: Exception) -> Self {
-        Self { message: format!("Dependency {id} raised {exception}"), origin: Some(exception) }
+        Self::new(format!("Dependency {id} raised {exception}"), exception)
     }
 
     /// The results could not be brought together.
     pub(crate) fn join(exception: Exception) -> Self {
-        Self { message: format!("Join error: {exception}"), origin: Some(exception) }
+        Self::new(format!("Join error: {exception}"), exception)
+    }
+
+    fn new(mut message: String, origin: Exception) -> Self {
+        message.truncate(message.floor_char_boundary(TOLD));
+        Self { message, origin: Some(origin) }
     }
 }
 
