@@ -77,18 +77,23 @@ pub(crate) struct Seconds {
 }
 
 impl Seconds {
-    async fn pass(&self) {
-        tokio::time::sleep(Duration::from_secs_f64(self.seconds.as_f64().unwrap_or_default()))
-            .await;
+    /// Lets the time pass; returns whether all of it did before the soft time limit.
+    async fn pass(&self, context: &TaskContext) -> bool {
+        let seconds = Duration::from_secs_f64(self.seconds.as_f64().unwrap_or_default());
+        tokio::select! {
+            () = tokio::time::sleep(seconds) => true,
+            () = context.soft_limit() => false,
+        }
     }
 }
 
-pub(crate) async fn sleep(Args(seconds): Args<Seconds>) -> Value {
-    seconds.pass().await;
-    seconds.seconds
+pub(crate) async fn sleep(
+    Args(seconds): Args<Seconds>,
+    context: TaskContext,
+) -> Result<Value, TaskError> {
+    if seconds.pass(&context).await { Ok(seconds.seconds) } else { Err(TaskError::Cancelled) }
 }
 
-pub(crate) async fn soft(Args(seconds): Args<Seconds>) -> &'static str {
-    seconds.pass().await;
-    "not told"
+pub(crate) async fn soft(Args(seconds): Args<Seconds>, context: TaskContext) -> &'static str {
+    if seconds.pass(&context).await { "not told" } else { "told in time" }
 }

@@ -15,6 +15,8 @@ mod canvas;
 mod canvas_run;
 /// Help, versions, wrong configuration, no Redis.
 mod cli;
+/// What Celery's tools for operators do with our workers.
+mod control;
 /// Deaths of workers and of Redis, and orderly stops.
 mod crash;
 /// What a Django application with Celery and django-redis gets. The first test to read.

@@ -184,3 +184,25 @@ async fn acknowledging_works_while_redis_is_out_of_memory() {
     }
     assert!(worker.stop().await);
 }
+
+/// What was scheduled or claimed from a list that the settings no longer have would be taken out and be gone.
+#[tokio::test]
+async fn with_fewer_priority_steps_than_before_nothing_is_lost() {
+    let bench = Bench::with(|config| config.celery.priority_steps = vec![0]).await;
+    let mut redis = bench.redis().await;
+    let mut messages = Vec::new();
+    for n in 0..2 {
+        let id = bench.publish(&Publish::new("t").arg(n)).await;
+        let message: Vec<u8> = redis.rpop("celery", None).await.unwrap();
+        messages.push((id, message));
+    }
+    let member = [b"4|", &messages[0].1[..]].concat();
+    let _: () = redis.zadd("rhubarb:{celery}:scheduled", member, 1).await.unwrap();
+    let claim = [b"3:0:1:", &messages[1].1[..]].concat();
+    let _: () = redis.hset("rhubarb:{celery}:claims:gone", 1, claim).await.unwrap();
+    let _: () = redis.zadd("rhubarb:{celery}:leases", "gone", 1).await.unwrap();
+    let worker = bench.worker(echo);
+    assert_eq!(bench.result(&messages[0].0).await.result, 0);
+    assert_eq!(bench.result(&messages[1].0).await.result, 1);
+    assert!(worker.stop().await);
+}

@@ -159,6 +159,8 @@ impl Claimer {
                         tracing::warn!(%error, cause = ?error, "claiming failed, trying again");
                     }
                     self.reconcile_at = Instant::now();
+                    // The next try may be what connects again, and claims before the push that says so is read.
+                    self.read_revocations = true;
                     self.pause(backoff.next_wait()).await;
                 }
             }
@@ -342,9 +344,10 @@ impl Claimer {
         true
     }
 
-    /// Tells whoever reads events of a task that we have, unless that was done before.
+    /// Tells whoever reads events of a task that we have, unless that was done before, or it is not to run at all.
     fn tell(&self, envelope: &Envelope, not_now: Option<&NotNow>) {
-        let again = not_now.is_some_and(|not_now| not_now.again);
+        let again = not_now
+            .is_some_and(|not_now| not_now.again || matches!(not_now.outcome, Outcome::Revoked(_)));
         if !again && self.shared.events.on() && self.shared.tasks.contains(&envelope.headers.task) {
             self.shared.events.received(&envelope.headers);
         }
@@ -445,8 +448,11 @@ impl Claimer {
         let mut reconnected = false;
         loop {
             match self.pushes.try_recv() {
-                Ok(Push::Connected) => reconnected = true,
-                Ok(_) | Err(broadcast::error::TryRecvError::Lagged(_)) => {}
+                // Among pushes that were missed there may have been this one.
+                Ok(Push::Connected) | Err(broadcast::error::TryRecvError::Lagged(_)) => {
+                    reconnected = true;
+                }
+                Ok(_) => {}
                 Err(_) => return reconnected,
             }
         }
@@ -474,8 +480,12 @@ impl Claimer {
                 push = self.pushes.recv() => match push {
                     Ok(Push::Message { .. }) => {}
                     // The next look must not discard that we have a new connection.
-                    Ok(Push::Connected) => { self.reconcile_at = Instant::now(); return }
-                    _ => return,
+                    Ok(Push::Connected) | Err(_) => {
+                        self.reconcile_at = Instant::now();
+                        self.read_revocations = true;
+                        return;
+                    }
+                    Ok(Push::Invalidated) => return,
                 },
             }
         }

@@ -107,8 +107,6 @@ pub(crate) struct Shared {
     pub(crate) stop_asked: CancellationToken,
     /// Told when queues or slots have changed.
     pub(crate) changed: Notify,
-    /// Told when the number of slots has to change.
-    resized: Notify,
     /// Told when a heartbeat is wanted at once.
     pub(crate) beat_wanted: Notify,
     /// Whether broadcasts are heard, so that revocations need not be read again.
@@ -185,7 +183,6 @@ impl Consumer {
         roles.spawn(strangers::run(shared.clone(), to_decide));
         roles.spawn(heartbeat::run(shared.clone(), settling.clone()));
         roles.spawn(events::run(shared.clone(), to_send, settling.clone()));
-        roles.spawn(resize(shared.clone(), settling.clone()));
         if config.worker.enable_remote_control {
             roles.spawn(control::run(shared.clone(), settling.clone()));
         }
@@ -278,7 +275,6 @@ impl Shared {
             events,
             stop_asked: CancellationToken::new(),
             changed: Notify::new(),
-            resized: Notify::new(),
             beat_wanted: Notify::new(),
             hears: AtomicBool::new(false),
             clock: Mutex::default(),
@@ -329,13 +325,6 @@ impl Shared {
         self.revoked.add(ids.into_iter().map(|id| (id, until)), now)
     }
 
-    /// Changes the number of slots; false when that cannot be.
-    pub(crate) fn resize(&self, change: impl FnOnce(&Slots) -> bool) -> bool {
-        let changes = change(&self.slots);
-        self.resized.notify_one();
-        changes
-    }
-
     /// Notes Redis's clock as a script told it.
     pub(crate) fn set_clock(&self, now: Timestamp) {
         *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Instant::now()));
@@ -356,20 +345,6 @@ impl Shared {
         match &self.config.unknown_tasks {
             UnknownTasks::Park => None,
             UnknownTasks::Forward(queue) => Some(queue),
-        }
-    }
-}
-
-/// Makes as many slots as are wanted, whenever that changes, until `stop` fires.
-async fn resize(shared: Arc<Shared>, stop: CancellationToken) {
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = shared.resized.notified() => {}
-        }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = shared.slots.settle() => {}
         }
     }
 }

@@ -31,7 +31,8 @@ for _, worker in ipairs(dead) do
     redis.call('HDEL', claims, number)
     local list, message = string.match(value, '^(%d+):%d+:%d+:()')
     local own = string.sub(value, message)
-    redis.call('RPUSH', KEYS[2 + list], own)
+    -- A list that is no more (fewer priority steps by now) is the most urgent one's.
+    redis.call('RPUSH', KEYS[2 + list] or KEYS[3], own)
     redis.call('HINCRBY', KEYS[2], redis.sha1hex(own), 1)
     given, left = given + 1, left - 1
   end

