@@ -9,16 +9,28 @@
 mod architecture;
 /// Broken, foreign and oversized messages.
 mod bad_input;
+/// What the beat promises.
+mod beat;
 /// Canvases, between our clients and Celery.
 mod canvas;
+/// Canvases of a Celery client, run by our worker.
+mod canvas_run;
 /// Help, versions, wrong configuration, no Redis.
 mod cli;
+/// What Celery's clients and tools see of our worker.
+mod conformance;
+/// Connections as people have them, and as they break.
+mod connections;
+/// What Celery's tools for operators do with our workers.
+mod control;
 /// Deaths of workers and of Redis, and orderly stops.
 mod crash;
 /// What a Django application with Celery and django-redis gets. The first test to read.
 mod django;
 /// What a Django application with `django.tasks` gets.
 mod django_tasks;
+/// A bad network, a bad server, workers that die: nothing is lost, nobody stops.
+mod faults;
 /// Python and Rust workers on one queue, and the ways from one kind to the other.
 mod mixed;
 /// Who enqueues, besides.

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, builder::NonEmptyStringValueParser};
 use serde_json::{Map, Value};
 
-use super::{JsonArgs, Shown, parse_args, parse_kwargs};
+use super::{
+    Shown,
+    enqueue::{JsonArgs, parse_args, parse_kwargs},
+};
 
 /// `schedules`
 #[derive(Debug, Subcommand)]

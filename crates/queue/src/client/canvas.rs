@@ -7,7 +7,6 @@ use std::{
 
 use rhubarb_core::clock;
 use rhubarb_wire::{Headers, Signature};
-use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{Client, Publish, declare};
@@ -133,17 +132,16 @@ impl Client {
         unroll(signature, call, publisher).map_err(|error| Error::Refused(error.to_string()))
     }
 
-    /// Writes what a signature was turned into, and notes it as a child of the publishing task.
+    /// Writes what a signature was turned into, and notes what was sent as children of the publishing task.
     pub(super) async fn send(&self, unrolled: &Unrolled) -> Result<(), Error> {
         self.prepare_chords(&unrolled.saved, &unrolled.chord_sizes).await?;
         for batch in batches(&unrolled.messages) {
             self.push(batch).await?;
         }
-        if let (Some(parent), Some(result)) = (&self.parent, &unrolled.result) {
+        if let Some(parent) = &self.parent {
             let mut children = parent.children.lock().unwrap_or_else(PoisonError::into_inner);
-            if children.len() < MAX_CHILDREN {
-                children.push(result.clone());
-            }
+            let left = MAX_CHILDREN.saturating_sub(children.len());
+            children.extend(unrolled.children.iter().take(left).cloned());
         }
         Ok(())
     }
@@ -158,7 +156,7 @@ impl Client {
         let mut commands = Vec::new();
         for group in saved {
             let mut set = ::redis::cmd("SET");
-            set.arg(self.group_key(&group.id, "")).arg(saved_group(group)).arg("EX").arg(expires);
+            set.arg(self.group_key(&group.id, "")).arg(group.encode()).arg("EX").arg(expires);
             commands.push(set);
         }
         for (group_id, size) in chord_sizes {
@@ -192,6 +190,9 @@ impl Client {
             let keys = QueueKeys::new(queue, &self.celery);
             let list = keys.list_for(envelope.properties.priority);
             pipeline.cmd("LPUSH").arg(list).arg(envelope.encode());
+            if let Some(sent) = &self.sent {
+                sent.tell(&mut pipeline, &envelope.headers, queue);
+            }
         }
         let task = batch.first().map_or("", |one| one.envelope.headers.task.as_str());
         let queue = batch.first().map_or("", |one| one.queue.as_str());
@@ -214,12 +215,6 @@ impl Client {
     }
 }
 
-/// A saved group's value, as `GroupResult.save` of Celery writes it.
-pub(super) fn saved_group(group: &ResultTree) -> Vec<u8> {
-    let value = Map::from_iter([("result".to_owned(), group.as_tuple())]);
-    Value::Object(value).to_string().into_bytes()
-}
-
 /// Cuts messages into pieces for a pipeline each.
 fn batches(messages: &[Outgoing]) -> Vec<&[Outgoing]> {
     let mut batches = Vec::new();
@@ -237,15 +232,10 @@ fn batches(messages: &[Outgoing]) -> Vec<&[Outgoing]> {
     batches
 }
 
-impl From<ResultTree> for Value {
-    fn from(result: ResultTree) -> Self {
-        json!(result.as_tuple())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use rhubarb_wire::NewTask;
+    use serde_json::json;
 
     use super::*;
 

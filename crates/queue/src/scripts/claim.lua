@@ -33,7 +33,8 @@ local due = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, 100)
 for i = #due, 1, -1 do
   local list, message = string.match(due[i], '^(%d+)|()')
   redis.call('ZREM', KEYS[3], due[i])
-  redis.call('RPUSH', KEYS[5 + list], string.sub(due[i], message))
+  -- A list that is no more (fewer priority steps by now) is the most urgent one's.
+  redis.call('RPUSH', KEYS[5 + list] or KEYS[6], string.sub(due[i], message))
 end
 
 local any_died = redis.call('EXISTS', KEYS[5]) == 1

@@ -38,7 +38,7 @@ local due = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, 100)
 for i = #due, 1, -1 do
   local to, message = string.match(due[i], '^(%d+)|()')
   redis.call('ZREM', KEYS[3], due[i])
-  redis.call('RPUSH', KEYS[5 + to], string.sub(due[i], message))
+  redis.call('RPUSH', KEYS[5 + to] or KEYS[6], string.sub(due[i], message))
 end
 
 local function task_of(message)
