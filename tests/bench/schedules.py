@@ -3,6 +3,7 @@
 Usage: schedules.py BEAT [N]; BEAT is the binary, N the number of schedules. Needs redis-server and redis-cli.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -16,8 +17,24 @@ OVER = 10
 
 def entry(i):
     # One in two is an interval, one in two a crontab; due tomorrow at the earliest.
-    when = f"every = {86_400 + i}" if i % 2 else f'cron = "{i % 60} {i % 24} 1 1 *"'
-    return f'[schedules."report-{i:05}"]\ntask = "shop.tasks.report"\n{when}\nargs = [{i}]\nkwargs = {{ kind = "daily" }}\n'
+    when = {"every": 86_400 + i} if i % 2 else {"cron": f"{i % 60} {i % 24} 1 1 *"}
+    return f"report-{i:05}", {"task": "shop.tasks.report", **when, "args": [i], "kwargs": {"kind": "daily"}}
+
+
+def toml(name, entry):
+    kwargs = ", ".join(f"{key} = {json.dumps(value)}" for key, value in entry["kwargs"].items())
+    lines = [f"{key} = {json.dumps(value)}" for key, value in entry.items() if key != "kwargs"]
+    return "\n".join([f'[schedules."{name}"]', *lines, f"kwargs = {{ {kwargs} }}"])
+
+
+def add_live(cli):
+    """Puts the schedules into Redis as `rhubarb schedules import` does."""
+    def command(*parts):
+        return "".join([f"*{len(parts)}\r\n", *(f"${len(part.encode())}\r\n{part}\r\n" for part in parts)])
+
+    fields = ((name, f"{int(time.time() * 1000)} {json.dumps(one)}") for name, one in map(entry, range(n)))
+    text = "".join(command("HSET", "rhubarb:schedules", *field) for field in fields)
+    subprocess.run([*cli, "--pipe"], input=text, text=True, stdout=subprocess.DEVNULL, check=True)
 
 
 def commands(cli):
@@ -55,16 +72,22 @@ def run(cli, folder, url, label):
 
 with tempfile.TemporaryDirectory() as name:
     folder = Path(name)
-    (folder / "rhubarb.toml").write_text("\n".join(map(entry, range(n))))
+    file = folder / "rhubarb.toml"
     port = 20_000 + os.getpid() % 20_000
     options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", name]
     server = subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL)
-    cli = ["redis-cli", "-p", str(port)]
+    cli, url = ["redis-cli", "-p", str(port)], f"redis://127.0.0.1:{port}"
     try:
         while subprocess.run([*cli, "PING"], capture_output=True).stdout != b"PONG\n":
             time.sleep(0.05)
-        run(cli, folder, f"redis://127.0.0.1:{port}", "first start")
-        run(cli, folder, f"redis://127.0.0.1:{port}", "later start")
+        file.write_text("\n\n".join(toml(*entry(i)) for i in range(n)))
+        run(cli, folder, url, "in the file, first start")
+        run(cli, folder, url, "in the file, later start")
+        subprocess.run([*cli, "FLUSHALL"], stdout=subprocess.DEVNULL, check=True)
+        file.write_text("[schedules]\n")
+        add_live(cli)
+        run(cli, folder, url, "in Redis, first start")
+        run(cli, folder, url, "in Redis, later start")
     finally:
         server.terminate()
         server.wait()

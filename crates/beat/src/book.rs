@@ -38,8 +38,8 @@ pub struct Book {
 /// What has to be written before the book is what is in Redis.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Records to be written, by queue.
-    pub note: BTreeMap<String, Vec<(String, Record)>>,
+    /// Records to be written, by queue: the places of their schedules.
+    pub note: BTreeMap<String, Vec<usize>>,
     /// Records to be removed, by queue.
     pub forget: BTreeMap<String, Vec<String>>,
     /// Schedules that are seen for the first time.
@@ -49,7 +49,8 @@ pub struct Changes {
 impl Book {
     /// Opens a book of schedules that go on from what is kept of them; what is kept of others is forgotten in time.
     pub fn open(known: BTreeMap<String, Known>, mut kept: Kept, now: Timestamp) -> (Self, Changes) {
-        let (mut book, mut changes) = (Self::default(), Changes::default());
+        let slots = Vec::with_capacity(known.len());
+        let (mut book, mut changes) = (Self { slots, ..Self::default() }, Changes::default());
         for (name, known) in known {
             let before = kept.remove(&name);
             if before.is_none() && !known.schedule.config.enabled {
@@ -61,8 +62,8 @@ impl Book {
             record.next = next;
             let moved = before.as_ref().filter(|(queue, _)| *queue != known.queue);
             if moved.is_some() || was.as_ref() != Some(&record) {
-                let note = (name.clone(), record.clone());
-                changes.note.entry(known.queue.clone()).or_default().push(note);
+                let of_queue = changes.note.entry(known.queue.clone()).or_default();
+                of_queue.push(book.slots.len());
             }
             if let Some((queue, _)) = moved {
                 changes.forget.entry(queue.clone()).or_default().push(name.clone());
@@ -110,6 +111,12 @@ impl Book {
     /// Returns the schedule at a place that [`Book::first_due`] named.
     pub fn slot(&mut self, idx: usize) -> &mut Slot {
         &mut self.slots[idx]
+    }
+
+    /// Returns the name and record of the schedule at a place.
+    pub fn named(&self, idx: usize) -> (&str, &Record) {
+        let slot = &self.slots[idx];
+        (&slot.known.schedule.name, &slot.record)
     }
 
     /// Decides when a schedule is looked at next; never when absent.
@@ -186,15 +193,14 @@ mod tests {
             .map(|(name, entry)| format!("[schedules.{name}]\ntask = \"t\"\n{entry}\n"))
             .collect();
         let config = Config::from_toml(&text).unwrap();
-        All::of(&config, &Live::default(), &RedBeat::default()).known
+        All::of(&config, Live::default(), &RedBeat::default()).known
     }
 
-    fn names(of: &BTreeMap<String, Vec<(String, Record)>>) -> Vec<(&str, &str)> {
-        of.iter()
-            .flat_map(|(queue, notes)| {
-                notes.iter().map(|(name, _)| (queue.as_str(), name.as_str()))
-            })
-            .collect()
+    fn names<'a>(book: &'a Book, changes: &'a Changes) -> Vec<(&'a str, &'a str)> {
+        let of = |(queue, notes): (&'a String, &'a Vec<usize>)| {
+            notes.iter().map(|idx| (queue.as_str(), book.named(*idx).0)).collect::<Vec<_>>()
+        };
+        changes.note.iter().flat_map(of).collect()
     }
 
     #[test]
@@ -208,7 +214,7 @@ mod tests {
             Kept::new(),
             at(0),
         );
-        assert_eq!(names(&changes.note), [("celery", "a"), ("celery", "b")]);
+        assert_eq!(names(&book, &changes), [("celery", "a"), ("celery", "b")]);
         assert_eq!(changes.new, ["a", "b"]);
         assert_eq!((book.first_due(at(9)), book.next(), book.n_on()), (None, Some(at(10)), 2));
         let first = book.first_due(at(40)).unwrap();
@@ -227,7 +233,7 @@ mod tests {
         let (kept, removed) = book.close(&moved);
         assert!(removed.is_empty());
         let (book, changes) = Book::open(moved, kept, at(20));
-        assert_eq!(names(&changes.note), [("other", "a")]);
+        assert_eq!(names(&book, &changes), [("other", "a")]);
         assert_eq!(changes.forget, [("celery".to_owned(), vec!["a".to_owned()])].into());
         assert_eq!((changes.new.len(), book.next()), (0, Some(at(30))));
     }

@@ -48,18 +48,18 @@ mod tests {
             kwargs: [("k".to_owned(), "v".into())].into_iter().collect(),
             priority: Some(6),
             expires: Some(Duration::from_secs(60)),
-            options: TaskOptions {
+            options: Some(Box::new(TaskOptions {
                 ignore_result: true,
                 time_limit: Some(Duration::from_secs(9)),
                 shadow: Some("shown".to_owned()),
                 headers: [("h".to_owned(), 1.into())].into_iter().collect(),
                 ..TaskOptions::default()
-            },
+            })),
             ..ScheduleConfig::default()
         };
-        let schedules = [("s".to_owned(), entry)].into();
+        let schedules = [("s".to_owned(), entry.into())].into();
         let config = Config { schedules, ..Config::default() };
-        All::of(&config, &Live::default(), &RedBeat::default()).known["s"].clone()
+        All::of(&config, Live::default(), &RedBeat::default()).known["s"].clone()
     }
 
     fn at(seconds: i64) -> Timestamp {

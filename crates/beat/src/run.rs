@@ -97,7 +97,8 @@ pub(crate) struct Beat<'a> {
     pub(crate) book: Book,
     /// The queues that earlier leaders were shut out of.
     assumed: BTreeSet<String>,
-    live: Live,
+    /// The number of edits of the live schedules that the book has seen.
+    version: u64,
     redbeat: RedBeat,
     /// The problems of entries that were logged.
     told: BTreeSet<(String, String)>,
@@ -108,7 +109,7 @@ pub(crate) struct Beat<'a> {
 
 impl<'a> Beat<'a> {
     fn new(config: &'a Config) -> Result<Self, Error> {
-        let of_file = All::of(config, &Live::default(), &RedBeat::default());
+        let of_file = All::of(config, Live::default(), &RedBeat::default());
         if let Some(wrong) = of_file.problems.into_iter().next() {
             return Err(Error::Schedule { name: wrong.name, problem: wrong.problem });
         }
@@ -129,7 +130,7 @@ impl<'a> Beat<'a> {
             greatest: 0,
             book: Book::default(),
             assumed: BTreeSet::new(),
-            live: Live::default(),
+            version: 0,
             redbeat: RedBeat::default(),
             told: BTreeSet::new(),
             hooks: Webhooks::new(&config.beat),
@@ -195,7 +196,7 @@ impl<'a> Beat<'a> {
                 return Ok(Looked::Done);
             }
         } else if self.changed().await? {
-            let all = self.all();
+            let all = self.all().await?;
             let (kept, removed) = std::mem::take(&mut self.book).close(&all.known);
             // Until the book is open again, what is in Redis counts.
             self.standing = Standing::Unknown;
@@ -233,12 +234,11 @@ impl<'a> Beat<'a> {
     /// Begins to lead: shuts earlier leaders out, reads what they left, and opens the book. False when it lost the lead
     /// again.
     async fn assume(&mut self, fence: u64, now: Timestamp) -> Result<bool, rhubarb_queue::Error> {
-        self.live = self.schedules.live().await?;
         if self.config.beat.redbeat {
             let prefix = &self.config.beat.redbeat_key_prefix;
             self.redbeat = RedBeat::read(&self.redis, prefix, None).await?.unwrap_or_default();
         }
-        let all = self.all();
+        let all = self.all().await?;
         let mut queues: BTreeSet<String> =
             all.known.values().map(|known| known.queue.clone()).collect();
         queues.extend(inspect::queue_names(&self.client, &[]).await?);
@@ -292,8 +292,12 @@ impl<'a> Beat<'a> {
     }
 
     /// Returns all schedules, and logs each problem once.
-    fn all(&mut self) -> All {
-        let all = All::of(self.config, &self.live, &self.redbeat);
+    ///
+    /// The live ones are read each time: what they are as text is not kept in memory.
+    async fn all(&mut self) -> Result<All, rhubarb_queue::Error> {
+        let live = self.schedules.live().await?;
+        self.version = live.version;
+        let all = All::of(self.config, live, &self.redbeat);
         let mut told = BTreeSet::new();
         for wrong in &all.problems {
             let problem = (wrong.name.clone(), wrong.problem.clone());
@@ -304,16 +308,12 @@ impl<'a> Beat<'a> {
             told.insert(problem);
         }
         self.told = told;
-        all
+        Ok(all)
     }
 
-    /// Reads what was edited since the last look; false when nothing was.
+    /// Tells whether schedules were edited since the last look.
     async fn changed(&mut self) -> Result<bool, rhubarb_queue::Error> {
-        let mut changed = false;
-        if self.schedules.version().await? != self.live.version {
-            self.live = self.schedules.live().await?;
-            changed = true;
-        }
+        let mut changed = self.schedules.version().await? != self.version;
         if self.config.beat.redbeat {
             let prefix = &self.config.beat.redbeat_key_prefix;
             let read = RedBeat::read(&self.redis, prefix, Some(&self.redbeat)).await?;
@@ -350,7 +350,7 @@ impl<'a> Beat<'a> {
                 return Ok(false);
             }
         }
-        self.write(fence, changes, forget).await?;
+        self.write(fence, &book, changes, forget).await?;
         self.book = book;
         Ok(true)
     }
@@ -358,6 +358,7 @@ impl<'a> Beat<'a> {
     async fn write(
         &self,
         fence: u64,
+        book: &Book,
         changes: Changes,
         forget: BTreeMap<String, Vec<String>>,
     ) -> Result<(), rhubarb_queue::Error> {
@@ -365,8 +366,7 @@ impl<'a> Beat<'a> {
             tracing::info!(schedule, "schedule is new: it starts from now");
         }
         for (queue, notes) in &changes.note {
-            let notes: Vec<(&str, &Record)> =
-                notes.iter().map(|(name, record)| (name.as_str(), record)).collect();
+            let notes: Vec<(&str, &Record)> = notes.iter().map(|idx| book.named(*idx)).collect();
             self.ticks.note(queue, fence, &notes).await?;
         }
         // What moved to another queue is noted there by now.

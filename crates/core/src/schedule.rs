@@ -3,7 +3,7 @@
 mod due;
 mod interval;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
@@ -20,7 +20,7 @@ pub struct Schedule {
     /// Its name in the configuration.
     pub name: String,
     /// The entry as configured: the task, its arguments and options.
-    pub config: ScheduleConfig,
+    pub config: Arc<ScheduleConfig>,
     /// Its time zone.
     pub timezone: TimeZone,
     when: Compiled,
@@ -81,9 +81,10 @@ impl Schedule {
     /// What cannot be used: a problem of the configuration.
     pub fn compile(
         name: &str,
-        config: &ScheduleConfig,
+        config: impl Into<Arc<ScheduleConfig>>,
         timezone: &str,
     ) -> Result<Self, ScheduleError> {
+        let config = config.into();
         let zone = config.timezone.as_deref().unwrap_or(timezone);
         let timezone = TimeZone::get(zone).map_err(|_| ScheduleError::Timezone(zone.into()))?;
         let resolve = |name, moment: Option<crate::config::Moment>| {
@@ -94,12 +95,12 @@ impl Schedule {
         if start.zip(end).is_some_and(|(start, end)| end <= start) {
             return Err(ScheduleError::Ends);
         }
-        let when = Compiled::new(config, &timezone)?;
+        let when = Compiled::new(&config, &timezone)?;
         let shortest = when.shortest_gap_s();
         if config.jitter >= Duration::from_secs(shortest) {
             return Err(ScheduleError::Jitter(shortest));
         }
-        Ok(Self { name: name.into(), config: config.clone(), timezone, when, start, end })
+        Ok(Self { name: name.into(), config, timezone, when, start, end })
     }
 
     /// Returns the first tick after `after`; absent when there is none.

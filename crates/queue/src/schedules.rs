@@ -6,7 +6,10 @@
 mod overlap;
 mod redbeat;
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use rhubarb_connection::Redis;
@@ -78,7 +81,7 @@ impl Known {
     /// Returns the task that the schedule publishes, without what hangs on the tick: its id and when it expires.
     pub fn publish(&self) -> Publish {
         let config = &self.schedule.config;
-        let options = &config.options;
+        let options = config.options.as_deref().cloned().unwrap_or_default();
         Publish {
             args: config.args.clone(),
             kwargs: config.kwargs.clone(),
@@ -87,8 +90,8 @@ impl Known {
             ignore_result: options.ignore_result,
             time_limit: options.time_limit,
             soft_time_limit: options.soft_time_limit,
-            shadow: options.shadow.clone(),
-            headers: options.headers.clone(),
+            shadow: options.shadow,
+            headers: options.headers,
             ..Publish::new(&config.task)
         }
     }
@@ -295,21 +298,24 @@ fn pause(text: &str) -> Option<Result<Pause, Timestamp>> {
 
 impl All {
     /// Puts the schedules of all owners together.
-    pub fn of(config: &Config, live: &Live, redbeat: &RedBeat) -> Self {
+    pub fn of(config: &Config, live: Live, redbeat: &RedBeat) -> Self {
         let mut all = Self::default();
         for (name, entry) in &config.schedules {
             all.take(config, name, entry, Owner::File, None);
         }
-        for (name, (added, json)) in &live.entries {
-            match ScheduleConfig::from_json(name, json) {
-                Ok(entry) => all.take(config, name, &entry, Owner::Live, Some(*added)),
-                Err(problems) => all.wrong(name, Owner::Live, problems.join("; ")),
+        for (name, (added, json)) in live.entries {
+            match ScheduleConfig::from_json(&name, &json) {
+                Ok(entry) => {
+                    all.take(config, &name, &Arc::new(entry), Owner::Live, Some(added));
+                }
+                Err(problems) => all.wrong(&name, Owner::Live, problems.join("; ")),
             }
         }
         for found in redbeat.ours() {
             match &found.entry {
                 Ok(entry) => {
-                    all.take(config, &found.name, entry, Owner::RedBeat, found.last_run);
+                    let entry = Arc::new(entry.clone());
+                    all.take(config, &found.name, &entry, Owner::RedBeat, found.last_run);
                 }
                 Err(problem) => all.wrong(&found.name, Owner::RedBeat, problem.clone()),
             }
@@ -328,7 +334,7 @@ impl All {
         &mut self,
         config: &Config,
         name: &str,
-        entry: &ScheduleConfig,
+        entry: &Arc<ScheduleConfig>,
         owner: Owner,
         floor: Option<Timestamp>,
     ) {
@@ -339,7 +345,7 @@ impl All {
             );
             return self.wrong(name, owner, problem);
         }
-        match Schedule::compile(name, entry, &config.beat.timezone) {
+        match Schedule::compile(name, Arc::clone(entry), &config.beat.timezone) {
             Ok(schedule) => {
                 let routed = || config.celery.queue_for(&entry.task).to_owned();
                 let queue = entry.queue.clone().unwrap_or_else(routed);

@@ -205,7 +205,7 @@ async fn count(field: &Field, name: &str, queue: &str) -> Counted {
     let mut redis = field.redis.connect(0).await;
     let record = record(field, name, queue).await;
     let config = rhubarb_core::config::Config::from_toml(CONFIGURATION).unwrap();
-    let schedule = Schedule::compile(name, &config.schedules[name], "UTC").unwrap();
+    let schedule = Schedule::compile(name, config.schedules[name].clone(), "UTC").unwrap();
     // It was seen within the second that the anchor names, and its ticks are on whole seconds after it.
     let ticks = std::iter::successors(Some(record.anchor), |tick| {
         schedule.next_after(*tick, record.anchor)

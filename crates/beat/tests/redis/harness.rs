@@ -75,7 +75,8 @@ impl Server {
         let socket = self.folder.path().join("redis.sock");
         config.redis.url = format!("unix://{}", socket.display()).parse().unwrap();
         config.beat.lease = lease;
-        config.schedules = schedules.into_iter().map(|(name, s)| (name.to_owned(), s)).collect();
+        config.schedules =
+            schedules.into_iter().map(|(name, s)| (name.to_owned(), s.into())).collect();
         config
     }
 
@@ -152,7 +153,7 @@ impl Server {
         assert_eq!(ids.len(), messages.len(), "a tick was published twice");
         let records = self.records(queue).await;
         let (name, record) = records.iter().next().unwrap();
-        let schedule = Schedule::compile(name, &config.schedules[name], "UTC").unwrap();
+        let schedule = Schedule::compile(name, config.schedules[name].clone(), "UTC").unwrap();
         let ticks = std::iter::successors(Some(record.anchor), |tick| {
             schedule.next_after(*tick, record.anchor)
         });

@@ -1,6 +1,6 @@
 //! What holds where nothing is configured.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{model::*, schedule::*};
 use crate::redact::SafeUrl;
@@ -129,15 +129,15 @@ impl Default for BeatConfig {
     }
 }
 
-fn default_schedules() -> BTreeMap<String, ScheduleConfig> {
+fn default_schedules() -> BTreeMap<String, Arc<ScheduleConfig>> {
     let entry = |minute: &str, hour: &str| {
         let text =
             CrontabText { minute: minute.into(), hour: hour.into(), ..CrontabText::default() };
-        ScheduleConfig {
+        Arc::new(ScheduleConfig {
             task: HOURLY.into(),
             when: When::Crontab(text),
             ..ScheduleConfig::default()
-        }
+        })
     };
     BTreeMap::from([
         ("scrape_jobs_hourly".into(), entry("0", "*")),

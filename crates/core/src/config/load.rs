@@ -7,11 +7,13 @@ use std::{
 };
 
 use clap::Args;
+use serde::Deserialize;
 
 use super::{
     model::{Config, Role},
     read::Input,
     routes,
+    schedules::schedules,
     settings::{self, Row},
     tables,
 };
@@ -211,10 +213,9 @@ impl Loading {
 
     fn file(&mut self, path: &Path, text: &str) {
         let shown = path.display().to_string();
-        let table: toml::Table = match text.parse() {
-            Ok(table) => table,
+        let table = match toml::de::DeTable::parse(text) {
+            Ok(table) => table.into_inner(),
             Err(error) => {
-                let error: toml::de::Error = error;
                 let start = error.span().map_or(0, |span| span.start);
                 let before = text.get(..start).unwrap_or_default();
                 let line = before.matches('\n').count() + 1;
@@ -222,16 +223,29 @@ impl Loading {
                 return;
             }
         };
-        for (section, value) in &table {
-            if tables::read(&mut self.config, section, value, &mut self.problems) {
-                self.origins.insert(section.clone(), shown.clone());
-            } else {
-                self.section(section, value, &shown);
+        for (section, value) in table {
+            let section = section.into_inner().into_owned();
+            if section == "schedules" {
+                schedules(&mut self.config, value.into_inner(), &mut self.problems);
+                self.origins.insert(section, shown.clone());
+                continue;
             }
-        }
-        for target in ["status", "proxies"] {
-            if let Some(value) = table.get("cache").and_then(|cache| cache.get(target)) {
-                self.section(&format!("cache.{target}"), value, &shown);
+            let value = match toml::Value::deserialize(toml::de::ValueDeserializer::from(value)) {
+                Ok(value) => value,
+                Err(error) => {
+                    self.problems.push(format!("{shown}, {section}: {}", error.message()));
+                    continue;
+                }
+            };
+            for target in ["status", "proxies"] {
+                if let Some(value) = value.get(target).filter(|_| section == "cache") {
+                    self.section(&format!("cache.{target}"), value, &shown);
+                }
+            }
+            if tables::read(&mut self.config, &section, &value, &mut self.problems) {
+                self.origins.insert(section, shown.clone());
+            } else {
+                self.section(&section, &value, &shown);
             }
         }
     }

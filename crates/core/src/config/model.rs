@@ -1,6 +1,6 @@
 //! The shapes of the configuration: one struct a section, plain values, no rules.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use super::schedule::{ScheduleConfig, WebhookUrl};
 use crate::redact::SafeUrl;
@@ -17,7 +17,7 @@ pub struct Config {
     /// `[beat]`
     pub beat: BeatConfig,
     /// `[schedules.NAME]`, by name. Without any in the file, the default schedule holds.
-    pub schedules: BTreeMap<String, ScheduleConfig>,
+    pub schedules: BTreeMap<String, Arc<ScheduleConfig>>,
     /// `[tasks.aliases]`: other task names for ours, alias to target.
     pub task_aliases: BTreeMap<String, String>,
     /// `[scrape]`

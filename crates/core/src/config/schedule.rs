@@ -20,8 +20,8 @@ pub struct ScheduleConfig {
     pub args: Vec<Value>,
     /// Keyword arguments.
     pub kwargs: Map<String, Value>,
-    /// What else the message says.
-    pub options: TaskOptions,
+    /// What else the message says; absent when nothing.
+    pub options: Option<Box<TaskOptions>>,
     /// The queue; absent means that of `celery.task_routes`, else `celery.task_default_queue`.
     pub queue: Option<String>,
     /// 0 (most urgent) to 9; absent means that of `celery.task_routes`, else `celery.task_default_priority`.
@@ -222,7 +222,7 @@ impl Default for ScheduleConfig {
             dst: Dst::default(),
             args: Vec::new(),
             kwargs: Map::new(),
-            options: TaskOptions::default(),
+            options: None,
             queue: None,
             priority: None,
             expires: None,

@@ -2,10 +2,12 @@
 
 mod json;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+use serde::Deserialize;
 use serde_json::Value;
+use toml::de::{DeValue, ValueDeserializer};
 
 use super::{
     model::Config,
@@ -13,7 +15,7 @@ use super::{
     schedule::{
         CatchUp, CrontabText, Dst, Moment, Overlap, ScheduleConfig, TaskOptions, WebhookUrl, When,
     },
-    tables::{Reader, table},
+    tables::Reader,
 };
 use crate::{
     crontab::{Crontab, CrontabError},
@@ -39,16 +41,32 @@ pub fn check_name(name: &str) -> Result<(), String> {
 }
 
 /// Reads `[schedules.NAME]`.
-pub(super) fn schedules(config: &mut Config, value: &toml::Value, problems: &mut Vec<String>) {
+///
+/// Takes the table as it was parsed, entry by entry, so that what was read makes room for what is read next: there may
+/// be ten thousand.
+pub(super) fn schedules(config: &mut Config, value: DeValue<'_>, problems: &mut Vec<String>) {
     config.schedules.clear();
-    for (name, value) in table("schedules", value, problems) {
-        if let Err(expected) = check_name(name) {
+    let DeValue::Table(table) = value else {
+        problems.push("schedules: a table is expected".to_owned());
+        return;
+    };
+    for (name, value) in table {
+        let name = name.into_inner().into_owned();
+        let value = match toml::Value::deserialize(ValueDeserializer::from(value)) {
+            Ok(value) => value,
+            Err(error) => {
+                problems.push(format!("schedules.{name:?}: {}", error.message()));
+                continue;
+            }
+        };
+        if let Err(expected) = check_name(&name) {
             let shown: String = name.chars().take(60).collect();
             problems.push(format!("schedules.{shown:?}: {expected}"));
             continue;
         }
-        if let Some(reader) = Reader::new(format!("schedules.{name}"), value, problems) {
-            config.schedules.insert(name.clone(), schedule(reader, None));
+        if let Some(reader) = Reader::new(format!("schedules.{name}"), &value, problems) {
+            let entry = schedule(reader, None);
+            config.schedules.insert(name, entry);
         }
     }
 }
@@ -59,21 +77,23 @@ struct Arguments {
     kwargs: serde_json::Map<String, Value>,
 }
 
-fn schedule(mut reader: Reader<'_>, arguments: Option<Arguments>) -> ScheduleConfig {
+fn schedule(mut reader: Reader<'_>, arguments: Option<Arguments>) -> Arc<ScheduleConfig> {
     let n_problems = reader.problems.len();
     let default = ScheduleConfig::default();
     let arguments = arguments.unwrap_or_else(|| Arguments {
         args: json(&mut reader, "args").unwrap_or_default(),
         kwargs: json(&mut reader, "kwargs").unwrap_or_default(),
     });
-    let schedule = ScheduleConfig {
+    let schedule = Arc::new(ScheduleConfig {
         task: task(&mut reader),
         when: when(&mut reader),
         timezone: reader.optional("timezone"),
         dst: reader.or("dst", default.dst),
-        args: arguments.args,
-        kwargs: arguments.kwargs,
-        options: options(&mut reader),
+        args: arguments.args.into_boxed_slice().into_vec(),
+        kwargs: exact(arguments.kwargs),
+        options: Some(options(&mut reader))
+            .filter(|all| *all != TaskOptions::default())
+            .map(Box::new),
         queue: reader.optional("queue"),
         priority: reader.optional("priority"),
         expires: reader.optional("expires"),
@@ -86,16 +106,23 @@ fn schedule(mut reader: Reader<'_>, arguments: Option<Arguments>) -> ScheduleCon
         misfire_grace: reader.optional("misfire_grace"),
         overlap: reader.or("overlap", default.overlap),
         alert_after: reader.optional("alert_after"),
-    };
+    });
     check(&mut reader, &schedule);
     if reader.problems.len() == n_problems {
         // The time zone of the others is not read yet; whether an entry can be used does not hang on which it is.
-        if let Err(error) = Schedule::compile("", &schedule, "UTC") {
+        if let Err(error) = Schedule::compile("", Arc::clone(&schedule), "UTC") {
             reader.wrong(error.setting(), &error.to_string());
         }
     }
     reader.finish();
     schedule
+}
+
+/// Returns the map without room for more: most have one entry, and read ones have room for four.
+fn exact(map: serde_json::Map<String, Value>) -> serde_json::Map<String, Value> {
+    let mut exact = serde_json::Map::with_capacity(map.len());
+    exact.extend(map);
+    exact
 }
 
 fn task(reader: &mut Reader<'_>) -> String {

@@ -7,7 +7,6 @@ use super::{
         AliasConfig, CacheTarget, Config, IntakeConfig, Role, Selectors, SourceConfig, SourceKind,
     },
     read::{Input, Kept, Setting},
-    schedules::schedules,
 };
 
 /// A table of the file while it is read: knows where it is, what was asked for, and what was wrong.
@@ -104,7 +103,6 @@ pub(super) fn read(
     problems: &mut Vec<String>,
 ) -> bool {
     match section {
-        "schedules" => schedules(config, value, problems),
         "sources" => sources(config, value, problems),
         "tasks" => tasks(config, value, problems),
         "cache" => cache(config, value, problems),

@@ -3,9 +3,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::config::{CatchUp, CrontabText, Moment};
 
-#[expect(clippy::needless_pass_by_value, reason = "each test makes its own")]
 fn compiled(config: ScheduleConfig) -> Schedule {
-    Schedule::compile("s", &config, "UTC").unwrap()
+    Schedule::compile("s", config, "UTC").unwrap()
 }
 
 fn every(seconds: u64) -> ScheduleConfig {
@@ -250,7 +249,7 @@ fn the_entrys_time_zone_goes_before_the_beats() {
 #[test]
 fn what_cannot_run_is_an_error() {
     let check = |config: ScheduleConfig, zone: &str, expect: &str| {
-        let error = Schedule::compile("s", &config, zone).unwrap_err().to_string();
+        let error = Schedule::compile("s", config, zone).unwrap_err().to_string();
         assert!(error.contains(expect), "{error}");
     };
     check(every(0), "UTC", "at least 1 second");

@@ -58,7 +58,7 @@ impl<'a> Store<'a> {
         if redbeat.locked && !redbeat.entries.is_empty() {
             output::note("a beat of Python's RedBeat leads: its entries are left to it");
         }
-        Ok(All::of(self.config, &live, &redbeat))
+        Ok(All::of(self.config, live, &redbeat))
     }
 
     /// Returns those of the file alone, with a word about it, where Redis cannot be reached.
@@ -67,7 +67,7 @@ impl<'a> Store<'a> {
             Ok(all) => Ok((all, true)),
             Err(Error::Queue(error)) if error.is_unreachable() => {
                 output::note("Redis cannot be reached: only the file's schedules are shown");
-                Ok((All::of(self.config, &Live::default(), &RedBeat::default()), false))
+                Ok((All::of(self.config, Live::default(), &RedBeat::default()), false))
             }
             Err(error) => Err(error),
         }

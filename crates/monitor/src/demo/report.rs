@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     path::Path,
+    sync::Arc,
 };
 
 use jiff::Timestamp;
@@ -61,8 +62,9 @@ fn indented(text: &str) -> String {
 
 /// Returns the keywords that are scraped on a schedule of their own.
 pub(crate) fn scheduled_keywords(config: &Config) -> BTreeSet<String> {
-    let keyword =
-        |schedule: &ScheduleConfig| schedule.kwargs.get("keyword")?.as_str().map(str::to_owned);
+    let keyword = |schedule: &Arc<ScheduleConfig>| {
+        schedule.kwargs.get("keyword")?.as_str().map(str::to_owned)
+    };
     config.schedules.values().filter_map(keyword).collect()
 }
 

@@ -221,14 +221,17 @@ mod tests {
         assert_eq!(found.last_run.unwrap().to_string(), "2026-11-23T22:14:42.009419Z");
         let entry = found.entry.unwrap();
         assert_eq!((entry.task.as_str(), entry.args.len()), ("job_scraper.tasks.add", 2));
-        assert_eq!(Schedule::compile("s", &entry, "UTC").unwrap().words(), "every 5 seconds");
+        assert_eq!(
+            Schedule::compile("s", entry.clone(), "UTC").unwrap().words(),
+            "every 5 seconds"
+        );
 
         let crontab = r#"{"name": "weekday-mornings", "task": "job_scraper.tasks.scrape_jobs", "args": ["rust"], "kwargs": {"location": "Berlin"}, "options": {"queue": "scrapers", "expires": 600, "priority": 3}, "schedule": {"__type__": "crontab", "minute": "*/15", "hour": "8-18", "day_of_week": "mon-fri", "day_of_month": "*", "month_of_year": "*"}, "enabled": true}"#;
         let entry = read("redbeat:weekday-mornings", crontab, "").entry.unwrap();
         assert_eq!((entry.queue.as_deref(), entry.priority), (Some("scrapers"), Some(3)));
         assert_eq!(entry.expires.unwrap().as_secs(), 600);
         assert_eq!(
-            Schedule::compile("s", &entry, "UTC").unwrap().words(),
+            Schedule::compile("s", entry.clone(), "UTC").unwrap().words(),
             "every 15 minutes in hours 8 to 18 on Monday to Friday (UTC)"
         );
     }

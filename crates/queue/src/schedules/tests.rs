@@ -29,7 +29,7 @@ fn the_file_goes_before_live_entries_and_these_before_redbeats() {
         last_run: Some(at(3)),
     };
     let entries = ["a", "c", "d"].map(of_redbeat).into();
-    let all = All::of(&config(FILE), &live, &RedBeat { entries, ..RedBeat::default() });
+    let all = All::of(&config(FILE), live, &RedBeat { entries, ..RedBeat::default() });
     let told: Vec<String> = all
         .known
         .iter()
@@ -52,7 +52,7 @@ fn a_bad_entry_stops_no_other() {
         ("zone", r#"{"task": "t", "every": 5, "timezone": "Mars/Base"}"#),
         ("good", r#"{"task": "t", "every": 5}"#),
     ]);
-    let all = All::of(&config(FILE), &live, &RedBeat::default());
+    let all = All::of(&config(FILE), live, &RedBeat::default());
     assert_eq!(all.known.keys().collect::<Vec<_>>(), ["a", "b", "good"]);
     let problems: Vec<&str> = all.problems.iter().map(|p| p.problem.as_str()).collect();
     assert!(problems[0].contains("schedules.bad.cron: minute `5/20`"), "{problems:?}");
@@ -69,7 +69,7 @@ fn pauses_hold_for_every_owner_and_a_resumed_one_starts_from_then() {
         ("c".to_owned(), pause("resumed 4000 ").unwrap()),
         ("gone".to_owned(), pause("paused 1").unwrap()),
     ]);
-    let all = All::of(&config(FILE), &live, &RedBeat::default());
+    let all = All::of(&config(FILE), live, &RedBeat::default());
     let paused = Pause { since: at(7), note: "a deploy".to_owned() };
     assert_eq!(all.known["a"].pause, Some(paused));
     assert_eq!((&all.known["b"].pause, all.known["b"].floor), (&None, Some(at(9))));
@@ -82,7 +82,7 @@ fn pauses_hold_for_every_owner_and_a_resumed_one_starts_from_then() {
 fn known(entry: &str) -> Known {
     let all = All::of(
         &config(&format!("[schedules.s]\ntask = \"t\"\n{entry}")),
-        &Live::default(),
+        Live::default(),
         &RedBeat::default(),
     );
     all.known["s"].clone()

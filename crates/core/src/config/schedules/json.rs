@@ -1,6 +1,6 @@
 //! An entry as JSON: what `rhubarb schedules add` keeps in Redis, and what exporters write. The keys are the file's.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::{Map, Value, json};
 
@@ -59,7 +59,7 @@ impl ScheduleConfig {
         put("dst", (self.dst != Dst::default()).then(|| word(&self.dst)));
         put("args", (!self.args.is_empty()).then(|| json!(self.args)));
         put("kwargs", (!self.kwargs.is_empty()).then(|| json!(self.kwargs)));
-        put("options", options(&self.options));
+        put("options", self.options.as_deref().and_then(options));
         put("queue", self.queue.as_ref().map(|queue| json!(queue)));
         put("priority", self.priority.map(|priority| json!(priority)));
         put("expires", self.expires.map(seconds));
@@ -103,7 +103,7 @@ fn read(place: &str, mut entry: Map<String, Value>) -> Result<ScheduleConfig, Ve
     let read = Reader::new(place.to_owned(), &table, &mut problems)
         .map(|reader| schedule(reader, Some(Arguments { args, kwargs })));
     match read {
-        Some(entry) if problems.is_empty() => Ok(entry),
+        Some(entry) if problems.is_empty() => Ok(Arc::unwrap_or_clone(entry)),
         _ => Err(problems),
     }
 }

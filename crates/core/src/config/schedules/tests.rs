@@ -3,7 +3,7 @@ use super::*;
 fn entry(rest: &str) -> Result<ScheduleConfig, String> {
     let text = format!("[schedules.s]\ntask = \"t\"\n{rest}");
     Config::from_toml(&text)
-        .map(|config| config.schedules["s"].clone())
+        .map(|config| ScheduleConfig::clone(&config.schedules["s"]))
         .map_err(|problems| problems.0.join("\n"))
 }
 
@@ -34,7 +34,7 @@ fn an_entry_has_everything_and_json_keeps_it() {
     assert_eq!(entry.overlap, Overlap::QueueOne);
     assert_eq!(entry.dst, Dst::Once);
     assert_eq!(entry.catch_up, CatchUp::All { max: 10, window: Duration::from_secs(3_600) });
-    assert_eq!(entry.options.time_limit, Some(Duration::from_secs(300)));
+    assert_eq!(entry.options.as_ref().unwrap().time_limit, Some(Duration::from_secs(300)));
     assert_eq!(entry.start_at.unwrap().to_string(), "2026-11-24T09:00:00");
     let json = entry.to_json().to_string();
     assert_eq!(ScheduleConfig::from_json("s", &json).unwrap(), entry, "{json}");
@@ -54,7 +54,8 @@ fn each_way_to_say_when_survives_json() {
         let entry = entry(when).unwrap();
         let json = entry.to_json().to_string();
         let again = ScheduleConfig::from_json("s", &json).unwrap();
-        let compile = |entry| Schedule::compile("s", entry, "UTC").unwrap().words();
+        let compile =
+            |entry: &ScheduleConfig| Schedule::compile("s", entry.clone(), "UTC").unwrap().words();
         assert_eq!(compile(&again), compile(&entry), "{json}");
     }
 }

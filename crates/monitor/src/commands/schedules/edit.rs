@@ -151,13 +151,13 @@ fn text(args: &ImportArgs) -> Result<String, Error> {
 fn read(store: &Store<'_>, name: &str, entry: Map<String, Value>) -> Result<ScheduleConfig, Error> {
     let entry = ScheduleConfig::from_json(name, &Value::Object(entry).to_string());
     let entry = entry.map_err(|problems| Error::Failed(problems.join("\n")))?;
-    Schedule::compile(name, &entry, &store.config.beat.timezone)
+    Schedule::compile(name, entry.clone(), &store.config.beat.timezone)
         .map_err(|error| Error::Failed(format!("{}: {error}", clean(name))))?;
     Ok(entry)
 }
 
 fn told(store: &Store<'_>, name: &str, entry: &ScheduleConfig, done: &str) -> Result<(), Error> {
-    let compiled = Schedule::compile(name, entry, &store.config.beat.timezone);
+    let compiled = Schedule::compile(name, entry.clone(), &store.config.beat.timezone);
     let words = compiled.map(|schedule| schedule.words()).unwrap_or_default();
     Ok(output::print(&format!("schedule {} {done}: {words}", clean(name)))?)
 }

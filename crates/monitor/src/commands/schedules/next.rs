@@ -91,7 +91,7 @@ pub(crate) fn next(
     now: Timestamp,
     n: usize,
 ) -> Result<Vec<Next>, Error> {
-    let all = All::of(config, &Live::default(), &RedBeat::default());
+    let all = All::of(config, Live::default(), &RedBeat::default());
     if let Some(wrong) = all.problems.first() {
         return Err(Error::Failed(format!("schedule `{}`: {}", wrong.name, wrong.problem)));
     }
@@ -183,7 +183,7 @@ often     2026-11-24T01:30:30+01:00  every 20 seconds                           
 
     #[test]
     fn a_preview_is_from_any_time_in_any_zone_and_ends_with_the_runs() {
-        let all = All::of(&config(), &Live::default(), &RedBeat::default());
+        let all = All::of(&config(), Live::default(), &RedBeat::default());
         let from = moment("2027-03-27T12:00:00", None, &config()).unwrap();
         assert_eq!(from.to_string(), "2027-03-27T11:00:00Z");
         let nightly = &all.known["nightly"];
@@ -193,7 +193,7 @@ often     2026-11-24T01:30:30+01:00  every 20 seconds                           
         assert_eq!(next.runs, ["2027-03-29T08:30:00+09:00"]);
 
         let mut twice = all.known["often"].clone();
-        twice.schedule.config.max_runs = Some(2);
+        std::sync::Arc::make_mut(&mut twice.schedule.config).max_runs = Some(2);
         assert_eq!(of(&twice, &twice.record(None, from), from, 10, None).runs.len(), 2);
         let message = moment("soon", None, &config()).unwrap_err().to_string();
         assert!(message.contains("2027-03-28T00:00:00Z"), "{message}");
