@@ -30,7 +30,7 @@ pub(crate) struct RetryThen {
 }
 
 fn a_moment() -> f64 {
-    0.1
+    0.5
 }
 
 pub(crate) async fn retry_then(
@@ -49,7 +49,7 @@ pub(crate) struct Message {
 }
 
 pub(crate) async fn exhausts(Args(Message { message }): Args<Message>) -> Result<(), TaskError> {
-    Err(again(0.1, "KeyError", &message))
+    Err(again(0.5, "KeyError", &message))
 }
 
 fn again(seconds: f64, exc_type: &str, message: &str) -> TaskError {

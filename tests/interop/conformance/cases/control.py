@@ -200,7 +200,7 @@ def a_task_with_a_countdown(run):
     node = run.own().node
     later = add.apply_async((1, 2), countdown=60, **OWN)
     eventually(lambda: ask(run, "scheduled", node), 3)
-    return named([ask(run, "revoke", node, task_id=later.id), ended(run, later)])
+    return named([ask(run, "revoke", node, task_id=later.id), ended(run, later, 2)])
 
 
 @procedure("control: revoke")
@@ -212,7 +212,7 @@ def several_at_once(run):
     said = ask(run, "revoke", node, task_id=ids)
     # Celery prints a set: the order of its members is chance.
     said = said and {key: value.replace(ids[0], "ID").replace(ids[1], "ID") for key, value in said.items()}
-    return named([said, [ended(run, one) for one in several]])
+    return named([said, [ended(run, one, 2) for one in several]])
 
 
 @procedure("control: revoke")
