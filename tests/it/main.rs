@@ -15,6 +15,8 @@ mod canvas;
 mod canvas_run;
 /// Help, versions, wrong configuration, no Redis.
 mod cli;
+/// What Celery's clients and tools see of our worker.
+mod conformance;
 /// What Celery's tools for operators do with our workers.
 mod control;
 /// Deaths of workers and of Redis, and orderly stops.

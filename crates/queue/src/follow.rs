@@ -225,7 +225,7 @@ impl From<canvas::Unrolled> for Follow {
             saved: unrolled.saved,
             chord_sizes: unrolled.chord_sizes,
             messages: unrolled.messages.into_iter().map(encode).collect(),
-            children: unrolled.result.iter().map(ResultTree::to_value).collect(),
+            children: unrolled.children.iter().map(ResultTree::to_value).collect(),
             ..Self::default()
         }
     }

@@ -10,7 +10,7 @@ use rhubarb_queue::{
     Client, Publish,
     client::Joined,
     wire::{
-        Signature,
+        Envelope, Signature,
         canvas::{chain, chord, chunks, group, map, starmap},
     },
 };
@@ -281,4 +281,43 @@ async fn a_wait_that_ends_in_time_tells_nothing() {
     assert_eq!(client.join(&result, Duration::from_millis(50)).await.unwrap(), None);
     assert!(!client.ready(&result).await.unwrap());
     assert!(client.apply(chain(vec![])).await.is_err());
+}
+
+#[tokio::test]
+async fn a_shell_publishes_canvases_and_every_calling_option() {
+    let shop = Shop::open_on(RedisServer::start().await, "").await;
+    let _own = own(&shop);
+    let file = shop.installation.folder().join("canvas.json");
+    let header = chord(vec![add(&[1, 2]), add(&[3, 4])], sum());
+    std::fs::write(&file, header.to_value().to_string()).unwrap();
+    let line = ["enqueue", "--signature", file.to_str().unwrap(), "--wait", "30"];
+    let ran = shop.rhubarb(&line).await;
+    assert_eq!((ran.code, ran.stdout.trim()), (0, "10"), "{}", ran.stderr);
+
+    std::fs::write(&file, chain(vec![add(&[1]), add(&[3])]).to_value().to_string()).unwrap();
+    let ran = shop.rhubarb(&[&line[..], &["--args", "[10]"]].concat()).await;
+    assert_eq!((ran.code, ran.stdout.trim()), (0, "14"), "{}", ran.stderr);
+
+    let fail = Signature::new("e2e.fail").arg("boom");
+    std::fs::write(&file, group(vec![add(&[1, 2]), fail]).to_value().to_string()).unwrap();
+    let ran = shop.rhubarb(&line).await;
+    assert_eq!(ran.code, 6, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stderr.contains("boom"), "{}", ran.stderr);
+
+    std::fs::write(&file, "{\"args\": []}").unwrap();
+    let ran = shop.rhubarb(&line).await;
+    assert_eq!(ran.code, 2, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stderr.contains("signature names no task"), "{}", ran.stderr);
+
+    let options =
+        ["--shadow", "shown", "--header", "x-trace=1", "--time-limit", "9", "--link", "e2e.echo"];
+    let away = ["enqueue", "t", "--queue", "nobody", "--ignore-result"];
+    let ran = shop.rhubarb(&[&away[..], &options].concat()).await;
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let bytes: Vec<u8> = shop.queue().await.rpop("nobody", None).await.unwrap();
+    let envelope = Envelope::decode(&bytes).unwrap();
+    let headers = &envelope.headers;
+    assert_eq!((headers.shadow.as_deref(), headers.timelimit), (Some("shown"), (Some(9.0), None)));
+    assert_eq!((headers.ignore_result, &headers.other["x-trace"]), (Some(true), &json!("1")));
+    assert_eq!(envelope.body(1 << 20).unwrap().embed.callbacks[0].task, "e2e.echo");
 }

@@ -107,6 +107,8 @@ pub struct Unrolled {
     pub messages: Vec<Outgoing>,
     /// What a caller waits for; nothing for a chain without steps, which sends nothing.
     pub result: Option<ResultTree>,
+    /// What the publishing task lists as its children: the tasks and whole groups that were sent, not what is to come.
+    pub children: Vec<ResultTree>,
 }
 
 /// A message and where it goes.

@@ -132,17 +132,16 @@ impl Client {
         unroll(signature, call, publisher).map_err(|error| Error::Refused(error.to_string()))
     }
 
-    /// Writes what a signature was turned into, and notes it as a child of the publishing task.
+    /// Writes what a signature was turned into, and notes what was sent as children of the publishing task.
     pub(super) async fn send(&self, unrolled: &Unrolled) -> Result<(), Error> {
         self.prepare_chords(&unrolled.saved, &unrolled.chord_sizes).await?;
         for batch in batches(&unrolled.messages) {
             self.push(batch).await?;
         }
-        if let (Some(parent), Some(result)) = (&self.parent, &unrolled.result) {
+        if let Some(parent) = &self.parent {
             let mut children = parent.children.lock().unwrap_or_else(PoisonError::into_inner);
-            if children.len() < MAX_CHILDREN {
-                children.push(result.clone());
-            }
+            let left = MAX_CHILDREN.saturating_sub(children.len());
+            children.extend(unrolled.children.iter().take(left).cloned());
         }
         Ok(())
     }

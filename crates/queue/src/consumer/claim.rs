@@ -344,9 +344,10 @@ impl Claimer {
         true
     }
 
-    /// Tells whoever reads events of a task that we have, unless that was done before.
+    /// Tells whoever reads events of a task that we have, unless that was done before, or it is not to run at all.
     fn tell(&self, envelope: &Envelope, not_now: Option<&NotNow>) {
-        let again = not_now.is_some_and(|not_now| not_now.again);
+        let again = not_now
+            .is_some_and(|not_now| not_now.again || matches!(not_now.outcome, Outcome::Revoked(_)));
         if !again && self.shared.events.on() && self.shared.tasks.contains(&envelope.headers.task) {
             self.shared.events.received(&envelope.headers);
         }
