@@ -278,6 +278,10 @@ async fn a_starting_worker_learns_what_others_know_as_revoked() {
     use futures_util::StreamExt;
     use rhubarb_wire::control::{Command, reply};
     let bench = Bench::new().await;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the tests look from outside, not through our own connection"
+    )]
     let client = redis::Client::open(bench.server.url(0)).unwrap();
     let mut other = client.get_async_pubsub().await.unwrap();
     other.subscribe("/0.celery.pidbox").await.unwrap();

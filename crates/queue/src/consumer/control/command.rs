@@ -98,22 +98,22 @@ mod tests {
 
     use super::*;
 
-    fn ids(given: Value) -> Result<Vec<String>, String> {
+    fn ids(given: &Value) -> Result<Vec<String>, String> {
         let map = json!({"task_id": given}).as_object().unwrap().clone();
         Arguments(&map).ids("revoke", "task_id")
     }
 
     #[test]
     fn ids_are_one_or_a_list_each_once() {
-        assert_eq!(ids(json!("a")).unwrap(), ["a"]);
-        assert_eq!(ids(json!(["b", "a", "b"])).unwrap(), ["b", "a"]);
-        assert!(ids(json!([])).unwrap().is_empty());
+        assert_eq!(ids(&json!("a")).unwrap(), ["a"]);
+        assert_eq!(ids(&json!(["b", "a", "b"])).unwrap(), ["b", "a"]);
+        assert!(ids(&json!([])).unwrap().is_empty());
         assert_eq!(
-            ids(json!(null)).unwrap_err(),
+            ids(&json!(null)).unwrap_err(),
             r#"TypeError("revoke() missing 1 required positional argument: 'task_id'")"#
         );
         for wrong in [json!(1), json!([""]), json!({}), json!(vec!["a"; MAX_IDS + 1])] {
-            assert!(ids(wrong).is_err());
+            assert!(ids(&wrong).is_err());
         }
     }
 
