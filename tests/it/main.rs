@@ -17,6 +17,8 @@ mod canvas_run;
 mod cli;
 /// What Celery's clients and tools see of our worker.
 mod conformance;
+/// Connections as people have them, and as they break.
+mod connections;
 /// What Celery's tools for operators do with our workers.
 mod control;
 /// Deaths of workers and of Redis, and orderly stops.
@@ -25,6 +27,8 @@ mod crash;
 mod django;
 /// What a Django application with `django.tasks` gets.
 mod django_tasks;
+/// A bad network, a bad server, workers that die: nothing is lost, nobody stops.
+mod faults;
 /// Python and Rust workers on one queue, and the ways from one kind to the other.
 mod mixed;
 /// Who enqueues, besides.

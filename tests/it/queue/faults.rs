@@ -62,6 +62,35 @@ async fn a_message_that_kills_its_workers_goes_to_the_dead_letters() {
     assert!(last.stop().await);
 }
 
+/// Each of them waits for all slots: one that held its own meanwhile would be waited for in vain.
+#[tokio::test]
+async fn several_messages_that_workers_died_with_run_one_after_the_other() {
+    let bench = Bench::new().await;
+    let mut ids = Vec::new();
+    for i in 0..3 {
+        ids.push(bench.publish(&Publish::new("t").arg(i)).await);
+    }
+    for _ in 0..2 {
+        let doomed = bench.worker(never);
+        eventually(WAIT, "all run", async || (doomed.consumer().held() == 3).then_some(())).await;
+        doomed.kill();
+    }
+    let running = Arc::new(AtomicUsize::new(0));
+    let heir = bench.worker(move |delivery| {
+        let running = running.clone();
+        async move {
+            let alone = running.fetch_add(1, Ordering::SeqCst) == 0;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            running.fetch_sub(1, Ordering::SeqCst);
+            if alone { echo(delivery).await } else { Outcome::Success(json!("not alone")) }
+        }
+    });
+    for (i, id) in ids.iter().enumerate() {
+        assert_eq!(bench.result(id).await.result, i);
+    }
+    assert!(heir.stop().await);
+}
+
 #[tokio::test]
 async fn a_claim_whose_answer_was_lost_goes_back() {
     let bench = Bench::new().await;

@@ -8,6 +8,7 @@ mod ending;
 mod faults;
 mod following;
 mod holding;
+mod large;
 mod limiting;
 mod publishing;
 mod revoking;

@@ -68,6 +68,7 @@ impl Default for RedisConfig {
             dbs: BTreeMap::new(),
             connect_timeout: seconds(5),
             command_timeout: seconds(5),
+            ca_file: None,
         }
     }
 }
@@ -106,6 +107,7 @@ impl Default for WorkerConfig {
             max_message_bytes: 8 << 20,
             max_result_bytes: 8 << 20,
             poll_interval: seconds(15),
+            watchdog: seconds(60),
             hostname: String::new(),
             unknown_tasks: UnknownTasks::Park,
             send_task_events: false,

@@ -153,6 +153,7 @@ static ROWS: &[Row] = rows! {
     "redis.layout": redis.layout, "\"four\" or \"two\"", |_| true;
     "redis.connect_timeout": redis.connect_timeout, "100 ms to 60 s", |d: &Duration| *d >= Duration::from_millis(100) && *d <= s(60);
     "redis.command_timeout": redis.command_timeout, "100 ms to 60 s", |d: &Duration| *d >= Duration::from_millis(100) && *d <= s(60);
+    "redis.ca_file": redis.ca_file, "the path of a PEM file", |_| true;
     "celery.global_keyprefix": celery.global_keyprefix, "text", |_| true;
     "celery.priority_steps": celery.priority_steps, "an ascending list of numbers from 0 to 255 that begins with 0", |steps: &Vec<u8>| steps.first() == Some(&0) && steps.len() <= 16 && steps.windows(2).all(|w| w[0] < w[1]);
     "celery.sep": celery.sep, "text of 1 to 8 bytes", |sep: &String| (1..=8).contains(&sep.len());
@@ -176,6 +177,7 @@ static ROWS: &[Row] = rows! {
     "worker.max_message_bytes": worker.max_message_bytes, "1 KiB to 512 MiB", |n: &usize| (1 << 10..=512 << 20).contains(n);
     "worker.max_result_bytes": worker.max_result_bytes, "1 KiB to 512 MiB", |n: &usize| (1 << 10..=512 << 20).contains(n);
     "worker.poll_interval": worker.poll_interval, "1 s to 10 minutes", within(1, 600);
+    "worker.watchdog": worker.watchdog, "0 s (off), or 1 s to 1 h", |d: &Duration| d.is_zero() || within(1, 3600)(d);
     "worker.hostname": worker.hostname, "a node name of at most 200 characters", |text: &String| text.is_empty() || name(text);
     "worker.unknown_tasks": worker.unknown_tasks, "\"park\" or \"forward:QUEUE\"", |_| true;
     "worker.send_task_events": worker.send_task_events, "true or false", |_| true;

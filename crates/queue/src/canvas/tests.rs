@@ -398,3 +398,99 @@ fn a_long_chain_takes_time_in_proportion() {
     }
     assert_eq!(told, 25);
 }
+
+mod arbitrary {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KEYS: [&str; 24] = [
+        "task",
+        "args",
+        "kwargs",
+        "options",
+        "subtask_type",
+        "immutable",
+        "tasks",
+        "header",
+        "body",
+        "it",
+        "n",
+        "task_id",
+        "chain",
+        "chord",
+        "link",
+        "link_error",
+        "group_id",
+        "group_index",
+        "countdown",
+        "eta",
+        "expires",
+        "priority",
+        "queue",
+        "stamped_headers",
+    ];
+    const TEXTS: [&str; 9] = [
+        "",
+        "t",
+        "chain",
+        "group",
+        "chord",
+        "celery.chain",
+        "celery.chunks",
+        "2026-11-24T00:00:00Z",
+        "a\nb",
+    ];
+
+    fn json_value() -> impl Strategy<Value = Value> {
+        let scalar = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            prop::sample::select(&TEXTS[..]).prop_map(Value::from),
+        ];
+        scalar.prop_recursive(6, 60, 6, |inner| {
+            let key = prop::sample::select(&KEYS[..]).prop_map(str::to_owned);
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                prop::collection::vec((key, inner), 0..8)
+                    .prop_map(|pairs| Value::Object(pairs.into_iter().collect())),
+            ]
+        })
+    }
+
+    fn signature() -> impl Strategy<Value = Value> {
+        let leaf = (json_value(), json_value()).prop_map(|(args, options)| {
+            json!({"task": "t", "args": [args], "options": if options.is_object() { options } else { json!({}) }})
+        });
+        leaf.prop_recursive(5, 40, 4, |inner| {
+            let several = prop::collection::vec(inner.clone(), 0..4);
+            prop_oneof![
+                (several.clone(), json_value()).prop_map(|(tasks, options)| {
+                    let options = if options.is_object() { options } else { json!({}) };
+                    with(chain(json!(tasks)), options)
+                }),
+                several.clone().prop_map(|tasks| group(json!(tasks))),
+                (several, inner).prop_map(|(header, body)| chord(json!(header), body)),
+                json_value(),
+            ]
+        })
+    }
+
+    proptest! {
+        /// Whatever a message holds, unrolling it ends, and what it gives can be read.
+        #[test]
+        fn signatures_of_any_shape_end_in_messages_or_an_error(value in signature(), args in json_value()) {
+            let Ok(signature) = Signature::from_value(value) else { return Ok(()) };
+            let call = Call { args: vec![args], ..Call::default() };
+            if let Ok(found) = unroll_with(signature.to_value(), call) {
+                for one in found.messages {
+                    let read = Envelope::decode(&one.envelope.encode()).unwrap();
+                    prop_assert!(read.body(1 << 24).is_ok());
+                    prop_assert_eq!(&read.headers.id, &one.envelope.headers.id);
+                }
+            }
+        }
+    }
+}

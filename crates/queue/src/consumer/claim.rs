@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    Running, Shared,
+    Counters, Running, Shared,
     pick::{Passing, pick},
     strangers::{self, Stranger},
 };
@@ -154,8 +154,8 @@ impl Claimer {
                 }
                 Err(error) => {
                     drop(slots);
-                    // The link has logged a lost connection; anything else is news.
-                    if !error.is_unreachable() {
+                    // The connection has said what it can say once; anything else is news.
+                    if !error.is_logged() {
                         tracing::warn!(%error, cause = ?error, "claiming failed, trying again");
                     }
                     self.reconcile_at = Instant::now();
@@ -188,6 +188,7 @@ impl Claimer {
 
     /// Looks at each queue once, beginning with the one after the last that was begun with.
     async fn round(&mut self, n: usize) -> Result<Round, Error> {
+        Counters::add(&self.shared.counters.rounds);
         self.obey().await?;
         let queues = self.shared.queues.active();
         let n_queues = queues.len();
@@ -311,6 +312,8 @@ impl Claimer {
             if deliveries >= 2 { suspects.push(delivery) } else { self.hand_over(delivery) }
         }
         drop(slots);
+        // Each of them waits for all slots: one that held its own meanwhile would be waited for in vain.
+        let suspects: Vec<_> = suspects.into_iter().map(Delivery::without_slot).collect();
         for suspect in suspects {
             self.run_alone(suspect).await;
         }
@@ -385,6 +388,8 @@ impl Claimer {
     }
 
     /// Runs a message that workers died with by itself, so that it takes no other task with it.
+    ///
+    /// It has to hold no slot yet: the one before it waits for all of them.
     async fn run_alone(&self, mut suspect: Delivery) {
         let Some(ticket) = suspect.take_ticket() else { return };
         tracing::info!(
@@ -393,7 +398,6 @@ impl Claimer {
             deliveries = suspect.deliveries,
             "workers died with this task: it runs alone"
         );
-        let ticket = ticket.without_slot();
         let alone = tokio::select! {
             biased;
             () = self.shared.draining.cancelled() => return,
@@ -485,7 +489,8 @@ impl Claimer {
                         self.read_revocations = true;
                         return;
                     }
-                    Ok(Push::Invalidated) => return,
+                    // Without a connection nothing is armed: the next look makes one.
+                    Ok(Push::Invalidated | Push::Lost) => return,
                 },
             }
         }

@@ -4,6 +4,7 @@
 //! whose task is none of ours, [`heartbeat`] keeps the lease and gives back what dead workers held, [`control`] answers `celery inspect` and `celery control`, [`events`] tells of
 //! tasks, [`backend`] is what apalis polls. No role stops on an error of Redis: each tries again for ever, and a claim
 //! whose fate is unknown is settled again, which the fencing by claim makes harmless.
+//! [`watchdog`] ends the process when they stand still all the same.
 
 mod ask;
 pub mod backend;
@@ -23,6 +24,7 @@ mod queues;
 mod settle;
 mod slots;
 mod strangers;
+mod watchdog;
 
 use std::{
     collections::BTreeMap,
@@ -140,6 +142,8 @@ pub struct Counters {
     pub dead: AtomicU64,
     /// Messages that were parked.
     pub parked: AtomicU64,
+    /// Looks at the queues for something to claim.
+    pub rounds: AtomicU64,
     /// Handlers that were begun.
     pub started: AtomicU64,
     /// Broadcasts that were no commands.
@@ -185,6 +189,9 @@ impl Consumer {
         roles.spawn(events::run(shared.clone(), to_send, settling.clone()));
         if config.worker.enable_remote_control {
             roles.spawn(control::run(shared.clone(), settling.clone()));
+        }
+        if let Err(error) = watchdog::start(&shared, settling.clone()) {
+            tracing::warn!(%error, "the watchdog could not be started");
         }
         Self { shared, roles, deliveries: Some(deliveries), settling }
     }

@@ -83,7 +83,7 @@ fn fits(queue: &QueueKeys, messages: &[Outgoing]) -> bool {
 pub(super) async fn prepare(shared: &Shared, claim: ClaimId, plan: &mut Plan, message: &Message) {
     let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(2));
     while let Err(error) = prepare_once(shared, claim, plan, message).await {
-        if !error.is_unreachable() {
+        if !error.is_logged() {
             let cause = super::settle::source(&error);
             tracing::warn!(%error, cause, claim = claim.number, "ending a claim failed, trying again");
         }

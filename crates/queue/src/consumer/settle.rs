@@ -156,7 +156,7 @@ async fn settle_queue(
         match settle_once(shared, &shared.queues[queue], batch).await {
             Ok(answers) => return conclude(shared, batch, &answers),
             Err(error) => {
-                if !error.is_unreachable() {
+                if !error.is_logged() {
                     let cause = source(&error);
                     tracing::warn!(%error, cause, "acknowledging failed, trying again");
                 }

@@ -37,6 +37,11 @@ impl Slots {
         self.count().wanted
     }
 
+    /// Tells whether a slot is free that nobody waits for.
+    pub(crate) fn any_free(&self) -> bool {
+        self.free.available_permits() > 0
+    }
+
     /// Waits for a free slot and takes it and all others that are free, up to `most`.
     pub(crate) async fn take(&self, most: usize) -> Option<OwnedSemaphorePermit> {
         loop {
