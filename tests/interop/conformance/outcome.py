@@ -37,8 +37,11 @@ def read_all(client):
     """Reads every result and every group key: ({id: raw}, {key: [type, content]}, {key: TTL})."""
     keys = sorted(key.decode() for key in client.scan_iter(match="celery-task*meta-*", count=1000))
     ttl = {key: client.ttl(key) for key in keys}
+    # A claim of who continues a chord may end between the two looks.
+    keys = [key for key in keys if ttl[key] != -2]
     metas = {key.removeprefix(META): client.get(key) for key in keys if key.startswith(META)}
     groups = {key.removeprefix(GROUP): _content(client, key) for key in keys if key.startswith(GROUP)}
+    groups = {key: content for key, content in groups.items() if content != ["none"]}
     return metas, groups, ttl
 
 
