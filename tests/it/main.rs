@@ -15,10 +15,14 @@ mod canvas;
 mod cli;
 /// Deaths of workers and of Redis, and orderly stops.
 mod crash;
+/// Dead letters and parked tasks, as an operator has them.
+mod dead;
 /// What a Django application with Celery and django-redis gets. The first test to read.
 mod django;
 /// What a Django application with `django.tasks` gets.
 mod django_tasks;
+/// Sizes that are too much, a full Redis, a worker that grows.
+mod memory;
 /// Python and Rust workers on one queue, and the ways from one kind to the other.
 mod mixed;
 /// Who enqueues, besides.

@@ -88,7 +88,8 @@ pub use keys::{
 pub use plain::plain;
 pub use properties::{DeliveryInfo, Properties};
 pub use repr::{brief, brief_args, brief_kwargs, repr};
-pub use result::{State, TaskResult};
+pub use compression::Compression;
+pub use result::{State, TaskResult, compress_success};
 pub use signature::Signature;
 pub use task::NewTask;
 pub use time::Time;

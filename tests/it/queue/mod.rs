@@ -5,7 +5,9 @@
 mod claiming;
 mod ending;
 mod faults;
+mod full;
 mod holding;
+mod letters;
 mod publishing;
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};

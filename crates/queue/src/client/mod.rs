@@ -4,6 +4,7 @@
 
 mod canvas;
 mod group;
+mod patience;
 mod publish;
 mod wait;
 
@@ -16,6 +17,7 @@ use rhubarb_connection::{Connections, Redis, Role};
 use rhubarb_core::config::{CeleryConfig, Config};
 use uuid::Uuid;
 
+use self::patience::Patience;
 use crate::keys;
 
 pub use group::Joined;
@@ -43,6 +45,7 @@ pub struct Client {
     /// What stands in a message as its sender, in Celery's form.
     pub(crate) origin: String,
     declared: Arc<Mutex<HashSet<String>>>,
+    patience: Patience,
     /// The running task that publishes, if one does.
     parent: Option<Arc<canvas::Parent>>,
 }
@@ -57,6 +60,7 @@ impl Client {
             reply_to: Uuid::new_v4().to_string(),
             origin: format!("gen{}@{}", std::process::id(), config.machine.host),
             declared: Arc::default(),
+            patience: Patience::default(),
             parent: None,
         }
     }

@@ -26,6 +26,7 @@ use crate::{
     delivery::{ClaimId, Delivery, Message, RawMessage, Received, Settlement, Ticket},
     error::redis,
     keys::QueueKeys,
+    letter,
     outcome::{Outcome, Revocation},
     rate::Turn,
     revoked, script,
@@ -77,6 +78,8 @@ pub(super) struct Claimed {
     deliveries: u32,
     size: usize,
     message: Vec<u8>,
+    /// When workers died with it, as the script tells it.
+    deaths: Vec<u8>,
 }
 
 /// A message that cannot be read, and what ends it.
@@ -264,7 +267,9 @@ impl Claimer {
             let read = read(&claimed, self.shared.config.max_message_bytes);
             let running = running(queue, &read, round.now);
             let read = read.map(|envelope| {
-                Arc::new(Received::new(envelope, self.shared.config.max_message_bytes))
+                let received = Received::new(envelope, self.shared.config.max_message_bytes);
+                received.notes().deaths = letter::deaths(&claimed.deaths);
+                Arc::new(received)
             });
             self.shared.held.hold(claim, running, read.as_ref().ok().cloned());
             // The script never returns more than there are slots for.
@@ -559,9 +564,10 @@ impl FromRedisValue for Answer {
         let (now, state, at) = (int()?, int()?, int()?);
         let claimed = parts
             .map(|item| {
-                let (number, _list, deliveries, size, message): (u64, u32, u32, usize, Vec<u8>) =
+                type Item = (u64, u32, u32, usize, Vec<u8>, Vec<u8>);
+                let (number, _list, deliveries, size, message, deaths): Item =
                     FromRedisValue::from_redis_value(item)?;
-                Ok(Claimed { number, deliveries, size, message })
+                Ok(Claimed { number, deliveries, size, message, deaths })
             })
             .collect::<Result<Vec<_>, ::redis::ParsingError>>()?;
         let time = |ms| Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH);
@@ -582,7 +588,13 @@ fn read(claimed: &Claimed, max: usize) -> Result<Envelope, Box<Unread>> {
             claimed.size
         );
         let (task_id, task) = head_of(&claimed.message);
-        let raw = RawMessage { bytes: claimed.message.clone(), size: claimed.size, task_id, task };
+        let raw = RawMessage {
+            bytes: claimed.message.clone(),
+            size: claimed.size,
+            task_id,
+            task,
+            deaths: letter::deaths(&claimed.deaths),
+        };
         return Err(Box::new(Unread { raw, outcome: dead(reason) }));
     }
     Envelope::decode(&claimed.message).map_err(|error: DecodeError| {
@@ -591,6 +603,7 @@ fn read(claimed: &Claimed, max: usize) -> Result<Envelope, Box<Unread>> {
             size: claimed.size,
             task_id: error.task_id().map(str::to_owned),
             task: error.task_name().map(str::to_owned),
+            deaths: letter::deaths(&claimed.deaths),
         };
         let outcome = Outcome::Dead { reason: error.to_string(), exception: error.exception() };
         Box::new(Unread { raw, outcome })

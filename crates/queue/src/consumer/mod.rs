@@ -16,6 +16,7 @@ mod held;
 mod join;
 mod lamport;
 mod machine;
+mod memory;
 mod others;
 mod pick;
 mod prepare;
