@@ -45,6 +45,7 @@ pub(super) async fn run(shared: Arc<Shared>, deliver: mpsc::UnboundedSender<Deli
     let reconcile_at = Instant::now() + shared.config.lease;
     let read_revocations = true;
     let passing = BTreeMap::new();
+    let declared = false;
     let mut claimer = Claimer {
         shared,
         deliver,
@@ -54,6 +55,7 @@ pub(super) async fn run(shared: Arc<Shared>, deliver: mpsc::UnboundedSender<Deli
         reconcile_at,
         read_revocations,
         passing,
+        declared,
     };
     claimer.declare().await;
     claimer.run().await;
@@ -70,6 +72,8 @@ struct Claimer {
     read_revocations: bool,
     /// By queue: how it is looked through past what others run.
     passing: BTreeMap<usize, Passing>,
+    /// Whether the queues are declared.
+    declared: bool,
 }
 
 /// One message as the script hands it out.
@@ -121,18 +125,25 @@ impl Round {
 
 impl Claimer {
     /// Declares the queues as Celery's workers do.
-    async fn declare(&self) {
+    ///
+    /// A server that is out of memory refuses it; claiming, which frees some, goes on without.
+    async fn declare(&mut self) {
         let mut backoff = Backoff::default();
         let mut pipeline = ::redis::pipe();
         for queue in self.shared.queues.iter() {
             crate::client::declare(&mut pipeline, &queue.name, self.shared.client.celery());
         }
         while let Err(error) = self.shared.queue.pipe::<::redis::Value>(&pipeline).await {
+            if error.is_out_of_memory() {
+                tracing::warn!(%error, "redis is out of memory: the queues are declared later");
+                return;
+            }
             tracing::debug!(%error, "declaring the queues failed");
             if self.pause(backoff.next_wait()).await {
                 return;
             }
         }
+        self.declared = true;
     }
 
     async fn run(&mut self) {
@@ -141,6 +152,9 @@ impl Claimer {
             // Whatever was pushed up to now is covered by the look that follows.
             let reconnected = self.drain_pushes();
             if reconnected || Instant::now() >= self.reconcile_at {
+                if !self.declared {
+                    self.declare().await;
+                }
                 self.reconcile().await;
                 self.read_revocations |= reconnected || !self.shared.hears.load(Ordering::SeqCst);
             }

@@ -7,6 +7,7 @@
 --
 -- Returns 1 stored, 0 left alone.
 --
+-- Out of memory: a final state is stored all the same, because its message ends next; a passing one gives way.
 -- If the caller dies right after: the record is stored and published.
 local stored = redis.call('GET', KEYS[1])
 if stored then
@@ -15,6 +16,8 @@ if stored then
   if status == 'SUCCESS' or string.find(stored, '^%zcelery%-compressed%z[bz]') then return 0 end
   if ARGV[3] == 'passing' and (status == 'FAILURE' or status == 'REVOKED') then return 0 end
 end
+-- Changes nothing that the next line does not; after it Redis lets that pass.
+if ARGV[3] == 'final' then redis.call('PERSIST', KEYS[1]) end
 redis.call('SETEX', KEYS[1], ARGV[1], ARGV[2])
 redis.call('PUBLISH', KEYS[1], ARGV[2])
 return 1
