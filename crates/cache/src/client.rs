@@ -88,16 +88,18 @@ impl Cache {
         bytes.map(|bytes| self.decode(&raw, &bytes)).transpose()
     }
 
-    /// Returns the value and how long it will be there, both of one moment.
+    /// Returns the value and how long it will be there, or a little less.
     ///
     /// # Errors
     /// As for [`Cache::get`].
     pub async fn get_with_ttl(&self, key: &str) -> Result<Option<(PyValue, Ttl)>, Error> {
         let raw = self.raw_key(key);
+        // No MULTI: a server that is out of memory refuses to queue even reads (Redis 7.0). A value that is written between
+        // the two looks older than it is.
         let mut both = pipe();
-        both.atomic().cmd("GET").arg(&raw).cmd("PTTL").arg(&raw);
-        let answer = self.redis.pipe::<(Option<Vec<u8>>, i64)>(&both).await;
-        let (bytes, pttl) = answer.map_err(failed("get", &raw))?;
+        both.cmd("PTTL").arg(&raw).cmd("GET").arg(&raw);
+        let answer = self.redis.pipe::<(i64, Option<Vec<u8>>)>(&both).await;
+        let (pttl, bytes) = answer.map_err(failed("get", &raw))?;
         let Some(bytes) = bytes else { return Ok(None) };
         Ok(Some((self.decode(&raw, &bytes)?, Ttl::from_pttl(pttl))))
     }
