@@ -46,6 +46,16 @@ closing_lines() {
 }
 trap closing_lines EXIT
 
+# libfaketime turns the clock of one worker among the random faults.
+turn_clocks() {
+    for library in /usr/lib/*/faketime/libfaketimeMT.so.1 /usr/lib64/faketime/libfaketimeMT.so.1 \
+        /usr/lib/faketime/libfaketimeMT.so.1; do
+        [ ! -f "$library" ] || return 0
+    done
+    (install_packages faketime libfaketime libfaketime libfaketime) ||
+        leave_out "libfaketime could not be installed: the random faults turned no clock"
+}
+
 prerequisites() {
     need_cargo
     need_redis
@@ -54,6 +64,9 @@ prerequisites() {
     command -v cc >/dev/null 2>&1 || install_packages 'gcc libc6-dev' gcc 'gcc musl-dev' gcc
     # The test of the architecture asks Cargo, offline, about packages of other platforms too.
     cargo fetch --quiet --locked
+    # Makes the certificates of the TLS tests.
+    command -v openssl >/dev/null 2>&1 || install_packages openssl openssl openssl openssl
+    turn_clocks
     echo "$(cargo --version), $(redis-server --version 2>/dev/null || valkey-server --version), $(python3 --version)"
 }
 

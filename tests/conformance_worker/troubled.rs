@@ -30,7 +30,7 @@ pub(crate) struct RetryThen {
 }
 
 fn a_moment() -> f64 {
-    0.1
+    0.5
 }
 
 pub(crate) async fn retry_then(
@@ -49,7 +49,7 @@ pub(crate) struct Message {
 }
 
 pub(crate) async fn exhausts(Args(Message { message }): Args<Message>) -> Result<(), TaskError> {
-    Err(again(0.1, "KeyError", &message))
+    Err(again(0.5, "KeyError", &message))
 }
 
 fn again(seconds: f64, exc_type: &str, message: &str) -> TaskError {
@@ -77,18 +77,23 @@ pub(crate) struct Seconds {
 }
 
 impl Seconds {
-    async fn pass(&self) {
-        tokio::time::sleep(Duration::from_secs_f64(self.seconds.as_f64().unwrap_or_default()))
-            .await;
+    /// Lets the time pass; returns whether all of it did before the soft time limit.
+    async fn pass(&self, context: &TaskContext) -> bool {
+        let seconds = Duration::from_secs_f64(self.seconds.as_f64().unwrap_or_default());
+        tokio::select! {
+            () = tokio::time::sleep(seconds) => true,
+            () = context.soft_limit() => false,
+        }
     }
 }
 
-pub(crate) async fn sleep(Args(seconds): Args<Seconds>) -> Value {
-    seconds.pass().await;
-    seconds.seconds
+pub(crate) async fn sleep(
+    Args(seconds): Args<Seconds>,
+    context: TaskContext,
+) -> Result<Value, TaskError> {
+    if seconds.pass(&context).await { Ok(seconds.seconds) } else { Err(TaskError::Cancelled) }
 }
 
-pub(crate) async fn soft(Args(seconds): Args<Seconds>) -> &'static str {
-    seconds.pass().await;
-    "not told"
+pub(crate) async fn soft(Args(seconds): Args<Seconds>, context: TaskContext) -> &'static str {
+    if seconds.pass(&context).await { "not told" } else { "told in time" }
 }

@@ -1,4 +1,4 @@
-"""A Celery application with the tasks of the canvases in `it/canvas.rs`."""
+"""A Celery application with tasks of `tests/own_worker`, so that both kinds of workers can run the same canvases."""
 
 import os
 
@@ -10,34 +10,21 @@ app = Celery("canvas_app", broker=f"{REDIS}/0", backend=f"{REDIS}/0")
 app.conf.broker_connection_retry_on_startup = True
 
 
-@app.task(name="c.add")
-def add(*numbers):
+@app.task(name="e2e.add")
+def add(x, y):
+    return x + y
+
+
+@app.task(name="e2e.sum")
+def total(numbers):
     return sum(numbers)
 
 
-@app.task(name="c.total")
-def total(numbers, more=0):
-    return sum(flat(numbers)) + more
-
-
-@app.task(name="c.collect")
-def collect(*args):
+@app.task(name="e2e.echo")
+def echo(*args):
     return list(args)
 
 
-@app.task(name="c.fail")
-def fail(*args):
-    raise ValueError(*args)
-
-
-@app.task(name="c.note")
-def note(*args):
-    app.backend.client.rpush("noted", repr(args[-1]))
-
-
-def flat(value):
-    if isinstance(value, list):
-        for item in value:
-            yield from flat(item)
-    else:
-        yield value
+@app.task(name="e2e.fail")
+def fail(text):
+    raise ValueError(text)

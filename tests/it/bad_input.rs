@@ -88,6 +88,89 @@ async fn what_cannot_be_read_becomes_a_dead_letter_with_its_reason_and_the_worke
     assert!(worker.is_running());
 }
 
+fn id(n: u32) -> String {
+    format!("00000000-0000-4000-8000-{n:012}")
+}
+
+/// A message that is broken in one place, and its id.
+fn changed(n: u32, task: &str, change: &dyn Fn(&mut Value)) -> (String, Value) {
+    let mut message = message(&id(n), task, &body(&json!([]), &json!({})));
+    change(&mut message);
+    (id(n), message)
+}
+
+fn those_that_run(task: &str) -> [(String, Value); 8] {
+    let plain = json!([[], {}, {}]).to_string();
+    let changed = |n, change: &dyn Fn(&mut Value)| changed(n, task, change);
+    [
+        // Taken for a lost connection; the message is lost.
+        changed(1, &|m| drop(m["properties"].as_object_mut().unwrap().remove("delivery_info"))),
+        changed(2, &|m| drop(m["properties"].as_object_mut().unwrap().remove("delivery_tag"))),
+        // These run there too.
+        changed(3, &|m| m["headers"]["eta"] = "2020-01-01T00:00:00Z".into()),
+        changed(4, &|m| m["headers"]["timelimit"] = Value::Null),
+        changed(5, &|m| {
+            m["body"] = plain.clone().into();
+            drop(m["properties"].as_object_mut().unwrap().remove("body_encoding"));
+        }),
+        changed(6, &|m| m["body"] = STANDARD.encode("[[], {}, null]").into()),
+        changed(7, &|m| {
+            *m = json!({"headers": {"task": task, "id": id(7)}, "body": plain});
+        }),
+        changed(8, &|m| m["headers"]["x"] = json!({"unknown": [1]})),
+    ]
+}
+
+fn those_that_fail(task: &str) -> [((String, Value), &'static str); 8] {
+    let changed = |n, change: &dyn Fn(&mut Value)| changed(n, task, change);
+    [
+        // The worker dies, and so does the next one: the message is put back.
+        (changed(11, &|m| m["body"] = STANDARD.encode("[[], {}]").into()), "DecodeError"),
+        // No result is ever stored for any of these.
+        (changed(12, &|m| m["body"] = body(&json!([]), &json!([])).into()), "DecodeError"),
+        (changed(13, &|m| m["body"] = STANDARD.encode("{broken").into()), "DecodeError"),
+        (changed(14, &|m| m["headers"]["eta"] = "tomorrow".into()), "DecodeError"),
+        (changed(15, &|m| m["content-type"] = "application/x-yaml".into()), "ContentDisallowed"),
+        (
+            changed(16, &|m| m["content-type"] = "application/x-python-serialize".into()),
+            "ContentDisallowed",
+        ),
+        (changed(17, &|m| m["headers"]["retries"] = "many".into()), "DecodeError"),
+        (
+            changed(18, &|m| m["headers"]["compression"] = "application/x-gzip".into()),
+            "DecodeError",
+        ),
+    ]
+}
+
+/// What a real Celery worker makes of each of these is in the comment: most end it, or leave `get()` waiting for ever.
+#[tokio::test]
+async fn messages_that_celerys_worker_dies_of_or_loses_run_or_fail_and_say_why() {
+    let shop = Shop::open().await;
+    let mut worker = shop.worker(&[]).await;
+    let task = "job_scraper.tasks.get_scraping_status";
+    let (runs, fails) = (those_that_run(task), those_that_fail(task));
+    for (_, message) in runs.iter().chain(fails.iter().map(|(message, _)| message)) {
+        push(&shop, message.to_string()).await;
+    }
+    // The worker dies; the element is gone. Nobody can be told, so that only the letters do.
+    push(&shop, "not json").await;
+    push(&shop, json!({"body": "[[], {}, {}]", "properties": {}}).to_string()).await;
+
+    let client = shop.client();
+    for (id, _) in &runs {
+        let told = client.wait(id, SOON, |_| {}).await.unwrap().expect(id);
+        assert_eq!(told.status.to_string(), "SUCCESS", "{id}: {told:?}");
+    }
+    for ((id, _), kind) in &fails {
+        let told = client.wait(id, SOON, |_| {}).await.unwrap().expect(id);
+        assert_eq!(told.exception().expect(id).exc_type, *kind, "{id}: {told:?}");
+    }
+    assert_eq!(dead_letters(&shop, fails.len() + 2).await.len(), fails.len() + 2);
+    still_works(&shop).await;
+    assert!(worker.is_running());
+}
+
 #[tokio::test]
 async fn an_unknown_task_is_parked_and_listed_and_has_no_result() {
     let shop = Shop::open().await;

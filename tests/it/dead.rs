@@ -26,7 +26,8 @@ async fn kill_until_dead(shop: &Shop, id: &str) -> Value {
         let mut doomed = own_worker(shop, &format!("doomed{nth}@host"));
         rhubarb_e2e::eventually::eventually(SOON, "a worker runs it", async || {
             let task = shop.json(&["task", id]).await;
-            (task["place"] == "running" && task["worker"] == format!("doomed{nth}@host")).then_some(())
+            (task["place"] == "running" && task["worker"] == format!("doomed{nth}@host"))
+                .then_some(())
         })
         .await;
         doomed.signal(Signal::KILL);
@@ -157,7 +158,8 @@ async fn two_workers_of_one_name_share_the_work_and_inherit_from_each_other() {
     rhubarb_e2e::eventually::eventually(SOON, "each runs one", async || {
         let workers = shop.json(&["workers"]).await;
         let workers = workers.as_array()?.iter();
-        let busy = workers.filter(|worker| worker["node"] == "same@host" && worker["n_running"] == 1);
+        let busy =
+            workers.filter(|worker| worker["node"] == "same@host" && worker["n_running"] == 1);
         (busy.count() == 2).then_some(())
     })
     .await;

@@ -11,8 +11,16 @@ mod architecture;
 mod bad_input;
 /// Canvases, between our clients and Celery.
 mod canvas;
+/// Canvases of a Celery client, run by our worker.
+mod canvas_run;
 /// Help, versions, wrong configuration, no Redis.
 mod cli;
+/// What Celery's clients and tools see of our worker.
+mod conformance;
+/// Connections as people have them, and as they break.
+mod connections;
+/// What Celery's tools for operators do with our workers.
+mod control;
 /// Deaths of workers and of Redis, and orderly stops.
 mod crash;
 /// Dead letters and parked tasks, as an operator has them.
@@ -21,6 +29,8 @@ mod dead;
 mod django;
 /// What a Django application with `django.tasks` gets.
 mod django_tasks;
+/// A bad network, a bad server, workers that die: nothing is lost, nobody stops.
+mod faults;
 /// Sizes that are too much, a full Redis, a worker that grows.
 mod memory;
 /// Python and Rust workers on one queue, and the ways from one kind to the other.

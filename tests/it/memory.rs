@@ -67,7 +67,8 @@ async fn a_publisher_says_once_that_redis_is_full_and_goes_on_when_it_is_not() {
     publisher.line("redis is out of memory: publishing waits", SOON).await;
     let mut redis = shop.queue().await;
     eventually(SOON, "it was refused five times", async || {
-        let stats: String = redis::cmd("INFO").arg("errorstats").query_async(&mut redis).await.unwrap();
+        let stats: String =
+            redis::cmd("INFO").arg("errorstats").query_async(&mut redis).await.unwrap();
         let oom = stats.split("errorstat_OOM:count=").nth(1)?.split_whitespace().next()?;
         oom.parse::<u64>().ok().filter(|n| *n >= 5)
     })

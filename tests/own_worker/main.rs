@@ -2,14 +2,17 @@
 //!
 //! It is what a Rust developer writes: nothing here but handlers and their names.
 
+mod canvas;
+
 use std::{
     process::ExitCode,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use rhubarb_e2e::ledger::{self, Ledger};
 use rhubarb_worker::{Args, TaskContext, TaskError};
 use serde::Deserialize;
-use tokio::time::sleep;
+use tokio::{sync::OnceCell, time::sleep};
 
 #[derive(Deserialize)]
 struct Seconds {
@@ -63,6 +66,68 @@ async fn kills() {
     std::process::abort();
 }
 
+/// Holds up a thread of the runtime, as a handler does that computes without awaiting.
+async fn blocks(Args(Seconds { seconds }): Args<Seconds>) {
+    #[expect(clippy::disallowed_methods, reason = "it is the very mistake that is to be tested")]
+    std::thread::sleep(Duration::from_secs_f64(seconds));
+}
+
+#[derive(Deserialize)]
+struct Recorded {
+    seconds: f64,
+    end: End,
+}
+
+/// How a recorded task ends.
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum End {
+    Success,
+    Failure,
+    /// A retry, then success.
+    Retry,
+    /// The worker's death, each time.
+    Death,
+    /// The worker's death the first time, then success.
+    OneDeath,
+}
+
+/// Writes its beginning and its end to the ledger, which no fault of the tests touches.
+async fn record(
+    context: TaskContext,
+    Args(Recorded { seconds, end }): Args<Recorded>,
+) -> Result<String, TaskError> {
+    static LEDGER: OnceCell<Ledger> = OnceCell::const_new();
+    #[expect(clippy::disallowed_methods, reason = "it is no setting of Rhubarb's but the test's")]
+    let url =
+        std::env::var(ledger::URL).map_err(|e| TaskError::failed("RuntimeError", e.to_string()))?;
+    let ledger = LEDGER.get_or_init(|| Ledger::open(&url)).await;
+    let (info, pid) = (context.info(), std::process::id().to_string());
+    let attempt = info.retries.to_string();
+    let note = async |what: &'static str| {
+        let entry = [
+            ("what", what),
+            ("id", info.id.as_str()),
+            ("attempt", attempt.as_str()),
+            ("pid", pid.as_str()),
+        ];
+        ledger.write(&entry).await;
+    };
+    note("begin").await;
+    sleep(Duration::from_secs_f64(seconds)).await;
+    if matches!(end, End::Death) || matches!(end, End::OneDeath) && info.deaths == 0 {
+        std::process::abort();
+    }
+    note("end").await;
+    match end {
+        End::Failure => Err(TaskError::failed("ValueError", "on purpose")),
+        End::Retry if info.retries == 0 => {
+            Err(TaskError::retry(Duration::from_millis(300), "once more"))
+        }
+        _ => Ok(info.id.clone()),
+    }
+}
+
 fn main() -> ExitCode {
     rhubarb_worker::main(|app| {
         app.task("e2e.sleep", takes);
@@ -74,6 +139,9 @@ fn main() -> ExitCode {
         app.task("e2e.third_time", third_time);
         app.task("e2e.later", later);
         app.task("e2e.kill", kills);
+        app.task("e2e.block", blocks);
+        app.task("e2e.record", record);
+        canvas::register(app);
         Ok(())
     })
 }

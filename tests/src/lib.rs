@@ -7,14 +7,20 @@
 //! - [`eventually`]: waits for something to become true; the only place that polls.
 //! - [`process`]: a program that runs while the test does.
 //! - [`redis_server`]: a Redis server of one test's own.
+//! - [`certificates`]: an authority and what it signs, for TLS.
+//! - [`proxy`]: a bad network in front of a Redis server.
+//! - [`ledger`]: who ran what and what was done to whom, on one clock.
 //! - [`board`]: job boards that answer as the real ones do, or as badly as asked.
 //! - [`python`]: programs of `tests/interop`, run by the Python that `tests/run.sh` prepares.
 //! - [`installation`]: a Redis, a configuration and our three binaries, as an operator has them.
 
 pub mod board;
+pub mod certificates;
 pub mod eventually;
 pub mod installation;
+pub mod ledger;
 pub mod process;
+pub mod proxy;
 pub mod python;
 pub mod redis_server;
 

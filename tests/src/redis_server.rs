@@ -82,6 +82,29 @@ impl RedisServer {
             .expect("our own server answers")
     }
 
+    /// Starts it again without waiting until it answers; kills it before if it runs.
+    pub fn restart_unready(&mut self) {
+        self.kill();
+        self.process = Some(self.begin());
+    }
+
+    /// Adds options for the next start.
+    pub fn add_options(&mut self, options: &[&str]) {
+        self.options.extend(options.iter().map(|&option| option.to_owned()));
+    }
+
+    /// Lets the server run one command, by a connection of its own, such as `CONFIG SET maxmemory 1`.
+    ///
+    /// # Panics
+    /// When the server does not take it.
+    pub async fn command(&self, words: &str) -> redis::Value {
+        let mut words = words.split_whitespace();
+        let mut cmd = redis::cmd(words.next().expect("a command has a name"));
+        cmd.arg(words.collect::<Vec<_>>());
+        let mut connection = self.connect(0).await;
+        cmd.query_async(&mut connection).await.unwrap_or_else(|e| panic!("{cmd:?}: {e}"))
+    }
+
     /// Kills the server with SIGKILL; what it had not written to disk is lost.
     pub fn kill(&mut self) {
         self.process = None;
@@ -98,17 +121,7 @@ impl RedisServer {
 
     /// Starts the program; false when it ended at once, as it does when the port is taken.
     async fn spawn(&mut self) -> bool {
-        let mut command = clean_command(program());
-        command.args([
-            "--port",
-            &self.port.to_string(),
-            "--bind",
-            "127.0.0.1",
-            "--daemonize",
-            "no",
-        ]);
-        command.arg("--dir").arg(self.dir.path()).args(&self.options);
-        let mut process = Process::start("redis-server", self.dir.path(), command);
+        let mut process = self.begin();
         let port = self.port;
         let up = eventually(START, "redis-server answers a ping", async || {
             if !process.is_running() {
@@ -119,6 +132,13 @@ impl RedisServer {
         .await;
         self.process = up.then_some(process);
         up
+    }
+
+    fn begin(&self) -> Process {
+        let mut command = clean_command(program());
+        command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"]);
+        command.args(["--daemonize", "no", "--dir"]).arg(self.dir.path()).args(&self.options);
+        Process::start("redis-server", self.dir.path(), command)
     }
 }
 

@@ -216,7 +216,8 @@ impl Cache {
 
     /// Lets a write pass that a full server refused; says so once at its start and once at its end.
     fn gives_way(&self, written: Result<(), Error>) -> Result<(), Error> {
-        let is_full = matches!(&written, Err(Error::Redis { source, .. }) if source.is_out_of_memory());
+        let is_full =
+            matches!(&written, Err(Error::Redis { source, .. }) if source.is_out_of_memory());
         if self.full.swap(is_full, Ordering::Relaxed) == is_full {
             return if is_full { Ok(()) } else { written };
         }

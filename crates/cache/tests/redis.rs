@@ -48,6 +48,7 @@ impl Server {
             dbs: [].into(),
             connect_timeout: Duration::from_secs(5),
             command_timeout: Duration::from_secs(5),
+            ca_file: None,
         };
         Self { process, config, _folder: folder }
     }

@@ -1,33 +1,44 @@
-//! From a URL as people have it to an address, with TLS as Celery's URLs spell it.
+//! From a URL as people have it to an address and credentials.
+
+use std::{path::Path, time::Duration};
 
 use redis::{
-    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, TlsCertificates,
+    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion,
+    io::tcp::{TcpSettings, socket2::TcpKeepalive},
 };
 use rhubarb_core::redact::SafeUrl;
 
-use crate::Error;
+use crate::{
+    Error,
+    tls::{Tls, query},
+};
+
+/// A connection on which nothing was heard for this long is asked whether it still stands.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+/// Between two such questions; after three without an answer the connection is dead.
+const KEEPALIVE_AGAIN: Duration = Duration::from_secs(5);
 
 /// Makes a client for a URL and a database, speaking the given protocol.
 ///
-/// Schemes: `redis`, `rediss` (TLS with the system's roots), `unix` and `redis+socket`. Of the query,
-/// `ssl_cert_reqs` (`none`, `optional`, `required`, `CERT_NONE`, …) and `ssl_ca_certs` (a PEM file) are read, as in
-/// Celery's URLs.
+/// Schemes: `redis`, `rediss` (TLS; see [`crate::tls`] for the query), `unix` and `redis+socket`. User and password
+/// stand before the host, or in the query as `username` and `password` (redis-py) or `user` and `pass`.
 ///
 /// # Errors
 ///
 /// [`Error::Url`] with the reason.
-pub(crate) fn client(url: &SafeUrl, db: u32, protocol: ProtocolVersion) -> Result<Client, Error> {
+pub(crate) fn client(
+    url: &SafeUrl,
+    db: u32,
+    protocol: ProtocolVersion,
+    ca_file: Option<&Path>,
+) -> Result<Client, Error> {
     let fail = |reason: String| Error::Url { url: url.clone(), reason };
-    let info = connection_info(url, db, protocol).map_err(fail)?;
-    match query(url, "ssl_ca_certs") {
-        Some(path) if url.expose().scheme() == "rediss" => {
-            let root_cert = std::fs::read(&path)
-                .map_err(|e| fail(format!("cannot read ssl_ca_certs `{path}`: {e}")))?;
-            let tls = TlsCertificates { client_tls: None, root_cert: Some(root_cert) };
-            Client::build_with_tls(info, tls).map_err(|e| fail(e.to_string()))
-        }
-        _ => open(info).map_err(|e| fail(e.to_string())),
+    let mut info = connection_info(url, db, protocol).map_err(fail)?;
+    if url.expose().scheme() == "rediss" {
+        let tls = Tls::read(url, ca_file).map_err(fail)?;
+        info = tls.apply(info).map_err(|e| fail(e.to_string()))?;
     }
+    open(info).map_err(|e| fail(e.to_string()))
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the constructor that the ban points to")]
@@ -46,8 +57,7 @@ fn connection_info(
         "rediss" => ConnectionAddr::TcpTls {
             host: host(url)?,
             port: raw.port().unwrap_or(6379),
-            insecure: !verifies(query(url, "ssl_cert_reqs").as_deref())?
-                || raw.fragment() == Some("insecure"),
+            insecure: false,
             tls_params: None,
         },
         "unix" | "redis+socket" | "socket" => ConnectionAddr::Unix(raw.path().into()),
@@ -64,34 +74,34 @@ fn connection_info(
         .set_db(i64::from(db))
         .set_protocol(protocol)
         .set_skip_set_lib_name();
-    if !raw.username().is_empty() {
-        settings = settings.set_username(decoded(raw.username()));
+    let (user, password) = credentials(url);
+    if let Some(user) = user {
+        settings = settings.set_username(user);
     }
-    if let Some(password) = raw.password() {
-        settings = settings.set_password(decoded(password));
+    if let Some(password) = password {
+        settings = settings.set_password(password);
     }
-    Ok(base.set_redis_settings(settings))
+    Ok(base.set_redis_settings(settings).set_tcp_settings(tcp()))
+}
+
+/// Commands and acknowledgements are small and wait for their answers: each has to go out at once.
+fn tcp() -> TcpSettings {
+    let keepalive =
+        TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE_AGAIN).with_retries(3);
+    TcpSettings::default().set_nodelay(true).set_keepalive(keepalive)
+}
+
+fn credentials(url: &SafeUrl) -> (Option<String>, Option<String>) {
+    let raw = url.expose();
+    let user = (!raw.username().is_empty()).then(|| decoded(raw.username()));
+    let password = raw.password().map(decoded);
+    let asked = |one, other| query(url, one).or_else(|| query(url, other));
+    (user.or_else(|| asked("username", "user")), password.or_else(|| asked("password", "pass")))
 }
 
 fn host(url: &SafeUrl) -> Result<String, String> {
     let host = url.expose().host_str().ok_or("it names no host")?;
     Ok(host.trim_matches(['[', ']']).to_owned())
-}
-
-/// Tells whether certificates are verified. Celery's default for `rediss` without the parameter is an error;
-/// ours is to verify.
-fn verifies(ssl_cert_reqs: Option<&str>) -> Result<bool, String> {
-    match ssl_cert_reqs.map(str::to_ascii_lowercase).as_deref() {
-        None | Some("required" | "cert_required" | "optional" | "cert_optional") => Ok(true),
-        Some("none" | "cert_none") => Ok(false),
-        Some(other) => {
-            Err(format!("ssl_cert_reqs is `{other}`; it may be none, optional or required"))
-        }
-    }
-}
-
-fn query(url: &SafeUrl, name: &str) -> Option<String> {
-    url.expose().query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
 fn decoded(text: &str) -> String {
@@ -121,19 +131,24 @@ mod tests {
     }
 
     #[test]
-    fn tls_verifies_unless_told_otherwise() {
-        for (url, expect) in [
-            ("rediss://h", false),
-            ("rediss://h?ssl_cert_reqs=CERT_NONE", true),
-            ("rediss://h/0?ssl_cert_reqs=none", true),
-            ("rediss://h?ssl_cert_reqs=required", false),
-            ("rediss://h/0#insecure", true),
-        ] {
+    fn credentials_are_taken_from_each_place_where_people_have_them() {
+        let check = |url: &str, user: Option<&str>, password: Option<&str>| {
             let info = info(url).unwrap();
-            let ConnectionAddr::TcpTls { insecure, .. } = info.addr() else { panic!("{url}") };
-            assert_eq!(*insecure, expect, "{url}");
-        }
-        assert!(info("rediss://h?ssl_cert_reqs=maybe").is_err());
+            let settings = info.redis_settings();
+            assert_eq!((settings.username(), settings.password()), (user, password), "{url}");
+        };
+        check("redis://h", None, None);
+        check("redis://:p%2Fw@h", None, Some("p/w"));
+        check("redis://%C3%BCser:p%3Aw%25@h", Some("üser"), Some("p:w%"));
+        check("redis://h/0?username=u&password=a%26b", Some("u"), Some("a&b"));
+        check("unix:///run/redis.sock?db=1&user=u&pass=p", Some("u"), Some("p"));
+    }
+
+    #[test]
+    fn a_connection_sends_at_once_and_asks_when_it_hears_nothing() {
+        let tcp = info("redis://h").unwrap().tcp_settings().clone();
+        assert!(tcp.nodelay());
+        assert!(tcp.keepalive().is_some());
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! What can go wrong between us and Redis, by what to do about it.
 
+use redis::RedisError;
 use rhubarb_core::{class::Class, redact::SafeUrl};
+
+use crate::outage;
 
 /// An error of a connection or of a command on it.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +22,14 @@ pub enum Error {
         /// The URL, password hidden.
         url: SafeUrl,
         /// What the attempt ended with.
+        reason: String,
+    },
+    /// The server wants another user or password. Mend the configuration, or wait until the server's is mended.
+    #[error("the Redis at `{url}` refuses our user or password: {reason}")]
+    Denied {
+        /// The URL, password hidden.
+        url: SafeUrl,
+        /// The server's words.
         reason: String,
     },
     /// The server has no such database. Fold the roles together with `redis.layout = "two"`.
@@ -68,27 +79,77 @@ impl Error {
     /// Tells what a caller should do.
     pub fn class(&self) -> Class {
         match self {
-            Self::Url { .. } | Self::NoDatabase { .. } | Self::Unexpected { .. } => {
-                Class::Permanent
-            }
+            Self::Url { .. }
+            | Self::Denied { .. }
+            | Self::NoDatabase { .. }
+            | Self::Unexpected { .. } => Class::Permanent,
             Self::Unreachable { .. } | Self::Lost { .. } => Class::Transient,
-            Self::Refused { code, .. } => match code.as_deref() {
-                Some(
-                    "OOM" | "READONLY" | "LOADING" | "BUSY" | "MASTERDOWN" | "TRYAGAIN"
-                    | "CLUSTERDOWN" | "NOREPLICAS" | "MISCONF",
-                ) => Class::Transient,
-                _ => Class::Permanent,
-            },
+            Self::Refused { code, .. } => {
+                let passes = code.as_deref().is_some_and(outage::passes);
+                if passes { Class::Transient } else { Class::Permanent }
+            }
         }
     }
 
-    /// Tells whether the server could not be reached or went away.
+    /// Tells whether the server could not be reached, did not let us in, or went away.
     pub fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Lost { .. })
+        matches!(self, Self::Unreachable { .. } | Self::Denied { .. } | Self::Lost { .. })
+    }
+
+    /// Tells whether the connection has said so in the log, once for as long as it lasts.
+    pub fn is_logged(&self) -> bool {
+        match self {
+            Self::Refused { code: Some(code), .. } => outage::meaning(code).is_some(),
+            _ => self.is_unreachable(),
+        }
     }
 
     /// Tells whether the server is out of memory.
     pub fn is_out_of_memory(&self) -> bool {
         matches!(self, Self::Refused { code: Some(code), .. } if code == "OOM")
+    }
+}
+
+/// Tells whether an error ended its connection.
+pub(crate) fn is_loss(error: &RedisError) -> bool {
+    error.is_io_error()
+        || error.is_connection_dropped()
+        || error.is_timeout()
+        || error.is_unrecoverable_error()
+}
+
+/// Returns the server's error code; that of the first refused command of a pipeline.
+pub(crate) fn code_of(error: RedisError) -> Option<String> {
+    let errors = error.into_server_errors()?;
+    let (_, error) = errors.first()?;
+    let inside = (error.code() == "ERR").then(|| inside_script(error.details()?)).flatten();
+    Some(inside.unwrap_or(error.code()).to_owned())
+}
+
+/// Finds the code of the command that a script failed at, which Redis 6.2 wraps into one of its own:
+/// `ERR Error running script (call to f_…): @user_script:1: -OOM command not allowed …`.
+fn inside_script(details: &str) -> Option<&str> {
+    let (_, after) = details.split_once("script")?;
+    let codes = after.split_whitespace().filter_map(|word| word.strip_prefix('-'));
+    codes.into_iter().find(|code| outage::passes(code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_of_a_refused_command_is_found_inside_a_scripts_error() {
+        let check = |details: &str, code| assert_eq!(inside_script(details), code, "{details}");
+        check(
+            "Error running script (call to f_6b1b): @user_script:1: @user_script: 1: -OOM command not allowed when used memory > 'maxmemory'.",
+            Some("OOM"),
+        );
+        check(
+            "Error running script (call to f_6b1b): @user_script:2: -READONLY You can't write against a read only replica.",
+            Some("READONLY"),
+        );
+        check("Error running script (call to f_6b1b): @user_script:1: -WRONGTYPE Operation", None);
+        check("unknown command 'X', with args beginning with: '-OOM'", None);
     }
 }

@@ -24,10 +24,13 @@
 
 pub mod address;
 pub mod backoff;
+mod dial;
 pub mod error;
 mod link;
+mod outage;
 pub mod push;
 mod script;
+mod tls;
 
 use std::{collections::HashMap, fmt, sync::Arc};
 

@@ -1,5 +1,7 @@
 //! One connection that comes back by itself.
 
+mod connecting;
+
 use std::{
     collections::BTreeSet,
     fmt,
@@ -7,17 +9,19 @@ use std::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use redis::{
-    AsyncConnectionConfig, Cmd, FromRedisValue, Pipeline, ProtocolVersion, PushInfo, RedisError,
-    RedisResult, Value, aio::MultiplexedConnection,
-};
+use redis::{Cmd, FromRedisValue, Pipeline, ProtocolVersion, RedisError, RedisResult, Value};
 use rhubarb_core::{config::RedisConfig, redact::SafeUrl};
 use tokio::sync::broadcast;
 
-use crate::{Error, Push, Script, address, push};
+use self::connecting::{Failure, Live, State};
+use crate::{
+    Error, Push, Script, address,
+    error::{code_of, is_loss},
+    outage::Outages,
+};
 
 /// How many unread pushes a receiver may fall behind before it is told that it lagged.
 const PUSH_BUFFER: usize = 1024;
@@ -40,23 +44,18 @@ pub struct Redis {
 struct Inner {
     url: SafeUrl,
     db: u32,
-    connect_timeout: Duration,
-    command_timeout: Duration,
+    config: RedisConfig,
     options: Options,
-    live: RwLock<Option<Live>>,
+    live: RwLock<State>,
     connecting: tokio::sync::Mutex<()>,
-    generation: AtomicU64,
-    down_since: Mutex<Option<Instant>>,
+    /// When the last attempt to connect failed, and with what.
+    failed: Mutex<Option<(Instant, Failure)>>,
+    outages: Outages,
+    successes: AtomicU64,
     plain_protocol: AtomicBool,
     tracking: AtomicBool,
     channels: Mutex<BTreeSet<String>>,
     pushes: broadcast::Sender<Push>,
-}
-
-#[derive(Clone)]
-struct Live {
-    generation: u64,
-    connection: MultiplexedConnection,
 }
 
 impl Redis {
@@ -71,19 +70,19 @@ impl Redis {
         config: &RedisConfig,
         options: Options,
     ) -> Result<Self, Error> {
-        address::client(url, db, ProtocolVersion::RESP3)?;
         // Only the first call in a process has an effect, and every call would install the same provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        address::client(url, db, ProtocolVersion::RESP3, config.ca_file.as_deref())?;
         let inner = Inner {
             url: url.clone(),
             db,
-            connect_timeout: config.connect_timeout,
-            command_timeout: config.command_timeout,
+            config: config.clone(),
             options,
-            live: RwLock::new(None),
+            live: RwLock::default(),
             connecting: tokio::sync::Mutex::new(()),
-            generation: AtomicU64::new(0),
-            down_since: Mutex::new(None),
+            failed: Mutex::default(),
+            outages: Outages::default(),
+            successes: AtomicU64::new(0),
             plain_protocol: AtomicBool::new(false),
             tracking: AtomicBool::new(false),
             channels: Mutex::new(BTreeSet::new()),
@@ -196,9 +195,35 @@ impl Redis {
     ///
     /// # Errors
     ///
-    /// [`Error::Unreachable`] or [`Error::NoDatabase`].
+    /// [`Error::Unreachable`], [`Error::Denied`] or [`Error::NoDatabase`].
     pub async fn ready(&self) -> Result<(), Error> {
         self.live().await.map(drop)
+    }
+
+    /// Asks the server for a sign of life on a connection made for that alone, and ends it again.
+    ///
+    /// For a watchdog: it says whether the server or this handle is at fault.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Redis::ready`]; [`Error::Refused`] when the server answers, and is not at work (it loads, say).
+    pub async fn probe(&self) -> Result<(), Error> {
+        let bare = Options::default();
+        let dial = self.dial(self.protocol(), &bare, Vec::new())?;
+        let failed = |error: &RedisError| self.error(self.failure(error));
+        let mut connection = dial.connect(drop).await.map_err(|e| failed(&e))?.connection;
+        let answer = redis::cmd("PING").query_async::<Value>(&mut connection).await;
+        match answer {
+            Ok(Value::ServerError(error)) => Err(refusal("PING".to_owned(), error.into())),
+            Ok(_) => Ok(()),
+            Err(error) if is_loss(&error) => Err(failed(&error)),
+            Err(error) => Err(refusal("PING".to_owned(), error)),
+        }
+    }
+
+    /// Returns how many commands have succeeded on this handle and its clones so far.
+    pub fn successes(&self) -> u64 {
+        self.inner.successes.load(Ordering::Relaxed)
     }
 
     /// Tells whether the server wakes us when a tracked key changes; false before the first connect.
@@ -254,141 +279,29 @@ impl Redis {
             Ok(Value::ServerError(error)) => Err(RedisError::from(error)),
             other => other,
         };
+        let (inner, outages) = (&self.inner, &self.inner.outages);
         match value {
-            Ok(value) => T::from_redis_value(value)
-                .map_err(|e| Error::Unexpected { command: command(), reason: e.to_string() }),
+            Ok(value) => {
+                inner.successes.fetch_add(1, Ordering::Relaxed);
+                if outages.is_refusing() {
+                    outages.answered(&inner.url, inner.db, &command());
+                }
+                T::from_redis_value(value)
+                    .map_err(|e| Error::Unexpected { command: command(), reason: e.to_string() })
+            }
             Err(error) if is_loss(&error) => {
-                self.drop_live(live.generation, &error);
                 let reason = error.to_string();
-                Err(Error::Lost { url: self.inner.url.clone(), command: command(), reason })
+                self.lose(live, &reason);
+                Err(Error::Lost { url: inner.url.clone(), command: command(), reason })
             }
             Err(error) => {
-                let reason = error.to_string();
-                Err(Error::Refused { command: command(), code: code_of(error), reason })
-            }
-        }
-    }
-
-    async fn live(&self) -> Result<Live, Error> {
-        if let Some(live) = self.current() {
-            return Ok(live);
-        }
-        let _one_at_a_time = self.inner.connecting.lock().await;
-        if let Some(live) = self.current() {
-            return Ok(live);
-        }
-        match self.connect().await {
-            Ok(connection) => Ok(self.keep(connection)),
-            Err(error) => {
-                self.note_down(&error.to_string());
+                let error = refusal(command(), error);
+                if let Error::Refused { command, code: Some(code), .. } = &error {
+                    outages.refused(&inner.url, inner.db, code, command);
+                }
                 Err(error)
             }
         }
-    }
-
-    fn current(&self) -> Option<Live> {
-        self.inner.live.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn keep(&self, connection: MultiplexedConnection) -> Live {
-        let generation = self.inner.generation.fetch_add(1, Ordering::Relaxed) + 1;
-        let live = Live { generation, connection };
-        *self.inner.live.write().unwrap_or_else(PoisonError::into_inner) = Some(live.clone());
-        if let Some(since) = lock(&self.inner.down_since).take() {
-            let outage_s = since.elapsed().as_secs_f64();
-            tracing::info!(url = %self.inner.url, db = self.inner.db, outage_s, "redis is back");
-        }
-        let _ = self.inner.pushes.send(Push::Connected);
-        live
-    }
-
-    fn drop_live(&self, generation: u64, error: &RedisError) {
-        let mut live = self.inner.live.write().unwrap_or_else(PoisonError::into_inner);
-        if live.as_ref().is_some_and(|live| live.generation == generation) {
-            *live = None;
-            drop(live);
-            self.note_down(&error.to_string());
-        }
-    }
-
-    /// Says once for each outage that the server is away.
-    fn note_down(&self, reason: &str) {
-        let mut since = lock(&self.inner.down_since);
-        if since.is_none() {
-            *since = Some(Instant::now());
-            tracing::warn!(url = %self.inner.url, db = self.inner.db, reason, "redis is unreachable, trying again");
-        }
-    }
-
-    async fn connect(&self) -> Result<MultiplexedConnection, Error> {
-        if !self.inner.plain_protocol.load(Ordering::Relaxed) {
-            match self.connect_with(ProtocolVersion::RESP3).await {
-                Err(error) if refuses_hello(&error) => {
-                    tracing::warn!(url = %self.inner.url, "redis refuses HELLO 3: polling instead of being woken");
-                    self.inner.plain_protocol.store(true, Ordering::Relaxed);
-                }
-                other => return other.map_err(|error| self.connect_error(&error)),
-            }
-        }
-        self.connect_with(ProtocolVersion::RESP2).await.map_err(|error| self.connect_error(&error))
-    }
-
-    async fn connect_with(&self, protocol: ProtocolVersion) -> RedisResult<MultiplexedConnection> {
-        let client = address::client(&self.inner.url, self.inner.db, protocol)
-            .map_err(|e| RedisError::from(std::io::Error::other(e.to_string())))?;
-        let mut config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.inner.connect_timeout))
-            .set_response_timeout(Some(self.inner.command_timeout));
-        if protocol.supports_resp3() {
-            let pushes = self.inner.pushes.clone();
-            config = config.set_push_sender(move |info: PushInfo| {
-                if let Some(push) = push::read(info) {
-                    // Nobody listening is fine.
-                    let _ = pushes.send(push);
-                }
-                Ok::<(), redis::aio::SendError>(())
-            });
-        }
-        let connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-        self.set_up(connection, protocol).await
-    }
-
-    async fn set_up(
-        &self,
-        mut connection: MultiplexedConnection,
-        protocol: ProtocolVersion,
-    ) -> RedisResult<MultiplexedConnection> {
-        let name = self.inner.options.name.replace(char::is_whitespace, "-");
-        if !name.is_empty() {
-            // A server that forbids CLIENT is served without a name.
-            let _ = redis::cmd("CLIENT")
-                .arg("SETNAME")
-                .arg(name)
-                .query_async::<Value>(&mut connection)
-                .await;
-        }
-        let mut tracking = false;
-        if protocol.supports_resp3() && self.inner.options.tracking {
-            let mut cmd = redis::cmd("CLIENT");
-            cmd.arg("TRACKING").arg("ON").arg("OPTIN");
-            tracking = cmd.query_async::<Value>(&mut connection).await.is_ok();
-        }
-        self.inner.tracking.store(tracking, Ordering::Relaxed);
-        let channels: Vec<String> = lock(&self.inner.channels).iter().cloned().collect();
-        if protocol.supports_resp3() {
-            for channel in channels {
-                connection.subscribe(channel).await?;
-            }
-        }
-        Ok(connection)
-    }
-
-    fn connect_error(&self, error: &RedisError) -> Error {
-        let (url, db) = (self.inner.url.clone(), self.inner.db);
-        if error.to_string().contains("DB index is out of range") {
-            return Error::NoDatabase { url, db };
-        }
-        Error::Unreachable { url, reason: error.to_string() }
     }
 }
 
@@ -405,24 +318,9 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn is_loss(error: &RedisError) -> bool {
-    error.is_io_error()
-        || error.is_connection_dropped()
-        || error.is_timeout()
-        || error.is_unrecoverable_error()
-}
-
-/// `HELLO` is unknown before Redis 6, and some proxies refuse protocol 3.
-fn refuses_hello(error: &RedisError) -> bool {
-    let text = error.to_string();
-    !is_loss(error)
-        && (text.contains("HELLO") || text.contains("NOPROTO") || text.contains("unknown command"))
-}
-
-/// Returns the server's error code; that of the first refused command of a pipeline.
-fn code_of(error: RedisError) -> Option<String> {
-    let errors = error.into_server_errors()?;
-    errors.first().map(|(_, error)| error.code().to_owned())
+fn refusal(command: String, error: RedisError) -> Error {
+    let reason = error.to_string();
+    Error::Refused { command, code: code_of(error), reason }
 }
 
 fn call(how: &str, script: &str, keys: &[String], args: &[Vec<u8>]) -> Cmd {

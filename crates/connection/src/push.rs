@@ -7,6 +7,8 @@ use redis::{PushInfo, PushKind, Value};
 pub enum Push {
     /// A new connection stands: whatever was armed on the old one is gone.
     Connected,
+    /// The connection has ended; the next command makes a new one.
+    Lost,
     /// A tracked key changed; the names are not needed, whoever armed it looks again.
     Invalidated,
     /// A message on a subscribed channel.

@@ -420,7 +420,40 @@ mod tests {
         Some(found)
     }
 
+    /// A field as people write them, and as they should not.
+    fn field() -> impl Strategy<Value = String> {
+        let part = prop_oneof![
+            Just("*".to_owned()),
+            (0u8..70).prop_map(|n| n.to_string()),
+            (0u8..70, 0u8..70).prop_map(|(a, b)| format!("{a}-{b}")),
+            (0u8..70).prop_map(|n| format!("*/{n}")),
+            (0u8..70, 0u8..70, 0u8..70).prop_map(|(a, b, n)| format!("{a}-{b}/{n}")),
+            "[a-z]{3,9}",
+            Just("4294967296".to_owned()),
+        ];
+        prop::collection::vec(part, 1..4).prop_map(|parts| parts.join(","))
+    }
+
     proptest! {
+        /// Whatever is taken has a next time, found soon; leap days and far weekdays are the long searches.
+        #[test]
+        fn whatever_is_taken_has_a_next_time(
+            (minute, hour) in (field(), field()),
+            (weekday, day, month) in (field(), field(), field()),
+            seconds in -30_000_000_000i64..200_000_000_000,
+        ) {
+            let fields = [("minute", minute), ("hour", hour), ("day_of_week", weekday), ("day_of_month", day),
+                ("month_of_year", month)];
+            let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            if let Ok(crontab) = Crontab::parse(&text(&fields)) {
+                let after = Timestamp::from_second(seconds).unwrap();
+                let begun = std::time::Instant::now();
+                let next = crontab.next_after(after, &TimeZone::UTC);
+                prop_assert!(next.is_some_and(|next| next > after), "{next:?}");
+                prop_assert!(begun.elapsed() < std::time::Duration::from_secs(2), "{:?}", begun.elapsed());
+            }
+        }
+
         #[test]
         fn arbitrary_text_never_panics(a in ".{0,12}", b in "[0-9a-z*/,-]{0,12}") {
             let _ = Crontab::parse(&text(&[("minute", &a), ("day_of_week", &b), ("hour", &b)]));

@@ -1,12 +1,13 @@
 //! The command line: what can be asked of `rhubarb`, and its help.
 
+mod enqueue;
+
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
-use jiff::{Timestamp, civil::DateTime};
 use rhubarb_core::config::CommonArgs;
-use serde_json::{Map, Value};
-use uuid::Uuid;
+
+pub(crate) use enqueue::{EnqueueArgs, Eta};
 
 /// Looks into a Rhubarb task queue, publishes to it, and reads the listings that it has scraped.
 #[derive(Debug, Parser)]
@@ -37,7 +38,7 @@ pub(crate) enum Command {
     /// Ends with exit code 0 when it has seen listings from at least four kinds of sources.
     Demo(DemoArgs),
     /// Publishes a task and prints its id
-    Enqueue(EnqueueArgs),
+    Enqueue(Box<EnqueueArgs>),
     /// Scrapes one keyword now
     Scrape(ScrapeArgs),
     /// Shows the cached listings of a keyword
@@ -111,51 +112,6 @@ pub(crate) struct DemoArgs {
     /// End by itself this many seconds after all is up
     #[arg(long, value_name = "N")]
     pub(crate) seconds: Option<u64>,
-}
-
-/// `enqueue`
-#[derive(Args, Debug)]
-#[command(after_help = "\
-Examples:
-  rhubarb enqueue job_scraper.tasks.get_scraping_status --wait 10
-  rhubarb enqueue shop.mail --args '[\"ada@example.org\"]' --kwargs '{\"urgent\": true}'
-  rhubarb enqueue shop.report --queue slow --eta 2027-01-01T09:00:00+01:00
-
-Prints the task's id; with --wait its result as JSON, and exit code 6 when it failed.")]
-pub(crate) struct EnqueueArgs {
-    /// The task's name
-    #[arg(value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) task: String,
-    /// Positional arguments, as a JSON array
-    #[arg(long, value_name = "JSON", value_parser = parse_args, default_value = "[]", hide_default_value = true)]
-    pub(crate) args: JsonArgs,
-    /// Keyword arguments, as a JSON object
-    #[arg(long, value_name = "JSON", value_parser = parse_kwargs, default_value = "{}", hide_default_value = true)]
-    pub(crate) kwargs: Map<String, Value>,
-    /// The queue [default: celery.task_default_queue]
-    #[arg(long, value_name = "Q", value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) queue: Option<String>,
-    /// Run it this many seconds from now
-    #[arg(long, value_name = "S", value_parser = parse_seconds, conflicts_with = "eta")]
-    pub(crate) countdown: Option<Duration>,
-    /// Run it at this time, ISO 8601; without an offset in Celery's time zone
-    #[arg(long, value_name = "TIME", value_parser = parse_eta)]
-    pub(crate) eta: Option<Eta>,
-    /// Revoke it unless it has begun this many seconds from now
-    #[arg(long, value_name = "S", value_parser = parse_seconds)]
-    pub(crate) expires: Option<Duration>,
-    /// 0 (served first) to 9
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=9))]
-    pub(crate) priority: Option<u8>,
-    /// Publish it once: for this many seconds the same task with the same arguments is not published again
-    #[arg(long, value_name = "S", value_parser = parse_seconds)]
-    pub(crate) unique_for: Option<Duration>,
-    /// The task's id [default: a new one]
-    #[arg(long, value_name = "UUID")]
-    pub(crate) id: Option<Uuid>,
-    /// Wait this many seconds for the result and print it
-    #[arg(long, value_name = "S", value_parser = parse_seconds)]
-    pub(crate) wait: Option<Duration>,
 }
 
 /// `scrape`
@@ -426,48 +382,6 @@ pub(crate) struct CheckArgs {
     pub(crate) shown: Shown,
 }
 
-/// Positional arguments; a type of its own because clap would take a `Vec` for a repeated flag.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct JsonArgs(pub(crate) Vec<Value>);
-
-/// When a task is to run, as written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Eta {
-    /// With an offset.
-    At(Timestamp),
-    /// Without one: Celery's configured time zone decides.
-    Local(DateTime),
-}
-
-fn parse_args(text: &str) -> Result<JsonArgs, String> {
-    match parse_json(text)? {
-        Value::Array(args) => Ok(JsonArgs(args)),
-        other => Err(format!("expected a JSON array such as [\"a\", 1], not {}", kind(&other))),
-    }
-}
-
-fn parse_kwargs(text: &str) -> Result<Map<String, Value>, String> {
-    match parse_json(text)? {
-        Value::Object(kwargs) => Ok(kwargs),
-        other => Err(format!("expected a JSON object such as {{\"a\": 1}}, not {}", kind(&other))),
-    }
-}
-
-fn parse_json(text: &str) -> Result<Value, String> {
-    serde_json::from_str(text).map_err(|problem| format!("not valid JSON: {problem}"))
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    }
-}
-
 fn parse_seconds(text: &str) -> Result<Duration, String> {
     text.parse()
         .ok()
@@ -475,19 +389,10 @@ fn parse_seconds(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a number of seconds, zero or more".to_owned())
 }
 
-fn parse_eta(text: &str) -> Result<Eta, String> {
-    if let Ok(at) = text.parse::<Timestamp>() {
-        return Ok(Eta::At(at));
-    }
-    // The order matters: a date and time with an offset would parse as one without.
-    text.parse::<DateTime>()
-        .map(Eta::Local)
-        .map_err(|_| "expected a time such as 2027-01-01T09:00:00+01:00".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use clap::{CommandFactory, error::ErrorKind};
+    use serde_json::Value;
 
     use super::*;
 
@@ -498,7 +403,7 @@ mod tests {
 
     fn enqueue(line: &str) -> EnqueueArgs {
         match parse(line).unwrap() {
-            Command::Enqueue(args) => args,
+            Command::Enqueue(args) => *args,
             other => panic!("{other:?}"),
         }
     }
@@ -518,6 +423,17 @@ mod tests {
         assert_eq!(args.countdown, Some(Duration::from_millis(1500)));
         assert_eq!(args.expires, Some(Duration::from_secs(60)));
         assert_eq!(args.priority, Some(9));
+        let args = enqueue(
+            "enqueue|t|--shadow|s|--header|a=1=2|--header|b=|--time-limit|9|--soft-time-limit|8|--link|x|--link|y",
+        );
+        let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(args.headers, [header("a", "1=2"), header("b", "")]);
+        assert_eq!((args.shadow.as_deref(), args.link.len()), (Some("s"), 2));
+        assert_eq!(
+            args.time_limit.zip(args.soft_time_limit).map(|(a, b)| (a - b).as_secs()),
+            Some(1)
+        );
+        assert!(enqueue("enqueue|--signature|-|--args|[1]").task.is_none());
     }
 
     #[test]
@@ -540,6 +456,11 @@ mod tests {
             ("enqueue|t|--wait|inf", "expected a number of seconds, zero or more"),
             ("enqueue|t|--eta|tomorrow", "expected a time such as"),
             ("enqueue|t|--priority|10", "10 is not in 0..=9"),
+            ("enqueue|t|--header|x", "expected a name and a value such as x-trace=1"),
+            ("enqueue|t|--time-limit|0", "expected a number of seconds above zero"),
+            ("enqueue|t|--ignore-result|--wait|1", "cannot be used with"),
+            ("enqueue", "required arguments were not provided"),
+            ("enqueue|t|--signature|x.json", "cannot be used with"),
             ("enqueue|t|--id|7", "invalid value '7' for '--id <UUID>'"),
             ("enqueue|t|--countdown|1|--eta|2027-01-01T00:00Z", "cannot be used with"),
             ("dead|retry", "required arguments were not provided"),

@@ -121,6 +121,12 @@ impl Delivery {
         &self.received.envelope
     }
 
+    /// Frees the slot while the claim stays held.
+    pub(crate) fn without_slot(mut self) -> Self {
+        self.ticket = self.ticket.map(Ticket::without_slot);
+        self
+    }
+
     /// Takes out what ends the claim. Only the first call has it.
     pub(crate) fn take_ticket(&mut self) -> Option<Ticket> {
         self.ticket.take()
@@ -225,7 +231,6 @@ impl Ticket {
         self.send(outcome, Some(ran));
     }
 
-    /// Frees the slot while the claim stays held.
     pub(crate) fn without_slot(mut self) -> Self {
         self.slot = Mutex::new(None);
         self

@@ -41,6 +41,11 @@ impl Error {
     pub fn is_unreachable(&self) -> bool {
         matches!(self, Self::Redis { source, .. } if source.is_unreachable())
     }
+
+    /// Tells whether the connection has said so in the log, once for as long as it lasts.
+    pub fn is_logged(&self) -> bool {
+        matches!(self, Self::Redis { source, .. } if source.is_logged())
+    }
 }
 
 /// Names the operation that a connection's error ended.

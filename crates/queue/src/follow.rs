@@ -11,7 +11,7 @@ mod fail;
 use std::cell::Cell;
 
 use rhubarb_core::config::CeleryConfig;
-use rhubarb_wire::{Exception, Signature, State};
+use rhubarb_wire::{ChordPart, Exception, Signature, State};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -116,11 +116,11 @@ pub(crate) fn success(received: &Received, value: &Value, around: Circumstances<
     let mut follow = Follow::default();
     for (nth, callback) in as_celery_groups_them(&embed.callbacks).into_iter().enumerate() {
         let call = Call { args: vec![value.clone()], ..call(&by) };
-        follow.add(publish(callback, call, &by, &format!("callback {nth}"), around));
+        follow.add(publish(&callback, call, &by, &format!("callback {nth}"), around));
     }
     if let Some((next, rest)) = embed.chain.split_last() {
         let call = Call { args: vec![value.clone()], chain: rest.to_vec(), ..call(&by) };
-        follow.add(publish(next.clone(), call, &by, "chain", around));
+        follow.add(publish(next, call, &by, "chain", around));
     }
     follow.returns.extend(own_part(received, &State::Success, value, by));
     follow
@@ -133,7 +133,7 @@ pub(crate) fn chord_body(
     around: Circumstances<'_>,
 ) -> Follow {
     let call = Call { args: vec![Value::Array(results)], ..call(&part.by) };
-    publish(part.body.clone(), call, &part.by, &format!("body {}", part.group), around)
+    publish(&part.body, call, &part.by, &format!("body {}", part.group), around)
 }
 
 fn call(by: &Lineage) -> Call {
@@ -171,7 +171,7 @@ fn group<'a>(tasks: impl IntoIterator<Item = &'a Signature>) -> Signature {
 
 /// Turns a signature into messages; one that cannot be published fails, and what would have followed it.
 fn publish(
-    signature: Signature,
+    signature: &Signature,
     call: Call,
     by: &Lineage,
     place: &str,
@@ -199,7 +199,7 @@ fn publish(
         tracing::warn!(id = by.id, place, reason, "what follows a task is refused");
         let exception = Exception::builtin("ValueError", vec![reason.into()]);
         let failed = Failed { state: State::Failure, exception, traceback: None };
-        fail::all(std::iter::once(&signature).chain(&rest), &failed, by, true, around)
+        fail::all(std::iter::once(signature).chain(&rest), &failed, by, true, around)
     })
 }
 
@@ -225,7 +225,7 @@ impl From<canvas::Unrolled> for Follow {
             saved: unrolled.saved,
             chord_sizes: unrolled.chord_sizes,
             messages: unrolled.messages.into_iter().map(encode).collect(),
-            children: unrolled.result.iter().map(ResultTree::as_tuple).collect(),
+            children: unrolled.children.iter().map(ResultTree::to_value).collect(),
             ..Self::default()
         }
     }
@@ -245,7 +245,7 @@ fn own_part(received: &Received, state: &State, value: &Value, by: Lineage) -> O
     })
 }
 
-/// An entry of a chord's collection: `[1, id, state, result]`.
+/// An entry of a chord's collection.
 fn member(id: &str, state: &State, value: &Value) -> Vec<u8> {
-    json!([1, id, state.as_str(), value]).to_string().into_bytes()
+    ChordPart { task_id: id.to_owned(), state: state.clone(), result: value.clone() }.encode()
 }

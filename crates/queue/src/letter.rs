@@ -128,9 +128,8 @@ pub struct Filter {
 impl Filter {
     /// Tells whether a letter is meant, but for its age.
     fn takes(&self, letter: &Letter) -> bool {
-        let reason = |wanted: &String| {
-            letter.reason.to_lowercase().contains(wanted.to_lowercase().as_str())
-        };
+        let reason =
+            |wanted: &String| letter.reason.to_lowercase().contains(wanted.to_lowercase().as_str());
         self.task.as_ref().is_none_or(|task| letter.task.as_ref() == Some(task))
             && self.queue.as_ref().is_none_or(|queue| letter.queue == *queue)
             && self.reason.as_ref().is_none_or(reason)
@@ -193,7 +192,8 @@ pub(crate) async fn keep(queue: &Redis, letter: &Letter, caps: &LetterCaps) -> R
 ///
 /// [`Error::Redis`].
 pub(crate) async fn tidy(queue: &Redis, kind: Kind, caps: &LetterCaps) -> Result<(), Error> {
-    while enforce(queue, kind, caps, ("", Vec::new()), "look at the letters' caps".to_owned()).await?
+    while enforce(queue, kind, caps, ("", Vec::new()), "look at the letters' caps".to_owned())
+        .await?
     {}
     Ok(())
 }

@@ -54,6 +54,9 @@ impl Rate {
         if number == 0.0 {
             return Ok(None);
         }
+        if !number.is_finite() {
+            return Err(wrong());
+        }
         let interval = Duration::try_from_secs_f64(seconds / number).map_err(|_| wrong())?;
         let interval = SignedDuration::try_from(interval).map_err(|_| wrong())?;
         // Ten years: the sum of a place and an interval has to stay a time.
@@ -93,6 +96,8 @@ pub(crate) enum Turn {
 pub(crate) struct Places {
     next: Option<Timestamp>,
     kept: HashMap<String, Timestamp>,
+    /// When those who did not come are looked for again.
+    prune_at: Option<Timestamp>,
 }
 
 impl Places {
@@ -112,7 +117,8 @@ impl Places {
             self.next = Some(later(now, rate.interval));
             return Turn::Now;
         };
-        if self.kept.len() >= PLACES {
+        if self.kept.len() >= PLACES && self.prune_at.is_none_or(|at| at <= now) {
+            self.prune_at = Some(later(now, UNUSED));
             self.kept.retain(|_, at| later(*at, UNUSED) > now);
         }
         if self.kept.len() < PLACES {

@@ -1,5 +1,7 @@
 //! Writes what follows a task: groups, messages, states, in bounded pipelines.
 
+use rhubarb_core::class::Class;
+
 use crate::{
     Client, Error,
     client::declare,
@@ -30,7 +32,7 @@ impl Client {
         Ok(())
     }
 
-    /// Publishes messages in their order; those that were sent are taken out.
+    /// Publishes messages in their order; those that were sent, or never can be, are taken out.
     pub(crate) async fn send_encoded(&self, messages: &mut Vec<Outgoing>) -> Result<(), Error> {
         while !messages.is_empty() {
             let n = chunk(messages.iter().map(|outgoing| outgoing.message.len()));
@@ -48,9 +50,18 @@ impl Client {
                 let keys = QueueKeys::new(queue, self.celery());
                 pipeline.cmd("LPUSH").arg(keys.list_for(*priority)).arg(message).ignore();
             }
-            let _: ::redis::Value =
-                self.queue().pipe(&pipeline).await.map_err(redis("publish what follows a task"))?;
-            messages.drain(..n).for_each(|sent| self.note_declared(sent.queue));
+            let sent = self.queue().pipe::<::redis::Value>(&pipeline).await;
+            match sent.map_err(redis("publish what follows a task")) {
+                Ok(_) => messages.drain(..n).for_each(|sent| self.note_declared(sent.queue)),
+                // A queue by the name of a key that is no list: it never will be.
+                Err(error) if error.class() == Class::Permanent => {
+                    let cause = std::error::Error::source(&error).map(ToString::to_string);
+                    for lost in messages.drain(..n) {
+                        tracing::error!(%error, cause, queue = lost.queue, "a message is lost");
+                    }
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }

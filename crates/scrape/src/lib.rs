@@ -31,6 +31,8 @@ pub mod source;
 pub mod sources;
 
 pub mod dates;
+#[cfg(test)]
+mod hostile;
 mod jsonld;
 mod location;
 mod record;

@@ -67,7 +67,8 @@ pub(crate) fn survives(
 ) {
     let context = context();
     let mut runner =
-        TestRunner::new(Config { cases: 200, failure_persistence: None, ..Config::default() });
+        // The default is 256, and PROPTEST_CASES in its place.
+        TestRunner::new(Config { failure_persistence: None, ..Config::default() });
     let bytes = proptest::collection::vec(any::<u8>(), 0..600);
     runner
         .run(&bytes, |bytes| {

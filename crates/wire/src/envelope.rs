@@ -128,14 +128,14 @@ impl Envelope {
 
     /// The next attempt of this task, to be run at `eta`.
     ///
-    /// Id, root, body, queue, priority and limits stay; the task becomes its own parent, as in
+    /// Id, root, parent, body, queue, priority and limits stay; a task without a parent becomes its own, as in
     /// Celery. Publish it before the RETRY result is stored, so that a crash between them loses no task.
     #[must_use]
     pub fn retry(&self, delivery_tag: &str, eta: Timestamp) -> Self {
         let mut next = self.clone();
         next.headers.retries = self.headers.retries.saturating_add(1);
         next.headers.eta = Some(Time::at(eta));
-        next.headers.parent_id = Some(self.headers.id.clone());
+        next.headers.parent_id.get_or_insert_with(|| self.headers.id.clone());
         next.headers.root_id.get_or_insert_with(|| self.headers.id.clone());
         next.headers.redelivered = false;
         next.headers.other.shift_remove("redelivered");
@@ -213,11 +213,14 @@ mod tests {
         let mut expected = first.clone();
         expected.headers.retries = 3;
         expected.headers.redelivered = false;
-        expected.headers.parent_id = Some("1".to_owned());
         expected.headers.eta = Time::parse("2026-11-23T21:00:00+00:00");
         expected.properties.delivery_tag = Some("b".to_owned());
         expected.properties.delivery_info.other.clear();
         assert_eq!(next, expected);
         assert_eq!(Envelope::decode(&next.encode()), Ok(next));
+        let mut first = first;
+        first.headers.parent_id = None;
+        let next = first.retry("b", "2026-11-23T21:00:00Z".parse().unwrap());
+        assert_eq!(next.headers.parent_id.as_deref(), Some("1"));
     }
 }

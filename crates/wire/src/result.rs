@@ -197,7 +197,8 @@ pub fn compress_success(bytes: &[u8], method: Compression) -> Option<Vec<u8>> {
 /// Decompresses what says that it is compressed.
 fn plain(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
     let Some(rest) = bytes.strip_prefix(MAGIC) else { return Ok(Cow::Borrowed(bytes)) };
-    let end = rest.iter().position(|byte| *byte == 0).ok_or("a compressed result without a method")?;
+    let end =
+        rest.iter().position(|byte| *byte == 0).ok_or("a compressed result without a method")?;
     let method = String::from_utf8_lossy(&rest[..end]);
     compression::decompress(&method, &rest[end + 1..], MAX_COMPRESSED).map(Cow::Owned).map_err(
         |failure| match failure {

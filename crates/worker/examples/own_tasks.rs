@@ -56,6 +56,11 @@ async fn add(Args(Add { x, y }): Args<Add>) -> Result<i64, TaskError> {
     x.checked_add(y).ok_or_else(|| TaskError::failed("OverflowError", "the sum is too large"))
 }
 
+/// The end of a chord: it is called with the results of the chord's header (see the example `canvas`).
+async fn total(Args((numbers,)): Args<(Vec<i64>,)>) -> i64 {
+    numbers.iter().sum()
+}
+
 /// The arguments of `shop.restock`.
 #[derive(Debug, Deserialize)]
 struct Restock {
@@ -95,6 +100,7 @@ async fn price(Args((item,)): Args<(String,)>, context: TaskContext) -> Result<f
 fn register(app: &mut App) -> anyhow::Result<()> {
     app.state(Warehouse::default());
     app.task("shop.add", add);
+    app.task("shop.total", total);
     app.task("shop.restock", restock).time_limit(Duration::from_secs(60)).max_concurrency(2);
     app.task("shop.price", price).retry(RetryPolicy {
         max_retries: 5,

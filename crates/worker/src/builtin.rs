@@ -122,7 +122,7 @@ async fn chunks(context: TaskContext, Raw(mut call): Raw) -> TaskResult {
         chunks.kwargs.insert(name.to_owned(), take(&mut call, place, name).unwrap_or_default());
     }
     chunks.subtask_type = Some("chunks".to_owned());
-    Ok(context.apply(chunks).await?.as_tuple())
+    Ok(context.apply(chunks).await?.to_value())
 }
 
 /// `celery.group(tasks, result, group_id, partial_args)`.
@@ -156,7 +156,7 @@ async fn chord(context: TaskContext, Raw(mut call): Raw) -> TaskResult {
         chord.kwargs.insert(name.to_owned(), take(&mut call, place, name).unwrap_or_default());
     }
     let args = list(Some(take(&mut call, 2, "partial_args").unwrap_or(json!([]))), "partial_args")?;
-    Ok(context.client().apply_with(chord, Call { args, ..Call::default() }).await?.as_tuple())
+    Ok(context.client().apply_with(chord, Call { args, ..Call::default() }).await?.to_value())
 }
 
 /// `celery.accumulate(*args, index=None)`: what a task that replaced itself by a group comes to.

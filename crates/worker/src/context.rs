@@ -106,7 +106,7 @@ impl Run {
     /// Notes what was published so far, for the next state that is stored.
     pub(crate) fn note_children(&self) {
         let children = self.client.children();
-        self.received.notes().children = children.iter().map(ResultTree::as_tuple).collect();
+        self.received.notes().children = children.iter().map(ResultTree::to_value).collect();
     }
 }
 

@@ -14,7 +14,7 @@ pub struct Raised {
     /// What Python raises.
     pub exception: Exception,
     /// `file:line` in Python's order, with what led to it; `None` where nothing is known.
-    origin: Option<Origin>,
+    origin: Option<Box<Origin>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -32,7 +32,7 @@ impl Raised {
     #[track_caller]
     pub fn here(exception: Exception) -> Self {
         let origin = Origin::at(Location::caller(), Vec::new(), None);
-        Self { exception, origin: Some(origin) }
+        Self { exception, origin: Some(Box::new(origin)) }
     }
 
     /// Takes an exception as raised by an error of Rust, whose causes are told too.
@@ -43,16 +43,14 @@ impl Raised {
     ) -> Self {
         let causes = error.chain().skip(1).map(ToString::to_string).collect();
         let origin = Origin::at(at, causes, captured(error.backtrace()));
-        Self { exception, origin: Some(origin) }
+        Self { exception, origin: Some(Box::new(origin)) }
     }
 
     /// Takes an exception as raised by a panic.
     pub(crate) fn by_panic(exception: Exception, panic: Option<crate::panics::Panic>) -> Self {
-        let origin = panic.map(|panic| Origin {
-            file: panic.file,
-            line: panic.line,
-            causes: Vec::new(),
-            backtrace: captured(&panic.backtrace),
+        let origin = panic.map(|panic| {
+            let backtrace = captured(&panic.backtrace);
+            Box::new(Origin { file: panic.file, line: panic.line, causes: Vec::new(), backtrace })
         });
         Self { exception, origin }
     }
@@ -65,7 +63,7 @@ impl Raised {
             text += cause;
             text += "\n\nThe above exception was the direct cause of the following exception:\n\n";
         }
-        let Origin { file, line, .. } = origin;
+        let (file, line) = (&origin.file, origin.line);
         // Writing to a string cannot fail.
         let _ = writeln!(text, "Traceback (most recent call last):");
         for frame in origin.backtrace.iter().flat_map(|frames| frames.lines()) {

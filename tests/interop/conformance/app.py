@@ -101,7 +101,7 @@ def fail(*args, kind="ValueError", arguments=("failed",)):
 
 
 @app.task(name="conformance.retry_then", bind=True, max_retries=5)
-def retry_then(self, times, value, wait=0.1):
+def retry_then(self, times, value, wait=0.5):
     """Retries that often, then returns the value."""
     if self.request.retries < times:
         raise self.retry(exc=ValueError("again"), countdown=wait)
@@ -111,7 +111,7 @@ def retry_then(self, times, value, wait=0.1):
 @app.task(name="conformance.exhausts", bind=True, max_retries=2)
 def exhausts(self, message):
     """Retries until none is left: the exception itself is the failure."""
-    raise self.retry(exc=KeyError(message), countdown=0.1)
+    raise self.retry(exc=KeyError(message), countdown=0.5)
 
 
 @app.task(name="conformance.progress", bind=True)

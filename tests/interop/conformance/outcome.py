@@ -57,7 +57,8 @@ def lifetime(seconds):
     """Tells a TTL by its size: results live for a day, what a finished chord leaves for some minutes."""
     if seconds < 0:
         return "for ever"
-    return "a day" if 80_000 < seconds <= 86_400 else "up to 5 minutes" if seconds <= 300 else f"about {seconds} s"
+    sizes = {"seconds": range(0, 11), "5 minutes": range(200, 301), "a day": range(80_000, 86_401)}
+    return next((name for name, size in sizes.items() if seconds in size), f"{seconds} s")
 
 
 def _related(meta):
@@ -104,7 +105,10 @@ class Recorded:
             group_id, _, suffix = key.partition(".")
             if (ids.number(group_id) or (None,))[0] == case:
                 shown = names.text(json.dumps(content))
-                groups[f"{names(group_id)}.{suffix}"] = [json.loads(shown), lifetime(self.ttl[GROUP + key])]
+                lives = lifetime(self.ttl[GROUP + key])
+                # A claim of who continues a chord: whether it has ended yet is chance.
+                if lives != "seconds":
+                    groups[f"{names(group_id)}.{suffix}"] = [json.loads(shown), lives]
         return {"tasks": tasks, "group keys": groups}
 
     def _task(self, task_id, names):
@@ -154,41 +158,44 @@ def _time_form(match):
 
 
 class Names:
-    """Gives the tasks of a case their names."""
+    """Gives the tasks of a case their names: `#3` those that the client drew, `#3/1` the first that `#3` made anew."""
 
     def __init__(self, case, members, decoded, children):
-        self.case = case
-        self.new = {}
+        self.case, self.members, self.decoded, self.children = case, members, decoded, children
+        self.given = {}
         self.order = []
         ours = sorted((task_id for task_id in members if ids.number(task_id)), key=ids.number)
-        rest = [task_id for task_id in members if not ids.number(task_id)]
         for task_id in ours:
-            self._visit(task_id, members, decoded, children)
-        for task_id in sorted(rest, key=lambda one: self._shape(one, decoded)):
-            self._visit(task_id, members, decoded, children)
+            self._visit(task_id)
+        for task_id in sorted(members - set(self.order), key=self._shape):
+            self._visit(task_id)
 
-    def _visit(self, task_id, members, decoded, children):
+    def _visit(self, task_id):
         if task_id in self.order:
             return
         self.order.append(task_id)
-        self(task_id)
-        listed = ids.ANY.findall(json.dumps(decoded.get(task_id, {}).get("children")))
-        others = sorted(children.get(task_id, []), key=lambda one: self._shape(one, decoded))
-        for child in listed + others:
-            if child in members and not ids.number(child):
-                self._visit(child, members, decoded, children)
+        listed = ids.ANY.findall(json.dumps(self.decoded.get(task_id, {}).get("children")))
+        own = [child for child in listed if self.decoded.get(child, {}).get("parent_id", task_id) == task_id]
+        others = sorted(self.children.get(task_id, []), key=self._shape)
+        made = [child for child in dict.fromkeys(own + others) if child in self.members and not ids.number(child)]
+        for n, child in enumerate(made, 1):
+            self.given.setdefault(child, f"{self(task_id)}/{n}")
+            self._visit(child)
 
-    def _shape(self, task_id, decoded):
+    def _shape(self, task_id):
         """What a task looks like without its ids: the order of siblings that nothing else orders."""
-        meta = decoded.get(task_id, {})
-        known = lambda match: match[0] if ids.number(match[0]) else "-"
+
+        def known(match):
+            return match[0] if ids.number(match[0]) else "-"
+
+        meta = self.decoded.get(task_id, {})
         return TIME.sub("", ids.ANY.sub(known, json.dumps(meta, sort_keys=True)))
 
     def __call__(self, task_id):
         numbered = ids.number(task_id)
         if numbered:
             return f"#{numbered[1]}" if numbered[0] == self.case else f"case {numbered[0]} #{numbered[1]}"
-        return self.new.setdefault(task_id, f"new{len(self.new) + 1}")
+        return self.given.setdefault(task_id, f"new{len(self.given) + 1}")
 
     def text(self, text):
         return ids.ANY.sub(lambda match: self(match[0]), text)

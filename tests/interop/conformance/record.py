@@ -20,8 +20,8 @@ QUIET = 3
 class Recording:
     """One run of the suite against a fleet of workers."""
 
-    def __init__(self, fleet, extended, own, seed, count, only, logs):
-        self.fleet_commands, self.extended_command, self.own_command = fleet, extended, own
+    def __init__(self, fleet, extended, seed, count, only, logs):
+        self.fleet_commands, self.extended_command, self.own_command = fleet, extended, fleet[0]
         self.seed, self.count, self.only = seed, count, only
         self.node = "under-test-1@host"
         self._own = None
@@ -53,7 +53,7 @@ class Recording:
 
         os.environ["CONFORMANCE_REDIS"] = self.redis.url
         from . import app, cases, outcome, watch
-        from .cases import calling, canvas, control, events, random, results  # noqa: F401
+        from .cases import calling, canvas, control, events, malformed, random, results  # noqa: F401
 
         self.app, self.outcome = app.app, outcome
         self.watch = watch.Watch(self.redis.url)

@@ -1,5 +1,10 @@
 //! Canvases: that we publish what Celery publishes, and that its workers finish what we began.
 
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "`json!` takes values, which reads best in the calls"
+)]
+
 mod client;
 mod shapes;
 

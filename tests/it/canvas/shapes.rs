@@ -80,12 +80,12 @@ fn ours(case: &Value) -> Result<Value, String> {
     let sizes: Map<String, Value> =
         unrolled.chord_sizes.iter().map(|(id, size)| (id.clone(), json!(size))).collect();
     let saved: Map<String, Value> =
-        unrolled.saved.iter().map(|group| (group.id.clone(), group.as_tuple())).collect();
+        unrolled.saved.iter().map(|group| (group.id.clone(), group.to_value())).collect();
     Ok(json!({
         "messages": queues.into_values().flatten().collect::<Vec<_>>(),
         "sizes": sizes,
         "saved": saved,
-        "result": unrolled.result.map(|result| result.as_tuple()),
+        "result": unrolled.result.map(|result| result.to_value()),
     }))
 }
 

@@ -62,6 +62,35 @@ async fn a_message_that_kills_its_workers_goes_to_the_dead_letters() {
     assert!(last.stop().await);
 }
 
+/// Each of them waits for all slots: one that held its own meanwhile would be waited for in vain.
+#[tokio::test]
+async fn several_messages_that_workers_died_with_run_one_after_the_other() {
+    let bench = Bench::new().await;
+    let mut ids = Vec::new();
+    for i in 0..3 {
+        ids.push(bench.publish(&Publish::new("t").arg(i)).await);
+    }
+    for _ in 0..2 {
+        let doomed = bench.worker(never);
+        eventually(WAIT, "all run", async || (doomed.consumer().held() == 3).then_some(())).await;
+        doomed.kill();
+    }
+    let running = Arc::new(AtomicUsize::new(0));
+    let heir = bench.worker(move |delivery| {
+        let running = running.clone();
+        async move {
+            let alone = running.fetch_add(1, Ordering::SeqCst) == 0;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            running.fetch_sub(1, Ordering::SeqCst);
+            if alone { echo(delivery).await } else { Outcome::Success(json!("not alone")) }
+        }
+    });
+    for (i, id) in ids.iter().enumerate() {
+        assert_eq!(bench.result(id).await.result, i);
+    }
+    assert!(heir.stop().await);
+}
+
 #[tokio::test]
 async fn a_claim_whose_answer_was_lost_goes_back() {
     let bench = Bench::new().await;
@@ -182,5 +211,27 @@ async fn acknowledging_works_while_redis_is_out_of_memory() {
     for id in [running, waiting] {
         assert_eq!(bench.result(&id).await.result, "stored");
     }
+    assert!(worker.stop().await);
+}
+
+/// What was scheduled or claimed from a list that the settings no longer have would be taken out and be gone.
+#[tokio::test]
+async fn with_fewer_priority_steps_than_before_nothing_is_lost() {
+    let bench = Bench::with(|config| config.celery.priority_steps = vec![0]).await;
+    let mut redis = bench.redis().await;
+    let mut messages = Vec::new();
+    for n in 0..2 {
+        let id = bench.publish(&Publish::new("t").arg(n)).await;
+        let message: Vec<u8> = redis.rpop("celery", None).await.unwrap();
+        messages.push((id, message));
+    }
+    let member = [b"4|", &messages[0].1[..]].concat();
+    let _: () = redis.zadd("rhubarb:{celery}:scheduled", member, 1).await.unwrap();
+    let claim = [b"3:0:1:", &messages[1].1[..]].concat();
+    let _: () = redis.hset("rhubarb:{celery}:claims:gone", 1, claim).await.unwrap();
+    let _: () = redis.zadd("rhubarb:{celery}:leases", "gone", 1).await.unwrap();
+    let worker = bench.worker(echo);
+    assert_eq!(bench.result(&messages[0].0).await.result, 0);
+    assert_eq!(bench.result(&messages[1].0).await.result, 1);
     assert!(worker.stop().await);
 }

@@ -70,7 +70,8 @@ async fn letters_are_kept_replayed_and_dropped_on_a_full_redis() {
     fill(&mut redis).await;
     let worker = bench.worker(echo);
     let dead = eventually(WAIT, "one is dead, one is parked", async || {
-        let dead = inspect::letters(&bench.client, Kind::Dead, &Filter::default(), 9).await.unwrap();
+        let dead =
+            inspect::letters(&bench.client, Kind::Dead, &Filter::default(), 9).await.unwrap();
         letter::find(bench.client.queue(), Kind::Parked, &id).await.unwrap()?;
         dead.into_iter().next()
     })
@@ -153,7 +154,8 @@ async fn publishing_waits_for_a_full_redis_and_sends_each_message_once() {
     });
     // Each is refused a few times.
     let refused = eventually(WAIT, "both were refused", async || {
-        let stats: String = redis::cmd("INFO").arg("errorstats").query_async(&mut redis).await.unwrap();
+        let stats: String =
+            redis::cmd("INFO").arg("errorstats").query_async(&mut redis).await.unwrap();
         let oom = stats.split("errorstat_OOM:count=").nth(1)?.split_whitespace().next()?;
         oom.parse::<u64>().ok().filter(|n| *n > 8)
     })

@@ -49,7 +49,10 @@ async fn kill_workers(bench: &Bench, n: usize) {
             let claims: Vec<Vec<u8>> =
                 redis.hvals(format!("rhubarb:{{celery}}:claims:doomed-{nth}")).await.unwrap();
             let retried = b"\"retries\": 1";
-            claims.iter().any(|claim| claim.windows(retried.len()).any(|w| w == retried)).then_some(())
+            claims
+                .iter()
+                .any(|claim| claim.windows(retried.len()).any(|w| w == retried))
+                .then_some(())
         })
         .await;
         doomed.kill();
@@ -98,10 +101,8 @@ async fn a_letter_tells_each_attempt_with_its_time_worker_and_error() {
     let times: Vec<&str> = letter.history.iter().map(|one| one.at.as_str()).collect();
     assert!(times.is_sorted() && times.iter().all(|at| at.starts_with("20")), "{times:?}");
     let mut redis = bench.redis().await;
-    eventually(WAIT, "its claim has ended", async || {
-        (last.consumer().held() == 0).then_some(())
-    })
-    .await;
+    eventually(WAIT, "its claim has ended", async || (last.consumer().held() == 0).then_some(()))
+        .await;
     let left: bool = redis.exists("rhubarb:{celery}:deliveries").await.unwrap();
     assert!(!left, "what was counted is forgotten with the message");
     assert!(last.stop().await);

@@ -3,22 +3,31 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod claiming;
+mod controlling;
 mod ending;
 mod faults;
+mod following;
 mod full;
 mod holding;
+mod large;
 mod letters;
+mod limiting;
 mod publishing;
+mod revoking;
+mod telling;
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use apalis_core::{task::Task, worker::builder::WorkerBuilder};
-use redis::aio::MultiplexedConnection;
+use redis::{AsyncCommands, aio::MultiplexedConnection};
 use rhubarb_connection::Connections;
 use rhubarb_core::config::Config;
-use rhubarb_e2e::redis_server::RedisServer;
-use rhubarb_queue::{Client, Consumer, Delivery, Outcome, Publish};
-use rhubarb_wire::TaskResult;
+use rhubarb_e2e::{eventually::eventually, redis_server::RedisServer};
+use rhubarb_queue::{Client, Consumer, Delivery, Outcome, Publish, Tasks};
+use rhubarb_wire::{
+    TaskResult,
+    control::{Command, Reply, ReplyTo},
+};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -72,6 +81,36 @@ impl Bench {
         found.unwrap_or_else(|| panic!("task {id} has no final state"))
     }
 
+    /// Sends a remote control command as Celery's clients do and returns what the worker replies.
+    async fn ask(&self, method: &str, arguments: &Value) -> Value {
+        let oid = Uuid::new_v4().to_string();
+        let mut redis = self.redis().await;
+        let member = rhubarb_wire::reply_binding_member(&oid, rhubarb_wire::SEPARATOR);
+        let _: u64 = redis.sadd(rhubarb_wire::reply_binding_key(), member).await.unwrap();
+        let command = Command {
+            ticket: Some(oid.clone()),
+            reply_to: Some(ReplyTo::client(&oid)),
+            ..Command::new(method, arguments.as_object().unwrap().clone())
+        };
+        self.broadcast(&command.encode(&oid)).await;
+        let replied: Option<(String, Vec<u8>)> =
+            redis.brpop(rhubarb_wire::reply_queue(&oid), 20.0).await.unwrap();
+        let (_, reply) = replied.unwrap_or_else(|| panic!("no reply to {method}"));
+        let mut reply = Reply::decode(&reply, 16 << 20).unwrap();
+        assert_eq!(reply.ticket.as_ref(), Some(&oid));
+        reply.nodes.remove("rhubarb@test").unwrap_or_else(|| panic!("another's: {reply:?}"))
+    }
+
+    /// Publishes on the channel of remote control as soon as somebody listens.
+    async fn broadcast(&self, bytes: &[u8]) {
+        let mut redis = self.redis().await;
+        eventually(WAIT, "a worker hears", async || {
+            let heard: u64 = redis.publish("/0.celery.pidbox", bytes).await.unwrap();
+            (heard > 0).then_some(())
+        })
+        .await;
+    }
+
     /// Starts a worker whose handler is a function of the delivery.
     fn worker<F, Fut>(&self, handler: F) -> TestWorker
     where
@@ -86,9 +125,17 @@ impl Bench {
         F: Fn(Delivery) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Outcome> + Send + 'static,
     {
+        self.worker_of(id, self.tasks.clone().into(), handler)
+    }
+
+    /// Starts a worker that knows these tasks.
+    fn worker_of<F, Fut>(&self, id: &str, tasks: Tasks, handler: F) -> TestWorker
+    where
+        F: Fn(Delivery) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Outcome> + Send + 'static,
+    {
         let connections = Connections::new(&self.config, "test-worker").unwrap();
         let draining = CancellationToken::new();
-        let tasks = self.tasks.clone();
         let mut consumer =
             Consumer::new(&connections, &self.config, "rhubarb@test", id, tasks, draining.clone());
         let backend = consumer.backend().unwrap();

@@ -1,7 +1,9 @@
 //! The worker's promises, each against a real Redis, with the library as an author of tasks uses it.
 #![expect(clippy::unwrap_used, reason = "a test ends where it is surprised")]
 
+mod ends;
 mod intake;
+mod limits;
 mod registering;
 mod scraping;
 mod stopping;

@@ -68,6 +68,7 @@ impl Default for RedisConfig {
             dbs: BTreeMap::new(),
             connect_timeout: seconds(5),
             command_timeout: seconds(5),
+            ca_file: None,
         }
     }
 }
@@ -113,6 +114,7 @@ impl Default for WorkerConfig {
             parked: LetterCaps::default(),
             max_memory: 0,
             poll_interval: seconds(15),
+            watchdog: seconds(60),
             hostname: String::new(),
             unknown_tasks: UnknownTasks::Park,
             send_task_events: false,

@@ -1,6 +1,6 @@
 //! The shapes of the configuration: one struct a section, plain values, no rules.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use crate::redact::SafeUrl;
 
@@ -91,6 +91,9 @@ pub struct RedisConfig {
     pub connect_timeout: Duration,
     /// How long a command may take before its connection counts as lost.
     pub command_timeout: Duration,
+    /// A PEM file of the only certificate authorities that `rediss://` trusts; absent means the system's.
+    /// `ssl_ca_certs` in a URL wins over it.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Celery's own settings, as the Django application has them.
@@ -189,6 +192,8 @@ pub struct WorkerConfig {
     pub max_memory: usize,
     /// How often queues are looked at when no wake-up came.
     pub poll_interval: Duration,
+    /// How long nothing may succeed, or no claim be tried, before the process is ended; zero means never.
+    pub watchdog: Duration,
     /// The node name; empty means `rhubarb@$DYNO` or `rhubarb@host`.
     pub hostname: String,
     /// What to do with tasks that no live worker knows.

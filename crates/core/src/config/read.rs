@@ -1,6 +1,6 @@
 //! Reading one value: from TOML as it is typed there, or from text (environment, flags).
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use super::{
     model::{Layout, LogFormat, ResultCompression, Role, Serializer, SourceKind, UnknownTasks},
@@ -168,6 +168,15 @@ impl Setting for String {
     }
     fn show(&self) -> String {
         toml::Value::String(redact::text(self)).to_string()
+    }
+}
+
+impl Setting for PathBuf {
+    fn read(input: Input<'_>) -> Result<Self, String> {
+        input.text().map(Self::from)
+    }
+    fn show(&self) -> String {
+        self.display().to_string().show()
     }
 }
 

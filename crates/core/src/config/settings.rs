@@ -153,6 +153,7 @@ static ROWS: &[Row] = rows! {
     "redis.layout": redis.layout, "\"four\" or \"two\"", |_| true;
     "redis.connect_timeout": redis.connect_timeout, "100 ms to 60 s", |d: &Duration| *d >= Duration::from_millis(100) && *d <= s(60);
     "redis.command_timeout": redis.command_timeout, "100 ms to 60 s", |d: &Duration| *d >= Duration::from_millis(100) && *d <= s(60);
+    "redis.ca_file": redis.ca_file, "the path of a PEM file", |_| true;
     "celery.global_keyprefix": celery.global_keyprefix, "text", |_| true;
     "celery.priority_steps": celery.priority_steps, "an ascending list of numbers from 0 to 255 that begins with 0", |steps: &Vec<u8>| steps.first() == Some(&0) && steps.len() <= 16 && steps.windows(2).all(|w| w[0] < w[1]);
     "celery.sep": celery.sep, "text of 1 to 8 bytes", |sep: &String| (1..=8).contains(&sep.len());
@@ -187,6 +188,7 @@ static ROWS: &[Row] = rows! {
     "worker.max_parked_bytes": worker.parked.bytes, "64 KiB to 64 GiB", |n: &usize| (64 << 10..=64 << 30).contains(n);
     "worker.max_memory": worker.max_memory, "0 (off), or 16 MiB to 1024 GiB", |n: &usize| *n == 0 || (16 << 20..=1 << 40).contains(n);
     "worker.poll_interval": worker.poll_interval, "1 s to 10 minutes", within(1, 600);
+    "worker.watchdog": worker.watchdog, "0 s (off), or 1 s to 1 h", |d: &Duration| d.is_zero() || within(1, 3600)(d);
     "worker.hostname": worker.hostname, "a node name of at most 200 characters", |text: &String| text.is_empty() || name(text);
     "worker.unknown_tasks": worker.unknown_tasks, "\"park\" or \"forward:QUEUE\"", |_| true;
     "worker.send_task_events": worker.send_task_events, "true or false", |_| true;

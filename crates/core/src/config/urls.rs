@@ -170,6 +170,8 @@ fn parse_socket(text: &str, scheme: &str) -> Result<SafeUrl, String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn config(url: &str) -> Config {
@@ -235,6 +237,22 @@ mod tests {
         check(":hunter2@h:6379", "not a URL");
         check("unix://run/redis.sock", "three slashes");
         check("", "not a URL");
+    }
+
+    proptest! {
+        #[test]
+        fn no_url_panics_and_none_gives_its_password_away(
+            scheme in "(redis|rediss|unix|redis\\+socket|amqp|[a-z+]{1,9})",
+            (user, rest) in ("[a-z%]{0,5}", "[a-z0-9:/?=&;@#%\\[\\]é]{0,30}"),
+        ) {
+            let text = format!("{scheme}://{user}:hunter2secret@{rest}");
+            let said = match parse(&text) {
+                Ok(url) => format!("{url} {url:?} {}", url.with_database(7)),
+                Err(error) => error,
+            };
+            prop_assert!(!said.contains("hunter2secret"), "{said}");
+            let _ = parse(&rest);
+        }
     }
 
     #[test]

@@ -1,9 +1,20 @@
 //! `enqueue` and `scrape`: publish a task, and wait for it where asked.
 
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+    time::Duration,
+};
+
 use jiff::{Timestamp, tz::TimeZone};
 use rhubarb_core::config::Config;
-use rhubarb_queue::wire::TaskResult;
-use rhubarb_queue::{Publish, Published};
+use rhubarb_queue::{
+    Publish, Published,
+    canvas::Call,
+    wire::{Signature, TaskResult},
+};
+use serde_json::Value;
 
 use super::{Context, wait};
 use crate::{
@@ -15,9 +26,15 @@ use crate::{
 
 const SCRAPE: &str = "job_scraper.tasks.scrape_specific_keyword";
 
-/// Publishes any task.
+/// The largest signature that is read, bytes.
+const MAX_SIGNATURE: u64 = 16 << 20;
+
+/// Publishes any task, or a canvas.
 pub(crate) async fn enqueue(context: &Context, args: EnqueueArgs) -> Result<(), Error> {
     let wait = args.wait;
+    if let Some(file) = args.signature.clone() {
+        return canvas(context, &file, publish(args, &context.config)?, wait).await;
+    }
     let task = publish(args, &context.config)?;
     let published = context.client.publish(&task).await?;
     tell_duplicate(&published);
@@ -26,6 +43,46 @@ pub(crate) async fn enqueue(context: &Context, args: EnqueueArgs) -> Result<(), 
     let result = wait::result(&context.client, &published.id, timeout, &what).await?;
     Format::Json.show(&result.result, |_| String::new())?;
     Ok(())
+}
+
+/// Publishes a signature with the options of the call; prints the id that its result is stored under.
+async fn canvas(
+    context: &Context,
+    file: &Path,
+    call: Publish,
+    wait: Option<Duration>,
+) -> Result<(), Error> {
+    let signature = read_signature(file)?;
+    let what = signature.task.clone();
+    let Signature { args, options, .. } = call.into();
+    let call = Call { args, options, ..Call::default() };
+    let result = context.client.apply_with(signature, call).await?;
+    let Some(timeout) = wait else { return Ok(output::print(&result.id)?) };
+    let what = format!("waiting for {what} ({})", result.id);
+    let value = wait::canvas(&context.client, &result, timeout, &what).await?;
+    Format::Json.show(&value, |_| String::new())?;
+    Ok(())
+}
+
+fn read_signature(file: &Path) -> Result<Signature, Error> {
+    let shown = file.display();
+    let wrong = |problem: String| Error::Usage(format!("invalid --signature `{shown}`: {problem}"));
+    let reader: Box<dyn Read> = if file.as_os_str() == "-" {
+        Box::new(io::stdin())
+    } else {
+        Box::new(File::open(file).map_err(|error| wrong(error.to_string()))?)
+    };
+    let mut text = Vec::new();
+    reader
+        .take(MAX_SIGNATURE + 1)
+        .read_to_end(&mut text)
+        .map_err(|error| wrong(error.to_string()))?;
+    if text.len() as u64 > MAX_SIGNATURE {
+        return Err(wrong(format!("it has more than {} MiB", MAX_SIGNATURE >> 20)));
+    }
+    let value: Value = serde_json::from_slice(&text)
+        .map_err(|problem| wrong(format!("not valid JSON: {problem}")))?;
+    Signature::from_value(value).map_err(wrong)
 }
 
 /// Publishes a scrape.
@@ -48,8 +105,10 @@ fn tell_duplicate(published: &Published) {
 
 fn publish(args: EnqueueArgs, config: &Config) -> Result<Publish, Error> {
     let eta = args.eta.map(|eta| instant(eta, &config.celery.timezone)).transpose()?;
+    let named = |tasks: Vec<String>| tasks.into_iter().map(|task| Signature::new(&task)).collect();
+    let headers = args.headers.into_iter().map(|(name, value)| (name, Value::from(value)));
     Ok(Publish {
-        task: args.task,
+        task: args.task.unwrap_or_default(),
         args: args.args.0,
         kwargs: args.kwargs,
         id: args.id.map(|id| id.to_string()),
@@ -58,6 +117,13 @@ fn publish(args: EnqueueArgs, config: &Config) -> Result<Publish, Error> {
         eta,
         expires_in: args.expires,
         priority: args.priority,
+        time_limit: args.time_limit,
+        soft_time_limit: args.soft_time_limit,
+        shadow: args.shadow,
+        headers: headers.collect(),
+        ignore_result: args.ignore_result,
+        link: named(args.link),
+        link_error: named(args.link_error),
         unique_for: args.unique_for,
         ..Publish::default()
     })

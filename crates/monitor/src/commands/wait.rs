@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
-use rhubarb_queue::wire::{State, TaskResult};
-use rhubarb_queue::{Client, inspect};
+use rhubarb_queue::{
+    Client,
+    client::Joined,
+    inspect,
+    wire::{ResultTree, State, TaskResult},
+};
+use serde_json::Value;
 
 use crate::{error::Error, progress::Progress, table::clean};
 
@@ -30,6 +35,26 @@ pub(crate) async fn result(
         Some(result) if result.status == State::Success => Ok(result),
         Some(result) => Err(failure(id, &result)),
         None => Err(late(client, id, timeout).await),
+    }
+}
+
+/// Waits for the value of a whole canvas: of a group, the list of its members'.
+///
+/// # Errors
+/// As for [`result`]; the task that is named is the first that did not end well.
+pub(crate) async fn canvas(
+    client: &Client,
+    tree: &ResultTree,
+    timeout: Duration,
+    what: &str,
+) -> Result<Value, Error> {
+    let progress = Progress::start(what);
+    let joined = client.join(tree, timeout).await;
+    progress.end();
+    match joined? {
+        Some(Joined::Success(value)) => Ok(value),
+        Some(Joined::Failed(failed)) => Err(failure(&failed.task_id, &failed)),
+        None => Err(late(client, &tree.id, timeout).await),
     }
 }
 

@@ -18,6 +18,10 @@ pub(super) struct Unroll<'a> {
     pub(super) saved: Vec<Res>,
     pub(super) chord_sizes: Vec<(String, u64)>,
     pub(super) messages: Vec<Outgoing>,
+    /// What was sent, a group as one.
+    pub(super) children: Vec<Res>,
+    /// In how many groups we are: what is sent inside one is told as that group.
+    pub(super) groups: usize,
     /// Who publishes: for messages whose options do not say.
     pub(super) root_id: Option<String>,
     pub(super) parent_id: Option<String>,
@@ -57,6 +61,8 @@ impl<'a> Unroll<'a> {
             saved: Vec::new(),
             chord_sizes: Vec::new(),
             messages: Vec::new(),
+            children: Vec::new(),
+            groups: 0,
             root_id: call.root_id.clone(),
             parent_id: call.parent_id.clone(),
             priority: call.priority,
@@ -68,6 +74,7 @@ impl<'a> Unroll<'a> {
         Unrolled {
             saved: self.saved.iter().map(|group| self.results.tree(*group)).collect(),
             result: result.map(|result| self.results.tree(result)),
+            children: self.children.iter().map(|child| self.results.tree(*child)).collect(),
             chord_sizes: self.chord_sizes,
             messages: self.messages,
         }
@@ -94,7 +101,15 @@ impl<'a> Unroll<'a> {
             Some(chain) => chain,
             None => signatures(items(own))?,
         };
-        self.send(part, chain)
+        let sent = self.send(part, chain)?;
+        self.note_child(sent);
+        Ok(sent)
+    }
+
+    pub(super) fn note_child(&mut self, sent: Res) {
+        if self.groups == 0 {
+            self.children.push(sent);
+        }
     }
 
     pub(super) fn fresh_id(&self) -> String {

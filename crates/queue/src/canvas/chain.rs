@@ -43,7 +43,8 @@ impl Unroll<'_> {
         how: How,
     ) -> Result<Option<Res>, CanvasError> {
         let own = std::mem::take(&mut part.args);
-        let args = if how.args.is_empty() || part.immutable { own } else { joined(how.args, own) };
+        // Whether the chain itself is immutable is lost in Celery when a message is read: its first step tells.
+        let args = joined(how.args, own);
         let mut options = part.options;
         options::overlay(&mut options, how.options);
         let texts = ["task_id", "group_id", "root_id"].map(|key| take_text(&mut options, key));

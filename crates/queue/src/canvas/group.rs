@@ -37,6 +37,7 @@ impl Unroll<'_> {
         let results = self.freeze_members(&mut members, freeze)?;
         self.note_size(&group_id, &members, chord.as_ref());
         let args = joined(how.args, part.args);
+        self.groups += 1;
         for member in members {
             self.spend_copies(&args, 1)?;
             let mut options = options.clone();
@@ -51,7 +52,10 @@ impl Unroll<'_> {
             };
             self.apply(member, how)?;
         }
-        Ok(self.group_result(&group_id, results))
+        self.groups -= 1;
+        let result = self.group_result(&group_id, results);
+        self.note_child(result);
+        Ok(result)
     }
 
     /// The script that counts reports needs the size before the last of them, so it is set before the first.

@@ -19,6 +19,8 @@
 //! - groups inside a group keep their order (Celery reverses them in a chord's header);
 //! - links of a chain inside a chain are kept (Celery drops them once it went through JSON);
 //! - arguments from the task before reach a group that begins a chain (Celery drops them);
+//! - steps of a chain inside a chord's body are spliced and upgraded when it is published (Celery: when it runs), which
+//!   comes to the same;
 //! - `celery.map`, `celery.starmap` and the parts of `celery.chunks` are routed by the task that they call;
 //! - the serializer is JSON, bodies are not compressed, exchanges are not used: an `exchange` with a `routing_key`
 //!   means the queue of that name, as it does where Celery makes queues by itself.
@@ -42,10 +44,9 @@ mod results;
 
 use jiff::Timestamp;
 use rhubarb_core::config::CeleryConfig;
+pub use rhubarb_wire::ResultTree;
 use rhubarb_wire::{Envelope, Signature};
 use serde_json::{Map, Value};
-
-pub use results::ResultTree;
 
 /// How deeply canvases may be nested in each other.
 pub const MAX_DEPTH: usize = 64;
@@ -108,6 +109,8 @@ pub struct Unrolled {
     pub messages: Vec<Outgoing>,
     /// What a caller waits for; nothing for a chain without steps, which sends nothing.
     pub result: Option<ResultTree>,
+    /// What the publishing task lists as its children: the tasks and whole groups that were sent, not what is to come.
+    pub children: Vec<ResultTree>,
 }
 
 /// A message and where it goes.

@@ -180,7 +180,7 @@ fn a_group_before_a_step_becomes_a_chord() {
     let sum = result.parent.unwrap();
     assert_eq!(json!(sum.id), first[2]["chord"]["options"]["task_id"]);
     let header = sum.parent.unwrap();
-    assert_eq!((&header.id, header.members.unwrap().len()), (group_id, 2));
+    assert_eq!((&header.id, header.children.unwrap().len()), (group_id, 2));
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn chord_sizes_count_what_reports() {
     // The body is to be given the list of the group inside as a list: the header is saved.
     assert_eq!(found.saved.len(), 1);
     assert_eq!(found.saved[0].id, found.chord_sizes[0].0);
-    assert_eq!(found.saved[0].members.as_ref().unwrap()[2].members.as_ref().unwrap().len(), 2);
+    assert_eq!(found.saved[0].children.as_ref().unwrap()[2].children.as_ref().unwrap().len(), 2);
 }
 
 #[test]
@@ -260,7 +260,7 @@ fn nothing_to_do_is_done_at_once() {
     assert_eq!(body(&found.messages[0].envelope)[0], json!([[]]));
     assert_eq!(found.chord_sizes, []);
     let found = sent(group(json!([])));
-    assert_eq!((found.messages.len(), found.result.unwrap().members), (0, Some(Vec::new())));
+    assert_eq!((found.messages.len(), found.result.unwrap().children), (0, Some(Vec::new())));
     assert_eq!(sent(chain(json!([]))), Unrolled::default());
     let error = unroll_with(chord(json!([add(json!([1]))]), chain(json!([]))), Call::default());
     assert_eq!(error, Err(CanvasError::EmptyChain));
@@ -397,4 +397,100 @@ fn a_long_chain_takes_time_in_proportion() {
         node = result.parent.as_deref();
     }
     assert_eq!(told, 25);
+}
+
+mod arbitrary {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KEYS: [&str; 24] = [
+        "task",
+        "args",
+        "kwargs",
+        "options",
+        "subtask_type",
+        "immutable",
+        "tasks",
+        "header",
+        "body",
+        "it",
+        "n",
+        "task_id",
+        "chain",
+        "chord",
+        "link",
+        "link_error",
+        "group_id",
+        "group_index",
+        "countdown",
+        "eta",
+        "expires",
+        "priority",
+        "queue",
+        "stamped_headers",
+    ];
+    const TEXTS: [&str; 9] = [
+        "",
+        "t",
+        "chain",
+        "group",
+        "chord",
+        "celery.chain",
+        "celery.chunks",
+        "2026-11-24T00:00:00Z",
+        "a\nb",
+    ];
+
+    fn json_value() -> impl Strategy<Value = Value> {
+        let scalar = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            prop::sample::select(&TEXTS[..]).prop_map(Value::from),
+        ];
+        scalar.prop_recursive(6, 60, 6, |inner| {
+            let key = prop::sample::select(&KEYS[..]).prop_map(str::to_owned);
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                prop::collection::vec((key, inner), 0..8)
+                    .prop_map(|pairs| Value::Object(pairs.into_iter().collect())),
+            ]
+        })
+    }
+
+    fn signature() -> impl Strategy<Value = Value> {
+        let leaf = (json_value(), json_value()).prop_map(|(args, options)| {
+            json!({"task": "t", "args": [args], "options": if options.is_object() { options } else { json!({}) }})
+        });
+        leaf.prop_recursive(5, 40, 4, |inner| {
+            let several = prop::collection::vec(inner.clone(), 0..4);
+            prop_oneof![
+                (several.clone(), json_value()).prop_map(|(tasks, options)| {
+                    let options = if options.is_object() { options } else { json!({}) };
+                    with(chain(json!(tasks)), options)
+                }),
+                several.clone().prop_map(|tasks| group(json!(tasks))),
+                (several, inner).prop_map(|(header, body)| chord(json!(header), body)),
+                json_value(),
+            ]
+        })
+    }
+
+    proptest! {
+        /// Whatever a message holds, unrolling it ends, and what it gives can be read.
+        #[test]
+        fn signatures_of_any_shape_end_in_messages_or_an_error(value in signature(), args in json_value()) {
+            let Ok(signature) = Signature::from_value(value) else { return Ok(()) };
+            let call = Call { args: vec![args], ..Call::default() };
+            if let Ok(found) = unroll_with(signature.to_value(), call) {
+                for one in found.messages {
+                    let read = Envelope::decode(&one.envelope.encode()).unwrap();
+                    prop_assert!(read.body(1 << 24).is_ok());
+                    prop_assert_eq!(&read.headers.id, &one.envelope.headers.id);
+                }
+            }
+        }
+    }
 }

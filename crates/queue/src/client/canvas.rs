@@ -7,7 +7,6 @@ use std::{
 
 use rhubarb_core::clock;
 use rhubarb_wire::{Headers, Signature};
-use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{Client, Publish, declare};
@@ -30,7 +29,7 @@ const MAX_CHILDREN: usize = 1_000;
 /// A message as it is sent.
 struct Encoded<'m> {
     queue: &'m str,
-    task: &'m str,
+    headers: &'m Headers,
     priority: u8,
     bytes: Vec<u8>,
 }
@@ -118,7 +117,7 @@ impl Client {
             (Some(message), true) => {
                 self.encode(&message)?;
                 Ok(message)
-            },
+            }
             _ => Err(Error::Refused("a canvas is not one message".to_owned())),
         }
     }
@@ -144,7 +143,7 @@ impl Client {
         unroll(signature, call, publisher).map_err(|error| Error::Refused(error.to_string()))
     }
 
-    /// Writes what a signature was turned into, and notes it as a child of the publishing task.
+    /// Writes what a signature was turned into, and notes what was sent as children of the publishing task.
     pub(super) async fn send(&self, unrolled: &Unrolled) -> Result<(), Error> {
         // All of it first: nothing is sent of what holds one message that is too large.
         let messages: Vec<Encoded<'_>> =
@@ -153,11 +152,10 @@ impl Client {
         for batch in batches(&messages) {
             self.push(batch).await?;
         }
-        if let (Some(parent), Some(result)) = (&self.parent, &unrolled.result) {
+        if let Some(parent) = &self.parent {
             let mut children = parent.children.lock().unwrap_or_else(PoisonError::into_inner);
-            if children.len() < MAX_CHILDREN {
-                children.push(result.clone());
-            }
+            let left = MAX_CHILDREN.saturating_sub(children.len());
+            children.extend(unrolled.children.iter().take(left).cloned());
         }
         Ok(())
     }
@@ -172,7 +170,7 @@ impl Client {
         let mut commands = Vec::new();
         for group in saved {
             let mut set = ::redis::cmd("SET");
-            set.arg(self.group_key(&group.id, "")).arg(saved_group(group)).arg("EX").arg(expires);
+            set.arg(self.group_key(&group.id, "")).arg(group.encode()).arg("EX").arg(expires);
             commands.push(set);
         }
         for (group_id, size) in chord_sizes {
@@ -200,22 +198,23 @@ impl Client {
     /// Encodes a message, unless it is larger than what may be published.
     fn encode<'m>(&self, outgoing: &'m Outgoing) -> Result<Encoded<'m>, Error> {
         let Outgoing { queue, envelope } = outgoing;
-        let (task, bytes) = (envelope.headers.task.as_str(), envelope.encode());
+        let (headers, bytes) = (&envelope.headers, envelope.encode());
         let max = self.celery.max_publish_bytes;
         if bytes.len() > max {
             return Err(Error::Refused(format!(
-                "the message of task `{task}` has {} bytes, more than celery.max_publish_bytes = {max}: pass a reference \
+                "the message of task `{}` has {} bytes, more than celery.max_publish_bytes = {max}: pass a reference \
                  to its data instead",
+                headers.task,
                 bytes.len()
             )));
         }
-        Ok(Encoded { queue, task, priority: envelope.properties.priority, bytes })
+        Ok(Encoded { queue, headers, priority: envelope.properties.priority, bytes })
     }
 
     async fn push(&self, batch: &[Encoded<'_>]) -> Result<(), Error> {
         let queues: BTreeSet<&str> = batch.iter().map(|one| one.queue).collect();
         let mut pipeline = ::redis::pipe();
-        if batch.len() > 1 {
+        if batch.len() > 1 || self.sent.is_some() {
             // All or nothing, so that what a full server refuses can be sent again.
             pipeline.atomic();
         }
@@ -224,11 +223,14 @@ impl Client {
                 declare(&mut pipeline, queue, &self.celery);
             }
         }
-        for Encoded { queue, priority, bytes, .. } in batch {
+        for Encoded { queue, priority, headers, bytes } in batch {
             let keys = QueueKeys::new(queue, &self.celery);
             pipeline.cmd("LPUSH").arg(keys.list_for(*priority)).arg(bytes);
+            if let Some(sent) = &self.sent {
+                sent.tell(&mut pipeline, headers, queue);
+            }
         }
-        let task = batch.first().map_or("", |one| one.task);
+        let task = batch.first().map_or("", |one| one.headers.task.as_str());
         let queue = batch.first().map_or("", |one| one.queue);
         let operation = match batch.len() {
             1 => format!("publish task `{task}` to queue `{queue}`"),
@@ -253,12 +255,6 @@ impl Client {
     }
 }
 
-/// A saved group's value, as `GroupResult.save` of Celery writes it.
-pub(super) fn saved_group(group: &ResultTree) -> Vec<u8> {
-    let value = Map::from_iter([("result".to_owned(), group.as_tuple())]);
-    Value::Object(value).to_string().into_bytes()
-}
-
 /// Cuts messages into pieces for a pipeline each.
 fn batches<'b, 'm>(messages: &'b [Encoded<'m>]) -> Vec<&'b [Encoded<'m>]> {
     let mut batches = Vec::new();
@@ -276,22 +272,19 @@ fn batches<'b, 'm>(messages: &'b [Encoded<'m>]) -> Vec<&'b [Encoded<'m>]> {
     batches
 }
 
-impl From<ResultTree> for Value {
-    fn from(result: ResultTree) -> Self {
-        json!(result.as_tuple())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn messages_go_in_pieces_of_bounded_count_and_size() {
-        let sizes =
-            |messages: &[Encoded<'_>]| batches(messages).iter().map(|b| b.len()).collect::<Vec<_>>();
+        let sizes = |messages: &[Encoded<'_>]| {
+            batches(messages).iter().map(|b| b.len()).collect::<Vec<_>>()
+        };
+        let headers = Headers::new("t", "1");
         let some = |n: usize, size: usize| {
-            let one = || Encoded { queue: "q", task: "t", priority: 0, bytes: vec![b'x'; size] };
+            let one =
+                || Encoded { queue: "q", headers: &headers, priority: 0, bytes: vec![b'x'; size] };
             std::iter::repeat_with(one).take(n).collect::<Vec<_>>()
         };
         assert_eq!(sizes(&[]), [0_usize; 0]);

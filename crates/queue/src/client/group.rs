@@ -2,16 +2,15 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use rhubarb_wire::{State, TaskResult};
+use rhubarb_wire::{ResultTree, State, TaskResult};
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{
     Client,
-    canvas::saved_group,
     wait::{RESULT_POLL, decode},
 };
-use crate::{Error, canvas::ResultTree, error::redis};
+use crate::{Error, error::redis};
 
 /// How many results are read at once.
 const BATCH: usize = 100;
@@ -44,7 +43,7 @@ impl Client {
         timeout: Duration,
     ) -> Result<Option<Joined>, Error> {
         let deadline = Instant::now() + timeout;
-        let tasks = result.tasks();
+        let tasks = tasks(result);
         let mut values = HashMap::new();
         for batch in tasks.chunks(BATCH) {
             let known = self.results_of(batch).await?;
@@ -77,7 +76,7 @@ impl Client {
             if found.is_some() || left.is_zero() {
                 return Ok(found);
             }
-            let before = task.steps_before();
+            let before = steps_before(task);
             let states = self.results_of(&before).await?;
             let failed =
                 |state: &TaskResult| state.status.is_final() && state.status != State::Success;
@@ -93,7 +92,7 @@ impl Client {
     ///
     /// As for [`Client::result`].
     pub async fn ready(&self, result: &ResultTree) -> Result<bool, Error> {
-        for batch in result.tasks().chunks(BATCH) {
+        for batch in tasks(result).chunks(BATCH) {
             let states = self.results_of(batch).await?;
             if !states.iter().all(|state| state.as_ref().is_some_and(|s| s.status.is_final())) {
                 return Ok(false);
@@ -109,16 +108,16 @@ impl Client {
     /// As for [`Client::result`].
     pub async fn completed_count(&self, result: &ResultTree) -> Result<usize, Error> {
         let mut done = HashMap::new();
-        for batch in result.tasks().chunks(BATCH) {
+        for batch in tasks(result).chunks(BATCH) {
             for (task, state) in batch.iter().zip(self.results_of(batch).await?) {
                 let ok = state.is_some_and(|state| state.status == State::Success);
                 done.insert(task.id.clone(), ok);
             }
         }
         let is_done = |member: &&ResultTree| {
-            member.tasks().iter().all(|task| done.get(&task.id).copied().unwrap_or_default())
+            tasks(member).iter().all(|task| done.get(&task.id).copied().unwrap_or_default())
         };
-        let members = result.members.as_deref().unwrap_or(std::slice::from_ref(result));
+        let members = result.children.as_deref().unwrap_or(std::slice::from_ref(result));
         Ok(members.iter().filter(is_done).count())
     }
 
@@ -150,7 +149,7 @@ impl Client {
     pub async fn save_group(&self, group: &ResultTree) -> Result<(), Error> {
         let expires = self.celery.result_expires.as_secs().max(1);
         let mut set = ::redis::cmd("SET");
-        set.arg(self.group_key(&group.id, "")).arg(saved_group(group)).arg("EX").arg(expires);
+        set.arg(self.group_key(&group.id, "")).arg(group.encode()).arg("EX").arg(expires);
         self.results.query(&set).await.map_err(redis(format!("save group `{}`", group.id)))
     }
 
@@ -163,12 +162,11 @@ impl Client {
         let get = ::redis::cmd("GET").arg(self.group_key(id, "")).to_owned();
         let stored: Option<Vec<u8>> =
             self.results.query(&get).await.map_err(redis(format!("restore group `{id}`")))?;
-        let Some(stored) = stored else { return Ok(None) };
-        let malformed = |reason: String| Error::Malformed { what: format!("group `{id}`"), reason };
-        let value: Value =
-            serde_json::from_slice(&stored).map_err(|error| malformed(error.to_string()))?;
-        let tree = value.get("result").and_then(ResultTree::from_tuple);
-        tree.map(Some).ok_or_else(|| malformed("it is no result".to_owned()))
+        let read = |bytes: Vec<u8>| ResultTree::decode(&bytes);
+        stored.map(read).transpose().map_err(|error| Error::Malformed {
+            what: format!("group `{id}`"),
+            reason: error.to_string(),
+        })
     }
 
     /// Forgets a group that was kept; its members' results stay.
@@ -184,8 +182,22 @@ impl Client {
     }
 }
 
+/// The tasks of a result in order: itself, or those of a group's members.
+fn tasks(result: &ResultTree) -> Vec<&ResultTree> {
+    match &result.children {
+        None => vec![result],
+        Some(members) => members.iter().flat_map(tasks).collect(),
+    }
+}
+
+/// The tasks that come before a result, the nearest first; groups are passed over.
+fn steps_before(result: &ResultTree) -> Vec<&ResultTree> {
+    let parents = std::iter::successors(result.parent.as_deref(), |one| one.parent.as_deref());
+    parents.filter(|one| one.children.is_none()).collect()
+}
+
 fn value(result: &ResultTree, values: &mut HashMap<&str, Value>) -> Value {
-    match &result.members {
+    match &result.children {
         Some(members) => members.iter().map(|member| value(member, values)).collect(),
         None => values.get(result.id.as_str()).cloned().unwrap_or_default(),
     }

@@ -6,6 +6,7 @@ mod canvas;
 mod group;
 mod patience;
 mod publish;
+mod sent;
 mod wait;
 
 use std::{
@@ -46,6 +47,8 @@ pub struct Client {
     pub(crate) origin: String,
     declared: Arc<Mutex<HashSet<String>>>,
     patience: Patience,
+    /// Tells of what is published, where that is asked for.
+    sent: Option<Arc<sent::Sent>>,
     /// The running task that publishes, if one does.
     parent: Option<Arc<canvas::Parent>>,
 }
@@ -53,12 +56,16 @@ pub struct Client {
 impl Client {
     /// Makes a client over the connections of its process; nothing is sent.
     pub fn new(connections: &Connections, config: &Config) -> Self {
+        let queue = connections.role(Role::Queue);
+        let origin = format!("gen{}@{}", std::process::id(), config.machine.host);
+        let asked = config.celery.task_send_sent_event;
         Self {
-            queue: connections.role(Role::Queue),
+            sent: asked.then(|| Arc::new(sent::Sent::new(&config.celery, queue.db(), &origin))),
+            queue,
             results: connections.role(Role::Results),
             celery: Arc::new(config.celery.clone()),
             reply_to: Uuid::new_v4().to_string(),
-            origin: format!("gen{}@{}", std::process::id(), config.machine.host),
+            origin,
             declared: Arc::default(),
             patience: Patience::default(),
             parent: None,

@@ -224,7 +224,7 @@ impl Client {
 
 impl From<Published> for ResultTree {
     fn from(published: Published) -> Self {
-        Self::task(published.id)
+        Self::task(&published.id)
     }
 }
 

@@ -8,6 +8,8 @@
 
 use std::collections::VecDeque;
 
+use rhubarb_core::class::Class;
+
 use super::{Shared, join, prepare};
 use crate::{
     Error,
@@ -48,6 +50,13 @@ pub(super) async fn return_parts(
         match return_part(shared, claim, own, part).await {
             Ok(more) => {
                 waiting.extend(more);
+                waiting.pop_front();
+            }
+            // Somebody else's keys, or the keys of somebody who counts otherwise (Celery's unordered chords): trying
+            // again would change nothing, and the task's own end must not wait for it.
+            Err(error) if error.class() == Class::Permanent => {
+                let cause = super::settle::source(&error);
+                tracing::error!(%error, cause, chord = part.group, "a chord cannot go on");
                 waiting.pop_front();
             }
             Err(error) => {

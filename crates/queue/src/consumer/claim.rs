@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    Running, Shared,
+    Counters, Running, Shared,
     pick::{Passing, pick},
     strangers::{self, Stranger},
 };
@@ -135,7 +135,7 @@ impl Claimer {
         }
         while let Err(error) = self.shared.queue.pipe::<::redis::Value>(&pipeline).await {
             if error.is_out_of_memory() {
-                tracing::warn!(%error, "redis is out of memory: the queues are declared later");
+                tracing::debug!(%error, "the queues are declared later");
                 return;
             }
             tracing::debug!(%error, "declaring the queues failed");
@@ -171,11 +171,13 @@ impl Claimer {
                 }
                 Err(error) => {
                     drop(slots);
-                    // The link has logged a lost connection; anything else is news.
-                    if !error.is_unreachable() {
+                    // The connection has said what it can say once; anything else is news.
+                    if !error.is_logged() {
                         tracing::warn!(%error, cause = ?error, "claiming failed, trying again");
                     }
                     self.reconcile_at = Instant::now();
+                    // The next try may be what connects again, and claims before the push that says so is read.
+                    self.read_revocations = true;
                     self.pause(backoff.next_wait()).await;
                 }
             }
@@ -203,6 +205,7 @@ impl Claimer {
 
     /// Looks at each queue once, beginning with the one after the last that was begun with.
     async fn round(&mut self, n: usize) -> Result<Round, Error> {
+        Counters::add(&self.shared.counters.rounds);
         self.obey().await?;
         let queues = self.shared.queues.active();
         let n_queues = queues.len();
@@ -328,6 +331,8 @@ impl Claimer {
             if deliveries >= 2 { suspects.push(delivery) } else { self.hand_over(delivery) }
         }
         drop(slots);
+        // Each of them waits for all slots: one that held its own meanwhile would be waited for in vain.
+        let suspects: Vec<_> = suspects.into_iter().map(Delivery::without_slot).collect();
         for suspect in suspects {
             self.run_alone(suspect).await;
         }
@@ -361,9 +366,10 @@ impl Claimer {
         true
     }
 
-    /// Tells whoever reads events of a task that we have, unless that was done before.
+    /// Tells whoever reads events of a task that we have, unless that was done before, or it is not to run at all.
     fn tell(&self, envelope: &Envelope, not_now: Option<&NotNow>) {
-        let again = not_now.is_some_and(|not_now| not_now.again);
+        let again = not_now
+            .is_some_and(|not_now| not_now.again || matches!(not_now.outcome, Outcome::Revoked(_)));
         if !again && self.shared.events.on() && self.shared.tasks.contains(&envelope.headers.task) {
             self.shared.events.received(&envelope.headers);
         }
@@ -401,6 +407,8 @@ impl Claimer {
     }
 
     /// Runs a message that workers died with by itself, so that it takes no other task with it.
+    ///
+    /// It has to hold no slot yet: the one before it waits for all of them.
     async fn run_alone(&self, mut suspect: Delivery) {
         let Some(ticket) = suspect.take_ticket() else { return };
         tracing::info!(
@@ -409,7 +417,6 @@ impl Claimer {
             deliveries = suspect.deliveries,
             "workers died with this task: it runs alone"
         );
-        let ticket = ticket.without_slot();
         let alone = tokio::select! {
             biased;
             () = self.shared.draining.cancelled() => return,
@@ -464,8 +471,11 @@ impl Claimer {
         let mut reconnected = false;
         loop {
             match self.pushes.try_recv() {
-                Ok(Push::Connected) => reconnected = true,
-                Ok(_) | Err(broadcast::error::TryRecvError::Lagged(_)) => {}
+                // Among pushes that were missed there may have been this one.
+                Ok(Push::Connected) | Err(broadcast::error::TryRecvError::Lagged(_)) => {
+                    reconnected = true;
+                }
+                Ok(_) => {}
                 Err(_) => return reconnected,
             }
         }
@@ -493,8 +503,13 @@ impl Claimer {
                 push = self.pushes.recv() => match push {
                     Ok(Push::Message { .. }) => {}
                     // The next look must not discard that we have a new connection.
-                    Ok(Push::Connected) => { self.reconcile_at = Instant::now(); return }
-                    _ => return,
+                    Ok(Push::Connected) | Err(_) => {
+                        self.reconcile_at = Instant::now();
+                        self.read_revocations = true;
+                        return;
+                    }
+                    // Without a connection nothing is armed: the next look makes one.
+                    Ok(Push::Invalidated | Push::Lost) => return,
                 },
             }
         }

@@ -246,7 +246,7 @@ async fn publish(shared: &Shared, batch: Vec<Value>, stop: &CancellationToken) {
     }
 }
 
-fn task(headers: &Headers) -> Task<'_> {
+pub(crate) fn task(headers: &Headers) -> Task<'_> {
     Task {
         uuid: &headers.id,
         name: headers.shadow.as_deref().unwrap_or(&headers.task),

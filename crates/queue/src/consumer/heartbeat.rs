@@ -154,36 +154,45 @@ fn record(shared: &Shared) -> WorkerRecord {
 
 /// Renews our lease where we hold claims, and gives back what workers held whose lease has ended.
 async fn reap(shared: &Shared) -> Result<(), Error> {
-    let held = shared.held.queues();
-    let lease_ms = shared.config.lease.as_millis();
+    let until = Instant::now() + shared.config.lease / 3;
     for idx in shared.queues.watched() {
-        let queue = &shared.queues[idx];
-        let mut keys = vec![queue.leases.clone(), queue.deliveries.clone()];
-        keys.extend(queue.lists.iter().cloned());
-        let renewal = if held.contains(&idx) { lease_ms } else { 0 };
-        let args = [
-            queue.claims_prefix.clone().into_bytes(),
-            DELIVERIES_TTL.as_secs().to_string().into_bytes(),
-            shared.id.clone().into_bytes(),
-            renewal.to_string().into_bytes(),
-        ];
-        let given: Vec<::redis::Value> = shared
-            .queue
-            .eval(&script::REAP, &keys, &args, &[])
-            .await
-            .map_err(redis(format!("reap queue `{}`", queue.name)))?;
-        for pair in given.chunks_exact(2) {
-            let worker: String = ::redis::from_redis_value(pair[0].clone()).unwrap_or_default();
-            let n: u64 = ::redis::from_redis_value(pair[1].clone()).unwrap_or_default();
-            tracing::warn!(
-                queue = queue.name,
-                worker,
-                n,
-                "gave back the tasks of a worker whose lease ended"
-            );
-        }
+        // Each call is bounded, so that a thousand dead workers take many: they follow each other for as long as one
+        // finds something, or tasks would wait for more leases than the two that are promised.
+        while reap_queue(shared, idx).await? && Instant::now() < until {}
     }
     Ok(())
+}
+
+/// Tells whether anything was given back, so that there may be more.
+async fn reap_queue(shared: &Shared, idx: usize) -> Result<bool, Error> {
+    let held = shared.held.queues();
+    let lease_ms = shared.config.lease.as_millis();
+    let queue = &shared.queues[idx];
+    let mut keys = vec![queue.leases.clone(), queue.deliveries.clone()];
+    keys.extend(queue.lists.iter().cloned());
+    let renewal = if held.contains(&idx) { lease_ms } else { 0 };
+    let args = [
+        queue.claims_prefix.clone().into_bytes(),
+        DELIVERIES_TTL.as_secs().to_string().into_bytes(),
+        shared.id.clone().into_bytes(),
+        renewal.to_string().into_bytes(),
+    ];
+    let given: Vec<::redis::Value> = shared
+        .queue
+        .eval(&script::REAP, &keys, &args, &[])
+        .await
+        .map_err(redis(format!("reap queue `{}`", queue.name)))?;
+    for pair in given.chunks_exact(2) {
+        let worker: String = ::redis::from_redis_value(pair[0].clone()).unwrap_or_default();
+        let n: u64 = ::redis::from_redis_value(pair[1].clone()).unwrap_or_default();
+        tracing::warn!(
+            queue = queue.name,
+            worker,
+            n,
+            "gave back the tasks of a worker whose lease ended"
+        );
+    }
+    Ok(!given.is_empty())
 }
 
 async fn leave(shared: &Shared) -> Result<(), Error> {

@@ -1,9 +1,10 @@
 //! The results of a chord's header, brought together for its body.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
-use rhubarb_wire::{Exception, State, TaskResult};
+use rhubarb_wire::{ChordPart, Exception, State, TaskResult};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::Shared;
 use crate::{
@@ -15,12 +16,13 @@ use crate::{
 /// How many parts are read at once.
 const CHUNK: usize = 1000;
 
-/// One entry of a chord's collection.
-struct Part {
-    id: String,
-    state: State,
-    value: Value,
-}
+/// How long results of a nested header are waited for: Celery's `result_chord_join_timeout`.
+///
+/// Clients of 5.4 count such a header wrongly (a group in it has the header's id), so that its body may be asked for
+/// before all of it has ended.
+const WAIT: Duration = Duration::from_secs(3);
+/// How long until they are looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Returns the results in their order, or why there are none.
 ///
@@ -39,12 +41,12 @@ pub(super) async fn results(
     }
 }
 
-fn value(part: Part) -> Result<Value, ChordCause> {
+fn value(part: ChordPart) -> Result<Value, ChordCause> {
     match part.state {
         State::Failure | State::Revoked => {
-            Err(ChordCause::dependency(&part.id, exception(&part.value)))
+            Err(ChordCause::dependency(&part.task_id, exception(&part.result)))
         }
-        _ => Ok(part.value),
+        _ => Ok(part.result),
     }
 }
 
@@ -55,7 +57,10 @@ fn exception(value: &Value) -> Exception {
 }
 
 /// Reads the collection in its order, in bounded steps and up to the size of a message.
-async fn collected(shared: &Shared, group: &str) -> Result<Result<Vec<Part>, ChordCause>, Error> {
+async fn collected(
+    shared: &Shared,
+    group: &str,
+) -> Result<Result<Vec<ChordPart>, ChordCause>, Error> {
     let key = shared.client.group_key(group, ".j");
     let (mut parts, mut bytes) = (Vec::new(), 0);
     loop {
@@ -84,28 +89,13 @@ async fn collected(shared: &Shared, group: &str) -> Result<Result<Vec<Part>, Cho
     }
 }
 
-/// Reads `[1, task id, state, result]`; an entry that is something else is a failure that says so.
-fn read(member: &[u8]) -> Part {
-    let odd = || Part {
-        id: String::new(),
+/// Reads an entry; one that is something else is a failure that says so.
+fn read(member: &[u8]) -> ChordPart {
+    ChordPart::decode(member).unwrap_or_else(|error| ChordPart {
+        task_id: String::new(),
         state: State::Failure,
-        value: Exception::builtin("ValueError", vec!["a part of the chord is unreadable".into()])
-            .to_value(),
-    };
-    // Python's NaN and large integers are read as everywhere else: through the reader of results.
-    let Ok(text) = std::str::from_utf8(member) else { return odd() };
-    let wrapped = format!("{{\"status\": \"SUCCESS\", \"result\": {text}}}");
-    let Ok(TaskResult { result: Value::Array(fields), .. }) =
-        TaskResult::decode(wrapped.as_bytes())
-    else {
-        return odd();
-    };
-    match <[Value; 4]>::try_from(fields) {
-        Ok([_, Value::String(id), Value::String(state), value]) => {
-            Part { id, state: State::from(state.as_str()), value }
-        }
-        _ => odd(),
-    }
+        result: Exception::builtin("ValueError", vec![error.to_string().into()]).to_value(),
+    })
 }
 
 /// The tree of a nested header, as it was saved.
@@ -124,13 +114,36 @@ async fn saved(shared: &Shared, group: &str) -> Result<Option<Value>, Error> {
 async fn nested(
     shared: &Shared,
     tree: &Value,
-    parts: Vec<Part>,
+    parts: Vec<ChordPart>,
 ) -> Result<Result<Vec<Value>, ChordCause>, Error> {
-    let mut known: HashMap<String, Part> =
-        parts.into_iter().map(|part| (part.id.clone(), part)).collect();
+    let mut known: HashMap<String, ChordPart> =
+        parts.into_iter().map(|part| (part.task_id.clone(), part)).collect();
+    let until = Instant::now() + WAIT;
+    loop {
+        look_up(shared, tree, &mut known).await?;
+        let joined = match join(tree, &known) {
+            Ok(Value::Array(values)) => Ok(values),
+            Ok(one) => Ok(vec![one]),
+            Err(None) if Instant::now() < until => {
+                tokio::time::sleep(LOOK_AGAIN).await;
+                continue;
+            }
+            Err(cause) => Err(cause.unwrap_or_else(missing)),
+        };
+        return Ok(joined);
+    }
+}
+
+/// Looks up the stored results of the leaves that are not known to have ended.
+async fn look_up(
+    shared: &Shared,
+    tree: &Value,
+    known: &mut HashMap<String, ChordPart>,
+) -> Result<(), Error> {
     let mut leaves = Vec::new();
     leaves_of(tree, &mut leaves);
-    let unknown: Vec<&str> = leaves.into_iter().filter(|id| !known.contains_key(*id)).collect();
+    let has_ended = |id: &&str| known.get(*id).is_some_and(|part| part.state.is_final());
+    let unknown: Vec<&str> = leaves.into_iter().filter(|id| !has_ended(id)).collect();
     for ids in unknown.chunks(CHUNK) {
         let mut get = ::redis::cmd("MGET");
         get.arg(ids.iter().map(|id| shared.client.result_key(id)).collect::<Vec<_>>());
@@ -140,15 +153,11 @@ async fn nested(
             let Some(result) = found.and_then(|bytes| TaskResult::decode(&bytes).ok()) else {
                 continue;
             };
-            let part = Part { id: (*id).to_owned(), state: result.status, value: result.result };
-            known.insert(part.id.clone(), part);
+            let (task_id, state) = ((*id).to_owned(), result.status);
+            known.insert(task_id.clone(), ChordPart { task_id, state, result: result.result });
         }
     }
-    let joined = join(tree, &known);
-    Ok(joined.map(|value| match value {
-        Value::Array(values) => values,
-        one => vec![one],
-    }))
+    Ok(())
 }
 
 /// The ids of the tasks in a tree: `[[id, parent], null]` is a task, `[[id, parent], [members]]` a group.
@@ -165,15 +174,16 @@ fn id_of(tree: &Value) -> Option<&str> {
     tree.get(0)?.get(0)?.as_str()
 }
 
-fn join(tree: &Value, known: &HashMap<String, Part>) -> Result<Value, ChordCause> {
+/// Brings the results together; an error without a cause means that one is missing (yet).
+fn join(tree: &Value, known: &HashMap<String, ChordPart>) -> Result<Value, Option<ChordCause>> {
     if let Some(Value::Array(members)) = tree.get(1) {
         return members.iter().map(|member| join(member, known)).collect();
     }
-    let Some(part) = id_of(tree).and_then(|id| known.get(id)) else { return Err(missing()) };
+    let Some(part) = id_of(tree).and_then(|id| known.get(id)) else { return Err(None) };
     match part.state {
-        State::Success => Ok(part.value.clone()),
-        State::Failure | State::Revoked => Err(ChordCause::join(exception(&part.value))),
-        _ => Err(missing()),
+        State::Success => Ok(part.result.clone()),
+        State::Failure | State::Revoked => Err(Some(ChordCause::join(exception(&part.result)))),
+        _ => Err(None),
     }
 }
 
@@ -202,10 +212,8 @@ mod tests {
         }
         assert_eq!(join(&tree, &known).unwrap(), json!(["a", ["b", "c"]]));
         known.remove("c");
-        assert_eq!(
-            join(&tree, &known).unwrap_err().message,
-            "Join error: TimeoutError('The operation timed out.')"
-        );
+        assert_eq!(join(&tree, &known).unwrap_err(), None, "it may come yet");
+        assert_eq!(missing().message, "Join error: TimeoutError('The operation timed out.')");
     }
 
     #[test]

@@ -16,7 +16,8 @@ pub(crate) fn loadavg() -> [f64; 3] {
 /// Returns the hours between this machine's time and UTC, positive in the west: `time.timezone` of Python.
 pub(crate) fn utcoffset() -> f64 {
     let zone = TimeZone::system();
-    -f64::from(zone.to_offset(Timestamp::now()).seconds()) / 3600.0
+    // The other way round, so that UTC is 0.0 and not -0.0.
+    f64::from(0 - zone.to_offset(Timestamp::now()).seconds()) / 3600.0
 }
 
 /// The system's name, as Python's `platform.system()` has it.

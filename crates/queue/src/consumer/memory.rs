@@ -23,7 +23,9 @@ impl Memory {
         }
         let resident_kb = machine::resident_kb();
         if resident_kb == 0 {
-            tracing::warn!("worker.max_memory has no effect: this system has no /proc to tell the memory in use");
+            tracing::warn!(
+                "worker.max_memory has no effect: this system has no /proc to tell the memory in use"
+            );
             self.done = true;
         } else if resident_kb * 1024 > self.max_bytes {
             self.done = true;

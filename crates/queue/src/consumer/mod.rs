@@ -4,6 +4,7 @@
 //! whose task is none of ours, [`heartbeat`] keeps the lease and gives back what dead workers held, [`control`] answers `celery inspect` and `celery control`, [`events`] tells of
 //! tasks, [`backend`] is what apalis polls. No role stops on an error of Redis: each tries again for ever, and a claim
 //! whose fate is unknown is settled again, which the fencing by claim makes harmless.
+//! [`watchdog`] ends the process when they stand still all the same.
 
 mod ask;
 pub mod backend;
@@ -14,8 +15,8 @@ pub(crate) mod events;
 mod heartbeat;
 mod held;
 mod join;
-mod lamport;
-mod machine;
+pub(crate) mod lamport;
+pub(crate) mod machine;
 mod memory;
 mod others;
 mod pick;
@@ -24,6 +25,7 @@ mod queues;
 mod settle;
 mod slots;
 mod strangers;
+mod watchdog;
 
 use std::{
     collections::BTreeMap,
@@ -108,8 +110,6 @@ pub(crate) struct Shared {
     pub(crate) stop_asked: CancellationToken,
     /// Told when queues or slots have changed.
     pub(crate) changed: Notify,
-    /// Told when the number of slots has to change.
-    resized: Notify,
     /// Told when a heartbeat is wanted at once.
     pub(crate) beat_wanted: Notify,
     /// Whether broadcasts are heard, so that revocations need not be read again.
@@ -143,6 +143,8 @@ pub struct Counters {
     pub dead: AtomicU64,
     /// Messages that were parked.
     pub parked: AtomicU64,
+    /// Looks at the queues for something to claim.
+    pub rounds: AtomicU64,
     /// Handlers that were begun.
     pub started: AtomicU64,
     /// Broadcasts that were no commands.
@@ -186,9 +188,11 @@ impl Consumer {
         roles.spawn(strangers::run(shared.clone(), to_decide));
         roles.spawn(heartbeat::run(shared.clone(), settling.clone()));
         roles.spawn(events::run(shared.clone(), to_send, settling.clone()));
-        roles.spawn(resize(shared.clone(), settling.clone()));
         if config.worker.enable_remote_control {
             roles.spawn(control::run(shared.clone(), settling.clone()));
+        }
+        if let Err(error) = watchdog::start(&shared, settling.clone()) {
+            tracing::warn!(%error, "the watchdog could not be started");
         }
         Self { shared, roles, deliveries: Some(deliveries), settling }
     }
@@ -279,7 +283,6 @@ impl Shared {
             events,
             stop_asked: CancellationToken::new(),
             changed: Notify::new(),
-            resized: Notify::new(),
             beat_wanted: Notify::new(),
             hears: AtomicBool::new(false),
             clock: Mutex::default(),
@@ -330,13 +333,6 @@ impl Shared {
         self.revoked.add(ids.into_iter().map(|id| (id, until)), now)
     }
 
-    /// Changes the number of slots; false when that cannot be.
-    pub(crate) fn resize(&self, change: impl FnOnce(&Slots) -> bool) -> bool {
-        let changes = change(&self.slots);
-        self.resized.notify_one();
-        changes
-    }
-
     /// Notes Redis's clock as a script told it.
     pub(crate) fn set_clock(&self, now: Timestamp) {
         *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Instant::now()));
@@ -357,20 +353,6 @@ impl Shared {
         match &self.config.unknown_tasks {
             UnknownTasks::Park => None,
             UnknownTasks::Forward(queue) => Some(queue),
-        }
-    }
-}
-
-/// Makes as many slots as are wanted, whenever that changes, until `stop` fires.
-async fn resize(shared: Arc<Shared>, stop: CancellationToken) {
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = shared.resized.notified() => {}
-        }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = shared.slots.settle() => {}
         }
     }
 }

@@ -82,9 +82,8 @@ fn fits(queue: &QueueKeys, messages: &[Outgoing]) -> bool {
 /// Writes all of a plan that the settling script cannot, trying for ever; what is left of it is for the script.
 pub(super) async fn prepare(shared: &Shared, claim: ClaimId, plan: &mut Plan, message: &Message) {
     let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(2));
-    let mut said = false;
     while let Err(error) = prepare_once(shared, claim, plan, message).await {
-        if !error.is_unreachable() && !std::mem::replace(&mut said, true) {
+        if !error.is_logged() {
             let cause = super::settle::source(&error);
             tracing::warn!(%error, cause, claim = claim.number, "ending a claim failed, trying again");
         }

@@ -152,12 +152,11 @@ async fn settle_queue(
     stop: &CancellationToken,
 ) {
     let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(2));
-    let mut said = false;
     loop {
         match settle_once(shared, &shared.queues[queue], batch).await {
             Ok(answers) => return conclude(shared, batch, &answers),
             Err(error) => {
-                if !error.is_unreachable() && !std::mem::replace(&mut said, true) {
+                if !error.is_logged() {
                     let cause = source(&error);
                     tracing::warn!(%error, cause, "acknowledging failed, trying again");
                 }

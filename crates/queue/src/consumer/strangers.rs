@@ -7,6 +7,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use rhubarb_connection::Backoff;
+use rhubarb_core::class::Class;
 use tokio::{
     sync::mpsc,
     time::{MissedTickBehavior, interval, sleep, sleep_until},
@@ -109,7 +110,7 @@ async fn decide(shared: &Shared, first: Stranger, more: &mut mpsc::Receiver<Stra
 async fn ask(shared: &Shared) {
     let mut backoff = Backoff::default();
     while let Err(error) = shared.others.ask(shared).await {
-        if !error.is_unreachable() {
+        if error.class() != Class::Transient {
             let cause = std::error::Error::source(&error).map(ToString::to_string);
             tracing::warn!(%error, cause, "the other workers cannot be asked what they run");
             shared.others.keep(Answers::default(), shared);

@@ -1,6 +1,6 @@
 //! Failures, told to everything that waits: the rest of a chain, the chord around it, the errbacks.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use rhubarb_core::clock;
 use rhubarb_wire::{Exception, Signature, State, TaskResult};
@@ -20,6 +20,25 @@ pub(crate) struct Failed {
     pub(crate) traceback: Option<String>,
 }
 
+/// The most of an exception, and of a traceback, that is told on, bytes: it may be told to each of ten thousand steps.
+const TOLD: usize = 64 * 1024;
+
+impl Failed {
+    /// What is told to those who wait: the same, unless that is very large.
+    fn told(&self) -> Self {
+        let mut told = self.clone();
+        if let Some(traceback) = told.traceback.as_mut().filter(|text| text.len() > TOLD) {
+            traceback.truncate(traceback.floor_char_boundary(TOLD));
+        }
+        let size = self.exception.to_value().to_string().len();
+        if size > TOLD {
+            let text = format!("{size} bytes, stored with the task that raised it");
+            told.exception.exc_message = vec![text.into()];
+        }
+        told
+    }
+}
+
 /// Decides what follows a failure or a revocation; `stores` tells whether states are stored at all.
 pub(crate) fn failure(
     received: &Received,
@@ -34,7 +53,9 @@ pub(crate) fn failure(
     follow.returns.extend(own_part(received, &failed.state, &value, by.clone()));
     follow.add(all(&body.embed.chain, failed, &by, stores, around));
     if failed.state == State::Failure {
-        follow.add(errbacks(&body.embed.errbacks, &by, around));
+        // They are no children: the result is stored before they are called.
+        let errbacks = errbacks(&body.embed.errbacks, &by, around);
+        follow.add(Follow { children: Vec::new(), ..errbacks });
     }
     follow
 }
@@ -46,9 +67,7 @@ fn errbacks(errbacks: &[Signature], by: &Lineage, around: Circumstances<'_>) -> 
         return Follow::default();
     }
     let call = Call { args: vec![json!(by.id)], ..super::call(by) };
-    let published = publish(group(errbacks), call, by, &format!("errbacks {}", by.id), around);
-    // They are no children: the result is stored before they are called.
-    Follow { children: Vec::new(), ..published }
+    publish(&group(errbacks), call, by, &format!("errbacks {}", by.id), around)
 }
 
 /// Fails signatures that will never be published, and everything that waits for them.
@@ -59,20 +78,32 @@ pub(crate) fn all<'a>(
     stores: bool,
     around: Circumstances<'_>,
 ) -> Follow {
-    let mut follow = Follow::default();
+    let (results, returns) = ends(signatures, failed, by, around);
+    let results = if stores { results.iter().map(Stored::from).collect() } else { Vec::new() };
+    Follow { results, returns, ..Follow::default() }
+}
+
+/// How signatures that will never be published end, each id once: a chain has the id of its last step, and it is the
+/// chain that knows of its chord.
+fn ends<'a>(
+    signatures: impl IntoIterator<Item = &'a Signature>,
+    failed: &Failed,
+    by: &Lineage,
+    around: Circumstances<'_>,
+) -> (Vec<TaskResult>, Vec<PartReturn>) {
+    let (mut results, mut returns) = (Vec::new(), Vec::new());
+    let failed = &failed.told();
+    let mut told = HashSet::new();
     let mut waiting: VecDeque<Signature> = signatures.into_iter().cloned().collect();
     while let Some(signature) = waiting.pop_front() {
-        let option = |name: &str| signature.options.get(name);
-        let text = |name: &str| option(name).and_then(Value::as_str);
-        if let Some(id) = text("task_id") {
-            if stores {
-                follow.results.push(state_of(id, &signature, failed, around));
-            }
-            follow.returns.extend(part_of(id, &signature, failed, by));
+        let id = signature.options.get("task_id").and_then(Value::as_str);
+        if let Some(id) = id.filter(|id| told.insert((*id).to_owned())) {
+            results.push(state_of(id, &signature, failed, around));
+            returns.extend(part_of(id, &signature, failed, by));
         }
         waiting.extend(inside(&signature));
     }
-    follow
+    (results, returns)
 }
 
 /// What has ids of its own inside a canvas that will never run.
@@ -89,7 +120,12 @@ fn inside(signature: &Signature) -> Vec<Signature> {
     values.filter_map(|value| Signature::from_value(value.clone()).ok()).collect()
 }
 
-fn state_of(id: &str, signature: &Signature, failed: &Failed, around: Circumstances<'_>) -> Stored {
+fn state_of(
+    id: &str,
+    signature: &Signature,
+    failed: &Failed,
+    around: Circumstances<'_>,
+) -> TaskResult {
     let text = |name: &str| signature.options.get(name).and_then(Value::as_str).map(str::to_owned);
     let mut result = TaskResult {
         traceback: failed.traceback.clone(),
@@ -110,7 +146,7 @@ fn state_of(id: &str, signature: &Signature, failed: &Failed, around: Circumstan
             result.other.insert(key.to_owned(), value);
         }
     }
-    Stored::from(&result)
+    result
 }
 
 /// The part of a chord that a signature would have been.
@@ -147,15 +183,26 @@ pub(crate) fn chord_failed(
             raised(Exception::chord_error(&cause.message), Some(text))
         }
     };
-    let mut follow = all([body], &failed, &part.by, true, around);
+    let (mut results, returns) = ends([body], &failed, &part.by, around);
     let told = Failed { traceback: None, ..failed };
     let rest = body.options.get("chain").cloned().unwrap_or_default();
-    follow.add(all(&signatures(&rest), &told, &part.by, true, around));
+    let mut follow = all(&signatures(&rest), &told, &part.by, true, around);
     for (id, errors) in errbacks_of(body) {
-        // As Celery has it: for the errbacks of a body the body is the root.
+        // As Celery has it: for the errbacks of a body the body is the root, and they are its children.
         let by = Lineage { id: id.clone(), root_id: id, ..part.by.clone() };
-        follow.add(errbacks(&errors, &by, around));
+        let mut errbacks = errbacks(&errors, &by, around);
+        let children = std::mem::take(&mut errbacks.children);
+        if let Some(result) = results.iter_mut().find(|result| result.task_id == by.id) {
+            result.children = Value::Array(children);
+        }
+        follow.add(errbacks);
     }
+    // The group of a body is its header, which Celery tells of a body that ran only.
+    if let Some(result) = results.first_mut() {
+        result.group_id = None;
+    }
+    follow.results.splice(0..0, results.iter().map(Stored::from));
+    follow.returns.splice(0..0, returns);
     follow
 }
 
@@ -171,12 +218,17 @@ pub(crate) struct ChordCause {
 impl ChordCause {
     /// A part of the header failed.
     pub(crate) fn dependency(id: &str, exception: Exception) -> Self {
-        Self { message: format!("Dependency {id} raised {exception}"), origin: Some(exception) }
+        Self::new(format!("Dependency {id} raised {exception}"), exception)
     }
 
     /// The results could not be brought together.
     pub(crate) fn join(exception: Exception) -> Self {
-        Self { message: format!("Join error: {exception}"), origin: Some(exception) }
+        Self::new(format!("Join error: {exception}"), exception)
+    }
+
+    fn new(mut message: String, origin: Exception) -> Self {
+        message.truncate(message.floor_char_boundary(TOLD));
+        Self { message, origin: Some(origin) }
     }
 }
 

@@ -9,7 +9,7 @@
 -- ARGV[5] the channel of a sign of life, empty for none
 -- ARGV[6] the sign of life
 --
--- Returns the number of workers that were forgotten: those whose lease ended longer ago than ARGV[4].
+-- Returns the number of workers that were forgotten: those whose lease ended longer ago than ARGV[4], at most 100.
 --
 -- Out of memory: once a script has written, Redis lets the rest of it pass; the ZREM of nobody leads for that.
 -- If the caller dies right after: the worker is shown as lost when its lease ends, and forgotten later.
@@ -19,4 +19,6 @@ redis.call('ZREM', KEYS[1], '')
 redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
 redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[4])
 if ARGV[5] ~= '' then redis.call('PUBLISH', ARGV[5], ARGV[6]) end
-return redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[4] * 1000)
+local gone = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[4] * 1000, 'LIMIT', 0, 100)
+for _, worker in ipairs(gone) do redis.call('ZREM', KEYS[1], worker) end
+return #gone

@@ -11,8 +11,8 @@
 --
 -- Returns {worker id, how many given back, ...} for each worker that had claims.
 --
--- At most 10 workers and 500 claims a call; what is left waits for the next call. Messages go to the
--- consumer's end, the oldest claim next to be taken, so that the order is kept.
+-- At most 10 workers with claims, 100 without and 500 claims a call; what is left waits for the next call. Messages go
+-- to the consumer's end, the oldest claim next to be taken, so that the order is kept.
 -- Out of memory: once a script has written, Redis lets the rest of it pass; the ZREM of nobody leads for that.
 -- If the caller dies right after: each claim is either still held by the dead worker or back in its list.
 local t = redis.call('TIME')
@@ -20,8 +20,9 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 redis.call('ZREM', KEYS[1], '')
 if ARGV[4] ~= '0' then redis.call('ZADD', KEYS[1], now + ARGV[4], ARGV[3]) end
 local out, left = {}, 500
-local dead = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 10)
+local dead = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 100)
 for _, worker in ipairs(dead) do
+  if left == 0 or #out == 20 then break end
   local claims = ARGV[1] .. worker
   local numbers = redis.call('HKEYS', claims)
   table.sort(numbers, function(a, b) return tonumber(a) > tonumber(b) end)

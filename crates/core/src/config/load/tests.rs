@@ -222,7 +222,32 @@ fn each_part_says_where_it_came_from() {
     assert!(schedules.into_iter().all(|line| line.ends_with("# default")), "{printed}");
 }
 
+/// The example file with every setting in force, to be damaged.
+fn example() -> String {
+    let text = include_str!("../../../../../deploy/rhubarb.toml");
+    let setting = |line: &str| {
+        let name = line.strip_prefix("# ")?.split_once(" = ")?.0.to_owned();
+        name.chars().all(|c| c.is_ascii_lowercase() || c == '_').then(|| line[2..].to_owned())
+    };
+    text.lines().map(|line| setting(line).unwrap_or_else(|| line.to_owned()) + "\n").collect()
+}
+
 proptest! {
+    #[test]
+    fn a_damaged_file_is_never_more_than_problems(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), 0..30_usize, "\\PC{0,6}"), 1..6),
+    ) {
+        let mut text = example();
+        for (at, length, piece) in edits {
+            let from = text.floor_char_boundary(at.index(text.len().max(1)));
+            let to = text.floor_char_boundary((from + length).min(text.len())).max(from);
+            text.replace_range(from..to, &piece);
+        }
+        if let Err(problems) = Config::from_toml(&text) {
+            prop_assert!(!problems.0.is_empty());
+        }
+    }
+
     #[test]
     fn arbitrary_text_is_never_more_than_problems(text in "\\PC{0,200}", value in "\\PC{0,30}") {
         let _ = Config::from_toml(&text);

@@ -1,6 +1,9 @@
 //! The worker as Celery's clients and Flower show it: statistics, settings, a report.
 
-use std::sync::{PoisonError, atomic::Ordering};
+use std::{
+    sync::{PoisonError, atomic::Ordering},
+    time::Duration,
+};
 
 use rhubarb_core::{
     config::{Config, Role},
@@ -29,7 +32,7 @@ pub(super) fn stats(shared: &Shared) -> Value {
             "processes": [std::process::id()],
             "max-tasks-per-child": "N/A",
             "put-guarded-by-semaphore": true,
-            "timeouts": [config.task_soft_time_limit.as_secs_f64(), config.task_time_limit.as_secs_f64()],
+            "timeouts": [seconds(config.task_soft_time_limit), seconds(config.task_time_limit)],
         },
         "broker": broker(shared.queue.url(), shared.queue.db()),
         // No more is ever claimed than there are free slots.
@@ -46,6 +49,11 @@ pub(super) fn stats(shared: &Shared) -> Value {
             "dropped_events": count(&shared.events.dropped),
         },
     })
+}
+
+/// A duration as Python writes one that was configured as a whole number.
+fn seconds(limit: Duration) -> Value {
+    if limit.subsec_nanos() == 0 { json!(limit.as_secs()) } else { json!(limit.as_secs_f64()) }
 }
 
 fn broker(url: &SafeUrl, db: u32) -> Value {

@@ -116,7 +116,7 @@ fn cancel_consumer(shared: &Shared, arguments: &Arguments<'_>) -> Result<Answer,
 
 fn resize(shared: &Shared, arguments: &Arguments<'_>, grow: bool) -> Result<Answer, String> {
     let n = arguments.count("n")?;
-    let done = shared.resize(|slots| if grow { slots.want_more(n) } else { slots.want_fewer(n) });
+    let done = if grow { shared.slots.grow(n) } else { shared.slots.shrink(n) };
     let size = shared.slots.size();
     if !done {
         let verb = if grow { "grow" } else { "shrink" };

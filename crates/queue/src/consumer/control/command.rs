@@ -27,8 +27,16 @@ impl<'a> Arguments<'a> {
         self.text(name).ok_or_else(|| missing(method, name))
     }
 
+    /// Tells whether an argument is there and true as Python sees it: Flower 2.2 sends 1.
     pub(super) fn flag(&self, name: &str) -> bool {
-        self.get(name).and_then(Value::as_bool).unwrap_or(false)
+        match self.get(name) {
+            None | Some(Value::Null) => false,
+            Some(Value::Bool(flag)) => *flag,
+            Some(Value::Number(number)) => number.as_f64() != Some(0.0),
+            Some(Value::String(text)) => !text.is_empty(),
+            Some(Value::Array(items)) => !items.is_empty(),
+            Some(Value::Object(map)) => !map.is_empty(),
+        }
     }
 
     /// Returns an id, or a list of them, each once and in order, or what is wrong.
@@ -106,6 +114,21 @@ mod tests {
         );
         for wrong in [json!(1), json!([""]), json!({}), json!(vec!["a"; MAX_IDS + 1])] {
             assert!(ids(wrong).is_err());
+        }
+    }
+
+    #[test]
+    fn a_flag_is_true_as_python_sees_it() {
+        let flag = |given: Value| {
+            let map = json!({"terminate": given}).as_object().unwrap().clone();
+            Arguments(&map).flag("terminate")
+        };
+        for yes in [json!(true), json!(1), json!("x"), json!([0])] {
+            assert!(flag(yes.clone()), "{yes}");
+        }
+        for no in [json!(false), json!(0), json!(0.0), json!(""), json!([]), json!({}), json!(null)]
+        {
+            assert!(!flag(no.clone()), "{no}");
         }
     }
 

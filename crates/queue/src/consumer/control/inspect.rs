@@ -105,7 +105,9 @@ fn registered(shared: &Shared, arguments: &Arguments<'_>) -> Value {
             items.iter().filter_map(|item| Some(format!("{item}={}", known(item)?))).collect();
         if fields.is_empty() { name.to_owned() } else { format!("{name} [{}]", fields.join(" ")) }
     };
-    shared.tasks.names().map(describe).collect()
+    let builtins = arguments.flag("builtins");
+    let names = shared.tasks.names().filter(|name| builtins || !name.starts_with("celery."));
+    names.map(describe).collect()
 }
 
 /// The queues that are served, with all that kombu tells of a queue.

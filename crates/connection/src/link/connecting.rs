@@ -1,0 +1,191 @@
+//! Making a connection when there is none, and letting go of one that was lost.
+
+use std::{
+    sync::{Arc, PoisonError, RwLockWriteGuard, Weak, atomic::Ordering},
+    time::Instant,
+};
+
+use redis::{
+    ProtocolVersion, PushInfo, PushKind, RedisError, RedisResult, aio::MultiplexedConnection,
+};
+use rhubarb_core::config::RedisConfig;
+
+use super::{Inner, Redis, lock};
+use crate::{
+    Error, Options, Push, address,
+    dial::{self, Dial},
+    push,
+};
+
+#[derive(Clone)]
+pub(super) struct Live {
+    generation: u64,
+    pub(super) connection: MultiplexedConnection,
+}
+
+/// The connection that stands, if one does.
+#[derive(Default)]
+pub(super) struct State {
+    live: Option<Live>,
+    /// The number of the connection that was tried last; each has its own.
+    generation: u64,
+    /// The last one that was lost, which may be before it was ever used.
+    lost: u64,
+}
+
+/// Why an attempt to connect failed, for all who waited for it.
+#[derive(Clone, Debug)]
+pub(super) enum Failure {
+    NoDatabase,
+    Denied(String),
+    Unreachable(String),
+}
+
+impl Redis {
+    pub(super) async fn live(&self) -> Result<Live, Error> {
+        if let Some(live) = self.current() {
+            return Ok(live);
+        }
+        let asked = Instant::now();
+        let _one_at_a_time = self.inner.connecting.lock().await;
+        if let Some(live) = self.current() {
+            return Ok(live);
+        }
+        // An attempt that failed while we waited for it was ours too: without this each of many callers would try
+        // in its turn, and the last would wait for all their deadlines.
+        let failed = lock(&self.inner.failed).clone();
+        if let Some((at, failure)) = failed
+            && at >= asked
+        {
+            return Err(self.error(failure));
+        }
+        self.connect().await.map_err(|error| {
+            self.inner.outages.down(&self.inner.url, self.inner.db, &error.to_string());
+            let failure = self.failure(&error);
+            *lock(&self.inner.failed) = Some((Instant::now(), failure.clone()));
+            self.error(failure)
+        })
+    }
+
+    fn current(&self) -> Option<Live> {
+        self.inner.live.read().unwrap_or_else(PoisonError::into_inner).live.clone()
+    }
+
+    fn state(&self) -> RwLockWriteGuard<'_, State> {
+        self.inner.live.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn connect(&self) -> RedisResult<Live> {
+        if self.protocol() == ProtocolVersion::RESP3 {
+            match self.connect_with(ProtocolVersion::RESP3).await {
+                Err(error) if dial::refuses_hello(&error) => {
+                    tracing::warn!(url = %self.inner.url, "redis refuses HELLO 3: polling instead of being woken");
+                    self.inner.plain_protocol.store(true, Ordering::Relaxed);
+                }
+                other => return other,
+            }
+        }
+        self.connect_with(ProtocolVersion::RESP2).await
+    }
+
+    pub(super) fn protocol(&self) -> ProtocolVersion {
+        if self.inner.plain_protocol.load(Ordering::Relaxed) {
+            ProtocolVersion::RESP2
+        } else {
+            ProtocolVersion::RESP3
+        }
+    }
+
+    async fn connect_with(&self, protocol: ProtocolVersion) -> RedisResult<Live> {
+        let channels = lock(&self.inner.channels).iter().cloned().collect();
+        let dial = self
+            .dial(protocol, &self.inner.options, channels)
+            .map_err(|e| RedisError::from(std::io::Error::other(e.to_string())))?;
+        let generation = {
+            let mut state = self.state();
+            state.generation += 1;
+            state.generation
+        };
+        let inner = Arc::downgrade(&self.inner);
+        let dialled = dial.connect(move |info| pushed(&inner, generation, info)).await?;
+        self.inner.tracking.store(dialled.tracking, Ordering::Relaxed);
+        self.keep(Live { generation, connection: dialled.connection })
+    }
+
+    pub(super) fn dial<'a>(
+        &self,
+        protocol: ProtocolVersion,
+        options: &'a Options,
+        channels: Vec<String>,
+    ) -> Result<Dial<'a>, Error> {
+        let RedisConfig { connect_timeout, command_timeout, ca_file, .. } = &self.inner.config;
+        Ok(Dial {
+            client: address::client(&self.inner.url, self.inner.db, protocol, ca_file.as_deref())?,
+            protocol,
+            connect_timeout: *connect_timeout,
+            command_timeout: *command_timeout,
+            options,
+            channels,
+        })
+    }
+
+    fn keep(&self, live: Live) -> RedisResult<Live> {
+        let mut state = self.state();
+        if state.lost == live.generation {
+            let error = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+            return Err(RedisError::from(error));
+        }
+        state.live = Some(live.clone());
+        drop(state);
+        self.inner.outages.up(&self.inner.url, self.inner.db);
+        let _ = self.inner.pushes.send(Push::Connected);
+        Ok(live)
+    }
+
+    /// Lets go of a connection that was lost, so that the next command makes a new one.
+    pub(super) fn lose(&self, lost: &Live, reason: &str) {
+        self.lose_number(lost.generation, reason);
+    }
+
+    fn lose_number(&self, generation: u64, reason: &str) {
+        let mut state = self.state();
+        state.lost = state.lost.max(generation);
+        if state.live.as_ref().is_some_and(|live| live.generation == generation) {
+            state.live = None;
+            drop(state);
+            self.inner.outages.down(&self.inner.url, self.inner.db, reason);
+            let _ = self.inner.pushes.send(Push::Lost);
+        }
+    }
+
+    pub(super) fn failure(&self, error: &RedisError) -> Failure {
+        let reason = error.to_string();
+        if reason.contains("DB index is out of range") {
+            Failure::NoDatabase
+        } else if dial::refuses_credentials(error) {
+            Failure::Denied(reason)
+        } else {
+            Failure::Unreachable(reason)
+        }
+    }
+
+    pub(super) fn error(&self, failure: Failure) -> Error {
+        let (url, db) = (self.inner.url.clone(), self.inner.db);
+        match failure {
+            Failure::NoDatabase => Error::NoDatabase { url, db },
+            Failure::Denied(reason) => Error::Denied { url, reason },
+            Failure::Unreachable(reason) => Error::Unreachable { url, reason },
+        }
+    }
+}
+
+/// Takes what a server sends unasked, and the news that a connection has ended: an idle one is replaced before use.
+fn pushed(inner: &Weak<Inner>, generation: u64, info: PushInfo) {
+    let Some(inner) = inner.upgrade() else { return };
+    if info.kind == PushKind::Disconnection {
+        Redis { inner }.lose_number(generation, "the server ended the connection");
+    } else if let Some(push) = push::read(info) {
+        // Nobody listening is fine.
+        let _ = inner.pushes.send(push);
+    }
+}

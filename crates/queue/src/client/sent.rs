@@ -1,0 +1,50 @@
+//! The event `task-sent`, which a client sends for each task where `task_send_sent_event` asks for it.
+
+use jiff::Timestamp;
+use rhubarb_core::config::CeleryConfig;
+use rhubarb_wire::{
+    Headers,
+    event::{self, Origin},
+    event_channel,
+};
+use uuid::Uuid;
+
+use crate::consumer::{events, lamport::Lamport, machine};
+
+const TOPIC: &str = "task.sent";
+
+/// The client as a sender of events.
+#[derive(Debug)]
+pub(super) struct Sent {
+    channel: String,
+    hostname: String,
+    utcoffset: f64,
+    clock: Lamport,
+}
+
+impl Sent {
+    pub(super) fn new(celery: &CeleryConfig, db: u32, hostname: &str) -> Self {
+        Self {
+            channel: event_channel(&celery.global_keyprefix, i64::from(db), TOPIC),
+            hostname: hostname.to_owned(),
+            utcoffset: machine::utcoffset(),
+            clock: Lamport::default(),
+        }
+    }
+
+    /// Adds the event of a task to the pipeline that publishes it, behind it: who reads it finds the task.
+    pub(super) fn tell(&self, pipeline: &mut ::redis::Pipeline, headers: &Headers, queue: &str) {
+        let origin = Origin {
+            hostname: &self.hostname,
+            utcoffset: self.utcoffset,
+            pid: std::process::id(),
+            clock: self.clock.forward(),
+            timestamp: Timestamp::now().as_duration().as_secs_f64(),
+        };
+        // Celery names the task itself here, whatever it is to be shown as.
+        let task = event::Task { name: &headers.task, ..events::task(headers) };
+        let event = event::task_sent(&origin, &task, queue, "", queue);
+        let message = event::message(TOPIC, &self.hostname, &event, &Uuid::new_v4().to_string());
+        pipeline.cmd("PUBLISH").arg(&self.channel).arg(message);
+    }
+}

@@ -1,0 +1,91 @@
+"""The differences that are meant, each with its reason. The table in README shows them; nothing else is let pass."""
+
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+
+@dataclass(frozen=True)
+class Known:
+    """Covers differences of the cases whose names match, at the paths that match from their beginning."""
+
+    reason: str
+    cases: str
+    path: str = ""
+
+    def covers(self, difference):
+        return fnmatchcase(difference.case, self.cases) and re.match(self.path, difference.where) is not None
+
+
+# What Rhubarb does otherwise on purpose.
+RHUBARB = [
+    Known(
+        "exception and class as in Python, the text says it in our words",
+        "results: wrong arguments: *",
+        r"tasks > #1 > result > exc_message > 0$",
+    ),
+    Known(
+        "exception and class as in Python, the text says it in our words",
+        "canvas: map, starmap, chunks: a failing item",
+        r"tasks > #1 > result > exc_message > 0$",
+    ),
+    Known(
+        "dates, decimals and UUIDs reach a handler as their texts; what it returns in Celery's form is kept",
+        "results: special types: an argument *",
+        r"tasks > #1 > result > \d$",
+    ),
+    Known(
+        "integers over 64 bits reach a handler as their texts",
+        "results: success: values of every json type",
+        r"tasks > #5 > result$",
+    ),
+    Known(
+        "no traceback: the limit was not raised in a place",
+        "results: time limits: a soft limit that the task does not catch",
+        r"tasks > #1 > traceback$",
+    ),
+    Known("task-received is told again when the task is due", "events: task: a countdown"),
+    Known("figures of our own besides", "control: inspect the worker: stats", r"rhubarb$"),
+    Known("Celery stores the failure twice", "results: time limits: a hard limit of the call", r"tasks > #1 > published"),
+    Known(
+        "parked, without a result, until somebody registers it; Celery fails it",
+        "*: *nobody registers",
+    ),
+    Known("a FAILURE says why; in Celery get() waits for ever", "calling: refused serializers: *", r"tasks > #1 > "),
+    Known("a FAILURE says why; in Celery get() waits for ever", "malformed: *", r"tasks > #1 > "),
+    Known(
+        "published as a task with the id: a function of Python cannot be called inside our process",
+        "calling: link_error: an errback that takes request exception and traceback",
+        r"tasks > #1/1$",
+    ),
+    Known(
+        "what waits for a step that will never run is told so; in Celery get() waits for ever",
+        "calling: expires: the first step of a chain",
+        r"tasks > #1 > ",
+    ),
+    Known(
+        "what waits for a step that will never run is told so; in Celery get() waits for ever",
+        "canvas: errors in a chain: a * after the failure",
+        r"tasks > #[23] > ",
+    ),
+    Known(
+        "what waits for a step that will never run is told so; in Celery get() waits for ever",
+        "canvas: errors in a chord: a failure in an inner chord",
+        r"(tasks > #2 > |group keys > #1\.)",
+    ),
+    Known(
+        "what waits for a step that will never run is told so; in Celery get() waits for ever",
+        "canvas: errors in a chord: steps after a failed chord",
+        r"tasks > #3$",
+    ),
+    Known(
+        "acknowledged when it has ended, so that a worker's death loses nothing",
+        "control: inspect a running task: active",
+        r".* > acknowledged$",
+    ),
+    Known("nothing is fetched before a slot is free", "control: inspect a waiting task: reserved"),
+    Known("Celery 5.7 shows an empty password", "control: inspect the worker: conf", r"(broker_url|result_backend)$"),
+    Known("no child processes to write to", "control: inspect the worker: stats", r"pool > writes"),
+    Known("takes effect; in Celery 5 the new limit is not looked at", "control: time_limit: ends a task", r"0$"),
+    Known("takes effect at once", "control: pool_grow and pool_shrink: *", r"1$"),
+]

@@ -1,0 +1,56 @@
+//! The suite of `interop/conformance`: the same cases run by a Celery worker and by ours, compared.
+
+use std::path::PathBuf;
+
+use rhubarb_e2e::{file, python::Python};
+
+use super::WORKER;
+
+/// How many random canvases; more are drawn with `RHUBARB_TEST_CANVASES`.
+const CANVASES: &str = "40";
+const SEED: &str = "1";
+
+#[test]
+fn the_conformance_suite_sees_no_difference_that_is_not_meant() {
+    let Some(python) = Python::for_redis("") else { return };
+    let worker = format!("{WORKER} -Q {{queues}} -n {{node}} -c {{concurrency}}");
+    let tracking = format!("env RHUBARB_CELERY_TASK_TRACK_STARTED=true {worker}");
+    let extended = format!("env RHUBARB_CELERY_RESULT_EXTENDED=true {tracking}");
+    let (canvases, seed) = (setting("RHUBARB_TEST_CANVASES"), setting("RHUBARB_TEST_SEED"));
+    let readme = file("../README.md").display().to_string();
+    let mut args = vec!["-m", "conformance", "run", "--worker", &tracking, "--extended", &extended];
+    args.extend(["--random", canvases.as_deref().unwrap_or(CANVASES)]);
+    args.extend(["--seed", seed.as_deref().unwrap_or(SEED)]);
+    let older = setting("RHUBARB_TEST_PYTHON_OLD");
+    match &older {
+        Some(older) => args.extend(["--older", older, "--table", &readme]),
+        None => {
+            eprintln!("LEFT OUT: RHUBARB_TEST_PYTHON_OLD is not set: no older Celery, no table")
+        }
+    }
+    let logs = logs();
+    let shown = logs.display().to_string();
+    args.extend(["--logs", &shown]);
+
+    let output = python.command(&args).output().expect("Python runs");
+
+    let (stdout, stderr) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    println!("{stdout}");
+    assert!(output.status.success(), "{stdout}{stderr}\nrecordings and logs: {shown}");
+    std::fs::remove_dir_all(logs).expect("our own folder");
+}
+
+fn setting(name: &str) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "a setting of the harness, not of the product")]
+    std::env::var(name).ok()
+}
+
+/// A folder that stays where the test fails.
+fn logs() -> PathBuf {
+    tempfile::Builder::new()
+        .prefix("conformance-")
+        .tempdir()
+        .expect("there is a folder for temporary files")
+        .keep()
+}

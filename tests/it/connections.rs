@@ -1,0 +1,383 @@
+//! Connections as people have them (TLS, users, old servers), and as they break.
+
+use std::time::Duration;
+
+use redis::AsyncCommands;
+use rhubarb_connection::{Connections, Error, Options, Push, Redis, Role, Script};
+use rhubarb_core::{
+    class::Class,
+    config::{Config, RedisConfig},
+};
+use rhubarb_e2e::{
+    certificates::Certificates,
+    eventually::eventually,
+    proxy::{Act, Proxy, Rule, Way},
+    redis_server::{RedisServer, free_port},
+};
+use rhubarb_queue::Publish;
+use tokio::time::Instant;
+
+use crate::{
+    OWN_WORKER,
+    shop::{SOON, Shop},
+};
+
+/// What a command or a connection attempt may take in these tests.
+const DEADLINE: Duration = Duration::from_secs(1);
+
+fn settings() -> RedisConfig {
+    let mut config = Config::default().redis;
+    (config.connect_timeout, config.command_timeout) = (DEADLINE, DEADLINE);
+    config
+}
+
+fn handle(url: &str) -> Result<Redis, Error> {
+    let options = Options { name: "rhubarb-test".to_owned(), tracking: true };
+    Redis::new(&url.parse().unwrap(), 0, &settings(), options)
+}
+
+async fn ping(redis: &Redis) -> Result<String, Error> {
+    redis.query(&redis::cmd("PING")).await
+}
+
+/// A server with TLS on a port of its own, besides the plain one.
+async fn tls_server(certificates: &Certificates, auth_clients: &str) -> (RedisServer, u16) {
+    let port = free_port();
+    let server = RedisServer::start_with(&[
+        "--save",
+        "",
+        "--tls-port",
+        &port.to_string(),
+        "--tls-cert-file",
+        &certificates.path("server.pem"),
+        "--tls-key-file",
+        &certificates.path("server.key"),
+        "--tls-ca-cert-file",
+        &certificates.path("ca.pem"),
+        "--tls-auth-clients",
+        auth_clients,
+    ])
+    .await;
+    (server, port)
+}
+
+#[tokio::test]
+async fn tls_trusts_the_authority_that_it_was_told_and_no_other() {
+    let (ours, theirs) = (Certificates::for_host("127.0.0.1"), Certificates::for_host("127.0.0.1"));
+    let (_server, port) = tls_server(&ours, "no").await;
+    let answers = async |query: &str, ca_file: Option<std::path::PathBuf>| {
+        let url = format!("rediss://127.0.0.1:{port}/0{query}").parse().unwrap();
+        let config = RedisConfig { ca_file, ..settings() };
+        ping(&Redis::new(&url, 0, &config, Options::default()).unwrap()).await
+    };
+    let refuses = |answer: Result<String, Error>| {
+        let error = answer.unwrap_err();
+        assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+        assert!(error.to_string().contains("certificate"), "{error}");
+    };
+    let (our_ca, their_ca) = (ours.path("ca.pem"), theirs.path("ca.pem"));
+    answers(&format!("?ssl_ca_certs={our_ca}"), None).await.unwrap();
+    answers(&format!("?ssl_ca_certs={our_ca}&ssl_cert_reqs=CERT_REQUIRED"), None).await.unwrap();
+    answers(&format!("?ssl_ca_certs={our_ca}&ssl_cert_reqs=optional"), None).await.unwrap();
+    answers("", Some(ours.file("ca.pem"))).await.unwrap();
+    answers(&format!("?ssl_ca_certs={our_ca}"), Some(theirs.file("ca.pem"))).await.unwrap();
+    answers("?ssl_cert_reqs=none", None).await.unwrap();
+    answers("?ssl_cert_reqs=CERT_NONE", Some(theirs.file("ca.pem"))).await.unwrap();
+    refuses(answers("", None).await);
+    refuses(answers(&format!("?ssl_ca_certs={their_ca}"), None).await);
+    refuses(answers("", Some(theirs.file("ca.pem"))).await);
+}
+
+#[tokio::test]
+async fn tls_wants_a_certificate_for_the_host_unless_told_otherwise() {
+    let certificates = Certificates::for_host("redis.example.test");
+    let (_server, port) = tls_server(&certificates, "no").await;
+    let url = format!("rediss://127.0.0.1:{port}/0?ssl_ca_certs={}", certificates.path("ca.pem"));
+    let error = ping(&handle(&url).unwrap()).await.unwrap_err();
+    assert!(error.to_string().contains("certificate"), "{error}");
+    ping(&handle(&format!("{url}&ssl_check_hostname=false")).unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn tls_shows_a_certificate_to_a_server_that_asks_for_one() {
+    let certificates = Certificates::for_host("127.0.0.1");
+    let (_server, port) = tls_server(&certificates, "yes").await;
+    let path = |name| certificates.path(name);
+    let url = format!("rediss://127.0.0.1:{port}/0?ssl_ca_certs={}", path("ca.pem"));
+    let error = ping(&handle(&url).unwrap()).await.unwrap_err();
+    assert!(error.is_unreachable(), "{error}");
+    let shown = format!("&ssl_certfile={}&ssl_keyfile={}", path("client.pem"), path("client.key"));
+    ping(&handle(&format!("{url}{shown}")).unwrap()).await.unwrap();
+}
+
+/// Without a word about certificates the system's roots count, here those of `SSL_CERT_FILE`.
+#[tokio::test]
+async fn tls_trusts_the_systems_roots_by_default() {
+    let certificates = Certificates::for_host("127.0.0.1");
+    let (_server, port) = tls_server(&certificates, "no").await;
+    let mut shop = Shop::open().await;
+    shop.installation.set("REDIS_URL", &format!("rediss://127.0.0.1:{port}/0"));
+    assert_eq!(shop.rhubarb(&["queues"]).await.code, 4, "nobody we know signed it");
+    shop.installation.set("SSL_CERT_FILE", &certificates.path("ca.pem"));
+    let ran = shop.rhubarb(&["queues"]).await;
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn users_and_passwords_are_taken_from_the_url() {
+    let server = RedisServer::start().await;
+    server.command("ACL SETUSER app on >p@ss:w/rd%+ö ~* &* +@all").await;
+    server.command("CONFIG SET requirepass only-a-password").await;
+    let at = |user: &str| handle(&format!("redis://{user}@127.0.0.1:{}/0", server.port())).unwrap();
+    ping(&at("app:p%40ss%3Aw%2Frd%25%2B%C3%B6")).await.unwrap();
+    ping(&at(":only-a-password")).await.unwrap();
+    for wrong in ["app:other", ":other", "nobody:other"] {
+        let error = ping(&at(wrong)).await.unwrap_err();
+        assert!(matches!(error, Error::Denied { .. }), "{wrong}: {error:?}");
+        assert_eq!(error.class(), Class::Permanent);
+        assert!(!error.to_string().contains("other"), "{error}");
+    }
+    let none = handle(&server.url(0)).unwrap();
+    assert!(matches!(ping(&none).await.unwrap_err(), Error::Denied { .. }));
+    // Mended on the server's side, and no start of ours needed.
+    server_without_password(&server).await;
+    ping(&none).await.unwrap();
+    assert!(none.tracks(), "a missing password says nothing about the protocol");
+}
+
+async fn server_without_password(server: &RedisServer) {
+    #[expect(clippy::disallowed_methods, reason = "the tests look from outside")]
+    let client =
+        redis::Client::open(format!("redis://:only-a-password@127.0.0.1:{}/0", server.port()));
+    let mut admin = client.unwrap().get_multiplexed_async_connection().await.unwrap();
+    let mut set = redis::cmd("CONFIG");
+    set.arg("SET").arg("requirepass").arg("");
+    let _: () = set.query_async(&mut admin).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_worker_with_a_wrong_password_says_so_and_does_not_start() {
+    let mut shop = Shop::open().await;
+    let port = shop.installation.redis.port();
+    shop.installation.redis.command("CONFIG SET requirepass right").await;
+    shop.installation.set("REDIS_URL", &format!("redis://:hunter2@127.0.0.1:{port}/0"));
+    let mut worker = shop.installation.worker(&[]);
+    assert_eq!(worker.ended(SOON).await.code(), Some(3));
+    let said = worker.lines_with("refuses our user or password");
+    assert!(!said.is_empty(), "{}", worker.stdout());
+    assert!(!worker.stdout().contains("hunter2") && !worker.stderr().contains("hunter2"));
+}
+
+/// Each is cut while nothing is under way; the next command knows nothing of it.
+#[tokio::test]
+async fn an_idle_connection_that_the_server_cut_is_replaced_before_use() {
+    let server = RedisServer::start().await;
+    let redis = handle(&server.url(0)).unwrap();
+    let mut pushes = redis.pushes();
+    redis.subscribe("news").await.unwrap();
+    for cut in ["CLIENT KILL TYPE pubsub", "CLIENT KILL TYPE normal"] {
+        if cut.ends_with("normal") {
+            redis.unsubscribe("news").await.unwrap();
+        }
+        server.command(cut).await;
+        let lost = async { while pushes.recv().await.unwrap() != Push::Lost {} };
+        tokio::time::timeout(SOON, lost).await.expect("the loss is seen at once");
+        ping(&redis).await.unwrap();
+        assert!(redis.tracks(), "tracking is armed again");
+    }
+    server.command("CONFIG SET timeout 1").await;
+    let lost = async { while pushes.recv().await.unwrap() != Push::Lost {} };
+    tokio::time::timeout(SOON, lost).await.expect("the server ends idle connections");
+    ping(&redis).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_new_connection_has_the_name_the_tracking_and_the_subscriptions_of_the_old_one() {
+    let server = RedisServer::start().await;
+    let redis = handle(&server.url(0)).unwrap();
+    let mut pushes = redis.pushes();
+    redis.subscribe("news").await.unwrap();
+    let script = Script::new("answer", "return 42");
+    assert_eq!(redis.eval::<u8>(&script, &[], &[], &[]).await.unwrap(), 42);
+    server.command("SCRIPT FLUSH").await;
+    server.command("CLIENT KILL TYPE pubsub").await;
+    let answer = eventually(SOON, "the script is loaded again", async || {
+        redis.eval::<u8>(&script, &[], &[], &[]).await.ok()
+    })
+    .await;
+    assert_eq!(answer, 42);
+    let mut other = server.connect(0).await;
+    let heard: u8 = other.publish("news", "again").await.unwrap();
+    assert_eq!(heard, 1);
+    let message = Push::Message { channel: "news".to_owned(), payload: b"again".to_vec() };
+    let news = async { while pushes.recv().await.unwrap() != message {} };
+    tokio::time::timeout(SOON, news).await.expect("what is published now is heard");
+    let clients: String = redis::cmd("CLIENT").arg("LIST").query_async(&mut other).await.unwrap();
+    let ours: Vec<&str> = clients.lines().filter(|line| line.contains("rhubarb-test")).collect();
+    assert_eq!(ours.len(), 1, "{clients}");
+}
+
+/// A server before Redis 6, and one that forbids tracking; no access list can forbid `HELLO` (Redis 7.0).
+#[tokio::test]
+async fn a_server_without_resp3_or_tracking_is_served_all_the_same() {
+    let old = RedisServer::start_with(&["--save", "", "--rename-command", "HELLO", ""]).await;
+    let forbidding = RedisServer::start().await;
+    forbidding.command("ACL SETUSER default -client|tracking").await;
+    for server in [old, forbidding] {
+        let redis = handle(&server.url(0)).unwrap();
+        assert_eq!(ping(&redis).await.unwrap(), "PONG");
+        assert!(!redis.tracks());
+        redis.probe().await.unwrap();
+        server.command("CLIENT KILL TYPE normal").await;
+        eventually(SOON, "it is back", async || ping(&redis).await.ok()).await;
+    }
+}
+
+#[tokio::test]
+async fn commands_and_connection_attempts_have_deadlines_however_many_wait() {
+    let server = RedisServer::start().await;
+    let proxy = Proxy::start(server.port()).await;
+    let redis = handle(&proxy.url(0)).unwrap();
+    ping(&redis).await.unwrap();
+    proxy.add(Rule::always(Act::Swallow));
+    let begun = Instant::now();
+    let error = ping(&redis).await.unwrap_err();
+    assert!(matches!(error, Error::Lost { .. }), "{error:?}");
+    assert!(begun.elapsed() < 2 * DEADLINE, "{:?}", begun.elapsed());
+    let begun = Instant::now();
+    let waiting: Vec<_> = (0..50)
+        .map(|_| {
+            let redis = redis.clone();
+            tokio::spawn(async move { ping(&redis).await.unwrap_err() })
+        })
+        .collect();
+    for waiter in waiting {
+        let error = waiter.await.unwrap();
+        assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
+    }
+    assert!(begun.elapsed() < 3 * DEADLINE, "not one after the other: {:?}", begun.elapsed());
+    proxy.heal();
+    ping(&redis).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_probe_asks_on_a_connection_of_its_own() {
+    let server = RedisServer::start().await;
+    let proxy = Proxy::start(server.port()).await;
+    let redis = handle(&proxy.url(0)).unwrap();
+    ping(&redis).await.unwrap();
+    assert_eq!(redis.successes(), 1);
+    proxy.add(Rule::once(Way::ToServer, "PING", "", Act::Swallow));
+    ping(&redis).await.unwrap_err();
+    redis.probe().await.unwrap();
+    assert_eq!(redis.successes(), 1, "a probe is no work done");
+    proxy.refuse();
+    redis.probe().await.unwrap_err();
+}
+
+/// A worker through one outage after the other: each is said once when it begins and once when it is over, and tasks
+/// run again.
+#[tokio::test]
+async fn each_condition_of_redis_is_logged_once_waited_out_and_logged_once_when_it_is_over() {
+    let mut shop = Shop::open_on(RedisServer::start_durable().await, "").await;
+    shop.installation.set("RHUBARB_WORKER_LEASE", "2");
+    let mut worker = shop.installation.start("own-worker", OWN_WORKER, &[]);
+    shop.registered_workers(1).await;
+    let conditions = [
+        ("code=READONLY", "REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE"),
+        (
+            "code=NOREPLICAS",
+            "CONFIG SET min-replicas-to-write 1",
+            "CONFIG SET min-replicas-to-write 0",
+        ),
+        ("code=NOPERM", "ACL SETUSER default -evalsha -eval", "ACL SETUSER default +evalsha +eval"),
+    ];
+    for (code, begin, end) in conditions {
+        shop.installation.redis.command(begin).await;
+        worker.line(code, SOON).await;
+        // Long enough for more than one heartbeat and claim to be refused.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        shop.installation.redis.command(end).await;
+        let client = shop.client();
+        let id = client.publish(&Publish::new("e2e.sleep").arg(0.0)).await.unwrap().id;
+        assert!(client.wait(&id, SOON, |_| {}).await.unwrap().is_some(), "tasks run after {code}");
+        let over = format!("{code} outage_s");
+        eventually(SOON, "its end is logged", async || {
+            worker
+                .lines_with("redis takes commands again")
+                .iter()
+                .any(|l| l.contains(code))
+                .then_some(())
+        })
+        .await;
+        let begun: Vec<String> = worker.lines_with("redis refuses commands");
+        let begun = begun.iter().filter(|line| line.contains(code)).count();
+        assert_eq!(begun, 1, "{over}: {}", worker.stdout());
+    }
+    assert!(worker.lines_with("trying again").len() <= 2 * conditions.len(), "{}", worker.stdout());
+    assert!(worker.is_running());
+}
+
+/// Redis answers while it reads its file, and refuses everything.
+#[tokio::test]
+async fn a_redis_that_is_loading_is_waited_for() {
+    let mut shop = Shop::open_on(RedisServer::start_durable().await, "").await;
+    let mut queue = shop.queue().await;
+    for n in 0..60 {
+        let _: () = queue.set(format!("filler-{n}"), "x".repeat(4000)).await.unwrap();
+    }
+    let mut worker = shop.installation.start("own-worker", OWN_WORKER, &[]);
+    shop.registered_workers(1).await;
+    // Only of a snapshot does it look at its clients in between.
+    shop.installation.redis.command("BGREWRITEAOF").await;
+    eventually(SOON, "the file is a snapshot", async || {
+        let info = redis::cmd("INFO").arg("persistence").query_async::<String>(&mut queue).await;
+        let info = info.unwrap();
+        let idle = ["aof_rewrite_in_progress:0", "aof_rewrite_scheduled:0"];
+        idle.iter().all(|line| info.contains(line)).then_some(())
+    })
+    .await;
+    let redis = &mut shop.installation.redis;
+    // 40 ms a key, with a look at the clients every kilobyte.
+    redis.add_options(&[
+        "--key-load-delay",
+        "40000",
+        "--loading-process-events-interval-bytes",
+        "1024",
+    ]);
+    redis.restart_unready();
+    worker.line("code=LOADING", SOON).await;
+    worker.line("redis takes commands again", SOON).await;
+    let client = shop.client();
+    let id = client.publish(&Publish::new("e2e.sleep").arg(0.0)).await.unwrap().id;
+    assert!(client.wait(&id, SOON, |_| {}).await.unwrap().is_some());
+    assert_eq!(worker.lines_with("redis refuses commands").len(), 1, "{}", worker.stdout());
+}
+
+#[tokio::test]
+async fn an_outage_is_one_line_when_it_begins_and_one_with_its_length_when_it_is_over() {
+    let mut shop = Shop::open_on(RedisServer::start_durable().await, "").await;
+    let mut worker = shop.installation.start("own-worker", OWN_WORKER, &[]);
+    shop.registered_workers(1).await;
+    shop.installation.redis.kill();
+    let down = worker.line("redis is unreachable", SOON).await;
+    assert!(down.contains("level=warn") && down.contains("reason="), "{down}");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    shop.installation.redis.restart().await;
+    let back = worker.line("redis is back", SOON).await;
+    let length = back.split("outage_s=").nth(1).and_then(|rest| rest.split(' ').next());
+    let length: f64 = length.and_then(|text| text.parse().ok()).unwrap();
+    assert!(length >= 2.0, "{back}");
+    // One connection for each database that was in use, and so one pair of lines for each.
+    let (down, back) =
+        (worker.lines_with("is unreachable").len(), worker.lines_with("is back").len());
+    assert!(down <= 3 && back <= down, "{}", worker.stdout());
+}
+
+#[test]
+fn one_process_has_one_connection_for_each_database_in_use() {
+    let connections = Connections::new(&Config::default(), "test").unwrap();
+    let (queue, results) = (connections.role(Role::Queue), connections.role(Role::Results));
+    assert!(queue.same_database(&results));
+    assert!(!queue.same_database(&connections.role(Role::Cache)));
+}

@@ -1,0 +1,118 @@
+//! Large numbers: however much waits, each script touches a bounded number of elements.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use redis::{AsyncCommands, aio::MultiplexedConnection};
+use rhubarb_e2e::eventually::eventually;
+use rhubarb_queue::Publish;
+
+use super::{Bench, WAIT, echo};
+
+/// The most elements that a script may touch.
+const ELEMENTS: u64 = 1000;
+/// No script may hold Redis up for so long, on a busy machine. One that touches all of these numbers takes longer.
+const SCRIPT: Duration = Duration::from_millis(250);
+
+/// What is counted as touching an element, when scripts do it.
+const TOUCHES: [&str; 12] = [
+    "zadd", "zrem", "rpush", "lpush", "rpop", "hset", "hget", "hdel", "hincrby", "exists", "setex",
+    "publish",
+];
+
+/// Fills Redis by a script of ours, a bounded number at a time; `N` in it is the number, `message` a message of it.
+async fn fill(bench: &Bench, redis: &mut MultiplexedConnection, n: u64, each: &str) {
+    let id = Some("NUMBER".to_owned());
+    bench.publish(&Publish { id, ..Publish::new("t").arg(1) }).await;
+    let message: Vec<u8> = redis.rpop("celery", None).await.unwrap();
+    let script = format!(
+        "for N = tonumber(ARGV[1]), tonumber(ARGV[2]) do
+           local message = string.gsub(ARGV[3], 'NUMBER', N)
+           {each}
+         end"
+    );
+    for from in (1..=n).step_by(20_000) {
+        let mut eval = redis::cmd("EVAL");
+        let to = (from + 19_999).min(n);
+        eval.arg(&script).arg(0).arg(from).arg(to).arg(&message);
+        let _: () = eval.query_async(redis).await.unwrap();
+    }
+    for words in ["CONFIG RESETSTAT", "SLOWLOG RESET"] {
+        bench.server.command(words).await;
+    }
+    let slower = format!("CONFIG SET slowlog-log-slower-than {}", SCRIPT.as_micros());
+    bench.server.command(&slower).await;
+}
+
+/// How often each command was called since [`fill`].
+async fn calls(redis: &mut MultiplexedConnection) -> BTreeMap<String, u64> {
+    let info: String = redis::cmd("INFO").arg("commandstats").query_async(redis).await.unwrap();
+    let count = |line: &str| {
+        let (name, stats) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+        Some((name.to_owned(), stats.split(',').next()?.parse().ok()?))
+    };
+    info.lines().filter_map(count).collect()
+}
+
+async fn scripts_are_bounded(redis: &mut MultiplexedConnection) {
+    let calls = calls(redis).await;
+    let count = |name: &str| calls.get(name).copied().unwrap_or_default();
+    let scripts = count("evalsha") + count("eval");
+    let touched: u64 = TOUCHES.iter().map(|name| count(name)).sum();
+    assert!(scripts > 0 && touched / scripts <= ELEMENTS, "{touched} by {scripts}: {calls:?}");
+    let slow: u64 = redis::cmd("SLOWLOG").arg("LEN").query_async(redis).await.unwrap();
+    let log: redis::Value = redis::cmd("SLOWLOG").arg("GET").query_async(redis).await.unwrap();
+    assert_eq!(slow, 0, "slower than {SCRIPT:?}: {log:?}");
+}
+
+async fn processed(worker: &super::TestWorker, n: u64) {
+    let counter = &worker.consumer().counters().processed;
+    eventually(WAIT, "tasks run", async || {
+        (counter.load(std::sync::atomic::Ordering::Relaxed) >= n).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_100_000_messages_due_in_the_same_second_a_script_moves_a_bounded_number() {
+    let bench = Bench::with(|config| config.worker.concurrency = 100).await;
+    let mut redis = bench.redis().await;
+    let due = "redis.call('ZADD', 'rhubarb:{celery}:scheduled', 1000, '1|' .. message)";
+    fill(&bench, &mut redis, 100_000, due).await;
+    let worker = bench.worker(echo);
+    processed(&worker, 500).await;
+    scripts_are_bounded(&mut redis).await;
+    let left: u64 = redis.zcard("rhubarb:{celery}:scheduled").await.unwrap();
+    assert!(left > 1000, "moved as slots are free, and not all at once: {left}");
+    assert!(worker.stop().await);
+}
+
+#[tokio::test]
+async fn a_million_scheduled_and_100_000_waiting_messages_hold_no_script_up() {
+    let bench = Bench::with(|config| config.worker.concurrency = 100).await;
+    let mut redis = bench.redis().await;
+    let later = "redis.call('ZADD', 'rhubarb:{celery}:scheduled', 9e15 + N, '1|' .. N)";
+    fill(&bench, &mut redis, 1_000_000, later).await;
+    fill(&bench, &mut redis, 100_000, "redis.call('LPUSH', 'celery', message)").await;
+    let worker = bench.worker(echo);
+    processed(&worker, 500).await;
+    scripts_are_bounded(&mut redis).await;
+    assert!(worker.stop().await);
+}
+
+#[tokio::test]
+async fn what_10_000_dead_workers_held_is_given_back_soon_by_bounded_scripts() {
+    let bench = Bench::new().await;
+    let mut redis = bench.redis().await;
+    let dead = "redis.call('ZADD', 'rhubarb:{celery}:leases', 1000, 'w' .. N)
+                redis.call('ZADD', 'rhubarb:workers', 1000, 'w' .. N)
+                redis.call('HSET', 'rhubarb:{celery}:claims:w' .. N, 1, '1:0:0:' .. message)";
+    fill(&bench, &mut redis, 10_000, dead).await;
+    let worker = bench.worker_named("live", echo);
+    eventually(WAIT, "nobody dead holds anything", async || {
+        let workers: Vec<String> = redis.zrange("rhubarb:{celery}:leases", 0, 1).await.unwrap();
+        workers.iter().all(|worker| worker == "live").then_some(())
+    })
+    .await;
+    scripts_are_bounded(&mut redis).await;
+    assert!(worker.stop().await);
+}
