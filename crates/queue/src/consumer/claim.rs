@@ -283,11 +283,7 @@ impl Claimer {
             let queue = &self.shared.queues[idx];
             let read = read(&claimed, self.shared.config.max_message_bytes);
             let running = running(queue, &read, round.now);
-            let read = read.map(|envelope| {
-                let received = Received::new(envelope, self.shared.config.max_message_bytes);
-                received.notes().deaths = letter::deaths(&claimed.deaths);
-                Arc::new(received)
-            });
+            let read = read.map(|envelope| self.received(envelope, &claimed.deaths));
             self.shared.held.hold(claim, running, read.as_ref().ok().cloned());
             // The script never returns more than there are slots for.
             let Some(slot) = slots.split(1) else { continue };
@@ -337,6 +333,12 @@ impl Claimer {
             self.run_alone(suspect).await;
         }
         ours
+    }
+
+    fn received(&self, envelope: Envelope, deaths: &[u8]) -> Arc<Received> {
+        let received = Received::new(envelope, self.shared.config.max_message_bytes);
+        received.notes().deaths = letter::deaths(deaths);
+        Arc::new(received)
     }
 
     /// Tells whether a message's task is none of ours; what kills workers is dead all the same.
