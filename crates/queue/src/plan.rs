@@ -334,3 +334,6 @@ fn headers_text(raw: &RawMessage) -> Option<String> {
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@ from . import compare, known, process
 
 # In a mixed fleet: what more than one worker takes part in.
 MIXED = ["calling: link", "canvas", "results: retry"]
+MIXED_TITLE = "mixed with "
 HERE = Path(__file__).parent.parent
 
 
@@ -78,8 +79,9 @@ def judged(recorder, pythons, seed):
         if newer:
             newer["about"]["worker"] = list(verdicts.values())[0].reference
         for kind in ("worker", "mixed"):
-            verdict = compare.judge(reference, recorder.recording(f"{kind}-{n}"), known.RHUBARB, newer)
-            title = f"Celery {version}" if kind == "worker" else f"mixed with {version}"
+            title = f"Celery {version}" if kind == "worker" else MIXED_TITLE + version
+            recording = recorder.recording(f"{kind}-{n}")
+            verdict = compare.judge(title, reference, recording, known.RHUBARB, newer)
             verdicts[title] = verdict
             used |= verdict.used
             random = sum(case.startswith("canvas: random") for case in verdict.cases)
