@@ -15,6 +15,9 @@ class Known:
     path: str = ""
     against: str = "*"
 
+    def concerns(self, titles):
+        return any(fnmatchcase(title, self.against) for title in titles)
+
     def covers(self, difference, title):
         named = fnmatchcase(difference.case, self.cases) and fnmatchcase(title, self.against)
         return named and re.match(self.path, difference.where) is not None
@@ -108,5 +111,4 @@ RHUBARB = [
     Known("Celery 5.7 shows an empty password", "control: inspect the worker: conf", r"(broker_url|result_backend)$"),
     Known("no child processes to write to", "control: inspect the worker: stats", r"pool > writes"),
     Known("takes effect; in Celery 5 the new limit is not looked at", "control: time_limit: ends a task", r"0$"),
-    Known("takes effect at once", "control: pool_grow and pool_shrink: *", r"1$"),
 ]
