@@ -1,5 +1,7 @@
 //! The read side: what lies in the queues, who works, where a task is. It changes nothing.
 
+use std::{collections::HashMap, time::Duration};
+
 use rhubarb_connection::Redis;
 use rhubarb_core::{clock, config::CeleryConfig};
 use rhubarb_wire::{Envelope, State, TaskResult};
@@ -11,8 +13,8 @@ use crate::{
     error::redis,
     hold::Pause,
     keys::{self, QueueKeys},
-    letter::{self, Kind, Letter},
-    tick::Ticks,
+    letter::{self, Filter, Kind, Letter},
+    tick::{self, Record, Ticks},
 };
 
 /// A member of a zset with its score.
@@ -310,24 +312,38 @@ async fn find_waiting(
     Ok(None)
 }
 
-/// Returns the letters of a kind, newest first.
+/// Returns the letters of a kind that are meant, newest first, at most `limit`.
 ///
 /// # Errors
 ///
 /// [`Error::Redis`].
-pub async fn letters(client: &Client, kind: Kind, limit: usize) -> Result<Vec<Letter>, Error> {
-    letter::list(client.queue(), kind, limit).await
+pub async fn letters(
+    client: &Client,
+    kind: Kind,
+    filter: &Filter,
+    limit: usize,
+) -> Result<Vec<Letter>, Error> {
+    letter::list(client.queue(), kind, filter, limit).await
 }
 
-/// Returns each schedule's last tick on a queue.
+/// Returns each schedule's record on a queue.
 ///
 /// # Errors
 ///
 /// [`Error::Redis`].
-pub async fn last_ticks(
+pub async fn schedule_records(
     client: &Client,
     queue: &str,
-) -> Result<std::collections::HashMap<String, jiff::Timestamp>, Error> {
-    let lease = std::time::Duration::from_secs(1);
-    Ticks::new(client.queue().clone(), client.celery(), "inspect", lease).last(queue).await
+) -> Result<HashMap<String, Record>, Error> {
+    let lease = Duration::from_secs(1);
+    Ticks::new(client.queue().clone(), client.celery(), "inspect", lease).records(queue).await
+}
+
+/// Returns which beat leads, and for how long; none when no beat runs.
+///
+/// # Errors
+///
+/// [`Error::Redis`].
+pub async fn leader(client: &Client) -> Result<Option<(String, Duration)>, Error> {
+    tick::leader(client.queue()).await
 }

@@ -149,9 +149,9 @@ async fn flower(is_mixed: bool) {
         assert!(workers[name]["stats"]["pool"]["max-concurrency"].as_u64().unwrap() >= 2);
         assert_eq!(workers[name]["active_queues"][0]["name"], "celery");
     }
-    // Flower knows of a worker from its next heartbeat on.
-    eventually(SOON, "our worker is online", async || {
-        (flower.json("/api/workers?status=1").await["ours@host"] == true).then_some(())
+    eventually(SOON, "Flower has heard our worker's heart", async || {
+        let online = flower.json("/api/workers?status=1").await;
+        (online["ours@host"] == true).then_some(())
     })
     .await;
     fleet.ask(&["control", "enable_events"]).await;

@@ -2,9 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use serde_json::Map;
-
-use super::model::*;
+use super::{model::*, schedule::*};
 use crate::redact::SafeUrl;
 
 /// The task that the default schedule runs.
@@ -83,6 +81,10 @@ impl Default for CeleryConfig {
             task_default_priority: 0,
             task_routes: Vec::new(),
             result_expires: seconds(86_400),
+            result_compression: ResultCompression::None,
+            result_compression_min_bytes: 1 << 10,
+            max_publish_bytes: 8 << 20,
+            publish_patience: seconds(10),
             result_extended: false,
             task_ignore_result: false,
             task_store_errors_even_if_ignored: false,
@@ -106,6 +108,9 @@ impl Default for WorkerConfig {
             max_deliveries: 5,
             max_message_bytes: 8 << 20,
             max_result_bytes: 8 << 20,
+            dead_letters: LetterCaps::default(),
+            parked: LetterCaps::default(),
+            max_memory: 0,
             poll_interval: seconds(15),
             watchdog: seconds(60),
             hostname: String::new(),
@@ -118,39 +123,22 @@ impl Default for WorkerConfig {
     }
 }
 
+/// Together with the other kind it leaves room on a Redis of 50 MB; none of it is used where nothing goes wrong.
+impl Default for LetterCaps {
+    fn default() -> Self {
+        Self { count: 10_000, age: seconds(30 * 86_400), bytes: 16 << 20 }
+    }
+}
+
 impl Default for BeatConfig {
     fn default() -> Self {
-        Self { timezone: "UTC".into(), lease: seconds(10) }
-    }
-}
-
-/// An entry with no task that runs every minute: the ground on which an entry is read.
-impl Default for ScheduleConfig {
-    fn default() -> Self {
         Self {
-            task: String::new(),
-            when: When::Crontab(CrontabText::default()),
-            timezone: None,
-            args: Vec::new(),
-            kwargs: Map::new(),
-            queue: None,
-            priority: None,
-            expires: None,
-            enabled: true,
-        }
-    }
-}
-
-/// Every minute.
-impl Default for CrontabText {
-    fn default() -> Self {
-        let any = || String::from("*");
-        Self {
-            minute: any(),
-            hour: any(),
-            day_of_week: any(),
-            day_of_month: any(),
-            month_of_year: any(),
+            timezone: "UTC".into(),
+            lease: seconds(10),
+            redbeat: true,
+            redbeat_key_prefix: "redbeat:".into(),
+            alert_url: WebhookUrl::default(),
+            ping_url: WebhookUrl::default(),
         }
     }
 }

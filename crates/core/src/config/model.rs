@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use super::schedule::{ScheduleConfig, WebhookUrl};
 use crate::redact::SafeUrl;
 
 /// Everything that can be configured. `Config::default()` is what runs with no file and no environment.
@@ -113,6 +114,14 @@ pub struct CeleryConfig {
     pub task_routes: Vec<Route>,
     /// How long results are kept.
     pub result_expires: Duration,
+    /// How the results of successful tasks are compressed; readers are told in the result itself.
+    pub result_compression: ResultCompression,
+    /// Only results of at least this size are compressed, bytes.
+    pub result_compression_min_bytes: usize,
+    /// The greatest message that is published, bytes; a larger one is refused before anything is sent.
+    pub max_publish_bytes: usize,
+    /// How long publishing waits for a Redis that is out of memory before it fails; zero for not at all.
+    pub publish_patience: Duration,
     /// Whether a result also tells the task's name, arguments, worker, retries and queue.
     pub result_extended: bool,
     /// Whether no task stores a result unless its call asks for it.
@@ -127,6 +136,20 @@ pub struct CeleryConfig {
     pub task_inherit_parent_priority: bool,
     /// Celery's `timezone`: that of an ETA without offset.
     pub timezone: String,
+}
+
+/// How results are compressed, by Celery's name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ResultCompression {
+    /// Not at all.
+    #[default]
+    None,
+    /// zlib; `gzip` is kombu's other name for it.
+    Zlib,
+    /// bzip2.
+    Bzip2,
+    /// Zstandard; Celery's clients need the package `zstandard` to read it.
+    Zstd,
 }
 
 /// Where tasks of a name, or of a pattern of names, go.
@@ -161,6 +184,13 @@ pub struct WorkerConfig {
     pub max_message_bytes: usize,
     /// The greatest result that is stored; a larger one is a FAILURE that says so.
     pub max_result_bytes: usize,
+    /// How much is kept of messages that can never run: `max_dead_letters`, `_age` and `_bytes`.
+    pub dead_letters: LetterCaps,
+    /// How much is kept of messages whose task nobody knows: `max_parked`, `_age` and `_bytes`.
+    pub parked: LetterCaps,
+    /// The resident memory over which the worker finishes what it runs and exits with 0, for its platform to start it
+    /// again, bytes; zero means never.
+    pub max_memory: usize,
     /// How often queues are looked at when no wake-up came.
     pub poll_interval: Duration,
     /// How long nothing may succeed, or no claim be tried, before the process is ended; zero means never.
@@ -177,6 +207,17 @@ pub struct WorkerConfig {
     pub enable_remote_control: bool,
     /// How long a revocation is kept.
     pub revoke_expires: Duration,
+}
+
+/// How much is kept of messages that were set apart; what is over gives way, the oldest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LetterCaps {
+    /// So many.
+    pub count: usize,
+    /// So long.
+    pub age: Duration,
+    /// So many bytes, all records together.
+    pub bytes: usize,
 }
 
 /// What happens to a task whose name this worker does not know.
@@ -196,53 +237,15 @@ pub struct BeatConfig {
     pub timezone: String,
     /// How long a silent leader stays leader. Shorter: fail-over is faster, a slow network loses the lead.
     pub lease: Duration,
-}
-
-/// One entry of the schedule.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ScheduleConfig {
-    /// The task's name.
-    pub task: String,
-    /// When it runs.
-    pub when: When,
-    /// IANA zone; absent means `beat.timezone`.
-    pub timezone: Option<String>,
-    /// Positional arguments.
-    pub args: Vec<serde_json::Value>,
-    /// Keyword arguments.
-    pub kwargs: serde_json::Map<String, serde_json::Value>,
-    /// The queue; absent means that of `celery.task_routes`, else `celery.task_default_queue`.
-    pub queue: Option<String>,
-    /// 0 (most urgent) to 9; absent means that of `celery.task_routes`, else `celery.task_default_priority`.
-    pub priority: Option<u8>,
-    /// A task that was not begun this long after its tick is revoked; absent means never.
-    pub expires: Option<Duration>,
-    /// Whether it runs at all.
-    pub enabled: bool,
-}
-
-/// When a schedule runs.
-#[derive(Clone, Debug, PartialEq)]
-pub enum When {
-    /// Celery's five fields, as text: `crontab = { minute = "0", hour = "*/4" }`.
-    Crontab(CrontabText),
-    /// Every so often, on a fixed grid counted from the Unix epoch: `every = 30`.
-    Every(Duration),
-}
-
-/// Celery's crontab arguments as text; each is `*` when absent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CrontabText {
-    /// 0 to 59.
-    pub minute: String,
-    /// 0 to 23.
-    pub hour: String,
-    /// 0 (Sunday) to 6, or names.
-    pub day_of_week: String,
-    /// 1 to 31.
-    pub day_of_month: String,
-    /// 1 to 12, or names.
-    pub month_of_year: String,
+    /// Whether the entries of Python's RedBeat on the queue's database are obeyed; they are never written.
+    pub redbeat: bool,
+    /// RedBeat's `redbeat_key_prefix`.
+    pub redbeat_key_prefix: String,
+    /// The address that is told when a schedule is later than its `alert_after`, and when it no longer is.
+    pub alert_url: WebhookUrl,
+    /// The address that is told every minute that the leader publishes and nothing is late: a dead man's switch there
+    /// raises the alarm when it hears nothing.
+    pub ping_url: WebhookUrl,
 }
 
 /// Scraping and fetching.

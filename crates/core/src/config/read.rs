@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{
-    model::{Layout, LogFormat, Role, Serializer, SourceKind, UnknownTasks},
+    model::{Layout, LogFormat, ResultCompression, Role, Serializer, SourceKind, UnknownTasks},
     urls,
 };
 use crate::redact::{self, SafeUrl};
@@ -47,7 +47,7 @@ impl Input<'_> {
         }
     }
 
-    fn text(&self) -> Result<String, String> {
+    pub(super) fn text(&self) -> Result<String, String> {
         match self {
             Self::Toml(toml::Value::String(text)) => Ok(text.clone()),
             Self::Text(text) => Ok((*text).to_owned()),
@@ -252,8 +252,11 @@ macro_rules! words {
         }
     };
 }
+pub(super) use words;
 words!(Layout: "four" => Self::Four, "two" => Self::Two);
 words!(LogFormat: "auto" => Self::Auto, "text" => Self::Text, "logfmt" => Self::Logfmt, "json" => Self::Json);
+words!(ResultCompression: "none" => Self::None, "zlib" => Self::Zlib, "gzip" => Self::Zlib, "bzip2" => Self::Bzip2,
+    "zstd" => Self::Zstd);
 words!(Serializer: "pickle" => Self::Pickle, "json" => Self::Json, "msgpack" => Self::MsgPack);
 words!(Role: "queue" => Self::Queue, "results" => Self::Results, "cache" => Self::Cache, "sessions" => Self::Sessions, "jobs" => Self::Jobs);
 words!(SourceKind: "greenhouse" => Self::Greenhouse, "lever" => Self::Lever, "ashby" => Self::Ashby,

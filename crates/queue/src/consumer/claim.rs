@@ -26,6 +26,7 @@ use crate::{
     delivery::{ClaimId, Delivery, Message, RawMessage, Received, Settlement, Ticket},
     error::redis,
     keys::QueueKeys,
+    letter,
     outcome::{Outcome, Revocation},
     rate::Turn,
     revoked, script,
@@ -43,6 +44,7 @@ pub(super) async fn run(shared: Arc<Shared>, deliver: mpsc::UnboundedSender<Deli
     let number = 1;
     let reconcile_at = Instant::now() + shared.config.lease;
     let passing = BTreeMap::new();
+    let declared = false;
     let mut claimer = Claimer {
         shared,
         deliver,
@@ -52,6 +54,7 @@ pub(super) async fn run(shared: Arc<Shared>, deliver: mpsc::UnboundedSender<Deli
         reconcile_at,
         obeyed: None,
         passing,
+        declared,
     };
     claimer.declare().await;
     claimer.run().await;
@@ -68,6 +71,8 @@ struct Claimer {
     obeyed: Option<u64>,
     /// By queue: how it is looked through past what others run.
     passing: BTreeMap<usize, Passing>,
+    /// Whether the queues are declared.
+    declared: bool,
 }
 
 /// One message as the script hands it out.
@@ -76,6 +81,8 @@ pub(super) struct Claimed {
     deliveries: u32,
     size: usize,
     message: Vec<u8>,
+    /// When workers died with it, as the script tells it.
+    deaths: Vec<u8>,
 }
 
 /// A message that cannot be read, and what ends it.
@@ -117,18 +124,25 @@ impl Round {
 
 impl Claimer {
     /// Declares the queues as Celery's workers do.
-    async fn declare(&self) {
+    ///
+    /// A server that is out of memory refuses it; claiming, which frees some, goes on without.
+    async fn declare(&mut self) {
         let mut backoff = Backoff::default();
         let mut pipeline = ::redis::pipe();
         for queue in self.shared.queues.iter() {
             crate::client::declare(&mut pipeline, &queue.name, self.shared.client.celery());
         }
         while let Err(error) = self.shared.queue.pipe::<::redis::Value>(&pipeline).await {
+            if error.is_out_of_memory() {
+                tracing::debug!(%error, "the queues are declared later");
+                return;
+            }
             tracing::debug!(%error, "declaring the queues failed");
             if self.pause(backoff.next_wait()).await {
                 return;
             }
         }
+        self.declared = true;
     }
 
     async fn run(&mut self) {
@@ -137,6 +151,9 @@ impl Claimer {
             // Whatever was pushed up to now is covered by the look that follows.
             let reconnected = self.drain_pushes();
             if reconnected || Instant::now() >= self.reconcile_at {
+                if !self.declared {
+                    self.declare().await;
+                }
                 self.reconcile().await;
                 if !self.shared.hears.load(Ordering::SeqCst) {
                     self.obeyed = None;
@@ -273,9 +290,7 @@ impl Claimer {
             let queue = &self.shared.queues[idx];
             let read = read(&claimed, self.shared.config.max_message_bytes);
             let running = running(queue, &read, round.now);
-            let read = read.map(|envelope| {
-                Arc::new(Received::new(envelope, self.shared.config.max_message_bytes))
-            });
+            let read = read.map(|envelope| self.received(envelope, &claimed.deaths));
             self.shared.held.hold(claim, running, read.as_ref().ok().cloned());
             // The script never returns more than there are slots for.
             let Some(slot) = slots.split(1) else { continue };
@@ -325,6 +340,12 @@ impl Claimer {
             self.run_alone(suspect).await;
         }
         ours
+    }
+
+    fn received(&self, envelope: Envelope, deaths: &[u8]) -> Arc<Received> {
+        let received = Received::new(envelope, self.shared.config.max_message_bytes);
+        received.notes().deaths = letter::deaths(deaths);
+        Arc::new(received)
     }
 
     /// Tells whether a message's task is none of ours; what kills workers is dead all the same.
@@ -582,9 +603,10 @@ impl FromRedisValue for Answer {
         let (now, state, at) = (int()?, int()?, int()?);
         let claimed = parts
             .map(|item| {
-                let (number, _list, deliveries, size, message): (u64, u32, u32, usize, Vec<u8>) =
+                type Item = (u64, u32, u32, usize, Vec<u8>, Vec<u8>);
+                let (number, _list, deliveries, size, message, deaths): Item =
                     FromRedisValue::from_redis_value(item)?;
-                Ok(Claimed { number, deliveries, size, message })
+                Ok(Claimed { number, deliveries, size, message, deaths })
             })
             .collect::<Result<Vec<_>, ::redis::ParsingError>>()?;
         let time = |ms| Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH);
@@ -605,7 +627,13 @@ fn read(claimed: &Claimed, max: usize) -> Result<Envelope, Box<Unread>> {
             claimed.size
         );
         let (task_id, task) = head_of(&claimed.message);
-        let raw = RawMessage { bytes: claimed.message.clone(), size: claimed.size, task_id, task };
+        let raw = RawMessage {
+            bytes: claimed.message.clone(),
+            size: claimed.size,
+            task_id,
+            task,
+            deaths: letter::deaths(&claimed.deaths),
+        };
         return Err(Box::new(Unread { raw, outcome: dead(reason) }));
     }
     Envelope::decode(&claimed.message).map_err(|error: DecodeError| {
@@ -614,6 +642,7 @@ fn read(claimed: &Claimed, max: usize) -> Result<Envelope, Box<Unread>> {
             size: claimed.size,
             task_id: error.task_id().map(str::to_owned),
             task: error.task_name().map(str::to_owned),
+            deaths: letter::deaths(&claimed.deaths),
         };
         let outcome = Outcome::Dead { reason: error.to_string(), exception: error.exception() };
         Box::new(Unread { raw, outcome })
