@@ -9,6 +9,8 @@
 mod architecture;
 /// Broken, foreign and oversized messages.
 mod bad_input;
+/// What the beat promises.
+mod beat;
 /// Canvases, between our clients and Celery.
 mod canvas;
 /// Canvases of a Celery client, run by our worker.

@@ -1,18 +1,17 @@
 //! Why a beat cannot start. Once it runs, it goes on for ever.
 
-use rhubarb_core::{class::Class, schedule::ScheduleError};
+use rhubarb_core::class::Class;
 
 /// An error that only another configuration mends.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A schedule cannot be used.
-    #[error("cannot use schedule `{name}`")]
+    /// A schedule of the file cannot be used.
+    #[error("cannot use schedule `{name}`: {problem}")]
     Schedule {
-        /// Its name in the configuration.
+        /// Its name.
         name: String,
         /// What is wrong with it.
-        #[source]
-        source: ScheduleError,
+        problem: String,
     },
     /// The queue's URL cannot be used, or its server refuses what waiting cannot change.
     #[error("failed to connect to the queue's Redis")]

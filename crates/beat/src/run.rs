@@ -10,20 +10,25 @@ use jiff::Timestamp;
 use rhubarb_connection::{Backoff, Connections, Redis, Role};
 use rhubarb_core::{class::Class, config::Config, shutdown::Shutdown};
 use rhubarb_queue::{
-    Client,
-    tick::{Lead, Ticked, Ticks},
+    Client, inspect,
+    schedules::{All, Known, Live, RedBeat, Schedules},
+    tick::{Lead, Record, Ticks},
 };
+use tokio::time::Instant;
 
 use crate::{
     Error,
-    entry::{Entry, late},
+    book::{Book, Changes, Kept, gather},
     wake::Wakes,
+    webhook::Webhooks,
 };
 
 /// How long letting go of the lead may take at the end; after that the lease ends by itself.
 const LAST_WORDS: Duration = Duration::from_secs(3);
+/// How often a beat that stands by says so.
+const STANDING: Duration = Duration::from_secs(3_600);
 
-/// Publishes what the configuration's schedules ask for until `shutdown`.
+/// Publishes what the schedules ask for until `shutdown`.
 ///
 /// While Redis cannot be reached it waits, with one log line, and does not lead.
 ///
@@ -67,59 +72,92 @@ enum Standing {
     Behind(String),
 }
 
-struct Beat {
+/// What one look at the schedules left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Looked {
+    /// All that is due was published.
+    Done,
+    /// More is due: the next look is at once.
+    More,
+}
+
+pub(crate) struct Beat<'a> {
+    pub(crate) config: &'a Config,
     redis: Redis,
-    client: Client,
-    ticks: Ticks,
+    pub(crate) client: Client,
+    pub(crate) ticks: Ticks,
+    schedules: Schedules,
     holder: String,
     lease: Duration,
-    queues: BTreeMap<String, Vec<Entry>>,
-    /// Every configured name, of disabled schedules too.
-    names: BTreeSet<String>,
     standing: Standing,
+    /// When it was last said that another beat leads.
+    said: Instant,
+    /// The greatest fencing number that this beat has met.
+    greatest: u64,
+    pub(crate) book: Book,
+    /// The queues that earlier leaders were shut out of.
+    assumed: BTreeSet<String>,
+    live: Live,
+    redbeat: RedBeat,
+    /// The problems of entries that were logged.
+    told: BTreeSet<(String, String)>,
+    pub(crate) hooks: Webhooks,
     /// The last fault that was logged, so that a lasting one is logged once.
     fault: Option<String>,
 }
 
-impl Beat {
-    fn new(config: &Config) -> Result<Self, Error> {
-        let queues = Entry::by_queue(config)?;
+impl<'a> Beat<'a> {
+    fn new(config: &'a Config) -> Result<Self, Error> {
+        let of_file = All::of(config, &Live::default(), &RedBeat::default());
+        if let Some(wrong) = of_file.problems.into_iter().next() {
+            return Err(Error::Schedule { name: wrong.name, problem: wrong.problem });
+        }
         let connections = Connections::new(config, "rhubarb-beat").map_err(Error::Redis)?;
         let redis = connections.role(Role::Queue);
         let holder = config.process_id();
         let lease = config.beat.lease;
         Ok(Self {
+            config,
             client: Client::new(&connections, config),
             ticks: Ticks::new(redis.clone(), &config.celery, &holder, lease),
+            schedules: Schedules::new(redis.clone()),
             redis,
             holder,
             lease,
-            queues,
-            names: config.schedules.keys().cloned().collect(),
             standing: Standing::Unknown,
+            said: Instant::now(),
+            greatest: 0,
+            book: Book::default(),
+            assumed: BTreeSet::new(),
+            live: Live::default(),
+            redbeat: RedBeat::default(),
+            told: BTreeSet::new(),
+            hooks: Webhooks::new(&config.beat),
             fault: None,
         })
     }
 
     fn announce(&self) {
-        let schedules = self.queues.values().map(Vec::len).sum::<usize>();
+        let schedules = self.config.schedules.values().filter(|entry| entry.enabled).count();
         tracing::info!(beat = self.holder, schedules, "beat ready");
-        if schedules == 0 {
-            tracing::warn!("no schedule is configured and enabled: nothing will be published");
-        }
     }
 
     async fn go_on(&mut self) -> Infallible {
         let mut wakes = Wakes::default();
         let mut backoff = Backoff::default();
         loop {
-            if let Err(error) = self.look().await {
-                self.fail(error);
-                backoff.sleep().await;
+            let looked = match self.look().await {
+                Ok(looked) => looked,
+                Err(error) => {
+                    self.fail(error);
+                    backoff.sleep().await;
+                    continue;
+                }
+            };
+            backoff.reset();
+            if looked == Looked::More {
                 continue;
             }
-            self.fault = None;
-            backoff.reset();
             tokio::select! {
                 () = wakes.next() => {}
                 // A lease shorter than three wakes would end between them.
@@ -131,9 +169,12 @@ impl Beat {
     /// Whoever cannot reach Redis does not lead. That it is unreachable was logged by the connection.
     fn fail(&mut self, error: rhubarb_queue::Error) {
         self.standing = Standing::Unknown;
-        if error.is_unreachable() {
-            return;
+        if !error.is_unreachable() {
+            self.warn_once(error);
         }
+    }
+
+    pub(crate) fn warn_once(&mut self, error: rhubarb_queue::Error) {
         let error = format!("{:#}", anyhow::Error::new(error));
         if self.fault.as_ref() != Some(&error) {
             tracing::warn!(error, "beat cannot do its work, trying again");
@@ -141,101 +182,210 @@ impl Beat {
         }
     }
 
-    async fn look(&mut self) -> Result<(), rhubarb_queue::Error> {
-        let fence = match self.ticks.hold().await? {
-            Lead::Ours { fence } => fence,
-            Lead::Theirs { holder, .. } => {
-                self.stand(Standing::Behind(holder));
-                return Ok(());
+    async fn look(&mut self) -> Result<Looked, rhubarb_queue::Error> {
+        let (fence, now) = match self.ticks.hold(self.greatest).await? {
+            Lead::Ours { fence, now } => (fence, now),
+            Lead::Theirs { holder, leading, .. } => {
+                self.stand_behind(holder, leading);
+                return Ok(Looked::Done);
             }
         };
         if self.standing != Standing::Leading(fence) {
-            self.forget_gone().await?;
-            self.stand(Standing::Leading(fence));
+            if !self.assume(fence, now).await? {
+                return Ok(Looked::Done);
+            }
+        } else if self.changed().await? {
+            let all = self.all();
+            let (kept, removed) = std::mem::take(&mut self.book).close(&all.known);
+            // Until the book is open again, what is in Redis counts.
+            self.standing = Standing::Unknown;
+            if !self.open(all.known, kept, removed, (fence, now)).await? {
+                return Ok(Looked::Done);
+            }
+            self.standing = Standing::Leading(fence);
         }
-        self.publish_due(fence).await
+        let begun = Instant::now();
+        let more = self.publish_due(fence, now).await?;
+        let (holder, n) = (&self.holder, self.book.n_on());
+        if self.standing == Standing::Leading(fence) && self.book.all_on_time() {
+            let event = || serde_json::json!({ "event": "alive", "beat": holder, "schedules": n });
+            self.hooks.ping(event);
+        }
+        tracing::trace!(elapsed_ms = begun.elapsed().as_millis(), "looked");
+        Ok(if more { Looked::More } else { Looked::Done })
     }
 
-    /// Logs each change of the lead once.
-    fn stand(&mut self, standing: Standing) {
-        if self.standing == standing {
+    /// Says that another beat leads: when it is news, and each hour.
+    fn stand_behind(&mut self, leader: String, leading: Duration) {
+        let standing = Standing::Behind(leader);
+        if self.standing == standing && self.said.elapsed() < STANDING {
             return;
         }
-        match (&standing, &self.standing) {
-            (Standing::Leading(fence), Standing::Behind(before)) => {
-                tracing::info!(fence, before, "taking over: this beat leads");
-            }
-            (Standing::Leading(fence), _) => tracing::info!(fence, "this beat leads"),
-            (Standing::Behind(leader), _) => {
-                tracing::info!(leader, "standing by: another beat leads")
-            }
-            (Standing::Unknown, _) => {}
+        if let Standing::Behind(leader) = &standing {
+            let leading_s = leading.as_secs();
+            tracing::info!(leader, leading_s, "standing by: another beat leads");
         }
+        self.said = Instant::now();
         self.standing = standing;
+        self.book = Book::default();
     }
 
-    /// Forgets the marks of schedules that the configuration no longer names.
-    async fn forget_gone(&self) -> Result<(), rhubarb_queue::Error> {
-        for queue in self.queues.keys() {
-            let marked = self.ticks.last(queue).await?.into_keys();
-            let gone: Vec<String> = marked.filter(|name| !self.names.contains(name)).collect();
-            self.ticks.forget(queue, &gone).await?;
-            for schedule in gone {
-                tracing::info!(schedule, queue, "schedule is gone, its last tick is forgotten");
+    /// Begins to lead: shuts earlier leaders out, reads what they left, and opens the book. False when it lost the lead
+    /// again.
+    async fn assume(&mut self, fence: u64, now: Timestamp) -> Result<bool, rhubarb_queue::Error> {
+        self.live = self.schedules.live().await?;
+        if self.config.beat.redbeat {
+            let prefix = &self.config.beat.redbeat_key_prefix;
+            self.redbeat = RedBeat::read(&self.redis, prefix, None).await?.unwrap_or_default();
+        }
+        let all = self.all();
+        let mut queues: BTreeSet<String> =
+            all.known.values().map(|known| known.queue.clone()).collect();
+        queues.extend(inspect::queue_names(&self.client, &[]).await?);
+        self.assumed.clear();
+        for queue in &queues {
+            if !self.shut_out(queue, fence).await? {
+                return Ok(false);
+            }
+        }
+        let mut kept = Kept::new();
+        let mut stale: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for queue in &queues {
+            let records = self.ticks.records(queue).await?;
+            for (queue, name) in gather(&mut kept, queue, records) {
+                stale.entry(queue).or_default().push(name);
+            }
+        }
+        if !self.open(all.known, kept, stale, (fence, now)).await? {
+            return Ok(false);
+        }
+        match &self.standing {
+            Standing::Behind(before) => {
+                tracing::info!(fence, before, "taking over: this beat leads");
+            }
+            _ => tracing::info!(fence, "this beat leads"),
+        }
+        self.standing = Standing::Leading(fence);
+        self.fault = None;
+        if self.book.n_on() == 0 {
+            tracing::warn!("no schedule is configured and enabled: nothing is published");
+        }
+        Ok(true)
+    }
+
+    /// Shuts earlier leaders out of a queue; false when a later one has been there.
+    async fn shut_out(&mut self, queue: &str, fence: u64) -> Result<bool, rhubarb_queue::Error> {
+        if let Some(greater) = self.ticks.assume(queue, fence).await? {
+            tracing::warn!(
+                fence,
+                greater,
+                queue,
+                "a later beat has led: reaching for the lead anew"
+            );
+            self.greatest = self.greatest.max(greater);
+            self.standing = Standing::Unknown;
+            self.ticks.release().await?;
+            return Ok(false);
+        }
+        self.assumed.insert(queue.to_owned());
+        Ok(true)
+    }
+
+    /// Returns all schedules, and logs each problem once.
+    fn all(&mut self) -> All {
+        let all = All::of(self.config, &self.live, &self.redbeat);
+        let mut told = BTreeSet::new();
+        for wrong in &all.problems {
+            let problem = (wrong.name.clone(), wrong.problem.clone());
+            if !self.told.contains(&problem) {
+                let (schedule, owner) = (&wrong.name, wrong.owner.to_string());
+                tracing::warn!(schedule, owner, problem = wrong.problem, "schedule cannot be used");
+            }
+            told.insert(problem);
+        }
+        self.told = told;
+        all
+    }
+
+    /// Reads what was edited since the last look; false when nothing was.
+    async fn changed(&mut self) -> Result<bool, rhubarb_queue::Error> {
+        let mut changed = false;
+        if self.schedules.version().await? != self.live.version {
+            self.live = self.schedules.live().await?;
+            changed = true;
+        }
+        if self.config.beat.redbeat {
+            let prefix = &self.config.beat.redbeat_key_prefix;
+            let read = RedBeat::read(&self.redis, prefix, Some(&self.redbeat)).await?;
+            if let Some(redbeat) = read {
+                if redbeat.locked {
+                    tracing::warn!(
+                        "a beat of Python's RedBeat leads: its entries are left to it until it is gone"
+                    );
+                }
+                self.redbeat = redbeat;
+                changed = true;
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Opens the book and makes Redis say what it says; false when a later beat has led.
+    async fn open(
+        &mut self,
+        known: BTreeMap<String, Known>,
+        kept: Kept,
+        forget: BTreeMap<String, Vec<String>>,
+        (fence, now): (u64, Timestamp),
+    ) -> Result<bool, rhubarb_queue::Error> {
+        let (book, changes) = Book::open(known, kept, now);
+        let queues: Vec<String> = book
+            .queues()
+            .into_iter()
+            .filter(|queue| !self.assumed.contains(*queue))
+            .map(str::to_owned)
+            .collect();
+        for queue in queues {
+            if !self.shut_out(&queue, fence).await? {
+                return Ok(false);
+            }
+        }
+        self.write(fence, changes, forget).await?;
+        self.book = book;
+        Ok(true)
+    }
+
+    async fn write(
+        &self,
+        fence: u64,
+        changes: Changes,
+        forget: BTreeMap<String, Vec<String>>,
+    ) -> Result<(), rhubarb_queue::Error> {
+        for schedule in changes.new.iter().take(100) {
+            tracing::info!(schedule, "schedule is new: it starts from now");
+        }
+        for (queue, notes) in &changes.note {
+            let notes: Vec<(&str, &Record)> =
+                notes.iter().map(|(name, record)| (name.as_str(), record)).collect();
+            self.ticks.note(queue, fence, &notes).await?;
+        }
+        // What moved to another queue is noted there by now.
+        for (queue, names) in changes.forget.iter().chain(&forget) {
+            self.ticks.forget(queue, names).await?;
+            for schedule in names.iter().take(100) {
+                tracing::info!(schedule, queue, "schedule is gone, its history is forgotten");
             }
         }
         Ok(())
     }
 
-    /// Offers every schedule; a fault with one of them does not keep the others waiting.
-    async fn publish_due(&mut self, fence: u64) -> Result<(), rhubarb_queue::Error> {
-        let now = self.ticks.now().await?;
-        let mut outcome = Ok(());
-        for (queue, entries) in &self.queues {
-            let last = self.ticks.last(queue).await?;
-            for entry in entries {
-                match self.offer(entry, last.get(&entry.schedule.name).copied(), now, fence).await {
-                    Ok(Ticked::NotLeading) => {
-                        tracing::warn!(fence, "the lead was lost: another beat has published");
-                        self.standing = Standing::Unknown;
-                        return outcome;
-                    }
-                    Ok(Ticked::Published | Ticked::AlreadyPublished) => {}
-                    Err(error) if error.is_unreachable() => return Err(error),
-                    Err(error) => outcome = Err(error),
-                }
-            }
-        }
-        outcome
+    /// Stops leading until the next look.
+    pub(crate) fn lose(&mut self) {
+        self.standing = Standing::Unknown;
     }
 
-    /// Publishes the schedule's tick if one is due. One that was never seen is marked, to start from now.
-    async fn offer(
-        &self,
-        entry: &Entry,
-        last: Option<Timestamp>,
-        now: Timestamp,
-        fence: u64,
-    ) -> Result<Ticked, rhubarb_queue::Error> {
-        let Entry { schedule, queue } = entry;
-        let name = &schedule.name;
-        if last.is_none() {
-            tracing::info!(schedule = name, queue, "schedule is new: it starts from now");
-            return self.ticks.publish(name, now, fence, queue, 0, None).await;
-        }
-        let Some(tick) = schedule.due(last, now).tick else {
-            return Ok(Ticked::AlreadyPublished);
-        };
-        let id = entry.id(tick);
-        let envelope = self.client.message(entry.task(tick, now))?.envelope;
-        let (priority, message) = (envelope.properties.priority, envelope.encode());
-        let ticked = self.ticks.publish(name, tick, fence, queue, priority, Some(&message)).await?;
-        if ticked == Ticked::Published {
-            let late_ms = u64::try_from(late(tick, now).as_millis()).unwrap_or(u64::MAX);
-            let task = &envelope.headers.task;
-            tracing::info!(schedule = name, task, id, queue, due = %tick, late_ms, "tick published");
-        }
-        Ok(ticked)
+    pub(crate) fn lease(&self) -> Duration {
+        self.lease
     }
 
     async fn leave(&self) {

@@ -1,11 +1,16 @@
 //! When a schedule's ticks are. Pure: the clock, the store and the publishing are the beat's.
 
+mod due;
+mod interval;
+
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
+pub use self::due::{Progress, Step};
+use self::interval::{Relative, grid};
 use crate::{
-    config::{ScheduleConfig, When},
+    config::{Dst, ScheduleConfig, When},
     crontab::{Crontab, CrontabError},
 };
 
@@ -16,24 +21,19 @@ pub struct Schedule {
     pub name: String,
     /// The entry as configured: the task, its arguments and options.
     pub config: ScheduleConfig,
-    /// The time zone of its crontab.
+    /// Its time zone.
     pub timezone: TimeZone,
     when: Compiled,
+    start: Option<Timestamp>,
+    end: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug)]
 enum Compiled {
-    Crontab(Crontab),
+    Crontab(Crontab, Dst),
     Every(Duration),
-}
-
-/// What a schedule asks for at a moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Due {
-    /// The tick to publish now; absent when none is due.
-    pub tick: Option<Timestamp>,
-    /// The first tick after now; absent only near the end of the calendar.
-    pub next: Option<Timestamp>,
+    Relative(Relative),
+    At(Timestamp),
 }
 
 /// A schedule that cannot be used, and why.
@@ -46,8 +46,31 @@ pub enum ScheduleError {
     #[error("`{0}` is not a time zone; write an IANA name, for example \"Europe/Berlin\"")]
     Timezone(String),
     /// The interval is not usable.
-    #[error("`every` has to be at least 1 second")]
+    #[error("`every` has to be at least 1 second, for example 30 or \"1h30m\"")]
     Interval,
+    /// A time that no calendar has.
+    #[error("`{0}` is beyond the calendar; write, for example, \"2026-12-24T18:00:00\"")]
+    Moment(&'static str),
+    /// Ticks could be published in another order than they come in.
+    #[error("`jitter` has to be less than {0} s, the least distance of two ticks")]
+    Jitter(u64),
+    /// It ends before it starts.
+    #[error("`end_at` is not after `start_at`")]
+    Ends,
+}
+
+impl ScheduleError {
+    /// Returns the setting that has to be changed.
+    pub fn setting(&self) -> &'static str {
+        match self {
+            Self::Crontab(_) => "crontab",
+            Self::Timezone(_) => "timezone",
+            Self::Interval => "every",
+            Self::Moment(setting) => setting,
+            Self::Jitter(_) => "jitter",
+            Self::Ends => "end_at",
+        }
+    }
 }
 
 impl Schedule {
@@ -55,7 +78,7 @@ impl Schedule {
     ///
     /// # Errors
     ///
-    /// A crontab, time zone or interval that cannot be used: a problem of the configuration.
+    /// What cannot be used: a problem of the configuration.
     pub fn compile(
         name: &str,
         config: &ScheduleConfig,
@@ -63,190 +86,131 @@ impl Schedule {
     ) -> Result<Self, ScheduleError> {
         let zone = config.timezone.as_deref().unwrap_or(timezone);
         let timezone = TimeZone::get(zone).map_err(|_| ScheduleError::Timezone(zone.into()))?;
-        let when = match &config.when {
-            When::Crontab(text) => Compiled::Crontab(Crontab::parse(text)?),
-            When::Every(every) if *every < Duration::from_secs(1) => {
-                return Err(ScheduleError::Interval);
-            }
-            When::Every(every) => Compiled::Every(*every),
+        let resolve = |name, moment: Option<crate::config::Moment>| {
+            moment.map(|at| at.resolve(&timezone).ok_or(ScheduleError::Moment(name))).transpose()
         };
-        Ok(Self { name: name.into(), config: config.clone(), timezone, when })
-    }
-
-    /// Returns the tick that is due at `now`, if any, and the one after.
-    ///
-    /// `last` is the last tick that was published, or the moment at which the schedule was first seen: one that
-    /// was never seen has nothing due. Of several missed ticks only the last is due, as Celery sends one catch-up.
-    pub fn due(&self, last: Option<Timestamp>, now: Timestamp) -> Due {
-        let tick = last.filter(|last| *last < now).and_then(|last| self.last_between(last, now));
-        Due { tick, next: self.next_after(now) }
-    }
-
-    /// Returns the first tick after `after`; absent only near the end of the calendar.
-    ///
-    /// The ticks of an interval are on a grid counted from the Unix epoch, so that every beat names the same ones
-    /// whenever it began.
-    pub fn next_after(&self, after: Timestamp) -> Option<Timestamp> {
-        match &self.when {
-            Compiled::Crontab(crontab) => crontab.next_after(after, &self.timezone),
-            Compiled::Every(every) => grid(after, *every)?.checked_add(*every).ok(),
+        let start = resolve("start_at", config.start_at)?;
+        let end = resolve("end_at", config.end_at)?;
+        if start.zip(end).is_some_and(|(start, end)| end <= start) {
+            return Err(ScheduleError::Ends);
         }
+        let when = Compiled::new(config, &timezone)?;
+        let shortest = when.shortest_gap_s();
+        if config.jitter >= Duration::from_secs(shortest) {
+            return Err(ScheduleError::Jitter(shortest));
+        }
+        Ok(Self { name: name.into(), config: config.clone(), timezone, when, start, end })
+    }
+
+    /// Returns the first tick after `after`; absent when there is none.
+    ///
+    /// The ticks of an interval are counted from `anchor`, the moment at which the schedule was first seen: it is kept
+    /// in Redis, so that every beat names the same ones.
+    pub fn next_after(&self, after: Timestamp, anchor: Timestamp) -> Option<Timestamp> {
+        let after = self.start.map_or(Some(after), |start| {
+            start.checked_sub(SignedDuration::from_nanos(1)).ok().map(|before| before.max(after))
+        })?;
+        let tick = match &self.when {
+            Compiled::Crontab(crontab, dst) => crontab.next_after(after, &self.timezone, *dst),
+            Compiled::Every(every) => grid(after, *every, anchor)?.checked_add(*every).ok(),
+            Compiled::Relative(relative) => relative.next_after(after, anchor, &self.timezone),
+            Compiled::At(at) => Some(*at).filter(|at| *at > after),
+        };
+        tick.filter(|tick| self.end.is_none_or(|end| *tick <= end))
     }
 
     /// Returns the last tick in `(after, until]`.
-    fn last_between(&self, after: Timestamp, until: Timestamp) -> Option<Timestamp> {
-        match &self.when {
-            Compiled::Every(every) => grid(until, *every).filter(|tick| *tick > after),
-            Compiled::Crontab(_) => {
-                let mut tick = self.next_after(self.near(after, until)).filter(|t| *t <= until)?;
-                while let Some(next) = self.next_after(tick).filter(|next| *next <= until) {
-                    tick = next;
-                }
-                Some(tick)
-            }
+    fn last_between(
+        &self,
+        after: Timestamp,
+        until: Timestamp,
+        anchor: Timestamp,
+    ) -> Option<Timestamp> {
+        let until = self.end.map_or(until, |end| end.min(until));
+        let mut tick = self.next_after(after, anchor).filter(|tick| *tick <= until)?;
+        if let Compiled::Every(every) = &self.when {
+            return grid(until, *every, anchor);
         }
+        if let Some(near) = self.near(tick, until, anchor) {
+            tick = near;
+        }
+        while let Some(next) = self.next_after(tick, anchor).filter(|next| *next <= until) {
+            tick = next;
+        }
+        Some(tick)
     }
 
-    /// Returns a moment from which few ticks lead to `until`: after a year's pause a schedule of every minute
-    /// has half a million ticks, of which only the last counts.
-    fn near(&self, after: Timestamp, until: Timestamp) -> Timestamp {
-        let mut back = SignedDuration::from_hours(1);
+    /// Returns a tick from which few lead to `until`: after a year's pause a schedule of every minute has half a
+    /// million ticks, of which only the last counts. Absent when there is none between.
+    fn near(&self, after: Timestamp, until: Timestamp, anchor: Timestamp) -> Option<Timestamp> {
+        let mut back = SignedDuration::from_mins(2);
         loop {
-            match until.checked_sub(back) {
-                Ok(from) if from > after => {
-                    if self.next_after(from).is_some_and(|tick| tick <= until) {
-                        return from;
-                    }
-                }
-                _ => return after,
+            let from = until.checked_sub(back).ok().filter(|from| *from > after)?;
+            if let Some(tick) = self.next_after(from, anchor).filter(|tick| *tick <= until) {
+                return Some(tick);
             }
             back = back.saturating_mul(8);
         }
     }
-}
 
-/// Returns the last point of the grid that is not after `at`.
-fn grid(at: Timestamp, every: Duration) -> Option<Timestamp> {
-    let every = i128::try_from(every.as_nanos()).ok()?;
-    Timestamp::from_nanosecond(at.as_nanosecond() - at.as_nanosecond().rem_euclid(every)).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::config::CrontabText;
-
-    fn schedule(when: When, timezone: Option<&str>) -> Schedule {
-        let config = ScheduleConfig {
-            timezone: timezone.map(Into::into),
-            when,
-            ..ScheduleConfig::default()
-        };
-        Schedule::compile("s", &config, "UTC").unwrap()
-    }
-
-    fn quarter() -> Schedule {
-        schedule(
-            When::Crontab(CrontabText { minute: "*/15".into(), ..CrontabText::default() }),
-            None,
-        )
-    }
-
-    fn at(text: &str) -> Timestamp {
-        format!("2026-11-23T{text}Z").parse().unwrap()
-    }
-
-    #[test]
-    fn a_crontab_is_due_when_celery_says_so() {
-        let golden: serde_json::Value =
-            serde_json::from_str(include_str!("../tests/golden/celery_5_7_crontab.json")).unwrap();
-        let cases =
-            golden["interval"].as_array().unwrap().iter().filter(|c| c.get("crontab").is_some());
-        let mut checked = 0;
-        for case in cases {
-            let now = at(case["now"].as_str().unwrap());
-            let due = quarter().due(Some(at(case["last_run"].as_str().unwrap())), now);
-            assert_eq!(due.tick.is_some(), case["is_due"].as_bool().unwrap(), "{case}");
-            let wait = due.next.unwrap().duration_since(now).as_secs_f64();
-            assert_eq!(Some(wait), case["next"].as_f64(), "{case}");
-            checked += 1;
-        }
-        assert_eq!(checked, 4);
-    }
-
-    #[test]
-    fn of_missed_ticks_only_the_last_is_due() {
-        let due = quarter().due(Some(at("09:00:00")), at("12:50:00"));
-        assert_eq!(due, Due { tick: Some(at("12:45:00")), next: Some(at("13:00:00")) });
-        let due = quarter().due(Some("1999-01-01T00:00:00Z".parse().unwrap()), at("12:50:00"));
-        assert_eq!(due.tick, Some(at("12:45:00")));
-        let every = schedule(When::Every(Duration::from_secs(30)), None);
-        assert_eq!(every.due(Some(at("09:00:00")), at("12:50:07")).tick, Some(at("12:50:00")));
-    }
-
-    #[test]
-    fn a_schedule_that_was_never_seen_has_nothing_due() {
-        assert_eq!(
-            quarter().due(None, at("12:45:00")),
-            Due { tick: None, next: Some(at("13:00:00")) }
-        );
-    }
-
-    #[test]
-    fn a_tick_is_due_once() {
-        let first = quarter().due(Some(at("12:44:00")), at("12:45:00")).tick;
-        assert_eq!(first, Some(at("12:45:00")));
-        assert_eq!(quarter().due(first, at("12:45:00")).tick, None);
-        assert_eq!(quarter().due(first, at("12:59:59")).tick, None);
-    }
-
-    #[test]
-    fn the_entrys_time_zone_goes_before_the_beats() {
-        let nine = CrontabText { minute: "0".into(), hour: "9".into(), ..CrontabText::default() };
-        let due =
-            schedule(When::Crontab(nine), Some("America/Sao_Paulo")).due(None, at("00:00:00"));
-        assert_eq!(due.next, Some(at("12:00:00")));
-    }
-
-    #[test]
-    fn what_cannot_run_is_an_error() {
-        let check = |config: ScheduleConfig, zone: &str, expect: &str| {
-            let error = Schedule::compile("s", &config, zone).unwrap_err().to_string();
-            assert!(error.contains(expect), "{error}");
-        };
-        let every = |d| ScheduleConfig { when: When::Every(d), ..ScheduleConfig::default() };
-        check(every(Duration::ZERO), "UTC", "at least 1 second");
-        check(every(Duration::from_secs(5)), "Mars/Olympus", "`Mars/Olympus` is not a time zone");
-        let text = CrontabText { minute: "61".into(), ..CrontabText::default() };
-        let config = ScheduleConfig { when: When::Crontab(text), ..ScheduleConfig::default() };
-        check(config, "UTC", "minute `61`");
-    }
-
-    proptest! {
-        #[test]
-        fn the_due_tick_is_the_last_one_up_to_now(
-            last in 1_700_000_000i64..1_800_000_000, past in 0i64..100_000_000, every in 1u64..100_000,
-            minute in 0u8..60, cron: bool,
-        ) {
-            let when = if cron {
-                When::Crontab(CrontabText { minute: minute.to_string(), ..CrontabText::default() })
-            } else {
-                When::Every(Duration::from_secs(every))
-            };
-            let schedule = schedule(when, None);
-            let last = Timestamp::from_second(last).unwrap();
-            let now = last + SignedDuration::from_secs(past);
-            let due = schedule.due(Some(last), now);
-            prop_assert!(due.next.unwrap() > now);
-            match due.tick {
-                Some(tick) => {
-                    prop_assert!(tick > last && tick <= now);
-                    prop_assert_eq!(schedule.next_after(tick), due.next);
-                }
-                None => prop_assert!(schedule.next_after(last).unwrap() > now),
+    /// Returns the schedule in words: `every hour at minute 0 (Europe/Berlin)`.
+    pub fn words(&self) -> String {
+        let zone = self.timezone.iana_name().unwrap_or("UTC");
+        match &self.when {
+            Compiled::Crontab(crontab, _) => format!("{} ({zone})", crontab.words()),
+            Compiled::Every(every) => format!("every {}", interval::words(*every)),
+            Compiled::Relative(relative) => relative.words(zone),
+            Compiled::At(at) => {
+                let local = self.timezone.to_datetime(*at);
+                format!("once, at {} ({zone})", local.strftime("%Y-%m-%d %H:%M:%S"))
             }
         }
     }
+
+    /// Returns a digest of everything that decides when its ticks are: another one is another timetable.
+    ///
+    /// The same on every machine; a disabled schedule has one of its own.
+    pub fn digest(&self) -> String {
+        if !self.config.enabled {
+            return "off".to_owned();
+        }
+        let entry = self.config.to_json();
+        let zone = self.timezone.iana_name().unwrap_or_default().into();
+        let keys = ["cron", "every", "relative", "at", "dst", "start_at", "end_at"];
+        let timetable: Vec<_> = keys.iter().map(|key| &entry[key]).chain([&zone]).collect();
+        format!("{:016x}", fnv(serde_json::json!(timetable).to_string().as_bytes()))
+    }
 }
+
+impl Compiled {
+    fn new(config: &ScheduleConfig, zone: &TimeZone) -> Result<Self, ScheduleError> {
+        Ok(match &config.when {
+            When::Crontab(text) => Self::Crontab(Crontab::parse(text)?, config.dst),
+            When::Every { every, .. } if *every < Duration::from_secs(1) => {
+                return Err(ScheduleError::Interval);
+            }
+            When::Every { every, relative: false } => Self::Every(*every),
+            When::Every { every, relative: true } => Self::Relative(Relative::new(*every)),
+            When::At(at) => Self::At(at.resolve(zone).ok_or(ScheduleError::Moment("at"))?),
+        })
+    }
+
+    fn shortest_gap_s(&self) -> u64 {
+        match self {
+            Self::Crontab(crontab, _) => crontab.shortest_gap_s(),
+            Self::Every(every) => every.as_secs(),
+            Self::Relative(relative) => relative.every.as_secs(),
+            Self::At(_) => u64::MAX,
+        }
+    }
+}
+
+/// The 64-bit FNV-1a hash: the same everywhere and always, which the standard library's is not.
+fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests;

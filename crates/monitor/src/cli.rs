@@ -1,6 +1,7 @@
 //! The command line: what can be asked of `rhubarb`, and its help.
 
 mod enqueue;
+mod schedules;
 
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
 use rhubarb_core::config::CommonArgs;
 
 pub(crate) use enqueue::{EnqueueArgs, Eta};
+pub(crate) use schedules::{EntryArgs, ImportArgs, NextArgs, PauseScheduleArgs, SchedulesCommand};
 
 /// Looks into a Rhubarb task queue, publishes to it, and reads the listings that it has scraped.
 #[derive(Debug, Parser)]
@@ -89,7 +91,7 @@ pub(crate) enum Command {
     ///
     /// Killed half-way, each task is either where it was or back on its queue; run it again.
     HandBack(HandBackArgs),
-    /// Shows the schedules of the configuration
+    /// Shows, adds, changes, pauses and runs schedules
     #[command(subcommand)]
     Schedules(SchedulesCommand),
     /// Shows or tries the sources of the configuration
@@ -332,26 +334,6 @@ pub(crate) struct Chosen {
     /// Which ones.
     #[command(flatten)]
     pub(crate) filter: FilterArgs,
-}
-
-/// `schedules`
-#[derive(Debug, Subcommand)]
-pub(crate) enum SchedulesCommand {
-    /// Lists the schedules
-    List(Shown),
-    /// Shows when each schedule runs next
-    Next(NextArgs),
-}
-
-/// `schedules next`
-#[derive(Args, Debug)]
-pub(crate) struct NextArgs {
-    /// How many runs of each schedule
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    pub(crate) n: u16,
-    /// How it is shown.
-    #[command(flatten)]
-    pub(crate) shown: Shown,
 }
 
 /// `sources`

@@ -1,5 +1,7 @@
 //! The read side: what lies in the queues, who works, where a task is. It changes nothing.
 
+use std::{collections::HashMap, time::Duration};
+
 use rhubarb_connection::Redis;
 use rhubarb_core::{clock, config::CeleryConfig};
 use rhubarb_wire::{Envelope, State, TaskResult};
@@ -12,7 +14,7 @@ use crate::{
     hold::Pause,
     keys::{self, QueueKeys},
     letter::{self, Filter, Kind, Letter},
-    tick::Ticks,
+    tick::{self, Record, Ticks},
 };
 
 /// A member of a zset with its score.
@@ -324,15 +326,24 @@ pub async fn letters(
     letter::list(client.queue(), kind, filter, limit).await
 }
 
-/// Returns each schedule's last tick on a queue.
+/// Returns each schedule's record on a queue.
 ///
 /// # Errors
 ///
 /// [`Error::Redis`].
-pub async fn last_ticks(
+pub async fn schedule_records(
     client: &Client,
     queue: &str,
-) -> Result<std::collections::HashMap<String, jiff::Timestamp>, Error> {
-    let lease = std::time::Duration::from_secs(1);
-    Ticks::new(client.queue().clone(), client.celery(), "inspect", lease).last(queue).await
+) -> Result<HashMap<String, Record>, Error> {
+    let lease = Duration::from_secs(1);
+    Ticks::new(client.queue().clone(), client.celery(), "inspect", lease).records(queue).await
+}
+
+/// Returns which beat leads, and for how long; none when no beat runs.
+///
+/// # Errors
+///
+/// [`Error::Redis`].
+pub async fn leader(client: &Client) -> Result<Option<(String, Duration)>, Error> {
+    tick::leader(client.queue()).await
 }

@@ -15,8 +15,11 @@
 //! | `rhubarb:{q}:scheduled` | zset | work put off | settle, claim (due) | claim, inspect |
 //! | `rhubarb:{q}:paused` | string | while paused | operator | claim |
 //! | `rhubarb:{q}:deliveries` | hash | 7 days unchanged; two fields a message that a worker died with | reap, settle, replay | claim |
-//! | `rhubarb:{q}:ticks` | hash | one field a schedule | tick | beat |
-//! | `rhubarb:{q}:fence` | string | one number | tick | tick |
+//! | `rhubarb:{q}:ticks` | hash | one field a schedule, a week after it has gone | tick, tick_note | beat, inspect |
+//! | `rhubarb:{q}:fence` | string | one number | tick, tick_note | tick, tick_note |
+//! | `rhubarb:schedules`, `rhubarb:schedules:pauses` | hash | until removed, 20,000 fields | schedule_edit | beat, inspect |
+//! | `rhubarb:schedules:version` | string | one number | schedule_edit | beat |
+//! | `redbeat::schedule`, `redbeat::lock`, `redbeat:<name>` | zset, string, hash | RedBeat's own | Python | beat, inspect |
 //! | `rhubarb:queues` | set | one member a queue | publish, consumer | inspect |
 //! | `rhubarb:workers` | zset | alive, and an hour after | heartbeat | inspect |
 //! | `rhubarb:worker:<id>` | string | one hour | heartbeat | inspect |
@@ -44,6 +47,12 @@ pub const QUEUES: &str = "rhubarb:queues";
 pub const REVOKED: &str = "rhubarb:revoked";
 /// Those of them that are to be ended while they run.
 pub const TERMINATED: &str = "rhubarb:revoked:terminate";
+/// The live schedules.
+pub const SCHEDULES: &str = "rhubarb:schedules";
+/// Which schedules are paused, or were.
+pub const SCHEDULE_PAUSES: &str = "rhubarb:schedules:pauses";
+/// Counts the edits of the two above.
+pub const SCHEDULES_VERSION: &str = "rhubarb:schedules:version";
 /// The beat's lease.
 pub const BEAT_LEASE: &str = "rhubarb:beat:lease";
 /// The beat's counter of fencing numbers.
@@ -79,9 +88,9 @@ pub struct QueueKeys {
     pub paused: String,
     /// SHA-1 of a message to how often a worker died with it.
     pub deliveries: String,
-    /// Schedule name to its last tick, ms.
+    /// Schedule name to its record.
     pub ticks: String,
-    /// The greatest fencing number that has published.
+    /// The greatest fencing number that has written there.
     pub fence: String,
     /// What a worker's claims hash begins with.
     pub claims_prefix: String,

@@ -18,7 +18,7 @@
 //! - [`tasks`] what a worker runs and under which limits, [`rate`] rate limits
 //! - [`hold`] pause, resume and purge, [`letter`] messages kept apart, [`replay`] bringing them back
 //! - [`adopt`] the way in from Python workers, [`hand_back`] the way out to them
-//! - [`tick`] beat's side, [`lock`] locks
+//! - [`tick`] beat's side, [`schedules`] all schedules there are, [`lock`] locks
 //! - [`inspect`] the read side, [`keys`] every key, [`script`] the Lua scripts, [`error`] errors
 
 pub mod adopt;
@@ -31,6 +31,7 @@ pub mod error;
 mod fields;
 mod follow;
 pub mod hand_back;
+mod hash;
 pub mod hold;
 pub mod inspect;
 pub mod keys;
@@ -42,6 +43,7 @@ pub mod rate;
 mod record;
 pub mod replay;
 mod revoked;
+pub mod schedules;
 pub mod script;
 pub mod tasks;
 pub mod tick;

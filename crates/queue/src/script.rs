@@ -44,6 +44,12 @@ scripts! {
     BEAT_LEASE = "beat_lease";
     /// Publishes and marks a tick.
     TICK = "tick";
+    /// Shuts earlier beats out and writes records of schedules.
+    TICK_NOTE = "tick_note";
+    /// Changes one live schedule or pause.
+    SCHEDULE_EDIT = "schedule_edit";
+    /// Reads the entries of Python's RedBeat.
+    REDBEAT = "redbeat";
     /// Claims from among messages that other workers run.
     PICK = "pick";
     /// Moves unacknowledged messages of Python workers back to their queue.

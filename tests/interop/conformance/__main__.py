@@ -1,6 +1,7 @@
 """The suite's command line; `../README.md` tells how to point it at a worker."""
 
 import argparse
+import difflib
 import os
 import sys
 from pathlib import Path
@@ -48,10 +49,12 @@ def check(path, new, write):
     text = path.read_text()
     if write:
         path.write_text(table.replaced(text, new))
-    elif table.between_markers(text) != new:
+        return 0
+    old = table.between_markers(text) or ""
+    if old != new:
         print(f"the table of {path.name} is not what the suite says; run with --write")
-        return 1
-    return 0
+        print(*difflib.unified_diff(old.splitlines(), new.splitlines(), n=0, lineterm=""), sep="\n")
+    return int(old != new)
 
 
 def main():

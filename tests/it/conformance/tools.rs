@@ -149,7 +149,11 @@ async fn flower(is_mixed: bool) {
         assert!(workers[name]["stats"]["pool"]["max-concurrency"].as_u64().unwrap() >= 2);
         assert_eq!(workers[name]["active_queues"][0]["name"], "celery");
     }
-    assert_eq!(flower.json("/api/workers?status=1").await["ours@host"], true);
+    eventually(SOON, "Flower has heard our worker's heart", async || {
+        let online = flower.json("/api/workers?status=1").await;
+        (online["ours@host"] == true).then_some(())
+    })
+    .await;
     fleet.ask(&["control", "enable_events"]).await;
 
     let done = fleet.publish("add", &json!([1, 2]), &json!({})).await;

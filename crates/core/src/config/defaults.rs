@@ -2,9 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use serde_json::Map;
-
-use super::model::*;
+use super::{model::*, schedule::*};
 use crate::redact::SafeUrl;
 
 /// The task that the default schedule runs.
@@ -134,37 +132,13 @@ impl Default for LetterCaps {
 
 impl Default for BeatConfig {
     fn default() -> Self {
-        Self { timezone: "UTC".into(), lease: seconds(10) }
-    }
-}
-
-/// An entry with no task that runs every minute: the ground on which an entry is read.
-impl Default for ScheduleConfig {
-    fn default() -> Self {
         Self {
-            task: String::new(),
-            when: When::Crontab(CrontabText::default()),
-            timezone: None,
-            args: Vec::new(),
-            kwargs: Map::new(),
-            queue: None,
-            priority: None,
-            expires: None,
-            enabled: true,
-        }
-    }
-}
-
-/// Every minute.
-impl Default for CrontabText {
-    fn default() -> Self {
-        let any = || String::from("*");
-        Self {
-            minute: any(),
-            hour: any(),
-            day_of_week: any(),
-            day_of_month: any(),
-            month_of_year: any(),
+            timezone: "UTC".into(),
+            lease: seconds(10),
+            redbeat: true,
+            redbeat_key_prefix: "redbeat:".into(),
+            alert_url: WebhookUrl::default(),
+            ping_url: WebhookUrl::default(),
         }
     }
 }

@@ -1,14 +1,18 @@
 //! The configuration of all three binaries: what can be set, and what holds when it is not.
 
 mod model;
+mod schedule;
 
 mod defaults;
 mod load;
 mod read;
 mod routes;
+mod schedules;
 mod settings;
 mod tables;
 mod urls;
 
 pub use load::{CommonArgs, Environment, Loaded, Problems, load};
 pub use model::*;
+pub use schedule::*;
+pub use schedules::check_name;

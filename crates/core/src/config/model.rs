@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use super::schedule::{ScheduleConfig, WebhookUrl};
 use crate::redact::SafeUrl;
 
 /// Everything that can be configured. `Config::default()` is what runs with no file and no environment.
@@ -236,53 +237,15 @@ pub struct BeatConfig {
     pub timezone: String,
     /// How long a silent leader stays leader. Shorter: fail-over is faster, a slow network loses the lead.
     pub lease: Duration,
-}
-
-/// One entry of the schedule.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ScheduleConfig {
-    /// The task's name.
-    pub task: String,
-    /// When it runs.
-    pub when: When,
-    /// IANA zone; absent means `beat.timezone`.
-    pub timezone: Option<String>,
-    /// Positional arguments.
-    pub args: Vec<serde_json::Value>,
-    /// Keyword arguments.
-    pub kwargs: serde_json::Map<String, serde_json::Value>,
-    /// The queue; absent means that of `celery.task_routes`, else `celery.task_default_queue`.
-    pub queue: Option<String>,
-    /// 0 (most urgent) to 9; absent means that of `celery.task_routes`, else `celery.task_default_priority`.
-    pub priority: Option<u8>,
-    /// A task that was not begun this long after its tick is revoked; absent means never.
-    pub expires: Option<Duration>,
-    /// Whether it runs at all.
-    pub enabled: bool,
-}
-
-/// When a schedule runs.
-#[derive(Clone, Debug, PartialEq)]
-pub enum When {
-    /// Celery's five fields, as text: `crontab = { minute = "0", hour = "*/4" }`.
-    Crontab(CrontabText),
-    /// Every so often, on a fixed grid counted from the Unix epoch: `every = 30`.
-    Every(Duration),
-}
-
-/// Celery's crontab arguments as text; each is `*` when absent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CrontabText {
-    /// 0 to 59.
-    pub minute: String,
-    /// 0 to 23.
-    pub hour: String,
-    /// 0 (Sunday) to 6, or names.
-    pub day_of_week: String,
-    /// 1 to 31.
-    pub day_of_month: String,
-    /// 1 to 12, or names.
-    pub month_of_year: String,
+    /// Whether the entries of Python's RedBeat on the queue's database are obeyed; they are never written.
+    pub redbeat: bool,
+    /// RedBeat's `redbeat_key_prefix`.
+    pub redbeat_key_prefix: String,
+    /// The address that is told when a schedule is later than its `alert_after`, and when it no longer is.
+    pub alert_url: WebhookUrl,
+    /// The address that is told every minute that the leader publishes and nothing is late: a dead man's switch there
+    /// raises the alarm when it hears nothing.
+    pub ping_url: WebhookUrl,
 }
 
 /// Scraping and fetching.

@@ -47,7 +47,7 @@ impl Input<'_> {
         }
     }
 
-    fn text(&self) -> Result<String, String> {
+    pub(super) fn text(&self) -> Result<String, String> {
         match self {
             Self::Toml(toml::Value::String(text)) => Ok(text.clone()),
             Self::Text(text) => Ok((*text).to_owned()),
@@ -252,6 +252,7 @@ macro_rules! words {
         }
     };
 }
+pub(super) use words;
 words!(Layout: "four" => Self::Four, "two" => Self::Two);
 words!(LogFormat: "auto" => Self::Auto, "text" => Self::Text, "logfmt" => Self::Logfmt, "json" => Self::Json);
 words!(ResultCompression: "none" => Self::None, "zlib" => Self::Zlib, "gzip" => Self::Zlib, "bzip2" => Self::Bzip2,

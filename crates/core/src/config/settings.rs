@@ -197,6 +197,10 @@ static ROWS: &[Row] = rows! {
     "worker.revoke_expires": worker.revoke_expires, "1 minute to 7 days", within(60, 7 * 86_400);
     "beat.timezone": beat.timezone, "an IANA time zone such as \"Europe/Berlin\"", |text: &String| zone(text);
     "beat.lease": beat.lease, "2 s to 10 minutes", within(2, 600);
+    "beat.redbeat": beat.redbeat, "true or false", |_| true;
+    "beat.redbeat_key_prefix": beat.redbeat_key_prefix, "text of 1 to 200 characters", |text: &String| name(text);
+    "beat.alert_url": beat.alert_url, "an http:// or https:// address, or nothing,", |_| true;
+    "beat.ping_url": beat.ping_url, "an http:// or https:// address, or nothing,", |_| true;
     "scrape.keywords": scrape.keywords, "a list of 1 to 1000 keywords", |list: &Vec<String>| (1..=1000).contains(&list.len()) && list.iter().all(|word| name(word));
     "scrape.timezone": scrape.timezone, "an IANA time zone such as \"Europe/Berlin\"", |text: &String| zone(text);
     "scrape.fresh_for": scrape.fresh_for, "0 s to 7 days", within(0, 7 * 86_400);

@@ -4,23 +4,26 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     model::{
-        AliasConfig, CacheTarget, Config, CrontabText, IntakeConfig, Role, ScheduleConfig,
-        Selectors, SourceConfig, SourceKind, When,
+        AliasConfig, CacheTarget, Config, IntakeConfig, Role, Selectors, SourceConfig, SourceKind,
     },
     read::{Input, Kept, Setting},
+    schedules::schedules,
 };
-use crate::crontab::Crontab;
 
 /// A table of the file while it is read: knows where it is, what was asked for, and what was wrong.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     place: String,
-    table: &'a toml::Table,
+    pub(super) table: &'a toml::Table,
     asked: BTreeSet<&'static str>,
-    problems: &'a mut Vec<String>,
+    pub(super) problems: &'a mut Vec<String>,
 }
 
 impl<'a> Reader<'a> {
-    fn new(place: String, value: &'a toml::Value, problems: &'a mut Vec<String>) -> Option<Self> {
+    pub(super) fn new(
+        place: String,
+        value: &'a toml::Value,
+        problems: &'a mut Vec<String>,
+    ) -> Option<Self> {
         match value {
             toml::Value::Table(table) => {
                 Some(Self { place, table, asked: BTreeSet::new(), problems })
@@ -32,12 +35,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn get(&mut self, key: &'static str) -> Option<&'a toml::Value> {
+    pub(super) fn get(&mut self, key: &'static str) -> Option<&'a toml::Value> {
         self.asked.insert(key);
         self.table.get(key)
     }
 
-    fn optional<T: Setting>(&mut self, key: &'static str) -> Option<T> {
+    pub(super) fn optional<T: Setting>(&mut self, key: &'static str) -> Option<T> {
         let value = self.get(key)?;
         match T::read(Input::Toml(value)) {
             Ok(value) => Some(value),
@@ -49,11 +52,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn or<T: Setting>(&mut self, key: &'static str, default: T) -> T {
+    pub(super) fn or<T: Setting>(&mut self, key: &'static str, default: T) -> T {
         self.optional(key).unwrap_or(default)
     }
 
-    fn required<T: Setting + Default>(&mut self, key: &'static str) -> T {
+    pub(super) fn required<T: Setting + Default>(&mut self, key: &'static str) -> T {
         if !self.table.contains_key(key) {
             self.asked.insert(key);
             self.wrong(key, "it is missing");
@@ -62,7 +65,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a text that has to be there and not empty.
-    fn named(&mut self, key: &'static str) -> String {
+    pub(super) fn named(&mut self, key: &'static str) -> String {
         let text: String = self.required(key);
         let given = self.table.get(key).and_then(toml::Value::as_str);
         if given.is_some_and(|text| text.trim().is_empty()) {
@@ -71,12 +74,17 @@ impl<'a> Reader<'a> {
         text
     }
 
-    fn wrong(&mut self, key: &str, problem: &str) {
+    pub(super) fn wrong(&mut self, key: &str, problem: &str) {
         self.problems.push(format!("{}.{key}: {problem}", self.place));
     }
 
+    /// Returns the reader of a table inside this one; its problems are told in the same list.
+    pub(super) fn inner<'b>(&'b mut self, key: &str, value: &'b toml::Value) -> Option<Reader<'b>> {
+        Reader::new(format!("{}.{key}", self.place), value, self.problems)
+    }
+
     /// Reports the keys that nothing asked for.
-    fn finish(self) {
+    pub(super) fn finish(self) {
         for key in self.table.keys().filter(|key| !self.asked.contains(key.as_str())) {
             let known: Vec<&str> = self.asked.iter().copied().collect();
             self.problems.push(format!(
@@ -106,7 +114,7 @@ pub(super) fn read(
     true
 }
 
-fn table<'a>(
+pub(super) fn table<'a>(
     place: &str,
     value: &'a toml::Value,
     problems: &mut Vec<String>,
@@ -126,142 +134,6 @@ fn array<'a>(place: &str, value: &'a toml::Value, problems: &mut Vec<String>) ->
         _ => {
             problems.push(format!("{place}: a list of tables, [[{place}]], is expected"));
             &[]
-        }
-    }
-}
-
-fn schedules(config: &mut Config, value: &toml::Value, problems: &mut Vec<String>) {
-    config.schedules.clear();
-    for (name, value) in table("schedules", value, problems) {
-        if name.is_empty() || name.len() > 200 || name.chars().any(char::is_control) {
-            problems.push(format!(
-                "schedules.{name:?}: a name of 1 to 200 printable characters is expected"
-            ));
-            continue;
-        }
-        if let Some(reader) = Reader::new(format!("schedules.{name}"), value, problems) {
-            config.schedules.insert(name.clone(), schedule(reader));
-        }
-    }
-}
-
-fn schedule(mut reader: Reader<'_>) -> ScheduleConfig {
-    let default = ScheduleConfig::default();
-    let task = reader.named("task");
-    if task.chars().any(char::is_control) {
-        reader.wrong("task", "a task's name without line breaks is expected");
-    }
-    let timezone: Option<String> = reader.optional("timezone");
-    if timezone.as_deref().is_some_and(|zone| jiff::tz::TimeZone::get(zone).is_err()) {
-        reader.wrong(
-            "timezone",
-            "no such time zone; an IANA name such as \"Europe/Berlin\" is expected",
-        );
-    }
-    let schedule = ScheduleConfig {
-        task,
-        when: when(&mut reader),
-        timezone,
-        args: json(&mut reader, "args").unwrap_or_default(),
-        kwargs: json(&mut reader, "kwargs").unwrap_or_default(),
-        queue: reader.optional("queue"),
-        priority: reader.optional("priority"),
-        expires: reader.optional("expires"),
-        enabled: reader.or("enabled", default.enabled),
-    };
-    if schedule.priority.is_some_and(|priority| priority > 9) {
-        reader.wrong("priority", "0 (most urgent) to 9 is expected");
-    }
-    if schedule.queue.as_deref().is_some_and(str::is_empty) {
-        reader.wrong("queue", "a queue's name is expected");
-    }
-    reader.finish();
-    schedule
-}
-
-fn when(reader: &mut Reader<'_>) -> When {
-    let every = reader.optional::<std::time::Duration>("every");
-    let crontab = reader.get("crontab");
-    match (every, crontab) {
-        (Some(every), None) if every < std::time::Duration::from_secs(1) => {
-            reader.wrong("every", "1 s or more is expected");
-        }
-        (Some(every), None) => return When::Every(every),
-        (None, Some(value)) => return When::Crontab(crontab_text(reader, value)),
-        (None, None) if reader.table.contains_key("every") => {}
-        (None, None) => {
-            reader.wrong("crontab", "either crontab = { minute = \"0\" } or every = 30 is expected")
-        }
-        (Some(_), Some(_)) => {
-            reader.wrong("crontab", "either crontab or every is expected, not both")
-        }
-    }
-    ScheduleConfig::default().when
-}
-
-fn crontab_text(reader: &mut Reader<'_>, value: &toml::Value) -> CrontabText {
-    let mut text = CrontabText::default();
-    let toml::Value::Table(table) = value else {
-        reader.wrong("crontab", "a table such as { minute = \"0\", hour = \"*/4\" } is expected");
-        return text;
-    };
-    for (key, value) in table {
-        let shown = match value {
-            toml::Value::String(text) => text.clone(),
-            toml::Value::Integer(n) => n.to_string(),
-            _ => {
-                reader.wrong(&format!("crontab.{key}"), "text such as \"*/15\" is expected");
-                continue;
-            }
-        };
-        match key.as_str() {
-            "minute" => text.minute = shown,
-            "hour" => text.hour = shown,
-            "day_of_week" => text.day_of_week = shown,
-            "day_of_month" => text.day_of_month = shown,
-            "month_of_year" => text.month_of_year = shown,
-            _ => reader.wrong(
-                &format!("crontab.{key}"),
-                "no such field; known: minute, hour, day_of_week, day_of_month, month_of_year",
-            ),
-        }
-    }
-    if let Err(error) = Crontab::parse(&text) {
-        reader.wrong("crontab", &error.to_string());
-    }
-    text
-}
-
-/// Reads a value as JSON; TOML's dates become text.
-fn json<T: serde::de::DeserializeOwned>(reader: &mut Reader<'_>, key: &'static str) -> Option<T> {
-    match serde_json::from_value(json_of(reader.get(key)?)) {
-        Ok(value) => Some(value),
-        Err(_) => {
-            let expected = if key == "args" {
-                "a list, args = [1, \"b\"],"
-            } else {
-                "a table, kwargs = { a = 1 },"
-            };
-            reader.wrong(key, &format!("{expected} is expected"));
-            None
-        }
-    }
-}
-
-fn json_of(value: &toml::Value) -> serde_json::Value {
-    match value {
-        toml::Value::String(text) => text.as_str().into(),
-        toml::Value::Integer(n) => (*n).into(),
-        // JSON has neither infinities nor NaN.
-        toml::Value::Float(n) if !n.is_finite() => n.to_string().into(),
-        toml::Value::Float(n) => (*n).into(),
-        toml::Value::Boolean(flag) => (*flag).into(),
-        toml::Value::Datetime(at) => at.to_string().into(),
-        toml::Value::Array(items) => items.iter().map(json_of).collect(),
-        toml::Value::Table(table) => {
-            let map: serde_json::Map<_, _> =
-                table.iter().map(|(key, value)| (key.clone(), json_of(value))).collect();
-            map.into()
         }
     }
 }

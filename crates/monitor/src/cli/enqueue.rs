@@ -97,14 +97,14 @@ pub(crate) enum Eta {
     Local(DateTime),
 }
 
-fn parse_args(text: &str) -> Result<JsonArgs, String> {
+pub(super) fn parse_args(text: &str) -> Result<JsonArgs, String> {
     match parse_json(text)? {
         Value::Array(args) => Ok(JsonArgs(args)),
         other => Err(format!("expected a JSON array such as [\"a\", 1], not {}", kind(&other))),
     }
 }
 
-fn parse_kwargs(text: &str) -> Result<Map<String, Value>, String> {
+pub(super) fn parse_kwargs(text: &str) -> Result<Map<String, Value>, String> {
     match parse_json(text)? {
         Value::Object(kwargs) => Ok(kwargs),
         other => Err(format!("expected a JSON object such as {{\"a\": 1}}, not {}", kind(&other))),

@@ -58,7 +58,7 @@ pub(crate) async fn run(command: Command, config: Config) -> Result<(), Error> {
         Command::Parked(command) => kept::parked(&queue(config).await?, command).await,
         Command::AdoptUnacked(args) => handover::adopt(&queue(config).await?, &args).await,
         Command::HandBack(args) => handover::hand_back(&queue(config).await?, args).await,
-        Command::Schedules(command) => schedules::run(&config, &command),
+        Command::Schedules(command) => schedules::run(&config, command).await,
         Command::Sources(command) => sources::run(&config, command).await,
     }
 }

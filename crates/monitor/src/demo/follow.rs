@@ -1,7 +1,7 @@
 //! Follows the demo's scrapes through the caches, as any other reader would.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,
 };
 
@@ -13,7 +13,7 @@ use rhubarb_core::{
     listing::Listing,
     status::{ScrapeState, Status},
 };
-use rhubarb_queue::{Client, inspect};
+use rhubarb_queue::{Client, inspect, tick::Record};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::{error::DemoError, report};
@@ -30,6 +30,8 @@ pub(crate) struct Seen {
     config: Option<Config>,
     status: Option<Status>,
     listings: BTreeMap<String, Vec<Listing>>,
+    /// What is kept of the schedules: intervals are counted from when the beat first saw them.
+    records: HashMap<String, Record>,
     told: bool,
 }
 
@@ -43,7 +45,13 @@ impl Seen {
     pub(crate) fn close(&mut self) -> Result<(), DemoError> {
         match (&self.config, &self.status) {
             (Some(config), Some(status)) if !self.told => {
-                output::print(&report::sections(config, &self.all(), status, clock::now()))?;
+                output::print(&report::sections(
+                    config,
+                    &self.all(),
+                    status,
+                    &self.records,
+                    clock::now(),
+                ))?;
                 self.told = true;
                 Ok(())
             }
@@ -66,7 +74,7 @@ pub(crate) async fn follow(
     let connections = Connections::new(config, "rhubarb-demo")?;
     let caches = Caches::new(config, &connections)?;
     seen.config = Some(config.clone());
-    up(&Client::new(&connections, config), config).await?;
+    seen.records = up(&Client::new(&connections, config), config).await?;
     output::print("Scrapes as they end")?;
     let followed = scrapes(config, &caches, seen);
     match limit {
@@ -76,14 +84,14 @@ pub(crate) async fn follow(
 }
 
 /// Waits until the worker is registered and the beat has published its first tick.
-async fn up(client: &Client, config: &Config) -> Result<(), DemoError> {
+async fn up(client: &Client, config: &Config) -> Result<HashMap<String, Record>, DemoError> {
     let deadline = Instant::now() + UP;
     let queue = config.celery.task_default_queue.as_str();
     loop {
         let workers = inspect::workers(client).await?;
-        let ticks = inspect::last_ticks(client, queue).await?;
+        let ticks = inspect::schedule_records(client, queue).await?;
         match (workers.iter().any(|worker| worker.alive), ticks.is_empty()) {
-            (true, false) => return Ok(()),
+            (true, false) => return Ok(ticks),
             (false, _) if Instant::now() > deadline => {
                 return Err(DemoError::NotUp { name: "worker" });
             }

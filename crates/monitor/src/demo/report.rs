@@ -1,7 +1,7 @@
 //! What the demo says. Pure: values in, text out.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::Path,
 };
 
@@ -11,6 +11,7 @@ use rhubarb_core::{
     listing::Listing,
     status::Status,
 };
+use rhubarb_queue::tick::Record;
 
 use crate::{
     commands::schedules,
@@ -39,9 +40,10 @@ pub(crate) fn sections(
     config: &Config,
     listings: &[Listing],
     status: &Status,
+    records: &HashMap<String, Record>,
     now: Timestamp,
 ) -> String {
-    let next = schedules::next(config, now, NEXT_RUNS).unwrap_or_default();
+    let next = schedules::next(config, records, now, NEXT_RUNS).unwrap_or_default();
     format!(
         "\nListings found: {} from {} kinds of sources\n{}\n\nStatus\n{}\n\nNext runs\n{}\n",
         listings.len(),
@@ -178,7 +180,10 @@ mod tests {
     fn the_sections_show_every_source_the_status_and_every_schedule() {
         let config = config();
         let now = "2026-11-24T01:40:08Z".parse().unwrap();
-        let text = sections(&config, &[listing("remoteok")], &status(), now);
+        let since = "2026-11-24T01:39:55Z".parse().unwrap();
+        let seen = |name: &String| (name.clone(), Record::new(since));
+        let records = config.schedules.keys().map(seen).collect();
+        let text = sections(&config, &[listing("remoteok")], &status(), &records, now);
         for part in ["1 from 1 kinds of sources", "Staff Data Scientist - Ferrous Wheel", "partial"]
         {
             assert!(text.contains(part), "{part} in {text}");

@@ -43,7 +43,6 @@ pub(super) async fn run(shared: Arc<Shared>, deliver: mpsc::UnboundedSender<Deli
     let next_queue = 0;
     let number = 1;
     let reconcile_at = Instant::now() + shared.config.lease;
-    let read_revocations = true;
     let passing = BTreeMap::new();
     let declared = false;
     let mut claimer = Claimer {
@@ -53,7 +52,7 @@ pub(super) async fn run(shared: Arc<Shared>, deliver: mpsc::UnboundedSender<Deli
         next_queue,
         number,
         reconcile_at,
-        read_revocations,
+        obeyed: None,
         passing,
         declared,
     };
@@ -68,8 +67,8 @@ struct Claimer {
     next_queue: usize,
     number: u64,
     reconcile_at: Instant,
-    /// Whether revocations may have been missed.
-    read_revocations: bool,
+    /// The connection since whose making no revocation was missed.
+    obeyed: Option<u64>,
     /// By queue: how it is looked through past what others run.
     passing: BTreeMap<usize, Passing>,
     /// Whether the queues are declared.
@@ -156,13 +155,21 @@ impl Claimer {
                     self.declare().await;
                 }
                 self.reconcile().await;
-                self.read_revocations |= reconnected || !self.shared.hears.load(Ordering::SeqCst);
+                if !self.shared.hears.load(Ordering::SeqCst) {
+                    self.obeyed = None;
+                }
             }
             match self.round(slots.num_permits()).await {
                 Ok(mut round) => {
                     backoff.reset();
                     let (again, too_early) = (round.again, round.too_early);
                     let looked = std::mem::take(&mut round.looked);
+                    if !round.claimed.is_empty()
+                        && let Err(error) = self.obey().await
+                    {
+                        // They are looked at once more when they begin.
+                        tracing::debug!(%error, "the revocations were not read");
+                    }
                     let ours = self.dispatch(round, slots).await;
                     self.space_out(&looked, &ours);
                     if let Some(due) = again {
@@ -176,8 +183,6 @@ impl Claimer {
                         tracing::warn!(%error, cause = ?error, "claiming failed, trying again");
                     }
                     self.reconcile_at = Instant::now();
-                    // The next try may be what connects again, and claims before the push that says so is read.
-                    self.read_revocations = true;
                     self.pause(backoff.next_wait()).await;
                 }
             }
@@ -193,12 +198,14 @@ impl Claimer {
         }
     }
 
-    /// Reads the revocations that stand in Redis, if some may have been missed.
+    /// Reads the revocations that stand in Redis, if some may have been missed: broadcasts are, between a connection's
+    /// loss and the next one's making.
     async fn obey(&mut self) -> Result<(), Error> {
-        if self.read_revocations {
+        let connection = self.shared.queue.connection_number();
+        if connection.is_none() || connection != self.obeyed {
             let found = revoked::load(&self.shared.queue).await?;
             self.shared.revoked.add(found, self.shared.now());
-            self.read_revocations = false;
+            self.obeyed = connection;
         }
         Ok(())
     }
@@ -388,7 +395,9 @@ impl Claimer {
         }
         let at =
             |time: &Option<rhubarb_wire::Time>| time.as_ref().map(|t| t.resolve(&shared.timezone));
-        if at(&headers.expires).is_some_and(|expires| expires <= now) {
+        // The script's clock counts milliseconds.
+        let ms = Timestamp::as_millisecond;
+        if at(&headers.expires).is_some_and(|expires| ms(expires) <= ms(now)) {
             return first(Outcome::Revoked(Revocation::Expired));
         }
         if shared.revoked.has(headers, now) {
@@ -507,7 +516,6 @@ impl Claimer {
                     // The next look must not discard that we have a new connection.
                     Ok(Push::Connected) | Err(_) => {
                         self.reconcile_at = Instant::now();
-                        self.read_revocations = true;
                         return;
                     }
                     // Without a connection nothing is armed: the next look makes one.

@@ -1,0 +1,360 @@
+//! All schedules there are: the file's, the live ones in Redis, and those of Python's RedBeat.
+//!
+//! A name belongs to one owner: the file goes before live ones, live ones before RedBeat's. What cannot be used is told
+//! and stops no other. The file's entries are edited in the file, RedBeat's in Python; a pause holds for all three.
+
+mod overlap;
+mod redbeat;
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+use rhubarb_connection::Redis;
+use rhubarb_core::{
+    config::{Config, ScheduleConfig, check_name},
+    schedule::Schedule,
+};
+
+pub use self::{
+    overlap::unfinished,
+    redbeat::{RedBeat, RedBeatEntry},
+};
+use crate::{Error, Publish, error::redis, hash, keys, script, tick::Record};
+
+/// The most live schedules, and the most pauses.
+const MOST: usize = 20_000;
+/// The longest note of a pause, characters.
+const LONGEST_NOTE: usize = 500;
+
+/// Who an entry belongs to, and so where it is edited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Owner {
+    /// The configuration file.
+    File,
+    /// Redis, by `rhubarb schedules add`.
+    Live,
+    /// Python's RedBeat.
+    RedBeat,
+}
+
+impl std::fmt::Display for Owner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::File => "file",
+            Self::Live => "live",
+            Self::RedBeat => "redbeat",
+        })
+    }
+}
+
+/// A schedule's pause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// Since when.
+    pub since: Timestamp,
+    /// Why, in the words of whoever paused it; may be empty.
+    pub note: String,
+}
+
+/// One schedule, whoever owns it.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// The schedule.
+    pub schedule: Schedule,
+    /// The queue that its tasks go to.
+    pub queue: String,
+    /// Who owns it.
+    pub owner: Owner,
+    /// Whether it is paused.
+    pub pause: Option<Pause>,
+    /// When it was added, of a live one: what is kept of an earlier one of its name is not its.
+    pub added: Option<Timestamp>,
+    /// Ticks up to this moment are not ours to publish: it was added or resumed then, or Python published it last.
+    pub floor: Option<Timestamp>,
+}
+
+impl Known {
+    /// Returns the task that the schedule publishes, without what hangs on the tick: its id and when it expires.
+    pub fn publish(&self) -> Publish {
+        let config = &self.schedule.config;
+        let options = &config.options;
+        Publish {
+            args: config.args.clone(),
+            kwargs: config.kwargs.clone(),
+            queue: Some(self.queue.clone()),
+            priority: config.priority,
+            ignore_result: options.ignore_result,
+            time_limit: options.time_limit,
+            soft_time_limit: options.soft_time_limit,
+            shadow: options.shadow.clone(),
+            headers: options.headers.clone(),
+            ..Publish::new(&config.task)
+        }
+    }
+
+    /// Tells whether it publishes at all at present.
+    pub fn is_on(&self) -> bool {
+        self.schedule.config.enabled && self.pause.is_none()
+    }
+
+    /// Returns the record that the schedule goes on from, by what is kept of it.
+    ///
+    /// One that was never seen starts from now, or from its floor; so does one whose timetable has become another.
+    /// Its numbers of runs and missed ticks stay.
+    pub fn record(&self, kept: Option<Record>, now: Timestamp) -> Record {
+        let digest = self.schedule.digest();
+        let seconds = |at: Timestamp| at.as_second();
+        let kept = kept
+            .filter(|kept| self.added.is_none_or(|added| seconds(added) <= seconds(kept.anchor)));
+        let Some(mut record) = kept else {
+            let start = self.floor.unwrap_or(now);
+            return Record { digest, ..Record::new(start) };
+        };
+        let is_other = !record.digest.is_empty() && record.digest != digest;
+        if is_other && digest != "off" {
+            let fresh = Record::new(now);
+            record.tick = record.tick.max(now);
+            record.anchor = fresh.anchor;
+        }
+        record.tick = record.tick.max(self.floor.unwrap_or(record.tick));
+        record.digest = digest;
+        record
+    }
+}
+
+/// An entry that cannot be used, or is hidden by another.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Problem {
+    /// The entry's name.
+    pub name: String,
+    /// Who owns it.
+    pub owner: Owner,
+    /// What is wrong, with its place and an example of the right form.
+    pub problem: String,
+}
+
+/// Every schedule by its name, and what cannot be used.
+#[derive(Clone, Debug, Default)]
+pub struct All {
+    /// The schedules.
+    pub known: BTreeMap<String, Known>,
+    /// The rest.
+    pub problems: Vec<Problem>,
+}
+
+/// What is kept in Redis of live schedules and pauses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Live {
+    /// Counts the edits.
+    pub version: u64,
+    /// Name to when it was added, and its JSON.
+    entries: BTreeMap<String, (Timestamp, String)>,
+    /// Name to pause, or to when it was resumed.
+    pauses: HashMap<String, Result<Pause, Timestamp>>,
+}
+
+/// What became of an edit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edited {
+    /// It was done.
+    Done,
+    /// There is one of that name already, or none, or it is not paused.
+    Nothing,
+}
+
+/// The schedules in Redis.
+#[derive(Clone, Debug)]
+pub struct Schedules {
+    redis: Redis,
+}
+
+impl Schedules {
+    /// Prepares; nothing is sent.
+    pub fn new(redis: Redis) -> Self {
+        Self { redis }
+    }
+
+    /// Returns the number of edits so far: while it is the same, so is [`Schedules::live`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Redis`].
+    pub async fn version(&self) -> Result<u64, Error> {
+        let version: Option<u64> = self
+            .redis
+            .query(::redis::cmd("GET").arg(keys::SCHEDULES_VERSION))
+            .await
+            .map_err(redis("read the schedules' version"))?;
+        Ok(version.unwrap_or_default())
+    }
+
+    /// Reads all live schedules and pauses.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Redis`].
+    pub async fn live(&self) -> Result<Live, Error> {
+        // The version first: an edit after it is seen as a new version by the next look.
+        let mut live = Live { version: self.version().await?, ..Live::default() };
+        let what = "read the live schedules";
+        hash::scan(&self.redis, keys::SCHEDULES, what, |name, text| {
+            let (added, json) = text.split_once(' ').unwrap_or(("", &text));
+            let added = added.parse().ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+            let entry = match added {
+                Some(added) => (added, json.to_owned()),
+                // Written by another hand: the whole of it is tried as JSON.
+                None => (Timestamp::UNIX_EPOCH, text),
+            };
+            live.entries.insert(name, entry);
+        })
+        .await?;
+        hash::scan(&self.redis, keys::SCHEDULE_PAUSES, what, |name, text| {
+            live.pauses.extend(pause(&text).map(|pause| (name, pause)));
+        })
+        .await?;
+        Ok(live)
+    }
+
+    /// Adds a live schedule; [`Edited::Nothing`] when there is one of that name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] for a name that is none or when there are too many, [`Error::Redis`].
+    pub async fn add(&self, name: &str, entry: &ScheduleConfig) -> Result<Edited, Error> {
+        self.edit("add", name, &entry.to_json().to_string()).await
+    }
+
+    /// Adds or replaces a live schedule; its history stays.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Schedules::add`].
+    pub async fn set(&self, name: &str, entry: &ScheduleConfig) -> Result<Edited, Error> {
+        self.edit("set", name, &entry.to_json().to_string()).await
+    }
+
+    /// Removes a live schedule and its pause; [`Edited::Nothing`] when there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Redis`].
+    pub async fn remove(&self, name: &str) -> Result<Edited, Error> {
+        self.edit("remove", name, "").await
+    }
+
+    /// Pauses a schedule, whoever owns it. Ticks that pass meanwhile are not its.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Schedules::add`].
+    pub async fn pause(&self, name: &str, note: &str) -> Result<Edited, Error> {
+        let printable = note.chars().map(|c| if c.is_control() { ' ' } else { c });
+        self.edit("pause", name, &printable.take(LONGEST_NOTE).collect::<String>()).await
+    }
+
+    /// Ends a pause; [`Edited::Nothing`] when there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Redis`].
+    pub async fn resume(&self, name: &str) -> Result<Edited, Error> {
+        self.edit("resume", name, "").await
+    }
+
+    async fn edit(&self, op: &str, name: &str, value: &str) -> Result<Edited, Error> {
+        check_name(name).map_err(|expected| Error::Refused(format!("{name:?}: {expected}")))?;
+        let keys =
+            [keys::SCHEDULES, keys::SCHEDULE_PAUSES, keys::SCHEDULES_VERSION].map(str::to_owned);
+        let args = [op, name, value].map(|arg| arg.as_bytes().to_vec());
+        let args = [args.as_slice(), &[MOST.to_string().into_bytes()]].concat();
+        let answer: i64 = self
+            .redis
+            .eval(&script::SCHEDULE_EDIT, &keys, &args, &[])
+            .await
+            .map_err(redis(format!("{op} the schedule `{name}`")))?;
+        match answer {
+            1 => Ok(Edited::Done),
+            0 => Ok(Edited::Nothing),
+            _ => Err(Error::Refused(format!("there are {MOST} of them already"))),
+        }
+    }
+}
+
+/// Reads `paused <ms> <note>` or `resumed <ms> `.
+fn pause(text: &str) -> Option<Result<Pause, Timestamp>> {
+    let (what, rest) = text.split_once(' ')?;
+    let (since, note) = rest.split_once(' ').unwrap_or((rest, ""));
+    let since = Timestamp::from_millisecond(since.parse().ok()?).ok()?;
+    match what {
+        "paused" => Some(Ok(Pause { since, note: note.to_owned() })),
+        "resumed" => Some(Err(since)),
+        _ => None,
+    }
+}
+
+impl All {
+    /// Puts the schedules of all owners together.
+    pub fn of(config: &Config, live: &Live, redbeat: &RedBeat) -> Self {
+        let mut all = Self::default();
+        for (name, entry) in &config.schedules {
+            all.take(config, name, entry, Owner::File, None);
+        }
+        for (name, (added, json)) in &live.entries {
+            match ScheduleConfig::from_json(name, json) {
+                Ok(entry) => all.take(config, name, &entry, Owner::Live, Some(*added)),
+                Err(problems) => all.wrong(name, Owner::Live, problems.join("; ")),
+            }
+        }
+        for found in redbeat.ours() {
+            match &found.entry {
+                Ok(entry) => {
+                    all.take(config, &found.name, entry, Owner::RedBeat, found.last_run);
+                }
+                Err(problem) => all.wrong(&found.name, Owner::RedBeat, problem.clone()),
+            }
+        }
+        for (name, known) in &mut all.known {
+            match live.pauses.get(name) {
+                Some(Ok(pause)) => known.pause = Some(pause.clone()),
+                Some(Err(resumed)) => known.floor = known.floor.max(Some(*resumed)),
+                None => {}
+            }
+        }
+        all
+    }
+
+    fn take(
+        &mut self,
+        config: &Config,
+        name: &str,
+        entry: &ScheduleConfig,
+        owner: Owner,
+        floor: Option<Timestamp>,
+    ) {
+        if let Some(other) = self.known.get(name) {
+            let problem = format!(
+                "the {} has a schedule of this name, which goes before; give one of them another name",
+                other.owner
+            );
+            return self.wrong(name, owner, problem);
+        }
+        match Schedule::compile(name, entry, &config.beat.timezone) {
+            Ok(schedule) => {
+                let routed = || config.celery.queue_for(&entry.task).to_owned();
+                let queue = entry.queue.clone().unwrap_or_else(routed);
+                let added = floor.filter(|_| owner == Owner::Live);
+                let known = Known { schedule, queue, owner, pause: None, added, floor };
+                self.known.insert(name.to_owned(), known);
+            }
+            Err(error) => self.wrong(name, owner, error.to_string()),
+        }
+    }
+
+    fn wrong(&mut self, name: &str, owner: Owner, problem: String) {
+        self.problems.push(Problem { name: name.to_owned(), owner, problem });
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! `rhubarb schedules`: looking and editing while a beat runs.
+
+use std::time::Duration;
+
+use rhubarb_e2e::{eventually::eventually, installation::Installation, redis_server::RedisServer};
+use serde_json::{Value, json};
+
+use super::{id, messages};
+use crate::BINARIES;
+
+const SOON: Duration = Duration::from_secs(30);
+const FILE: &str =
+    "[schedules.of_file]\ntask = \"t\"\ncron = \"0 9 * * mon-fri\"\ntimezone = \"Europe/Berlin\"\n";
+
+async fn list(installation: &Installation) -> Vec<Value> {
+    let list = installation.rhubarb(&["schedules", "list", "--json"]).await.json();
+    list.as_array().unwrap().clone()
+}
+
+#[tokio::test]
+async fn schedules_are_edited_from_the_command_line_while_a_beat_runs() {
+    let installation = Installation::new(BINARIES, RedisServer::start().await, FILE);
+    let mut beat = installation.beat(&[]);
+    beat.line("this beat leads", SOON).await;
+    let run = async |args: &[&str]| installation.rhubarb(&[&["schedules"], args].concat()).await;
+    let n =
+        async |queue: &str| messages(&mut installation.redis.connect(0).await, queue).await.len();
+
+    let added = run(&[
+        "add",
+        "live",
+        "--task",
+        "counted",
+        "--every",
+        "1",
+        "--queue",
+        "one",
+        "--args",
+        "[1, null]",
+    ])
+    .await;
+    assert_eq!((added.code, added.stdout.as_str()), (0, "schedule live is added: every second\n"));
+    eventually(SOON, "it runs", async || (n("one").await > 0).then_some(())).await;
+    assert_eq!(run(&["add", "live", "--task", "t", "--every", "1"]).await.code, 1);
+
+    assert_eq!(run(&["set", "live", "--queue", "two"]).await.code, 0);
+    eventually(SOON, "the changed one runs", async || (n("two").await > 0).then_some(())).await;
+    let entries = list(&installation).await;
+    assert_eq!((&entries[0]["name"], &entries[0]["owner"]), (&json!("live"), &json!("live")));
+    assert_eq!((&entries[1]["name"], &entries[1]["owner"]), (&json!("of_file"), &json!("file")));
+    assert_eq!(entries[0]["entry"]["args"], json!([1, null]));
+    assert!(entries[0]["runs"].as_u64().unwrap() >= 2, "{entries:?}");
+    let shown = run(&["list"]).await;
+    assert!(shown.stderr.contains(" leads, for "), "{}", shown.stderr);
+    assert!(
+        shown.stdout.contains("at 09:00 on Monday to Friday (Europe/Berlin)"),
+        "{}",
+        shown.stdout
+    );
+
+    assert_eq!(run(&["pause", "live", "--note", "a deploy"]).await.code, 0);
+    let state = list(&installation).await[0]["state"].clone();
+    assert!(state.as_str().unwrap().ends_with(": a deploy"), "{state}");
+    assert_eq!(run(&["resume", "live"]).await.code, 0);
+
+    let ran = run(&["run", "of_file"]).await;
+    let messages = messages(&mut installation.redis.connect(0).await, "celery").await;
+    assert_eq!(messages.iter().map(id).collect::<Vec<_>>(), [ran.stdout.trim()]);
+
+    for refused in [
+        &["set", "of_file", "--every", "5"][..],
+        &["remove", "of_file"],
+        &["remove", "gone"],
+        &["pause", "gone"],
+    ] {
+        let refused = run(refused).await;
+        assert_eq!(refused.code, 1, "{}{}", refused.stdout, refused.stderr);
+    }
+    assert_eq!(run(&["remove", "live"]).await.code, 0);
+    assert_eq!(list(&installation).await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_cannot_run_is_refused_with_the_place_and_an_example() {
+    let installation = Installation::new(BINARIES, RedisServer::start().await, FILE);
+    for (args, expect) in [
+        (
+            &["--task", "t", "--cron", "5/20 * * * *"][..],
+            "schedules.s.cron: minute `5/20`: a step needs `*`",
+        ),
+        (&["--task", "t", "--cron", "0 0 * * 7"], "for example \"mon-fri\""),
+        (&["--task", "t", "--cron", "0 0 31 4 *"], "day_of_month `31` never occurs"),
+        (&["--task", "t", "--every", "0"], "schedules.s.every: 1 s or more"),
+        (&["--task", "t", "--every", "5", "--timezone", "Mars/Base"], "such as \"Europe/Berlin\""),
+        (&["--task", "a\nb", "--every", "5"], "for example \"shop.tasks.report\""),
+        (&["--every", "5"], "schedules.s.task: it is missing"),
+        (&["--task", "t", "--every", "5", "--kwargs", "[1]"], "--kwargs"),
+        (&["--task", "t", "--every", "5", "--args", "no json"], "--args"),
+    ] {
+        let ran = installation.rhubarb(&[&["schedules", "add", "s"], args].concat()).await;
+        assert!(ran.code != 0 && ran.stderr.contains(expect), "{args:?}: {}", ran.stderr);
+    }
+    assert_eq!(list(&installation).await.len(), 1);
+}
+
+#[tokio::test]
+async fn previews_need_no_beat_and_not_even_redis() {
+    let mut installation = Installation::new(BINARIES, RedisServer::start().await, FILE);
+    let args = [
+        "schedules",
+        "next",
+        "--n",
+        "2",
+        "--from",
+        "2027-03-26T12:00:00",
+        "--tz",
+        "Asia/Tokyo",
+        "--json",
+    ];
+    let runs = json!(["2027-03-26T17:00:00+09:00", "2027-03-29T16:00:00+09:00"]);
+    let next = installation.rhubarb(&args).await.json();
+    assert_eq!(next[0]["runs"], runs);
+    assert_eq!(next[0]["words"], "at 09:00 on Monday to Friday (Europe/Berlin)");
+    installation.redis.kill();
+    let alone = installation.rhubarb(&args).await;
+    assert!(alone.stderr.contains("only the file's schedules"), "{}", alone.stderr);
+    assert_eq!(alone.json()[0]["runs"], runs);
+    let wrong = installation.rhubarb(&["schedules", "next", "--tz", "Mars/Base"]).await;
+    assert_eq!(wrong.code, 2);
+}
