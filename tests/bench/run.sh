@@ -29,3 +29,6 @@ worker=$!
 
 echo "## From a task's end to the return of get()"
 PYTHONDONTWRITEBYTECODE=1 "$RHUBARB_TEST_PYTHON" tests/bench/get_latency.py
+
+echo "## 10,000 schedules of which none is due"
+PYTHONDONTWRITEBYTECODE=1 "$RHUBARB_TEST_PYTHON" tests/bench/schedules.py "${CARGO_TARGET_DIR:-target}/release/beat"

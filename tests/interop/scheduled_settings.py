@@ -3,7 +3,7 @@
 import os
 from datetime import timedelta
 
-from celery.schedules import crontab, schedule, solar
+from celery.schedules import crontab, schedule
 
 from hire_voo_ai.settings import *  # noqa: F403
 
@@ -20,6 +20,6 @@ CELERY_BEAT_SCHEDULE = {
     },
     "often": {"task": "shop.ping", "schedule": 30.0},
     "hourly": {"task": "shop.ping", "schedule": schedule(timedelta(hours=1), relative=True)},
-    "sunset": {"task": "shop.ping", "schedule": solar("sunset", 52.5, 13.4)},
+    "linked": {"task": "shop.ping", "schedule": 60, "options": {"link": "shop.next"}},
     "in both": {"task": "shop.setting", "schedule": 60},
 }

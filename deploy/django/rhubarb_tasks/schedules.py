@@ -101,7 +101,8 @@ def one_of_settings(given, timezone):
     entry["args"] = list(given.get("args") or ())
     entry["kwargs"] = dict(given.get("kwargs") or {})
     entry.update(options(given.get("options")))
-    if timezone and "every" not in entry:
+    # Only an interval that is not on whole units is the same everywhere.
+    if timezone and ("every" not in entry or "relative" in entry):
         entry["timezone"] = timezone
     return entry
 

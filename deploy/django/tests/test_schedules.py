@@ -27,6 +27,8 @@ class Settings(unittest.TestCase):
         self.assertEqual(found["crontab"]["hour"], "8,20")
         self.assertEqual(found["crontab"]["day_of_week"], "mon-fri")
         self.assertEqual(found["timezone"], "Europe/Berlin")
+        relative = one({"schedule": interval}, "Europe/Berlin")
+        self.assertEqual(relative["timezone"], "Europe/Berlin")
 
     def test_options_have_their_places(self):
         at = datetime(2027, 1, 1, tzinfo=timezone.utc)

@@ -69,7 +69,7 @@ async fn a_django_projects_schedules_are_exported_and_imported() {
     let exported =
         python.command(&["-m", "rhubarb_tasks.schedules"]).output().expect("Python runs");
     let told = String::from_utf8_lossy(&exported.stderr);
-    assert!(exported.status.success() && told.contains("sunset: solar"), "{told}");
+    assert!(exported.status.success() && told.contains("linked: the option link"), "{told}");
     let path = installation.folder().join("schedules.json");
     std::fs::write(&path, &exported.stdout).unwrap();
     let path = path.display().to_string();
@@ -77,7 +77,7 @@ async fn a_django_projects_schedules_are_exported_and_imported() {
     let imported = installation.rhubarb(&["schedules", "import", &path]).await;
     assert_eq!(imported.code, 1, "{}{}", imported.stdout, imported.stderr);
     assert!(imported.stdout.ends_with("5 imported, 1 refused\n"), "{}", imported.stdout);
-    assert!(imported.stderr.contains("refused: sunset: solar"), "{}", imported.stderr);
+    assert!(imported.stderr.contains("refused: linked: the option link"), "{}", imported.stderr);
 
     let list = installation.rhubarb(&["schedules", "list", "--json"]).await.json();
     let told: Vec<String> = list
