@@ -47,10 +47,13 @@ def run(given):
 def check(path, new, write):
     """Compares the document's table with the run's, or writes it; returns the exit code."""
     text = path.read_text()
+    old = table.between_markers(text)
+    if old is None:
+        print(f"{path} has no markers for the table")
+        return 1
     if write:
         path.write_text(table.replaced(text, new))
         return 0
-    old = table.between_markers(text) or ""
     if old != new:
         print(f"the table of {path.name} is not what the suite says; run with --write")
         print(*difflib.unified_diff(old.splitlines(), new.splitlines(), n=0, lineterm=""), sep="\n")

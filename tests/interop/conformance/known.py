@@ -85,10 +85,9 @@ RHUBARB = [
         r"tasks > #3$",
     ),
     Known(
-        "what waits for a step that will never run is told so; in Celery get() waits for ever",
+        "Celery 5.4 fails in doing so: `task_id must not be empty`",
         "canvas: errors in a chord: steps after a failed chord",
-        r"tasks > #2 > ",
-        "*5.4*",
+        against="*5.4*",
     ),
     Known(
         "beside a worker of Celery 5.4 a key that 5.7 counts parts in may stay for a day",
@@ -97,9 +96,10 @@ RHUBARB = [
         "mixed with 5.4*",
     ),
     Known(
-        "beside a worker of Celery 5.4 a chord's body carries its header's group, as with 5.7",
+        # A worker of Celery 5.7 beside one of 5.4 gives the same (measured 2026-11).
+        "a chord that Celery 5.4 began and another worker ends has other relations than with either alone",
         "canvas: *",
-        r"tasks > \S+ > group_id$",
+        r"tasks > \S+ > (group_id|parent_id)$",
         "mixed with 5.4*",
     ),
     Known(
