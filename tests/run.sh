@@ -90,6 +90,11 @@ python_environment() {
     RHUBARB_TEST_PYTHON=$venv/bin/python
     export RHUBARB_TEST_PYTHON
     "$RHUBARB_TEST_PYTHON" -c 'import celery, django; print("celery", celery.__version__, "django", django.__version__)'
+    # The oldest Celery that the conformance suite compares with.
+    environment python3 tests/interop/requirements-5.4.txt
+    RHUBARB_TEST_PYTHON_OLD=$venv/bin/python
+    export RHUBARB_TEST_PYTHON_OLD
+    "$RHUBARB_TEST_PYTHON_OLD" -c 'import celery; print("celery", celery.__version__)'
 }
 
 # Django 6 needs Python 3.12. One that is there is used, also one of pyenv's that is not on the path; none is
@@ -114,6 +119,7 @@ unit_and_end_to_end() {
         cargo test --workspace --no-fail-fast
         # Once more the few that print figures for a person to see; .config/nextest.toml does it above.
         cargo test --workspace --tests recorded -- --nocapture --test-threads 1
+        cargo test --workspace --tests conformance_suite -- --nocapture --test-threads 1
     fi
 }
 

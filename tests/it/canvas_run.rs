@@ -1,6 +1,16 @@
 //! Canvases that a real Celery client applies and our worker runs: what the client gets, and what is left behind.
 
-use rhubarb_e2e::{process::Process, redis_server::RedisServer};
+use std::time::Duration;
+
+use rhubarb_e2e::{
+    eventually::eventually,
+    process::{Process, Signal},
+    redis_server::RedisServer,
+};
+use rhubarb_wire::{
+    Signature,
+    canvas::{chain, chord},
+};
 use serde_json::{Value, json};
 
 use crate::{OWN_WORKER, shop::Shop};
@@ -156,4 +166,39 @@ async fn large_canvases_end() {
     assert_eq!(told["large_chord"]["value"], 1_999_000);
     let Some(told) = run(&["300", "long_chain"]).await else { return };
     assert_eq!(told["long_chain"]["value"], 299);
+}
+
+/// Wherever a worker dies (before a part is counted, after it, while the body is published, before the claim has ended),
+/// every chord ends, with each part counted once: a part that was lost or doubled would show in the sum.
+#[tokio::test]
+async fn chords_of_killed_workers_end_with_every_part_counted_once() {
+    let mut shop = Shop::open_on(RedisServer::start_durable().await, "").await;
+    shop.installation.set("RHUBARB_WORKER_LEASE", "2");
+    let client = shop.client();
+    let add = |x: i64| Signature::new("e2e.add").arg(x);
+    let mut bodies = Vec::new();
+    for n in 0..60 {
+        let header = (0..5).map(|i| chain(vec![add(n).arg(i), add(1)])).collect();
+        let body = chain(vec![Signature::new("e2e.sum"), add(1000)]);
+        bodies.push((5 * n + 15 + 1000, client.apply(chord(header, body)).await.unwrap().id));
+    }
+    let mut redis = shop.queue().await;
+    let ended = async |redis: &mut redis::aio::MultiplexedConnection| -> usize {
+        let keys: Vec<String> = bodies.iter().map(|(_, id)| client.result_key(id)).collect();
+        redis::cmd("EXISTS").arg(keys).query_async(redis).await.unwrap()
+    };
+    for kill_at in [5, 20, 40] {
+        let mut doomed = worker(&shop);
+        eventually(Duration::from_secs(50), "some chords have ended", async || {
+            (ended(&mut redis).await >= kill_at).then_some(())
+        })
+        .await;
+        doomed.signal(Signal::KILL);
+        doomed.ended(Duration::from_secs(5)).await;
+    }
+    let _last = worker(&shop);
+    for (sum, id) in &bodies {
+        let result = client.wait(id, Duration::from_secs(50), |_| {}).await.unwrap().expect(id);
+        assert_eq!((result.status.to_string().as_str(), &result.result), ("SUCCESS", &json!(sum)));
+    }
 }

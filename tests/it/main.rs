@@ -25,12 +25,16 @@ mod connections;
 mod control;
 /// Deaths of workers and of Redis, and orderly stops.
 mod crash;
+/// Dead letters and parked tasks, as an operator has them.
+mod dead;
 /// What a Django application with Celery and django-redis gets. The first test to read.
 mod django;
 /// What a Django application with `django.tasks` gets.
 mod django_tasks;
 /// A bad network, a bad server, workers that die: nothing is lost, nobody stops.
 mod faults;
+/// Sizes that are too much, a full Redis, a worker that grows.
+mod memory;
 /// Python and Rust workers on one queue, and the ways from one kind to the other.
 mod mixed;
 /// Who enqueues, besides.

@@ -2,7 +2,10 @@
 
 use std::{net::TcpListener, path::PathBuf, time::Duration};
 
-use redis::{AsyncConnectionConfig, Client, aio::MultiplexedConnection};
+use redis::{
+    AsyncConnectionConfig, Client,
+    aio::{MultiplexedConnection, PubSub},
+};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -67,11 +70,7 @@ impl RedisServer {
 
     /// Opens a connection to a database, for looking at what the binaries did.
     pub async fn connect(&self, db: u32) -> MultiplexedConnection {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the tests look from outside, not through our own connection"
-        )]
-        let client = Client::open(self.url(db)).expect("our own URL is well formed");
+        let client = self.client(db);
         // The default of half a second is short for a machine on which many tests run at once.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(START))
@@ -80,6 +79,21 @@ impl RedisServer {
             .get_multiplexed_async_connection_with_config(&config)
             .await
             .expect("our own server answers")
+    }
+
+    /// Opens a connection that listens to what matches a pattern of channels.
+    pub async fn listen(&self, pattern: &str) -> PubSub {
+        let mut channels = self.client(0).get_async_pubsub().await.expect("our own server answers");
+        channels.psubscribe(pattern).await.expect("our own server has channels");
+        channels
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the tests look from outside, not through our own connection"
+    )]
+    fn client(&self, db: u32) -> Client {
+        Client::open(self.url(db)).expect("our own URL is well formed")
     }
 
     /// Starts it again without waiting until it answers; kills it before if it runs.

@@ -1,6 +1,13 @@
 //! One of Django's cache aliases, with django-redis's commands.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use redis::{Cmd, FromRedisValue, cmd, pipe};
 use rhubarb_connection::Redis;
@@ -21,6 +28,8 @@ const SCAN_COUNT: usize = 1000;
 pub struct Cache {
     alias: AliasConfig,
     redis: Redis,
+    /// Whether the last value was not written because the server is out of memory.
+    full: Arc<AtomicBool>,
 }
 
 /// How long a value is to be kept.
@@ -56,7 +65,7 @@ enum Expiry {
 impl Cache {
     /// Returns the cache of an alias on its role's connection.
     pub fn new(alias: AliasConfig, redis: Redis) -> Self {
-        Self { alias, redis }
+        Self { alias, redis, full: Arc::default() }
     }
 
     /// Returns the key as it stands in Redis.
@@ -79,16 +88,18 @@ impl Cache {
         bytes.map(|bytes| self.decode(&raw, &bytes)).transpose()
     }
 
-    /// Returns the value and how long it will be there, both of one moment.
+    /// Returns the value and how long it will be there, or a little less.
     ///
     /// # Errors
     /// As for [`Cache::get`].
     pub async fn get_with_ttl(&self, key: &str) -> Result<Option<(PyValue, Ttl)>, Error> {
         let raw = self.raw_key(key);
+        // No MULTI: a server that is out of memory refuses to queue even reads (Redis 7.0). A value that is written between
+        // the two looks older than it is.
         let mut both = pipe();
-        both.atomic().cmd("GET").arg(&raw).cmd("PTTL").arg(&raw);
-        let answer = self.redis.pipe::<(Option<Vec<u8>>, i64)>(&both).await;
-        let (bytes, pttl) = answer.map_err(failed("get", &raw))?;
+        both.cmd("PTTL").arg(&raw).cmd("GET").arg(&raw);
+        let answer = self.redis.pipe::<(i64, Option<Vec<u8>>)>(&both).await;
+        let (pttl, bytes) = answer.map_err(failed("get", &raw))?;
         let Some(bytes) = bytes else { return Ok(None) };
         Ok(Some((self.decode(&raw, &bytes)?, Ttl::from_pttl(pttl))))
     }
@@ -113,6 +124,9 @@ impl Cache {
 
     /// Stores a value in place of whatever is there.
     ///
+    /// A server that is out of memory is no error: caches give way first, so that tasks go on. Nothing is written then,
+    /// what was there stays until its timeout, and one line says so.
+    ///
     /// # Errors
     /// [`Error::Write`] when the serializer cannot hold it or it is over the cap; nothing was written.
     pub async fn set(&self, key: &str, value: &PyValue, timeout: Timeout) -> Result<(), Error> {
@@ -124,7 +138,7 @@ impl Cache {
             Expiry::Milliseconds(ms) => set.arg("PX").arg(ms),
             Expiry::Never => &mut set,
         };
-        self.run("set", &raw, &set).await
+        self.gives_way(self.run("set", &raw, &set).await)
     }
 
     /// Stores a value where there is none yet, and tells whether it did.
@@ -197,6 +211,27 @@ impl Cache {
                 return Ok(deleted);
             }
             cursor = next;
+        }
+    }
+
+    /// Lets a write pass that a full server refused; says so once at its start and once at its end.
+    fn gives_way(&self, written: Result<(), Error>) -> Result<(), Error> {
+        let is_full =
+            matches!(&written, Err(Error::Redis { source, .. }) if source.is_out_of_memory());
+        if self.full.swap(is_full, Ordering::Relaxed) == is_full {
+            return if is_full { Ok(()) } else { written };
+        }
+        let prefix = &self.alias.prefix;
+        match written {
+            Err(error) if is_full => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::warn!(%error, cause, prefix, "redis is out of memory: values are not cached");
+                Ok(())
+            }
+            written => {
+                tracing::info!(prefix, "redis has memory again: values are cached");
+                written
+            }
         }
     }
 

@@ -236,6 +236,11 @@ impl Redis {
         !self.inner.plain_protocol.load(Ordering::Relaxed)
     }
 
+    /// Returns the number of the connection that stands, which no other has; none while there is none.
+    pub fn connection_number(&self) -> Option<u64> {
+        self.current().map(|live| live.generation)
+    }
+
     /// Returns a receiver of what the server sends unasked, from now on.
     ///
     /// A receiver that lags has to behave as if everything had changed.

@@ -221,10 +221,13 @@ pub(crate) struct TaskArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeadCommand {
     /// Lists the dead letters, the newest first
-    List(Shown),
+    List(LettersArgs),
     /// Shows one dead letter with its reason and history
     Show(TaskArgs),
-    /// Puts dead letters back on their queues
+    /// Puts dead letters back on their queues, to run next, each as if it had never been delivered
+    ///
+    /// The task's old result is removed first, then the message moves in one step. Killed in between, the letter is still
+    /// there: run it again.
     Retry(Chosen),
     /// Forgets dead letters
     Drop(Chosen),
@@ -234,9 +237,13 @@ pub(crate) enum DeadCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ParkedCommand {
     /// Lists the parked tasks, the newest first
-    List(Shown),
+    List(LettersArgs),
+    /// Shows one parked task
+    Show(TaskArgs),
     /// Puts parked tasks back on their queues
     Replay(Chosen),
+    /// Forgets parked tasks
+    Drop(Chosen),
 }
 
 /// `adopt-unacked`
@@ -278,15 +285,55 @@ pub(crate) struct HandBackArgs {
     pub(crate) shown: Shown,
 }
 
-/// One task or all of them.
+/// Which kept messages are meant.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct FilterArgs {
+    /// Only this task's
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) task: Option<String>,
+    /// Only those of this queue
+    #[arg(long, value_name = "Q", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) queue: Option<String>,
+    /// Only those whose reason contains this, in any case
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) reason: Option<String>,
+    /// Only those kept at least this many seconds ago
+    #[arg(long, value_name = "S", value_parser = parse_seconds)]
+    pub(crate) older_than: Option<Duration>,
+}
+
+/// `dead list`, `parked list`
 #[derive(Args, Debug)]
-#[group(required = true, multiple = false)]
+#[command(after_help = "\
+Examples:
+  rhubarb dead list --queue celery --reason 'workers died'
+  rhubarb dead list --older-than 86400 --limit 20 --json")]
+pub(crate) struct LettersArgs {
+    /// Which ones.
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) limit: u32,
+    /// How it is shown.
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+/// One kept message by its id, those that are meant, or all of them.
+#[derive(Args, Debug)]
+#[command(group = clap::ArgGroup::new("which").required(true).multiple(true)
+    .args(["id", "all", "task", "queue", "reason", "older_than"]))]
 pub(crate) struct Chosen {
     /// The task's id
+    #[arg(conflicts_with_all = ["all", "task", "queue", "reason", "older_than"])]
     pub(crate) id: Option<String>,
     /// All of them
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["task", "queue", "reason", "older_than"])]
     pub(crate) all: bool,
+    /// Which ones.
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
 }
 
 /// `sources`

@@ -78,11 +78,12 @@ fn tell(told: &clap::Error) -> u8 {
 
 /// Sets up logging to standard error.
 ///
-/// A command's answer or error says it all; of the layers below only errors are shown unless a level was chosen.
+/// A command's answer or error says it all; of the layers below only errors are shown unless a level was chosen, and that
+/// publishing waits for a full server, because nothing else would say why the command does.
 fn log(config: &LogConfig) {
     let mut config = config.clone();
     if config.level == Config::default().log.level {
-        config.level = "error".to_owned();
+        config.level = "error,rhubarb_queue::client::patience=warn".to_owned();
     }
     if let Err(problem) = telemetry::init(&config, telemetry::Output::Stderr) {
         output::note(&format!("warning: no logs: {problem}"));

@@ -13,7 +13,7 @@ use rhubarb_wire::{Body, DecodeError, Envelope};
 use serde_json::{Map, Value};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use crate::outcome::Outcome;
+use crate::{letter::Attempt, outcome::Outcome};
 
 /// Names one claim of one worker: the queue's index among the worker's queues, and the claim's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -46,6 +46,8 @@ pub struct Notes {
     pub store_errors_even_if_ignored: Option<bool>,
     /// What is to be different in its next attempt, should its outcome be a retry.
     pub again: Again,
+    /// The deaths of workers that are known, the oldest first.
+    pub deaths: Vec<Attempt>,
 }
 
 /// How the next attempt of a task differs from this one; empty for not at all.
@@ -191,6 +193,7 @@ pub(crate) struct RawMessage {
     pub(crate) size: usize,
     pub(crate) task_id: Option<String>,
     pub(crate) task: Option<String>,
+    pub(crate) deaths: Vec<Attempt>,
 }
 
 /// Ends a claim once: with an outcome, or by handing back when dropped.

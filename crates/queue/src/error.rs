@@ -42,6 +42,11 @@ impl Error {
         matches!(self, Self::Redis { source, .. } if source.is_unreachable())
     }
 
+    /// Tells whether the server is out of memory.
+    pub fn is_out_of_memory(&self) -> bool {
+        matches!(self, Self::Redis { source, .. } if source.is_out_of_memory())
+    }
+
     /// Tells whether the connection has said so in the log, once for as long as it lasts.
     pub fn is_logged(&self) -> bool {
         matches!(self, Self::Redis { source, .. } if source.is_logged())

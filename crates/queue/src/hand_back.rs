@@ -16,7 +16,7 @@ use crate::{
     fields, inspect,
     keys::{QueueKeys, list_number},
     letter::{Kind, Letter},
-    script,
+    replay, script,
 };
 
 /// How many scheduled messages one step moves.
@@ -298,8 +298,7 @@ impl<'c> Parked<'c> {
     }
 
     async fn put_back(&self, queue: &str, items: &[Item]) -> Result<usize, Error> {
-        let mut keys = vec![Kind::Parked.index().to_owned(), Kind::Parked.letters().to_owned()];
-        keys.extend(QueueKeys::new(queue, self.celery).lists);
+        let keys = replay::keys(Kind::Parked, &QueueKeys::new(queue, self.celery));
         let mut args = Vec::new();
         for item in items {
             let list = item.list.to_string().into_bytes();
@@ -307,7 +306,7 @@ impl<'c> Parked<'c> {
         }
         let moved: Vec<usize> = self
             .redis
-            .eval(&script::UNPARK, &keys, &args, &[])
+            .eval(&script::REPLAY, &keys, &args, &[])
             .await
             .map_err(redis(format!("return parked messages to queue `{queue}`")))?;
         Ok(moved.iter().sum())

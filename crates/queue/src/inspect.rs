@@ -13,7 +13,7 @@ use crate::{
     error::redis,
     hold::Pause,
     keys::{self, QueueKeys},
-    letter::{self, Kind, Letter},
+    letter::{self, Filter, Kind, Letter},
     tick::{self, Record, Ticks},
 };
 
@@ -312,13 +312,18 @@ async fn find_waiting(
     Ok(None)
 }
 
-/// Returns the letters of a kind, newest first.
+/// Returns the letters of a kind that are meant, newest first, at most `limit`.
 ///
 /// # Errors
 ///
 /// [`Error::Redis`].
-pub async fn letters(client: &Client, kind: Kind, limit: usize) -> Result<Vec<Letter>, Error> {
-    letter::list(client.queue(), kind, limit).await
+pub async fn letters(
+    client: &Client,
+    kind: Kind,
+    filter: &Filter,
+    limit: usize,
+) -> Result<Vec<Letter>, Error> {
+    letter::list(client.queue(), kind, filter, limit).await
 }
 
 /// Returns each schedule's record on a queue.

@@ -14,7 +14,7 @@
 //! | `rhubarb:{q}:leases` | zset | workers with claims | claim, heartbeat, reap | reap |
 //! | `rhubarb:{q}:scheduled` | zset | work put off | settle, claim (due) | claim, inspect |
 //! | `rhubarb:{q}:paused` | string | while paused | operator | claim |
-//! | `rhubarb:{q}:deliveries` | hash | 7 days unchanged | reap, settle | claim |
+//! | `rhubarb:{q}:deliveries` | hash | 7 days unchanged; two fields a message that a worker died with | reap, settle, replay | claim |
 //! | `rhubarb:{q}:ticks` | hash | one field a schedule, a week after it has gone | tick, tick_note | beat, inspect |
 //! | `rhubarb:{q}:fence` | string | one number | tick, tick_note | tick, tick_note |
 //! | `rhubarb:schedules`, `rhubarb:schedules:pauses` | hash | until removed, 20,000 fields | schedule_edit | beat, inspect |
@@ -23,8 +23,8 @@
 //! | `rhubarb:queues` | set | one member a queue | publish, consumer | inspect |
 //! | `rhubarb:workers` | zset | alive, and an hour after | heartbeat | inspect |
 //! | `rhubarb:worker:<id>` | string | one hour | heartbeat | inspect |
-//! | `rhubarb:dead`, `rhubarb:dead:letters` | zset, hash | capped by count and age | settle | inspect, replay |
-//! | `rhubarb:parked`, `rhubarb:parked:letters` | zset, hash | capped by count and age | settle | inspect, replay, `strangers`, `hand_back` |
+//! | `rhubarb:dead`, `rhubarb:dead:letters`, `rhubarb:dead:bytes` | zset, hash, string | capped by count, age and bytes | settle, replay | inspect, replay |
+//! | `rhubarb:parked`, `rhubarb:parked:letters`, `rhubarb:parked:bytes` | zset, hash, string | capped by count, age and bytes | settle, replay | inspect, replay, `strangers`, `hand_back` |
 //! | `<id>.reply.celery.pidbox`, `_kombu.binding.reply.celery.pidbox` | list, set | a second | whoever answers, `ask` | `ask` |
 //! | `rhubarb:lock:<name>` | string | its owner's lease | lock | lock |
 //! | `rhubarb:unique:<name>` | string | as long as asked for | publish | publish |

@@ -1,17 +1,24 @@
 //! Messages kept apart: dead letters (they can never run) and parked tasks (nobody here knows them).
+//!
+//! Both are capped by count, age and bytes; what gives way is told, one warning each. They are listed, found and dropped
+//! here, and brought back by [`crate::replay`].
+
+mod history;
 
 use std::time::Duration;
 
 use base64_text as text;
 use rhubarb_connection::Redis;
+use rhubarb_core::config::{LetterCaps, WorkerConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, error::redis, script};
+use crate::{Error, error::redis, fields, script};
 
-/// How many letters of each kind are kept.
-pub const MAX_LETTERS: usize = 10_000;
-/// How long a letter is kept.
-pub const MAX_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
+pub use history::Attempt;
+pub(crate) use history::{add_attempt, attempts, deaths};
+
+/// How many ids one script is given, or one look at the index brings.
+pub(crate) const BATCH: usize = 100;
 
 /// The two kinds of letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,17 +46,35 @@ impl Kind {
             Self::Parked => "rhubarb:parked:letters",
         }
     }
-}
 
-/// One attempt that a message had.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attempt {
-    /// When it ended: ISO 8601 text in UTC.
-    pub at: String,
-    /// The worker.
-    pub worker: String,
-    /// What it ended with.
-    pub error: String,
+    /// How many bytes the records have together.
+    pub(crate) fn bytes(self) -> &'static str {
+        match self {
+            Self::Dead => "rhubarb:dead:bytes",
+            Self::Parked => "rhubarb:parked:bytes",
+        }
+    }
+
+    /// The keys of the scripts that know no queue.
+    fn keys(self) -> [String; 3] {
+        [self.index(), self.letters(), self.bytes()].map(str::to_owned)
+    }
+
+    /// The caps that hold for it.
+    pub(crate) fn caps(self, config: &WorkerConfig) -> &LetterCaps {
+        match self {
+            Self::Dead => &config.dead_letters,
+            Self::Parked => &config.parked,
+        }
+    }
+
+    /// What its caps' settings begin with.
+    fn setting(self) -> &'static str {
+        match self {
+            Self::Dead => "worker.max_dead_letters",
+            Self::Parked => "worker.max_parked",
+        }
+    }
 }
 
 /// A message kept apart, with why. The record in Redis is this as JSON; fields may be added.
@@ -82,9 +107,33 @@ pub struct Letter {
     pub headers: Option<String>,
     /// How often a worker died with it.
     pub deliveries: u32,
-    /// The attempts that are known.
+    /// The attempts that are known, the oldest first: retries, deaths of workers, and what made it a letter.
     #[serde(default)]
     pub history: Vec<Attempt>,
+}
+
+/// Which letters are meant. All that is given has to hold; nothing given means all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// The task's name.
+    pub task: Option<String>,
+    /// The queue that it came from.
+    pub queue: Option<String>,
+    /// What its reason contains, in any case.
+    pub reason: Option<String>,
+    /// Kept at least so long, by Redis's clock.
+    pub older_than: Option<Duration>,
+}
+
+impl Filter {
+    /// Tells whether a letter is meant, but for its age.
+    fn takes(&self, letter: &Letter) -> bool {
+        let reason =
+            |wanted: &String| letter.reason.to_lowercase().contains(wanted.to_lowercase().as_str());
+        self.task.as_ref().is_none_or(|task| letter.task.as_ref() == Some(task))
+            && self.queue.as_ref().is_none_or(|queue| letter.queue == *queue)
+            && self.reason.as_ref().is_none_or(reason)
+    }
 }
 
 impl Letter {
@@ -104,6 +153,25 @@ impl Letter {
             Err(_) => self.message_base64 = Some(text::encode(bytes)),
         }
     }
+
+    /// The record, without the message where that alone is more than may be kept.
+    fn record(&self, caps: &LetterCaps) -> Result<Vec<u8>, Error> {
+        let malformed = |e: serde_json::Error| Error::Malformed {
+            what: format!("letter `{}`", self.id),
+            reason: e.to_string(),
+        };
+        let record = serde_json::to_vec(self).map_err(malformed)?;
+        if record.len() <= caps.bytes {
+            return Ok(record);
+        }
+        let setting = self.kind.setting();
+        tracing::warn!(
+            id = self.id, kind = ?self.kind, bytes = record.len(),
+            "the message alone is more than {setting}_bytes: only what is known of it is kept"
+        );
+        let known = Self { message: None, message_base64: None, ..self.clone() };
+        serde_json::to_vec(&known).map_err(malformed)
+    }
 }
 
 /// Keeps a letter; a letter with the same id is replaced, so that repeating it is harmless.
@@ -111,45 +179,132 @@ impl Letter {
 /// # Errors
 ///
 /// [`Error::Redis`]; whoever holds the claim goes on holding it and tries again.
-pub(crate) async fn keep(queue: &Redis, letter: &Letter) -> Result<(), Error> {
-    let record = serde_json::to_vec(letter).map_err(|e| Error::Malformed {
-        what: format!("letter `{}`", letter.id),
-        reason: e.to_string(),
-    })?;
-    let keys = [letter.kind.index().to_owned(), letter.kind.letters().to_owned()];
-    let args = [
-        letter.id.clone().into_bytes(),
-        record,
-        MAX_LETTERS.to_string().into_bytes(),
-        MAX_AGE.as_millis().to_string().into_bytes(),
-    ];
-    let gone: Vec<String> = queue
-        .eval(&script::LETTER, &keys, &args, &[])
-        .await
-        .map_err(redis(format!("keep the message `{}` apart", letter.id)))?;
-    for id in gone {
-        tracing::warn!(id, kind = ?letter.kind, "a kept message had to give way: too many or too old");
-    }
+pub(crate) async fn keep(queue: &Redis, letter: &Letter, caps: &LetterCaps) -> Result<(), Error> {
+    let record = letter.record(caps)?;
+    let operation = format!("keep the message `{}` apart", letter.id);
+    let more = enforce(queue, letter.kind, caps, (&letter.id, record), operation).await?;
+    if more { tidy(queue, letter.kind, caps).await } else { Ok(()) }
+}
+
+/// Has what is over the caps give way; a warning for each.
+///
+/// # Errors
+///
+/// [`Error::Redis`].
+pub(crate) async fn tidy(queue: &Redis, kind: Kind, caps: &LetterCaps) -> Result<(), Error> {
+    while enforce(queue, kind, caps, ("", Vec::new()), "look at the letters' caps".to_owned())
+        .await?
+    {}
     Ok(())
 }
 
-/// Returns the letters of a kind, newest first, at most `limit`.
+/// Keeps one letter, or none, and has up to 100 give way; tells whether there may be more.
+async fn enforce(
+    queue: &Redis,
+    kind: Kind,
+    caps: &LetterCaps,
+    (id, record): (&str, Vec<u8>),
+    operation: String,
+) -> Result<bool, Error> {
+    let number = |n: u128| n.to_string().into_bytes();
+    let args = [
+        id.to_owned().into_bytes(),
+        record,
+        number(caps.count as u128),
+        number(caps.age.as_millis()),
+        number(caps.bytes as u128),
+    ];
+    let gone: Vec<String> =
+        queue.eval(&script::LETTER, &kind.keys(), &args, &[]).await.map_err(redis(operation))?;
+    let (gave_way, _) = gone.as_chunks::<2>();
+    for [id, why] in gave_way {
+        let setting = kind.setting();
+        let cap = if why == "count" { setting.to_owned() } else { format!("{setting}_{why}") };
+        tracing::warn!(id, kind = ?kind, "a kept message had to give way to {cap}, and is lost");
+    }
+    Ok(gave_way.len() == BATCH)
+}
+
+/// Returns the letters that are meant, newest first, at most `limit`.
 ///
 /// # Errors
 ///
 /// [`Error::Redis`]. A record that cannot be read is left out and logged.
-pub async fn list(queue: &Redis, kind: Kind, limit: usize) -> Result<Vec<Letter>, Error> {
-    let mut range = ::redis::cmd("ZREVRANGE");
-    range.arg(kind.index()).arg(0).arg(limit.clamp(1, 1000) - 1);
-    let ids: Vec<String> = queue.query(&range).await.map_err(redis("list the letters"))?;
-    if ids.is_empty() {
-        return Ok(Vec::new());
+pub async fn list(
+    queue: &Redis,
+    kind: Kind,
+    filter: &Filter,
+    limit: usize,
+) -> Result<Vec<Letter>, Error> {
+    let mut walk = Walk::new(queue, kind, filter.clone()).await?;
+    let mut found = Vec::new();
+    while found.len() < limit {
+        let Some(mut letters) = walk.next().await? else { break };
+        letters.truncate(limit - found.len());
+        found.append(&mut letters);
     }
-    let mut get = ::redis::cmd("HMGET");
-    get.arg(kind.letters()).arg(&ids);
-    let records: Vec<Option<Vec<u8>>> =
-        queue.query(&get).await.map_err(redis("read the letters"))?;
-    Ok(records.into_iter().flatten().filter_map(|record| read(&record).ok()).collect())
+    Ok(found)
+}
+
+/// Returns the ids of all letters that are meant, newest first.
+///
+/// # Errors
+///
+/// [`Error::Redis`].
+pub async fn ids(queue: &Redis, kind: Kind, filter: &Filter) -> Result<Vec<String>, Error> {
+    let mut walk = Walk::new(queue, kind, filter.clone()).await?;
+    let mut ids = Vec::new();
+    while let Some(letters) = walk.next().await? {
+        ids.extend(letters.into_iter().map(|letter| letter.id));
+    }
+    Ok(ids)
+}
+
+/// One pass over the letters that are meant, from the newest to the oldest, a bounded number of bytes at a time.
+struct Walk<'r> {
+    queue: &'r Redis,
+    kind: Kind,
+    filter: Filter,
+    /// When the youngest of them was kept at the latest, ms; none for any time.
+    until: Option<i128>,
+    offset: usize,
+    /// Ids that can be read at once, the next group last.
+    groups: Vec<Vec<Vec<u8>>>,
+}
+
+impl<'r> Walk<'r> {
+    async fn new(queue: &'r Redis, kind: Kind, filter: Filter) -> Result<Self, Error> {
+        let until = match filter.older_than {
+            None => None,
+            Some(age) => {
+                let (s, us): (i128, i128) = queue
+                    .query(&::redis::cmd("TIME"))
+                    .await
+                    .map_err(redis("ask for Redis's clock"))?;
+                Some(s * 1000 + us / 1000 - i128::try_from(age.as_millis()).unwrap_or(i128::MAX))
+            }
+        };
+        Ok(Self { queue, kind, filter, until, offset: 0, groups: Vec::new() })
+    }
+
+    /// Returns the next letters, perhaps none of those that were looked at; `None` after the oldest.
+    async fn next(&mut self) -> Result<Option<Vec<Letter>>, Error> {
+        if self.groups.is_empty() {
+            let mut range = ::redis::cmd("ZREVRANGEBYSCORE");
+            let until = self.until.map_or_else(|| "+inf".to_owned(), |until| until.to_string());
+            range.arg(self.kind.index()).arg(until).arg("-inf");
+            range.arg("LIMIT").arg(self.offset).arg(BATCH);
+            let ids: Vec<Vec<u8>> =
+                self.queue.query(&range).await.map_err(redis("list the letters"))?;
+            self.offset += ids.len();
+            self.groups = fields::groups(self.queue, self.kind.letters(), ids).await?;
+            self.groups.reverse();
+        }
+        let Some(group) = self.groups.pop() else { return Ok(None) };
+        let records = fields::read(self.queue, self.kind.letters(), group).await?;
+        let letters = records.into_iter().filter_map(|(_, record)| read(&record?).ok());
+        Ok(Some(letters.filter(|letter| self.filter.takes(letter)).collect()))
+    }
 }
 
 /// Returns one letter.
@@ -158,11 +313,22 @@ pub async fn list(queue: &Redis, kind: Kind, limit: usize) -> Result<Vec<Letter>
 ///
 /// [`Error::Redis`], or [`Error::Malformed`] when its record cannot be read.
 pub async fn find(queue: &Redis, kind: Kind, id: &str) -> Result<Option<Letter>, Error> {
+    Ok(found(queue, kind, id).await?.map(|(_, letter)| letter))
+}
+
+/// Returns one letter, and its record as it stands.
+pub(crate) async fn found(
+    queue: &Redis,
+    kind: Kind,
+    id: &str,
+) -> Result<Option<(Vec<u8>, Letter)>, Error> {
     let mut get = ::redis::cmd("HGET");
     get.arg(kind.letters()).arg(id);
     let record: Option<Vec<u8>> =
         queue.query(&get).await.map_err(redis(format!("read the letter `{id}`")))?;
-    record.map(|record| read(&record)).transpose()
+    let Some(record) = record else { return Ok(None) };
+    let letter = read(&record)?;
+    Ok(Some((record, letter)))
 }
 
 /// Forgets a letter; tells whether there was one.
@@ -171,12 +337,29 @@ pub async fn find(queue: &Redis, kind: Kind, id: &str) -> Result<Option<Letter>,
 ///
 /// [`Error::Redis`].
 pub async fn drop_letter(queue: &Redis, kind: Kind, id: &str) -> Result<bool, Error> {
-    let mut pipeline = ::redis::pipe();
-    pipeline.cmd("ZREM").arg(kind.index()).arg(id).ignore();
-    pipeline.cmd("HDEL").arg(kind.letters()).arg(id);
-    let (gone,): (u64,) =
-        queue.pipe(&pipeline).await.map_err(redis(format!("drop the letter `{id}`")))?;
-    Ok(gone > 0)
+    Ok(drop_letters(queue, kind, &[id.to_owned()]).await? > 0)
+}
+
+/// Forgets letters, 100 in a step; returns how many there were.
+///
+/// # Cancel safety
+///
+/// A dropped call has forgotten some of them.
+///
+/// # Errors
+///
+/// [`Error::Redis`]; those before are forgotten.
+pub async fn drop_letters(queue: &Redis, kind: Kind, ids: &[String]) -> Result<u64, Error> {
+    let mut dropped = 0;
+    for batch in ids.chunks(BATCH) {
+        let args: Vec<Vec<u8>> = batch.iter().map(|id| id.clone().into_bytes()).collect();
+        let n: u64 = queue
+            .eval(&script::LETTER_DROP, &kind.keys(), &args, &[])
+            .await
+            .map_err(redis(format!("drop {} letters", batch.len())))?;
+        dropped += n;
+    }
+    Ok(dropped)
 }
 
 fn read(record: &[u8]) -> Result<Letter, Error> {

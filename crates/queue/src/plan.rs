@@ -12,7 +12,7 @@ use crate::{
     delivery::{Again, Message, RawMessage, Received},
     follow::{self, Failed, Follow, Outgoing},
     keys::list_number,
-    letter::{Attempt, Kind, Letter},
+    letter::{Attempt, Kind, Letter, add_attempt, attempts},
     outcome::Outcome,
     record::{Stored, Teller, record, stores_errors, stores_results},
 };
@@ -151,7 +151,8 @@ fn success(value: Value, received: &Received, around: Circumstances<'_>) -> Plan
     let stored = Stored::from(&result);
     let size = stored.bytes.len();
     if size <= around.max_result_bytes {
-        return Plan::ended(Some(stored).filter(|_| stores), follow);
+        let stored = stores.then(|| stored.compressed(around.celery));
+        return Plan::ended(stored, follow);
     }
     // What would have followed a success is dropped: it was not published yet.
     let text = format!(
@@ -202,6 +203,9 @@ fn retry(
     let again = received.notes().again.clone();
     let at = again.at.unwrap_or_else(|| later(around.now, after));
     let mut next = received.envelope.retry(around.tag, at);
+    let deaths = received.notes().deaths.clone();
+    let this = attempt(exception.to_string(), around);
+    add_attempt(&mut next.headers, deaths.into_iter().chain([this]));
     change(&mut next, &again, received);
     let result = stores_errors(received, around.celery).then(|| {
         let record = record(received, State::Retry, exception.to_value(), around.teller());
@@ -286,14 +290,19 @@ fn letter(kind: Kind, reason: String, message: &Message, around: Circumstances<'
         Message::Raw(raw) => (raw.bytes.clone(), raw.size, raw.task_id.clone(), raw.task.clone()),
     };
     let sha256 = hex(&Sha256::digest(&bytes));
+    let (deaths, mut history) = match message {
+        Message::Read(received) => {
+            (received.notes().deaths.clone(), attempts(&received.envelope.headers))
+        }
+        Message::Raw(raw) => (raw.deaths.clone(), Vec::new()),
+    };
+    let deliveries = u32::try_from(deaths.len()).unwrap_or(u32::MAX);
+    history.extend(deaths);
+    history.push(attempt(reason.clone(), around));
     let mut letter = Letter {
         id: id.unwrap_or_else(|| sha256.clone()),
         kind,
-        history: vec![Attempt {
-            at: clock::iso(around.now),
-            worker: around.worker.to_owned(),
-            error: reason.clone(),
-        }],
+        history,
         reason,
         queue: around.queue.to_owned(),
         task,
@@ -303,13 +312,18 @@ fn letter(kind: Kind, reason: String, message: &Message, around: Circumstances<'
         message: None,
         message_base64: None,
         headers: None,
-        deliveries: 0,
+        deliveries,
     };
     match message {
         Message::Raw(raw) if raw.bytes.len() != raw.size => letter.headers = headers_text(raw),
         _ => letter.set_bytes(&bytes),
     }
     letter
+}
+
+/// What ends an attempt here and now.
+fn attempt(error: String, around: Circumstances<'_>) -> Attempt {
+    Attempt { at: clock::iso(around.now), worker: around.worker.to_owned(), error }
 }
 
 fn headers_text(raw: &RawMessage) -> Option<String> {
@@ -320,3 +334,6 @@ fn headers_text(raw: &RawMessage) -> Option<String> {
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
+
+#[cfg(test)]
+mod tests;

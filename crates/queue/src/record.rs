@@ -1,8 +1,11 @@
 //! What is stored of a task: a state with what its message tells, in Celery's form.
 
 use jiff::Timestamp;
-use rhubarb_core::{clock, config::CeleryConfig};
-use rhubarb_wire::{State, TaskResult};
+use rhubarb_core::{
+    clock,
+    config::{CeleryConfig, ResultCompression},
+};
+use rhubarb_wire::{Compression, State, TaskResult, compress_success};
 use serde_json::{Value, json};
 
 use crate::delivery::Received;
@@ -23,6 +26,23 @@ pub(crate) struct Teller<'a> {
 pub(crate) struct Stored {
     pub(crate) task_id: String,
     pub(crate) bytes: Vec<u8>,
+}
+
+impl Stored {
+    /// Compresses it if its length and the settings say so; it has to be a SUCCESS.
+    pub(crate) fn compressed(self, celery: &CeleryConfig) -> Self {
+        let method = match celery.result_compression {
+            ResultCompression::None => return self,
+            ResultCompression::Zlib => Compression::Zlib,
+            ResultCompression::Bzip2 => Compression::Bzip2,
+            ResultCompression::Zstd => Compression::Zstd,
+        };
+        if self.bytes.len() < celery.result_compression_min_bytes {
+            return self;
+        }
+        let bytes = compress_success(&self.bytes, method).unwrap_or(self.bytes);
+        Self { bytes, ..self }
+    }
 }
 
 impl From<&TaskResult> for Stored {

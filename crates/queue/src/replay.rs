@@ -6,19 +6,80 @@ use crate::{
     Client, Error,
     error::redis,
     keys::QueueKeys,
-    letter::{self, Kind},
+    letter::{self, Filter, Kind, Letter},
+    script,
 };
+
+/// What became of the letters that were to be replayed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Replayed {
+    /// How many are back on their queues.
+    pub moved: u64,
+    /// Why some stay, a sentence each, at most 100.
+    pub refused: Vec<String>,
+    /// How many stay.
+    pub n_refused: u64,
+}
 
 /// Puts a kept message back on its queue, to run next; tells whether there was such a letter.
 ///
-/// The old result is removed first, so that the new run can store its own. Dying in the middle leaves the letter
-/// beside its message: replaying again then runs it twice, as at-least-once allows.
+/// The task's old result is removed first, so that the new run can store its own; then one script moves the message and
+/// forgets the letter and the workers that died with it. Dying between the two leaves the letter without an old result:
+/// replay it again. It is never both a letter and back.
+///
+/// # Cancel safety
+///
+/// As for dying.
 ///
 /// # Errors
 ///
 /// [`Error::Refused`] when the message itself was not kept (it was too large); [`Error::Redis`].
 pub async fn replay(client: &Client, kind: Kind, id: &str) -> Result<bool, Error> {
-    let Some(letter) = letter::find(client.queue(), kind, id).await? else { return Ok(false) };
+    // The record may be replaced while we look (a worker keeps it once more): the script moves only what we have read.
+    loop {
+        let Some((record, letter)) = letter::found(client.queue(), kind, id).await? else {
+            return Ok(false);
+        };
+        if put_back(client, kind, &letter, record).await? {
+            return Ok(true);
+        }
+    }
+}
+
+/// Puts all kept messages that are meant back on their queues, each once, the newest first, so that the oldest is next.
+///
+/// # Cancel safety
+///
+/// A dropped call has moved some of them; each is either still kept or back.
+///
+/// # Errors
+///
+/// [`Error::Redis`]; those before are back.
+pub async fn replay_all(client: &Client, kind: Kind, filter: &Filter) -> Result<Replayed, Error> {
+    let mut replayed = Replayed::default();
+    // Looked up first: a live worker may keep again what was just replayed.
+    for id in letter::ids(client.queue(), kind, filter).await? {
+        match replay(client, kind, &id).await {
+            Ok(moved) => replayed.moved += u64::from(moved),
+            Err(Error::Refused(reason)) => {
+                replayed.n_refused += 1;
+                if replayed.refused.len() < 100 {
+                    replayed.refused.push(reason);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(replayed)
+}
+
+async fn put_back(
+    client: &Client,
+    kind: Kind,
+    letter: &Letter,
+    record: Vec<u8>,
+) -> Result<bool, Error> {
+    let id = &letter.id;
     let Some(bytes) = letter.bytes() else {
         return Err(Error::Refused(format!(
             "the message of `{id}` was too large to keep ({} bytes); raise worker.max_message_bytes and publish it anew",
@@ -29,10 +90,26 @@ pub async fn replay(client: &Client, kind: Kind, id: &str) -> Result<bool, Error
     if let Some(envelope) = &envelope {
         client.forget_result(&envelope.headers.id).await?;
     }
-    let keys = QueueKeys::new(&letter.queue, client.celery());
-    let list = keys.list_for(envelope.as_ref().map_or(0, |envelope| envelope.properties.priority));
-    let mut push = ::redis::cmd("RPUSH");
-    push.arg(list).arg(bytes);
-    let _: u64 = client.queue().query(&push).await.map_err(redis(format!("replay `{id}`")))?;
-    letter::drop_letter(client.queue(), kind, id).await
+    let priority = envelope.as_ref().map_or(0, |envelope| envelope.properties.priority);
+    let queue = QueueKeys::new(&letter.queue, client.celery());
+    let list = queue.list_number(priority).to_string().into_bytes();
+    let args = [id.clone().into_bytes(), record, list, bytes];
+    let moved: Vec<u8> = client
+        .queue()
+        .eval(&script::REPLAY, &keys(kind, &queue), &args, &[])
+        .await
+        .map_err(redis(format!("replay `{id}`")))?;
+    Ok(moved == [1])
+}
+
+/// The keys of the script that moves letters to a queue.
+pub(crate) fn keys(kind: Kind, queue: &QueueKeys) -> Vec<String> {
+    let mut keys = vec![
+        kind.index().to_owned(),
+        kind.letters().to_owned(),
+        kind.bytes().to_owned(),
+        queue.deliveries.clone(),
+    ];
+    keys.extend(queue.lists.iter().cloned());
+    keys
 }

@@ -163,7 +163,7 @@ pub(crate) async fn load(queue: &Redis) -> Result<Vec<(String, Timestamp)>, Erro
         let page: Vec<(String, f64)> =
             queue.query(&range).await.map_err(redis("read the revocations"))?;
         let n = page.len();
-        found.extend(page.into_iter().filter_map(|(id, ms)| Some((id, until(ms)?))));
+        found.extend(page.into_iter().map(|(id, ms)| (id, until(ms))));
         if n < CHUNK {
             break;
         }
@@ -189,9 +189,9 @@ pub(crate) async fn terminated(queue: &Redis, ids: &[String]) -> Result<Vec<Stri
     Ok(found)
 }
 
-fn until(ms: f64) -> Option<Timestamp> {
+fn until(ms: f64) -> Timestamp {
     #[expect(clippy::cast_possible_truncation, reason = "a time in ms is a whole number")]
-    Timestamp::from_millisecond(ms as i64).ok()
+    Timestamp::from_millisecond(ms as i64).unwrap_or(Timestamp::MAX)
 }
 
 /// Stores REVOKED for a task unless its state says that it has begun or ended: Celery 5.7's rule.

@@ -56,6 +56,8 @@ scripts! {
     ADOPT = "adopt";
     /// Moves scheduled messages back to their queue.
     UNSCHEDULE = "unschedule";
-    /// Moves parked messages back to their queue.
-    UNPARK = "unpark";
+    /// Moves kept messages back to their queue.
+    REPLAY = "replay";
+    /// Forgets kept messages.
+    LETTER_DROP = "letter_drop";
 }

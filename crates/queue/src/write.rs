@@ -37,6 +37,10 @@ impl Client {
         while !messages.is_empty() {
             let n = chunk(messages.iter().map(|outgoing| outgoing.message.len()));
             let mut pipeline = ::redis::pipe();
+            if n > 1 {
+                // All or nothing, so that what a full server refuses is not sent twice.
+                pipeline.atomic();
+            }
             let mut declared = "";
             for Outgoing { queue, priority, message } in &messages[..n] {
                 if declared != queue && self.undeclared(queue) {

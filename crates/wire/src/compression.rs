@@ -1,11 +1,53 @@
-//! Compressed bodies, by the names of `kombu/compression.py` (5.7.0).
+//! Compressed bodies and results, by the names of `kombu/compression.py` (5.7.0).
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 
 use brotli_decompressor::Decompressor as Brotli;
-use bzip2::read::MultiBzDecoder;
-use flate2::read::{MultiGzDecoder, ZlibDecoder};
+use bzip2::{read::MultiBzDecoder, write::BzEncoder};
+use flate2::{
+    read::{MultiGzDecoder, ZlibDecoder},
+    write::ZlibEncoder,
+};
 use zstd::stream::read::Decoder as Zstd;
+
+/// How results are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// zlib.
+    Zlib,
+    /// bzip2.
+    Bzip2,
+    /// Zstandard.
+    Zstd,
+}
+
+impl Compression {
+    /// Kombu's short name of it.
+    pub(crate) fn alias(self) -> &'static str {
+        match self {
+            Self::Zlib => "zlib",
+            Self::Bzip2 => "bzip2",
+            Self::Zstd => "zstd",
+        }
+    }
+
+    /// Compresses at the method's usual level.
+    pub(crate) fn compress(self, bytes: &[u8]) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Zlib => {
+                let mut encoder = ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+                encoder.write_all(bytes)?;
+                encoder.finish()
+            }
+            Self::Bzip2 => {
+                let mut encoder = BzEncoder::new(Vec::new(), bzip2::Compression::best());
+                encoder.write_all(bytes)?;
+                encoder.finish()
+            }
+            Self::Zstd => zstd::encode_all(bytes, 3),
+        }
+    }
+}
 
 /// Why a body could not be decompressed.
 #[derive(Debug)]
@@ -59,10 +101,8 @@ fn read(decoder: impl Read, max_bytes: usize) -> Result<Vec<u8>, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use flate2::Compression;
-    use flate2::write::{GzEncoder, ZlibEncoder};
+    use flate2::write::GzEncoder;
 
     use super::*;
 

@@ -75,6 +75,7 @@ mod time;
 mod keys;
 
 pub use body::{Body, Embed};
+pub use compression::Compression;
 pub use envelope::Envelope;
 pub use error::{DecodeError, Identity};
 pub use exception::Exception;
@@ -88,7 +89,7 @@ pub use keys::{
 pub use plain::plain;
 pub use properties::{DeliveryInfo, Properties};
 pub use repr::{brief, brief_args, brief_kwargs, repr};
-pub use result::{State, TaskResult};
+pub use result::{State, TaskResult, compress_success};
 pub use signature::Signature;
 pub use task::NewTask;
 pub use time::Time;

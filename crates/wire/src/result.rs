@@ -1,12 +1,20 @@
 //! Results: what a task left under its key in the result store.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use serde_json::{Map, Value, json};
 
+use crate::compression::{self, Compression, Failure};
 use crate::error::{DecodeError, excerpt};
 use crate::exception::Exception;
 use crate::json::{self, take, text};
+
+/// What a compressed result begins with, before the method's name and a zero (`COMPRESSED_PAYLOAD_MAGIC` of
+/// `celery/backends/base.py`, 5.7.0).
+const MAGIC: &[u8] = b"\0celery-compressed\0";
+
+/// The greatest result that is compressed, and that is read after decompression, bytes.
+const MAX_COMPRESSED: usize = 64 << 20;
 
 /// The state of a task.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -121,13 +129,16 @@ impl TaskResult {
         }
     }
 
-    /// Reads a stored result; everything but `status` may be missing.
+    /// Reads a stored result, compressed or not; everything but `status` may be missing.
+    ///
+    /// At most 64 MiB come out of a compressed one.
     ///
     /// # Errors
     /// [`DecodeError::NotResult`]: the bytes were not written by a task. Treat the result as unknown.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let not_result = |reason| DecodeError::NotResult { reason };
-        let value = json::read(bytes).map_err(not_result)?;
+        let bytes = plain(bytes).map_err(not_result)?;
+        let value = json::read(&bytes).map_err(not_result)?;
         let Value::Object(mut map) = value else {
             return Err(not_result(format!("{} instead of an object", json::kind(&value))));
         };
@@ -171,6 +182,33 @@ impl TaskResult {
     }
 }
 
+/// Compresses an encoded result as Celery's `result_compression` does: the same bytes to a client of 5.7, which reads them
+/// whatever its own setting is. Clients before 5.7 cannot read them.
+///
+/// To be used for results of successes only: the method goes by kombu's short name, where Celery writes its content
+/// type, and scripts on the server take that for a SUCCESS, which they cannot see otherwise. Returns nothing where
+/// compression saves nothing, or the result has more than 64 MiB.
+pub fn compress_success(bytes: &[u8], method: Compression) -> Option<Vec<u8>> {
+    let packed = (bytes.len() <= MAX_COMPRESSED).then(|| method.compress(bytes).ok()).flatten()?;
+    let whole = [MAGIC, method.alias().as_bytes(), b"\0", &packed].concat();
+    (whole.len() < bytes.len()).then_some(whole)
+}
+
+/// Decompresses what says that it is compressed.
+fn plain(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
+    let Some(rest) = bytes.strip_prefix(MAGIC) else { return Ok(Cow::Borrowed(bytes)) };
+    let end =
+        rest.iter().position(|byte| *byte == 0).ok_or("a compressed result without a method")?;
+    let method = String::from_utf8_lossy(&rest[..end]);
+    compression::decompress(&method, &rest[end + 1..], MAX_COMPRESSED).map(Cow::Owned).map_err(
+        |failure| match failure {
+            Failure::Unknown => format!("compressed with `{}`", method.escape_default()),
+            Failure::TooLarge => format!("more than {MAX_COMPRESSED} bytes after decompression"),
+            Failure::Damaged(error) => format!("damaged: {error}"),
+        },
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,6 +217,37 @@ mod tests {
     fn a_success_starts_as_scripts_expect() {
         let bytes = TaskResult::new("1", State::Success, json!({"n": 1})).encode();
         assert!(bytes.starts_with(b"{\"status\": \"SUCCESS\", \"result\": {\"n\": 1}, "));
+    }
+
+    #[test]
+    fn a_compressed_success_is_read_again_and_its_length_is_bounded() {
+        let success = TaskResult::new("1", State::Success, json!("ab".repeat(10_000)));
+        let bytes = success.encode();
+        for method in [Compression::Zlib, Compression::Bzip2, Compression::Zstd] {
+            let packed = compress_success(&bytes, method).unwrap();
+            assert!(packed.len() < bytes.len() / 10, "{method:?}");
+            assert_eq!(TaskResult::decode(&packed).unwrap(), success, "{method:?}");
+        }
+        assert_eq!(compress_success(b"{}", Compression::Zlib), None, "nothing is saved");
+        let bomb = Compression::Zlib.compress(&vec![b' '; MAX_COMPRESSED + 1]).unwrap();
+        let bomb = [MAGIC, b"zlib\0", &bomb].concat();
+        let error = TaskResult::decode(&bomb).unwrap_err().to_string();
+        assert!(error.contains("more than 67108864 bytes"), "{error}");
+    }
+
+    #[test]
+    fn what_celery_compressed_is_read_and_damage_is_told() {
+        let packed = Compression::Zlib.compress(b"{\"status\": \"STARTED\"}").unwrap();
+        let celerys = [MAGIC, b"application/x-gzip\0", &packed].concat();
+        assert_eq!(TaskResult::decode(&celerys).unwrap().status, State::Started);
+        for (rest, expected) in [
+            (&b"zlib"[..], "without a method"),
+            (b"x-lzma\0abc", "compressed with `x-lzma`"),
+            (b"zlib\0abc", "damaged"),
+        ] {
+            let error = TaskResult::decode(&[MAGIC, rest].concat()).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
     }
 
     #[test]

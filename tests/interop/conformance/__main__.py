@@ -1,6 +1,7 @@
 """The suite's command line; `../README.md` tells how to point it at a worker."""
 
 import argparse
+import difflib
 import os
 import sys
 from pathlib import Path
@@ -46,12 +47,17 @@ def run(given):
 def check(path, new, write):
     """Compares the document's table with the run's, or writes it; returns the exit code."""
     text = path.read_text()
+    old = table.between_markers(text)
+    if old is None:
+        print(f"{path} has no markers for the table")
+        return 1
     if write:
         path.write_text(table.replaced(text, new))
-    elif table.between_markers(text) != new:
+        return 0
+    if old != new:
         print(f"the table of {path.name} is not what the suite says; run with --write")
-        return 1
-    return 0
+        print(*difflib.unified_diff(old.splitlines(), new.splitlines(), n=0, lineterm=""), sep="\n")
+    return int(old != new)
 
 
 def main():

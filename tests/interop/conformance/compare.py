@@ -66,8 +66,8 @@ class Verdict:
     not_run: list = field(default_factory=list)
 
 
-def judge(reference, worker, known, as_newer=None):
-    """Compares all cases that both recordings have.
+def judge(title, reference, worker, known, as_newer=None):
+    """Compares all cases that both recordings have, under a title.
 
     `known` are the differences that are meant. `as_newer` is a recording of a newer Celery by the same client: where
     the worker does what that one does, the difference is between Celery's versions.
@@ -80,7 +80,7 @@ def judge(reference, worker, known, as_newer=None):
         notes = set()
         for found in differences(expected, worker["cases"][name]):
             difference = Difference(name, *found)
-            note = explanation(difference, known, as_newer, verdict.used)
+            note = explanation(difference, title, known, as_newer, verdict.used)
             if note is None:
                 verdict.unexplained.append(difference)
             notes.add(note)
@@ -88,14 +88,14 @@ def judge(reference, worker, known, as_newer=None):
     return verdict
 
 
-def explanation(difference, known, as_newer, used):
+def explanation(difference, title, known, as_newer, used):
     """Returns why a difference is meant; None when it is not."""
     if as_newer:
         newer = at(as_newer["cases"].get(difference.case), difference.path)
         if type(newer) is type(difference.worker) and newer == difference.worker:
             return f"as Celery {as_newer['about']['worker']}"
     for entry in known:
-        if entry.covers(difference):
+        if entry.covers(difference, title):
             used.add(entry)
             return entry.reason
     return None

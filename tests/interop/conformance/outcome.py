@@ -37,8 +37,11 @@ def read_all(client):
     """Reads every result and every group key: ({id: raw}, {key: [type, content]}, {key: TTL})."""
     keys = sorted(key.decode() for key in client.scan_iter(match="celery-task*meta-*", count=1000))
     ttl = {key: client.ttl(key) for key in keys}
+    # A claim of who continues a chord may end between the two looks.
+    keys = [key for key in keys if ttl[key] != -2]
     metas = {key.removeprefix(META): client.get(key) for key in keys if key.startswith(META)}
     groups = {key.removeprefix(GROUP): _content(client, key) for key in keys if key.startswith(GROUP)}
+    groups = {key: content for key, content in groups.items() if content != ["none"]}
     return metas, groups, ttl
 
 
@@ -164,11 +167,19 @@ class Names:
         self.case, self.members, self.decoded, self.children = case, members, decoded, children
         self.given = {}
         self.order = []
+        # By group id: the member that names a group whose id a worker drew.
+        self.named_by = {}
         ours = sorted((task_id for task_id in members if ids.number(task_id)), key=ids.number)
         for task_id in ours:
             self._visit(task_id)
         for task_id in sorted(members - set(self.order), key=self._shape):
             self._visit(task_id)
+        for task_id in self.order:
+            group_id = decoded.get(task_id, {}).get("group_id")
+            if group_id and not ids.number(group_id):
+                self.named_by.setdefault(group_id, task_id)
+        for group_id, task_id in self.named_by.items():
+            self.given[group_id] = f"group of {self(task_id)}"
 
     def _visit(self, task_id):
         if task_id in self.order:

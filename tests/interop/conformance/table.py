@@ -1,5 +1,7 @@
 """The table of what is supported, from the verdicts of a run."""
 
+from . import suite
+
 BEGIN, END = "<!-- conformance:begin -->", "<!-- conformance:end -->"
 
 
@@ -11,17 +13,26 @@ def rows(verdicts):
     """Yields (feature, number of cases, one cell for each verdict, notes)."""
     names = sorted({feature(case) for verdict in verdicts.values() for case in verdict.cases})
     for name in names:
-        mine = [{case: notes for case, notes in verdict.cases.items() if feature(case) == name} for verdict in verdicts.values()]
-        notes = sorted({note for cases in mine for these in cases.values() for note in these if note})
-        yield name, len(mine[0]), [cell(cases) for cases in mine], notes
+        cells, notes, count = [], set(), 0
+        for title, verdict in verdicts.items():
+            cases = {case: found for case, found in verdict.cases.items() if feature(case) == name}
+            is_mixed = title.startswith(suite.MIXED_TITLE)
+            cells.append(cell(cases, is_mixed))
+            count = max(count, len(cases))
+            if not is_mixed:
+                notes.update(note for found in cases.values() for note in found if note)
+        yield name, count, cells, sorted(notes)
 
 
-def cell(cases):
+def cell(cases, is_mixed):
+    """Which worker runs which task of a mixed fleet is chance, and so is which of its differences are seen."""
     if not cases:
         return "–"
-    if any(None in notes for notes in cases.values()):
+    if any(None in found for found in cases.values()):
         return "**differs**"
-    return "same¹" if any(notes for notes in cases.values()) else "same"
+    if is_mixed:
+        return "works"
+    return "same¹" if any(cases.values()) else "same"
 
 
 def table(verdicts):
@@ -30,7 +41,7 @@ def table(verdicts):
     lines = ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
     for name, count, cells, notes in rows(verdicts):
         shown = "many" if name == "canvas: random" else str(count)
-        lines.append("| " + " | ".join([name, shown, *cells, "; ".join(notes)]) + " |")
+        lines.append("| " + " | ".join([name, shown, *cells, " · ".join(notes)]) + " |")
     return "\n".join(lines) + "\n"
 
 

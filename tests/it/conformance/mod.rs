@@ -51,7 +51,7 @@ impl Fleet {
         }
         let names = fleet.names();
         eventually(SOON, "the fleet answers", async || {
-            let answers = fleet.celery(&["inspect", "ping", "--json"]).await;
+            let answers = fleet.ask(&["inspect", "ping", "--json"]).await;
             let answers: Value = serde_json::from_str(&answers.stdout).ok()?;
             (answers.as_object()?.len() == names.len()).then_some(())
         })
@@ -80,9 +80,15 @@ impl Fleet {
         run(self.celery_command(args)).await
     }
 
+    /// Runs a command of Celery's command line that asks every node by its name: it ends with the last answer.
+    async fn ask(&self, args: &[&str]) -> Ran {
+        let names = self.names().join(",");
+        self.celery(&[args, &["--timeout", "20", "--destination", &names]].concat()).await
+    }
+
     /// Runs `celery inspect …` and returns what our worker answers; every node of the fleet has to answer.
     async fn inspect(&self, args: &[&str]) -> Value {
-        let ran = self.celery(&[&["inspect"], args, &["--json", "--timeout", "10"]].concat()).await;
+        let ran = self.ask(&[&["inspect"], args, &["--json"]].concat()).await;
         let mut answers = ran.json();
         let mut names: Vec<&String> = answers.as_object().unwrap().keys().collect();
         names.sort_unstable_by(|one, other| other.cmp(one));

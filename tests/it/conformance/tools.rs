@@ -24,7 +24,7 @@ async fn celery_status_and_inspect_show_a_mixed_fleet() {
 async fn status_and_inspect(is_mixed: bool) {
     let Some(fleet) = Fleet::start(is_mixed).await else { return };
 
-    let status = fleet.celery(&["status", "--timeout", "10"]).await;
+    let status = fleet.ask(&["status"]).await;
     assert_eq!(status.code, 0, "{}{}", status.stdout, status.stderr);
     let online = if is_mixed { "2 nodes online." } else { "1 node online." };
     assert!(
@@ -52,7 +52,7 @@ async fn status_and_inspect(is_mixed: bool) {
 async fn seen_by_somebody(fleet: &Fleet, question: &str, id: &str) {
     let what = format!("`inspect {question}` shows task {id}");
     eventually(SOON, &what, async || {
-        let ran = fleet.celery(&["inspect", question, "--json"]).await;
+        let ran = fleet.ask(&["inspect", question, "--json"]).await;
         (ran.code == 0 && ran.stdout.contains(id)).then_some(())
     })
     .await;
@@ -71,7 +71,7 @@ async fn celery_control_revokes_limits_and_shuts_down_a_mixed_fleet() {
 async fn control(is_mixed: bool) {
     let Some(mut fleet) = Fleet::start(is_mixed).await else { return };
 
-    let limited = fleet.celery(&["control", "rate_limit", "conformance.mul", "10/m"]).await;
+    let limited = fleet.ask(&["control", "rate_limit", "conformance.mul", "10/m"]).await;
     assert!(
         limited.stdout.contains("new rate limit set successfully"),
         "{}{}",
@@ -84,7 +84,7 @@ async fn control(is_mixed: bool) {
 
     let later = fleet.publish("add", &json!([1, 2]), &json!({"countdown": 60})).await;
     seen_by_somebody(&fleet, "scheduled", &later).await;
-    let revoked = fleet.celery(&["control", "revoke", &later]).await;
+    let revoked = fleet.ask(&["control", "revoke", &later]).await;
     assert!(revoked.stdout.contains("flagged as revoked"), "{}{}", revoked.stdout, revoked.stderr);
     fleet.state(&later, "TaskRevokedError").await;
     let ids = fleet.inspect(&["revoked"]).await;
@@ -114,7 +114,7 @@ async fn events(is_mixed: bool) {
     let mut dump = Process::start("events", logs, fleet.celery_command(&["events", "--dump"]));
     // Heartbeats come every two seconds: from the first on, nothing is missed.
     dump.line("ours@host", SOON).await;
-    let enabled = fleet.celery(&["control", "enable_events"]).await;
+    let enabled = fleet.ask(&["control", "enable_events"]).await;
     assert!(enabled.stdout.contains("task events enabled"), "{}", enabled.stdout);
 
     let id = fleet.publish("add", &json!([1, 2]), &json!({})).await;
@@ -149,8 +149,12 @@ async fn flower(is_mixed: bool) {
         assert!(workers[name]["stats"]["pool"]["max-concurrency"].as_u64().unwrap() >= 2);
         assert_eq!(workers[name]["active_queues"][0]["name"], "celery");
     }
-    assert_eq!(flower.json("/api/workers?status=1").await["ours@host"], true);
-    fleet.celery(&["control", "enable_events"]).await;
+    eventually(SOON, "Flower has heard our worker's heart", async || {
+        let online = flower.json("/api/workers?status=1").await;
+        (online["ours@host"] == true).then_some(())
+    })
+    .await;
+    fleet.ask(&["control", "enable_events"]).await;
 
     let done = fleet.publish("add", &json!([1, 2]), &json!({})).await;
     let later = fleet.publish("add", &json!([1, 2]), &json!({"countdown": 60})).await;

@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     load::Load,
-    oracle::{Disruption, Expect, Facts, LEASE_MS},
+    oracle::{Disruption, End, Expect, Facts, LEASE_MS},
     schedule::{Fault, Step, Victim, WORKERS},
 };
 use crate::OWN_WORKER;
@@ -231,12 +231,13 @@ impl Field {
     async fn kill(&mut self, n: usize) {
         self.workers[n].process.kill();
         let at = self.now().await;
-        self.facts.ends.insert(self.workers[n].process.id(), (at, "worker killed"));
+        self.facts.ends.insert(self.workers[n].process.id(), End::Died(at, "worker killed"));
         self.restart(n);
     }
 
     /// Ends a worker in order while its successor begins, as a deployment does.
     async fn terminate(&mut self, n: usize) {
+        let from = self.now().await;
         let worker = &mut self.workers[n];
         worker.process.signal(Signal::TERM);
         let ended = worker.process.ended(Duration::from_secs(15)).await;
@@ -245,7 +246,7 @@ impl Field {
             self.violations.push(format!("worker {pid} ended with {ended} on SIGTERM"));
         }
         let at = self.now().await;
-        self.facts.ends.insert(pid, (at, "handed back at SIGTERM"));
+        self.facts.ends.insert(pid, End::Stopped(from, at));
         self.restart(n);
     }
 
@@ -298,7 +299,7 @@ impl Field {
                 self.violations.push(format!("worker {pid} ended by itself with {status}: {end}"));
             }
             let at = self.now().await;
-            self.facts.ends.insert(pid, (at, "worker died of a task"));
+            self.facts.ends.insert(pid, End::Died(at, "worker died of a task"));
             self.restart(n);
         }
     }

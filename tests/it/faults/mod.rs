@@ -8,4 +8,5 @@ mod oracle;
 mod proxy;
 mod random;
 mod schedule;
+mod stopping;
 mod watchdog;

@@ -58,8 +58,33 @@ pub(super) struct Facts {
     pub(super) places: BTreeMap<String, Place>,
     pub(super) ledger: Vec<Entry>,
     pub(super) disruptions: Vec<Disruption>,
-    /// When each worker process died or was told to stop, ms.
-    pub(super) ends: BTreeMap<u32, (u64, &'static str)>,
+    /// How each worker process that is no more ended.
+    pub(super) ends: BTreeMap<u32, End>,
+}
+
+/// The end of a worker process.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum End {
+    /// It died, at this time, ms.
+    Died(u64, &'static str),
+    /// It was told to stop and handed back what it did not finish, from and to, ms.
+    Stopped(u64, u64),
+}
+
+impl End {
+    /// Says why a run that was cut short by it began again; none when it does not explain that.
+    fn explains(self, first: &Run, second: &Run) -> Option<&'static str> {
+        match self {
+            Self::Died(at, how) => {
+                let held = first.ended.is_none_or(|ended| at <= ended + ON_THE_WAY_MS);
+                (held && (first.at..=second.at).contains(&at)).then_some(how)
+            }
+            Self::Stopped(from, to) => {
+                let meanwhile = from <= second.at && first.at <= to;
+                (meanwhile && first.ended.is_none()).then_some("handed back at SIGTERM")
+            }
+        }
+    }
 }
 
 /// What the oracle says.
@@ -167,14 +192,12 @@ fn explain(facts: &Facts, id: &str, first: &Run, second: &Run) -> Option<String>
     if facts.sent.iter().any(|sent| sent.id == id && sent.unsure > 0) {
         return Some("published again after a cut".to_owned());
     }
+    let end = facts.ends.get(&first.pid).and_then(|end| end.explains(first, second));
+    if let Some(how) = end {
+        return Some(how.to_owned());
+    }
     // Until then it was running, or its end was on the way to Redis.
     let held_until = first.ended.map_or(u64::MAX, |ended| ended + ON_THE_WAY_MS);
-    if let Some((at, how)) = facts.ends.get(&first.pid)
-        && (first.at..=second.at).contains(at)
-        && *at <= held_until
-    {
-        return Some((*how).to_owned());
-    }
     let lost_lease = facts.disruptions.iter().find(|disruption| {
         let hit = disruption.pids.is_empty() || disruption.pids.contains(&first.pid);
         // The lease is renewed three times in its length, so that losing half of it is the least that loses all.
@@ -246,10 +269,16 @@ mod tests {
             let verdict = judge(facts);
             verdict.violations.is_empty() && verdict.duplicates.len() == 1
         };
-        assert!(explained(&Facts { ends: [(7, (1050, "killed"))].into(), ..twice() }));
-        assert!(!explained(&Facts { ends: [(7, (3000, "killed"))].into(), ..twice() }));
-        assert!(!explained(&Facts { ends: [(7, (900, "killed"))].into(), ..twice() }));
-        assert!(!explained(&Facts { ends: [(8, (1050, "killed"))].into(), ..twice() }));
+        assert!(explained(&Facts { ends: [(7, End::Died(1050, "killed"))].into(), ..twice() }));
+        assert!(!explained(&Facts { ends: [(7, End::Died(3000, "killed"))].into(), ..twice() }));
+        assert!(!explained(&Facts { ends: [(7, End::Died(900, "killed"))].into(), ..twice() }));
+        assert!(!explained(&Facts { ends: [(8, End::Died(1050, "killed"))].into(), ..twice() }));
+        let stopped = |from, to| Facts { ends: [(7, End::Stopped(from, to))].into(), ..twice() };
+        assert!(!explained(&stopped(1050, 5100)), "what ended is not handed back");
+        let mut cut_short = stopped(4000, 5100);
+        cut_short.ledger.remove(1);
+        cut_short.ledger.push(entry(5100, "end", 8));
+        assert!(explained(&cut_short));
         let disrupted = |from, to, pids| {
             let disruption = Disruption { what: "x".to_owned(), from, to, pids };
             explained(&Facts { disruptions: vec![disruption], ..twice() })

@@ -278,9 +278,7 @@ async fn a_starting_worker_learns_what_others_know_as_revoked() {
     use futures_util::StreamExt;
     use rhubarb_wire::control::{Command, reply};
     let bench = Bench::new().await;
-    let client = redis::Client::open(bench.server.url(0)).unwrap();
-    let mut other = client.get_async_pubsub().await.unwrap();
-    other.subscribe("/0.celery.pidbox").await.unwrap();
+    let mut other = bench.server.listen("/0.celery.pidbox").await;
     let worker = bench.worker(echo);
     let hello = tokio::time::timeout(WAIT, other.on_message().next()).await.unwrap().unwrap();
     let hello = Command::decode(hello.get_payload_bytes(), 1 << 20).unwrap();

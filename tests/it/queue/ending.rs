@@ -6,7 +6,7 @@ use redis::AsyncCommands;
 use rhubarb_e2e::eventually::eventually;
 use rhubarb_queue::{
     Outcome, Publish, inspect,
-    letter::{self, Kind},
+    letter::{self, Filter, Kind},
     replay::replay,
 };
 use rhubarb_wire::Exception;
@@ -127,7 +127,8 @@ async fn what_cannot_be_read_is_a_dead_letter_with_the_reason_and_the_worker_goe
     let id = bench.publish(&Publish::new("t").arg("fine")).await;
     assert_eq!(bench.result(&id).await.result, "fine");
     let dead = eventually(WAIT, "five dead letters", async || {
-        let dead = inspect::letters(&bench.client, Kind::Dead, 10).await.unwrap();
+        let dead =
+            inspect::letters(&bench.client, Kind::Dead, &Filter::default(), 10).await.unwrap();
         (dead.len() == 5).then_some(dead)
     })
     .await;

@@ -368,3 +368,20 @@ async fn what_follows_inherits_the_priority_where_that_is_set() {
         assert!(worker.stop().await);
     }
 }
+
+/// Signatures name any queue, and other people's keys may be of any type: a task's own end waits for neither.
+#[tokio::test]
+async fn a_queue_that_is_no_list_and_a_chord_of_another_kind_hold_up_nobody() {
+    let bench = Bench::new().await;
+    let lost = named(t().queue("rhubarb:workers"), "lost");
+    let linked = bench.client.apply(named(t().arg(1), "linked").link(lost)).await.unwrap();
+    let header = vec![named(t().arg(2), "part"), t()];
+    let body = bench.client.apply(chord(header, sum())).await.unwrap();
+    let group = body.parent.map(|parent| parent.id).unwrap();
+    let mut redis = bench.redis().await;
+    let _: u64 = redis.rpush(format!("celery-taskset-meta-{group}.j"), "a part").await.unwrap();
+    let worker = bench.worker(act);
+    assert_eq!(state(&bench, &linked.id).await, ("SUCCESS".into(), json!(1)));
+    assert_eq!(state(&bench, "part").await, ("SUCCESS".into(), json!(2)));
+    assert!(worker.stop().await);
+}

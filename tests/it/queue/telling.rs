@@ -26,14 +26,6 @@ impl Told {
     }
 }
 
-/// Listens to all events of a bench.
-async fn listen(bench: &Bench) -> PubSub {
-    let client = redis::Client::open(bench.server.url(0)).unwrap();
-    let mut events = client.get_async_pubsub().await.unwrap();
-    events.psubscribe("/0.celeryev/*").await.unwrap();
-    events
-}
-
 /// Reads events until `done` has seen enough.
 async fn read(events: &mut PubSub, mut done: impl FnMut(&Told) -> bool) -> Vec<Told> {
     let mut stream = events.on_message();
@@ -86,7 +78,7 @@ async fn ends(delivery: rhubarb_queue::Delivery) -> Outcome {
 #[tokio::test]
 async fn each_event_has_celerys_fields_in_celerys_order() {
     let bench = Bench::with(|config| config.worker.send_task_events = true).await;
-    let mut events = listen(&bench).await;
+    let mut events = bench.server.listen("/0.celeryev/*").await;
     let worker = bench.worker(ends);
     for how in ["ok", "fail", "retry"] {
         let id = bench.publish(&Publish::new("t").arg(how)).await;
@@ -144,7 +136,7 @@ async fn each_event_has_celerys_fields_in_celerys_order() {
 #[tokio::test]
 async fn task_events_are_off_until_somebody_wants_them() {
     let bench = Bench::new().await;
-    let mut events = listen(&bench).await;
+    let mut events = bench.server.listen("/0.celeryev/*").await;
     let worker = bench.worker(ends);
     let silent = bench.publish(&Publish::new("t").arg("before")).await;
     bench.result(&silent).await;
@@ -178,7 +170,7 @@ async fn many_tasks_share_a_message_of_events() {
         config.worker.concurrency = 50;
     })
     .await;
-    let mut events = listen(&bench).await;
+    let mut events = bench.server.listen("/0.celeryev/*").await;
     for n in 0..100 {
         bench.publish(&Publish::new("t").arg(n)).await;
     }
@@ -204,7 +196,7 @@ async fn many_tasks_share_a_message_of_events() {
 #[tokio::test]
 async fn a_worker_told_not_to_sends_no_sign_of_life() {
     let bench = Bench::with(|config| config.worker.send_heartbeats = false).await;
-    let mut events = listen(&bench).await;
+    let mut events = bench.server.listen("/0.celeryev/*").await;
     let worker = bench.worker(ends);
     bench.ask("enable_events", &json!({})).await;
     bench.ask("heartbeat", &json!({})).await;

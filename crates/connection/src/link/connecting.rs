@@ -19,7 +19,7 @@ use crate::{
 
 #[derive(Clone)]
 pub(super) struct Live {
-    generation: u64,
+    pub(super) generation: u64,
     pub(super) connection: MultiplexedConnection,
 }
 
@@ -28,7 +28,7 @@ pub(super) struct Live {
 pub(super) struct State {
     live: Option<Live>,
     /// The number of the connection that was tried last; each has its own.
-    generation: u64,
+    pub(super) generation: u64,
     /// The last one that was lost, which may be before it was ever used.
     lost: u64,
 }
@@ -67,7 +67,7 @@ impl Redis {
         })
     }
 
-    fn current(&self) -> Option<Live> {
+    pub(super) fn current(&self) -> Option<Live> {
         self.inner.live.read().unwrap_or_else(PoisonError::into_inner).live.clone()
     }
 

@@ -81,6 +81,10 @@ impl Default for CeleryConfig {
             task_default_priority: 0,
             task_routes: Vec::new(),
             result_expires: seconds(86_400),
+            result_compression: ResultCompression::None,
+            result_compression_min_bytes: 1 << 10,
+            max_publish_bytes: 8 << 20,
+            publish_patience: seconds(10),
             result_extended: false,
             task_ignore_result: false,
             task_store_errors_even_if_ignored: false,
@@ -104,6 +108,9 @@ impl Default for WorkerConfig {
             max_deliveries: 5,
             max_message_bytes: 8 << 20,
             max_result_bytes: 8 << 20,
+            dead_letters: LetterCaps::default(),
+            parked: LetterCaps::default(),
+            max_memory: 0,
             poll_interval: seconds(15),
             watchdog: seconds(60),
             hostname: String::new(),
@@ -113,6 +120,13 @@ impl Default for WorkerConfig {
             enable_remote_control: true,
             revoke_expires: seconds(3 * 3600),
         }
+    }
+}
+
+/// Together with the other kind it leaves room on a Redis of 50 MB; none of it is used where nothing goes wrong.
+impl Default for LetterCaps {
+    fn default() -> Self {
+        Self { count: 10_000, age: seconds(30 * 86_400), bytes: 16 << 20 }
     }
 }
 

@@ -114,6 +114,14 @@ pub struct CeleryConfig {
     pub task_routes: Vec<Route>,
     /// How long results are kept.
     pub result_expires: Duration,
+    /// How the results of successful tasks are compressed; readers are told in the result itself.
+    pub result_compression: ResultCompression,
+    /// Only results of at least this size are compressed, bytes.
+    pub result_compression_min_bytes: usize,
+    /// The greatest message that is published, bytes; a larger one is refused before anything is sent.
+    pub max_publish_bytes: usize,
+    /// How long publishing waits for a Redis that is out of memory before it fails; zero for not at all.
+    pub publish_patience: Duration,
     /// Whether a result also tells the task's name, arguments, worker, retries and queue.
     pub result_extended: bool,
     /// Whether no task stores a result unless its call asks for it.
@@ -128,6 +136,20 @@ pub struct CeleryConfig {
     pub task_inherit_parent_priority: bool,
     /// Celery's `timezone`: that of an ETA without offset.
     pub timezone: String,
+}
+
+/// How results are compressed, by Celery's name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ResultCompression {
+    /// Not at all.
+    #[default]
+    None,
+    /// zlib; `gzip` is kombu's other name for it.
+    Zlib,
+    /// bzip2.
+    Bzip2,
+    /// Zstandard; Celery's clients need the package `zstandard` to read it.
+    Zstd,
 }
 
 /// Where tasks of a name, or of a pattern of names, go.
@@ -162,6 +184,13 @@ pub struct WorkerConfig {
     pub max_message_bytes: usize,
     /// The greatest result that is stored; a larger one is a FAILURE that says so.
     pub max_result_bytes: usize,
+    /// How much is kept of messages that can never run: `max_dead_letters`, `_age` and `_bytes`.
+    pub dead_letters: LetterCaps,
+    /// How much is kept of messages whose task nobody knows: `max_parked`, `_age` and `_bytes`.
+    pub parked: LetterCaps,
+    /// The resident memory over which the worker finishes what it runs and exits with 0, for its platform to start it
+    /// again, bytes; zero means never.
+    pub max_memory: usize,
     /// How often queues are looked at when no wake-up came.
     pub poll_interval: Duration,
     /// How long nothing may succeed, or no claim be tried, before the process is ended; zero means never.
@@ -178,6 +207,17 @@ pub struct WorkerConfig {
     pub enable_remote_control: bool,
     /// How long a revocation is kept.
     pub revoke_expires: Duration,
+}
+
+/// How much is kept of messages that were set apart; what is over gives way, the oldest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LetterCaps {
+    /// So many.
+    pub count: usize,
+    /// So long.
+    pub age: Duration,
+    /// So many bytes, all records together.
+    pub bytes: usize,
 }
 
 /// What happens to a task whose name this worker does not know.

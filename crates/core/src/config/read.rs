@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{
-    model::{Layout, LogFormat, Role, Serializer, SourceKind, UnknownTasks},
+    model::{Layout, LogFormat, ResultCompression, Role, Serializer, SourceKind, UnknownTasks},
     urls,
 };
 use crate::redact::{self, SafeUrl};
@@ -255,6 +255,8 @@ macro_rules! words {
 pub(super) use words;
 words!(Layout: "four" => Self::Four, "two" => Self::Two);
 words!(LogFormat: "auto" => Self::Auto, "text" => Self::Text, "logfmt" => Self::Logfmt, "json" => Self::Json);
+words!(ResultCompression: "none" => Self::None, "zlib" => Self::Zlib, "gzip" => Self::Zlib, "bzip2" => Self::Bzip2,
+    "zstd" => Self::Zstd);
 words!(Serializer: "pickle" => Self::Pickle, "json" => Self::Json, "msgpack" => Self::MsgPack);
 words!(Role: "queue" => Self::Queue, "results" => Self::Results, "cache" => Self::Cache, "sessions" => Self::Sessions, "jobs" => Self::Jobs);
 words!(SourceKind: "greenhouse" => Self::Greenhouse, "lever" => Self::Lever, "ashby" => Self::Ashby,

@@ -160,6 +160,10 @@ static ROWS: &[Row] = rows! {
     "celery.task_default_queue": celery.task_default_queue, "a queue's name of 1 to 200 characters", |text: &String| name(text);
     "celery.task_default_priority": celery.task_default_priority, "0 (most urgent) to 255", |_| true;
     "celery.result_expires": celery.result_expires, "1 s to 365 days", within(1, 365 * 86_400);
+    "celery.result_compression": celery.result_compression, "one of \"none\", \"zlib\", \"gzip\", \"bzip2\", \"zstd\"", |_| true;
+    "celery.result_compression_min_bytes": celery.result_compression_min_bytes, "0 to 512 MiB", |n: &usize| *n <= 512 << 20;
+    "celery.max_publish_bytes": celery.max_publish_bytes, "1 KiB to 512 MiB", |n: &usize| (1 << 10..=512 << 20).contains(n);
+    "celery.publish_patience": celery.publish_patience, "0 s to 1 h", within(0, 3600);
     "celery.result_extended": celery.result_extended, "true or false", |_| true;
     "celery.task_ignore_result": celery.task_ignore_result, "true or false", |_| true;
     "celery.task_store_errors_even_if_ignored": celery.task_store_errors_even_if_ignored, "true or false", |_| true;
@@ -176,6 +180,13 @@ static ROWS: &[Row] = rows! {
     "worker.max_deliveries": worker.max_deliveries, "1 to 1000", |n: &u32| (1..=1000).contains(n);
     "worker.max_message_bytes": worker.max_message_bytes, "1 KiB to 512 MiB", |n: &usize| (1 << 10..=512 << 20).contains(n);
     "worker.max_result_bytes": worker.max_result_bytes, "1 KiB to 512 MiB", |n: &usize| (1 << 10..=512 << 20).contains(n);
+    "worker.max_dead_letters": worker.dead_letters.count, "1 to 1000000", |n: &usize| (1..=1_000_000).contains(n);
+    "worker.max_dead_letters_age": worker.dead_letters.age, "1 minute to 365 days", within(60, 365 * 86_400);
+    "worker.max_dead_letters_bytes": worker.dead_letters.bytes, "64 KiB to 64 GiB", |n: &usize| (64 << 10..=64 << 30).contains(n);
+    "worker.max_parked": worker.parked.count, "1 to 1000000", |n: &usize| (1..=1_000_000).contains(n);
+    "worker.max_parked_age": worker.parked.age, "1 minute to 365 days", within(60, 365 * 86_400);
+    "worker.max_parked_bytes": worker.parked.bytes, "64 KiB to 64 GiB", |n: &usize| (64 << 10..=64 << 30).contains(n);
+    "worker.max_memory": worker.max_memory, "0 (off), or 16 MiB to 1024 GiB", |n: &usize| *n == 0 || (16 << 20..=1 << 40).contains(n);
     "worker.poll_interval": worker.poll_interval, "1 s to 10 minutes", within(1, 600);
     "worker.watchdog": worker.watchdog, "0 s (off), or 1 s to 1 h", |d: &Duration| d.is_zero() || within(1, 3600)(d);
     "worker.hostname": worker.hostname, "a node name of at most 200 characters", |text: &String| text.is_empty() || name(text);

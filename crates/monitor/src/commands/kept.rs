@@ -1,73 +1,50 @@
 //! `dead` and `parked`: messages that were kept apart.
 
-use std::collections::HashSet;
-
 use rhubarb_queue::{
     inspect,
-    letter::{self, Attempt, Kind, Letter},
-    replay::replay,
+    letter::{self, Attempt, Filter, Kind, Letter},
+    replay::{replay, replay_all},
 };
 
 use super::Context;
 use crate::{
-    cli::{Chosen, DeadCommand, ParkedCommand, Shown, TaskArgs},
+    cli::{Chosen, DeadCommand, FilterArgs, LettersArgs, ParkedCommand, TaskArgs},
     error::Error,
     output::{self, Format},
     table::{Grid, clean},
 };
 
-/// How many letters are read at once.
-const BATCH: usize = 1_000;
-
 /// Runs a command on the dead letters.
 pub(crate) async fn dead(context: &Context, command: DeadCommand) -> Result<(), Error> {
     match command {
-        DeadCommand::List(shown) => list(context, Kind::Dead, shown).await,
-        DeadCommand::Show(args) => show(context, &args).await,
-        DeadCommand::Retry(chosen) => each(context, Kind::Dead, chosen, Change::Replay).await,
-        DeadCommand::Drop(chosen) => each(context, Kind::Dead, chosen, Change::Drop).await,
+        DeadCommand::List(args) => list(context, Kind::Dead, args).await,
+        DeadCommand::Show(args) => show(context, Kind::Dead, &args).await,
+        DeadCommand::Retry(chosen) => bring_back(context, Kind::Dead, chosen).await,
+        DeadCommand::Drop(chosen) => forget(context, Kind::Dead, chosen).await,
     }
 }
 
 /// Runs a command on the parked tasks.
 pub(crate) async fn parked(context: &Context, command: ParkedCommand) -> Result<(), Error> {
     match command {
-        ParkedCommand::List(shown) => list(context, Kind::Parked, shown).await,
-        ParkedCommand::Replay(chosen) => each(context, Kind::Parked, chosen, Change::Replay).await,
+        ParkedCommand::List(args) => list(context, Kind::Parked, args).await,
+        ParkedCommand::Show(args) => show(context, Kind::Parked, &args).await,
+        ParkedCommand::Replay(chosen) => bring_back(context, Kind::Parked, chosen).await,
+        ParkedCommand::Drop(chosen) => forget(context, Kind::Parked, chosen).await,
     }
 }
 
-/// What is done with a letter.
-#[derive(Clone, Copy, Debug)]
-enum Change {
-    Replay,
-    Drop,
-}
-
-impl Change {
-    async fn apply(
-        self,
-        context: &Context,
-        kind: Kind,
-        id: &str,
-    ) -> Result<bool, rhubarb_queue::Error> {
-        match self {
-            Self::Replay => replay(&context.client, kind, id).await,
-            Self::Drop => letter::drop_letter(context.client.queue(), kind, id).await,
-        }
-    }
-
-    fn done(self) -> &'static str {
-        match self {
-            Self::Replay => "put back",
-            Self::Drop => "dropped",
-        }
+impl From<FilterArgs> for Filter {
+    fn from(args: FilterArgs) -> Self {
+        let FilterArgs { task, queue, reason, older_than } = args;
+        Self { task, queue, reason, older_than }
     }
 }
 
-async fn list(context: &Context, kind: Kind, shown: Shown) -> Result<(), Error> {
-    let letters = inspect::letters(&context.client, kind, BATCH).await?;
-    Ok(Format::of(shown.json).show(&letters, |letters| letter_table(kind, letters))?)
+async fn list(context: &Context, kind: Kind, args: LettersArgs) -> Result<(), Error> {
+    let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
+    let letters = inspect::letters(&context.client, kind, &args.filter.into(), limit).await?;
+    Ok(Format::of(args.shown.json).show(&letters, |letters| letter_table(kind, letters))?)
 }
 
 fn letter_table(kind: Kind, letters: &[Letter]) -> String {
@@ -87,9 +64,9 @@ fn letter_table(kind: Kind, letters: &[Letter]) -> String {
     grid.render()
 }
 
-async fn show(context: &Context, args: &TaskArgs) -> Result<(), Error> {
-    let letter = letter::find(context.client.queue(), Kind::Dead, &args.id).await?;
-    let letter = letter.ok_or_else(|| unknown(Kind::Dead, &args.id))?;
+async fn show(context: &Context, kind: Kind, args: &TaskArgs) -> Result<(), Error> {
+    let letter = letter::find(context.client.queue(), kind, &args.id).await?;
+    let letter = letter.ok_or_else(|| unknown(kind, &args.id))?;
     Ok(Format::of(args.shown.json).show(&letter, letter_lines)?)
 }
 
@@ -116,43 +93,37 @@ fn letter_lines(letter: &Letter) -> String {
     lines.join("\n")
 }
 
-async fn each(context: &Context, kind: Kind, chosen: Chosen, change: Change) -> Result<(), Error> {
+async fn bring_back(context: &Context, kind: Kind, chosen: Chosen) -> Result<(), Error> {
     if let Some(id) = chosen.id {
-        return match change.apply(context, kind, &id).await? {
-            true => Ok(output::print(&format!("{} {}", clean(&id), change.done()))?),
-            false => Err(unknown(kind, &id)),
-        };
+        let moved = replay(&context.client, kind, &id).await?;
+        return one(kind, &id, moved, "put back");
     }
-    let (changed, refused) = all(context, kind, change).await?;
-    output::print(&format!("{changed} {} tasks {}", name(kind), change.done()))?;
-    match refused {
+    let replayed = replay_all(&context.client, kind, &chosen.filter.into()).await?;
+    for reason in &replayed.refused {
+        output::note(&clean(reason));
+    }
+    output::print(&format!("{} {} tasks put back", replayed.moved, name(kind)))?;
+    match replayed.n_refused {
         0 => Ok(()),
-        _ => Err(Error::Failed(format!("{refused} of them were refused and stay"))),
+        n => Err(Error::Failed(format!("{n} of them were refused and stay"))),
     }
 }
 
-/// Changes all letters, a batch at a time and each once: a live worker may park again what was just replayed.
-///
-/// Returns how many were changed, and how many refused.
-async fn all(context: &Context, kind: Kind, change: Change) -> Result<(u64, u64), Error> {
-    let (mut changed, mut refused) = (0, 0);
-    let mut tried = HashSet::new();
-    loop {
-        let mut letters = inspect::letters(&context.client, kind, BATCH).await?;
-        letters.retain(|letter| tried.insert(letter.id.clone()));
-        if letters.is_empty() {
-            return Ok((changed, refused));
-        }
-        for letter in letters {
-            match change.apply(context, kind, &letter.id).await {
-                Ok(there) => changed += u64::from(there),
-                Err(rhubarb_queue::Error::Refused(reason)) => {
-                    output::note(&clean(&reason));
-                    refused += 1;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
+async fn forget(context: &Context, kind: Kind, chosen: Chosen) -> Result<(), Error> {
+    let redis = context.client.queue();
+    if let Some(id) = chosen.id {
+        let dropped = letter::drop_letter(redis, kind, &id).await?;
+        return one(kind, &id, dropped, "dropped");
+    }
+    let ids = letter::ids(redis, kind, &chosen.filter.into()).await?;
+    let n = letter::drop_letters(redis, kind, &ids).await?;
+    Ok(output::print(&format!("{n} {} tasks dropped", name(kind)))?)
+}
+
+fn one(kind: Kind, id: &str, there: bool, done: &str) -> Result<(), Error> {
+    match there {
+        true => Ok(output::print(&format!("{} {done}", clean(id)))?),
+        false => Err(unknown(kind, id)),
     }
 }
 

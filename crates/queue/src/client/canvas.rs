@@ -26,6 +26,14 @@ const BATCH_BYTES: usize = 4 << 20;
 /// How many results a running task's children are told of; what is published beyond is not listed.
 const MAX_CHILDREN: usize = 1_000;
 
+/// A message as it is sent.
+struct Encoded<'m> {
+    queue: &'m str,
+    headers: &'m Headers,
+    priority: u8,
+    bytes: Vec<u8>,
+}
+
 /// The running task that publishes.
 #[derive(Debug)]
 pub(super) struct Parent {
@@ -106,7 +114,10 @@ impl Client {
     pub fn message(&self, publish: Publish) -> Result<Outgoing, Error> {
         let mut messages = self.unroll(publish)?.messages;
         match (messages.pop(), messages.is_empty()) {
-            (Some(message), true) => Ok(message),
+            (Some(message), true) => {
+                self.encode(&message)?;
+                Ok(message)
+            }
             _ => Err(Error::Refused("a canvas is not one message".to_owned())),
         }
     }
@@ -134,8 +145,11 @@ impl Client {
 
     /// Writes what a signature was turned into, and notes what was sent as children of the publishing task.
     pub(super) async fn send(&self, unrolled: &Unrolled) -> Result<(), Error> {
+        // All of it first: nothing is sent of what holds one message that is too large.
+        let messages: Vec<Encoded<'_>> =
+            unrolled.messages.iter().map(|one| self.encode(one)).collect::<Result<_, _>>()?;
         self.prepare_chords(&unrolled.saved, &unrolled.chord_sizes).await?;
-        for batch in batches(&unrolled.messages) {
+        for batch in batches(&messages) {
             self.push(batch).await?;
         }
         if let Some(parent) = &self.parent {
@@ -172,35 +186,61 @@ impl Client {
             for command in batch {
                 pipeline.add_command(command.clone());
             }
-            let _: ::redis::Value =
-                self.results.pipe(&pipeline).await.map_err(redis("store the sizes of chords"))?;
+            let _: ::redis::Value = self
+                .patience
+                .pipe(&self.results, &pipeline, self.celery.publish_patience)
+                .await
+                .map_err(redis("store the sizes of chords"))?;
         }
         Ok(())
     }
 
-    async fn push(&self, batch: &[Outgoing]) -> Result<(), Error> {
-        let queues: BTreeSet<&str> = batch.iter().map(|one| one.queue.as_str()).collect();
+    /// Encodes a message, unless it is larger than what may be published.
+    fn encode<'m>(&self, outgoing: &'m Outgoing) -> Result<Encoded<'m>, Error> {
+        let Outgoing { queue, envelope } = outgoing;
+        let (headers, bytes) = (&envelope.headers, envelope.encode());
+        let max = self.celery.max_publish_bytes;
+        if bytes.len() > max {
+            return Err(Error::Refused(format!(
+                "the message of task `{}` has {} bytes, more than celery.max_publish_bytes = {max}: pass a reference \
+                 to its data instead",
+                headers.task,
+                bytes.len()
+            )));
+        }
+        Ok(Encoded { queue, headers, priority: envelope.properties.priority, bytes })
+    }
+
+    async fn push(&self, batch: &[Encoded<'_>]) -> Result<(), Error> {
+        let queues: BTreeSet<&str> = batch.iter().map(|one| one.queue).collect();
         let mut pipeline = ::redis::pipe();
+        if batch.len() > 1 || self.sent.is_some() {
+            // All or nothing, so that what a full server refuses can be sent again.
+            pipeline.atomic();
+        }
         for queue in &queues {
             if self.undeclared(queue) {
                 declare(&mut pipeline, queue, &self.celery);
             }
         }
-        for Outgoing { queue, envelope } in batch {
+        for Encoded { queue, priority, headers, bytes } in batch {
             let keys = QueueKeys::new(queue, &self.celery);
-            let list = keys.list_for(envelope.properties.priority);
-            pipeline.cmd("LPUSH").arg(list).arg(envelope.encode());
+            pipeline.cmd("LPUSH").arg(keys.list_for(*priority)).arg(bytes);
             if let Some(sent) = &self.sent {
-                sent.tell(&mut pipeline, &envelope.headers, queue);
+                sent.tell(&mut pipeline, headers, queue);
             }
         }
-        let task = batch.first().map_or("", |one| one.envelope.headers.task.as_str());
-        let queue = batch.first().map_or("", |one| one.queue.as_str());
+        let task = batch.first().map_or("", |one| one.headers.task.as_str());
+        let queue = batch.first().map_or("", |one| one.queue);
         let operation = match batch.len() {
             1 => format!("publish task `{task}` to queue `{queue}`"),
             n => format!("publish {n} tasks, `{task}` first, to queue `{queue}`"),
         };
-        let _: ::redis::Value = self.queue.pipe(&pipeline).await.map_err(redis(operation))?;
+        let _: ::redis::Value = self
+            .patience
+            .pipe(&self.queue, &pipeline, self.celery.publish_patience)
+            .await
+            .map_err(redis(operation))?;
         let mut declared = self.declared.lock().unwrap_or_else(PoisonError::into_inner);
         declared.extend(queues.into_iter().map(str::to_owned));
         Ok(())
@@ -216,7 +256,7 @@ impl Client {
 }
 
 /// Cuts messages into pieces for a pipeline each.
-fn batches(messages: &[Outgoing]) -> Vec<&[Outgoing]> {
+fn batches<'b, 'm>(messages: &'b [Encoded<'m>]) -> Vec<&'b [Encoded<'m>]> {
     let mut batches = Vec::new();
     let (mut start, mut bytes) = (0, 0);
     for (index, message) in messages.iter().enumerate() {
@@ -224,7 +264,7 @@ fn batches(messages: &[Outgoing]) -> Vec<&[Outgoing]> {
             batches.push(&messages[start..index]);
             (start, bytes) = (index, 0);
         }
-        bytes += message.envelope.body.len();
+        bytes += message.bytes.len();
     }
     if start < messages.len() {
         batches.push(&messages[start..]);
@@ -234,22 +274,21 @@ fn batches(messages: &[Outgoing]) -> Vec<&[Outgoing]> {
 
 #[cfg(test)]
 mod tests {
-    use rhubarb_wire::NewTask;
-    use serde_json::json;
-
     use super::*;
 
     #[test]
     fn messages_go_in_pieces_of_bounded_count_and_size() {
-        let sizes =
-            |messages: &[Outgoing]| batches(messages).iter().map(|b| b.len()).collect::<Vec<_>>();
-        let one = |bytes: usize| {
-            let mut task = NewTask::new("t", "q");
-            task.args = vec![json!("x".repeat(bytes))];
-            Outgoing { queue: "q".to_owned(), envelope: task.into_envelope("d") }
+        let sizes = |messages: &[Encoded<'_>]| {
+            batches(messages).iter().map(|b| b.len()).collect::<Vec<_>>()
+        };
+        let headers = Headers::new("t", "1");
+        let some = |n: usize, size: usize| {
+            let one =
+                || Encoded { queue: "q", headers: &headers, priority: 0, bytes: vec![b'x'; size] };
+            std::iter::repeat_with(one).take(n).collect::<Vec<_>>()
         };
         assert_eq!(sizes(&[]), [0_usize; 0]);
-        assert_eq!(sizes(&vec![one(1); 2_001]), [1_000, 1_000, 1]);
-        assert_eq!(sizes(&vec![one(2 << 20); 5]), [2, 2, 1]);
+        assert_eq!(sizes(&some(2_001, 1)), [1_000, 1_000, 1]);
+        assert_eq!(sizes(&some(5, 3 << 20)), [2, 2, 1]);
     }
 }

@@ -4,6 +4,7 @@
 
 mod canvas;
 mod group;
+mod patience;
 mod publish;
 mod sent;
 mod wait;
@@ -17,6 +18,7 @@ use rhubarb_connection::{Connections, Redis, Role};
 use rhubarb_core::config::{CeleryConfig, Config};
 use uuid::Uuid;
 
+use self::patience::Patience;
 use crate::keys;
 
 pub use group::Joined;
@@ -44,6 +46,7 @@ pub struct Client {
     /// What stands in a message as its sender, in Celery's form.
     pub(crate) origin: String,
     declared: Arc<Mutex<HashSet<String>>>,
+    patience: Patience,
     /// Tells of what is published, where that is asked for.
     sent: Option<Arc<sent::Sent>>,
     /// The running task that publishes, if one does.
@@ -64,6 +67,7 @@ impl Client {
             reply_to: Uuid::new_v4().to_string(),
             origin,
             declared: Arc::default(),
+            patience: Patience::default(),
             parent: None,
         }
     }

@@ -177,8 +177,9 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] for a task without a name, with an id that is no id, or with options that mean nothing.
-    /// [`Error::Redis`]: after [`rhubarb_connection::Error::Lost`] it may have been published; publishing again may run
+    /// [`Error::Refused`] for a task without a name, with an id that is no id, with options that mean nothing, or with a
+    /// message over `celery.max_publish_bytes`; nothing was sent. [`Error::Redis`]: while the server is out of memory, it
+    /// was tried again for `celery.publish_patience`; after [`rhubarb_connection::Error::Lost`] it may have been published; publishing again may run
     /// it twice.
     pub async fn publish(&self, publish: &Publish) -> Result<Published, Error> {
         let id = publish.id.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
@@ -212,8 +213,11 @@ impl Client {
         set.arg(key).arg(id).arg("NX").arg("PX").arg(ttl);
         let mut pipeline = ::redis::pipe();
         pipeline.add_command(set).cmd("GET").arg(key);
-        let (taken, holder): (Option<String>, Option<String>) =
-            self.queue.pipe(&pipeline).await.map_err(redis("take the unique lock"))?;
+        let (taken, holder): (Option<String>, Option<String>) = self
+            .patience
+            .pipe(&self.queue, &pipeline, self.celery.publish_patience)
+            .await
+            .map_err(redis("take the unique lock"))?;
         Ok(if taken.is_some() { None } else { Some(holder.unwrap_or_default()) })
     }
 }

@@ -26,6 +26,7 @@ use crate::{
     delivery::{ClaimId, Delivery, Message, RawMessage, Received, Settlement, Ticket},
     error::redis,
     keys::QueueKeys,
+    letter,
     outcome::{Outcome, Revocation},
     rate::Turn,
     revoked, script,
@@ -42,8 +43,8 @@ pub(super) async fn run(shared: Arc<Shared>, deliver: mpsc::UnboundedSender<Deli
     let next_queue = 0;
     let number = 1;
     let reconcile_at = Instant::now() + shared.config.lease;
-    let read_revocations = true;
     let passing = BTreeMap::new();
+    let declared = false;
     let mut claimer = Claimer {
         shared,
         deliver,
@@ -51,8 +52,9 @@ pub(super) async fn run(shared: Arc<Shared>, deliver: mpsc::UnboundedSender<Deli
         next_queue,
         number,
         reconcile_at,
-        read_revocations,
+        obeyed: None,
         passing,
+        declared,
     };
     claimer.declare().await;
     claimer.run().await;
@@ -65,10 +67,12 @@ struct Claimer {
     next_queue: usize,
     number: u64,
     reconcile_at: Instant,
-    /// Whether revocations may have been missed.
-    read_revocations: bool,
+    /// The connection since whose making no revocation was missed.
+    obeyed: Option<u64>,
     /// By queue: how it is looked through past what others run.
     passing: BTreeMap<usize, Passing>,
+    /// Whether the queues are declared.
+    declared: bool,
 }
 
 /// One message as the script hands it out.
@@ -77,6 +81,8 @@ pub(super) struct Claimed {
     deliveries: u32,
     size: usize,
     message: Vec<u8>,
+    /// When workers died with it, as the script tells it.
+    deaths: Vec<u8>,
 }
 
 /// A message that cannot be read, and what ends it.
@@ -118,18 +124,25 @@ impl Round {
 
 impl Claimer {
     /// Declares the queues as Celery's workers do.
-    async fn declare(&self) {
+    ///
+    /// A server that is out of memory refuses it; claiming, which frees some, goes on without.
+    async fn declare(&mut self) {
         let mut backoff = Backoff::default();
         let mut pipeline = ::redis::pipe();
         for queue in self.shared.queues.iter() {
             crate::client::declare(&mut pipeline, &queue.name, self.shared.client.celery());
         }
         while let Err(error) = self.shared.queue.pipe::<::redis::Value>(&pipeline).await {
+            if error.is_out_of_memory() {
+                tracing::debug!(%error, "the queues are declared later");
+                return;
+            }
             tracing::debug!(%error, "declaring the queues failed");
             if self.pause(backoff.next_wait()).await {
                 return;
             }
         }
+        self.declared = true;
     }
 
     async fn run(&mut self) {
@@ -138,14 +151,25 @@ impl Claimer {
             // Whatever was pushed up to now is covered by the look that follows.
             let reconnected = self.drain_pushes();
             if reconnected || Instant::now() >= self.reconcile_at {
+                if !self.declared {
+                    self.declare().await;
+                }
                 self.reconcile().await;
-                self.read_revocations |= reconnected || !self.shared.hears.load(Ordering::SeqCst);
+                if !self.shared.hears.load(Ordering::SeqCst) {
+                    self.obeyed = None;
+                }
             }
             match self.round(slots.num_permits()).await {
                 Ok(mut round) => {
                     backoff.reset();
                     let (again, too_early) = (round.again, round.too_early);
                     let looked = std::mem::take(&mut round.looked);
+                    if !round.claimed.is_empty()
+                        && let Err(error) = self.obey().await
+                    {
+                        // They are looked at once more when they begin.
+                        tracing::debug!(%error, "the revocations were not read");
+                    }
                     let ours = self.dispatch(round, slots).await;
                     self.space_out(&looked, &ours);
                     if let Some(due) = again {
@@ -159,8 +183,6 @@ impl Claimer {
                         tracing::warn!(%error, cause = ?error, "claiming failed, trying again");
                     }
                     self.reconcile_at = Instant::now();
-                    // The next try may be what connects again, and claims before the push that says so is read.
-                    self.read_revocations = true;
                     self.pause(backoff.next_wait()).await;
                 }
             }
@@ -176,12 +198,14 @@ impl Claimer {
         }
     }
 
-    /// Reads the revocations that stand in Redis, if some may have been missed.
+    /// Reads the revocations that stand in Redis, if some may have been missed: broadcasts are, between a connection's
+    /// loss and the next one's making.
     async fn obey(&mut self) -> Result<(), Error> {
-        if self.read_revocations {
+        let connection = self.shared.queue.connection_number();
+        if connection.is_none() || connection != self.obeyed {
             let found = revoked::load(&self.shared.queue).await?;
             self.shared.revoked.add(found, self.shared.now());
-            self.read_revocations = false;
+            self.obeyed = connection;
         }
         Ok(())
     }
@@ -266,9 +290,7 @@ impl Claimer {
             let queue = &self.shared.queues[idx];
             let read = read(&claimed, self.shared.config.max_message_bytes);
             let running = running(queue, &read, round.now);
-            let read = read.map(|envelope| {
-                Arc::new(Received::new(envelope, self.shared.config.max_message_bytes))
-            });
+            let read = read.map(|envelope| self.received(envelope, &claimed.deaths));
             self.shared.held.hold(claim, running, read.as_ref().ok().cloned());
             // The script never returns more than there are slots for.
             let Some(slot) = slots.split(1) else { continue };
@@ -320,6 +342,12 @@ impl Claimer {
         ours
     }
 
+    fn received(&self, envelope: Envelope, deaths: &[u8]) -> Arc<Received> {
+        let received = Received::new(envelope, self.shared.config.max_message_bytes);
+        received.notes().deaths = letter::deaths(deaths);
+        Arc::new(received)
+    }
+
     /// Tells whether a message's task is none of ours; what kills workers is dead all the same.
     fn is_strange(&self, envelope: &Envelope, not_now: Option<&NotNow>) -> bool {
         let is_dead = not_now.is_some_and(|it| matches!(it.outcome, Outcome::Dead { .. }));
@@ -367,7 +395,9 @@ impl Claimer {
         }
         let at =
             |time: &Option<rhubarb_wire::Time>| time.as_ref().map(|t| t.resolve(&shared.timezone));
-        if at(&headers.expires).is_some_and(|expires| expires <= now) {
+        // The script's clock counts milliseconds.
+        let ms = Timestamp::as_millisecond;
+        if at(&headers.expires).is_some_and(|expires| ms(expires) <= ms(now)) {
             return first(Outcome::Revoked(Revocation::Expired));
         }
         if shared.revoked.has(headers, now) {
@@ -486,7 +516,6 @@ impl Claimer {
                     // The next look must not discard that we have a new connection.
                     Ok(Push::Connected) | Err(_) => {
                         self.reconcile_at = Instant::now();
-                        self.read_revocations = true;
                         return;
                     }
                     // Without a connection nothing is armed: the next look makes one.
@@ -574,9 +603,10 @@ impl FromRedisValue for Answer {
         let (now, state, at) = (int()?, int()?, int()?);
         let claimed = parts
             .map(|item| {
-                let (number, _list, deliveries, size, message): (u64, u32, u32, usize, Vec<u8>) =
+                type Item = (u64, u32, u32, usize, Vec<u8>, Vec<u8>);
+                let (number, _list, deliveries, size, message, deaths): Item =
                     FromRedisValue::from_redis_value(item)?;
-                Ok(Claimed { number, deliveries, size, message })
+                Ok(Claimed { number, deliveries, size, message, deaths })
             })
             .collect::<Result<Vec<_>, ::redis::ParsingError>>()?;
         let time = |ms| Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH);
@@ -597,7 +627,13 @@ fn read(claimed: &Claimed, max: usize) -> Result<Envelope, Box<Unread>> {
             claimed.size
         );
         let (task_id, task) = head_of(&claimed.message);
-        let raw = RawMessage { bytes: claimed.message.clone(), size: claimed.size, task_id, task };
+        let raw = RawMessage {
+            bytes: claimed.message.clone(),
+            size: claimed.size,
+            task_id,
+            task,
+            deaths: letter::deaths(&claimed.deaths),
+        };
         return Err(Box::new(Unread { raw, outcome: dead(reason) }));
     }
     Envelope::decode(&claimed.message).map_err(|error: DecodeError| {
@@ -606,6 +642,7 @@ fn read(claimed: &Claimed, max: usize) -> Result<Envelope, Box<Unread>> {
             size: claimed.size,
             task_id: error.task_id().map(str::to_owned),
             task: error.task_name().map(str::to_owned),
+            deaths: letter::deaths(&claimed.deaths),
         };
         let outcome = Outcome::Dead { reason: error.to_string(), exception: error.exception() };
         Box::new(Unread { raw, outcome })

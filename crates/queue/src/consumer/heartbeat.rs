@@ -12,8 +12,16 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Running, Shared,
     events::{HEARTBEAT, Publication, Sign},
+    memory::Memory,
 };
-use crate::{Error, error::redis, inspect::WorkerRecord, keys, script};
+use crate::{
+    Error,
+    error::redis,
+    inspect::WorkerRecord,
+    keys,
+    letter::{self, Kind},
+    script,
+};
 
 /// How many running tasks the registry shows of a worker.
 const SHOWN: usize = 50;
@@ -21,6 +29,9 @@ const SHOWN: usize = 50;
 const RECORD_TTL: Duration = Duration::from_secs(3600);
 /// How long the count of a message's deaths is kept without a change.
 const DELIVERIES_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// How often kept messages are looked at for their age.
+const TIDY: Duration = Duration::from_secs(3600);
 
 /// How long the last task events may hold up the worker's leaving.
 const LAST_EVENTS: Duration = Duration::from_secs(1);
@@ -36,6 +47,8 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let mut reap_at = Instant::now();
     let mut sign_at = heartbeats.then(Instant::now);
     let mut sign = Sign::Online;
+    let mut memory = Memory::new(shared.config.max_memory);
+    let mut tidy_at = Instant::now();
     loop {
         let wanted = tokio::select! {
             biased;
@@ -49,6 +62,11 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             if let Err(error) = reap(&shared).await {
                 tracing::debug!(%error, "reaping failed, trying again");
             }
+        }
+        memory.check(&shared);
+        if Instant::now() >= tidy_at {
+            tidy_at = Instant::now() + TIDY;
+            tidy(&shared).await;
         }
         let due = sign_at.is_some_and(|at| wanted || Instant::now() >= at);
         match beat(&shared, due.then_some(sign)).await {
@@ -64,6 +82,15 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let _ = tokio::time::timeout(LAST_EVENTS, shared.events.flushed.cancelled()).await;
     // A record that could not be removed shows the worker as lost until it ends by itself.
     let _ = leave(&shared).await;
+}
+
+/// Has kept messages that are too old give way, also where no other is kept.
+async fn tidy(shared: &Shared) {
+    for kind in [Kind::Dead, Kind::Parked] {
+        if let Err(error) = letter::tidy(&shared.queue, kind, kind.caps(&shared.config)).await {
+            tracing::debug!(%error, ?kind, "tidying the letters failed, trying again in an hour");
+        }
+    }
 }
 
 /// When something that is done at ticks is next due; a little early, because ticks come a little late.

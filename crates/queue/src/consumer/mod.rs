@@ -17,6 +17,7 @@ mod held;
 mod join;
 pub(crate) mod lamport;
 pub(crate) mod machine;
+mod memory;
 mod others;
 mod pick;
 mod prepare;

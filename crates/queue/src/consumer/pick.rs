@@ -141,8 +141,8 @@ mod tests {
     #[test]
     fn an_answer_has_claims_cursor_and_count() {
         let int = Value::Int;
-        let item =
-            Value::Array(vec![int(7), int(1), int(0), int(2), Value::BulkString(b"{}".to_vec())]);
+        let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+        let item = Value::Array(vec![int(7), int(1), int(0), int(2), text("{}"), text("")]);
         let answer = vec![int(5), int(3), int(-1), int(2), int(40), int(9), item];
         let picked = Picked::from_redis_value(Value::Array(answer)).unwrap();
         assert_eq!((picked.rest, picked.passed_over), (Some((2, 40)), 9));

@@ -106,11 +106,12 @@ async fn decide(shared: &Shared, first: Stranger, more: &mut mpsc::Receiver<Stra
     }
 }
 
-/// Asks until there is an answer; a server that forbids to ask says no.
+/// Asks until there is an answer; a server that forbids to ask says no, and so does one that has no memory for questions
+/// and answers: claiming must go on, and what is parked is asked about again.
 async fn ask(shared: &Shared) {
     let mut backoff = Backoff::default();
     while let Err(error) = shared.others.ask(shared).await {
-        if error.class() != Class::Transient {
+        if error.class() != Class::Transient || error.is_out_of_memory() {
             let cause = std::error::Error::source(&error).map(ToString::to_string);
             tracing::warn!(%error, cause, "the other workers cannot be asked what they run");
             shared.others.keep(Answers::default(), shared);

@@ -13,12 +13,14 @@
 --
 -- Returns 1 done, 0 not ours to do any more (nothing was changed).
 --
+-- Out of memory: the ZREM of nobody leads, so that Redis lets the rest pass: what was collected is freed.
 -- If the caller dies right after: the body is published and the chord has ended (or the right is kept, and a
 -- redelivery of the same part has it again).
 local holder = redis.call('GET', KEYS[1])
 if holder ~= ARGV[1] and (holder or redis.call('EXISTS', KEYS[2]) == 0) then
   return 0
 end
+redis.call('ZREM', KEYS[3], '')
 if ARGV[2] == 'hold' then
   redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[3])
   return 1

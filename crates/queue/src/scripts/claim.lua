@@ -4,7 +4,8 @@
 -- KEYS[2] leases zset of the queue: worker id -> end of its lease, ms
 -- KEYS[3] scheduled zset of the queue: "<list>|<message>" -> due, ms
 -- KEYS[4] pause of the queue: exists while it is paused
--- KEYS[5] deliveries hash of the queue: sha1 of a message -> how often a worker died with it
+-- KEYS[5] deliveries hash of the queue: sha1 of a message -> how often a worker died with it, and `<sha1>:deaths` -> when
+--   and whose, newest first, `<ms> <worker id>` a line
 -- KEYS[6..] the queue's lists, most urgent first; <list> above is 1 for KEYS[6]
 -- ARGV[1] how many to take at the most, 1 to 100
 -- ARGV[2] worker id
@@ -13,8 +14,8 @@
 -- ARGV[5] the greatest message that is handed out, bytes; once that much is taken, no more is
 --
 -- Returns {now ms, state, at ms, item...}. state: 0 as much as fits, more may wait, 1 empty, 2 paused. at: when the next
--- scheduled message is due, -1 for none. item: {claim number, list, deliveries, size, message}; of a message
--- over ARGV[5] the message is its first 4 kB and its last 64 kB.
+-- scheduled message is due, -1 for none. item: {claim number, list, deliveries, size, message,
+-- deaths}; of a message over ARGV[5] the message is its first 4 kB and its last 64 kB. deaths: as the hash has them.
 --
 -- Keys are read again at the end, after the writes, so that a caller with tracking is woken by the next
 -- change and not by this call. An empty queue is only read: no write, no replication.
@@ -34,7 +35,7 @@ for i = #due, 1, -1 do
   local list, message = string.match(due[i], '^(%d+)|()')
   redis.call('ZREM', KEYS[3], due[i])
   -- A list that is no more (fewer priority steps by now) is the most urgent one's.
-  redis.call('RPUSH', KEYS[5 + list] or KEYS[6], string.sub(due[i], message))
+  redis.call('RPUSH', KEYS[5 + (tonumber(list) or 1)] or KEYS[6], string.sub(due[i], message or 1))
 end
 
 local any_died = redis.call('EXISTS', KEYS[5]) == 1
@@ -44,16 +45,18 @@ for list = 1, #KEYS - 5 do
   while n > 0 and bytes < max do
     local message = redis.call('RPOP', KEYS[5 + list])
     if not message then break end
-    local died = 0
+    local died, deaths = 0, ''
     if any_died then
-      died = tonumber(redis.call('HGET', KEYS[5], redis.sha1hex(message)) or 0)
+      local digest = redis.sha1hex(message)
+      died = tonumber(redis.call('HGET', KEYS[5], digest) or 0)
+      if died > 0 then deaths = redis.call('HGET', KEYS[5], digest .. ':deaths') or '' end
     end
     redis.call('HSET', KEYS[1], number, list .. ':' .. died .. ':' .. now .. ':' .. message)
     local handed = message
     if #message > max then
       handed = string.sub(message, 1, 4096) .. string.sub(message, -65536)
     end
-    out[#out + 1] = {number, list, died, #message, handed}
+    out[#out + 1] = {number, list, died, #message, handed, deaths}
     bytes = bytes + #handed
     number = number + 1
     n = n - 1

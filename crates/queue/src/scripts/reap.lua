@@ -1,7 +1,8 @@
 -- reap: renews the caller's lease, and gives the claims of workers whose lease has ended back to the queue.
 --
 -- KEYS[1] leases zset of the queue: worker id -> end of its lease, ms
--- KEYS[2] deliveries hash of the queue: sha1 of a message -> how often a worker died with it
+-- KEYS[2] deliveries hash of the queue: sha1 of a message -> how often a worker died with it, and `<sha1>:deaths` -> when
+--   (seen by a reaper) and whose, newest first, `<ms> <worker id>` a line, at most 4,096 bytes
 -- KEYS[3..] the queue's lists, most urgent first
 -- ARGV[1] the prefix of the claims hashes; with a worker id behind it, it is that worker's (same hash tag)
 -- ARGV[2] how long the deliveries hash is kept without a change, s
@@ -34,7 +35,11 @@ for _, worker in ipairs(dead) do
     local own = string.sub(value, message)
     -- A list that is no more (fewer priority steps by now) is the most urgent one's.
     redis.call('RPUSH', KEYS[2 + list] or KEYS[3], own)
-    redis.call('HINCRBY', KEYS[2], redis.sha1hex(own), 1)
+    local digest = redis.sha1hex(own)
+    redis.call('HINCRBY', KEYS[2], digest, 1)
+    local deaths = redis.call('HGET', KEYS[2], digest .. ':deaths') or ''
+    deaths = string.sub(string.format('%.0f', now) .. ' ' .. worker .. '\n' .. deaths, 1, 4096)
+    redis.call('HSET', KEYS[2], digest .. ':deaths', deaths)
     given, left = given + 1, left - 1
   end
   if given > 0 then

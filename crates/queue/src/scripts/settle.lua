@@ -24,6 +24,7 @@
 -- A stored SUCCESS is never overwritten (Celery's rule); the message ends all the same.
 -- What follows is pushed before the result is told, so that whoever sees the result finds it.
 -- If the caller dies right after: each item is wholly done, and repeating the call answers 0 and changes nothing.
+local COMPRESSED = '^%zcelery%-compressed%z[bz]' -- a SUCCESS of ours (crates/wire/src/result.rs)
 local lists, items = tonumber(ARGV[1]), tonumber(ARGV[2])
 local any_died = redis.call('EXISTS', KEYS[3]) == 1
 local out = {}
@@ -39,7 +40,8 @@ for _ = 1, items do
     local own = string.sub(value, message)
     local replaced = ARGV[a + 6] ~= ''
     if any_died and (what == 'done' or replaced) then
-      redis.call('HDEL', KEYS[3], redis.sha1hex(own))
+      local digest = redis.sha1hex(own)
+      redis.call('HDEL', KEYS[3], digest, digest .. ':deaths')
     end
     if what == 'back' then
       redis.call('RPUSH', KEYS[3 + list], own)
@@ -56,7 +58,7 @@ for _ = 1, items do
     local key = tonumber(ARGV[a + 2])
     if key > 0 then
       local stored = redis.call('GET', KEYS[key])
-      if not (stored and string.find(stored, '^{"status": ?"SUCCESS"')) then
+      if not (stored and (string.find(stored, '^{"status": ?"SUCCESS"') or string.find(stored, COMPRESSED))) then
         redis.call('SETEX', KEYS[key], ARGV[a + 3], ARGV[a + 4])
         redis.call('PUBLISH', KEYS[key], ARGV[a + 4])
       end

@@ -188,7 +188,7 @@ def a_link_on_the_body():
 
 @case("canvas: chord")
 def a_part_whose_result_is_ignored():
-    return chord([ignored.s(5), add.s(1, 1).set(countdown=0.5)])(xsum.s())
+    return chord([ignored.s(5), add.s(1, 1).set(countdown=3)])(xsum.s())
 
 
 @case("canvas: chord")

@@ -85,7 +85,7 @@ pub(in super::super) fn settings(config: &Config) -> Map<String, Value> {
         url.with_database(db).to_string()
     };
     let (celery, worker) = (&config.celery, &config.worker);
-    let seconds = |limit: std::time::Duration| (!limit.is_zero()).then(|| limit.as_secs_f64());
+    let seconds = |limit: std::time::Duration| (!limit.is_zero()).then_some(limit.as_secs_f64());
     let settings = json!({
         "broker_url": url(Role::Queue),
         "result_backend": url(Role::Results),

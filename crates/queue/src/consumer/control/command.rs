@@ -98,37 +98,37 @@ mod tests {
 
     use super::*;
 
-    fn ids(given: Value) -> Result<Vec<String>, String> {
+    fn ids(given: &Value) -> Result<Vec<String>, String> {
         let map = json!({"task_id": given}).as_object().unwrap().clone();
         Arguments(&map).ids("revoke", "task_id")
     }
 
     #[test]
     fn ids_are_one_or_a_list_each_once() {
-        assert_eq!(ids(json!("a")).unwrap(), ["a"]);
-        assert_eq!(ids(json!(["b", "a", "b"])).unwrap(), ["b", "a"]);
-        assert!(ids(json!([])).unwrap().is_empty());
+        assert_eq!(ids(&json!("a")).unwrap(), ["a"]);
+        assert_eq!(ids(&json!(["b", "a", "b"])).unwrap(), ["b", "a"]);
+        assert!(ids(&json!([])).unwrap().is_empty());
         assert_eq!(
-            ids(json!(null)).unwrap_err(),
+            ids(&json!(null)).unwrap_err(),
             r#"TypeError("revoke() missing 1 required positional argument: 'task_id'")"#
         );
         for wrong in [json!(1), json!([""]), json!({}), json!(vec!["a"; MAX_IDS + 1])] {
-            assert!(ids(wrong).is_err());
+            assert!(ids(&wrong).is_err());
         }
     }
 
     #[test]
     fn a_flag_is_true_as_python_sees_it() {
-        let flag = |given: Value| {
+        let flag = |given: &Value| {
             let map = json!({"terminate": given}).as_object().unwrap().clone();
             Arguments(&map).flag("terminate")
         };
         for yes in [json!(true), json!(1), json!("x"), json!([0])] {
-            assert!(flag(yes.clone()), "{yes}");
+            assert!(flag(&yes), "{yes}");
         }
         for no in [json!(false), json!(0), json!(0.0), json!(""), json!([]), json!({}), json!(null)]
         {
-            assert!(!flag(no.clone()), "{no}");
+            assert!(!flag(&no), "{no}");
         }
     }
 

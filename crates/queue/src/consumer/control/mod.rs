@@ -93,7 +93,9 @@ async fn listen(shared: Arc<Shared>) {
                     hear(&shared, &payload, &mut answering);
                 }
                 Ok(Push::Connected) | Err(broadcast::error::RecvError::Lagged(_)) => {
-                    answering.spawn(revoke::catch_up(shared.clone()));
+                    if answering.len() < AT_ONCE {
+                        answering.spawn(revoke::catch_up(shared.clone()));
+                    }
                 }
                 Ok(_) => {}
                 // The connection is owned by `shared`: this does not happen.

@@ -151,19 +151,22 @@ async fn record_later(
     tracing::warn!(n = ids.len(), "a revocation was not written to Redis; it holds in this worker");
 }
 
-/// Ends what was ordered to end while we did not hear. What shall not begin is read before the next claim.
+/// Obeys what was ordered while we did not hear.
 pub(super) async fn catch_up(shared: Arc<Shared>) {
+    if let Err(error) = read(&shared).await {
+        tracing::debug!(%error, "the revocations were not read");
+    }
+}
+
+async fn read(shared: &Shared) -> Result<(), Error> {
+    let found = revoked::load(&shared.queue).await?;
+    shared.revoked.add(found, shared.now());
+    let held = shared.held.seen();
     let ids: Vec<String> =
-        shared.held.seen().iter().map(|seen| seen.received.envelope.headers.id.clone()).collect();
-    if ids.is_empty() {
-        return;
+        held.iter().map(|seen| seen.received.envelope.headers.id.clone()).collect();
+    let ordered = revoked::terminated(&shared.queue, &ids).await?;
+    if !ordered.is_empty() {
+        terminated(shared, "SIGTERM", &ordered);
     }
-    match revoked::terminated(&shared.queue, &ids).await {
-        Ok(ordered) if ordered.is_empty() => {}
-        Ok(ordered) => {
-            shared.revoke(ordered.iter().cloned());
-            terminated(&shared, "SIGTERM", &ordered);
-        }
-        Err(error) => tracing::debug!(%error, "the orders to end tasks were not read"),
-    }
+    Ok(())
 }

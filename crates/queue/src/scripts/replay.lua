@@ -1,0 +1,38 @@
+-- replay: moves kept messages (dead or parked) back to the lists of one queue, as if they had never been delivered.
+--
+-- KEYS[1] index zset of the letters: letter id -> when it was kept, ms
+-- KEYS[2] letters hash: letter id -> record
+-- KEYS[3] string: how many bytes the records have together
+-- KEYS[4] deliveries hash of the queue: what is known of workers that died with a message
+-- KEYS[5..] the queue's lists, most urgent first
+-- ARGV[1..] for each of 1 to 100 items four values:
+--   letter id
+--   the record as it was read
+--   the list, 1 for the most urgent
+--   the message to put there
+--
+-- Returns one number an item: 1 moved, 0 left (replayed, replaced or dropped since it was read).
+--
+-- Messages go to the consumer's end, the last one given is the next to be taken.
+-- Out of memory: HDEL comes first and frees, so that Redis lets the rest of the script pass.
+-- If the caller dies right after: each message is either still kept or back in its list, never both.
+local out, bytes = {}, 0
+for a = 1, #ARGV, 4 do
+  local moved = 0
+  if redis.call('HGET', KEYS[2], ARGV[a]) == ARGV[a + 1] then
+    redis.call('HDEL', KEYS[2], ARGV[a])
+    redis.call('ZREM', KEYS[1], ARGV[a])
+    bytes = bytes + #ARGV[a + 1]
+    local digest = redis.sha1hex(ARGV[a + 3])
+    redis.call('HDEL', KEYS[4], digest, digest .. ':deaths')
+    redis.call('RPUSH', KEYS[4 + ARGV[a + 2]], ARGV[a + 3])
+    moved = 1
+  end
+  out[#out + 1] = moved
+end
+if redis.call('EXISTS', KEYS[2]) == 0 then
+  redis.call('DEL', KEYS[3])
+elseif bytes > 0 then
+  redis.call('DECRBY', KEYS[3], bytes)
+end
+return out

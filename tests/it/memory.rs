@@ -1,0 +1,132 @@
+//! Sizes that are too much, a Redis that is full, a worker that grows.
+
+use redis::AsyncCommands;
+use rhubarb_e2e::eventually::eventually;
+use rhubarb_queue::Publish;
+use serde_json::json;
+
+use crate::{
+    OWN_WORKER,
+    shop::{SOON, Shop},
+};
+
+/// From now on the server refuses whatever takes memory.
+async fn fill(shop: &Shop) {
+    let mut set = redis::cmd("CONFIG");
+    set.arg("SET").arg("maxmemory").arg(1);
+    let _: () = set.query_async(&mut shop.queue().await).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_worker_over_its_memory_finishes_what_it_runs_and_exits_with_0() {
+    let mut shop = Shop::open().await;
+    // Less than any worker takes.
+    shop.installation.set("RHUBARB_WORKER_MAX_MEMORY", "16 MiB");
+    shop.installation.set("RHUBARB_WORKER_LEASE", "6");
+    let client = shop.client();
+    let running = client.publish(&Publish::new("e2e.who").arg(1.5)).await.unwrap().id;
+    let mut worker = shop.installation.start("grown", OWN_WORKER, &["--concurrency", "1"]);
+    let pid = worker.id();
+    worker.line("over worker.max_memory", SOON).await;
+    let waiting = client.publish(&Publish::new("e2e.who").arg(0.0)).await.unwrap().id;
+    let status = worker.ended(SOON).await;
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(worker.lines_with("over worker.max_memory").len(), 1);
+    // Either it had begun and was finished, or it was left for the next one.
+    if let Some(result) = client.result(&running).await.unwrap() {
+        assert_eq!(result.result, pid);
+    }
+    assert_eq!(client.result(&waiting).await.unwrap(), None);
+    shop.installation.set("RHUBARB_WORKER_MAX_MEMORY", "0");
+    let _next = shop.installation.start("next", OWN_WORKER, &["--concurrency", "1"]);
+    for id in [&running, &waiting] {
+        assert!(client.wait(id, SOON, |_| {}).await.unwrap().is_some());
+    }
+    assert_eq!(shop.json(&["dead", "list"]).await, json!([]));
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_large_is_refused_on_the_command_line_in_one_sentence() {
+    let mut shop = Shop::open().await;
+    shop.installation.set("RHUBARB_CELERY_MAX_PUBLISH_BYTES", "2000");
+    let large = json!(["x".repeat(2_000)]).to_string();
+    let ran = shop.rhubarb(&["enqueue", "shop.mail", "--args", &large]).await;
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains("more than celery.max_publish_bytes = 2000"), "{}", ran.stderr);
+    assert_eq!(ran.stderr.trim().lines().count(), 1, "{}", ran.stderr);
+    let keys: Vec<String> = shop.queue().await.keys("*").await.unwrap();
+    assert_eq!(keys, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_publisher_says_once_that_redis_is_full_and_goes_on_when_it_is_not() {
+    let mut shop = Shop::open().await;
+    shop.installation.set("RHUBARB_CELERY_PUBLISH_PATIENCE", "60");
+    fill(&shop).await;
+    let mut publisher = shop.installation.rhubarb_started(&["enqueue", "shop.mail"]);
+    publisher.line("redis is out of memory: publishing waits", SOON).await;
+    let mut redis = shop.queue().await;
+    eventually(SOON, "it was refused five times", async || {
+        let stats: String =
+            redis::cmd("INFO").arg("errorstats").query_async(&mut redis).await.unwrap();
+        let oom = stats.split("errorstat_OOM:count=").nth(1)?.split_whitespace().next()?;
+        oom.parse::<u64>().ok().filter(|n| *n >= 5)
+    })
+    .await;
+    let mut set = redis::cmd("CONFIG");
+    set.arg("SET").arg("maxmemory").arg(0);
+    let _: () = set.query_async(&mut redis).await.unwrap();
+    assert_eq!(publisher.ended(SOON).await.code(), Some(0));
+    assert_eq!(publisher.lines_with("out of memory").len(), 1, "{}", publisher.stderr());
+    assert_eq!(redis.llen::<_, u64>("celery").await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_scrape_on_a_full_redis_succeeds_and_leaves_the_caches_as_they_are() {
+    let shop = Shop::open().await;
+    let mut worker = shop.worker(&[]).await;
+    let client = shop.client();
+    let scrape = Publish::new("job_scraper.tasks.scrape_specific_keyword").arg("software engineer");
+    let paused = shop.rhubarb(&["pause", "celery"]).await;
+    assert_eq!(paused.code, 0);
+    let id = client.publish(&scrape).await.unwrap().id;
+    fill(&shop).await;
+    let resumed = shop.rhubarb(&["resume", "celery"]).await;
+    assert_eq!(resumed.code, 0, "{}", resumed.stderr);
+    let result = client.wait(&id, SOON, |_| {}).await.unwrap().expect("it ends");
+    assert_eq!(result.status.as_str(), "SUCCESS", "{result:?}");
+    assert!(result.result.to_string().contains("software engineer"), "{}", result.result);
+    let mut listings = shop.installation.redis.connect(3).await;
+    assert_eq!(listings.keys::<_, Vec<String>>("*").await.unwrap(), [""; 0]);
+    assert_eq!(worker.lines_with("values are not cached").len(), 2, "one line an alias");
+    assert!(worker.is_running());
+}
+
+/// Compressed by us, read by Celery 5.7 without a setting of its own; and the other way round.
+#[tokio::test]
+async fn a_compressed_result_is_read_by_celery_and_a_success_is_not_overwritten() {
+    for method in ["zlib", "bzip2", "zstd"] {
+        let mut shop = Shop::open().await;
+        let Some(python) = shop.python() else { return };
+        shop.installation.set("RHUBARB_CELERY_RESULT_COMPRESSION", method);
+        shop.installation.set("RHUBARB_CELERY_RESULT_COMPRESSION_MIN_BYTES", "0");
+        shop.installation.set("RHUBARB_CELERY_RESULT_EXTENDED", "true");
+        let _worker = shop.installation.start("own-worker", OWN_WORKER, &[]);
+        // `e2e.sleep` returns its argument; the extended record makes it long enough to be worth it.
+        let pad = "x".repeat(500);
+        let call = json!([{ "task": "e2e.sleep", "kwargs": { "seconds": 0.25 },
+            "options": { "headers": { "stamped_headers": ["pad"], "stamps": { "pad": pad } } } }]);
+        let told = python.run(&["send.py", &call.to_string()]).await;
+        assert_eq!((&told[0]["state"], &told[0]["result"]), (&json!("SUCCESS"), &json!(0.25)));
+        let id = told[0]["id"].as_str().unwrap();
+        let key = format!("celery-task-meta-{id}");
+        let stored: Vec<u8> = shop.queue().await.get(&key).await.unwrap();
+        assert!(stored.starts_with(b"\0celery-compressed\0"), "{method}: {stored:?}");
+        let client = shop.client();
+        assert_eq!(client.result(id).await.unwrap().unwrap().result, 0.25);
+        let started = rhubarb_wire::State::Started;
+        client.set_state(id, started, json!({})).await.unwrap();
+        let kept: Vec<u8> = shop.queue().await.get(&key).await.unwrap();
+        assert_eq!(kept, stored, "{method}");
+    }
+}
