@@ -6,5 +6,6 @@ worker) runs. Not for: running tasks in Python. There is no worker here, and a t
     TASKS = {"default": {"BACKEND": "rhubarb_tasks.backend.RhubarbBackend"}}
 
 Reading order: ``backend`` (what Django calls), ``options`` (OPTIONS of the setting), ``message`` (what is sent),
-``result`` (what is read back), ``framework`` (where ``django.tasks`` is imported from).
+``result`` (what is read back), ``framework`` (where ``django.tasks`` is imported from); apart from these, ``schedules``
+(exports Celery's schedules).
 """
