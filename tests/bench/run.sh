@@ -32,3 +32,6 @@ PYTHONDONTWRITEBYTECODE=1 "$RHUBARB_TEST_PYTHON" tests/bench/get_latency.py
 
 echo "## 10,000 schedules of which none is due"
 PYTHONDONTWRITEBYTECODE=1 "$RHUBARB_TEST_PYTHON" tests/bench/schedules.py "${CARGO_TARGET_DIR:-target}/release/beat"
+
+echo "## Memory over ${RHUBARB_BENCH_TASKS:-1000000} tasks with ignore_result"
+PYTHONDONTWRITEBYTECODE=1 "$RHUBARB_TEST_PYTHON" tests/bench/flat_memory.py $worker "${RHUBARB_BENCH_TASKS:-1000000}"

@@ -7,8 +7,10 @@ could not tell whose result it has.
 """
 
 import builtins
+import bz2
 import json
 import sys
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone as offset
@@ -118,11 +120,42 @@ class Outcome:
     return_value: Any = None
 
 
+# What a compressed result begins with, before the method's name and a zero (Celery 5.7, ``celery/backends/base.py``).
+MAGIC = b"\0celery-compressed\0"
+METHODS = {
+    "zlib": zlib.decompressobj,
+    "gzip": zlib.decompressobj,
+    "application/x-gzip": zlib.decompressobj,
+    "bzip2": bz2.BZ2Decompressor,
+    "bzip": bz2.BZ2Decompressor,
+    "application/x-bz2": bz2.BZ2Decompressor,
+}
+# What comes out of a compressed result at the most, as the worker has it.
+MAX_BYTES = 64 << 20
+
+
+def plain(text: bytes) -> bytes:
+    """Returns a stored result as JSON, decompressed where it says how. Raises ValueError where that cannot be done."""
+    if not text.startswith(MAGIC):
+        return text
+    method, _, body = text[len(MAGIC) :].partition(b"\0")
+    if (make := METHODS.get(method.decode(errors="replace"))) is None:
+        raise ValueError(f"a result compressed with {method!r}: celery.result_compression has to be zlib or bzip2 here")
+    decompressor = make()
+    try:
+        json_text = decompressor.decompress(body, MAX_BYTES)
+    except (zlib.error, OSError) as error:
+        raise ValueError(f"a damaged result: {error}") from error
+    if not decompressor.eof:
+        raise ValueError("a result that is cut off, or too large after decompression")
+    return json_text
+
+
 def read_outcome(text: bytes | None) -> Outcome:
     """Returns what a stored result says; None is one that is not there (yet). Raises ValueError where it is no result."""
     if text is None:
         return Outcome()
-    stored = json.loads(text)
+    stored = json.loads(plain(text))
     if not isinstance(stored, Mapping) or not isinstance(stored.get("status"), str):
         raise ValueError("not a result as Celery stores it")
     state, value = stored["status"], stored.get("result")

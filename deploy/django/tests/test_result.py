@@ -1,5 +1,7 @@
+import bz2
 import json
 import unittest
+import zlib
 from datetime import datetime, timezone
 
 from django.test import override_settings
@@ -51,6 +53,16 @@ class Outcomes(unittest.TestCase):
             error = outcome(state, EXCEPTION, traceback="Traceback …").errors[0]
             self.assertEqual((error.exception_class, error.traceback), (ValueError, "Traceback …"))
         self.assertEqual(outcome("SUCCESS").errors, ())
+
+    def test_a_compressed_result_is_read_and_a_damaged_one_refused(self):
+        text = json.dumps({"status": "SUCCESS", "result": "x" * 5_000}).encode()
+        for method, body in (("zlib", zlib.compress(text)), ("application/x-bz2", bz2.compress(text))):
+            stored = b"\0celery-compressed\0" + method.encode() + b"\0" + body
+            with self.subTest(method):
+                self.assertEqual(read_outcome(stored).return_value, "x" * 5_000)
+                for wrong in (stored[:-9], stored.replace(body, b"no"), stored.replace(method.encode(), b"lzma")):
+                    with self.assertRaises(ValueError):
+                        read_outcome(wrong)
 
     def test_what_is_no_result_is_refused(self):
         for text in (b"", b"no", b"[]", b"{}", b'{"status": 1}', b'{"status": "SUCCESS", "date_done": "soon"}'):

@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -64,6 +65,8 @@ def main():
     given = arguments()
     if given.command == "run":
         return run(given)
+    # Whoever ends a recording ends its workers and its Redis too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     recording = record.Recording(given.worker, given.extended, given.seed, given.random, given.only, given.logs)
     record.write(recording.run(), given.out)
     return 0

@@ -49,8 +49,11 @@ class Recorder:
         return json.loads((self.folder / f"{name}.json").read_text())
 
     def end(self):
+        """Ends the recordings that still run; each ends its own processes before."""
         for one in self.running.values():
             one.terminate()
+        for one in self.running.values():
+            one.wait()
 
 
 class Fleets:

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use redis::AsyncCommands;
-use rhubarb_queue::Publish;
+use rhubarb_connection::Connections;
+use rhubarb_e2e::proxy::{Act, Proxy, Rule, Way};
+use rhubarb_queue::{Client, Publish};
 use rhubarb_wire::Envelope;
 
 use super::{Bench, WAIT, echo};
@@ -39,6 +41,27 @@ async fn a_unique_task_is_published_once_within_its_time() {
     assert_eq!(first.id, second.id);
     let n: u64 = bench.redis().await.llen("celery").await.unwrap();
     assert_eq!(n, 1);
+}
+
+/// Whichever of its two answers is lost, the caller's next try is no duplicate of a task that is not there.
+#[tokio::test]
+async fn a_unique_task_whose_answer_was_lost_can_be_published_again() {
+    let bench = Bench::new().await;
+    let proxy = Proxy::start(bench.server.port()).await;
+    let mut config = bench.config.clone();
+    config.redis.url = proxy.url(0).parse().unwrap();
+    let client = Client::new(&Connections::new(&config, "cut").unwrap(), &config);
+    for (command, holding) in [("SET", "rhubarb:unique"), ("LPUSH", "celery")] {
+        let unique_for = Some(Duration::from_secs(60));
+        let unique = Publish { unique_for, ..Publish::new("t").arg(command) };
+        proxy.add(Rule::once(Way::ToClient, command, holding, Act::Cut));
+        client.publish(&unique).await.unwrap_err();
+        let again = client.publish(&unique).await.unwrap();
+        assert!(!again.duplicate, "after a lost answer to {command}");
+        let waiting: Vec<String> = bench.redis().await.lrange("celery", 0, -1).await.unwrap();
+        assert!(waiting.iter().any(|message| message.contains(&again.id)), "{command}");
+    }
+    assert_eq!(proxy.hits()[&Act::Cut], 2);
 }
 
 #[tokio::test]

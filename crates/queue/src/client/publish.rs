@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::Client;
-use crate::{Error, canvas::ResultTree, error::redis, keys};
+use crate::{Error, canvas::ResultTree, error::redis, keys, script};
 
 /// A task to be published.
 ///
@@ -179,8 +179,8 @@ impl Client {
     ///
     /// [`Error::Refused`] for a task without a name, with an id that is no id, with options that mean nothing, or with a
     /// message over `celery.max_publish_bytes`; nothing was sent. [`Error::Redis`]: while the server is out of memory, it
-    /// was tried again for `celery.publish_patience`; after [`rhubarb_connection::Error::Lost`] it may have been published; publishing again may run
-    /// it twice.
+    /// was tried again for `celery.publish_patience`; after [`rhubarb_connection::Error::Lost`] it may have been
+    /// published, and publishing again may run it twice, `unique_for` or not.
     pub async fn publish(&self, publish: &Publish) -> Result<Published, Error> {
         let id = publish.id.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
         let identified = Publish { id: Some(id.clone()), ..publish.clone() };
@@ -190,16 +190,24 @@ impl Client {
             return Ok(Published { id, duplicate: false });
         };
         let key = keys::unique(&publish.digest());
-        if let Some(earlier) = self.take_unique(&key, &id, unique_for).await? {
-            return Ok(Published { id: earlier, duplicate: true });
-        }
-        // Dying here leaves a lock without a task until it ends by itself: the caller saw no id and tries again
+        // Dying between the two leaves a lock without a task until it ends by itself: the caller saw no id and tries again
         // later. The other order could publish twice.
-        let sent = self.send(&unrolled).await;
-        if sent.is_err() {
-            let _: Result<u64, _> = self.queue.query(::redis::cmd("DEL").arg(&key)).await;
+        let published = match self.take_unique(&key, &id, unique_for).await {
+            Ok(Some(earlier)) => return Ok(Published { id: earlier, duplicate: true }),
+            Ok(None) => self.send(&unrolled).await,
+            Err(error) => Err(error),
+        };
+        if published.is_err() {
+            // Also where the lock's own answer was lost: it may stand, and would keep the caller's next try out.
+            self.release_unique(key, &id).await;
         }
-        sent.map(|()| Published { id, duplicate: false })
+        published.map(|()| Published { id, duplicate: false })
+    }
+
+    /// Releases a lock that is this task's; one that cannot be released now ends by itself.
+    async fn release_unique(&self, key: String, id: &str) {
+        let args = [b"release".to_vec(), id.to_owned().into_bytes(), b"0".to_vec()];
+        let _: Result<u8, _> = self.queue.eval(&script::LOCK, &[key], &args, &[]).await;
     }
 
     async fn take_unique(
