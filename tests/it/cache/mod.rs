@@ -1,6 +1,7 @@
 //! What Django and our cache library are to each other: the same values, the same answers, the same locks.
 
 mod calls;
+mod cli;
 mod flight;
 mod locks;
 mod many;
