@@ -11,6 +11,7 @@ use std::{
 };
 
 use redis::AsyncCommands;
+use rhubarb_core::shutdown::StopSignal;
 use rhubarb_e2e::eventually::eventually;
 use rhubarb_queue::Publish;
 use rhubarb_wire::{Signature, State as TaskState, canvas::map};
@@ -53,10 +54,8 @@ impl Gate {
     }
 
     async fn has_inside(&self, n: usize) {
-        eventually(WAIT, &format!("{n} handlers run"), async || {
-            (self.inside() == n).then_some(())
-        })
-        .await;
+        eventually(WAIT, &format!("{n} handlers run"), async || (self.inside() == n).then_some(()))
+            .await;
     }
 }
 
@@ -240,11 +239,52 @@ async fn a_blocking_handler_that_outlasts_the_drain_is_told_and_its_task_goes_ba
         });
     });
     bench.publish(&Publish::new("t.deaf")).await;
-    eventually(WAIT, "it runs", async || {
-        (gate.0.begun.load(Ordering::SeqCst) == 1).then_some(())
-    })
-    .await;
+    eventually(WAIT, "it runs", async || (gate.0.begun.load(Ordering::SeqCst) == 1).then_some(()))
+        .await;
     assert_eq!(worker.stop().await, Stopped::Clean);
     bench.waiting(1).await;
     gate.has_inside(1).await;
+}
+
+#[tokio::test]
+async fn a_terminated_blocking_task_is_revoked_at_once_and_its_handler_is_told() {
+    let bench = with_threads(1).await;
+    let gate = Gate::default();
+    let worker = bench.worker(|app| {
+        app.state(gate.clone());
+        app.blocking_task("t.deaf", |State(gate): State<Gate>, context: TaskContext| {
+            gate.0.begun.fetch_add(1, Ordering::SeqCst);
+            while !context.is_given_up() {
+                std::thread::yield_now();
+            }
+        });
+    });
+    for n in 1..=2 {
+        let id = bench.publish(&Publish::new("t.deaf")).await;
+        eventually(WAIT, "it runs", async || {
+            (gate.0.begun.load(Ordering::SeqCst) == n).then_some(())
+        })
+        .await;
+        bench.client.revoke(&id, true, Duration::from_secs(600)).await.unwrap();
+        assert_eq!(bench.result(&id).await.status, TaskState::Revoked);
+    }
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_blocking_task_that_waits_for_a_thread_goes_back_when_the_worker_stops() {
+    let bench = with_threads(1).await;
+    let gate = Gate::default();
+    let _opens = Opens(gate.clone());
+    let worker = bench.worker(|app| register(app, &gate));
+    let first = bench.publish(&Publish::new("t.blocked")).await;
+    gate.has_inside(1).await;
+    bench.publish(&Publish::new("t.blocked")).await;
+    bench.waiting(0).await;
+    worker.shutdown.request(StopSignal::Terminate);
+    bench.waiting(1).await;
+    gate.open();
+    assert_eq!(worker.stop().await, Stopped::Clean);
+    assert_eq!(bench.result(&first).await.result, json!("passed"));
+    assert_eq!(gate.0.begun.load(Ordering::SeqCst), 1, "the second never began");
 }
