@@ -100,6 +100,7 @@ impl Default for WorkerConfig {
     fn default() -> Self {
         Self {
             concurrency: 0,
+            blocking_threads: 0,
             queues: Vec::new(),
             lease: seconds(15),
             drain: seconds(25),

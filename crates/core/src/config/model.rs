@@ -5,6 +5,10 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use super::schedule::{ScheduleConfig, WebhookUrl};
 use crate::redact::SafeUrl;
 
+/// The most blocking handlers at once: half of the threads that tokio has for everything that blocks, names of hosts
+/// looked up among it (512 by default).
+pub(super) const MAX_BLOCKING_THREADS: usize = 256;
+
 /// Everything that can be configured. `Config::default()` is what runs with no file and no environment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -168,6 +172,8 @@ pub struct Route {
 pub struct WorkerConfig {
     /// Tasks at once. The work is I/O-bound; zero means 8 for each core.
     pub concurrency: usize,
+    /// How many blocking handlers run at once, each on a thread; zero means as many as tasks.
+    pub blocking_threads: usize,
     /// The queues to serve, in order; empty means `task_default_queue`.
     pub queues: Vec<String>,
     /// How long a worker may be silent before others take its tasks. Shorter: tasks of a paused worker run twice.
