@@ -279,7 +279,7 @@ impl Cache {
 
 impl Ttl {
     /// `PTTL` answers -2 without a key and -1 without an expiry.
-    fn from_pttl(pttl: i64) -> Self {
+    pub(crate) fn from_pttl(pttl: i64) -> Self {
         match u64::try_from(pttl) {
             Ok(ms) => Self::Left(Duration::from_millis(ms)),
             Err(_) if pttl == -1 => Self::Never,

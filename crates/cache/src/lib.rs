@@ -26,6 +26,7 @@
 //! - [`codec`]: a value's bytes, without Redis
 //! - [`PyValue`]: the values
 //! - [`key`]: keys and patterns
+//! - [`sessions`]: Django's sessions, and logins shared with Django
 
 mod caches;
 mod client;
@@ -35,6 +36,7 @@ mod format;
 pub mod key;
 mod listings;
 mod proxies;
+pub mod sessions;
 mod status;
 mod value;
 
