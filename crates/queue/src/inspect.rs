@@ -4,7 +4,6 @@ use std::{collections::HashMap, time::Duration};
 
 use rhubarb_connection::Redis;
 use rhubarb_core::{clock, config::CeleryConfig};
-use rhubarb_wire::{Envelope, State, TaskResult};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -17,11 +16,12 @@ use crate::{
     tick::{self, Record, Ticks},
 };
 
+mod search;
+
+pub use search::{TaskInfo, task};
+
 /// A member of a zset with its score.
 type Scored = (Vec<u8>, f64);
-
-/// How many messages are read of a queue to find one task.
-const SEARCHED: isize = 1000;
 
 /// One queue as it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -98,27 +98,6 @@ pub struct WorkerInfo {
     pub alive: bool,
     /// When its lease ends or ended: ISO 8601 text in UTC.
     pub lease_until: String,
-}
-
-/// Where a task is, as far as can be seen.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct TaskInfo {
-    /// Its id.
-    pub id: String,
-    /// Celery's state: the stored one, `PENDING` where none is.
-    pub state: String,
-    /// `waiting`, `scheduled`, `running`, `dead`, `parked` or `unknown` (done, or never seen).
-    pub place: String,
-    /// The queue, where it is on one.
-    pub queue: Option<String>,
-    /// The worker, where one runs it.
-    pub worker: Option<String>,
-    /// Its name, where it is known.
-    pub task: Option<String>,
-    /// Why it is dead or parked.
-    pub reason: Option<String>,
-    /// Its stored state.
-    pub result: Option<serde_json::Value>,
 }
 
 /// Returns the names of all known queues, and of `more`, in order and once each.
@@ -221,95 +200,6 @@ pub async fn workers(client: &Client) -> Result<Vec<WorkerInfo>, Error> {
         Some(WorkerInfo { record, alive: end > now, lease_until: iso_ms(end)? })
     };
     Ok(leases.into_iter().zip(records).filter_map(info).collect())
-}
-
-/// Finds a task: its stored state, and where its message is.
-///
-/// Of each waiting list the 1,000 messages that run next are searched.
-///
-/// # Errors
-///
-/// [`Error::Redis`], or [`Error::Malformed`] when its stored state is none.
-pub async fn task(client: &Client, id: &str) -> Result<TaskInfo, Error> {
-    let result = client.result(id).await?;
-    let state = result.as_ref().map_or(State::Pending, |result| result.status.clone());
-    let result = result.as_ref().map(as_json);
-    let mut info = TaskInfo {
-        id: id.to_owned(),
-        state: state.as_str().to_owned(),
-        place: "unknown".to_owned(),
-        queue: None,
-        worker: None,
-        task: None,
-        reason: None,
-        result,
-    };
-    for kind in [Kind::Dead, Kind::Parked] {
-        if let Some(letter) = letter::find(client.queue(), kind, id).await? {
-            return Ok(TaskInfo {
-                place: format!("{kind:?}").to_lowercase(),
-                queue: Some(letter.queue),
-                task: letter.task,
-                reason: Some(letter.reason),
-                ..info
-            });
-        }
-    }
-    for worker in workers(client).await? {
-        if let Some(running) = worker.record.running.iter().find(|running| running.id == id) {
-            info.place = "running".to_owned();
-            info.queue = Some(running.queue.clone());
-            info.task = Some(running.task.clone());
-            info.worker = Some(worker.record.node);
-            return Ok(info);
-        }
-    }
-    for queue in queue_names(client, &[]).await? {
-        if let Some((place, task)) = find_waiting(client, &queue, id).await? {
-            info.place = place.to_owned();
-            info.queue = Some(queue);
-            info.task = Some(task);
-            return Ok(info);
-        }
-    }
-    Ok(info)
-}
-
-fn as_json(result: &TaskResult) -> serde_json::Value {
-    serde_json::from_slice(&result.encode()).unwrap_or_default()
-}
-
-async fn find_waiting(
-    client: &Client,
-    queue: &str,
-    id: &str,
-) -> Result<Option<(&'static str, String)>, Error> {
-    let keys = QueueKeys::new(queue, client.celery());
-    let mut pipeline = ::redis::pipe();
-    for list in &keys.lists {
-        pipeline.cmd("LRANGE").arg(list).arg(-SEARCHED).arg(-1);
-    }
-    pipeline.cmd("ZRANGE").arg(&keys.scheduled).arg(0).arg(SEARCHED - 1);
-    let lists: Vec<Vec<Vec<u8>>> =
-        client.queue().pipe(&pipeline).await.map_err(redis(format!("search queue `{queue}`")))?;
-    let n_lists = keys.lists.len();
-    for (idx, messages) in lists.into_iter().enumerate() {
-        for message in messages {
-            // A scheduled member has its list's number in front.
-            let start = if idx < n_lists {
-                0
-            } else {
-                message.iter().position(|b| *b == b'|').map_or(0, |at| at + 1)
-            };
-            if let Some(envelope) =
-                Envelope::decode(&message[start..]).ok().filter(|e| e.headers.id == id)
-            {
-                let place = if idx < n_lists { "waiting" } else { "scheduled" };
-                return Ok(Some((place, envelope.headers.task)));
-            }
-        }
-    }
-    Ok(None)
 }
 
 /// Returns the letters of a kind that are meant, newest first, at most `limit`.

@@ -53,6 +53,39 @@ async fn claims_never_exceed_the_free_slots() {
 }
 
 #[tokio::test]
+async fn a_task_is_found_from_its_publishing_to_its_end() {
+    let bench = Bench::new().await;
+    let id = bench.publish(&Publish::new("t")).await;
+    let place = async || inspect::task(&bench.client, &id).await.unwrap();
+    assert_eq!(place().await.place, "waiting");
+    let (gate, started) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let worker = bench.worker({
+        let (gate, started) = (gate.clone(), started.clone());
+        move |_| {
+            let (gate, started) = (gate.clone(), started.clone());
+            async move {
+                started.add_permits(1);
+                gate.acquire().await.unwrap().forget();
+                Outcome::Success(Value::Null)
+            }
+        }
+    });
+    started.acquire().await.unwrap().forget();
+    // Its worker's record, which is some seconds old, has no word of it: the claim has.
+    let found = place().await;
+    assert_eq!((&*found.place, found.queue.as_deref()), ("running", Some("celery")));
+    assert_eq!(found.task.as_deref(), Some("t"));
+    eventually(WAIT, "its worker is known by name", async || {
+        (place().await.worker.as_deref() == Some("rhubarb@test")).then_some(())
+    })
+    .await;
+    gate.add_permits(1);
+    assert_eq!(bench.result(&id).await.status.as_str(), "SUCCESS");
+    assert_eq!((&*place().await.place, &*place().await.state), ("unknown", "SUCCESS"));
+    assert!(worker.stop().await);
+}
+
+#[tokio::test]
 async fn one_claim_takes_no_more_bytes_than_the_greatest_message_may_have() {
     let bench = Bench::with(|config| {
         config.worker.max_message_bytes = 100_000;

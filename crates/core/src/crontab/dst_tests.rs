@@ -130,9 +130,7 @@ proptest! {
     }
 }
 
-/// All of them: about a minute. `cargo nextest run --run-ignored all every_transition`
 #[test]
-#[ignore = "takes a minute; the property above takes a sample of it"]
 fn the_policies_hold_at_every_transition_of_twenty_years() {
     let mut seen = BTreeSet::new();
     let mut checked = 0;
