@@ -240,15 +240,20 @@ async fn a_session_with_a_class_is_never_rewritten_and_can_be_ended() {
     assert_eq!(values["seen"], Value::Null);
 
     let run = async |args: &[&str]| installation.rhubarb(&[&["sessions"], args].concat()).await;
-    let of_user = run(&["revoke", "--user", "7", "--yes"]).await;
-    assert_eq!(of_user.code, 1);
-    assert!(of_user.stderr.contains("1 sessions cannot be read"), "{}", of_user.stderr);
-    let shown = run(&["show", key.shortened()]).await;
-    assert!(
-        shown.stdout.contains("unreadable") && shown.stdout.contains("Basket"),
-        "{}",
-        shown.stdout
-    );
-    assert_eq!(run(&["revoke", key.shortened(), "--yes"]).await.code, 0);
+    let of_bob = run(&["revoke", "--user", "8", "--yes"]).await;
+    assert_eq!(of_bob.code, 1);
+    assert!(of_bob.stderr.contains("1 sessions cannot be read"), "{}", of_bob.stderr);
+    for which in [&["show", key.shortened()][..], &["show", "--user", "7"]] {
+        let shown = run(which).await.stdout;
+        assert!(shown.contains("unreadable") && shown.contains("Basket"), "{shown}");
+    }
+    assert_eq!(user_in_django(&ada, &site).await, 7);
+    let of_ada = run(&["revoke", "--user", "7", "--yes"]).await;
+    assert_eq!(of_ada.code, 0, "{}", of_ada.stderr);
+    assert_eq!(user_in_django(&ada, &site).await, Value::Null);
+
+    let mut ada = logged_in(&site, "ada").await;
+    ada.json(site.port, "/put/?basket=1").await;
+    assert_eq!(run(&["revoke", &ada.key()[..8], "--yes"]).await.code, 0);
     assert_eq!(user_in_django(&ada, &site).await, Value::Null);
 }

@@ -305,6 +305,31 @@ async fn all_sessions_of_a_user_end_and_nothing_else_does() {
 }
 
 #[tokio::test]
+async fn a_session_is_found_by_the_beginning_of_its_key_and_all_that_begin_so_are() {
+    let redis = RedisServer::start().await;
+    let mut connection = redis.connect(2).await;
+    let keys = ["abcdefgh1111111111111111", "abcdefgh2222222222222222", "abcdefgh"];
+    let directory = directory(&redis);
+    let mut n_found = Vec::new();
+    for key in keys {
+        let raw = raw_key(Backend::Cache, &SessionKey::parse(key).unwrap());
+        let _: () = connection.set(raw, "x").await.unwrap();
+        // Enough others to have the walk take many steps.
+        for n in 0..500 {
+            let raw =
+                format!("session:1:django.contrib.sessions.cache{key}x{n}").replace("abcd", "zzzz");
+            let _: () = connection.set(raw, "x").await.unwrap();
+        }
+        n_found.push(directory.find("abcdefgh", 10).await.unwrap().len());
+    }
+    assert_eq!(n_found, [1, 2, 1], "a whole key is that one alone");
+    assert_eq!(directory.find("zzzzefgh", 10).await.unwrap().len(), 10);
+    for odd in ["", "abc", "abcdefg*", "nobodyhas"] {
+        assert_eq!(directory.find(odd, 10).await.unwrap().len(), 0, "{odd}");
+    }
+}
+
+#[tokio::test]
 async fn a_session_that_is_somebody_elses_by_now_does_not_end_with_the_user() {
     let redis = RedisServer::start().await;
     let store = sessions(&redis, Backend::Cache);

@@ -1,6 +1,9 @@
 //! All sessions of a database: counted, found, ended by user.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use rhubarb_connection::{Connections, Redis};
 use rhubarb_core::config::{AliasConfig, Config};
@@ -10,7 +13,6 @@ use super::{
     backend::Backend,
     error::SessionError,
     key::SessionKey,
-    session::Session,
     store::Sessions,
     walk::{Found, Walk},
 };
@@ -38,7 +40,7 @@ pub struct Directory {
 pub struct Revoked {
     /// Sessions of the user that were ended.
     pub ended: u64,
-    /// Sessions that cannot be read, so that nobody knows whose they are; they go on.
+    /// Sessions that cannot be read and do not seem to be the user's; they go on.
     pub unreadable: u64,
     /// Sessions of the user that were written so often meanwhile that they go on.
     pub busy: u64,
@@ -131,22 +133,23 @@ impl Directory {
                 found.push((*backend, whole.clone()));
             }
         }
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        // A scan may come by a key twice.
+        let mut alike = BTreeSet::new();
         let mut walk = self.walk();
-        while found.is_empty()
+        while alike.len() < most
             && let Some(keys) = walk.next_keys().await?
         {
-            found.extend(keys.into_iter().filter(|(_, key)| key.expose().starts_with(start)));
-            if found.len() >= most {
-                break;
-            }
+            alike.extend(keys.into_iter().filter(|(_, key)| key.expose().starts_with(start)));
         }
-        found.sort();
-        found.dedup();
-        found.truncate(most);
-        Ok(found)
+        Ok(alike.into_iter().take(most).collect())
     }
 
     /// Ends all sessions of a user (`_auth_user_id`), which logs the user out everywhere.
+    ///
+    /// One that cannot be read ends, too, if its bytes name the user where Django's login does.
     ///
     /// Walks over all sessions, and again while it finds some. A login that happens meanwhile may be missed; who has to
     /// shut somebody out deactivates the user first.
@@ -173,15 +176,13 @@ impl Directory {
         let mut walk = self.walk();
         while let Some(batch) = walk.next().await? {
             for found in batch {
-                match found.session {
-                    Ok(session) if belongs(&session, user) => {
-                        match self.end(found.backend, session, user).await? {
-                            true => pass.ended += 1,
-                            false => pass.busy += 1,
-                        }
+                if found.is_of(user) {
+                    match self.end(found, user).await? {
+                        true => pass.ended += 1,
+                        false => pass.busy += 1,
                     }
-                    Ok(_) => {}
-                    Err(_) => pass.unreadable += 1,
+                } else if found.session.is_err() {
+                    pass.unreadable += 1;
                 }
             }
         }
@@ -191,28 +192,17 @@ impl Directory {
     /// Ends a session as long as it is the user's, and tells whether it is no more.
     ///
     /// Only what was looked at is ended: by now somebody else may have logged in with it.
-    async fn end(
-        &self,
-        backend: Backend,
-        mut session: Session,
-        user: &str,
-    ) -> Result<bool, SessionError> {
-        let sessions = self.sessions(backend);
+    async fn end(&self, mut found: Found, user: &str) -> Result<bool, SessionError> {
+        let sessions = self.sessions(found.backend);
         for _ in 0..TRIES {
-            if sessions.end_if_same(&session).await? != -1 {
+            if sessions.end_if_same(&found.key, found.stored()).await? != -1 {
                 return Ok(true);
             }
-            match sessions.read(session.key()).await {
-                Ok(Some(now)) if belongs(&now, user) => session = now,
-                Ok(_) => return Ok(true),
-                Err(SessionError::Read(_)) => return Ok(false),
-                Err(error) => return Err(error),
+            match self.look_up(found.backend, found.key.clone()).await? {
+                Some(now) if now.is_of(user) => found = now,
+                _ => return Ok(true),
             }
         }
         Ok(false)
     }
-}
-
-fn belongs(session: &Session, user: &str) -> bool {
-    session.data().user().is_some_and(|id| id == user)
 }

@@ -21,7 +21,7 @@
 //!
 //! Formats are those of Django 5.2 (`django.contrib.sessions.backends`), measured. Modules: `key` what a cookie holds,
 //! `backend` whose sessions, `session` what one holds, `age` how long it lives, `store` one backend, `walk` and `directory`
-//! all of them, `secret` whether a login holds, `cookie` the header; with the features `axum` and `tower-sessions` the
+//! all of them, `glimpse` whose one is that cannot be read, `secret` whether a login holds, `cookie` the header; with the features `axum` and `tower-sessions` the
 //! extractors (`sessions::axum`) and the store (`sessions::tower`).
 
 mod age;
@@ -29,6 +29,7 @@ mod backend;
 mod cookie;
 mod directory;
 mod error;
+mod glimpse;
 mod key;
 mod secret;
 mod session;

@@ -80,18 +80,25 @@ impl Sessions {
     /// # Errors
     /// [`SessionError::Read`] when it is not data alone; [`SessionError::Redis`].
     pub async fn read(&self, key: &SessionKey) -> Result<Option<Session>, SessionError> {
+        let Some((stored, ttl)) = self.read_bytes(key).await? else { return Ok(None) };
+        self.session(key.clone(), stored, ttl).map(Some).map_err(SessionError::Read)
+    }
+
+    /// Returns what is stored, cut one byte over the cap: enough to tell that it is too large.
+    pub(super) async fn read_bytes(
+        &self,
+        key: &SessionKey,
+    ) -> Result<Option<(Vec<u8>, Ttl)>, SessionError> {
         let raw = self.raw(key);
         let mut both = pipe();
-        // One byte over the cap is enough to tell that a value is too large.
         both.cmd("PTTL").arg(&raw).cmd("GETRANGE").arg(&raw).arg(0).arg(codec::MAX_VALUE);
         let answer = self.redis.pipe::<(i64, Vec<u8>)>(&both).await;
         let (pttl, stored) = answer.map_err(failed("read"))?;
-        match Ttl::from_pttl(pttl) {
-            Ttl::Missing => Ok(None),
-            // It ended between the two: an empty value is no session.
-            _ if stored.is_empty() => Ok(None),
-            ttl => self.session(key.clone(), stored, ttl).map(Some).map_err(SessionError::Read),
-        }
+        // It may end between the two: an empty value is no session.
+        Ok(match Ttl::from_pttl(pttl) {
+            Ttl::Missing => None,
+            ttl => (!stored.is_empty()).then_some((stored, ttl)),
+        })
     }
 
     /// Creates a session that holds this, under a key that was nobody's.
@@ -237,8 +244,12 @@ impl Sessions {
     }
 
     /// Ends a session if it is still as it was read: 1 when it did, 0 when there is none, -1 when it is another.
-    pub(super) async fn end_if_same(&self, session: &Session) -> Result<i64, SessionError> {
-        self.end(&session.key, Some(session)).await
+    pub(super) async fn end_if_same(
+        &self,
+        key: &SessionKey,
+        stored: &[u8],
+    ) -> Result<i64, SessionError> {
+        self.end(key, Some(stored)).await
     }
 
     /// Makes a session of what is stored.
@@ -264,13 +275,13 @@ impl Sessions {
         self.redis.query(command).await.map_err(failed(operation))
     }
 
-    async fn end(&self, key: &SessionKey, same: Option<&Session>) -> Result<i64, SessionError> {
+    async fn end(&self, key: &SessionKey, same: Option<&[u8]>) -> Result<i64, SessionError> {
         let left = match self.backend {
             Backend::CachedDb => encode(&self.alias, &SessionData::default())?,
             Backend::Cache | Backend::Tower => Vec::new(),
         };
         let least = milliseconds(self.age).unwrap_or(1).to_string().into_bytes();
-        let same = same.map(|session| session.stored.clone());
+        let same = same.map(<[u8]>::to_vec);
         let args: Vec<Vec<u8>> = [left, least].into_iter().chain(same).collect();
         self.redis.eval(&END, &[self.raw(key)], &args, &[]).await.map_err(failed("end"))
     }

@@ -1,12 +1,12 @@
 //! Going through all sessions of a database in small steps.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, fmt};
 
 use redis::{cmd, pipe};
 
 use super::{
-    backend::Backend, directory::Directory, error::SessionError, key::SessionKey, session::Session,
-    store::failed,
+    backend::Backend, directory::Directory, error::SessionError, glimpse, key::SessionKey,
+    session::Session, store::failed,
 };
 use crate::{client::Ttl, format::FormatError, key};
 
@@ -23,7 +23,6 @@ const BATCH: usize = 100;
 const SMALL: usize = 64 << 10;
 
 /// A session that a walk came by.
-#[derive(Debug)]
 pub struct Found {
     /// Whose it is.
     pub backend: Backend,
@@ -33,6 +32,34 @@ pub struct Found {
     pub ttl: Ttl,
     /// The session, or why it cannot be read.
     pub session: Result<Session, FormatError>,
+    /// The bytes of one that cannot be read.
+    unread: Vec<u8>,
+}
+
+impl Found {
+    /// Tells whether this user is logged in with it; for one that cannot be read, as far as its bytes tell.
+    pub fn is_of(&self, user: &str) -> bool {
+        match &self.session {
+            Ok(session) => session.data().user().is_some_and(|id| id == user),
+            Err(_) => glimpse::names(&self.unread, user),
+        }
+    }
+
+    /// Returns the bytes in Redis as they were met.
+    pub(super) fn stored(&self) -> &[u8] {
+        self.session.as_ref().map_or(&self.unread, |session| &session.stored)
+    }
+}
+
+impl fmt::Debug for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { backend, ttl, session, .. } = self;
+        f.debug_struct("Found")
+            .field("backend", backend)
+            .field("ttl", ttl)
+            .field("session", session)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A walk over all sessions of a [`Directory`], in no order.
@@ -114,23 +141,21 @@ impl<'d> Walk<'d> {
             let [redis::Value::Int(pttl), redis::Value::BulkString(stored)] = answer else {
                 continue;
             };
-            let ttl = Ttl::from_pttl(*pttl);
-            let sessions = self.directory.sessions(backend);
-            let session = if stored.len() > SMALL {
-                match sessions.read(&key).await {
-                    Err(SessionError::Read(error)) => Err(error),
-                    read => match read? {
-                        Some(session) => Ok(session),
-                        None => continue,
-                    },
-                }
-            } else if stored.is_empty() {
-                continue;
-            } else {
-                sessions.session(key.clone(), stored.clone(), ttl)
+            let whole = match stored.len() {
+                0 => None,
+                1..=SMALL => Some((stored.clone(), Ttl::from_pttl(*pttl))),
+                _ => self.directory.sessions(backend).read_bytes(&key).await?,
             };
-            found.push(Found { backend, key, ttl, session });
+            found.extend(whole.map(|(stored, ttl)| self.found(backend, key, stored, ttl)));
         }
         Ok(found)
+    }
+
+    fn found(&self, backend: Backend, key: SessionKey, stored: Vec<u8>, ttl: Ttl) -> Found {
+        let sessions = self.directory.sessions(backend);
+        match sessions.session(key.clone(), stored.clone(), ttl) {
+            Ok(session) => Found { backend, key, ttl, session: Ok(session), unread: Vec::new() },
+            Err(error) => Found { backend, key, ttl, session: Err(error), unread: stored },
+        }
     }
 }

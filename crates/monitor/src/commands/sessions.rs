@@ -104,7 +104,7 @@ async fn revoke(directory: &Directory, args: &RevokeSessionsArgs) -> Result<(), 
     if revoked.unreadable > 0 {
         let n = revoked.unreadable;
         output::note(&format!(
-            "warning: {n} sessions cannot be read, and nobody knows whose they are; they go on"
+            "warning: {n} sessions cannot be read, and do not seem to be this user's; they go on"
         ));
     }
     if revoked.busy > 0 {
@@ -158,17 +158,17 @@ async fn of_user(directory: &Directory, user: &str, limit: usize) -> Result<Vec<
         && let Some(batch) = walk.next().await?
     {
         for found in batch {
-            match &found.session {
-                Ok(session) if session.data().user().as_deref() == Some(user) => all.push(found),
-                Ok(_) => {}
-                Err(_) => unreadable += 1,
+            if found.is_of(user) {
+                all.push(found);
+            } else if found.session.is_err() {
+                unreadable += 1;
             }
         }
     }
     all.truncate(limit);
     if unreadable > 0 {
         output::note(&format!(
-            "warning: {unreadable} sessions cannot be read; some may be this user's"
+            "warning: {unreadable} sessions cannot be read, and do not seem to be this user's"
         ));
     }
     Ok(all)
