@@ -1,9 +1,10 @@
 //! What visitors' cookies may hold: a service answers "not logged in", and Redis hears nothing of it.
 
 use rhubarb_cache::sessions::{Backend, axum::DjangoSessions};
-use rhubarb_e2e::redis_server::RedisServer;
+use rhubarb_e2e::{eventually::eventually, redis_server::RedisServer};
 
-use super::{service, sessions, visitor::raw};
+use super::{Visitor, of_user, service, sessions, visitor::raw};
+use crate::shop::SOON;
 
 /// How often Redis was asked for a session.
 async fn reads(redis: &RedisServer) -> usize {
@@ -57,4 +58,31 @@ async fn odd_and_huge_cookies_are_no_session_and_no_error() {
     let nobodys = b"sessionid=s6efptxbt1ntjjscon1jw2z0k4mg3t0h";
     assert!(raw(service, "/members", nobodys).await.contains(" 401 "));
     assert_eq!(reads(&redis).await, 1);
+}
+
+#[tokio::test]
+async fn without_redis_a_service_answers_503_and_knows_its_visitors_when_redis_is_back() {
+    let mut redis = RedisServer::start_durable().await;
+    let store = sessions(&redis, Backend::Cache);
+    let session = store.create(of_user("7")).await.unwrap();
+    let service = service(DjangoSessions::new(store)).await;
+    let mut visitor = Visitor::with(session.key().expose());
+    assert_eq!(visitor.get(service, "/members").await.body, "7");
+    redis.kill();
+    for path in ["/members", "/whoami", "/seen"] {
+        let answer = visitor.get(service, path).await;
+        assert_eq!(answer.status, 503, "{path}: {answer:?}");
+        assert!(!answer.body.contains(session.key().expose()));
+    }
+    assert_eq!(
+        Visitor::default().get(service, "/members").await.status,
+        401,
+        "no cookie, no Redis"
+    );
+    redis.restart().await;
+    eventually(SOON, "the service knows the visitor again", async || {
+        let answer = visitor.get(service, "/members").await;
+        (answer.body == "7").then_some(())
+    })
+    .await;
 }

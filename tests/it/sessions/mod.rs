@@ -1,10 +1,13 @@
 //! Django's sessions: what a Rust service, Django and `rhubarb sessions` make of them together.
 
-use std::collections::HashMap;
+use std::time::Duration;
 
-use rhubarb_cache::sessions::{
-    Backend, Directory, Sessions,
-    axum::{DjangoSession, DjangoSessions, DjangoUser},
+use rhubarb_cache::{
+    PyValue, Ttl,
+    sessions::{
+        Backend, Directory, SessionData, SessionKey, Sessions,
+        axum::{DjangoSession, DjangoSessions, DjangoUser},
+    },
 };
 use rhubarb_connection::{Options, Redis};
 use rhubarb_core::config::{AliasConfig, Config};
@@ -19,6 +22,8 @@ use crate::shop::SOON;
 mod cookies;
 /// Logins that Django, a Rust service and the command line share.
 mod logins;
+/// Finding sessions, and ending all of a user.
+mod revoking;
 /// What the store promises, whoever else writes.
 mod store;
 /// Sessions of tower-sessions.
@@ -29,6 +34,8 @@ mod values;
 mod visitor;
 
 use visitor::Visitor;
+
+const TWO_WEEKS: Duration = Duration::from_secs(1_209_600);
 
 fn alias() -> AliasConfig {
     Config::default().cache.aliases["sessions"].clone()
@@ -45,6 +52,22 @@ fn sessions(redis: &RedisServer, backend: Backend) -> Sessions {
 
 fn directory(redis: &RedisServer) -> Directory {
     Directory::on(alias(), connection(redis))
+}
+
+fn holds(pairs: &[(&str, &str)]) -> SessionData {
+    pairs.iter().map(|(key, value)| (*key, PyValue::from(*value))).collect()
+}
+
+fn of_user(user: &str) -> SessionData {
+    holds(&[("_auth_user_id", user), ("_auth_user_backend", "b"), ("_auth_user_hash", "h")])
+}
+
+fn raw_key(backend: Backend, key: &SessionKey) -> String {
+    format!("session:1:{}{}", backend.prefix(), key.expose())
+}
+
+fn about(ttl: Ttl, asked: Duration) -> bool {
+    matches!(ttl, Ttl::Left(left) if left <= asked && left + Duration::from_secs(30) > asked)
 }
 
 /// A Django site with the users ada (7) and bob (8); gone when this is dropped.
@@ -88,12 +111,7 @@ async fn service(sessions: DjangoSessions) -> u16 {
     ) -> Json<Value> {
         session.insert("seen", "by rust".into());
         let written = sessions.sessions().update(&mut session).await;
-        let names: HashMap<String, Value> = session
-            .data()
-            .iter()
-            .map(|(key, value)| (format!("{key:?}"), value.to_json().unwrap()))
-            .collect();
-        Json(json!({"written": written.is_ok(), "holds": names.len()}))
+        Json(json!({"written": written.is_ok(), "holds": session.data().len()}))
     }
     let app = Router::new()
         .route("/whoami", get(whoami))

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::sessions;
 
 /// How many sessions each side writes.
-const SESSIONS: usize = 2_000;
+const SESSIONS: usize = 1_500;
 
 #[tokio::test]
 async fn thousands_of_random_sessions_of_djangos_are_read_and_changed_and_nothing_is_lost() {
