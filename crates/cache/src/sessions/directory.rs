@@ -46,6 +46,15 @@ pub struct Revoked {
     pub busy: u64,
 }
 
+/// What became of a session that was to end.
+enum End {
+    Ended,
+    /// It has ended by itself, or is another user's by now.
+    NotTheirs,
+    /// Others wrote it again and again.
+    Busy,
+}
+
 impl Directory {
     /// Returns the sessions in this cache alias of a configuration; nothing is sent.
     ///
@@ -178,8 +187,9 @@ impl Directory {
             for found in batch {
                 if found.is_of(user) {
                     match self.end(found, user).await? {
-                        true => pass.ended += 1,
-                        false => pass.busy += 1,
+                        End::Ended => pass.ended += 1,
+                        End::NotTheirs => {}
+                        End::Busy => pass.busy += 1,
                     }
                 } else if found.session.is_err() {
                     pass.unreadable += 1;
@@ -189,20 +199,21 @@ impl Directory {
         Ok(pass)
     }
 
-    /// Ends a session as long as it is the user's, and tells whether it is no more.
+    /// Ends a session as long as it is the user's.
     ///
     /// Only what was looked at is ended: by now somebody else may have logged in with it.
-    async fn end(&self, mut found: Found, user: &str) -> Result<bool, SessionError> {
+    async fn end(&self, mut found: Found, user: &str) -> Result<End, SessionError> {
         let sessions = self.sessions(found.backend);
         for _ in 0..TRIES {
-            if sessions.end_if_same(&found.key, found.stored()).await? != -1 {
-                return Ok(true);
-            }
-            match self.look_up(found.backend, found.key.clone()).await? {
-                Some(now) if now.is_of(user) => found = now,
-                _ => return Ok(true),
+            match sessions.end_if_same(&found.key, found.stored()).await? {
+                1 => return Ok(End::Ended),
+                0 => return Ok(End::NotTheirs),
+                _ => match self.look_up(found.backend, found.key.clone()).await? {
+                    Some(now) if now.is_of(user) => found = now,
+                    _ => return Ok(End::NotTheirs),
+                },
             }
         }
-        Ok(false)
+        Ok(End::Busy)
     }
 }
