@@ -9,7 +9,7 @@ use rhubarb_cache::{
         Backend, Checked, SecretKeys, Session, SessionData, SessionError, SessionKey, Sessions,
     },
 };
-use rhubarb_core::config::{AliasConfig, Serializer};
+use rhubarb_core::config::{AliasConfig, Compressor, Serializer};
 use rhubarb_e2e::{file, redis_server::RedisServer};
 use serde_json::Value;
 
@@ -212,12 +212,14 @@ async fn what_is_no_session_is_an_error_by_its_kind_and_stays() {
 }
 
 #[tokio::test]
-async fn every_serializer_carries_a_session() {
+async fn every_serializer_carries_a_session_with_and_without_a_compressor() {
     let redis = RedisServer::start().await;
     for serializer in [Serializer::Json, Serializer::MsgPack, Serializer::Pickle] {
         for backend in Backend::ALL {
-            let store =
-                Sessions::on(AliasConfig { serializer, ..alias() }, connection(&redis), backend);
+            let compressor =
+                if backend == Backend::Tower { Compressor::None } else { Compressor::Zlib };
+            let alias = AliasConfig { serializer, compressor, ..alias() };
+            let store = Sessions::on(alias, connection(&redis), backend);
             let mut session = store.create(of_user("7")).await.unwrap();
             session.insert("cart", "3".into());
             store.update(&mut session).await.unwrap();

@@ -294,7 +294,8 @@ pub(super) fn failed(
 }
 
 fn encode(alias: &AliasConfig, data: &SessionData) -> Result<Vec<u8>, SessionError> {
-    codec::encode(&data.to_value(), alias.serializer).map_err(SessionError::Write)
+    codec::encode_compressed(&data.to_value(), alias.serializer, alias.compressor)
+        .map_err(SessionError::Write)
 }
 
 /// A time that Redis takes; `None` for none at all.

@@ -8,7 +8,7 @@ use super::{
     backend::Backend, directory::Directory, error::SessionError, glimpse, key::SessionKey,
     session::Session, store::failed,
 };
-use crate::{client::Ttl, format::FormatError, key};
+use crate::{client::Ttl, compress, format::FormatError, key};
 
 /// How many keys one turn of a scan looks at: about a millisecond of Redis.
 const SCAN_COUNT: usize = 250;
@@ -41,7 +41,10 @@ impl Found {
     pub fn is_of(&self, user: &str) -> bool {
         match &self.session {
             Ok(session) => session.data().user().is_some_and(|id| id == user),
-            Err(_) => glimpse::names(&self.unread, user),
+            Err(_) => {
+                let unpacked = compress::decompress(&self.unread).ok().flatten();
+                glimpse::names(unpacked.as_deref().unwrap_or(&self.unread), user)
+            }
         }
     }
 

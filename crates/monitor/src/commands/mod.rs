@@ -6,6 +6,7 @@ use rhubarb_queue::Client;
 
 use crate::{cli::Command, error::Error};
 
+mod cache;
 mod cached;
 mod enqueue;
 mod handover;
@@ -47,6 +48,9 @@ pub(crate) async fn run(command: Command, config: Config) -> Result<(), Error> {
         }
         Command::Status(shown) => {
             cached::status(&Context::connect(config, Role::Cache).await?, shown).await
+        }
+        Command::Cache(command) => {
+            cache::run(&Context::connect(config, Role::Cache).await?, command).await
         }
         Command::Queues(shown) => queue::queues(&queue(config).await?, shown).await,
         Command::Pause(args) => hold::pause(&queue(config).await?, &args).await,
