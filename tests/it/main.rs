@@ -49,6 +49,8 @@ mod schedule;
 mod scraping;
 /// What the scripts that run inside Redis say about themselves.
 mod scripts;
+/// Django's sessions, and logins shared with Django.
+mod sessions;
 /// The set-up that most of these tests share.
 mod shop;
 /// What the worker promises to authors of tasks.

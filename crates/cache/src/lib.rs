@@ -42,6 +42,7 @@
 //! - [`codec`]: a value's bytes, without Redis
 //! - [`PyValue`]: the values
 //! - [`key`]: keys and patterns
+//! - [`sessions`]: Django's sessions, and logins shared with Django
 
 mod caches;
 mod client;
@@ -54,6 +55,7 @@ pub mod key;
 mod listings;
 mod lock;
 mod proxies;
+pub mod sessions;
 mod status;
 mod value;
 

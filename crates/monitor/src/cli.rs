@@ -3,6 +3,7 @@
 mod cache;
 mod enqueue;
 mod schedules;
+mod sessions;
 
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use rhubarb_core::config::CommonArgs;
 pub(crate) use cache::{CacheClearArgs, CacheCommand, CacheShowArgs};
 pub(crate) use enqueue::{EnqueueArgs, Eta};
 pub(crate) use schedules::{EntryArgs, ImportArgs, NextArgs, PauseScheduleArgs, SchedulesCommand};
+pub(crate) use sessions::{CountArgs, RevokeSessionsArgs, SessionsCommand, ShowArgs};
 
 /// Looks into a Rhubarb task queue, publishes to it, and reads the listings that it has scraped.
 #[derive(Debug, Parser)]
@@ -99,6 +101,9 @@ pub(crate) enum Command {
     /// Shows, adds, changes, pauses and runs schedules
     #[command(subcommand)]
     Schedules(SchedulesCommand),
+    /// Counts, shows and ends Django's sessions
+    #[command(subcommand)]
+    Sessions(SessionsCommand),
     /// Shows or tries the sources of the configuration
     #[command(subcommand)]
     Sources(SourcesCommand),

@@ -15,6 +15,7 @@ mod kept;
 mod queue;
 mod revoke;
 pub(crate) mod schedules;
+mod sessions;
 mod sources;
 mod wait;
 
@@ -63,6 +64,7 @@ pub(crate) async fn run(command: Command, config: Config) -> Result<(), Error> {
         Command::AdoptUnacked(args) => handover::adopt(&queue(config).await?, &args).await,
         Command::HandBack(args) => handover::hand_back(&queue(config).await?, args).await,
         Command::Schedules(command) => schedules::run(&config, command).await,
+        Command::Sessions(command) => sessions::run(&config, command).await,
         Command::Sources(command) => sources::run(&config, command).await,
     }
 }
