@@ -1,6 +1,7 @@
 //! The command line: what can be asked of `rhubarb`, and its help.
 
 mod enqueue;
+mod monitor;
 mod schedules;
 
 use std::time::Duration;
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
 use rhubarb_core::config::CommonArgs;
 
 pub(crate) use enqueue::{EnqueueArgs, Eta};
+pub(crate) use monitor::MonitorArgs;
 pub(crate) use schedules::{EntryArgs, ImportArgs, NextArgs, PauseScheduleArgs, SchedulesCommand};
 
 /// Looks into a Rhubarb task queue, publishes to it, and reads the listings that it has scraped.
@@ -47,6 +49,8 @@ pub(crate) enum Command {
     Listings(ListingsArgs),
     /// Shows the status of the last scrape
     Status(Shown),
+    /// Shows Redis: keys, memory, clients, advice, live charts; clears the job caches
+    Monitor(MonitorArgs),
     /// Shows the queues: waiting, running and scheduled tasks
     Queues(Shown),
     /// Stops every worker from claiming from a queue; what runs ends, publishing goes on
@@ -447,6 +451,12 @@ mod tests {
             ("enqueue|t|--countdown|1|--eta|2027-01-01T00:00Z", "cannot be used with"),
             ("dead|retry", "required arguments were not provided"),
             ("dead|drop|x|--all", "cannot be used with"),
+            ("monitor|--info|--clear", "cannot be used with"),
+            ("monitor|--yes", "required arguments were not provided"),
+            ("monitor|--watch|--json", "cannot be used with"),
+            ("monitor|--prometheus|--interval|1", "cannot be used with"),
+            ("monitor|--watch|--interval|0.1", "expected a number of seconds from 0.2 to 3600"),
+            ("monitor|--effort|1e9", "expected a number of seconds from 0.1 to 600"),
         ] {
             let error = parse(line).unwrap_err();
             assert_eq!(error.exit_code(), i32::from(rhubarb_core::exit::USAGE), "{line}");

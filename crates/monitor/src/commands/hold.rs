@@ -40,7 +40,7 @@ pub(crate) async fn purge(context: &Context, args: &PurgeArgs) -> Result<(), Err
 }
 
 /// Asks the person at the terminal; without one nobody can agree.
-fn confirmed(question: &str) -> Result<bool, Error> {
+pub(crate) fn confirmed(question: &str) -> Result<bool, Error> {
     if !io::stdin().is_terminal() {
         return Err(Error::Usage("not a terminal to ask on: add --yes to agree".to_owned()));
     }

@@ -11,6 +11,7 @@ mod enqueue;
 mod handover;
 mod hold;
 mod kept;
+mod monitor;
 mod queue;
 mod revoke;
 pub(crate) mod schedules;
@@ -47,6 +48,7 @@ pub(crate) async fn run(command: Command, config: Config) -> Result<(), Error> {
         Command::Status(shown) => {
             cached::status(&Context::connect(config, Role::Cache).await?, shown).await
         }
+        Command::Monitor(args) => monitor::run(config, &args).await,
         Command::Queues(shown) => queue::queues(&queue(config).await?, shown).await,
         Command::Pause(args) => hold::pause(&queue(config).await?, &args).await,
         Command::Resume(args) => hold::resume(&queue(config).await?, &args).await,
