@@ -11,6 +11,8 @@ mod architecture;
 mod bad_input;
 /// What the beat promises.
 mod beat;
+/// What Django and our cache library are to each other.
+mod cache;
 /// Canvases, between our clients and Celery.
 mod canvas;
 /// Canvases of a Celery client, run by our worker.
@@ -65,3 +67,6 @@ const BINARIES: Binaries = Binaries {
 
 /// The worker with tasks made for these tests (`tests/own_worker`).
 const OWN_WORKER: &str = env!("CARGO_BIN_EXE_e2e-own-worker");
+
+/// Misses a key of a cache many times at once (`tests/cache_misses`).
+const CACHE_MISSES: &str = env!("CARGO_BIN_EXE_e2e-cache-misses");

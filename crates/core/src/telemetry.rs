@@ -52,7 +52,10 @@ pub fn init(config: &LogConfig, output: Output) -> Result<(), TelemetryError> {
 
 /// Reads a level or a directive list.
 pub(crate) fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
-    EnvFilter::try_new(level)
+    // tracing-subscriber 0.3.23 takes the places of a trimmed directive for those of the untrimmed one, and panics where one
+    // of them is inside a character.
+    let trimmed: Vec<&str> = level.split(',').map(str::trim).collect();
+    EnvFilter::try_new(trimmed.join(","))
         .map_err(|source| TelemetryError::Level { level: level.into(), source })
 }
 
@@ -134,5 +137,13 @@ mod tests {
         }
         let json: serde_json::Value = serde_json::from_str(&line(LogFormat::Json)).unwrap();
         assert_eq!(json["task_id"], "t1");
+    }
+
+    #[test]
+    fn a_level_with_spaces_and_foreign_letters_is_read_or_refused() {
+        let _ = filter(" \u{1880}=");
+        let _ = filter("info, \u{1880}=debug");
+        assert!(filter(" info , rhubarb=debug ").is_ok());
+        assert!(filter("info,=x=y").is_err());
     }
 }

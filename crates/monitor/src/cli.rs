@@ -1,5 +1,6 @@
 //! The command line: what can be asked of `rhubarb`, and its help.
 
+mod cache;
 mod enqueue;
 mod monitor;
 mod schedules;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
 use rhubarb_core::config::CommonArgs;
 
+pub(crate) use cache::{CacheClearArgs, CacheCommand, CacheShowArgs};
 pub(crate) use enqueue::{EnqueueArgs, Eta};
 pub(crate) use monitor::MonitorArgs;
 pub(crate) use schedules::{EntryArgs, ImportArgs, NextArgs, PauseScheduleArgs, SchedulesCommand};
@@ -51,6 +53,9 @@ pub(crate) enum Command {
     Status(Shown),
     /// Shows Redis: keys, memory, clients, advice, live charts; clears the job caches
     Monitor(MonitorArgs),
+    /// Lists, shows and clears the caches that Django reads
+    #[command(subcommand)]
+    Cache(CacheCommand),
     /// Shows the queues: waiting, running and scheduled tasks
     Queues(Shown),
     /// Stops every worker from claiming from a queue; what runs ends, publishing goes on

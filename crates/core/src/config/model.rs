@@ -367,6 +367,24 @@ pub enum Serializer {
     MsgPack,
 }
 
+/// How Django compresses cache values. Reading goes by each value's magic, whatever is set here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compressor {
+    /// django-redis's default: not at all.
+    #[default]
+    None,
+    /// `django_redis.compressors.zlib.ZlibCompressor`.
+    Zlib,
+    /// `django_redis.compressors.gzip.GzipCompressor`.
+    Gzip,
+    /// `django_redis.compressors.lzma.LzmaCompressor`.
+    Lzma,
+    /// `django_redis.compressors.lz4.Lz4Compressor`.
+    Lz4,
+    /// `django_redis.compressors.zstd.ZStdCompressor`.
+    Zstd,
+}
+
 /// One of Django's cache aliases.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AliasConfig {
@@ -380,6 +398,10 @@ pub struct AliasConfig {
     pub timeout: Option<Duration>,
     /// `SERIALIZER`.
     pub serializer: Serializer,
+    /// `COMPRESSOR`.
+    pub compressor: Compressor,
+    /// `IGNORE_EXCEPTIONS`: with a Redis that fails, reads find nothing and writes are left out.
+    pub ignore_exceptions: bool,
 }
 
 /// A key in an alias, with its own timeout.
@@ -404,6 +426,12 @@ pub struct CacheConfig {
     pub status: CacheTarget,
     /// `[cache.proxies]`
     pub proxies: CacheTarget,
+    /// `[cache.details]`
+    pub details: CacheTarget,
+    /// `[cache.responses]`
+    pub responses: CacheTarget,
+    /// `[cache.users]`
+    pub users: CacheTarget,
 }
 
 /// One `[[intake.apalis]]` entry: a queue of stock apalis-redis whose tasks move into ours.

@@ -146,7 +146,7 @@ pub(super) fn is_section(section: &str) -> bool {
 
 static ROLES: &[Row] = roles!("queue", "results", "cache", "sessions", "jobs");
 
-static TARGETS: &[Row] = targets!(status, proxies);
+static TARGETS: &[Row] = targets!(status, proxies, details, responses, users);
 
 static ROWS: &[Row] = rows! {
     "redis.url": redis.url, "a Redis URL", |_| true;

@@ -6,6 +6,7 @@ use rhubarb_queue::Client;
 
 use crate::{cli::Command, error::Error};
 
+mod cache;
 mod cached;
 mod enqueue;
 mod handover;
@@ -49,6 +50,9 @@ pub(crate) async fn run(command: Command, config: Config) -> Result<(), Error> {
             cached::status(&Context::connect(config, Role::Cache).await?, shown).await
         }
         Command::Monitor(args) => monitor::run(config, &args).await,
+        Command::Cache(command) => {
+            cache::run(&Context::connect(config, Role::Cache).await?, command).await
+        }
         Command::Queues(shown) => queue::queues(&queue(config).await?, shown).await,
         Command::Pause(args) => hold::pause(&queue(config).await?, &args).await,
         Command::Resume(args) => hold::resume(&queue(config).await?, &args).await,

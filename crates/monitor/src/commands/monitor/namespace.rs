@@ -128,6 +128,7 @@ pub(super) fn of(config: &Config, roles: &[Role], queues: &[String]) -> Vec<Name
     let mut found = scraping(config, roles);
     found.extend(sessions(config, roles));
     found.extend(celery(config, roles, queues));
+    found.extend(domains(config, roles));
     found.extend(caches(config, roles));
     // Two aliases may have one prefix, two targets one key: what is counted once is told once.
     let mut told = HashSet::new();
@@ -135,26 +136,49 @@ pub(super) fn of(config: &Config, roles: &[Role], queues: &[String]) -> Vec<Name
     found
 }
 
+/// Returns the namespace of a cache of the application, if it is in one of these roles' databases.
+fn target(
+    config: &Config,
+    roles: &[Role],
+    name: &str,
+    target: &CacheTarget,
+    kind: impl Fn(Role) -> Kind,
+) -> Option<Namespace> {
+    let alias = config.cache.aliases.get(&target.alias)?;
+    let expires = target.timeout.or(alias.timeout).is_some();
+    let globs = vec![Glob::read(&key::pattern(alias, &target.key))];
+    let kind = kind(alias.role);
+    roles.contains(&alias.role).then(|| Namespace { name: name.to_owned(), kind, globs, expires })
+}
+
 /// Listings, status and proxies: exactly what `clear_cache_task` clears.
 fn scraping(config: &Config, roles: &[Role]) -> Vec<Namespace> {
     let cache = &config.cache;
-    let named = |name: &str, kind, target: &CacheTarget| {
-        let alias = cache.aliases.get(&target.alias)?;
-        let expires = target.timeout.or(alias.timeout).is_some();
-        let globs = vec![Glob::read(&key::pattern(alias, &target.key))];
-        roles.contains(&alias.role).then(|| Namespace {
-            name: name.to_owned(),
-            kind,
-            globs,
-            expires,
-        })
-    };
-    let listings = cache.listings.iter().map(|target| named("listings", Kind::Listings, target));
-    let others = [
-        named("scraping status", Kind::Scraping, &cache.status),
-        named("proxy list", Kind::Scraping, &cache.proxies),
-    ];
+    let listings = cache.listings.iter();
+    let listings = listings.map(|one| target(config, roles, "listings", one, |_| Kind::Listings));
+    let named = |name, one| target(config, roles, name, one, |_| Kind::Scraping);
+    let others = [named("scraping status", &cache.status), named("proxy list", &cache.proxies)];
     listings.chain(others).flatten().collect()
+}
+
+/// The application's other caches.
+fn domains(config: &Config, roles: &[Role]) -> Vec<Namespace> {
+    let cache = &config.cache;
+    let named = |name, one| target(config, roles, name, one, kind_of_cache);
+    let domains = [
+        named("listing details", &cache.details),
+        named("API responses", &cache.responses),
+        named("user data", &cache.users),
+    ];
+    domains.into_iter().flatten().collect()
+}
+
+fn kind_of_cache(role: Role) -> Kind {
+    match role {
+        Role::Jobs => Kind::Jobs,
+        Role::Sessions => Kind::Other,
+        _ => Kind::Cache,
+    }
 }
 
 fn sessions(config: &Config, roles: &[Role]) -> Vec<Namespace> {
@@ -196,11 +220,7 @@ fn caches(config: &Config, roles: &[Role]) -> Vec<Namespace> {
     let here = config.cache.aliases.iter().filter(|(_, alias)| roles.contains(&alias.role));
     here.map(|(name, alias)| Namespace {
         name: format!("cache {name}"),
-        kind: match alias.role {
-            Role::Jobs => Kind::Jobs,
-            Role::Sessions => Kind::Other,
-            _ => Kind::Cache,
-        },
+        kind: kind_of_cache(alias.role),
         globs: vec![Glob::between(&format!("{}:", alias.prefix), "")],
         expires: alias.timeout.is_some(),
     })
@@ -238,7 +258,10 @@ mod tests {
         let config = Config::default();
         for (key, expect) in [
             ("jobs:1:jobs:software_engineer", "listings"),
+            ("jobs:1:job_details:7", "listing details"),
             ("jobs:1:listing:7", "cache jobs"),
+            ("hire_voo_ai:1:api:/jobs", "API responses"),
+            ("hire_voo_ai:1:user:7", "user data"),
             ("jobs:2:jobs:rust", "cache jobs"),
             ("hire_voo_ai:1:scraping_status", "scraping status"),
             ("hire_voo_ai:1:scraping_status2", "cache default"),
@@ -264,7 +287,9 @@ mod tests {
     #[test]
     fn a_glob_matches_what_redis_matches() {
         let alias = AliasConfig::new(Role::Jobs, "a*b");
-        let glob = Glob::read(&key::pattern(&alias, "[{keyword_slug}]-{keyword_slug}!"));
+        let one = Glob::read(&key::pattern(&alias, "[{keyword_slug}]"));
+        assert!(one.matches(b"a*b:1:[x]") && !one.matches(b"a*b:1:[x"));
+        let glob = Glob::read(r"a\*b:1:\[*\]-*!");
         assert_eq!(glob.shown(), "a*b:1:[*]-*!");
         for (key, expect) in [
             ("a*b:1:[x]-y!", true),
