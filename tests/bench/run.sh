@@ -33,5 +33,8 @@ PYTHONDONTWRITEBYTECODE=1 "$RHUBARB_TEST_PYTHON" tests/bench/get_latency.py
 echo "## 10,000 schedules of which none is due"
 PYTHONDONTWRITEBYTECODE=1 "$RHUBARB_TEST_PYTHON" tests/bench/schedules.py "${CARGO_TARGET_DIR:-target}/release/beat"
 
+echo "## rhubarb monitor on ${RHUBARB_BENCH_KEYS:-1000000} keys"
+PYTHONDONTWRITEBYTECODE=1 "$RHUBARB_TEST_PYTHON" tests/bench/monitor.py "${CARGO_TARGET_DIR:-target}/release/rhubarb" "${RHUBARB_BENCH_KEYS:-1000000}"
+
 echo "## Memory over ${RHUBARB_BENCH_TASKS:-1000000} tasks with ignore_result"
 PYTHONDONTWRITEBYTECODE=1 "$RHUBARB_TEST_PYTHON" tests/bench/flat_memory.py $worker "${RHUBARB_BENCH_TASKS:-1000000}"

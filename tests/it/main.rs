@@ -39,6 +39,8 @@ mod faults;
 mod memory;
 /// Python and Rust workers on one queue, and the ways from one kind to the other.
 mod mixed;
+/// What `rhubarb monitor` shows, clears and never does.
+mod monitor;
 /// Who enqueues, besides.
 mod producers;
 /// What the queue promises.

@@ -13,6 +13,7 @@
 //! - [`ledger`]: who ran what and what was done to whom, on one clock.
 //! - [`board`]: job boards that answer as the real ones do, or as badly as asked.
 //! - [`python`]: programs of `tests/interop`, run by the Python that `tests/run.sh` prepares.
+//! - [`terminal`]: a program at a terminal of its own.
 //! - [`installation`]: a Redis, a configuration and our three binaries, as an operator has them.
 
 pub mod board;
@@ -25,6 +26,7 @@ pub mod process;
 pub mod proxy;
 pub mod python;
 pub mod redis_server;
+pub mod terminal;
 
 use std::path::PathBuf;
 

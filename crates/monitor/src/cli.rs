@@ -2,6 +2,7 @@
 
 mod cache;
 mod enqueue;
+mod monitor;
 mod schedules;
 mod sessions;
 
@@ -12,6 +13,7 @@ use rhubarb_core::config::CommonArgs;
 
 pub(crate) use cache::{CacheClearArgs, CacheCommand, CacheShowArgs};
 pub(crate) use enqueue::{EnqueueArgs, Eta};
+pub(crate) use monitor::MonitorArgs;
 pub(crate) use schedules::{EntryArgs, ImportArgs, NextArgs, PauseScheduleArgs, SchedulesCommand};
 pub(crate) use sessions::{CountArgs, RevokeSessionsArgs, SessionsCommand, ShowArgs};
 
@@ -51,6 +53,8 @@ pub(crate) enum Command {
     Listings(ListingsArgs),
     /// Shows the status of the last scrape
     Status(Shown),
+    /// Shows Redis: keys, memory, clients, advice, live charts; clears the job caches
+    Monitor(MonitorArgs),
     /// Lists, shows and clears the caches that Django reads
     #[command(subcommand)]
     Cache(CacheCommand),
@@ -457,6 +461,12 @@ mod tests {
             ("enqueue|t|--countdown|1|--eta|2027-01-01T00:00Z", "cannot be used with"),
             ("dead|retry", "required arguments were not provided"),
             ("dead|drop|x|--all", "cannot be used with"),
+            ("monitor|--info|--clear", "cannot be used with"),
+            ("monitor|--yes", "required arguments were not provided"),
+            ("monitor|--watch|--json", "cannot be used with"),
+            ("monitor|--prometheus|--interval|1", "cannot be used with"),
+            ("monitor|--watch|--interval|0.1", "expected a number of seconds from 0.2 to 3600"),
+            ("monitor|--effort|1e9", "expected a number of seconds from 0.1 to 600"),
         ] {
             let error = parse(line).unwrap_err();
             assert_eq!(error.exit_code(), i32::from(rhubarb_core::exit::USAGE), "{line}");

@@ -19,6 +19,9 @@ pub(crate) enum Error {
     /// What was asked for is not there, or could not be done.
     #[error("{0}")]
     Failed(String),
+    /// Some of the databases could not be reached; the others were shown.
+    #[error("{0}")]
+    Unreached(String),
     /// The awaited task failed or was revoked.
     #[error("task {id} ended as {state}: {reason}")]
     Task {
@@ -69,6 +72,7 @@ impl Error {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => exit::USAGE,
+            Self::Unreached(_) => exit::REDIS_UNREACHABLE,
             Self::Task { .. } => exit::TASK_FAILED,
             Self::Configuration(_) | Self::Source(_) => exit::CONFIGURATION,
             // Whoever closed the pipe has read all that was wanted.
@@ -112,7 +116,8 @@ impl Error {
             _ => None,
         };
         while let Some(error) = cause {
-            if let Some(found) = error.downcast_ref() {
+            let boxed = || error.downcast_ref().map(|boxed: &Box<_>| &**boxed);
+            if let Some(found) = error.downcast_ref().or_else(boxed) {
                 return Some(found);
             }
             cause = error.source();
@@ -133,11 +138,15 @@ mod tests {
     #[test]
     fn an_unreachable_redis_is_one_line_with_its_url_and_no_password() {
         let source = unreachable();
-        let error = Error::from(rhubarb_queue::Error::Redis { operation: "list".into(), source });
-        assert_eq!(error.exit_code(), exit::REDIS_UNREACHABLE);
-        let message = error.message();
-        assert!(message.starts_with("cannot reach Redis at `redis://"), "{message}");
-        assert!(!message.contains("hunter2") && !message.contains('\n'), "{message}");
+        let queue = Error::from(rhubarb_queue::Error::Redis { operation: "list".into(), source });
+        let (key, source) = ("k".to_owned(), Box::new(unreachable()));
+        let cache = Error::from(rhubarb_cache::Error::Redis { operation: "get", key, source });
+        for error in [queue, cache] {
+            assert_eq!(error.exit_code(), exit::REDIS_UNREACHABLE);
+            let message = error.message();
+            assert!(message.starts_with("cannot reach Redis at `redis://"), "{message}");
+            assert!(!message.contains("hunter2") && !message.contains('\n'), "{message}");
+        }
     }
 
     #[test]

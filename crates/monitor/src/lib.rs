@@ -1,7 +1,7 @@
 //! The command line of Rhubarb: publishes tasks, and shows queues, workers, listings and schedules.
 //!
 //! Everything is read through the read sides of the other crates ([`rhubarb_queue::inspect`],
-//! [`rhubarb_cache`]); nothing here knows a Redis key. `demo` starts the sibling binaries and needs no
+//! [`rhubarb_cache`]); nothing here knows a Redis key. `monitor` also asks the servers about themselves. `demo` starts the sibling binaries and needs no
 //! configuration.
 //!
 //! What it deliberately does not do: it runs no task and keeps no connection open after its answer.
@@ -65,7 +65,10 @@ fn parse_and_run(args: impl IntoIterator<Item = OsString>) -> Result<u8, Error> 
             "a command is required; `rhubarb --help` lists them",
         )));
     };
-    log(&loaded.config.log);
+    // A line in the middle of the live view would spoil it; the view says what is wrong itself.
+    if !matches!(&command, Command::Monitor(args) if args.watch) {
+        log(&loaded.config.log);
+    }
     execute(commands::run(command, loaded.config))
 }
 

@@ -149,6 +149,41 @@ fn lists(name: &str, celery: &CeleryConfig) -> Vec<String> {
     rhubarb_wire::lists(&name, &celery.priority_steps, &celery.sep)
 }
 
+/// A family of keys on the queue's or the results' database, by how their names begin and end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Family {
+    /// What it holds.
+    pub name: &'static str,
+    /// What its names begin with.
+    pub prefix: String,
+    /// What they end with; mostly nothing.
+    pub suffix: &'static str,
+}
+
+/// Returns the families that the table above names, for whoever counts keys; the lists are [`QueueKeys::lists`].
+pub fn families(celery: &CeleryConfig) -> Vec<Family> {
+    let celerys = |name, key: &str, suffix| Family {
+        name,
+        prefix: format!("{}{key}", celery.global_keyprefix),
+        suffix,
+    };
+    let ours = |name, key: &str| Family { name, prefix: key.to_owned(), suffix: "" };
+    vec![
+        celerys("results", rhubarb_wire::RESULT_PREFIX, ""),
+        celerys("groups and chords", rhubarb_wire::GROUP_PREFIX, ""),
+        celerys("bindings", "_kombu.binding", ""),
+        celerys("unacknowledged by Python", "unacked", ""),
+        celerys("replies", "", ".reply.celery.pidbox"),
+        ours("workers", "rhubarb:worker"),
+        ours("dead letters", "rhubarb:dead"),
+        ours("parked tasks", "rhubarb:parked"),
+        ours("schedules", "rhubarb:schedules"),
+        ours("unique locks", "rhubarb:unique:"),
+        ours("queues", "rhubarb:{"),
+        ours("rhubarb", "rhubarb:"),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,5 +209,26 @@ mod tests {
         assert_eq!(QueueKeys::new("celery", &celery()).scheduled, "rhubarb:{celery}:scheduled");
         assert_eq!(QueueKeys::new("{a}b", &celery()).claims("w"), "rhubarb:{a}b:claims:w");
         assert_eq!(QueueKeys::new("{}", &celery()).paused, "rhubarb:{{}}:paused");
+    }
+
+    #[test]
+    fn every_key_of_ours_is_in_the_family_that_is_named_first() {
+        let families = families(&CeleryConfig { global_keyprefix: "shop:".into(), ..celery() });
+        let family = |key: &str| {
+            let found = families
+                .iter()
+                .find(|family| key.starts_with(&family.prefix) && key.ends_with(family.suffix));
+            found.map_or("none", |family| family.name)
+        };
+        let keys = QueueKeys::new("celery", &celery());
+        assert_eq!(family(&keys.scheduled), "queues");
+        assert_eq!(family(&keys.claims("w")), "queues");
+        assert_eq!(family(WORKERS), "workers");
+        assert_eq!(family(&worker("w")), "workers");
+        assert_eq!(family(QUEUES), "rhubarb");
+        assert_eq!(family(&unique("x")), "unique locks");
+        assert_eq!(family("shop:celery-task-meta-1"), "results");
+        assert_eq!(family("shop:1.reply.celery.pidbox"), "replies");
+        assert_eq!(family("celery-task-meta-1"), "none");
     }
 }

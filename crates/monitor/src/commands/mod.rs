@@ -12,6 +12,7 @@ mod enqueue;
 mod handover;
 mod hold;
 mod kept;
+mod monitor;
 mod queue;
 mod revoke;
 pub(crate) mod schedules;
@@ -49,6 +50,7 @@ pub(crate) async fn run(command: Command, config: Config) -> Result<(), Error> {
         Command::Status(shown) => {
             cached::status(&Context::connect(config, Role::Cache).await?, shown).await
         }
+        Command::Monitor(args) => monitor::run(config, &args).await,
         Command::Cache(command) => {
             cache::run(&Context::connect(config, Role::Cache).await?, command).await
         }

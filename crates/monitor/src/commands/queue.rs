@@ -19,7 +19,8 @@ pub(crate) async fn queues(context: &Context, shown: Shown) -> Result<(), Error>
     Ok(Format::of(shown.json).show(&queues, |queues| queue_table(queues))?)
 }
 
-fn queue_table(queues: &[QueueInfo]) -> String {
+/// Renders queues as a table.
+pub(super) fn queue_table(queues: &[QueueInfo]) -> String {
     let headings =
         ["QUEUE", "WAITING", "BY PRIORITY", "RUNNING", "SCHEDULED", "NEXT DUE", "PAUSED"];
     let mut grid = Grid::new(&headings).right(&["WAITING", "RUNNING", "SCHEDULED"]);

@@ -1,0 +1,68 @@
+//! `rhubarb monitor`.
+
+use std::time::Duration;
+
+use clap::{ArgGroup, Args};
+
+use super::parse_seconds;
+
+/// `monitor`
+#[derive(Args, Debug)]
+#[command(group = ArgGroup::new("form").args(["info", "clear", "watch"]))]
+#[command(group = ArgGroup::new("format").args(["json", "prometheus"]))]
+#[command(after_help = "\
+Examples:
+  rhubarb monitor
+  rhubarb monitor --info --effort 30
+  rhubarb monitor --clear
+  rhubarb monitor --watch --interval 2
+  rhubarb monitor --json --interval 10 >>redis.jsonl
+  rhubarb monitor --prometheus >redis.prom
+
+Keys are counted by SCAN, for at most --effort seconds. What is not seen by then is estimated from
+what was, and marked with ~. Nothing that blocks Redis is sent.
+
+Exit code 4 when a database could not be reached; the others are shown all the same.")]
+pub(crate) struct MonitorArgs {
+    /// Everything worth knowing, with findings and advice
+    #[arg(long)]
+    pub(crate) info: bool,
+    /// Delete the cached listings, the status and the proxy list; never queues, sessions or other caches
+    #[arg(long)]
+    pub(crate) clear: bool,
+    /// With --clear: do not ask
+    #[arg(long, requires = "clear")]
+    pub(crate) yes: bool,
+    /// A live view on the terminal; q quits
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// Print one JSON document; with --interval one a line
+    #[arg(long, conflicts_with = "watch")]
+    pub(crate) json: bool,
+    /// Print metrics in Prometheus's text format; with --info the namespaces too
+    #[arg(long, conflicts_with_all = ["watch", "clear", "interval"])]
+    pub(crate) prometheus: bool,
+    /// Look again every so many seconds, until stopped [default with --watch: 1]
+    #[arg(long, value_name = "S", conflicts_with = "clear", value_parser = parse_interval)]
+    pub(crate) interval: Option<Duration>,
+    /// Look through keys for at most so many seconds, and 250,000 keys of each database for each of them
+    #[arg(long, value_name = "S", default_value = "1", conflicts_with = "watch", value_parser = parse_effort)]
+    pub(crate) effort: Duration,
+}
+
+/// More often than five times a second is more than a person can see.
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    within(text, 0.2, 3_600.0)
+}
+
+fn parse_effort(text: &str) -> Result<Duration, String> {
+    within(text, 0.1, 600.0)
+}
+
+fn within(text: &str, least: f64, most: f64) -> Result<Duration, String> {
+    let seconds = parse_seconds(text)?;
+    if (least..=most).contains(&seconds.as_secs_f64()) {
+        return Ok(seconds);
+    }
+    Err(format!("expected a number of seconds from {least} to {most}"))
+}

@@ -1,0 +1,257 @@
+//! Finding everything out: servers and databases at once, each on its one connection.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::join_all;
+use redis::{cmd, pipe};
+use rhubarb_connection::Role;
+use rhubarb_core::{clock, config::Config};
+use rhubarb_queue::{Client, inspect};
+
+use super::{
+    ask::{Asked, Missing, reason},
+    finding,
+    info::ServerInfo,
+    namespace,
+    place::{Place, Server, names},
+    report::{DatabaseReport, Report, ServerReport, Totals},
+    scan::{self, Effort},
+    slow,
+};
+
+/// With more connections than this `CLIENT LIST`, which writes a line for each, is left out.
+const LISTED_CLIENTS: u64 = 500;
+/// So many names of connections are told apart.
+const CLIENT_NAMES: usize = 10;
+/// The settings that `INFO` does not tell.
+const SETTINGS: [&str; 3] = ["save", "appendfsync", "slowlog-log-slower-than"];
+
+/// What is looked at.
+#[derive(Debug)]
+pub(super) struct Look<'a> {
+    /// The configuration.
+    pub(super) config: &'a Config,
+    /// The servers in use.
+    pub(super) servers: &'a [Server],
+    /// The queue's read side.
+    pub(super) client: &'a Client,
+    /// Whether everything is wanted, or the basic numbers.
+    pub(super) info: bool,
+    /// How much may be looked at.
+    pub(super) effort: Effort,
+}
+
+/// Finds out what `look` says; what cannot be found out is told in the report.
+pub(super) async fn report(look: &Look<'_>) -> Report {
+    let places = look.servers.iter().flat_map(|server| &server.places);
+    let databases = join_all(places.map(|place| database(look, place)));
+    let servers = join_all(look.servers.iter().map(|one| server(look, one)));
+    let ((databases, servers), tasks) = tokio::join!(both(databases, servers), waiting(look));
+    let mut report = Report {
+        at: clock::iso(clock::now()),
+        totals: Totals::default(),
+        servers: Vec::new(),
+        databases: Vec::new(),
+        queues: None,
+        findings: None,
+        missing: Vec::new(),
+    };
+    for (database, missing) in databases {
+        report.databases.push(database);
+        report.missing.extend(missing);
+    }
+    for (server, missing) in servers {
+        report.servers.push(server);
+        report.missing.extend(missing);
+    }
+    if let Some((queues, missing)) = tasks {
+        report.queues = queues;
+        report.missing.extend(missing);
+    }
+    finish(&mut report);
+    if look.info {
+        report.findings = Some(finding::of(&report));
+    }
+    report
+}
+
+async fn both<A, B>(one: impl Future<Output = A>, other: impl Future<Output = B>) -> (A, B) {
+    tokio::join!(one, other)
+}
+
+/// Fills in what only the whole knows.
+fn finish(report: &mut Report) {
+    for database in &mut report.databases {
+        let server = report.servers.iter().find(|server| server.server == database.server);
+        if let Some(info) = server.and_then(|server| server.info.as_ref()) {
+            let keyspace = info.database(database.db);
+            database.expires = Some(keyspace.expires);
+            database.without_ttl = Some(keyspace.keys.saturating_sub(keyspace.expires));
+            database.keys = database.keys.or(Some(keyspace.keys));
+        }
+    }
+    report.add_up();
+}
+
+/// Returns the queues that the configuration names.
+pub(super) fn configured_queues(config: &Config) -> Vec<String> {
+    let mut queues = config.worker_queues();
+    queues.push(config.celery.task_default_queue.clone());
+    queues
+}
+
+/// Returns the queues' names: those that Redis knows where it lets us ask, and those of the configuration.
+async fn known_queues(look: &Look<'_>) -> Vec<String> {
+    let configured = configured_queues(look.config);
+    inspect::queue_names(look.client, &configured).await.unwrap_or(configured)
+}
+
+async fn waiting(look: &Look<'_>) -> Option<(Option<Vec<inspect::QueueInfo>>, Option<Missing>)> {
+    if !look.info {
+        return None;
+    }
+    match inspect::queues(look.client, &configured_queues(look.config)).await {
+        Ok(queues) => Some((Some(queues), None)),
+        Err(error) => {
+            let place = format!("{}/{}", look.servers[0].name, look.client.queue().db());
+            Some((None, Some(queue_missing(place, &error))))
+        }
+    }
+}
+
+/// Says why the queues could not be looked at.
+pub(super) fn queue_missing(place: String, error: &rhubarb_queue::Error) -> Missing {
+    let cause = std::error::Error::source(error)
+        .and_then(|cause| cause.downcast_ref::<rhubarb_connection::Error>());
+    match cause {
+        Some(cause) => super::ask::missing(&place, "queues", cause),
+        None => {
+            Missing { place, what: "queues", command: String::new(), reason: error.to_string() }
+        }
+    }
+}
+
+async fn database(look: &Look<'_>, place: &Place) -> (DatabaseReport, Vec<Missing>) {
+    let mut report = DatabaseReport {
+        server: place.server.clone(),
+        db: place.redis.db(),
+        roles: names(&place.roles),
+        unreachable: place.redis.ready().await.err().map(|error| reason(&error)),
+        keys: None,
+        expires: None,
+        without_ttl: None,
+        looked_at: None,
+        whole: false,
+        namespaces: Vec::new(),
+    };
+    if report.unreachable.is_some() {
+        return (report, Vec::new());
+    }
+    let mut asked = Asked::new(&place.redis, place.name());
+    report.keys = asked.ask("keys", &cmd("DBSIZE")).await;
+    let caches = [Role::Cache, Role::Sessions, Role::Jobs];
+    // The basic numbers are all of caches and sessions; the queue's keys are for --info.
+    if look.info || caches.iter().any(|role| place.serves(*role)) {
+        let queues = if place.serves(Role::Queue) { known_queues(look).await } else { Vec::new() };
+        let namespaces = namespace::of(look.config, &place.roles, &queues);
+        let census = scan::census(&mut asked, namespaces, look.effort).await;
+        if census.seen() > 0 || census.is_whole() {
+            report.looked_at = Some(census.seen());
+            report.whole = census.is_whole();
+            report.namespaces = census.report(report.keys);
+        }
+    }
+    (report, asked.into_missing())
+}
+
+async fn server(look: &Look<'_>, server: &Server) -> (ServerReport, Vec<Missing>) {
+    let mut report = ServerReport {
+        server: server.name.clone(),
+        roles: names(&server.roles()),
+        unreachable: None,
+        info: None,
+        settings: None,
+        clients_by_name: None,
+        slow_log: None,
+    };
+    let place = match reachable(server).await {
+        Ok(place) => place,
+        Err(why) => {
+            report.unreachable = Some(why);
+            return (report, Vec::new());
+        }
+    };
+    let mut asked = Asked::new(&place.redis, server.name.clone());
+    let text: Option<String> = asked.ask("server, memory and clients", &cmd("INFO")).await;
+    report.info = text.map(|text| ServerInfo::parse(&text));
+    if look.info {
+        report.settings = settings(&mut asked).await;
+        report.slow_log = slow::read(&mut asked).await;
+        let connected = report.info.as_ref().and_then(|info| info.clients.connected);
+        if connected.is_some_and(|connected| connected <= LISTED_CLIENTS) {
+            report.clients_by_name = clients(&mut asked).await;
+        }
+    }
+    (report, asked.into_missing())
+}
+
+/// Returns the first database of a server that lets us in.
+async fn reachable(server: &Server) -> Result<&Place, String> {
+    let mut why = String::new();
+    for place in &server.places {
+        match place.redis.ready().await {
+            Ok(()) => return Ok(place),
+            Err(error) => why = reason(&error),
+        }
+    }
+    Err(why)
+}
+
+async fn settings(asked: &mut Asked<'_>) -> Option<BTreeMap<String, String>> {
+    let mut commands = pipe();
+    for name in SETTINGS {
+        commands.cmd("CONFIG").arg("GET").arg(name);
+    }
+    let found: Vec<BTreeMap<String, String>> = asked.ask_all("settings", &commands).await?;
+    Some(found.into_iter().flatten().collect())
+}
+
+async fn clients(asked: &mut Asked<'_>) -> Option<Vec<(String, usize)>> {
+    let text: String = asked.ask("clients by name", cmd("CLIENT").arg("LIST")).await?;
+    Some(by_name(&text))
+}
+
+/// Counts the lines of `CLIENT LIST` by name, or by library where there is none.
+fn by_name(text: &str) -> Vec<(String, usize)> {
+    let mut names: BTreeMap<String, usize> = BTreeMap::new();
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        let field = |name: &str| {
+            let found = line.split(' ').find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
+            found.filter(|value| !value.is_empty())
+        };
+        let name = field("name").or_else(|| field("lib-name")).unwrap_or("without a name");
+        *names.entry(crate::table::clean(name)).or_default() += 1;
+    }
+    let mut names: Vec<(String, usize)> = names.into_iter().collect();
+    names.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+    let others: usize = names.iter().skip(CLIENT_NAMES).map(|(_, n)| n).sum();
+    names.truncate(CLIENT_NAMES);
+    names.extend((others > 0).then(|| ("others".to_owned(), others)));
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_counted_by_name_within_bounds() {
+        let text = "id=1 addr=a:1 name=rhubarb-worker age=1\nid=2 addr=a:2 name=rhubarb-worker age=1\n\
+                    id=3 addr=a:3 name= lib-name=redis-py\nid=4 addr=a:4 name=\n\n";
+        let expect = [("rhubarb-worker", 2), ("redis-py", 1), ("without a name", 1)];
+        assert_eq!(by_name(text), expect.map(|(name, n)| (name.to_owned(), n)));
+        let many: String = (0..50).map(|n| format!("id={n} name=n{n}\n")).collect();
+        let names = by_name(&many);
+        assert_eq!((names.len(), names.last().unwrap()), (11, &("others".to_owned(), 40)));
+    }
+}

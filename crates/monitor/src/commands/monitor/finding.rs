@@ -1,0 +1,56 @@
+//! What is not as it should be, with what to do about it. Pure.
+
+mod keys;
+mod server;
+#[cfg(test)]
+mod tests;
+
+use serde::Serialize;
+
+use super::report::Report;
+
+/// How much a finding matters; the order is from most to least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Level {
+    /// Tasks, listings or logins are lost, or will be.
+    Error,
+    /// Somebody should act.
+    Warning,
+    /// Worth knowing.
+    Info,
+}
+
+impl Level {
+    /// Returns its name.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Info => "info",
+        }
+    }
+}
+
+/// One thing that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Finding {
+    /// How much it matters.
+    pub(super) level: Level,
+    /// What it is, as a word for programs.
+    pub(super) code: &'static str,
+    /// The server or database.
+    pub(super) place: String,
+    /// What was found, in one sentence.
+    pub(super) found: String,
+    /// What to do, in one sentence.
+    pub(super) advice: &'static str,
+}
+
+/// Returns what is not as it should be, what matters most first.
+pub(super) fn of(report: &Report) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = report.servers.iter().flat_map(server::of).collect();
+    findings.extend(keys::of(report));
+    findings.sort_by_key(|finding| finding.level);
+    findings
+}

@@ -1,0 +1,110 @@
+//! `monitor`: what Django's `redis_monitor` command showed, and more, without ever holding Redis up.
+//!
+//! `place` servers and databases, `collect` finding out (with `ask`, `info`, `scan`, `slow`), `census` and `namespace`
+//! which keys are what, `finding` what is wrong, `text` and `prometheus` how it is written, `clear`, `watch`.
+
+mod ask;
+mod census;
+mod clear;
+mod collect;
+mod finding;
+mod info;
+mod namespace;
+mod number;
+mod place;
+mod prometheus;
+mod report;
+mod scan;
+mod slow;
+mod text;
+mod watch;
+
+use std::{
+    io::{self, IsTerminal},
+    time::Duration,
+};
+
+use rhubarb_connection::Connections;
+use rhubarb_core::config::Config;
+use rhubarb_queue::Client;
+
+use self::{collect::Look, place::Server, report::Report, scan::Effort};
+use super::Context;
+use crate::{cli::MonitorArgs, error::Error, output};
+
+/// How often the live view looks where nothing is said.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Runs the form that was asked for.
+pub(crate) async fn run(config: Config, args: &MonitorArgs) -> Result<(), Error> {
+    let connections = Connections::new(&config, "rhubarb-monitor")?;
+    let client = Client::new(&connections, &config);
+    let servers = place::servers(&connections);
+    let context = Context { config, connections, client };
+    if args.watch {
+        return watch(&context, servers, args).await;
+    }
+    let look = || Look {
+        config: &context.config,
+        servers: &servers,
+        client: &context.client,
+        info: args.info,
+        effort: Effort::new(args.effort, args.info),
+    };
+    if args.clear {
+        return clear::clear(&context, &look(), args.yes, args.json).await;
+    }
+    let Some(interval) = args.interval else {
+        let report = collect::report(&look()).await;
+        print(&report, args)?;
+        return reached(&report);
+    };
+    let mut tick = tokio::time::interval(interval);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        // An outage is told in the series, and does not end it.
+        print(&collect::report(&look()).await, args)?;
+    }
+}
+
+async fn watch(context: &Context, servers: Vec<Server>, args: &MonitorArgs) -> Result<(), Error> {
+    if !io::stdout().is_terminal() {
+        let advice = "--watch needs a terminal: --json --interval 1 is for programs";
+        return Err(Error::Usage(advice.to_owned()));
+    }
+    let interval = args.interval.unwrap_or(WATCH_INTERVAL);
+    watch::run(&context.config, servers, context.client.clone(), interval).await
+}
+
+fn print(report: &Report, args: &MonitorArgs) -> Result<(), Error> {
+    let text = if args.prometheus {
+        prometheus::render(report).trim_end().to_owned()
+    } else if args.json && args.interval.is_some() {
+        serde_json::to_string(report).map_err(io::Error::from)?
+    } else if args.json {
+        serde_json::to_string_pretty(report).map_err(io::Error::from)?
+    } else {
+        let body = if args.info { text::info(report) } else { text::basic(report) };
+        match args.interval {
+            Some(_) => format!("{}\n{body}\n", text::heading(report)),
+            None => body,
+        }
+    };
+    Ok(output::print(&text)?)
+}
+
+/// Ends with exit code 4 when a database could not be reached: what was printed is not the whole.
+fn reached(report: &Report) -> Result<(), Error> {
+    let mut unreachable =
+        report.databases.iter().filter(|one| one.unreachable.is_some()).map(|one| one.name());
+    match unreachable.next() {
+        Some(first) => {
+            let others = unreachable.count();
+            let more =
+                if others > 0 { format!(" and {others} more databases") } else { String::new() };
+            Err(Error::Unreached(format!("cannot reach {first}{more}")))
+        }
+        None => Ok(()),
+    }
+}
