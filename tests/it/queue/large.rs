@@ -14,8 +14,8 @@ const ELEMENTS: u64 = 1000;
 const SCRIPT: Duration = Duration::from_millis(250);
 
 /// What is counted as touching an element, when scripts do it.
-const TOUCHES: [&str; 12] = [
-    "zadd", "zrem", "rpush", "lpush", "rpop", "hset", "hget", "hdel", "hincrby", "exists", "setex",
+const TOUCHES: [&str; 13] = [
+    "zadd", "zrem", "rpush", "lpush", "rpop", "hset", "hget", "hdel", "hincrby", "exists", "set", "setex",
     "publish",
 ];
 

@@ -236,11 +236,12 @@ impl Claimer {
         // Numbers are spent even if the answer is lost: a claim is never confused with an earlier one.
         self.number += n as u64;
         let args = arguments(shared, n, number);
-        let answer: Answer = shared
+        let mut answer: Answer = shared
             .queue
             .eval(&script::CLAIM, &keys(shared, queue), &args, &caching(shared))
             .await
             .map_err(redis(format!("claim from queue `{}`", queue.name)))?;
+        answer.number_from(number);
         shared.set_clock(answer.now);
         Ok(answer)
     }

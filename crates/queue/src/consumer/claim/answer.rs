@@ -1,7 +1,7 @@
 //! What the claim script answers.
 
 use jiff::Timestamp;
-use redis::FromRedisValue;
+use redis::{FromRedisValue, ParsingError};
 
 use super::Round;
 
@@ -34,6 +34,13 @@ impl Answer {
         (self.now, self.full, self.next_due) = (later.now, later.full, later.next_due);
     }
 
+    /// Gives the claims their numbers, of which the script leaves none out.
+    pub(super) fn number_from(&mut self, first: u64) {
+        for (claimed, number) in self.claimed.iter_mut().zip(first..) {
+            claimed.number = number;
+        }
+    }
+
     pub(super) fn merge_into(self, idx: usize, round: &mut Round) {
         round.now = self.now;
         round.claimed.extend(self.claimed.into_iter().map(|claimed| (idx, claimed)));
@@ -45,19 +52,26 @@ impl Answer {
     }
 }
 
+impl FromRedisValue for Claimed {
+    fn from_redis_value(item: ::redis::Value) -> Result<Self, ParsingError> {
+        if let ::redis::Value::BulkString(message) = item {
+            let size = message.len();
+            return Ok(Self { number: 0, deliveries: 0, size, message, deaths: Vec::new() });
+        }
+        type Item = (u64, u32, u32, usize, Vec<u8>, Vec<u8>);
+        let (number, _list, deliveries, size, message, deaths): Item =
+            FromRedisValue::from_redis_value(item)?;
+        Ok(Self { number, deliveries, size, message, deaths })
+    }
+}
+
 impl FromRedisValue for Answer {
-    fn from_redis_value(value: ::redis::Value) -> Result<Self, ::redis::ParsingError> {
+    fn from_redis_value(value: ::redis::Value) -> Result<Self, ParsingError> {
         let mut parts = Vec::<::redis::Value>::from_redis_value(value)?.into_iter();
         let mut int = || i64::from_redis_value(parts.next().unwrap_or(::redis::Value::Nil));
         let (now, state, at) = (int()?, int()?, int()?);
-        let claimed = parts
-            .map(|item| {
-                type Item = (u64, u32, u32, usize, Vec<u8>, Vec<u8>);
-                let (number, _list, deliveries, size, message, deaths): Item =
-                    FromRedisValue::from_redis_value(item)?;
-                Ok(Claimed { number, deliveries, size, message, deaths })
-            })
-            .collect::<Result<Vec<_>, ::redis::ParsingError>>()?;
+        let claimed =
+            parts.map(Claimed::from_redis_value).collect::<Result<Vec<_>, ParsingError>>()?;
         let time = |ms| Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH);
         Ok(Self {
             now: time(now),
