@@ -4,7 +4,7 @@ use std::{
     any::Any,
     convert::Infallible,
     panic::AssertUnwindSafe,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::{Context, Poll},
     time::Duration,
 };
@@ -25,7 +25,7 @@ use crate::{
     app::{App, Registration},
     args::Arguments,
     builtin,
-    context::{Run, TaskContext, TaskInfo},
+    context::{Run, TaskContext},
     error::TaskError,
     extract::Call,
     failure::Raised,
@@ -45,7 +45,7 @@ pub struct Runner(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     registry: Arc<Registry>,
-    client: Client,
+    client: Arc<Client>,
     node: Arc<str>,
     tasks: Tasks,
     defaults: Limits,
@@ -81,7 +81,7 @@ impl Runner {
         let aliases = config.task_aliases;
         Self(Arc::new(Inner {
             registry: Arc::new(Registry { tasks: handlers, aliases, states: Arc::new(states) }),
-            client,
+            client: Arc::new(client),
             node,
             tasks,
             defaults,
@@ -110,9 +110,8 @@ impl Runner {
             return Outcome::PutOff { after: OVER_LIMIT.mul_f64(1.0 + fastrand::f64()) };
         };
         self.0.begin(task, delivery).await;
-        let info = TaskInfo::of(&delivery.received, Some(&delivery.queue), delivery.deliveries);
         let limits = time_limits(headers, &self.0.tasks.limits(&headers.task), &self.0.defaults);
-        let ended = self.0.attempt(task, info, delivery, arguments(body), limits).await;
+        let ended = self.0.attempt(task, delivery, arguments(body), limits).await;
         drop(slot);
         let (outcome, again) = decide(ended, headers, &task.retry, fastrand::f64());
         delivery.received.notes().again = again;
@@ -173,21 +172,22 @@ impl Inner {
     async fn attempt(
         &self,
         task: &Registration,
-        info: TaskInfo,
         delivery: &Delivery,
         arguments: Arguments,
         limits: Limits,
     ) -> Ended {
-        let envelope = delivery.envelope();
         let run = Arc::new(Run {
             received: delivery.received.clone(),
-            client: self.client.child_of(&envelope.headers, envelope.properties.priority),
+            queue: delivery.queue.clone(),
+            deaths: delivery.deliveries,
+            parent: self.client.clone(),
+            client: OnceLock::new(),
             stopping: self.stop.began.clone(),
-            soft_limit: CancellationToken::new(),
+            soft_limit: limits.soft.map(|_| CancellationToken::new()),
             node: self.node.clone(),
             registry: self.registry.clone(),
         });
-        let context = TaskContext::new(info, run.clone());
+        let context = TaskContext::new(run.clone());
         let handler = (task.run)(Call::new(arguments, context, self.registry.states.clone()));
         let handler = caught(handler).instrument(Span::current());
         let mut handler = AbortOnDropHandle::new(tokio::spawn(handler));
@@ -195,28 +195,33 @@ impl Inner {
             biased;
             // Nobody else aborts a handler: the runtime itself is ending.
             joined = &mut handler => joined.unwrap_or(Ended::Cancelled),
-            limit = passed(&limits, &run.soft_limit) => Ended::TimedOut(limit),
+            limit = passed(&limits, run.soft_limit.as_ref()) => Ended::TimedOut(limit),
             () = self.stop.hand_back.cancelled() => Ended::Cancelled,
         };
         run.note_children();
-        self.told(ended, &run.soft_limit)
+        self.told(ended, run.is_over_soft_limit())
     }
 
     /// A handler that gives up after its soft limit has exceeded it; after the worker's stop began, it is handed back.
-    fn told(&self, ended: Ended, soft_limit: &CancellationToken) -> Ended {
+    fn told(&self, ended: Ended, is_over: bool) -> Ended {
         let gave_up = matches!(ended, Ended::Returned(Err(TaskError::Cancelled)));
-        let exceeded = soft_limit.is_cancelled() && !self.stop.began.is_cancelled();
+        let exceeded = is_over && !self.stop.began.is_cancelled();
         if gave_up && exceeded { Ended::SoftlyTimedOut } else { ended }
     }
 }
 
 /// Fires `soft_limit` in its time, and returns the hard limit once it has passed.
-async fn passed(limits: &Limits, soft_limit: &CancellationToken) -> Duration {
+async fn passed(limits: &Limits, soft_limit: Option<&CancellationToken>) -> Duration {
+    if limits.soft.is_none() && limits.hard.is_none() {
+        return std::future::pending().await;
+    }
     let began = Instant::now();
     if let Some(soft) = limits.soft.filter(|soft| limits.hard.is_none_or(|hard| *soft < hard)) {
         tokio::time::sleep(soft).await;
         tracing::warn!(soft_limit_s = soft.as_secs_f64(), "soft time limit exceeded");
-        soft_limit.cancel();
+        if let Some(soft_limit) = soft_limit {
+            soft_limit.cancel();
+        }
     }
     match limits.hard {
         Some(hard) => {

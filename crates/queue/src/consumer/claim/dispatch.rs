@@ -6,10 +6,7 @@ use jiff::Timestamp;
 use rhubarb_wire::{Envelope, Exception};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{
-    Claimer, Round,
-    read::{Unread, read, running},
-};
+use super::{Claimer, Round, read::read};
 use crate::{
     consumer::strangers::{self, Stranger},
     delivery::{ClaimId, Delivery, Message, Received, Ticket},
@@ -40,23 +37,23 @@ impl Claimer {
             let claim = ClaimId { queue: idx, number: claimed.number };
             let queue = &self.shared.queues[idx];
             let read = read(&claimed, self.shared.config.max_message_bytes);
-            let running = running(queue, &read, round.now);
             let read = read.map(|envelope| self.received(envelope, &claimed.deaths));
-            self.shared.held.hold(claim, running, read.as_ref().ok().cloned());
+            let message = match &read {
+                Ok(received) => Message::Read(received.clone()),
+                Err(unread) => Message::Raw(unread.raw.clone()),
+            };
+            self.shared.held.hold(claim, round.now, message.clone());
             // The script never returns more than there are slots for.
             let Some(slot) = slots.split(1) else { continue };
-            let ticket =
-                |message| Ticket::new(claim, message, self.shared.settlements.clone(), slot);
+            let ticket = Ticket::new(claim, message, self.shared.settlements.clone(), slot);
             let received = match read {
                 Ok(received) => received,
                 Err(unread) => {
                     ours.insert(idx);
-                    let Unread { raw, outcome } = *unread;
-                    ticket(Message::Raw(Arc::new(raw))).settle(outcome);
+                    ticket.settle(unread.outcome);
                     continue;
                 }
             };
-            let ticket = ticket(Message::Read(received.clone()));
             let not_now = self.not_now(&received.envelope, claimed.deliveries, round.now);
             if self.is_strange(&received.envelope, not_now.as_ref()) {
                 let task = received.envelope.headers.task.clone();

@@ -1,15 +1,15 @@
 //! A claimed message, read as far as its headers; or what ends it when it cannot be read.
 
-use jiff::Timestamp;
-use rhubarb_core::clock;
+use std::sync::Arc;
+
 use rhubarb_wire::{DecodeError, Envelope, Exception};
 
 use super::answer::Claimed;
-use crate::{consumer::Running, delivery::RawMessage, keys::QueueKeys, letter, outcome::Outcome};
+use crate::{delivery::RawMessage, letter, outcome::Outcome};
 
 /// A message that cannot be read, and what ends it.
 pub(super) struct Unread {
-    pub(super) raw: RawMessage,
+    pub(super) raw: Arc<RawMessage>,
     pub(super) outcome: Outcome,
 }
 
@@ -28,7 +28,7 @@ pub(super) fn read(claimed: &Claimed, max: usize) -> Result<Envelope, Box<Unread
             task,
             deaths: letter::deaths(&claimed.deaths),
         };
-        return Err(Box::new(Unread { raw, outcome: dead(reason) }));
+        return Err(Box::new(Unread { raw: Arc::new(raw), outcome: dead(reason) }));
     }
     Envelope::decode(&claimed.message).map_err(|error: DecodeError| {
         let raw = RawMessage {
@@ -39,7 +39,7 @@ pub(super) fn read(claimed: &Claimed, max: usize) -> Result<Envelope, Box<Unread
             deaths: letter::deaths(&claimed.deaths),
         };
         let outcome = Outcome::Dead { reason: error.to_string(), exception: error.exception() };
-        Box::new(Unread { raw, outcome })
+        Box::new(Unread { raw: Arc::new(raw), outcome })
     })
 }
 
@@ -61,21 +61,6 @@ fn head_of(ends: &[u8]) -> (Option<String>, Option<String>) {
     let field =
         |name: &str| headers.get(name)?.as_str().filter(|s| s.len() <= 512).map(str::to_owned);
     (field("id"), field("task"))
-}
-
-pub(super) fn running(
-    queue: &QueueKeys,
-    read: &Result<Envelope, Box<Unread>>,
-    now: Timestamp,
-) -> Running {
-    let (id, task) = match read {
-        Ok(envelope) => (envelope.headers.id.clone(), envelope.headers.task.clone()),
-        Err(unread) => {
-            let raw = &unread.raw;
-            (raw.task_id.clone().unwrap_or_default(), raw.task.clone().unwrap_or_default())
-        }
-    };
-    Running { id, task, queue: queue.name.clone(), since: clock::iso(now) }
 }
 
 #[cfg(test)]
