@@ -69,7 +69,7 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) max_result_bytes: usize,
     /// Where unknown tasks are forwarded to, if they are.
     pub(crate) forward_to: Option<&'a str>,
-    /// A fresh delivery tag.
+    /// A fresh delivery tag; only a retry needs one.
     pub(crate) tag: &'a str,
     /// The client that waits for the results of what follows.
     pub(crate) reply_to: &'a str,

@@ -10,6 +10,7 @@ use crate::json::{self, kind, object, take, text};
 use crate::old;
 use crate::properties::Properties;
 use crate::time::Time;
+use crate::usual;
 
 /// The content type of every body that is written here.
 pub(crate) const JSON: &str = "application/json";
@@ -43,6 +44,14 @@ impl Envelope {
     /// # Errors
     /// The bytes are no task message; the error tells whose they were if that could be seen.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        match usual::envelope(bytes) {
+            Some(envelope) => Ok(envelope),
+            None => Self::decode_any(bytes),
+        }
+    }
+
+    /// Reads whatever is a message, by way of a tree of values.
+    fn decode_any(bytes: &[u8]) -> Result<Self, DecodeError> {
         let not_message = |reason| DecodeError::NotMessage { reason };
         let value = json::read(bytes).map_err(not_message)?;
         let Value::Object(mut map) = value else {
@@ -160,6 +169,63 @@ mod tests {
                 .unwrap();
         let body = envelope.body(100).unwrap();
         assert_eq!((body.args, envelope.properties), (vec![json!(2)], Properties::default()));
+    }
+
+    /// Celery's own form, with everything in it that is read at once, and then with each thing that is not.
+    #[test]
+    fn a_message_is_the_same_whichever_way_it_is_read() {
+        let usual = json!({
+            "body": "W1tdLCB7fSwge31d", "content-encoding": "utf-8", "content-type": "application/json",
+            "headers": {"lang": "py", "task": "t", "id": "1", "shadow": null, "eta": "2026-11-23T21:53:30+00:00",
+                "expires": "", "group": "g", "group_index": 3, "retries": 2, "timelimit": [30, 2.5], "root_id": "0",
+                "parent_id": null, "argsrepr": "('\u{e9}',)", "kwargsrepr": "{}", "origin": "gen1@h",
+                "ignore_result": false, "replaced_task_nesting": 0, "stamped_headers": ["a"], "stamps": {},
+                "compression": null},
+            "properties": {"correlation_id": "1", "reply_to": "r", "delivery_mode": 2, "priority": 3,
+                "delivery_info": {"exchange": "", "routing_key": "q"}, "body_encoding": "base64", "delivery_tag": "d"},
+        });
+        let same = |value: &Value| {
+            let bytes = value.to_string();
+            let any = Envelope::decode_any(bytes.as_bytes());
+            assert_eq!(Envelope::decode(bytes.as_bytes()), any, "{bytes}");
+            usual::envelope(bytes.as_bytes()).is_some()
+        };
+        assert!(same(&usual));
+        for (place, odd) in [
+            ("/headers", json!([])),
+            ("/headers", json!(["py", "t", "1"])),
+            ("/headers/task", json!("")),
+            ("/headers/id", json!(7)),
+            ("/headers/eta", json!("tomorrow")),
+            ("/headers/retries", json!(-1)),
+            ("/headers/timelimit", json!([1e300, null])),
+            ("/headers/timelimit", json!([1])),
+            ("/headers/stamps", json!([])),
+            ("/headers/stamps", json!({"a": 1})),
+            ("/headers/stamped_headers", json!([1])),
+            ("/headers/group_index", json!("x")),
+            ("/headers/parent_id", json!(1.5)),
+            ("/properties", Value::Null),
+            ("/properties/priority", json!(300)),
+            ("/properties/delivery_info", json!({"redelivered": true})),
+            ("/body", Value::Null),
+        ] {
+            let mut value = usual.clone();
+            *value.pointer_mut(place).unwrap() = odd;
+            assert!(!same(&value), "{place}");
+        }
+        for parent in ["", "/headers", "/properties", "/properties/delivery_info"] {
+            let mut value = usual.clone();
+            value.pointer_mut(parent).unwrap()["more"] = json!([1]);
+            assert!(!same(&value), "{parent}");
+        }
+        for field in usual["headers"].as_object().unwrap().keys() {
+            let mut value = usual.clone();
+            value["headers"][field] = Value::Null;
+            same(&value);
+            value["headers"].as_object_mut().unwrap().remove(field);
+            same(&value);
+        }
     }
 
     #[test]

@@ -24,8 +24,8 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Value, String> {
 }
 
 /// Writes `value` as Python's `json.dumps` does.
-pub(crate) fn write(value: &Value) -> Vec<u8> {
-    let mut serializer = Serializer::with_formatter(Vec::new(), Python);
+pub(crate) fn write(value: &impl Serialize) -> Vec<u8> {
+    let mut serializer = Serializer::with_formatter(Vec::with_capacity(256), Python);
     value.serialize(&mut serializer).expect("a JSON value always serialises into memory");
     serializer.into_inner()
 }
@@ -119,7 +119,7 @@ pub(crate) fn float(value: f64) -> String {
 }
 
 /// `text` with Python's extensions rewritten; borrowed when there are none.
-fn standard(text: &str) -> Cow<'_, str> {
+pub(crate) fn standard(text: &str) -> Cow<'_, str> {
     let mut rewriter = Rewriter { text, at: 0, copied: 0, out: String::new() };
     while let Some(byte) = rewriter.peek(0) {
         match byte {
@@ -262,7 +262,8 @@ impl Formatter for Python {
     ) -> io::Result<()> {
         let mut units = [0; 2];
         let mut rest = text;
-        while let Some(at) = rest.find(|c: char| !matches!(c, ' '..='~')) {
+        // A byte outside ASCII's printable ones begins a character.
+        while let Some(at) = rest.bytes().position(|byte| !matches!(byte, b' '..=b'~')) {
             out.write_all(&rest.as_bytes()[..at])?;
             let mut chars = rest[at..].chars();
             for unit in chars.next().into_iter().flat_map(|c| c.encode_utf16(&mut units).to_vec()) {

@@ -28,7 +28,7 @@
 //! ```
 //!
 //! - `envelope`: the JSON object in a queue's list; retries.
-//! - `headers`, `properties`: what it says beside the body.
+//! - `headers`, `properties`: what it says beside the body; `usual` reads the messages that nearly all are.
 //! - `body`, `signature`: arguments, callbacks, chains and chords.
 //! - `canvas`: building and taking apart signatures of chains, groups and chords; `compose` has the rules.
 //! - `compression`, `msgpack`: bodies that are not plain JSON.
@@ -45,6 +45,7 @@
 mod envelope;
 mod headers;
 mod properties;
+mod usual;
 
 mod body;
 pub mod canvas;

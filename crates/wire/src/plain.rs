@@ -11,7 +11,17 @@ const DEPTH: usize = 128;
 /// uuid its canonical text with dashes, bytes that are UTF-8 (`bytes`) their text and other bytes
 /// (`base64`) the base64 text. Unknown markers and odd values are left alone.
 pub fn plain(value: Value) -> Value {
-    convert(value, DEPTH)
+    // A tree without a marker, as most are, is not built anew.
+    if has_marker(&value, DEPTH) { convert(value, DEPTH) } else { value }
+}
+
+fn has_marker(value: &Value, depth: usize) -> bool {
+    let inside = |item| depth > 1 && has_marker(item, depth - 1);
+    match value {
+        Value::Array(items) => items.iter().any(inside),
+        Value::Object(map) => map.contains_key("__type__") || map.values().any(inside),
+        _ => false,
+    }
 }
 
 fn convert(value: Value, depth: usize) -> Value {

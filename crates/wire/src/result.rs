@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::compression::{self, Compression, Failure};
@@ -164,6 +165,9 @@ impl TaskResult {
     /// They start with `{"status": "SUCCESS"` for a success, spaced as Python spaces it: scripts on
     /// the server look at this beginning to see whether a result may still be overwritten.
     pub fn encode(&self) -> Vec<u8> {
+        if self.other.is_empty() {
+            return json::write(&Usual(self));
+        }
         let mut map = Map::new();
         let mut put = |key: &str, value: Value| map.insert(key.to_owned(), value);
         put("status", json!(self.status.as_str()));
@@ -179,6 +183,28 @@ impl TaskResult {
         json::extend(&mut map, &self.other);
         map.insert("task_id".to_owned(), json!(self.task_id));
         json::write(&Value::Object(map))
+    }
+}
+
+/// A result without other fields, which is written without a tree of values in between.
+struct Usual<'a>(&'a TaskResult);
+
+impl Serialize for Usual<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let TaskResult { status, result, traceback, children, date_done, .. } = self.0;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("status", status.as_str())?;
+        map.serialize_entry("result", result)?;
+        map.serialize_entry("traceback", traceback)?;
+        map.serialize_entry("children", children)?;
+        map.serialize_entry("date_done", date_done)?;
+        for (key, id) in [("group_id", &self.0.group_id), ("parent_id", &self.0.parent_id)] {
+            if let Some(id) = id {
+                map.serialize_entry(key, id)?;
+            }
+        }
+        map.serialize_entry("task_id", &self.0.task_id)?;
+        map.end()
     }
 }
 

@@ -1,6 +1,9 @@
 //! What a running task knows about itself, and its way to report progress.
 
-use std::{future::Future, sync::Arc};
+use std::{
+    future::Future,
+    sync::{Arc, OnceLock},
+};
 
 use rhubarb_queue::{
     Client, Error, Publish, Received,
@@ -19,9 +22,12 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct TaskContext(Arc<Inner>);
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Inner {
-    info: TaskInfo,
+    /// The name of a task that another one calls inside itself.
+    called: Option<String>,
+    /// Most tasks never ask.
+    info: OnceLock<TaskInfo>,
     run: Arc<Run>,
 }
 
@@ -29,9 +35,15 @@ struct Inner {
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) received: Arc<Received>,
-    pub(crate) client: Client,
+    pub(crate) queue: String,
+    pub(crate) deaths: u32,
+    /// The client whose child this run's own is.
+    pub(crate) parent: Arc<Client>,
+    /// Made when it is asked for: most tasks publish nothing.
+    pub(crate) client: OnceLock<Client>,
     pub(crate) stopping: CancellationToken,
-    pub(crate) soft_limit: CancellationToken,
+    /// Fires after the soft time limit, where there is one.
+    pub(crate) soft_limit: Option<CancellationToken>,
     /// Fires when nobody waits for the handler any more.
     pub(crate) given_up: CancellationToken,
     pub(crate) node: Arc<str>,
@@ -105,33 +117,51 @@ impl TaskInfo {
 }
 
 impl Run {
+    fn client(&self) -> &Client {
+        self.client.get_or_init(|| {
+            let envelope = &self.received.envelope;
+            self.parent.child_of(&envelope.headers, envelope.properties.priority)
+        })
+    }
+
+    /// Tells whether the soft time limit has passed.
+    pub(crate) fn is_over_soft_limit(&self) -> bool {
+        self.soft_limit.as_ref().is_some_and(CancellationToken::is_cancelled)
+    }
+
     /// Notes what was published so far, for the next state that is stored.
     pub(crate) fn note_children(&self) {
-        let children = self.client.children();
+        let Some(client) = self.client.get() else { return };
+        let children = client.children();
         self.received.notes().children = children.iter().map(ResultTree::to_value).collect();
     }
 }
 
 impl TaskContext {
-    pub(crate) fn new(info: TaskInfo, run: Arc<Run>) -> Self {
-        Self(Arc::new(Inner { info, run }))
+    pub(crate) fn new(run: Arc<Run>) -> Self {
+        Self(Arc::new(Inner { called: None, info: OnceLock::new(), run }))
     }
 
     /// Returns the task's id.
     pub fn id(&self) -> &str {
-        &self.0.info.id
+        &self.0.run.received.envelope.headers.id
     }
 
     /// Returns the facts about the task.
     pub fn info(&self) -> &TaskInfo {
-        &self.0.info
+        let Inner { called, info, run } = &*self.0;
+        info.get_or_init(|| {
+            let info = TaskInfo::of(&run.received, Some(&run.queue), run.deaths);
+            let name = called.clone().unwrap_or(info.name);
+            TaskInfo { name, ..info }
+        })
     }
 
     /// Returns the queue's client; what is published through it has this task as its parent.
     ///
     /// What it publishes is listed among the children of the task's result. A task that runs again publishes again.
     pub fn client(&self) -> &Client {
-        &self.0.run.client
+        self.0.run.client()
     }
 
     /// Publishes a task as a child of this one, and returns its id.
@@ -174,8 +204,9 @@ impl TaskContext {
         let Some(task) = registry.find(name) else {
             return Err(TaskError::raise(rhubarb_queue::wire::Exception::not_registered(name)));
         };
-        let info = TaskInfo { name: name.to_owned(), ..self.0.info.clone() };
-        let context = Self(Arc::new(Inner { info, run: self.0.run.clone() }));
+        let called = Some(name.to_owned());
+        let (info, run) = (OnceLock::new(), self.0.run.clone());
+        let context = Self(Arc::new(Inner { called, info, run }));
         let thread = task.thread(&registry.threads).await;
         let call = HandlerCall::new(arguments, context, registry.states.clone());
         task.run(call, thread, Slot::default()).await
@@ -202,7 +233,10 @@ impl TaskContext {
     ///
     /// Yes.
     pub async fn soft_limit(&self) {
-        self.0.run.soft_limit.cancelled().await;
+        match &self.0.run.soft_limit {
+            Some(soft_limit) => soft_limit.cancelled().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Tells whether the worker has begun to stop; for handlers that do not await [`stopping`](Self::stopping).
@@ -212,7 +246,7 @@ impl TaskContext {
 
     /// Tells whether the soft time limit has passed; for handlers that do not await [`soft_limit`](Self::soft_limit).
     pub fn is_past_soft_limit(&self) -> bool {
-        self.0.run.soft_limit.is_cancelled()
+        self.0.run.soft_limit.as_ref().is_some_and(CancellationToken::is_cancelled)
     }
 
     /// Tells whether the handler's end counts for nothing any more: its hard limit has passed, remote control has
@@ -249,7 +283,7 @@ impl TaskContext {
     pub async fn update_state(&self, state: &str, meta: Value) -> Result<(), rhubarb_queue::Error> {
         let run = &self.0.run;
         run.note_children();
-        run.client.report(&run.received, &run.node, State::from(state), meta).await
+        run.client().report(&run.received, &run.node, State::from(state), meta).await
     }
 
     /// Reports progress as state `PROGRESS` with `current`, `total` and `message`.

@@ -4,7 +4,7 @@ use std::{
     any::Any,
     convert::Infallible,
     panic::AssertUnwindSafe,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::{Context, Poll},
     time::Duration,
 };
@@ -14,7 +14,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use jiff::Timestamp;
 use rhubarb_core::{clock, config::WorkerConfig};
 use rhubarb_queue::wire::{Body, Exception, Headers, plain};
-use rhubarb_queue::{Again, Client, Delivery, Limits, Notes, Outcome, Tasks};
+use rhubarb_queue::{Again, Client, Delivery, Limits, Outcome, Tasks};
 use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
@@ -26,7 +26,7 @@ use crate::{
     args::Arguments,
     blocking::{Thread, Threads},
     builtin,
-    context::{Run, TaskContext, TaskInfo},
+    context::{Run, TaskContext},
     error::TaskError,
     extract::Call,
     failure::Raised,
@@ -48,7 +48,7 @@ pub struct Runner(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     registry: Arc<Registry>,
-    client: Client,
+    client: Arc<Client>,
     node: Arc<str>,
     tasks: Tasks,
     defaults: Limits,
@@ -85,7 +85,7 @@ impl Runner {
         let (aliases, states) = (config.task_aliases, Arc::new(states));
         Self(Arc::new(Inner {
             registry: Arc::new(Registry { tasks: handlers, aliases, states, threads }),
-            client,
+            client: Arc::new(client),
             node,
             tasks,
             defaults,
@@ -115,9 +115,8 @@ impl Runner {
             Err(not_now) => return not_now,
         };
         self.0.begin(task, delivery).await;
-        let info = TaskInfo::of(&delivery.received, Some(&delivery.queue), delivery.deliveries);
         let limits = time_limits(headers, &self.0.tasks.limits(&headers.task), &self.0.defaults);
-        let call = Attempt { task, place, info, delivery, limits };
+        let call = Attempt { task, place, delivery, limits };
         let ended = self.0.attempt(call, arguments(body)).await;
         let (outcome, again) = decide(ended, headers, &task.retry, fastrand::f64());
         delivery.received.notes().again = again;
@@ -156,7 +155,6 @@ type Place = (Option<Thread>, Slot);
 struct Attempt<'a> {
     task: &'a Registration,
     place: Place,
-    info: TaskInfo,
     delivery: &'a Delivery,
     limits: Limits,
 }
@@ -183,11 +181,11 @@ impl Inner {
     /// Notes what the task's end has to know of its registration, and tells that it has begun where that is wanted.
     async fn begin(&self, task: &Registration, delivery: &Delivery) {
         let received = &delivery.received;
-        *received.notes() = Notes {
-            ignore_result: task.ignore_result,
-            store_errors_even_if_ignored: task.store_errors_even_if_ignored,
-            ..Notes::default()
-        };
+        {
+            let mut notes = received.notes();
+            notes.ignore_result = task.ignore_result;
+            notes.store_errors_even_if_ignored = task.store_errors_even_if_ignored;
+        }
         if !task.track_started.unwrap_or(self.client.celery().task_track_started) {
             return;
         }
@@ -200,20 +198,22 @@ impl Inner {
     /// Runs the handler in a tokio task of its own, so that computing neither delays the others nor the
     /// heartbeat, and a panic ends no more than itself.
     async fn attempt(&self, attempt: Attempt<'_>, arguments: Arguments) -> Ended {
-        let Attempt { task, place: (thread, slot), info, delivery, limits } = attempt;
-        let envelope = delivery.envelope();
+        let Attempt { task, place: (thread, slot), delivery, limits } = attempt;
         let run = Arc::new(Run {
             received: delivery.received.clone(),
-            client: self.client.child_of(&envelope.headers, envelope.properties.priority),
+            queue: delivery.queue.clone(),
+            deaths: delivery.deliveries,
+            parent: self.client.clone(),
+            client: OnceLock::new(),
             stopping: self.stop.began.clone(),
-            soft_limit: CancellationToken::new(),
+            soft_limit: limits.soft.map(|_| CancellationToken::new()),
             given_up: CancellationToken::new(),
             node: self.node.clone(),
             registry: self.registry.clone(),
         });
         // Also when this is dropped because the task was terminated.
         let _given_up = run.given_up.clone().drop_guard();
-        let context = TaskContext::new(info, run.clone());
+        let context = TaskContext::new(run.clone());
         let call = Call::new(arguments, context, self.registry.states.clone());
         let handler = task.run(call, thread, slot);
         let handler = caught(handler).instrument(Span::current());
@@ -222,28 +222,33 @@ impl Inner {
             biased;
             // Nobody else aborts a handler: the runtime itself is ending.
             joined = &mut handler => joined.unwrap_or(Ended::Cancelled),
-            limit = passed(&limits, &run.soft_limit) => Ended::TimedOut(limit),
+            limit = passed(&limits, run.soft_limit.as_ref()) => Ended::TimedOut(limit),
             () = self.stop.hand_back.cancelled() => Ended::Cancelled,
         };
         run.note_children();
-        self.told(ended, &run.soft_limit)
+        self.told(ended, run.is_over_soft_limit())
     }
 
     /// A handler that gives up after its soft limit has exceeded it; after the worker's stop began, it is handed back.
-    fn told(&self, ended: Ended, soft_limit: &CancellationToken) -> Ended {
+    fn told(&self, ended: Ended, is_over: bool) -> Ended {
         let gave_up = matches!(ended, Ended::Returned(Err(TaskError::Cancelled)));
-        let exceeded = soft_limit.is_cancelled() && !self.stop.began.is_cancelled();
+        let exceeded = is_over && !self.stop.began.is_cancelled();
         if gave_up && exceeded { Ended::SoftlyTimedOut } else { ended }
     }
 }
 
 /// Fires `soft_limit` in its time, and returns the hard limit once it has passed.
-async fn passed(limits: &Limits, soft_limit: &CancellationToken) -> Duration {
+async fn passed(limits: &Limits, soft_limit: Option<&CancellationToken>) -> Duration {
+    if limits.soft.is_none() && limits.hard.is_none() {
+        return std::future::pending().await;
+    }
     let began = Instant::now();
     if let Some(soft) = limits.soft.filter(|soft| limits.hard.is_none_or(|hard| *soft < hard)) {
         tokio::time::sleep(soft).await;
         tracing::warn!(soft_limit_s = soft.as_secs_f64(), "soft time limit exceeded");
-        soft_limit.cancel();
+        if let Some(soft_limit) = soft_limit {
+            soft_limit.cancel();
+        }
     }
     match limits.hard {
         Some(hard) => {

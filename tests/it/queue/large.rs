@@ -14,9 +14,9 @@ const ELEMENTS: u64 = 1000;
 const SCRIPT: Duration = Duration::from_millis(250);
 
 /// What is counted as touching an element, when scripts do it.
-const TOUCHES: [&str; 12] = [
-    "zadd", "zrem", "rpush", "lpush", "rpop", "hset", "hget", "hdel", "hincrby", "exists", "setex",
-    "publish",
+const TOUCHES: [&str; 13] = [
+    "zadd", "zrem", "rpush", "lpush", "rpop", "hset", "hget", "hdel", "hincrby", "exists", "set",
+    "setex", "publish",
 ];
 
 /// Fills Redis by a script of ours, a bounded number at a time; `N` in it is the number, `message()` a message of it.

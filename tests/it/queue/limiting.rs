@@ -52,7 +52,7 @@ async fn tasks_over_their_rate_wait_in_redis_and_start_at_even_distances() {
     let mut redis = bench.redis().await;
     let info: String =
         redis::cmd("INFO").arg("commandstats").query_async(&mut redis).await.unwrap();
-    let claims = calls(&info, "hset");
+    let claims = calls(&info, "hdel");
     assert!((40..=46).contains(&claims), "{claims} claims for 21 messages");
     assert!(worker.stop().await);
 }

@@ -1,5 +1,10 @@
 //! Takes messages for free slots, never more; sleeps until the server says that something changed.
 
+mod answer;
+mod call;
+mod dispatch;
+mod read;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::Ordering},
@@ -7,28 +12,26 @@ use std::{
 };
 
 use jiff::Timestamp;
-use redis::FromRedisValue;
 use rhubarb_connection::{Backoff, Push};
 use rhubarb_core::clock;
-use rhubarb_wire::{DecodeError, Envelope, Exception};
 use tokio::{
     sync::{OwnedSemaphorePermit, broadcast, mpsc},
     time::Instant,
 };
 
+use self::answer::Claimed;
+pub(super) use self::{
+    answer::Answer,
+    call::{arguments, caching, keys},
+};
 use super::{
-    Counters, Running, Shared,
+    Counters, Shared,
     pick::{Passing, pick},
-    strangers::{self, Stranger},
 };
 use crate::{
     Error,
-    delivery::{ClaimId, Delivery, Message, RawMessage, Received, Settlement, Ticket},
+    delivery::{ClaimId, Delivery, Settlement},
     error::redis,
-    keys::QueueKeys,
-    letter,
-    outcome::{Outcome, Revocation},
-    rate::Turn,
     revoked, script,
 };
 
@@ -73,29 +76,6 @@ struct Claimer {
     passing: BTreeMap<usize, Passing>,
     /// Whether the queues are declared.
     declared: bool,
-}
-
-/// One message as the script hands it out.
-pub(super) struct Claimed {
-    number: u64,
-    deliveries: u32,
-    size: usize,
-    message: Vec<u8>,
-    /// When workers died with it, as the script tells it.
-    deaths: Vec<u8>,
-}
-
-/// A message that cannot be read, and what ends it.
-struct Unread {
-    raw: RawMessage,
-    outcome: Outcome,
-}
-
-/// Why a message does not run now.
-struct NotNow {
-    outcome: Outcome,
-    /// Whether it was looked at before, so that nobody has to be told again.
-    again: bool,
 }
 
 /// What one look at the queues brought.
@@ -256,11 +236,12 @@ impl Claimer {
         // Numbers are spent even if the answer is lost: a claim is never confused with an earlier one.
         self.number += n as u64;
         let args = arguments(shared, n, number);
-        let answer: Answer = shared
+        let mut answer: Answer = shared
             .queue
             .eval(&script::CLAIM, &keys(shared, queue), &args, &caching(shared))
             .await
             .map_err(redis(format!("claim from queue `{}`", queue.name)))?;
+        answer.number_from(number);
         shared.set_clock(answer.now);
         Ok(answer)
     }
@@ -276,166 +257,6 @@ impl Claimer {
             } else {
                 self.passing.entry(*idx).or_default().later();
             }
-        }
-    }
-
-    /// Hands each message to apalis, or ends at once what cannot or must not run now.
-    ///
-    /// Returns the queues of which any was not left for other workers.
-    async fn dispatch(&mut self, round: Round, mut slots: OwnedSemaphorePermit) -> BTreeSet<usize> {
-        let mut suspects = Vec::new();
-        let mut ours = BTreeSet::new();
-        for (idx, claimed) in round.claimed {
-            let claim = ClaimId { queue: idx, number: claimed.number };
-            let queue = &self.shared.queues[idx];
-            let read = read(&claimed, self.shared.config.max_message_bytes);
-            let running = running(queue, &read, round.now);
-            let read = read.map(|envelope| self.received(envelope, &claimed.deaths));
-            self.shared.held.hold(claim, running, read.as_ref().ok().cloned());
-            // The script never returns more than there are slots for.
-            let Some(slot) = slots.split(1) else { continue };
-            let ticket =
-                |message| Ticket::new(claim, message, self.shared.settlements.clone(), slot);
-            let received = match read {
-                Ok(received) => received,
-                Err(unread) => {
-                    ours.insert(idx);
-                    let Unread { raw, outcome } = *unread;
-                    ticket(Message::Raw(Arc::new(raw))).settle(outcome);
-                    continue;
-                }
-            };
-            let ticket = ticket(Message::Read(received.clone()));
-            let not_now = self.not_now(&received.envelope, claimed.deliveries, round.now);
-            if self.is_strange(&received.envelope, not_now.as_ref()) {
-                let task = received.envelope.headers.task.clone();
-                let leave = strangers::leaving(&claimed.message, &task);
-                let keep = not_now.map_or(Outcome::Unknown, |not_now| not_now.outcome);
-                let one = Stranger { ticket, queue: queue.name.clone(), task, leave, keep };
-                if !self.stranger(one).await {
-                    ours.insert(idx);
-                }
-                continue;
-            }
-            ours.insert(idx);
-            self.tell(&received.envelope, not_now.as_ref());
-            if let Some(NotNow { outcome, .. }) = not_now {
-                ticket.settle(outcome);
-                continue;
-            }
-            let (name, deliveries) = (queue.name.clone(), claimed.deliveries);
-            let delivery = Delivery {
-                received,
-                queue: name,
-                deliveries,
-                received_at: round.now,
-                ticket: Some(ticket),
-            };
-            if deliveries >= 2 { suspects.push(delivery) } else { self.hand_over(delivery) }
-        }
-        drop(slots);
-        // Each of them waits for all slots: one that held its own meanwhile would be waited for in vain.
-        let suspects: Vec<_> = suspects.into_iter().map(Delivery::without_slot).collect();
-        for suspect in suspects {
-            self.run_alone(suspect).await;
-        }
-        ours
-    }
-
-    fn received(&self, envelope: Envelope, deaths: &[u8]) -> Arc<Received> {
-        let received = Received::new(envelope, self.shared.config.max_message_bytes);
-        received.notes().deaths = letter::deaths(deaths);
-        Arc::new(received)
-    }
-
-    /// Tells whether a message's task is none of ours; what kills workers is dead all the same.
-    fn is_strange(&self, envelope: &Envelope, not_now: Option<&NotNow>) -> bool {
-        let is_dead = not_now.is_some_and(|it| matches!(it.outcome, Outcome::Dead { .. }));
-        !is_dead && !self.shared.tasks.contains(&envelope.headers.task)
-    }
-
-    /// Ends a message whose task is none of ours, or gives it to the role that asks who runs it.
-    ///
-    /// Tells whether it is left, or may be.
-    async fn stranger(&self, mut one: Stranger) -> bool {
-        let others = &self.shared.others;
-        let somebody = others.runs(&one.queue, &one.task);
-        if somebody == Some(false) {
-            one.ticket.settle(one.keep);
-            return false;
-        }
-        others.pass_over(&one.queue, &one.task);
-        if somebody == Some(true) {
-            one.ticket.settle(one.leave);
-            return true;
-        }
-        one.ticket = one.ticket.without_slot();
-        // Full while an answer is awaited: claiming waits for it too. Closed when draining: it goes back.
-        let _ = self.shared.strangers.send(one).await;
-        true
-    }
-
-    /// Tells whoever reads events of a task that we have, unless that was done before, or it is not to run at all.
-    fn tell(&self, envelope: &Envelope, not_now: Option<&NotNow>) {
-        let again = not_now
-            .is_some_and(|not_now| not_now.again || matches!(not_now.outcome, Outcome::Revoked(_)));
-        if !again && self.shared.events.on() && self.shared.tasks.contains(&envelope.headers.task) {
-            self.shared.events.received(&envelope.headers);
-        }
-    }
-
-    /// Tells what ends a message at once: too many deaths, expired, revoked, not due, over its task's rate.
-    fn not_now(&self, envelope: &Envelope, deliveries: u32, now: Timestamp) -> Option<NotNow> {
-        let (shared, headers) = (&self.shared, &envelope.headers);
-        let first = |outcome| Some(NotNow { outcome, again: false });
-        if deliveries >= shared.config.max_deliveries {
-            let reason = format!("{deliveries} workers died while they ran it");
-            let exception = Exception::worker_lost(&reason);
-            return first(Outcome::Dead { reason, exception });
-        }
-        let at =
-            |time: &Option<rhubarb_wire::Time>| time.as_ref().map(|t| t.resolve(&shared.timezone));
-        // The script's clock counts milliseconds.
-        let ms = Timestamp::as_millisecond;
-        if at(&headers.expires).is_some_and(|expires| ms(expires) <= ms(now)) {
-            return first(Outcome::Revoked(Revocation::Expired));
-        }
-        if shared.revoked.has(headers, now) {
-            return first(Outcome::Revoked(Revocation::Revoked));
-        }
-        if let Some(at) = at(&headers.eta).filter(|eta| *eta > now) {
-            return first(Outcome::NotDue { at });
-        }
-        match shared.tasks.turn(&headers.task, &headers.id, now) {
-            Turn::Now => None,
-            Turn::At { at, again } => Some(NotNow { outcome: Outcome::NotDue { at }, again }),
-        }
-    }
-
-    fn hand_over(&self, delivery: Delivery) {
-        // A closed channel means that we are draining: the delivery is dropped and so handed back.
-        let _ = self.deliver.send(delivery);
-    }
-
-    /// Runs a message that workers died with by itself, so that it takes no other task with it.
-    ///
-    /// It has to hold no slot yet: the one before it waits for all of them.
-    async fn run_alone(&self, mut suspect: Delivery) {
-        let Some(ticket) = suspect.take_ticket() else { return };
-        tracing::info!(
-            id = suspect.envelope().headers.id,
-            task = suspect.envelope().headers.task,
-            deliveries = suspect.deliveries,
-            "workers died with this task: it runs alone"
-        );
-        let alone = tokio::select! {
-            biased;
-            () = self.shared.draining.cancelled() => return,
-            slots = self.shared.slots.take_all() => slots,
-        };
-        if let Some(slots) = alone {
-            suspect.ticket = Some(ticket.with_slot(slots));
-            self.hand_over(suspect);
         }
     }
 
@@ -532,163 +353,5 @@ impl Claimer {
             () = self.shared.draining.cancelled() => true,
             () = tokio::time::sleep(wait) => false,
         }
-    }
-}
-
-/// The keys of a claim.
-pub(super) fn keys(shared: &Shared, queue: &QueueKeys) -> Vec<String> {
-    let mut keys = vec![
-        queue.claims(&shared.id),
-        queue.leases.clone(),
-        queue.scheduled.clone(),
-        queue.paused.clone(),
-        queue.deliveries.clone(),
-    ];
-    keys.extend(queue.lists.iter().cloned());
-    keys
-}
-
-/// The arguments of a claim of up to `n` messages.
-pub(super) fn arguments(shared: &Shared, n: usize, number: u64) -> Vec<Vec<u8>> {
-    vec![
-        n.to_string().into_bytes(),
-        shared.id.clone().into_bytes(),
-        shared.config.lease.as_millis().to_string().into_bytes(),
-        number.to_string().into_bytes(),
-        shared.config.max_message_bytes.to_string().into_bytes(),
-    ]
-}
-
-/// What goes before a claim so that the server tracks the keys that it reads.
-pub(super) fn caching(shared: &Shared) -> Vec<::redis::Cmd> {
-    let mut caching = ::redis::cmd("CLIENT");
-    caching.arg("CACHING").arg("YES");
-    if shared.queue.tracks() { vec![caching] } else { Vec::new() }
-}
-
-/// The claim script's answer.
-pub(super) struct Answer {
-    pub(super) now: Timestamp,
-    pub(super) full: bool,
-    next_due: Option<Timestamp>,
-    pub(super) claimed: Vec<Claimed>,
-}
-
-impl Answer {
-    pub(super) fn empty(now: Timestamp) -> Self {
-        Self { now, full: false, next_due: None, claimed: Vec::new() }
-    }
-
-    /// Adds what a later call of the same look brought.
-    pub(super) fn join(&mut self, later: Self) {
-        self.claimed.extend(later.claimed);
-        (self.now, self.full, self.next_due) = (later.now, later.full, later.next_due);
-    }
-
-    fn merge_into(self, idx: usize, round: &mut Round) {
-        round.now = self.now;
-        round.claimed.extend(self.claimed.into_iter().map(|claimed| (idx, claimed)));
-        if self.full {
-            round.again = None;
-        } else if let (Some(due), Some(again)) = (self.next_due, &mut round.again) {
-            *again = Some(again.map_or(due, |earlier| earlier.min(due)));
-        }
-    }
-}
-
-impl FromRedisValue for Answer {
-    fn from_redis_value(value: ::redis::Value) -> Result<Self, ::redis::ParsingError> {
-        let mut parts = Vec::<::redis::Value>::from_redis_value(value)?.into_iter();
-        let mut int = || i64::from_redis_value(parts.next().unwrap_or(::redis::Value::Nil));
-        let (now, state, at) = (int()?, int()?, int()?);
-        let claimed = parts
-            .map(|item| {
-                type Item = (u64, u32, u32, usize, Vec<u8>, Vec<u8>);
-                let (number, _list, deliveries, size, message, deaths): Item =
-                    FromRedisValue::from_redis_value(item)?;
-                Ok(Claimed { number, deliveries, size, message, deaths })
-            })
-            .collect::<Result<Vec<_>, ::redis::ParsingError>>()?;
-        let time = |ms| Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH);
-        Ok(Self {
-            now: time(now),
-            full: state == 0,
-            next_due: (at >= 0).then(|| time(at)),
-            claimed,
-        })
-    }
-}
-
-/// Reads a message as far as its headers; what cannot be read is ended with the reason.
-fn read(claimed: &Claimed, max: usize) -> Result<Envelope, Box<Unread>> {
-    if claimed.size > max {
-        let reason = format!(
-            "the message has {} bytes, more than worker.max_message_bytes = {max}",
-            claimed.size
-        );
-        let (task_id, task) = head_of(&claimed.message);
-        let raw = RawMessage {
-            bytes: claimed.message.clone(),
-            size: claimed.size,
-            task_id,
-            task,
-            deaths: letter::deaths(&claimed.deaths),
-        };
-        return Err(Box::new(Unread { raw, outcome: dead(reason) }));
-    }
-    Envelope::decode(&claimed.message).map_err(|error: DecodeError| {
-        let raw = RawMessage {
-            bytes: claimed.message.clone(),
-            size: claimed.size,
-            task_id: error.task_id().map(str::to_owned),
-            task: error.task_name().map(str::to_owned),
-            deaths: letter::deaths(&claimed.deaths),
-        };
-        let outcome = Outcome::Dead { reason: error.to_string(), exception: error.exception() };
-        Box::new(Unread { raw, outcome })
-    })
-}
-
-fn dead(reason: String) -> Outcome {
-    let exception = Exception::decode_error(&reason);
-    Outcome::Dead { reason, exception }
-}
-
-/// Finds id and task name in the ends of a message that is too large to be read whole.
-///
-/// Celery writes the body first, so that the headers stand in the last bytes.
-fn head_of(ends: &[u8]) -> (Option<String>, Option<String>) {
-    let text = String::from_utf8_lossy(ends);
-    let Some(at) = text.rfind("\"headers\"") else { return (None, None) };
-    let Some(open) = text[at..].find('{') else { return (None, None) };
-    let mut values =
-        serde_json::Deserializer::from_str(&text[at + open..]).into_iter::<serde_json::Value>();
-    let Some(Ok(headers)) = values.next() else { return (None, None) };
-    let field =
-        |name: &str| headers.get(name)?.as_str().filter(|s| s.len() <= 512).map(str::to_owned);
-    (field("id"), field("task"))
-}
-
-fn running(queue: &QueueKeys, read: &Result<Envelope, Box<Unread>>, now: Timestamp) -> Running {
-    let (id, task) = match read {
-        Ok(envelope) => (envelope.headers.id.clone(), envelope.headers.task.clone()),
-        Err(unread) => {
-            let raw = &unread.raw;
-            (raw.task_id.clone().unwrap_or_default(), raw.task.clone().unwrap_or_default())
-        }
-    };
-    Running { id, task, queue: queue.name.clone(), since: clock::iso(now) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_headers_of_a_message_too_large_to_read_are_found_at_its_end() {
-        let ends = br#"AAAA", "content-type": "application/json", "headers": {"task": "t.x", "id": "42"}, "properties": {}}"#;
-        assert_eq!(head_of(ends), (Some("42".into()), Some("t.x".into())));
-        assert_eq!(head_of(b"nothing"), (None, None));
-        assert_eq!(head_of(br#""headers": {"id": "#), (None, None));
     }
 }

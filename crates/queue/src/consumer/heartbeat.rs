@@ -132,7 +132,7 @@ fn publication(shared: &Shared, sign: Sign) -> Publication {
 
 fn record(shared: &Shared) -> WorkerRecord {
     let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-    let running: Vec<Running> = shared.held.running(SHOWN);
+    let running: Vec<Running> = shared.held.running(&shared.queues, SHOWN);
     WorkerRecord {
         id: shared.id.clone(),
         node: shared.node.clone(),

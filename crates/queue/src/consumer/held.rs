@@ -6,11 +6,11 @@ use std::{
 };
 
 use jiff::Timestamp;
+use rhubarb_core::clock;
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
-use super::Running;
-use crate::delivery::{ClaimId, Received};
+use super::{Running, queues::Queues};
+use crate::delivery::{ClaimId, Message, Received};
 
 /// All claims in our hands.
 #[derive(Debug, Default)]
@@ -22,10 +22,34 @@ pub(crate) struct Held {
 
 #[derive(Clone, Debug)]
 struct Holding {
-    running: Running,
-    received: Option<Arc<Received>>,
+    message: Message,
+    /// When it was claimed.
+    since: Timestamp,
     stage: Stage,
     termination: Arc<Termination>,
+}
+
+impl Holding {
+    fn received(&self) -> Option<&Arc<Received>> {
+        match &self.message {
+            Message::Read(received) => Some(received),
+            Message::Raw(_) => None,
+        }
+    }
+
+    /// The task's id and name, as far as they are known.
+    fn task(&self) -> (&str, &str) {
+        match &self.message {
+            Message::Read(received) => {
+                let headers = &received.envelope.headers;
+                (&headers.id, &headers.task)
+            }
+            Message::Raw(raw) => (
+                raw.task_id.as_deref().unwrap_or_default(),
+                raw.task.as_deref().unwrap_or_default(),
+            ),
+        }
+    }
 }
 
 /// How far a claim has come.
@@ -47,21 +71,26 @@ pub(crate) struct Seen {
 /// The order to end a task while it runs.
 #[derive(Debug, Default)]
 pub(crate) struct Termination {
-    given: CancellationToken,
     signal: OnceLock<String>,
+    given: Notify,
 }
 
 impl Termination {
     fn give(&self, signal: &str) {
         // A second order changes nothing.
         let _ = self.signal.set(signal.to_owned());
-        self.given.cancel();
+        self.given.notify_one();
     }
 
-    /// Waits for the order and returns the signal that was asked for.
+    /// Waits for the order and returns the signal that was asked for. One waits at most: whoever runs the task.
     pub(crate) async fn given(&self) -> String {
-        self.given.cancelled().await;
-        self.signal.get().cloned().unwrap_or_default()
+        loop {
+            if let Some(signal) = self.signal.get() {
+                return signal.clone();
+            }
+            // An order since the look has left its permit here.
+            self.given.notified().await;
+        }
     }
 }
 
@@ -70,9 +99,9 @@ impl Held {
         self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn hold(&self, claim: ClaimId, running: Running, received: Option<Arc<Received>>) {
+    pub(crate) fn hold(&self, claim: ClaimId, since: Timestamp, message: Message) {
         let (stage, termination) = (Stage::Reserved, Arc::default());
-        self.claims().insert(claim, Holding { running, received, stage, termination });
+        self.claims().insert(claim, Holding { message, since, stage, termination });
     }
 
     pub(crate) fn let_go(&self, claim: ClaimId) {
@@ -103,7 +132,7 @@ impl Held {
     ) -> Vec<Arc<Received>> {
         let mut terminated: Vec<Arc<Received>> = Vec::new();
         for holding in self.claims().values().filter(|holding| holding.stage != Stage::Ending) {
-            let Some(received) = holding.received.as_ref().filter(|one| wanted(one)) else {
+            let Some(received) = holding.received().filter(|one| wanted(one)) else {
                 continue;
             };
             holding.termination.give(signal);
@@ -127,8 +156,17 @@ impl Held {
     }
 
     /// Returns what is in our hands as the registry shows it, at most `limit`.
-    pub(crate) fn running(&self, limit: usize) -> Vec<Running> {
-        self.claims().values().take(limit).map(|holding| holding.running.clone()).collect()
+    pub(crate) fn running(&self, queues: &Queues, limit: usize) -> Vec<Running> {
+        let running = |(claim, holding): (&ClaimId, &Holding)| {
+            let (id, task) = holding.task();
+            Running {
+                id: id.to_owned(),
+                task: task.to_owned(),
+                queue: queues[claim.queue].name.clone(),
+                since: clock::iso(holding.since),
+            }
+        };
+        self.claims().iter().take(limit).map(running).collect()
     }
 
     /// Returns the claims that run or wait to run.
@@ -139,7 +177,7 @@ impl Held {
                 Stage::Active(since) => Some(since),
                 Stage::Ending => return None,
             };
-            Some(Seen { received: holding.received.clone()?, began })
+            Some(Seen { received: holding.received()?.clone(), began })
         };
         self.claims().values().filter_map(seen).collect()
     }
@@ -147,7 +185,7 @@ impl Held {
     /// Tells whether a task of this id runs.
     pub(crate) fn is_active(&self, id: &str) -> bool {
         let active = |holding: &Holding| matches!(holding.stage, Stage::Active(_));
-        self.claims().values().any(|holding| active(holding) && holding.running.id == id)
+        self.claims().values().any(|holding| active(holding) && holding.task().0 == id)
     }
 
     /// Returns how many claims run.

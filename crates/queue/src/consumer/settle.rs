@@ -40,6 +40,13 @@ struct Ready {
     tried: bool,
 }
 
+impl Ready {
+    /// Tells whether it is done with nothing that follows.
+    fn is_simple(&self) -> bool {
+        self.plan.act == Act::Done && self.plan.follow.messages.is_empty()
+    }
+}
+
 /// Ends claims until `stop` fires and nothing is left in the channel.
 pub(super) async fn run(
     shared: Arc<Shared>,
@@ -123,7 +130,9 @@ pub(super) fn source(error: &Error) -> String {
 
 async fn settle_all(shared: &Shared, mut batch: Vec<Ready>, stop: &CancellationToken) {
     // The youngest claim first: what goes back is pushed to the consumer's end, so that the oldest is next.
-    batch.sort_by_key(|ready| (ready.claim.queue, std::cmp::Reverse(ready.claim.number)));
+    batch.sort_by_key(|ready| {
+        (ready.claim.queue, !ready.is_simple(), std::cmp::Reverse(ready.claim.number))
+    });
     while !batch.is_empty() {
         let rest = batch.split_off(share(&batch));
         settle_queue(shared, batch[0].claim.queue, &mut batch, stop).await;
@@ -154,7 +163,7 @@ async fn settle_queue(
     let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(2));
     loop {
         match settle_once(shared, &shared.queues[queue], batch).await {
-            Ok(answers) => return conclude(shared, batch, &answers),
+            Ok(late) => return conclude(shared, batch, &late),
             Err(error) => {
                 if !error.is_logged() {
                     let cause = source(&error);
@@ -171,10 +180,11 @@ async fn settle_queue(
     }
 }
 
-fn conclude(shared: &Shared, batch: &mut [Ready], answers: &[u8]) {
-    for (ready, answer) in batch.iter_mut().zip(answers) {
+/// Lets go of claims that were ended; `late` are the places, from 1, of those that were no longer ours.
+fn conclude(shared: &Shared, batch: &mut [Ready], late: &[usize]) {
+    for (ready, place) in batch.iter_mut().zip(1..) {
         shared.held.let_go(ready.claim);
-        if *answer == 0 && !ready.tried {
+        if late.contains(&place) && !ready.tried {
             Counters::add(&shared.counters.late);
             tracing::warn!(
                 queue = shared.queues[ready.claim.queue].name,
@@ -196,15 +206,19 @@ async fn settle_once(
     shared: &Shared,
     queue: &QueueKeys,
     batch: &[Ready],
-) -> Result<Vec<u8>, Error> {
+) -> Result<Vec<usize>, Error> {
     let mut keys =
         vec![queue.claims(&shared.id), queue.scheduled.clone(), queue.deliveries.clone()];
     keys.extend(queue.lists.iter().cloned());
-    let mut args =
-        vec![queue.lists.len().to_string().into_bytes(), batch.len().to_string().into_bytes()];
-    for ready in batch {
-        push_item(shared, queue, ready, &mut keys, &mut args);
-    }
+    let results = batch.iter().filter_map(|ready| ready.plan.result.as_ref());
+    keys.extend(results.map(|stored| shared.client.result_key(&stored.task_id)));
+    let (simple, others) = batch.split_at(batch.partition_point(Ready::is_simple));
+    let ttl = shared.result_expires.as_secs().max(1);
+    let mut args = vec![number(queue.lists.len()), ttl.to_string().into_bytes()];
+    args.push(number(simple.len()));
+    simple.iter().for_each(|ready| push_end(ready, &mut args));
+    args.push(number(others.len()));
+    others.iter().for_each(|ready| push_item(queue, ready, &mut args));
     shared.queue.eval(&script::SETTLE, &keys, &args, &[]).await.map_err(redis(format!(
         "end {} claims on queue `{}`",
         batch.len(),
@@ -212,16 +226,19 @@ async fn settle_once(
     )))
 }
 
-/// Adds one item's nine values, its followers, and its result's key.
-fn push_item(
-    shared: &Shared,
-    queue: &QueueKeys,
-    ready: &Ready,
-    keys: &mut Vec<String>,
-    args: &mut Vec<Vec<u8>>,
-) {
+fn number(n: usize) -> Vec<u8> {
+    n.to_string().into_bytes()
+}
+
+/// Adds a simple item's two values.
+fn push_end(ready: &Ready, args: &mut Vec<Vec<u8>>) {
+    args.push(ready.claim.number.to_string().into_bytes());
+    args.push(ready.plan.result.as_ref().map(|stored| stored.bytes.clone()).unwrap_or_default());
+}
+
+/// Adds another item's seven values and its followers.
+fn push_item(queue: &QueueKeys, ready: &Ready, args: &mut Vec<Vec<u8>>) {
     let plan = &ready.plan;
-    let number = |n: usize| n.to_string().into_bytes();
     let (what, at, message, list) = match &plan.act {
         Act::Done => ("done", String::new(), Vec::new(), 0),
         Act::Back => ("back", String::new(), Vec::new(), 0),
@@ -231,15 +248,8 @@ fn push_item(
             ("schedule", at.as_millisecond().to_string(), message, list.unwrap_or(0))
         }
     };
-    let key = plan.result.as_ref().map_or(0, |stored| {
-        keys.push(shared.client.result_key(&stored.task_id));
-        keys.len()
-    });
-    args.push(ready.claim.number.to_string().into_bytes());
+    push_end(ready, args);
     args.push(what.into());
-    args.push(number(key));
-    args.push(shared.result_expires.as_secs().max(1).to_string().into_bytes());
-    args.push(plan.result.as_ref().map(|stored| stored.bytes.clone()).unwrap_or_default());
     args.push(at.into_bytes());
     args.push(message);
     args.push(number(list));

@@ -153,8 +153,11 @@ fn scheduled(member: &[u8]) -> Option<&[u8]> {
     Some(&member[at + 1..])
 }
 
-/// Returns the message of a claim: `<list>:<deliveries>:<ms>:<message>`.
+/// Returns the message of a claim: the claim itself, or `<list>:<deliveries>:<ms>:<message>`.
 fn claimed(claim: &[u8]) -> Option<&[u8]> {
+    if claim.starts_with(b"{") {
+        return Some(claim);
+    }
     claim.splitn(4, |b| *b == b':').nth(3)
 }
 

@@ -1,6 +1,7 @@
 -- pick: claims as `claim` does, but passes over the messages whose tasks other workers run; those stay where they are.
 --
--- KEYS[1] claims hash of this worker on this queue: claim number -> "<list>:<deliveries>:<ms>:<message>"
+-- KEYS[1] claims hash of this worker on this queue: claim number -> "<list>:<deliveries>:<ms>:<message>" (`claim` has
+--   another form besides)
 -- KEYS[2] leases zset of the queue: worker id -> end of its lease, ms
 -- KEYS[3] scheduled zset of the queue: "<list>|<message>" -> due, ms
 -- KEYS[4] pause of the queue: exists while it is paused
@@ -17,7 +18,7 @@
 -- ARGV[8..] the names of the tasks to pass over
 --
 -- Returns {now ms, state, at ms, list, passed over of it, passed over by this call, item...}; items as `claim` gives
--- them. state: 0 as much as fits, 1 all was looked at, 2 paused, 3 looked at 1,000 messages or 4 MB: the next call goes on
+-- those of messages that workers died with. state: 0 as much as fits, 1 all was looked at, 2 paused, 3 looked at 1,000 messages or 4 MB: the next call goes on
 -- at the list and number given.
 --
 -- A message's task is the first "task" in its JSON text; one that has none, or whose name is written with escapes, is

@@ -4,7 +4,8 @@
 -- KEYS[2] deliveries hash of the queue: sha1 of a message -> how often a worker died with it, and `<sha1>:deaths` -> when
 --   (seen by a reaper) and whose, newest first, `<ms> <worker id>` a line, at most 4,096 bytes
 -- KEYS[3..] the queue's lists, most urgent first
--- ARGV[1] the prefix of the claims hashes; with a worker id behind it, it is that worker's (same hash tag)
+-- ARGV[1] the prefix of the claims hashes; with a worker id behind it, it is that worker's (same hash tag), its values as
+--   `claim` writes them
 -- ARGV[2] how long the deliveries hash is kept without a change, s
 -- ARGV[3] the caller's worker id
 -- ARGV[4] the lease, ms; 0 when the caller holds no claims on this queue
@@ -32,7 +33,8 @@ for _, worker in ipairs(dead) do
     local value = redis.call('HGET', claims, number)
     redis.call('HDEL', claims, number)
     local list, message = string.match(value, '^(%d+):%d+:%d+:()')
-    local own = string.sub(value, message)
+    local own = message and string.sub(value, message) or value
+    list = list or 1
     -- A list that is no more (fewer priority steps by now) is the most urgent one's.
     redis.call('RPUSH', KEYS[2 + list] or KEYS[3], own)
     local digest = redis.sha1hex(own)

@@ -1,0 +1,83 @@
+//! What the claim script answers.
+
+use jiff::Timestamp;
+use redis::{FromRedisValue, ParsingError};
+
+use super::Round;
+
+/// One message as the script hands it out.
+pub(in crate::consumer) struct Claimed {
+    pub(super) number: u64,
+    pub(super) deliveries: u32,
+    pub(super) size: usize,
+    pub(super) message: Vec<u8>,
+    /// When workers died with it, as the script tells it.
+    pub(super) deaths: Vec<u8>,
+}
+
+/// The claim script's answer.
+pub(in crate::consumer) struct Answer {
+    pub(in crate::consumer) now: Timestamp,
+    pub(in crate::consumer) full: bool,
+    next_due: Option<Timestamp>,
+    pub(in crate::consumer) claimed: Vec<Claimed>,
+}
+
+impl Answer {
+    pub(in crate::consumer) fn empty(now: Timestamp) -> Self {
+        Self { now, full: false, next_due: None, claimed: Vec::new() }
+    }
+
+    /// Adds what a later call of the same look brought.
+    pub(in crate::consumer) fn join(&mut self, later: Self) {
+        self.claimed.extend(later.claimed);
+        (self.now, self.full, self.next_due) = (later.now, later.full, later.next_due);
+    }
+
+    /// Gives the claims their numbers, of which the script leaves none out.
+    pub(super) fn number_from(&mut self, first: u64) {
+        for (claimed, number) in self.claimed.iter_mut().zip(first..) {
+            claimed.number = number;
+        }
+    }
+
+    pub(super) fn merge_into(self, idx: usize, round: &mut Round) {
+        round.now = self.now;
+        round.claimed.extend(self.claimed.into_iter().map(|claimed| (idx, claimed)));
+        if self.full {
+            round.again = None;
+        } else if let (Some(due), Some(again)) = (self.next_due, &mut round.again) {
+            *again = Some(again.map_or(due, |earlier| earlier.min(due)));
+        }
+    }
+}
+
+impl FromRedisValue for Claimed {
+    fn from_redis_value(item: ::redis::Value) -> Result<Self, ParsingError> {
+        if let ::redis::Value::BulkString(message) = item {
+            let size = message.len();
+            return Ok(Self { number: 0, deliveries: 0, size, message, deaths: Vec::new() });
+        }
+        type Item = (u64, u32, u32, usize, Vec<u8>, Vec<u8>);
+        let (number, _list, deliveries, size, message, deaths): Item =
+            FromRedisValue::from_redis_value(item)?;
+        Ok(Self { number, deliveries, size, message, deaths })
+    }
+}
+
+impl FromRedisValue for Answer {
+    fn from_redis_value(value: ::redis::Value) -> Result<Self, ParsingError> {
+        let mut parts = Vec::<::redis::Value>::from_redis_value(value)?.into_iter();
+        let mut int = || i64::from_redis_value(parts.next().unwrap_or(::redis::Value::Nil));
+        let (now, state, at) = (int()?, int()?, int()?);
+        let claimed =
+            parts.map(Claimed::from_redis_value).collect::<Result<Vec<_>, ParsingError>>()?;
+        let time = |ms| Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH);
+        Ok(Self {
+            now: time(now),
+            full: state == 0,
+            next_due: (at >= 0).then(|| time(at)),
+            claimed,
+        })
+    }
+}

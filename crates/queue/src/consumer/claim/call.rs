@@ -1,0 +1,34 @@
+//! What a claim is called with.
+
+use crate::{consumer::Shared, keys::QueueKeys};
+
+/// The keys of a claim.
+pub(in crate::consumer) fn keys(shared: &Shared, queue: &QueueKeys) -> Vec<String> {
+    let mut keys = vec![
+        queue.claims(&shared.id),
+        queue.leases.clone(),
+        queue.scheduled.clone(),
+        queue.paused.clone(),
+        queue.deliveries.clone(),
+    ];
+    keys.extend(queue.lists.iter().cloned());
+    keys
+}
+
+/// The arguments of a claim of up to `n` messages.
+pub(in crate::consumer) fn arguments(shared: &Shared, n: usize, number: u64) -> Vec<Vec<u8>> {
+    vec![
+        n.to_string().into_bytes(),
+        shared.id.clone().into_bytes(),
+        shared.config.lease.as_millis().to_string().into_bytes(),
+        number.to_string().into_bytes(),
+        shared.config.max_message_bytes.to_string().into_bytes(),
+    ]
+}
+
+/// What goes before a claim so that the server tracks the keys that it reads.
+pub(in crate::consumer) fn caching(shared: &Shared) -> Vec<::redis::Cmd> {
+    let mut caching = ::redis::cmd("CLIENT");
+    caching.arg("CACHING").arg("YES");
+    if shared.queue.tracks() { vec![caching] } else { Vec::new() }
+}
