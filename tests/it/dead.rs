@@ -83,6 +83,26 @@ async fn a_task_whose_workers_are_killed_is_a_letter_with_their_deaths_and_comes
 }
 
 #[tokio::test]
+async fn deaths_before_a_retry_are_told_as_well() {
+    let shop = shop().await;
+    let id = shop.client().publish(&Publish::new("e2e.kills")).await.unwrap().id;
+    for nth in 0..3 {
+        own_worker(&shop, &format!("doomed{nth}@host")).ended(SOON).await;
+    }
+    let last = own_worker(&shop, "last@host");
+    shop.client().wait(&id, SOON, |_| {}).await.unwrap().expect("whoever waits is told");
+    drop(last);
+    let letter = shop.json(&["dead", "show", &id]).await;
+    let history = letter["history"].as_array().unwrap();
+    let told: Vec<bool> = history
+        .iter()
+        .map(|one| one["error"].as_str().unwrap().contains("the worker died"))
+        .collect();
+    assert_eq!(told, [true, false, true, true, false], "{letter:#}");
+    assert!(history[1]["error"].as_str().unwrap().contains("not yet"), "{letter:#}");
+}
+
+#[tokio::test]
 async fn parked_tasks_are_shown_and_dropped_and_a_choice_is_asked_for() {
     let shop = Shop::open().await;
     let _worker = shop.worker(&[]).await;

@@ -78,6 +78,14 @@ async fn kills_once(
     note(Args((text,)), State(redis), context).await
 }
 
+/// Kills its worker, is retried once, and then kills each.
+async fn kills(context: TaskContext) -> Result<(), TaskError> {
+    if context.info().deaths > 0 && context.info().retries == 0 {
+        return Err(Retry::after(Duration::ZERO).because("OSError", "not yet").into());
+    }
+    std::process::abort()
+}
+
 /// Publishes two tasks and returns their ids.
 async fn publishes(context: TaskContext) -> Result<Value, TaskError> {
     let one = context.publish(&Publish::new("e2e.add").arg(1).arg(2)).await?;
@@ -95,6 +103,7 @@ pub(crate) fn register(app: &mut App) {
     app.task("e2e.flaky", flaky);
     app.task("e2e.note", note);
     app.task("e2e.kills_once", kills_once);
+    app.task("e2e.kills", kills);
     app.task("e2e.publishes", publishes);
     app.task("e2e.ignored", add).ignore_result(true);
 }
