@@ -163,7 +163,7 @@ async fn redbeats_entries_are_obeyed_unless_a_beat_of_pythons_leads() {
 async fn a_redbeat_entry_that_was_away_repeats_no_tick() {
     let server = Server::started();
     let last_run = (jiff::Timestamp::now() - jiff::SignedDuration::from_mins(90))
-        .to_zoned(jiff::tz::TimeZone::UTC);
+        .to_zoned_datetime(jiff::tz::TimeZone::UTC);
     let meta = json!({"last_run_at": {
         "__type__": "datetime", "year": last_run.year(), "month": last_run.month(), "day": last_run.day(),
         "hour": last_run.hour(), "minute": last_run.minute(), "second": last_run.second(), "microsecond": 0,
