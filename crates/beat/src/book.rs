@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 use rhubarb_queue::{
-    schedules::{Known, Owner},
+    schedules::{All, Known, Owner},
     tick::Record,
 };
 
-/// What is kept of a schedule that has gone from the file stays this long: an entry that comes back with the next
-/// deploy has its history.
+/// What is kept of a schedule that has gone from the file or from RedBeat stays this long: an entry that comes back with
+/// the next deploy has its history, and none of its ticks is published again.
 const KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// What is kept in Redis of schedules, by name: the queue that it is kept with, and the record.
@@ -33,6 +33,8 @@ pub struct Slot {
 pub struct Book {
     slots: Vec<Slot>,
     due: BTreeSet<(Timestamp, usize)>,
+    /// What is kept of schedules that are not in it: gone, left to Python, or not to be used at present.
+    away: Kept,
 }
 
 /// What has to be written before the book is what is in Redis.
@@ -42,16 +44,17 @@ pub struct Changes {
     pub note: BTreeMap<String, Vec<usize>>,
     /// Records to be removed, by queue.
     pub forget: BTreeMap<String, Vec<String>>,
-    /// Schedules that are seen for the first time.
-    pub new: Vec<String>,
+    /// Schedules that are seen for the first time, and from when on their ticks count.
+    pub new: Vec<(String, Timestamp)>,
 }
 
 impl Book {
-    /// Opens a book of schedules that go on from what is kept of them; what is kept of others is forgotten in time.
-    pub fn open(known: BTreeMap<String, Known>, mut kept: Kept, now: Timestamp) -> (Self, Changes) {
-        let slots = Vec::with_capacity(known.len());
+    /// Opens a book of schedules that go on from what is kept of them; what is kept of those that are gone is forgotten
+    /// in time.
+    pub fn open(all: All, mut kept: Kept, now: Timestamp) -> (Self, Changes) {
+        let slots = Vec::with_capacity(all.known.len());
         let (mut book, mut changes) = (Self { slots, ..Self::default() }, Changes::default());
-        for (name, known) in known {
+        for (name, known) in all.known {
             let before = kept.remove(&name);
             if before.is_none() && !known.schedule.config.enabled {
                 continue;
@@ -69,15 +72,17 @@ impl Book {
                 changes.forget.entry(queue.clone()).or_default().push(name.clone());
             }
             if before.is_none() {
-                changes.new.push(name);
+                changes.new.push((name, record.tick));
             }
             let due = next.filter(|_| known.is_on());
             book.insert(Slot { known, record, due: None, told: false }, due);
         }
         for (name, (queue, record)) in kept {
             let touched = record.at.unwrap_or(record.tick).max(record.tick);
-            if now.duration_since(touched) > KEPT {
+            if now.duration_since(touched) > KEPT && !all.left.contains(&name) {
                 changes.forget.entry(queue).or_default().push(name);
+            } else {
+                book.away.insert(name, (queue, record));
             }
         }
         (book, changes)
@@ -133,14 +138,15 @@ impl Book {
         self.slots.iter().all(|slot| !slot.told)
     }
 
-    /// Closes the book: what is in it is what is kept. A live schedule that is no longer among the `known` has been
-    /// removed, and nothing of it is.
-    pub fn close(self, known: &BTreeMap<String, Known>) -> (Kept, BTreeMap<String, Vec<String>>) {
-        let mut kept = Kept::new();
+    /// Closes the book: what is in it is what is kept. A live schedule that is no longer there has been removed, and
+    /// nothing of it is: one that is added under its name starts from then.
+    pub fn close(self, all: &All) -> (Kept, BTreeMap<String, Vec<String>>) {
+        let mut kept = self.away;
         let mut removed: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for slot in self.slots {
             let name = slot.known.schedule.name;
-            if slot.known.owner != Owner::File && !known.contains_key(&name) {
+            let is_there = all.known.contains_key(&name) || all.left.contains(&name);
+            if slot.known.owner == Owner::Live && !is_there && !all.live_unread {
                 removed.entry(slot.known.queue).or_default().push(name);
             } else {
                 kept.insert(name, (slot.known.queue, slot.record));
@@ -179,7 +185,7 @@ pub fn gather(
 #[cfg(test)]
 mod tests {
     use rhubarb_core::config::Config;
-    use rhubarb_queue::schedules::{All, Live, RedBeat};
+    use rhubarb_queue::schedules::{Live, RedBeat};
 
     use super::*;
 
@@ -187,13 +193,13 @@ mod tests {
         Timestamp::from_second(1_790_000_000 + s).unwrap()
     }
 
-    fn known(entries: &[(&str, &str)]) -> BTreeMap<String, Known> {
+    fn known(entries: &[(&str, &str)]) -> All {
         let text: String = entries
             .iter()
             .map(|(name, entry)| format!("[schedules.{name}]\ntask = \"t\"\n{entry}\n"))
             .collect();
         let config = Config::from_toml(&text).unwrap();
-        All::of(&config, Live::default(), &RedBeat::default()).known
+        All::of(&config, Live::default(), &RedBeat::default())
     }
 
     fn names<'a>(book: &'a Book, changes: &'a Changes) -> Vec<(&'a str, &'a str)> {
@@ -215,7 +221,7 @@ mod tests {
             at(0),
         );
         assert_eq!(names(&book, &changes), [("celery", "a"), ("celery", "b")]);
-        assert_eq!(changes.new, ["a", "b"]);
+        assert_eq!(changes.new, [("a".to_owned(), at(0)), ("b".to_owned(), at(0))]);
         assert_eq!((book.first_due(at(9)), book.next(), book.n_on()), (None, Some(at(10)), 2));
         let first = book.first_due(at(40)).unwrap();
         assert_eq!(book.slot(first).known.schedule.name, "b");
@@ -251,8 +257,38 @@ mod tests {
         let kept: Kept = [("a", 0), ("b", -8 * 86_400)]
             .map(|(name, s)| (name.to_owned(), ("q".to_owned(), Record::new(at(s)))))
             .into();
-        let (_, changes) = Book::open(BTreeMap::new(), kept, at(0));
+        let (_, changes) = Book::open(All::default(), kept.clone(), at(0));
         assert_eq!(changes.forget, [("q".to_owned(), vec!["b".to_owned()])].into());
+        let left = BTreeSet::from(["b".to_owned()]);
+        let (_, changes) = Book::open(All { left, ..All::default() }, kept, at(0));
+        assert_eq!(changes, Changes::default(), "it is there, and not ours at present");
+    }
+
+    #[test]
+    fn what_was_away_goes_on_and_a_removed_live_schedule_does_not() {
+        let of = |owner| {
+            let mut all = known(&[("a", "every = 30")]);
+            all.known.get_mut("a").unwrap().owner = owner;
+            all
+        };
+        let gone = All::default;
+        let left = || All { left: BTreeSet::from(["a".to_owned()]), ..All::default() };
+        let unread = || All { live_unread: true, ..All::default() };
+        for (owner, meanwhile, stays) in [
+            (Owner::RedBeat, gone(), true),
+            (Owner::RedBeat, left(), true),
+            (Owner::Live, left(), true),
+            (Owner::Live, unread(), true),
+            (Owner::Live, gone(), false),
+        ] {
+            let (book, _) = Book::open(of(owner), Kept::new(), at(0));
+            let (kept, removed) = book.close(&meanwhile);
+            assert_eq!(removed.is_empty(), stays, "{owner} {meanwhile:?}");
+            let (book, _) = Book::open(meanwhile, kept, at(10));
+            let (kept, _) = book.close(&of(owner));
+            let (_, changes) = Book::open(of(owner), kept, at(20));
+            assert_eq!(changes.new.is_empty(), stays, "{owner}");
+        }
     }
 
     #[test]

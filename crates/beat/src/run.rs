@@ -11,7 +11,7 @@ use rhubarb_connection::{Backoff, Connections, Redis, Role};
 use rhubarb_core::{class::Class, config::Config, shutdown::Shutdown};
 use rhubarb_queue::{
     Client, inspect,
-    schedules::{All, Known, Live, RedBeat, Schedules},
+    schedules::{All, Live, RedBeat, Schedules, Version},
     tick::{Lead, Record, Ticks},
 };
 use tokio::time::Instant;
@@ -98,7 +98,7 @@ pub(crate) struct Beat<'a> {
     /// The queues that earlier leaders were shut out of.
     assumed: BTreeSet<String>,
     /// The number of edits of the live schedules that the book has seen.
-    version: u64,
+    version: Version,
     redbeat: RedBeat,
     /// The problems of entries that were logged.
     told: BTreeSet<(String, String)>,
@@ -130,7 +130,7 @@ impl<'a> Beat<'a> {
             greatest: 0,
             book: Book::default(),
             assumed: BTreeSet::new(),
-            version: 0,
+            version: Version::default(),
             redbeat: RedBeat::default(),
             told: BTreeSet::new(),
             hooks: Webhooks::new(&config.beat),
@@ -197,10 +197,10 @@ impl<'a> Beat<'a> {
             }
         } else if self.changed().await? {
             let all = self.all().await?;
-            let (kept, removed) = std::mem::take(&mut self.book).close(&all.known);
+            let (kept, removed) = std::mem::take(&mut self.book).close(&all);
             // Until the book is open again, what is in Redis counts.
             self.standing = Standing::Unknown;
-            if !self.open(all.known, kept, removed, (fence, now)).await? {
+            if !self.open(all, kept, removed, (fence, now)).await? {
                 return Ok(Looked::Done);
             }
             self.standing = Standing::Leading(fence);
@@ -256,7 +256,7 @@ impl<'a> Beat<'a> {
                 stale.entry(queue).or_default().push(name);
             }
         }
-        if !self.open(all.known, kept, stale, (fence, now)).await? {
+        if !self.open(all, kept, stale, (fence, now)).await? {
             return Ok(false);
         }
         match &self.standing {
@@ -296,7 +296,7 @@ impl<'a> Beat<'a> {
     /// The live ones are read each time: what they are as text is not kept in memory.
     async fn all(&mut self) -> Result<All, rhubarb_queue::Error> {
         let live = self.schedules.live().await?;
-        self.version = live.version;
+        self.version = live.version.clone();
         let all = All::of(self.config, live, &self.redbeat);
         let mut told = BTreeSet::new();
         for wrong in &all.problems {
@@ -333,12 +333,12 @@ impl<'a> Beat<'a> {
     /// Opens the book and makes Redis say what it says; false when a later beat has led.
     async fn open(
         &mut self,
-        known: BTreeMap<String, Known>,
+        all: All,
         kept: Kept,
         forget: BTreeMap<String, Vec<String>>,
         (fence, now): (u64, Timestamp),
     ) -> Result<bool, rhubarb_queue::Error> {
-        let (book, changes) = Book::open(known, kept, now);
+        let (book, changes) = Book::open(all, kept, now);
         let queues: Vec<String> = book
             .queues()
             .into_iter()
@@ -362,8 +362,8 @@ impl<'a> Beat<'a> {
         changes: Changes,
         forget: BTreeMap<String, Vec<String>>,
     ) -> Result<(), rhubarb_queue::Error> {
-        for schedule in changes.new.iter().take(100) {
-            tracing::info!(schedule, "schedule is new: it starts from now");
+        for (schedule, from) in changes.new.iter().take(100) {
+            tracing::info!(schedule, %from, "schedule is new: its ticks count from then on");
         }
         for (queue, notes) in &changes.note {
             let notes: Vec<(&str, &Record)> = notes.iter().map(|idx| book.named(*idx)).collect();

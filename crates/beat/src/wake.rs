@@ -11,9 +11,12 @@ struct EverySecond;
 
 impl Schedule<Utc> for EverySecond {
     fn next_tick(&mut self, _: &Utc) -> Option<Tick> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Some(Tick::new(now.as_secs() + 1))
+        Some(Tick::new(second() + 1))
     }
+}
+
+fn second() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 fn seconds() -> impl Stream<Item = Result<Tick, apalis_cron::Error>> {
@@ -23,6 +26,8 @@ fn seconds() -> impl Stream<Item = Result<Tick, apalis_cron::Error>> {
 /// The beat's wakes. They say only that it is time to look; what is due is decided on Redis's clock.
 pub struct Wakes {
     seconds: BoxStream<'static, Result<Tick, apalis_cron::Error>>,
+    /// The second in which the last wake was: the next tick was named then.
+    last: Option<u64>,
 }
 
 impl std::fmt::Debug for Wakes {
@@ -33,7 +38,7 @@ impl std::fmt::Debug for Wakes {
 
 impl Default for Wakes {
     fn default() -> Self {
-        Self { seconds: seconds().boxed() }
+        Self { seconds: seconds().boxed(), last: None }
     }
 }
 
@@ -44,10 +49,18 @@ impl Wakes {
     ///
     /// Safe; the next call waits for the same second.
     pub async fn next(&mut self) {
-        // apalis-cron 1.0.0 answers `OutOfRange` for ever once a tick was polled after its time, which a slow
-        // command or a clock that was set does to it.
-        if !matches!(self.seconds.next().await, Some(Ok(_))) {
+        // apalis-cron 1.0.0 answers `OutOfRange` for ever, with a warning, once a tick is polled after its time, which an
+        // outage or a clock that was set does to it: such a tick is not polled, nor one that is an hour away.
+        if self.last.is_some_and(|last| last != second()) {
+            let slept_through = self.last < Some(second());
             *self = Self::default();
+            if slept_through {
+                return;
+            }
+        }
+        match self.seconds.next().await {
+            Some(Ok(_)) => self.last = Some(second()),
+            _ => *self = Self::default(),
         }
     }
 }

@@ -38,7 +38,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(code) => code,
         Err(error) => {
             if error.exit_code() != exit::OK {
-                output::note(&format!("error: {}", error.message()));
+                // One may be several problems, a line each; names in it come from elsewhere.
+                for line in error.message().lines() {
+                    output::note(&format!("error: {}", table::clean(line)));
+                }
             }
             error.exit_code()
         }

@@ -7,7 +7,7 @@ mod overlap;
 mod redbeat;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -144,13 +144,35 @@ pub struct All {
     pub known: BTreeMap<String, Known>,
     /// The rest.
     pub problems: Vec<Problem>,
+    /// The names of entries that are there and not ours to publish at present: a beat of Python's leads, or they
+    /// cannot be used. What is kept of them stays.
+    pub left: BTreeSet<String>,
+    /// Whether the live entries could not be read: that one is not among the known does not say that it was removed.
+    pub live_unread: bool,
+}
+
+/// What the key that counts the edits holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// How many there were.
+    Edits(u64),
+    /// Something else: in words. Nothing can be edited until it is gone.
+    Broken(String),
+}
+
+impl Default for Version {
+    fn default() -> Self {
+        Self::Edits(0)
+    }
 }
 
 /// What is kept in Redis of live schedules and pauses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Live {
     /// Counts the edits.
-    pub version: u64,
+    pub version: Version,
+    /// What is wrong with the keys themselves, by key.
+    broken: BTreeMap<&'static str, String>,
     /// Name to when it was added, and its JSON.
     entries: BTreeMap<String, (Timestamp, String)>,
     /// Name to pause, or to when it was resumed.
@@ -162,6 +184,8 @@ pub struct Live {
 pub enum Edited {
     /// It was done.
     Done,
+    /// It was paused already: its note is the new one.
+    Again,
     /// There is one of that name already, or none, or it is not paused.
     Nothing,
 }
@@ -183,13 +207,21 @@ impl Schedules {
     /// # Errors
     ///
     /// [`Error::Redis`].
-    pub async fn version(&self) -> Result<u64, Error> {
-        let version: Option<u64> = self
+    pub async fn version(&self) -> Result<Version, Error> {
+        let version: Result<Option<Vec<u8>>, Error> = self
             .redis
             .query(::redis::cmd("GET").arg(keys::SCHEDULES_VERSION))
             .await
-            .map_err(redis("read the schedules' version"))?;
-        Ok(version.unwrap_or_default())
+            .map_err(redis("read the schedules' version"));
+        let text = match readable(version)? {
+            Ok(text) => text.unwrap_or_else(|| b"0".to_vec()),
+            Err(refusal) => return Ok(Version::Broken(refusal)),
+        };
+        let text = String::from_utf8_lossy(&text);
+        Ok(match text.parse() {
+            Ok(edits) => Version::Edits(edits),
+            Err(_) => Version::Broken(format!("{:?} is no number", shortened(&text))),
+        })
     }
 
     /// Reads all live schedules and pauses.
@@ -200,8 +232,11 @@ impl Schedules {
     pub async fn live(&self) -> Result<Live, Error> {
         // The version first: an edit after it is seen as a new version by the next look.
         let mut live = Live { version: self.version().await?, ..Live::default() };
+        if let Version::Broken(what) = &live.version {
+            live.broken.insert(keys::SCHEDULES_VERSION, what.clone());
+        }
         let what = "read the live schedules";
-        hash::scan(&self.redis, keys::SCHEDULES, what, |name, text| {
+        let entries = hash::scan(&self.redis, keys::SCHEDULES, what, |name, text| {
             let (added, json) = text.split_once(' ').unwrap_or(("", &text));
             let added = added.parse().ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
             let entry = match added {
@@ -211,11 +246,14 @@ impl Schedules {
             };
             live.entries.insert(name, entry);
         })
-        .await?;
-        hash::scan(&self.redis, keys::SCHEDULE_PAUSES, what, |name, text| {
+        .await;
+        let pauses = hash::scan(&self.redis, keys::SCHEDULE_PAUSES, what, |name, text| {
             live.pauses.extend(pause(&text).map(|pause| (name, pause)));
         })
-        .await?;
+        .await;
+        for (key, read) in [(keys::SCHEDULES, entries), (keys::SCHEDULE_PAUSES, pauses)] {
+            live.broken.extend(readable(read)?.err().map(|refusal| (key, refusal)));
+        }
         Ok(live)
     }
 
@@ -246,14 +284,18 @@ impl Schedules {
         self.edit("remove", name, "").await
     }
 
-    /// Pauses a schedule, whoever owns it. Ticks that pass meanwhile are not its.
+    /// Pauses a schedule, whoever owns it. Ticks that pass meanwhile are not its. Pausing a paused one changes its note:
+    /// [`Edited::Again`].
     ///
     /// # Errors
     ///
-    /// As for [`Schedules::add`].
+    /// As for [`Schedules::add`], and [`Error::Refused`] for a note that is too long.
     pub async fn pause(&self, name: &str, note: &str) -> Result<Edited, Error> {
+        if note.chars().count() > LONGEST_NOTE {
+            return Err(Error::Refused(format!("a note has at most {LONGEST_NOTE} characters")));
+        }
         let printable = note.chars().map(|c| if c.is_control() { ' ' } else { c });
-        self.edit("pause", name, &printable.take(LONGEST_NOTE).collect::<String>()).await
+        self.edit("pause", name, &printable.collect::<String>()).await
     }
 
     /// Ends a pause; [`Edited::Nothing`] when there is none.
@@ -278,9 +320,40 @@ impl Schedules {
             .map_err(redis(format!("{op} the schedule `{name}`")))?;
         match answer {
             1 => Ok(Edited::Done),
+            2 => Ok(Edited::Again),
             0 => Ok(Edited::Nothing),
+            -2 => Err(Error::Refused(broken(keys::SCHEDULES, "no hash"))),
+            -3 => Err(Error::Refused(broken(keys::SCHEDULE_PAUSES, "no hash"))),
+            -4 => Err(Error::Refused(broken(keys::SCHEDULES_VERSION, "no number"))),
             _ => Err(Error::Refused(format!("there are {MOST} of them already"))),
         }
+    }
+}
+
+/// Tells that a key holds what does not belong there, and what to do about it.
+fn broken(key: &str, what: &str) -> String {
+    let mend = match key {
+        keys::SCHEDULES_VERSION => format!("delete it: `redis-cli DEL {key}` (it counts edits)"),
+        _ => format!("move it away: `redis-cli RENAME {key} {key}:old`"),
+    };
+    format!(
+        "the key `{key}` is not what is kept there ({what}); no schedule can be edited until you {mend}"
+    )
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
+/// Returns what was read, or inside why Redis does not read a key of another type.
+fn readable<T>(read: Result<T, Error>) -> Result<Result<T, String>, Error> {
+    match read {
+        Ok(read) => Ok(Ok(read)),
+        Err(Error::Redis {
+            source: rhubarb_connection::Error::Refused { code: Some(code), reason, .. },
+            ..
+        }) if code == "WRONGTYPE" => Ok(Err(reason)),
+        Err(error) => Err(error),
     }
 }
 
@@ -299,7 +372,11 @@ fn pause(text: &str) -> Option<Result<Pause, Timestamp>> {
 impl All {
     /// Puts the schedules of all owners together.
     pub fn of(config: &Config, live: Live, redbeat: &RedBeat) -> Self {
-        let mut all = Self::default();
+        let live_unread = live.broken.contains_key(keys::SCHEDULES);
+        let mut all = Self { live_unread, ..Self::default() };
+        for (key, what) in &live.broken {
+            all.wrong(key, Owner::Live, broken(key, what));
+        }
         for (name, entry) in &config.schedules {
             all.take(config, name, entry, Owner::File, None);
         }
@@ -310,6 +387,9 @@ impl All {
                 }
                 Err(problems) => all.wrong(&name, Owner::Live, problems.join("; ")),
             }
+        }
+        if redbeat.locked {
+            all.left.extend(redbeat.entries.iter().map(|entry| entry.name.clone()));
         }
         for found in redbeat.ours() {
             match &found.entry {
@@ -358,6 +438,7 @@ impl All {
     }
 
     fn wrong(&mut self, name: &str, owner: Owner, problem: String) {
+        self.left.insert(name.to_owned());
         self.problems.push(Problem { name: name.to_owned(), owner, problem });
     }
 }

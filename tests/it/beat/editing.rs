@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use redis::AsyncCommands;
 use rhubarb_e2e::{eventually::eventually, installation::Installation, redis_server::RedisServer};
 use serde_json::{Value, json};
 
@@ -61,7 +62,12 @@ async fn schedules_are_edited_from_the_command_line_while_a_beat_runs() {
     assert_eq!(run(&["pause", "live", "--note", "a deploy"]).await.code, 0);
     let state = list(&installation).await[0]["state"].clone();
     assert!(state.as_str().unwrap().ends_with(": a deploy"), "{state}");
-    assert_eq!(run(&["resume", "live"]).await.code, 0);
+    let again = run(&["pause", "live", "--note", "another"]).await;
+    assert!(again.stdout.ends_with("was paused already; its note is the new one\n"));
+    for told in ["schedule live goes on\n", "schedule live was not paused\n"] {
+        let resumed = run(&["resume", "live"]).await;
+        assert_eq!((resumed.code, resumed.stdout.as_str()), (0, told));
+    }
 
     let ran = run(&["run", "of_file"]).await;
     let messages = messages(&mut installation.redis.connect(0).await, "celery").await;
@@ -72,6 +78,7 @@ async fn schedules_are_edited_from_the_command_line_while_a_beat_runs() {
         &["remove", "of_file"],
         &["remove", "gone"],
         &["pause", "gone"],
+        &["resume", "gone"],
     ] {
         let refused = run(refused).await;
         assert_eq!(refused.code, 1, "{}{}", refused.stdout, refused.stderr);
@@ -86,20 +93,31 @@ async fn what_cannot_run_is_refused_with_the_place_and_an_example() {
     for (args, expect) in [
         (
             &["--task", "t", "--cron", "5/20 * * * *"][..],
-            "schedules.s.cron: minute `5/20`: a step needs `*`",
+            "error: --cron: minute `5/20`: a step needs `*`",
         ),
         (&["--task", "t", "--cron", "0 0 * * 7"], "for example \"mon-fri\""),
         (&["--task", "t", "--cron", "0 0 31 4 *"], "day_of_month `31` never occurs"),
-        (&["--task", "t", "--every", "0"], "schedules.s.every: 1 s or more"),
-        (&["--task", "t", "--every", "5", "--timezone", "Mars/Base"], "such as \"Europe/Berlin\""),
-        (&["--task", "a\nb", "--every", "5"], "for example \"shop.tasks.report\""),
-        (&["--every", "5"], "schedules.s.task: it is missing"),
+        (&["--task", "t", "--every", "0"], "error: --every: 1 s or more"),
+        (&["--task", "t", "--every", "5", "--timezone", "Mars/Base"], "--timezone Europe/Berlin"),
+        (&["--task", "a\nb", "--every", "5"], "--task shop.tasks.report"),
+        (&["--every", "5"], "error: --task: it is missing"),
+        (&["--task", "t"], "error: one of --cron '30 1 * * mon-fri', --every 30 and --at 2"),
+        (&["--task", "t", "--every", "5", "--priority", "12"], "--priority 3"),
+        (&["--task", "t", "--every", "5", "--overlap", "maybe"], "--overlap skip"),
+        (&["--task", "t", "--every", "0", "--priority", "12"], "\nerror: --"),
+        (&["--task", "t", "--at", "2020-01-01T00:00:00"], "--at: the schedule would never run"),
+        (&["--json", r#"{"task": "t", "every": 5, "argz": 1}"#], "known here: alert_after, args,"),
+        (&["--json", r#"{"task": "t", "every": 0}"#], "error: --json: every: 1 s or more"),
         (&["--task", "t", "--every", "5", "--kwargs", "[1]"], "--kwargs"),
         (&["--task", "t", "--every", "5", "--args", "no json"], "--args"),
     ] {
         let ran = installation.rhubarb(&[&["schedules", "add", "s"], args].concat()).await;
-        assert!(ran.code != 0 && ran.stderr.contains(expect), "{args:?}: {}", ran.stderr);
+        assert!(ran.code == 2 && ran.stderr.contains(expect), "{args:?}: {}", ran.stderr);
     }
+    let steering = ["schedules", "add", "a\u{1b}[31m\nb", "--task", "t", "--every", "5"];
+    let ran = installation.rhubarb(&steering).await;
+    assert!(ran.code != 0 && !ran.stderr.contains('\u{1b}'), "{:?}", ran.stderr);
+    assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
     assert_eq!(list(&installation).await.len(), 1);
 }
 
@@ -127,4 +145,69 @@ async fn previews_need_no_beat_and_not_even_redis() {
     assert_eq!(alone.json()[0]["runs"], runs);
     let wrong = installation.rhubarb(&["schedules", "next", "--tz", "Mars/Base"]).await;
     assert_eq!(wrong.code, 2);
+    // The list is of what is in Redis too: a part of it is shown, and is no success.
+    let part = installation.rhubarb(&["schedules", "list"]).await;
+    assert!(part.stdout.contains("of_file"), "{}", part.stdout);
+    assert!(part.stderr.contains("error: cannot reach Redis"), "{}", part.stderr);
+    assert_eq!(part.code, 4);
+}
+
+#[tokio::test]
+async fn keys_of_another_kind_are_told_by_name_and_an_edit_beside_them_changes_nothing() {
+    let installation = Installation::new(BINARIES, RedisServer::start().await, FILE);
+    let mut redis = installation.redis.connect(0).await;
+    for (key, value) in [("redbeat:wrong", "foo"), ("rhubarb:schedules:version", "many")] {
+        let () = redis.set(key, value).await.unwrap();
+    }
+    let _: u64 = redis.zadd("redbeat::schedule", "redbeat:wrong", 0).await.unwrap();
+    let add = ["schedules", "add", "live", "--task", "t", "--every", "5"];
+    let refused = installation.rhubarb(&add).await;
+    assert_eq!(refused.code, 1, "{}", refused.stdout);
+    assert!(
+        refused.stderr.contains("redis-cli DEL rhubarb:schedules:version"),
+        "{}",
+        refused.stderr
+    );
+    assert!(!redis.exists::<_, bool>("rhubarb:schedules").await.unwrap(), "half of it was done");
+
+    let shown = installation.rhubarb(&["schedules", "list"]).await;
+    assert!(shown.code == 0 && shown.stdout.contains("of_file"), "{}", shown.stderr);
+    for key in ["redbeat:wrong", "rhubarb:schedules:version"] {
+        assert!(
+            shown.stderr.contains(&format!("the key `{key}`"))
+                || shown.stderr.contains(&format!("key `{key}`")),
+            "{key}: {}",
+            shown.stderr
+        );
+    }
+    let _: u64 = redis.del("rhubarb:schedules:version").await.unwrap();
+    let () = redis.set("rhubarb:schedules:pauses", "foo").await.unwrap();
+    let refused = installation.rhubarb(&add).await;
+    assert!(refused.code == 1 && refused.stderr.contains("RENAME"), "{}", refused.stderr);
+    let _: u64 = redis.del("rhubarb:schedules:pauses").await.unwrap();
+    assert_eq!(installation.rhubarb(&add).await.code, 0);
+}
+
+#[tokio::test]
+async fn an_import_with_a_name_twice_changes_nothing() {
+    let installation = Installation::new(BINARIES, RedisServer::start().await, FILE);
+    let path = installation.folder().join("s.json");
+    let import = async |text: &str, more: &[&str]| {
+        std::fs::write(&path, text).unwrap();
+        let path = path.display().to_string();
+        installation.rhubarb(&[&["schedules", "import", &path], more].concat()).await
+    };
+    let twice = r#"{"a": {"task": "t", "every": 5}, "a": {"task": "u", "every": 5}}"#;
+    let refused = import(twice, &[]).await;
+    assert!(
+        refused.code == 1 && refused.stderr.contains("`a` is there twice"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(list(&installation).await.len(), 1);
+    let once = r#"{"a": {"task": "t", "every": 5}}"#;
+    let told = import(once, &["--dry-run"]).await;
+    let expect = "schedule a would be set: every 5 seconds\n1 would be imported, 0 refused\n";
+    assert_eq!((told.code, told.stdout.as_str()), (0, expect), "{}", told.stderr);
+    assert_eq!(list(&installation).await.len(), 1);
 }

@@ -20,6 +20,13 @@ task = "counted"
 queue = "seconds"
 every = 1
 "#;
+/// Where Debian and its kin keep the library that turns one process's clock.
+const FAKETIME: [&str; 4] = [
+    "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
+    "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
+    "/usr/lib64/faketime/libfaketimeMT.so.1",
+    "/usr/lib/faketime/libfaketimeMT.so.1",
+];
 /// What a busy machine adds.
 const BUSY: Duration = Duration::from_secs(3);
 
@@ -89,4 +96,43 @@ async fn a_leader_that_was_suspended_changes_nothing_when_it_wakes() {
         installation.redis.connect(0).await.get("rhubarb:beat:lease").await.unwrap();
     let since: i64 = lease.split(' ').nth(1).unwrap().parse().unwrap();
     assert!(Timestamp::now().as_millisecond() - since < 120_000, "{lease}");
+}
+
+/// Redis's clock counts: the beat's own may be set at any time.
+#[tokio::test]
+async fn a_clock_that_is_set_by_an_hour_neither_doubles_nor_misses_a_tick() {
+    let Some(library) = FAKETIME.into_iter().find(|path| std::path::Path::new(path).exists())
+    else {
+        println!("LEFT OUT: a beat whose clock is set; libfaketime is not installed");
+        return;
+    };
+    let text = format!("{EVERY_SECOND}catch_up = \"all\"\n");
+    let mut installation = Installation::new(BINARIES, RedisServer::start().await, &text);
+    let clock = installation.folder().join("clock");
+    std::fs::write(&clock, "+0").unwrap();
+    for (name, value) in [
+        ("LD_PRELOAD", library),
+        ("FAKETIME_TIMESTAMP_FILE", &clock.display().to_string()),
+        ("FAKETIME_CACHE_DURATION", "1"),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+    ] {
+        installation.set(name, value);
+    }
+    let _beat = installation.beat(&[]);
+    published_after(&installation, 1, Duration::from_secs(30)).await;
+    for step in ["+3600", "-3600", "+0"] {
+        std::fs::write(&clock, step).unwrap();
+        let n = n_messages(&installation).await;
+        let took = published_after(&installation, n + 5, Duration::from_secs(30)).await;
+        println!("the clock set to {step}: six ticks in {took:?}");
+    }
+    let mut redis = installation.redis.connect(0).await;
+    let record: String = redis.hget("rhubarb:{seconds}:ticks", "second").await.unwrap();
+    let parts: Vec<i64> = record.split(' ').filter_map(|part| part.parse().ok()).collect();
+    let (tick, runs, missed, anchor) = (parts[0], parts[1], parts[2], parts[6]);
+    assert_eq!((missed, runs), (0, (tick - anchor) / 1_000), "{record}");
+    let all = messages(&mut redis, "seconds").await;
+    let ids: std::collections::HashSet<String> = all.iter().map(super::id).collect();
+    assert_eq!(ids.len(), all.len(), "a tick was published twice");
+    assert!(i64::try_from(ids.len()).unwrap() >= runs, "{record}");
 }

@@ -158,3 +158,73 @@ async fn redbeats_entries_are_obeyed_unless_a_beat_of_pythons_leads() {
     let meta: Option<String> = server.ask(cmd("HGET").arg("redbeat:r").arg("meta")).await;
     assert_eq!(meta, None, "RedBeat's keys are Python's");
 }
+
+#[tokio::test]
+async fn a_redbeat_entry_that_was_away_repeats_no_tick() {
+    let server = Server::started();
+    let last_run = (jiff::Timestamp::now() - jiff::SignedDuration::from_mins(90))
+        .to_zoned_datetime(jiff::tz::TimeZone::UTC);
+    let meta = json!({"last_run_at": {
+        "__type__": "datetime", "year": last_run.year(), "month": last_run.month(), "day": last_run.day(),
+        "hour": last_run.hour(), "minute": last_run.minute(), "second": last_run.second(), "microsecond": 0,
+        "timezone": "UTC",
+    }});
+    let define = async |definition: &str| {
+        let mut save = cmd("HSET");
+        save.arg("redbeat:r").arg("definition").arg(definition).arg("meta").arg(meta.to_string());
+        let _: u64 = server.ask(&save).await;
+        let _: u64 = server.ask(cmd("ZADD").arg("redbeat::schedule").arg(1).arg("redbeat:r")).await;
+    };
+    let hourly = redbeat(3_600, "one");
+    define(&hourly).await;
+    let config = server.config(LEASE, [("s", every(1, "s"))]);
+    let _beat = Beat::start(&config);
+    let record = server.record_when("one", "r", "the missed tick is run", |r| r.runs == 1).await;
+    // Two ticks later it has looked at what is there.
+    let seen = async || {
+        let n = server.messages("s").await.len();
+        server.ticks(n + 2, &config, "s").await;
+    };
+    let _: () = server.ask(cmd("SET").arg("redbeat::lock").arg("token")).await;
+    seen().await;
+    let _: u64 = server.ask(cmd("DEL").arg("redbeat::lock")).await;
+    seen().await;
+    define("{").await;
+    seen().await;
+    define(&hourly).await;
+    seen().await;
+    let _: u64 = server.ask(cmd("DEL").arg("redbeat:r").arg("redbeat::schedule")).await;
+    seen().await;
+    define(&hourly).await;
+    seen().await;
+    assert_eq!(server.messages("one").await.len(), 1, "a tick was published twice");
+    assert_eq!(server.records("one").await["r"], record);
+}
+
+#[tokio::test]
+async fn keys_of_another_kind_stop_no_schedule_and_no_taking_over() {
+    let server = Server::started();
+    let spoil = async |key: &str| {
+        let _: () = server.ask(cmd("SET").arg(key).arg("foo")).await;
+    };
+    for key in ["redbeat:wrong", "rhubarb:schedules", "rhubarb:schedules:version"] {
+        spoil(key).await;
+    }
+    let definition = redbeat(1, "one");
+    let _: u64 = server.ask(cmd("HSET").arg("redbeat:r").arg("definition").arg(definition)).await;
+    for key in ["redbeat:wrong", "redbeat:r"] {
+        let _: u64 = server.ask(cmd("ZADD").arg("redbeat::schedule").arg(0).arg(key)).await;
+    }
+    let config = server.config(LEASE, [("s", every(1, "s"))]);
+    let mut beat = Beat::start(&config);
+    server.ticks(2, &config, "s").await;
+    eventually(OBEYED, "the good entry runs", async || {
+        (server.messages("one").await.len() >= 2).then_some(())
+    })
+    .await;
+    beat.stop().await;
+    let n = server.ticks(2, &config, "s").await;
+    spoil("redbeat::schedule").await;
+    let _beat = Beat::start(&config);
+    server.ticks(n + 2, &config, "s").await;
+}

@@ -80,6 +80,10 @@ struct Arguments {
 fn schedule(mut reader: Reader<'_>, arguments: Option<Arguments>) -> Arc<ScheduleConfig> {
     let n_problems = reader.problems.len();
     let default = ScheduleConfig::default();
+    if arguments.is_some() {
+        // They were taken out before; here they only become known.
+        let _ = (reader.get("args"), reader.get("kwargs"));
+    }
     let arguments = arguments.unwrap_or_else(|| Arguments {
         args: json(&mut reader, "args").unwrap_or_default(),
         kwargs: json(&mut reader, "kwargs").unwrap_or_default(),

@@ -173,6 +173,11 @@ pub(crate) struct EntryArgs {
 }
 
 impl EntryArgs {
+    /// Tells whether a setting was given in `--json`.
+    pub(crate) fn is_of_json(&self, key: &str) -> bool {
+        self.json.as_ref().is_some_and(|json| json.contains_key(key))
+    }
+
     /// Returns what was given, by the file's keys.
     pub(crate) fn given(&self) -> Map<String, Value> {
         let mut given = self.json.clone().unwrap_or_default();

@@ -1,6 +1,8 @@
 //! `schedules`: what is scheduled, by whom, what became of it, when it runs next; and changing it.
 
 mod edit;
+mod flags;
+mod import;
 mod list;
 mod next;
 
@@ -27,7 +29,7 @@ pub(crate) async fn run(config: &Config, command: SchedulesCommand) -> Result<()
         SchedulesCommand::Pause(args) => edit::pause(&store, &args).await,
         SchedulesCommand::Resume(arg) => edit::resume(&store, &arg.name).await,
         SchedulesCommand::Run(arg) => edit::run(&store, &arg.name).await,
-        SchedulesCommand::Import(args) => edit::import(&store, &args).await,
+        SchedulesCommand::Import(args) => import::import(&store, &args).await,
     }
 }
 
@@ -61,13 +63,14 @@ impl<'a> Store<'a> {
         Ok(All::of(self.config, live, &redbeat))
     }
 
-    /// Returns those of the file alone, with a word about it, where Redis cannot be reached.
-    async fn all_or_file(&self) -> Result<(All, bool), Error> {
+    /// Returns those of the file alone, with a word about it and the error, where Redis cannot be reached.
+    async fn all_or_file(&self) -> Result<(All, Option<Error>), Error> {
         match self.all().await {
-            Ok(all) => Ok((all, true)),
+            Ok(all) => Ok((all, None)),
             Err(Error::Queue(error)) if error.is_unreachable() => {
                 output::note("Redis cannot be reached: only the file's schedules are shown");
-                Ok((All::of(self.config, Live::default(), &RedBeat::default()), false))
+                let of_file = All::of(self.config, Live::default(), &RedBeat::default());
+                Ok((of_file, Some(Error::Queue(error))))
             }
             Err(error) => Err(error),
         }

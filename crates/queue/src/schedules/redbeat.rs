@@ -63,8 +63,14 @@ impl RedBeat {
             return Ok(None);
         }
         let mut entries = Vec::new();
-        while let (Some(key), Some(definition), Some(meta)) = (next(), next(), next()) {
-            entries.push(RedBeatEntry::read(prefix, &text(key), &text(definition), &text(meta)));
+        while let (Some(key), Some(refusal), Some(definition), Some(meta)) =
+            (next(), next(), next(), next())
+        {
+            let (key, refusal) = (text(key), text(refusal));
+            entries.push(match refusal.as_str() {
+                "" => RedBeatEntry::read(prefix, &key, &text(definition), &text(meta)),
+                refusal => RedBeatEntry::refused(prefix, &key, refusal),
+            });
         }
         if n > i64::try_from(MOST).unwrap_or(i64::MAX) {
             let problem = format!("only {MOST} of RedBeat's {n} entries are read");
@@ -100,14 +106,29 @@ fn text(value: ::redis::Value) -> String {
 
 impl RedBeatEntry {
     fn read(prefix: &str, key: &str, definition: &str, meta: &str) -> Self {
-        let named = key.strip_prefix(prefix).unwrap_or(key);
-        let name: String = named.chars().filter(|c| !c.is_control()).take(200).collect();
+        let (named, name) = named(prefix, key);
         let entry = check_name(named)
             .and_then(|()| entry(&name, definition))
             .map_err(|problem| format!("RedBeat's entry: {problem}"));
         let meta: Value = serde_json::from_str(meta).unwrap_or_default();
         Self { name, entry, last_run: datetime(&meta["last_run_at"]) }
     }
+
+    /// One whose key Redis does not read.
+    fn refused(prefix: &str, key: &str, refusal: &str) -> Self {
+        let key: String = key.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let problem = format!(
+            "RedBeat's key `{key}` is not what RedBeat keeps there ({refusal}); delete it with \
+             `redis-cli DEL {key}`, and let Python save it again"
+        );
+        Self { name: named(prefix, &key).1, entry: Err(problem), last_run: None }
+    }
+}
+
+/// Returns an entry's name as RedBeat has it, and as it can be shown.
+fn named<'a>(prefix: &str, key: &'a str) -> (&'a str, String) {
+    let named = key.strip_prefix(prefix).unwrap_or(key);
+    (named, named.chars().filter(|c| !c.is_control()).take(200).collect())
 }
 
 /// Turns a definition into an entry of ours.

@@ -6,23 +6,30 @@
 -- ARGV[2] the first entry to read, by its place among the keys in ascending order of when they are due
 -- ARGV[3] how many entries to read at the most, up to 500
 --
--- Returns {1 when the lock is held or else 0, digest, number of entries, then key, definition and meta of each}; only
--- the first three when the digest is the caller's. An entry without a definition has an empty one.
+-- Returns {1 when the lock is held or else 0, digest, number of entries, then key, refusal, definition and meta of
+-- each}; only the first three when the digest is the caller's. An entry without a definition has an empty one. The
+-- refusal is empty, or why Redis does not read the key (another type): also of KEYS[1], which is then the only one.
 --
 -- The entries' keys stand in the zset, so that they cannot be named here: RedBeat on a cluster is not served.
 -- If the caller dies right after: nothing was changed.
 local locked = redis.call('EXISTS', KEYS[2])
-local n = redis.call('ZCARD', KEYS[1])
-local first = tonumber(ARGV[2])
-local keys = redis.call('ZRANGE', KEYS[1], first, first + ARGV[3] - 1)
-table.sort(keys)
 local found, definitions = {}, {}
-for i, key in ipairs(keys) do
-  local entry = redis.call('HMGET', key, 'definition', 'meta')
-  found[#found + 1] = key
-  found[#found + 1] = entry[1] or ''
-  found[#found + 1] = entry[2] or ''
-  definitions[i] = key .. '\n' .. (entry[1] or '')
+local function add(key, refusal, definition, meta)
+  for _, part in ipairs({key, refusal, definition or '', meta or ''}) do found[#found + 1] = part end
+  definitions[#definitions + 1] = table.concat({key, refusal, definition or ''}, '\n')
+end
+local n = redis.pcall('ZCARD', KEYS[1])
+if type(n) == 'table' then
+  add(KEYS[1], n.err)
+  n = 0
+else
+  local first = tonumber(ARGV[2])
+  local keys = redis.call('ZRANGE', KEYS[1], first, first + ARGV[3] - 1)
+  table.sort(keys)
+  for _, key in ipairs(keys) do
+    local entry = redis.pcall('HMGET', key, 'definition', 'meta')
+    if entry.err then add(key, entry.err) else add(key, '', entry[1], entry[2]) end
+  end
 end
 local digest = redis.sha1hex(table.concat(definitions, '\n') .. n .. '/' .. locked)
 local out = {locked, digest, n}

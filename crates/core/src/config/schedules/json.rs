@@ -23,7 +23,8 @@ impl ScheduleConfig {
     ///
     /// All problems, each with its place and an example of the right form.
     pub fn from_json(name: &str, text: &str) -> Result<Self, Vec<String>> {
-        let place = format!("schedules.{}", name.chars().take(60).collect::<String>());
+        let shown = name.chars().map(|c| if c.is_control() { ' ' } else { c });
+        let place = format!("schedules.{}", shown.take(60).collect::<String>());
         let fail = |problem: String| Err(vec![format!("{place}: {problem}")]);
         if let Err(expected) = check_name(name) {
             return fail(expected);

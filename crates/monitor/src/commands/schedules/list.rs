@@ -44,10 +44,10 @@ struct Entry<'a> {
 }
 
 pub(super) async fn run(store: &Store<'_>, shown: Shown) -> Result<(), Error> {
-    let (all, reached) = store.all_or_file().await?;
+    let (all, fault) = store.all_or_file().await?;
     let mut records = HashMap::new();
     let mut leader = None;
-    if reached {
+    if fault.is_none() {
         let queues: BTreeSet<&str> = all.known.values().map(|known| known.queue.as_str()).collect();
         for queue in queues {
             records.insert(queue, inspect::schedule_records(&store.client, queue).await?);
@@ -68,14 +68,15 @@ pub(super) async fn run(store: &Store<'_>, shown: Shown) -> Result<(), Error> {
         let (name, problem) = (clean(&wrong.name), clean(&wrong.problem));
         output::note(&format!("cannot be used: {name} ({}): {problem}", wrong.owner));
     }
-    if reached {
-        output::note(&match leader {
-            Some((holder, leading)) => {
-                format!("beat {} leads, for {}", clean(&holder), span(leading.as_secs()))
-            }
-            None => "no beat leads: nothing is published".to_owned(),
-        });
+    if let Some(fault) = fault {
+        return Err(fault);
     }
+    output::note(&match leader {
+        Some((holder, leading)) => {
+            format!("beat {} leads, for {}", clean(&holder), span(leading.as_secs()))
+        }
+        None => "no beat leads: nothing is published".to_owned(),
+    });
     Ok(())
 }
 

@@ -37,7 +37,7 @@ pub(super) async fn run(store: &Store<'_>, args: NextArgs) -> Result<(), Error> 
         Some(text) => moment(text, zone.as_ref(), store.config)?,
         None => now,
     };
-    let (all, reached) = store.all_or_file().await?;
+    let (all, fault) = store.all_or_file().await?;
     if let Some(name) = args.name.as_ref().filter(|name| !all.known.contains_key(*name)) {
         return Err(Error::Failed(format!("there is no schedule `{}`", clean(name))));
     }
@@ -46,7 +46,7 @@ pub(super) async fn run(store: &Store<'_>, args: NextArgs) -> Result<(), Error> 
         if args.name.as_ref().is_some_and(|wanted| wanted != name) {
             continue;
         }
-        let kept = if reached {
+        let kept = if fault.is_none() {
             inspect::schedule_records(&store.client, &known.queue).await?.remove(name)
         } else {
             None
