@@ -31,15 +31,15 @@ pub struct Cli {
     /// The configuration's flags.
     #[command(flatten)]
     pub common: CommonArgs,
-    /// Log level (error, warn, info, debug, trace) or filter directives [default: info]
-    #[arg(short, long, value_name = "LEVEL")]
+    /// Log level (debug, info, warning, error, critical; any case) or filter directives [default: info]
+    #[arg(short, long, alias = "log-level", value_name = "LEVEL", value_parser = telemetry::level)]
     pub loglevel: Option<String>,
 }
 
 impl Cli {
     /// Returns the flags that were given, as settings: what they win over is the configuration's to decide.
     fn settings(&self) -> Vec<(&'static str, String)> {
-        self.loglevel.iter().map(|level| ("log.level", level.to_lowercase())).collect()
+        self.loglevel.iter().map(|level| ("log.level", level.clone())).collect()
     }
 }
 

@@ -72,7 +72,7 @@ pub struct WorkerRecord {
     pub queues: Vec<String>,
     /// The tasks that it can run.
     pub tasks: Vec<String>,
-    /// How many claims it holds.
+    /// How many claims it holds; of a lost worker as [`workers`] returns it, how many have not been given back.
     pub n_running: usize,
     /// The first of them.
     pub running: Vec<Running>,
@@ -199,7 +199,46 @@ pub async fn workers(client: &Client) -> Result<Vec<WorkerInfo>, Error> {
         let record = serde_json::from_slice(&record?).ok()?;
         Some(WorkerInfo { record, alive: end > now, lease_until: iso_ms(end)? })
     };
-    Ok(leases.into_iter().zip(records).filter_map(info).collect())
+    let mut workers: Vec<WorkerInfo> =
+        leases.into_iter().zip(records).filter_map(info).collect();
+    still_held(client, &mut workers).await?;
+    Ok(workers)
+}
+
+/// Has lost workers show what has not been given back yet, in place of what their last word was.
+async fn still_held(client: &Client, workers: &mut [WorkerInfo]) -> Result<(), Error> {
+    let mut lost: Vec<&mut WorkerRecord> = workers
+        .iter_mut()
+        .filter(|worker| !worker.alive && worker.record.n_running > 0)
+        .map(|worker| &mut worker.record)
+        .collect();
+    let mut pipeline = ::redis::pipe();
+    for record in &lost {
+        for queue in &record.queues {
+            let keys = QueueKeys::new(queue, client.celery());
+            pipeline.cmd("HLEN").arg(keys.claims(&record.id));
+        }
+    }
+    if pipeline.is_empty() {
+        lost.iter_mut().for_each(|record| hold(record, 0));
+        return Ok(());
+    }
+    let held: Vec<usize> =
+        client.queue().pipe(&pipeline).await.map_err(redis("count what lost workers hold"))?;
+    let mut held = held.into_iter();
+    for record in lost {
+        let n = held.by_ref().take(record.queues.len()).sum();
+        hold(record, n);
+    }
+    Ok(())
+}
+
+fn hold(record: &mut WorkerRecord, n: usize) {
+    // Which of them are left is known only when all are.
+    if n < record.n_running {
+        record.running.clear();
+    }
+    record.n_running = n;
 }
 
 /// Returns the letters of a kind that are meant, newest first, at most `limit`.

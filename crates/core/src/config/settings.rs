@@ -218,6 +218,6 @@ static ROWS: &[Row] = rows! {
     "scrape.proxies_required": scrape.proxies_required, "true or false", |_| true;
     "scrape.concurrent_sources": scrape.concurrent_sources, "1 to 64", |n: &usize| (1..=64).contains(n);
     "log.format": log.format, "\"auto\", \"text\", \"logfmt\" or \"json\"", |_| true;
-    "log.level": log.level, "a level or a list of directives such as \"info,rhubarb_queue=debug\"", |text: &String| !text.trim().is_empty() && telemetry::filter(text).is_ok();
+    "log.level": log.level, "a level (trace, debug, info, warning, error, critical, off) or a list of directives such as \"info,rhubarb_queue=debug\"", |text: &String| telemetry::level(text).is_ok();
     "web.port": web.port, "0 to 65535", |_| true;
 };
