@@ -25,7 +25,10 @@ file over the defaults; --print-config shows what holds and where it came from.
 One beat leads, any others stand by and take over within beat.lease (10 s). SIGTERM or SIGINT lets go of the lead \
 and ends.
 
-Exit codes: 0 stopped as told, 1 ended by itself, 2 wrong command line, 3 wrong configuration"
+While Redis cannot be reached at the start it waits for as long as it takes, with one log line.
+
+Exit codes: 0 stopped as told, 1 ended by itself, 2 wrong command line, 3 wrong configuration (a password that Redis
+            refuses, too)"
 )]
 pub struct Cli {
     /// The configuration's flags.

@@ -138,7 +138,13 @@ fn layer(
         LogFormat::Json => {
             tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(writer).boxed()
         }
-        LogFormat::Logfmt => tracing_logfmt::builder().layer().with_writer(writer).boxed(),
+        // A task's span has no name of its own to tell: its fields stand in every line.
+        LogFormat::Logfmt => tracing_logfmt::builder()
+            .with_span_name(false)
+            .with_span_path(false)
+            .layer()
+            .with_writer(writer)
+            .boxed(),
         LogFormat::Auto | LogFormat::Text => tracing_subscriber::fmt::layer()
             .with_ansi(colours)
             .with_target(false)

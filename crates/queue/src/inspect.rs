@@ -170,7 +170,9 @@ async fn queue(redis_: &Redis, name: &str, celery: &CeleryConfig) -> Result<Queu
 fn iso_ms(ms: f64) -> Option<String> {
     #[expect(clippy::cast_possible_truncation, reason = "scores are whole milliseconds below 2^53")]
     let ms = ms as i64;
-    jiff::Timestamp::from_millisecond(ms).ok().map(clock::iso)
+    // Python's last day goes on for longer than a timestamp here does: what is due in 9999 is due at its end.
+    let last = jiff::Timestamp::MAX.as_second() * 1000;
+    jiff::Timestamp::from_millisecond(ms.min(last)).ok().map(clock::iso)
 }
 
 /// Returns the workers of the last hour, the living first.
@@ -199,8 +201,7 @@ pub async fn workers(client: &Client) -> Result<Vec<WorkerInfo>, Error> {
         let record = serde_json::from_slice(&record?).ok()?;
         Some(WorkerInfo { record, alive: end > now, lease_until: iso_ms(end)? })
     };
-    let mut workers: Vec<WorkerInfo> =
-        leases.into_iter().zip(records).filter_map(info).collect();
+    let mut workers: Vec<WorkerInfo> = leases.into_iter().zip(records).filter_map(info).collect();
     still_held(client, &mut workers).await?;
     Ok(workers)
 }
@@ -275,4 +276,17 @@ pub async fn schedule_records(
 /// [`Error::Redis`].
 pub async fn leader(client: &Client) -> Result<Option<(String, Duration)>, Error> {
     tick::leader(client.queue()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_day_that_python_knows_is_shown() {
+        // 9999-12-31T23:59:59Z
+        let shown = iso_ms(253_402_300_799_000.0).unwrap();
+        assert!(shown.starts_with("9999-12-30T"), "{shown}");
+        assert_eq!(iso_ms(0.0).as_deref(), Some("1970-01-01T00:00:00+00:00"));
+    }
 }

@@ -28,8 +28,10 @@ file, the file over the defaults; --print-config shows what holds and where it c
 SIGTERM or SIGINT: no further task is claimed, what runs may finish (worker.drain, 25 s), the rest goes back to \
 its queue. Further SIGTERMs are ignored; a second SIGINT hands back at once.
 
-Exit codes: 0 stopped as told, 1 ended by itself, 2 wrong command line, 3 wrong configuration,
-            5 stopped before everything could be handed back"
+While Redis cannot be reached at the start it waits for as long as it takes, with one log line.
+
+Exit codes: 0 stopped as told, 1 ended by itself, 2 wrong command line, 3 wrong configuration (a password that Redis
+            refuses, too), 5 stopped before everything could be handed back"
 )]
 pub struct Cli {
     /// The configuration's flags.
@@ -190,7 +192,9 @@ mod tests {
 
     #[test]
     fn a_flag_that_cannot_be_is_refused() {
-        for line in ["worker -c 0", "worker -c many", "worker --nope", "worker extra", "worker -l loud"] {
+        for line in
+            ["worker -c 0", "worker -c many", "worker --nope", "worker extra", "worker -l loud"]
+        {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }
     }

@@ -175,6 +175,8 @@ fn rust_log_goes_before_the_setting() {
         let environment = Environment::of(&[("RHUBARB_LOG_LEVEL", level)]);
         assert!(load(None, &environment, &[]).is_ok(), "{level}");
     }
+    let problem = &problems("[cache.aliases.default]\nrole = \"queue\"")[0];
+    assert!(problem.starts_with("cache.aliases.default.role: "), "{problem}");
     let problem = &problems("[log]\nlevel = \"loud\"")[0];
     assert!(problem.contains("debug, info, warning, error, critical"), "{problem}");
 }
