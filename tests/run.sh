@@ -46,14 +46,14 @@ closing_lines() {
 }
 trap closing_lines EXIT
 
-# libfaketime turns the clock of one worker among the random faults.
+# libfaketime turns the clock of one worker, or of one beat.
 turn_clocks() {
     for library in /usr/lib/*/faketime/libfaketimeMT.so.1 /usr/lib64/faketime/libfaketimeMT.so.1 \
         /usr/lib/faketime/libfaketimeMT.so.1; do
         [ ! -f "$library" ] || return 0
     done
     (install_packages faketime libfaketime libfaketime libfaketime) ||
-        leave_out "libfaketime could not be installed: the random faults turned no clock"
+        leave_out "libfaketime could not be installed: no test turned a worker's or a beat's clock"
 }
 
 prerequisites() {

@@ -19,7 +19,7 @@ async fn every_binary_and_every_command_answers_help_and_version() {
     let rhubarb = BINARIES.rhubarb;
     let mut lines = vec![(BINARIES.worker, ""), (BINARIES.beat, ""), (rhubarb, "")];
     let commands = ["demo", "enqueue", "scrape", "listings", "status", "queues", "workers", "task"];
-    let commands = commands.into_iter().chain(["pause", "resume", "purge"]);
+    let commands = commands.into_iter().chain(["pause", "resume", "purge", "cache"]);
     lines.extend(commands.map(|command| (rhubarb, command)));
     for (program, command) in lines {
         for flag in ["--help", "--version"] {

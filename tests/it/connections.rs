@@ -11,11 +11,15 @@ use rhubarb_core::{
 use rhubarb_e2e::{
     certificates::Certificates,
     eventually::eventually,
+    process::Signal,
     proxy::{Act, Proxy, Rule, Way},
     redis_server::{RedisServer, free_port},
 };
 use rhubarb_queue::Publish;
-use tokio::time::Instant;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::Instant,
+};
 
 use crate::{
     OWN_WORKER,
@@ -195,6 +199,62 @@ async fn an_idle_connection_that_the_server_cut_is_replaced_before_use() {
     ping(&redis).await.unwrap();
 }
 
+/// With protocol 2 nobody tells of the end of an idle connection, and a command on it would fail as one that may have
+/// been carried out: publishing would have to say *perhaps* of what was never sent.
+#[tokio::test]
+async fn an_idle_connection_without_resp3_that_the_server_cut_is_replaced_before_use() {
+    let server =
+        RedisServer::start_with(&["--save", "", "--rename-command", "HELLO", "", "--timeout", "1"])
+            .await;
+    let redis = handle(&server.url(0)).unwrap();
+    let connected = async || {
+        let mut watch = server.connect(0).await;
+        let clients: String =
+            redis::cmd("CLIENT").arg("LIST").query_async(&mut watch).await.unwrap();
+        clients.lines().filter(|line| line.contains("rhubarb-test")).count()
+    };
+    for _ in 0..3 {
+        ping(&redis).await.unwrap();
+        assert!(!redis.hears());
+        assert_eq!(connected().await, 1);
+        eventually(SOON, "the server has cut it", async || (connected().await == 0).then_some(()))
+            .await;
+        let calls: Vec<_> = (0..20)
+            .map(|_| {
+                let redis = redis.clone();
+                tokio::spawn(async move { ping(&redis).await })
+            })
+            .collect();
+        for call in calls {
+            call.await.unwrap().unwrap();
+        }
+        assert_eq!(connected().await, 1, "one for all of them");
+    }
+}
+
+/// What the access list does not let us hear must not keep us from all else.
+#[tokio::test]
+async fn a_refused_subscription_is_no_reason_not_to_connect() {
+    let server = RedisServer::start().await;
+    server.command("ACL SETUSER app on >secret ~* +@all allchannels").await;
+    let redis = handle(&format!("redis://app:secret@127.0.0.1:{}/0", server.port())).unwrap();
+    redis.subscribe("news").await.unwrap();
+    assert!(redis.is_subscribed("news"));
+    let mut pushes = redis.pushes();
+    // Redis ends connections that hear what they may no longer hear.
+    server.command("ACL SETUSER app resetchannels &other").await;
+    let lost = async { while pushes.recv().await.unwrap() != Push::Lost {} };
+    tokio::time::timeout(SOON, lost).await.expect("the loss is seen at once");
+    ping(&redis).await.unwrap();
+    assert!(redis.tracks() && !redis.is_subscribed("news"));
+    let error = redis.subscribe("news").await.unwrap_err();
+    assert!(matches!(error, Error::Refused { .. }), "{error:?}");
+    redis.subscribe("other").await.unwrap();
+    server.command("ACL SETUSER app &news").await;
+    redis.subscribe("news").await.unwrap();
+    assert!(redis.is_subscribed("news") && redis.is_subscribed("other"));
+}
+
 #[tokio::test]
 async fn a_new_connection_has_the_name_the_tracking_and_the_subscriptions_of_the_old_one() {
     let server = RedisServer::start().await;
@@ -320,6 +380,86 @@ async fn each_condition_of_redis_is_logged_once_waited_out_and_logged_once_when_
     }
     assert!(worker.lines_with("trying again").len() <= 2 * conditions.len(), "{}", worker.stdout());
     assert!(worker.is_running());
+}
+
+/// Something that answers each command with an error, `HELLO` and `AUTH` too; returns its port.
+async fn nothing_but_errors() -> u16 {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut buffer = [0; 4096];
+                while let Ok(n @ 1..) = stream.read(&mut buffer).await {
+                    let commands = buffer[..n].iter().filter(|&&byte| byte == b'*').count();
+                    let answer = "-ERR go away\r\n".repeat(commands);
+                    if stream.write_all(answer.as_bytes()).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    port
+}
+
+/// It waits, says so once, asks seldom, and stops when it is told to.
+#[tokio::test]
+async fn a_worker_waits_for_a_redis_that_answers_errors_only() {
+    let mut shop = Shop::open_on(RedisServer::start_durable().await, "").await;
+    let right = shop.installation.redis.url(0);
+    let wrong = format!("redis://127.0.0.1:{}/0", nothing_but_errors().await);
+    shop.installation.set("REDIS_URL", &wrong);
+    let mut worker = shop.installation.start("own-worker", OWN_WORKER, &[]);
+    let said = worker.line("go away", SOON).await;
+    assert!(said.contains("level=warn"), "{said}");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(worker.is_running());
+    assert!(worker.lines_with("go away").len() <= 3, "{}", worker.stdout());
+    worker.signal(Signal::TERM);
+    assert_eq!(worker.ended(Duration::from_secs(5)).await.code(), Some(0));
+    // The command line does not wait: it says what Redis said.
+    let ran = shop.rhubarb(&["queues"]).await;
+    assert_eq!(ran.code, 4, "{}", ran.stderr);
+    assert!(ran.stderr.contains("go away"), "{}", ran.stderr);
+    shop.installation.set("REDIS_URL", &right);
+    assert_eq!(shop.rhubarb(&["queues"]).await.code, 0);
+}
+
+/// One that forbids everything while the worker runs, and one that is a replica when it starts.
+#[tokio::test]
+async fn a_worker_waits_out_a_redis_that_forbids_everything_and_starts_on_a_replica() {
+    let shop = Shop::open_on(RedisServer::start_durable().await, "").await;
+    let port = shop.installation.redis.port();
+    // Whoever mends it has to be another user.
+    shop.installation.redis.command("ACL SETUSER admin on >mend ~* &* +@all").await;
+    shop.installation.redis.command("REPLICAOF 127.0.0.1 1").await;
+    let mut worker = shop.installation.start("own-worker", OWN_WORKER, &[]);
+    worker.line("code=READONLY", SOON).await;
+    let runs = async |what: &str| {
+        let client = shop.client();
+        let id = client.publish(&Publish::new("e2e.sleep").arg(0.0)).await.unwrap().id;
+        assert!(client.wait(&id, SOON, |_| {}).await.unwrap().is_some(), "{what}");
+    };
+    shop.installation.redis.command("REPLICAOF NO ONE").await;
+    runs("it has become the primary").await;
+    shop.installation.redis.command("ACL SETUSER default -@all").await;
+    worker.line("code=NOPERM", SOON).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(worker.is_running());
+    let mended = as_admin(port, "ACL SETUSER default +@all").await;
+    assert_eq!(mended, redis::Value::Okay);
+    runs("everything is allowed again").await;
+    assert!(worker.is_running());
+}
+
+async fn as_admin(port: u16, words: &str) -> redis::Value {
+    #[expect(clippy::disallowed_methods, reason = "the tests look from outside")]
+    let client = redis::Client::open(format!("redis://admin:mend@127.0.0.1:{port}/0")).unwrap();
+    let mut admin = client.get_multiplexed_async_connection().await.unwrap();
+    let mut words = words.split(' ');
+    let mut cmd = redis::cmd(words.next().unwrap());
+    cmd.arg(words.collect::<Vec<_>>()).query_async(&mut admin).await.unwrap()
 }
 
 /// Redis answers while it reads its file, and refuses everything.

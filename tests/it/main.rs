@@ -11,6 +11,8 @@ mod architecture;
 mod bad_input;
 /// What the beat promises.
 mod beat;
+/// What Django and our cache library are to each other.
+mod cache;
 /// Canvases, between our clients and Celery.
 mod canvas;
 /// Canvases of a Celery client, run by our worker.
@@ -47,6 +49,8 @@ mod schedule;
 mod scraping;
 /// What the scripts that run inside Redis say about themselves.
 mod scripts;
+/// Django's sessions, and logins shared with Django.
+mod sessions;
 /// The set-up that most of these tests share.
 mod shop;
 /// What the worker promises to authors of tasks.
@@ -63,3 +67,6 @@ const BINARIES: Binaries = Binaries {
 
 /// The worker with tasks made for these tests (`tests/own_worker`).
 const OWN_WORKER: &str = env!("CARGO_BIN_EXE_e2e-own-worker");
+
+/// Misses a key of a cache many times at once (`tests/cache_misses`).
+const CACHE_MISSES: &str = env!("CARGO_BIN_EXE_e2e-cache-misses");

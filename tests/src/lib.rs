@@ -9,6 +9,7 @@
 //! - [`redis_server`]: a Redis server of one test's own.
 //! - [`certificates`]: an authority and what it signs, for TLS.
 //! - [`proxy`]: a bad network in front of a Redis server.
+//! - [`faketime`]: a clock of one process's own, turned while it runs.
 //! - [`ledger`]: who ran what and what was done to whom, on one clock.
 //! - [`board`]: job boards that answer as the real ones do, or as badly as asked.
 //! - [`python`]: programs of `tests/interop`, run by the Python that `tests/run.sh` prepares.
@@ -17,6 +18,7 @@
 pub mod board;
 pub mod certificates;
 pub mod eventually;
+pub mod faketime;
 pub mod installation;
 pub mod ledger;
 pub mod process;

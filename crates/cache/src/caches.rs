@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 
 use rhubarb_connection::{Connections, Redis};
-use rhubarb_core::config::{CacheConfig, CacheTarget, Config, Role};
+use rhubarb_core::config::{CacheConfig, CacheTarget, Config, DOMAINS, Domain, Role};
 
 use crate::{
     client::{Cache, Timeout},
+    domain::{self, DomainCache},
     error::Error,
+    key,
     listings::Listings,
     proxies::Proxies,
     status::StatusCache,
+    value::PyValue,
 };
 
 /// Every cache alias by name, and the listings, the status and the proxies.
@@ -20,6 +23,7 @@ pub struct Caches {
     listings: Listings,
     status: StatusCache,
     proxies: Proxies,
+    domains: Vec<DomainCache>,
 }
 
 /// How many keys [`Caches::clear`] deleted.
@@ -39,6 +43,7 @@ pub(crate) struct Target {
     pub(crate) cache: Cache,
     pub(crate) key: String,
     pub(crate) timeout: Timeout,
+    pub(crate) max_bytes: usize,
 }
 
 impl Caches {
@@ -60,11 +65,18 @@ impl Caches {
             .iter()
             .map(|(name, alias)| (name.clone(), Cache::new(alias.clone(), redis(alias.role))))
             .collect();
-        let target = |target| Target::new(target, &aliases);
+        let [listings, _, status, proxies, ..] = &DOMAINS;
+        let target = |domain, target| Target::new(target, domain, &aliases);
+        let domain = |domain| {
+            let targets = domain::places(config, domain).iter().map(|place| target(domain, place));
+            Ok(DomainCache::new(domain, targets.collect::<Result<_, _>>()?))
+        };
+        let of_listings = config.listings.iter().map(|place| target(listings, place));
         Ok(Self {
-            listings: Listings::new(config.listings.iter().map(target).collect::<Result<_, _>>()?),
-            status: StatusCache::new(target(&config.status)?),
-            proxies: Proxies::new(target(&config.proxies)?),
+            listings: Listings::new(of_listings.collect::<Result<_, _>>()?),
+            status: StatusCache::new(target(status, &config.status)?),
+            proxies: Proxies::new(target(proxies, &config.proxies)?),
+            domains: DOMAINS.iter().map(domain).collect::<Result<_, Error>>()?,
             aliases,
         })
     }
@@ -92,6 +104,31 @@ impl Caches {
         &self.proxies
     }
 
+    /// Returns all caches of the application, in the order of the table.
+    pub fn domains(&self) -> &[DomainCache] {
+        &self.domains
+    }
+
+    /// Returns the cache of the application with this name.
+    pub fn domain(&self, name: &str) -> Option<&DomainCache> {
+        self.domains.iter().find(|domain| domain.domain().name == name)
+    }
+
+    /// Waits for what the caches do in the background and writes their counters; see [`Cache::close`].
+    ///
+    /// # Cancel safety
+    /// As for [`Cache::close`].
+    ///
+    /// # Errors
+    /// The first cache's error that failed; the others were closed all the same.
+    pub async fn close(&self) -> Result<(), Error> {
+        let mut first = Ok(());
+        for cache in self.aliases.values() {
+            first = first.and(cache.close().await);
+        }
+        first
+    }
+
     /// Deletes all listings, the status and the proxy list; never queues, sessions or other caches.
     ///
     /// # Cancel safety
@@ -109,12 +146,30 @@ impl Caches {
 }
 
 impl Target {
-    fn new(target: &CacheTarget, aliases: &BTreeMap<String, Cache>) -> Result<Self, Error> {
+    fn new(
+        target: &CacheTarget,
+        domain: &Domain,
+        aliases: &BTreeMap<String, Cache>,
+    ) -> Result<Self, Error> {
         Ok(Self {
             cache: find(aliases, &target.alias)?.clone(),
             key: target.key.clone(),
             timeout: target.timeout.map_or(Timeout::Default, Timeout::After),
+            max_bytes: domain.max_bytes,
         })
+    }
+
+    /// Stores a value under a key of this target, if it is within the cap.
+    pub(crate) async fn set(&self, key: &str, value: &PyValue) -> Result<(), Error> {
+        self.cache.set_within(key, value, self.timeout, self.max_bytes).await
+    }
+
+    /// Deletes all its values and returns how many there were; never a session.
+    pub(crate) async fn clear(&self) -> Result<u64, Error> {
+        if key::is_template(&self.key) {
+            return self.cache.delete_template(&self.key).await;
+        }
+        self.cache.delete(&self.key).await.map(u64::from)
     }
 }
 

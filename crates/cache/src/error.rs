@@ -1,5 +1,7 @@
 //! What can go wrong with a cache, by what to do about it.
 
+use std::sync::Arc;
+
 use rhubarb_core::class::Class;
 
 use crate::format::FormatError;
@@ -36,6 +38,56 @@ pub enum Error {
         #[source]
         source: FormatError,
     },
+    /// There is no such key, where one is needed: Django raises `ValueError`.
+    #[error("there is no cache key `{key}`")]
+    NoSuchKey {
+        /// The raw key.
+        key: String,
+    },
+    /// What is stored is nothing that can be added to. It stays as it is.
+    #[error("cache key `{key}` is no number to add to")]
+    NotANumber {
+        /// The raw key.
+        key: String,
+    },
+    /// Others changed the value at every try. Try again later.
+    #[error("cache key `{key}` changes too often to be changed")]
+    Contended {
+        /// The raw key.
+        key: String,
+    },
+    /// A version below zero.
+    #[error("cache key `{key}` cannot have a version below 0")]
+    NoSuchVersion {
+        /// The raw key.
+        key: String,
+    },
+    /// More keys match than are returned at once.
+    #[error("more than {limit} cache keys match `{pattern}`")]
+    TooMany {
+        /// The limit.
+        limit: usize,
+        /// The pattern.
+        pattern: String,
+    },
+    /// The lock has ended or was taken away; what it protected may have been done by two.
+    #[error("the lock `{key}` is no longer ours")]
+    LockLost {
+        /// The raw key.
+        key: String,
+    },
+    /// The value was not there and could not be had either. Everyone who waited for it gets this.
+    #[error("failed to compute cache key `{key}`")]
+    Compute {
+        /// The raw key.
+        key: String,
+        /// Why not, in the computation's own words.
+        #[source]
+        source: Arc<dyn std::error::Error + Send + Sync>,
+    },
+    /// Somebody else in this process asked for the value at the same time, and this is what he got.
+    #[error(transparent)]
+    Shared(Arc<Error>),
     /// The configuration names a cache that it does not have.
     #[error("no cache alias `{alias}` is configured; add it under cache.aliases")]
     UnknownAlias {
@@ -50,7 +102,31 @@ impl Error {
         match self {
             Self::Redis { source, .. } => source.class(),
             Self::Read { source, .. } | Self::Write { source, .. } => source.class(),
-            Self::UnknownAlias { .. } => Class::Permanent,
+            Self::Contended { .. } | Self::Compute { .. } | Self::LockLost { .. } => {
+                Class::Transient
+            }
+            Self::Shared(error) => error.class(),
+            Self::NoSuchKey { .. }
+            | Self::NotANumber { .. }
+            | Self::NoSuchVersion { .. }
+            | Self::TooMany { .. }
+            | Self::UnknownAlias { .. } => Class::Permanent,
+        }
+    }
+
+    /// Tells whether the server is out of memory.
+    pub(crate) fn is_out_of_memory(&self) -> bool {
+        matches!(self, Self::Redis { source, .. } if source.is_out_of_memory())
+    }
+
+    /// Returns the words with which the server refused the command, if it did.
+    pub(crate) fn refusal(&self) -> Option<&str> {
+        match self {
+            Self::Redis { source, .. } => match source.as_ref() {
+                rhubarb_connection::Error::Refused { reason, .. } => Some(reason),
+                _ => None,
+            },
+            _ => None,
         }
     }
 }

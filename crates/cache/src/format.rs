@@ -16,7 +16,7 @@ pub enum FormatError {
     /// The bytes are not of the format.
     #[error("broken {format} at byte {at}: {what}")]
     Malformed {
-        /// `pickle`, `msgpack`, `zlib` or `gzip`.
+        /// `pickle`, `JSON`, `msgpack`, or the compression's name.
         format: &'static str,
         /// Where reading stopped.
         at: usize,
@@ -34,12 +34,6 @@ pub enum FormatError {
         /// Of what.
         of: &'static str,
     },
-    /// The value is compressed in a way that is not read.
-    #[error("values compressed with {compressor} are not read; zlib and gzip are")]
-    Compressor {
-        /// `lzma`, `lz4` or `zstd`.
-        compressor: &'static str,
-    },
 }
 
 impl FormatError {
@@ -47,9 +41,7 @@ impl FormatError {
     pub fn class(&self) -> Class {
         match self {
             Self::Malformed { .. } | Self::Json(_) => Class::Malformed,
-            Self::Unsupported { .. } | Self::TooLarge { .. } | Self::Compressor { .. } => {
-                Class::Permanent
-            }
+            Self::Unsupported { .. } | Self::TooLarge { .. } => Class::Permanent,
         }
     }
 

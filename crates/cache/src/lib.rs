@@ -1,53 +1,79 @@
-//! Caches that Django reads and writes through django-redis, byte for byte.
+//! A peer of Django's django-redis caches: the same keys and bytes, its calls by their names, and single flight besides.
 //!
-//! Keys are `KEY_PREFIX:VERSION:key`; values are pickles (or JSON, or MessagePack), ints are digits. Pickle is
-//! data here: nothing is imported or executed, a foreign class is an error that names it, and a
-//! value that cannot be read is never rewritten or dropped. Formats are those of django-redis 7.0.0.
+//! Keys are `KEY_PREFIX:VERSION:key`; values are pickles (or JSON, or MessagePack), compressed or not, ints are digits. Pickle
+//! is data here: nothing is imported or executed, a foreign class is an error that names it, and a value that cannot be read
+//! is never rewritten or dropped. Whatever is stored, reading takes bounded memory. Formats are those of django-redis 7.0.0;
+//! what is compressed is known by its magic, whatever is configured.
 //!
-//! It does not scrape, schedule or decide what is fresh; it never touches the queue's keys.
+//! It does not scrape, schedule or decide what is fresh; it never touches the queue's keys, and never flushes a database.
 //!
 //! ```no_run
-//! use rhubarb_cache::{Caches, Error, PyValue, Timeout};
-//! use rhubarb_connection::Connections;
-//! use rhubarb_core::config::Config;
+//! use std::time::Duration;
 //!
-//! async fn example(config: &Config, connections: &Connections) -> Result<(), Error> {
-//!     let caches = Caches::new(config, connections)?;
-//!     caches.alias("default")?.set("greeting", &PyValue::from("hello"), Timeout::Default).await?;
-//!     if let Some(cached) = caches.listings().read("rust developer").await? {
-//!         println!("{} listings, {:?} old", cached.listings.len(), cached.age);
-//!     }
+//! use rhubarb_cache::{Cache, Error, Fetch, PyValue, Timeout};
+//! use rhubarb_connection::{Connections, Role};
+//! use rhubarb_core::config::{AliasConfig, Config};
+//!
+//! async fn example(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
+//!     let redis = Connections::new(config, "my-service")?.role(Role::Cache);
+//!     // KEY_PREFIX as in Django's settings.CACHES; 300 s, pickle and version 1 unless it says otherwise.
+//!     let cache = Cache::new(AliasConfig::new(Role::Cache, "my_site"), redis);
+//!
+//!     cache.set("greeting", &PyValue::from("hello"), Timeout::Default).await?;
+//!     cache.incr("visits", 1).await?;
+//!
+//!     // Computed once, however many miss it at the same time in however many processes; for a minute after its five
+//!     // it is given out stale while one of them computes it anew. Python reads it by `cache.get("report")`.
+//!     let how = Fetch::new(Timeout::Default).stale(Duration::from_secs(60));
+//!     let report = cache.fetch("report", how, || async { Ok::<_, Error>(PyValue::Int(42)) }).await?;
+//!     println!("{report:?}");
+//!     cache.close().await?;
 //!     Ok(())
 //! }
 //! ```
 //!
-//! - [`Caches`]: all aliases of a configuration, with [`Listings`], [`StatusCache`] and [`Proxies`]
-//! - [`Cache`]: one alias: get, set, add, delete, touch, ttl
+//! - [`Cache`]: one alias: `get`, `set`, `add`, `get_many`, `set_many`, `delete`, `delete_pattern`, `clear`, `incr`, `touch`,
+//!   `expire`, `persist`, `ttl`, `keys`, `iter_keys`, `version`, `incr_version`
+//! - [`Cache::fetch`], [`Fetch`]: single flight and stale while revalidate
+//! - [`Cache::lock`], [`Lock`], [`Held`]: locks that Python's `cache.lock()` takes part in
+//! - [`Cache::counters`]: hits and misses of each namespace, by all processes
+//! - [`Caches`]: all aliases of a configuration, with [`Listings`], [`StatusCache`], [`Proxies`], and every cache of the
+//!   application as a [`DomainCache`]
 //! - [`codec`]: a value's bytes, without Redis
 //! - [`PyValue`]: the values
 //! - [`key`]: keys and patterns
+//! - [`sessions`]: Django's sessions, and logins shared with Django
 
 mod caches;
 mod client;
 pub mod codec;
+mod domain;
 mod error;
+mod flight;
 mod format;
 pub mod key;
 mod listings;
+mod lock;
 mod proxies;
+pub mod sessions;
 mod status;
 mod value;
 
 mod bigint;
+mod compress;
+mod json;
 mod msgpack;
 mod pickle;
 
 pub use bigint::BigInt;
 pub use caches::{Caches, Cleared};
-pub use client::{Cache, Timeout, Ttl};
+pub use client::{Cache, Condition, Counts, Keys, Timeout, Ttl};
+pub use domain::DomainCache;
 pub use error::Error;
+pub use flight::Fetch;
 pub use format::FormatError;
 pub use listings::{Cached, Listings};
+pub use lock::{Held, Lock};
 pub use proxies::{Proxies, ProxyList};
 pub use status::StatusCache;
 pub use value::{DateTime, Decimal, PyValue, TimeDelta};

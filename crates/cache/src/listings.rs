@@ -46,7 +46,7 @@ impl Listings {
         for target in &self.targets {
             let key = key::of_keyword(&target.key, keyword);
             let written = match PyValue::from_serialize(&listings) {
-                Ok(value) => target.cache.set(&key, &value, target.timeout).await,
+                Ok(value) => target.set(&key, &value).await,
                 Err(error) => Err(Error::Write {
                     key: shown(&target.cache.raw_key(&key)),
                     source: FormatError::Json(error),
@@ -84,7 +84,7 @@ impl Listings {
     pub(crate) async fn clear(&self) -> Result<u64, Error> {
         let mut deleted = 0;
         for target in &self.targets {
-            deleted += target.cache.delete_template(&target.key).await?;
+            deleted += target.clear().await?;
         }
         Ok(deleted)
     }

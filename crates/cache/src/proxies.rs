@@ -36,7 +36,7 @@ impl Proxies {
     /// See [`Error`].
     pub async fn write(&self, proxies: &ProxyList) -> Result<(), Error> {
         let urls = proxies.0.iter().map(|url| PyValue::from(url.as_str())).collect();
-        self.target.cache.set(&self.target.key, &PyValue::List(urls), self.target.timeout).await
+        self.target.set(&self.target.key, &PyValue::List(urls)).await
     }
 
     /// Returns the list, if one was written of late.
@@ -55,7 +55,7 @@ impl Proxies {
     }
 
     pub(crate) async fn clear(&self) -> Result<u64, Error> {
-        self.target.cache.delete(&[&self.target.key]).await
+        self.target.clear().await
     }
 }
 

@@ -29,7 +29,7 @@ impl StatusCache {
             key: self.shown(),
             source: FormatError::Json(error),
         })?;
-        self.target.cache.set(&self.target.key, &value, self.target.timeout).await
+        self.target.set(&self.target.key, &value).await
     }
 
     /// Returns the status, if one was written of late.
@@ -42,7 +42,7 @@ impl StatusCache {
     }
 
     pub(crate) async fn clear(&self) -> Result<u64, Error> {
-        self.target.cache.delete(&[&self.target.key]).await
+        self.target.clear().await
     }
 
     fn shown(&self) -> String {

@@ -208,6 +208,17 @@ impl From<&str> for PyValue {
 }
 
 impl DateTime {
+    /// Returns the text of Django's JSON encoder: `isoformat()` cut to milliseconds, UTC as `Z`.
+    pub(crate) fn json_text(&self) -> String {
+        let text = self.isoformat();
+        let text = match text.find('.') {
+            // A fraction of six digits stands at the 19th place of every year that Python has.
+            Some(point) => format!("{}{}", &text[..point + 4], &text[point + 7..]),
+            None => text,
+        };
+        text.strip_suffix("+00:00").map(|utc| format!("{utc}Z")).unwrap_or(text)
+    }
+
     /// Returns Python's `isoformat()`.
     fn isoformat(&self) -> String {
         let micros = self.civil.subsec_nanosecond() / 1000;
@@ -251,7 +262,7 @@ impl TimeDelta {
     }
 
     /// Returns the text of Django's `duration_iso_string`.
-    fn iso_string(&self) -> String {
+    pub(crate) fn iso_string(&self) -> String {
         let total = i128::from(self.days) * 86_400_000_000
             + i128::from(self.seconds) * 1_000_000
             + i128::from(self.microseconds);

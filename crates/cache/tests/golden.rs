@@ -154,9 +154,10 @@ fn every_protocol_is_read() {
 }
 
 #[test]
-fn every_serializer_and_compressor_is_read_or_named() {
+fn every_serializer_and_compressor_is_read() {
     let configurations = json("django_redis_7_0_0/serializers_compressors.json");
-    let (mut read, mut refused) = (0, 0);
+    let mut read = 0;
+    let mut compressed = std::collections::BTreeSet::new();
     for (configuration, values) in configurations.as_object().unwrap() {
         let serializer = match configuration.split('_').next().unwrap() {
             "json" => Serializer::Json,
@@ -167,26 +168,21 @@ fn every_serializer_and_compressor_is_read_or_named() {
             let Some(python) = facts["read_back"].as_str() else { continue };
             let file = format!("{configuration}_{name}");
             let magic = golden(&format!("django_redis_7_0_0/{file}.bin"));
-            let compressor = match magic.get(..4) {
-                Some([0xfd, b'7', b'z', b'X']) => Some("lzma"),
-                Some([0x04, 0x22, 0x4d, 0x18]) => Some("lz4"),
-                Some([0x28, 0xb5, 0x2f, 0xfd]) => Some("zstd"),
-                _ => None,
-            };
-            match (decode(&file, serializer), compressor) {
-                (Err(FormatError::Compressor { compressor }), Some(expected)) => {
-                    assert_eq!(compressor, expected, "{file}");
-                    refused += 1;
-                }
-                (Ok(value), None) => {
-                    assert_reads_as(&file, &value, python, 120);
-                    read += 1;
-                }
-                (other, _) => panic!("{file}: {other:?}"),
-            }
+            compressed.insert(match magic.get(..3) {
+                Some([0x78, 0x9c, _]) => "zlib",
+                Some([0x1f, 0x8b, _]) => "gzip",
+                Some([0xfd, b'7', b'z']) => "lzma",
+                Some([0x04, 0x22, 0x4d]) => "lz4",
+                Some([0x28, 0xb5, 0x2f]) => "zstd",
+                _ => "none",
+            });
+            let value = decode(&file, serializer).unwrap();
+            assert_reads_as(&file, &value, python, 120);
+            read += 1;
         }
     }
-    assert!(read > 60 && refused > 15, "{read} read, {refused} refused");
+    assert!(read > 80, "{read} read");
+    assert_eq!(compressed, ["gzip", "lz4", "lzma", "none", "zlib", "zstd"].into());
 }
 
 #[test]

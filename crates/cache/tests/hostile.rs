@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::{civil, tz::Offset};
 use proptest::prelude::*;
 use rhubarb_cache::{DateTime, Decimal, FormatError, PyValue, TimeDelta, codec};
-use rhubarb_core::config::Serializer;
+use rhubarb_core::config::{Compressor, Serializer};
 
 fn read(bytes: &[u8]) -> Result<PyValue, FormatError> {
     codec::decode(bytes, Serializer::Pickle)
@@ -109,6 +109,28 @@ proptest! {
     }
 
     #[test]
+    fn mutated_values_of_every_configuration_never_panic(
+        value in values(),
+        changes in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..6),
+        cut in any::<proptest::sample::Index>(),
+    ) {
+        for (serializer, compressor) in configurations() {
+            let Ok(mut bytes) = codec::encode_compressed(&value, serializer, compressor) else { continue };
+            let _ = codec::decode(&bytes[..cut.index(bytes.len())], serializer);
+            for (at, byte) in &changes {
+                let at = at.index(bytes.len());
+                bytes[at] = *byte;
+            }
+            let _ = codec::decode(&bytes, serializer);
+        }
+    }
+
+    #[test]
+    fn arbitrary_json_text_never_panics(text in "[\\[\\]{}\",:0-9eE.+\\- \\\\nu\u{0}-\u{1f}a-fNIt]{0,60}") {
+        let _ = codec::decode(text.as_bytes(), Serializer::Json);
+    }
+
+    #[test]
     fn arbitrary_opcodes_never_panic(
         codes in proptest::collection::vec(
             proptest::sample::select(b"(.012NIJKMLFGVXCB]lae)td}su\x8f\x90\x91ghjpqr\x94c\x93iRb\x80\x81\x85\x86\x87\x88\x89\x8a\x8b\x8c\n\x01".as_slice()),
@@ -170,6 +192,54 @@ fn shared_values_that_double_at_each_level_are_bounded() {
     bytes.extend(b"h\x00".repeat(1000));
     bytes.extend(b"e.");
     assert!(matches!(read(&bytes), Err(FormatError::TooLarge { of: "unpacked bytes", .. })));
+}
+
+const SERIALIZERS: [Serializer; 3] = [Serializer::Pickle, Serializer::Json, Serializer::MsgPack];
+
+fn configurations() -> impl Iterator<Item = (Serializer, Compressor)> {
+    let compressors = [
+        Compressor::None,
+        Compressor::Zlib,
+        Compressor::Gzip,
+        Compressor::Lzma,
+        Compressor::Lz4,
+        Compressor::Zstd,
+    ];
+    SERIALIZERS.into_iter().flat_map(move |serializer| compressors.map(|c| (serializer, c)))
+}
+
+#[test]
+fn a_value_of_another_serializer_is_a_typed_error_whatever_compresses_it() {
+    let pairs = (0..50).map(|n| (PyValue::Str(format!("key {n}")), PyValue::Float(0.5)));
+    let value = PyValue::Dict(pairs.collect());
+    for (written, compressor) in configurations() {
+        let bytes = codec::encode_compressed(&value, written, compressor).unwrap();
+        for serializer in SERIALIZERS {
+            match codec::decode(&bytes, serializer) {
+                Ok(read) => assert!(serializer == written && read == value),
+                Err(error) => {
+                    assert!(serializer != written, "{written:?} {compressor:?}: {error}");
+                    let is_typed = matches!(
+                        error,
+                        FormatError::Malformed { .. } | FormatError::Unsupported { .. }
+                    );
+                    assert!(is_typed, "{error}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_compressed_call_of_a_function_is_named_and_not_called() {
+    let call = format!("cos\nsystem\n(S'{}'\ntR.", "true #".repeat(20));
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut encoder, call.as_bytes()).unwrap();
+    let error = read(&encoder.finish().unwrap()).unwrap_err();
+    assert!(
+        matches!(&error, FormatError::Unsupported { class } if class == "os.system"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -92,11 +92,8 @@ impl Drop for Server {
 /// The aliases and targets of the Django application.
 fn config() -> CacheConfig {
     let alias = |role, prefix: &str, seconds| AliasConfig {
-        role,
-        prefix: prefix.to_owned(),
-        version: 1,
         timeout: Some(Duration::from_secs(seconds)),
-        serializer: Serializer::Pickle,
+        ..AliasConfig::new(role, prefix)
     };
     let target = |alias: &str, key: &str, seconds| CacheTarget {
         alias: alias.to_owned(),
@@ -116,6 +113,7 @@ fn config() -> CacheConfig {
         ],
         status: target("default", "scraping_status", 300),
         proxies: target("default", "proxy_list", 600),
+        ..CacheConfig::default()
     }
 }
 
@@ -217,8 +215,8 @@ async fn get_add_and_delete_work_on_exactly_their_keys() {
     assert_eq!(after, 42);
     let many = cache.get_many(&["a", "b", "c"]).await.unwrap();
     assert_eq!(many, [("a".to_owned(), PyValue::None), ("b".to_owned(), PyValue::Int(42))].into());
-    assert_eq!(cache.delete(&["a", "c"]).await.unwrap(), 1);
-    assert_eq!(cache.delete(&[]).await.unwrap(), 0);
+    assert_eq!(cache.delete_many(&["a", "c"]).await.unwrap(), 1);
+    assert_eq!(cache.delete_many(&[]).await.unwrap(), 0);
     assert_eq!(server.keys(1).await, ["hire_voo_ai:1:b"]);
 }
 

@@ -13,6 +13,8 @@ use crate::{Options, error::is_loss};
 pub(crate) struct Dialled {
     pub(crate) connection: MultiplexedConnection,
     pub(crate) tracking: bool,
+    /// The subscriptions that the server refused; it serves us in all else.
+    pub(crate) refused: Vec<String>,
 }
 
 /// How a connection is made.
@@ -52,7 +54,7 @@ impl Dial<'_> {
             // A server that forbids CLIENT is served without a name.
             unless_lost(set.query_async::<Value>(&mut connection).await)?;
         }
-        let mut tracking = false;
+        let (mut tracking, mut refused) = (false, Vec::new());
         if self.protocol.supports_resp3() {
             if self.options.tracking {
                 let mut track = redis::cmd("CLIENT");
@@ -60,10 +62,13 @@ impl Dial<'_> {
                 tracking = unless_lost(track.query_async::<Value>(&mut connection).await)?;
             }
             for channel in &self.channels {
-                connection.subscribe(channel).await?;
+                // An access list that changed must not keep us from what it still allows.
+                if !unless_lost(connection.subscribe(channel).await.map(|()| Value::Okay))? {
+                    refused.push(channel.clone());
+                }
             }
         }
-        Ok(Dialled { connection, tracking })
+        Ok(Dialled { connection, tracking, refused })
     }
 }
 

@@ -55,6 +55,10 @@ struct Inner {
     plain_protocol: AtomicBool,
     tracking: AtomicBool,
     channels: Mutex<BTreeSet<String>>,
+    /// Those of the channels that the server does not let us hear.
+    refused: Mutex<BTreeSet<String>>,
+    /// When the server last answered.
+    answered: Mutex<Instant>,
     pushes: broadcast::Sender<Push>,
 }
 
@@ -85,7 +89,9 @@ impl Redis {
             successes: AtomicU64::new(0),
             plain_protocol: AtomicBool::new(false),
             tracking: AtomicBool::new(false),
-            channels: Mutex::new(BTreeSet::new()),
+            channels: Mutex::default(),
+            refused: Mutex::default(),
+            answered: Mutex::new(Instant::now()),
             pushes: broadcast::channel(PUSH_BUFFER).0,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -252,13 +258,29 @@ impl Redis {
     ///
     /// # Errors
     ///
-    /// As for [`Redis::query`]; the subscription is made at the next connect all the same.
+    /// As for [`Redis::query`]; the subscription is made at the next connect all the same. A refused one is not tried
+    /// again before that: [`Redis::is_subscribed`] tells.
     pub async fn subscribe(&self, channel: &str) -> Result<(), Error> {
         lock(&self.inner.channels).insert(channel.to_owned());
         let live = self.live().await?;
         let mut connection = live.connection.clone();
         let answer = connection.subscribe(channel).await.map(|()| Value::Okay);
-        self.finish(&live, answer, || "SUBSCRIBE".to_owned())
+        let answer = self.finish(&live, answer, || "SUBSCRIBE".to_owned());
+        let mut refused = lock(&self.inner.refused);
+        match &answer {
+            Ok(()) => drop(refused.remove(channel)),
+            Err(Error::Refused { .. }) => drop(refused.insert(channel.to_owned())),
+            Err(_) => {}
+        }
+        drop(refused);
+        answer
+    }
+
+    /// Tells whether a channel was subscribed to and the server has not refused it since, as it may at each connect.
+    ///
+    /// Without a connection: whether it will be asked for.
+    pub fn is_subscribed(&self, channel: &str) -> bool {
+        lock(&self.inner.channels).contains(channel) && !lock(&self.inner.refused).contains(channel)
     }
 
     /// Ends a subscription.
@@ -268,6 +290,7 @@ impl Redis {
     /// As for [`Redis::query`]; it is not made again in any case.
     pub async fn unsubscribe(&self, channel: &str) -> Result<(), Error> {
         lock(&self.inner.channels).remove(channel);
+        lock(&self.inner.refused).remove(channel);
         let live = self.live().await?;
         let mut connection = live.connection.clone();
         let answer = connection.unsubscribe(channel).await.map(|()| Value::Okay);
@@ -288,6 +311,7 @@ impl Redis {
         match value {
             Ok(value) => {
                 inner.successes.fetch_add(1, Ordering::Relaxed);
+                *lock(&inner.answered) = Instant::now();
                 if outages.is_refusing() {
                     outages.answered(&inner.url, inner.db, &command());
                 }

@@ -83,6 +83,8 @@ fn directives(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
         return Err(format!("{ACCEPTED} is expected"));
     }
+    // tracing-subscriber 0.3.23 takes the places of a trimmed directive for those of the untrimmed one, and panics where one
+    // of them is inside a character.
     let parts: Result<Vec<String>, String> =
         text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(directive).collect();
     Ok(parts?.join(","))
@@ -237,5 +239,13 @@ mod tests {
         }
         let json: serde_json::Value = serde_json::from_str(&line(LogFormat::Json)).unwrap();
         assert_eq!(json["task_id"], "t1");
+    }
+
+    #[test]
+    fn a_level_with_spaces_and_foreign_letters_is_read_or_refused() {
+        let _ = filter(" \u{1880}=");
+        let _ = filter("info, \u{1880}=debug");
+        assert!(filter(" info , rhubarb=debug ").is_ok());
+        assert!(filter("info,=x=y").is_err());
     }
 }

@@ -1,15 +1,19 @@
 //! The command line: what can be asked of `rhubarb`, and its help.
 
+mod cache;
 mod enqueue;
 mod schedules;
+mod sessions;
 
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
 use rhubarb_core::{config::CommonArgs, queue_name};
 
+pub(crate) use cache::{CacheClearArgs, CacheCommand, CacheShowArgs};
 pub(crate) use enqueue::{EnqueueArgs, Eta};
 pub(crate) use schedules::{EntryArgs, ImportArgs, NextArgs, PauseScheduleArgs, SchedulesCommand};
+pub(crate) use sessions::{CountArgs, RevokeSessionsArgs, SessionsCommand, ShowArgs};
 
 /// Looks into a Rhubarb task queue, publishes to it, and reads the listings that it has scraped.
 #[derive(Debug, Parser)]
@@ -47,6 +51,9 @@ pub(crate) enum Command {
     Listings(ListingsArgs),
     /// Shows the status of the last scrape
     Status(Shown),
+    /// Lists, shows and clears the caches that Django reads
+    #[command(subcommand)]
+    Cache(CacheCommand),
     /// Shows the queues: waiting, running and scheduled tasks
     Queues(Shown),
     /// Stops every worker from claiming from a queue; what runs ends, publishing goes on
@@ -94,6 +101,9 @@ pub(crate) enum Command {
     /// Shows, adds, changes, pauses and runs schedules
     #[command(subcommand)]
     Schedules(SchedulesCommand),
+    /// Counts, shows and ends Django's sessions
+    #[command(subcommand)]
+    Sessions(SessionsCommand),
     /// Shows or tries the sources of the configuration
     #[command(subcommand)]
     Sources(SourcesCommand),

@@ -38,6 +38,9 @@ pub(crate) enum Error {
     /// The caches.
     #[error(transparent)]
     Cache(#[from] rhubarb_cache::Error),
+    /// Django's sessions.
+    #[error(transparent)]
+    Session(#[from] rhubarb_cache::sessions::SessionError),
     /// A source's configuration.
     #[error(transparent)]
     Source(#[from] BuildError),
@@ -106,6 +109,7 @@ impl Error {
         let mut cause: Option<&(dyn std::error::Error + 'static)> = match self {
             Self::Queue(error) => Some(error),
             Self::Cache(error) => Some(error),
+            Self::Session(error) => Some(error),
             _ => None,
         };
         while let Some(error) = cause {

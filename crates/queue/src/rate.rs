@@ -150,6 +150,19 @@ mod tests {
         Rate::parse(text).unwrap().unwrap()
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_a_rate_of_a_bounded_interval_or_an_error(
+            text in r"[-+.0-9einfNaN_ ]{0,25}(/[smhd]?)?|.{0,30}",
+        ) {
+            if let Ok(Some(rate)) = Rate::parse(&text) {
+                let interval = rate.interval;
+                let bounds = SignedDuration::ZERO..=SignedDuration::from_hours(87_600);
+                assert!(bounds.contains(&interval), "{text}: {interval}");
+            }
+        }
+    }
+
     #[test]
     fn rates_are_read_as_celery_reads_them() {
         let ms = |text: &str| rate(text).interval.as_millis();

@@ -9,6 +9,7 @@ use rhubarb_queue::{Limits, Rate, Tasks};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
+    blocking::{self, BlockingHandler, Thread, Threads},
     builtin,
     extract::{Call, States},
     handler::{Handler, TaskResult},
@@ -81,13 +82,66 @@ impl App {
         name: impl Into<String>,
         handler: H,
     ) -> &mut Registration {
-        let name = name.into();
+        let function = Function::Awaits(Box::new(move |call| handler.call(call)));
+        self.register(name.into(), function, H::missing)
+    }
+
+    /// Registers a blocking function under a task's name: one that computes for long, or waits without `.await`.
+    ///
+    /// As [`task`](Self::task), with an ordinary function, which gets the same parameters and returns the same. It runs
+    /// on a thread beside those of the runtime, so that neither the other tasks nor the worker's lease wait for it; at
+    /// most `worker.blocking_threads` run at once. A task for which there is no thread waits in its slot for a second
+    /// and is then put off, without a counted attempt.
+    ///
+    /// A thread cannot be ended from outside. When the soft limit passes, [`TaskContext::is_cancelled`] turns true, and
+    /// the handler should look at it between its steps. When the hard limit passes, the task ends with
+    /// `TimeLimitExceeded` at once; the handler goes on in vain and keeps its thread, and its place among
+    /// [`max_concurrency`](Registration::max_concurrency), until it returns. The same holds for a task that was
+    /// terminated or handed back.
+    ///
+    /// ```
+    /// use rhubarb_worker::{Args, TaskContext, TaskError};
+    ///
+    /// fn count(context: TaskContext, Args((to,)): Args<(u64,)>) -> Result<u64, TaskError> {
+    ///     for n in 0..to {
+    ///         if context.is_cancelled() {
+    ///             return Err(TaskError::Cancelled);
+    ///         }
+    ///         // One step of something long.
+    ///         if n % 1000 == 0 {
+    ///             context.block_on(context.progress(n, to, "counting"));
+    ///         }
+    ///     }
+    ///     Ok(to)
+    /// }
+    ///
+    /// # fn register(app: &mut rhubarb_worker::App) {
+    /// app.blocking_task("shop.count", count);
+    /// # }
+    /// ```
+    ///
+    /// [`TaskContext::is_cancelled`]: crate::TaskContext::is_cancelled
+    pub fn blocking_task<P, H: BlockingHandler<P>>(
+        &mut self,
+        name: impl Into<String>,
+        handler: H,
+    ) -> &mut Registration {
+        let function = Function::Blocks(Arc::new(move |call| handler.call(call)));
+        self.register(name.into(), function, H::missing)
+    }
+
+    fn register(
+        &mut self,
+        name: String,
+        function: Function,
+        missing: fn(&States) -> Vec<&'static str>,
+    ) -> &mut Registration {
         if self.tasks.contains_key(&name) {
             self.twice.push(name.clone());
         }
         let registration = Registration {
-            run: Box::new(move |call| handler.call(call)),
-            missing: H::missing,
+            function,
+            missing,
             retry: RetryPolicy::default(),
             limits: Limits::default(),
             rate_problem: None,
@@ -184,9 +238,15 @@ impl App {
     }
 }
 
+/// What a task runs.
+enum Function {
+    Awaits(Box<dyn Fn(Call) -> BoxFuture<'static, TaskResult> + Send + Sync>),
+    Blocks(Arc<blocking::Function>),
+}
+
 /// A registered task and its options.
 pub struct Registration {
-    pub(crate) run: Box<dyn Fn(Call) -> BoxFuture<'static, TaskResult> + Send + Sync>,
+    function: Function,
     missing: fn(&States) -> Vec<&'static str>,
     pub(crate) retry: RetryPolicy,
     limits: Limits,
@@ -206,8 +266,8 @@ impl Registration {
 
     /// Sets the hard time limit where the message names none; by default `worker.task_time_limit`.
     ///
-    /// The handler is dropped at its next `.await`. One that computes without awaiting goes on in vain
-    /// and holds its thread, so long computations belong into `tokio::task::spawn_blocking`.
+    /// An async handler is dropped at its next `.await`. One that computes without awaiting goes on in vain and holds
+    /// a thread of the runtime, so what computes for long is registered as a [`blocking_task`](App::blocking_task).
     pub fn time_limit(&mut self, limit: Duration) -> &mut Self {
         self.limits.hard = Some(limit);
         self
@@ -271,6 +331,40 @@ impl Registration {
             Some(slots) => slots.clone().try_acquire_owned().ok().map(|slot| Slot(Some(slot))),
         }
     }
+
+    /// Waits for the thread that one call needs; `None` at once where it needs none.
+    pub(crate) async fn thread(&self, threads: &Threads) -> Option<Thread> {
+        match &self.function {
+            Function::Awaits(_) => None,
+            Function::Blocks(_) => Some(threads.take().await),
+        }
+    }
+
+    /// Runs the handler on one call. The slot is given back when the handler has really ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped call drops an async handler; a blocking one goes on, and so keeps its thread and the slot.
+    pub(crate) fn run(
+        &self,
+        call: Call,
+        thread: Option<Thread>,
+        slot: Slot,
+    ) -> BoxFuture<'static, TaskResult> {
+        match (&self.function, thread) {
+            (Function::Blocks(function), Some(thread)) => {
+                Box::pin(blocking::run(function.clone(), call, thread, slot))
+            }
+            (Function::Awaits(function), None) => {
+                let handler = function(call);
+                Box::pin(async move {
+                    let _slot = slot;
+                    handler.await
+                })
+            }
+            _ => unreachable!("`thread` is asked first"),
+        }
+    }
 }
 
 impl fmt::Debug for Registration {
@@ -284,7 +378,7 @@ impl fmt::Debug for Registration {
 }
 
 /// A task's place among those of its name; free for the next when dropped.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Slot(
     #[expect(dead_code, reason = "held for its drop")] Option<OwnedSemaphorePermit>,
 );

@@ -1,6 +1,6 @@
 //! What a running task knows about itself, and its way to report progress.
 
-use std::sync::Arc;
+use std::{future::Future, sync::Arc};
 
 use rhubarb_queue::{
     Client, Error, Publish, Received,
@@ -11,8 +11,8 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    args::Arguments, error::TaskError, extract::Call as HandlerCall, handler::TaskResult,
-    registry::Registry,
+    app::Slot, args::Arguments, error::TaskError, extract::Call as HandlerCall,
+    handler::TaskResult, registry::Registry,
 };
 
 /// The running task: who it is, how often it was tried, and how to report on it.
@@ -32,6 +32,8 @@ pub(crate) struct Run {
     pub(crate) client: Client,
     pub(crate) stopping: CancellationToken,
     pub(crate) soft_limit: CancellationToken,
+    /// Fires when nobody waits for the handler any more.
+    pub(crate) given_up: CancellationToken,
     pub(crate) node: Arc<str>,
     pub(crate) registry: Arc<Registry>,
 }
@@ -174,7 +176,9 @@ impl TaskContext {
         };
         let info = TaskInfo { name: name.to_owned(), ..self.0.info.clone() };
         let context = Self(Arc::new(Inner { info, run: self.0.run.clone() }));
-        (task.run)(HandlerCall::new(arguments, context, registry.states.clone())).await
+        let thread = task.thread(&registry.threads).await;
+        let call = HandlerCall::new(arguments, context, registry.states.clone());
+        task.run(call, thread, Slot::default()).await
     }
 
     /// Ends when the worker begins to stop.
@@ -199,6 +203,40 @@ impl TaskContext {
     /// Yes.
     pub async fn soft_limit(&self) {
         self.0.run.soft_limit.cancelled().await;
+    }
+
+    /// Tells whether the worker has begun to stop; for handlers that do not await [`stopping`](Self::stopping).
+    pub fn is_stopping(&self) -> bool {
+        self.0.run.stopping.is_cancelled()
+    }
+
+    /// Tells whether the soft time limit has passed; for handlers that do not await [`soft_limit`](Self::soft_limit).
+    pub fn is_past_soft_limit(&self) -> bool {
+        self.0.run.soft_limit.is_cancelled()
+    }
+
+    /// Tells whether the handler's end counts for nothing any more: its hard limit has passed, remote control has
+    /// terminated it, or it was handed back. Only a blocking handler lives to see it.
+    pub fn is_given_up(&self) -> bool {
+        self.0.run.given_up.is_cancelled()
+    }
+
+    /// Tells whether the handler should end: what a blocking one asks between two steps.
+    ///
+    /// True from the soft limit on, from the moment when the worker begins to stop, and when the task was given up. The
+    /// handler may save what it has and return [`TaskError::Cancelled`](crate::TaskError): past the soft limit that
+    /// fails the task with `SoftTimeLimitExceeded`, while the worker stops it hands the task back.
+    pub fn is_cancelled(&self) -> bool {
+        self.is_past_soft_limit() || self.is_stopping() || self.is_given_up()
+    }
+
+    /// Waits for something async in a blocking handler: [`publish`](Self::publish), say, or [`progress`](Self::progress).
+    ///
+    /// # Panics
+    ///
+    /// In an async handler, which awaits instead.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        tokio::runtime::Handle::current().block_on(future)
     }
 
     /// Stores a state of the task's own making (`PROGRESS`, say) with what belongs to it.

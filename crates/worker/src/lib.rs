@@ -31,13 +31,14 @@
 //! back; that is [`rhubarb_queue`]'s. It publishes no schedules.
 //!
 //! Modules: [`app`] tasks and their options, [`args`] arguments, [`extract`] what handlers may ask for,
-//! [`handler`] async functions as handlers, [`context`] the running task, [`error`] what may go wrong,
+//! [`handler`] async functions as handlers, [`blocking`] blocking ones, [`context`] the running task, [`error`] what may go wrong,
 //! [`failure`] exceptions with tracebacks, [`retry`] when it is tried again, [`hooks`] what an application is
 //! told, [`run`] the service that apalis runs, [`serve`] the whole worker, [`cli`] its command line,
 //! [`intake`] the way in from apalis-redis, [`tasks`] the scraping tasks.
 
 pub mod app;
 pub mod args;
+pub mod blocking;
 mod builtin;
 pub mod cli;
 pub mod context;

@@ -1,9 +1,10 @@
 //! Where a panic happened, told to whoever catches it.
 
 use std::{
+    any::Any,
     backtrace::Backtrace,
     cell::RefCell,
-    panic::{set_hook, take_hook},
+    panic::{resume_unwind, set_hook, take_hook},
     sync::Once,
 };
 
@@ -40,4 +41,10 @@ pub(crate) fn watch() {
 /// Returns the place of the panic that this thread has just caught.
 pub(crate) fn last() -> Option<Panic> {
     LAST.take()
+}
+
+/// Goes on with a panic that was caught on another thread, for whoever catches it on this one.
+pub(crate) fn go_on(payload: Box<dyn Any + Send>, place: Option<Panic>) -> ! {
+    LAST.set(place);
+    resume_unwind(payload)
 }

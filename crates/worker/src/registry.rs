@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::{app::Registration, extract::States};
+use crate::{app::Registration, blocking::Threads, extract::States};
 
 /// Tasks by name, their aliases, and what they share.
 #[derive(Debug)]
@@ -10,6 +10,8 @@ pub(crate) struct Registry {
     pub(crate) tasks: BTreeMap<String, Registration>,
     pub(crate) aliases: BTreeMap<String, String>,
     pub(crate) states: Arc<States>,
+    /// For blocking handlers.
+    pub(crate) threads: Threads,
 }
 
 impl Registry {

@@ -22,8 +22,9 @@ use tower::Service;
 use tracing::{Instrument, Span};
 
 use crate::{
-    app::{App, Registration},
+    app::{App, Registration, Slot},
     args::Arguments,
+    blocking::{Thread, Threads},
     builtin,
     context::{Run, TaskContext, TaskInfo},
     error::TaskError,
@@ -37,6 +38,8 @@ use crate::{
 
 /// How long a task over its own concurrency limit is put off; up to as long again is added.
 const OVER_LIMIT: Duration = Duration::from_secs(1);
+/// How long a blocking task waits for a thread in its slot, so that what is put off does not go round and round.
+const THREAD_WAIT: Duration = Duration::from_secs(1);
 
 /// Runs deliveries. Clones share everything.
 #[derive(Clone, Debug)]
@@ -78,9 +81,10 @@ impl Runner {
         panics::watch();
         let defaults = default_limits(&config.worker);
         let node = config.node_name().into();
-        let aliases = config.task_aliases;
+        let threads = Threads::new(config.blocking_threads());
+        let (aliases, states) = (config.task_aliases, Arc::new(states));
         Self(Arc::new(Inner {
-            registry: Arc::new(Registry { tasks: handlers, aliases, states: Arc::new(states) }),
+            registry: Arc::new(Registry { tasks: handlers, aliases, states, threads }),
             client,
             node,
             tasks,
@@ -106,14 +110,15 @@ impl Runner {
         if self.0.maps_an_unknown_task(&headers.task, body) {
             return Outcome::Unknown;
         }
-        let Some(slot) = task.slot() else {
-            return Outcome::PutOff { after: OVER_LIMIT.mul_f64(1.0 + fastrand::f64()) };
+        let place = match self.0.place(task).await {
+            Ok(place) => place,
+            Err(not_now) => return not_now,
         };
         self.0.begin(task, delivery).await;
         let info = TaskInfo::of(&delivery.received, Some(&delivery.queue), delivery.deliveries);
         let limits = time_limits(headers, &self.0.tasks.limits(&headers.task), &self.0.defaults);
-        let ended = self.0.attempt(task, info, delivery, arguments(body), limits).await;
-        drop(slot);
+        let call = Attempt { task, place, info, delivery, limits };
+        let ended = self.0.attempt(call, arguments(body)).await;
         let (outcome, again) = decide(ended, headers, &task.retry, fastrand::f64());
         delivery.received.notes().again = again;
         outcome
@@ -144,7 +149,31 @@ impl Service<Task<Delivery>> for Runner {
     }
 }
 
+/// What a task has to have before it begins.
+type Place = (Option<Thread>, Slot);
+
+/// One attempt at a task.
+struct Attempt<'a> {
+    task: &'a Registration,
+    place: Place,
+    info: TaskInfo,
+    delivery: &'a Delivery,
+    limits: Limits,
+}
+
 impl Inner {
+    /// Takes a task's place; what becomes of the task where there is none now.
+    async fn place(&self, task: &Registration) -> Result<Place, Outcome> {
+        let not_now = || Outcome::PutOff { after: OVER_LIMIT.mul_f64(1.0 + fastrand::f64()) };
+        let slot = task.slot().ok_or_else(not_now)?;
+        tokio::select! {
+            biased;
+            thread = task.thread(&self.registry.threads) => Ok((thread, slot)),
+            () = self.stop.began.cancelled() => Err(Outcome::HandBack),
+            () = tokio::time::sleep(THREAD_WAIT) => Err(not_now()),
+        }
+    }
+
     /// Tells whether this is `celery.map` of a task that only other workers know.
     fn maps_an_unknown_task(&self, name: &str, body: &Body) -> bool {
         let mapped = builtin::MAPS.contains(&name).then(|| builtin::mapped(body)).flatten();
@@ -170,25 +199,23 @@ impl Inner {
 
     /// Runs the handler in a tokio task of its own, so that computing neither delays the others nor the
     /// heartbeat, and a panic ends no more than itself.
-    async fn attempt(
-        &self,
-        task: &Registration,
-        info: TaskInfo,
-        delivery: &Delivery,
-        arguments: Arguments,
-        limits: Limits,
-    ) -> Ended {
+    async fn attempt(&self, attempt: Attempt<'_>, arguments: Arguments) -> Ended {
+        let Attempt { task, place: (thread, slot), info, delivery, limits } = attempt;
         let envelope = delivery.envelope();
         let run = Arc::new(Run {
             received: delivery.received.clone(),
             client: self.client.child_of(&envelope.headers, envelope.properties.priority),
             stopping: self.stop.began.clone(),
             soft_limit: CancellationToken::new(),
+            given_up: CancellationToken::new(),
             node: self.node.clone(),
             registry: self.registry.clone(),
         });
+        // Also when this is dropped because the task was terminated.
+        let _given_up = run.given_up.clone().drop_guard();
         let context = TaskContext::new(info, run.clone());
-        let handler = (task.run)(Call::new(arguments, context, self.registry.states.clone()));
+        let call = Call::new(arguments, context, self.registry.states.clone());
+        let handler = task.run(call, thread, slot);
         let handler = caught(handler).instrument(Span::current());
         let mut handler = AbortOnDropHandle::new(tokio::spawn(handler));
         let ended = tokio::select! {

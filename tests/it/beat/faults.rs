@@ -14,6 +14,7 @@ use rhubarb_beat::entry;
 use rhubarb_core::schedule::Schedule;
 use rhubarb_e2e::{
     eventually::eventually,
+    faketime::Clock,
     installation::Installation,
     process::{Process, Signal},
     proxy::{Act, Proxy, Rule, Way},
@@ -30,6 +31,10 @@ const BEATS: usize = 5;
 const SECONDS: u64 = 40;
 /// How long the field may take, once all is healed, until nothing is overdue.
 const QUIET: Duration = Duration::from_secs(45);
+/// How late a tick's script reaches Redis, and how long its beat is stopped meanwhile: another has led and published by
+/// then, and the first still believes that it leads.
+const LATE: Duration = Duration::from_millis(4_500);
+const STOPPED: Duration = Duration::from_secs(5);
 
 /// The lease is that of the promise only in long runs: in short ones the lead is to change often.
 const CONFIGURATION: &str = r#"
@@ -59,6 +64,8 @@ struct Field {
     redis: RedisServer,
     installation: Installation,
     beats: Vec<(Proxy, Option<Process>)>,
+    /// None where clocks cannot be turned.
+    clocks: Vec<Option<Clock>>,
     logs: Vec<String>,
     done: BTreeMap<&'static str, usize>,
 }
@@ -69,18 +76,34 @@ impl Field {
         // The beats reach Redis through proxies only; this one is not used.
         let unused = RedisServer::start().await;
         let installation = Installation::new(BINARIES, unused, CONFIGURATION);
-        let mut beats = Vec::new();
-        for _ in 0..BEATS {
+        let (mut beats, mut clocks) = (Vec::new(), Vec::new());
+        for n in 0..BEATS {
             beats.push((Proxy::start(redis.port()).await, None));
+            clocks.push(Clock::new(installation.folder(), &format!("clock-{n}")));
         }
-        let mut field =
-            Self { redis, installation, beats, logs: Vec::new(), done: BTreeMap::new() };
+        let (logs, done) = (Vec::new(), BTreeMap::new());
+        let mut field = Self { redis, installation, beats, clocks, logs, done };
         (0..BEATS).for_each(|n| field.start(n));
+        field
+    }
+
+    /// A field whose first ticks are published.
+    async fn begun() -> Self {
+        let field = Self::new().await;
+        eventually(QUIET, "the first ticks are published", async || {
+            let mut redis = field.redis.connect(0).await;
+            let n: usize = redis.llen("seconds").await.unwrap();
+            (n > 1).then_some(())
+        })
+        .await;
         field
     }
 
     fn start(&mut self, n: usize) {
         let url = self.beats[n].0.url(0);
+        for (name, value) in self.clocks[n].iter().flat_map(Clock::environment) {
+            self.installation.set(name, &value);
+        }
         self.beats[n].1 = Some(self.installation.beat(&["--redis-url", &url]));
     }
 
@@ -103,7 +126,7 @@ impl Field {
     async fn fault(&mut self, rng: &mut Rng) {
         let victim = if rng.u8(..3) > 0 { self.leader(rng).await } else { rng.usize(..BEATS) };
         let lasts = Duration::from_millis(rng.u64(200..3_500));
-        let kind = match rng.u8(..9) {
+        let kind = match rng.u8(..11) {
             0 => {
                 self.kill(victim);
                 sleep(lasts).await;
@@ -128,6 +151,8 @@ impl Field {
                 self.redis.restart().await;
                 "Redis killed and restarted"
             }
+            4 => self.write_late(victim).await,
+            5 => self.turn_clock(victim, if rng.bool() { 3600 } else { -3600 }, lasts).await,
             other => self.network(other, victim, lasts, rng).await,
         };
         println!("  beat {victim}: {kind} ({lasts:?})");
@@ -143,21 +168,21 @@ impl Field {
     ) -> &'static str {
         let proxy = &self.beats[victim].0;
         let kind = match which {
-            4 => {
+            6 => {
                 proxy.add(Rule::always(Act::Swallow));
                 "partitioned, without being told"
             }
-            5 => {
+            7 => {
                 proxy.refuse();
                 proxy.cut();
                 "cut off"
             }
             // The tick was published, and its answer is lost.
-            6 => {
+            8 => {
                 proxy.add(Rule::once(Way::ToClient, "EVALSHA", "ticks", Act::Cut));
                 "cut before a tick's answer"
             }
-            7 => {
+            9 => {
                 proxy.add(Rule::once(Way::ToServer, "EVALSHA", "ticks", Act::Cut));
                 "cut before a tick"
             }
@@ -174,10 +199,45 @@ impl Field {
         };
         sleep(lasts).await;
         proxy.heal();
-        if which <= 5 {
+        if which <= 7 {
             proxy.cut();
         }
         kind
+    }
+
+    /// A tick's script is on its way for so long that another beat has led and published when it reaches Redis.
+    async fn write_late(&mut self, victim: usize) -> &'static str {
+        let (proxy, process) = (&self.beats[victim].0, self.running(victim));
+        let late = Act::Delay(LATE);
+        let hits = || proxy.hits().get(&late).copied().unwrap_or(0);
+        let before = hits();
+        proxy.add(Rule::once(Way::ToServer, "EVALSHA", "counted", late));
+        let until = Instant::now() + Duration::from_secs(4);
+        while hits() == before && Instant::now() < until {
+            sleep(Duration::from_millis(5)).await;
+        }
+        if hits() == before {
+            proxy.heal();
+            return "no tick on its way, to be written late";
+        }
+        process.signal(Signal::STOP);
+        sleep(STOPPED).await;
+        process.signal(Signal::CONT);
+        proxy.heal();
+        WRITTEN_LATE
+    }
+
+    /// The clock of its host is set by an hour, and set right again.
+    async fn turn_clock(&self, victim: usize, seconds: i64, lasts: Duration) -> &'static str {
+        let Some(clock) = &self.clocks[victim] else {
+            println!("LEFT OUT: clock steps; libfaketime is not installed");
+            return "clocks not turned";
+        };
+        clock.turn(seconds);
+        // It looks at it every second.
+        sleep(Duration::from_secs(1) + lasts).await;
+        clock.turn(0);
+        if seconds > 0 { "its clock an hour ahead" } else { "its clock an hour behind" }
     }
 
     fn kill(&mut self, n: usize) {
@@ -191,6 +251,8 @@ impl Field {
         self.logs.iter().flat_map(|log| log.lines()).filter(|line| line.contains(text)).count()
     }
 }
+
+const WRITTEN_LATE: &str = "a tick written after another beat led";
 
 /// What a schedule's ticks and messages are, by its record.
 struct Counted {
@@ -236,28 +298,49 @@ async fn five_beats_under_faults_publish_each_tick_once_and_miss_none() {
     let seconds = from_environment("RHUBARB_BEAT_FAULT_SECONDS").unwrap_or(SECONDS);
     println!("five beats: RHUBARB_BEAT_FAULT_SEED={seed} RHUBARB_BEAT_FAULT_SECONDS={seconds}");
     let mut rng = Rng::with_seed(seed);
-    let mut field = Field::new().await;
-    eventually(QUIET, "the first ticks are published", async || {
-        let mut redis = field.redis.connect(0).await;
-        let n: usize = redis.llen("seconds").await.unwrap();
-        (n > 1).then_some(())
-    })
-    .await;
+    let mut field = Field::begun().await;
     let until = Instant::now() + Duration::from_secs(seconds);
     while Instant::now() < until {
         field.fault(&mut rng).await;
         sleep(Duration::from_millis(rng.u64(..1_500))).await;
     }
-    // Once all is healed, what is overdue is published.
+    end(&mut field, seed).await;
+}
+
+/// The tick that the earlier leader believes to publish is shut out by its fencing number.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tick_that_reaches_redis_after_another_beat_led_is_published_once() {
+    let mut field = Field::begun().await;
+    let mut rng = Rng::new();
+    let leader = field.leader(&mut rng).await;
+    assert_eq!(field.write_late(leader).await, WRITTEN_LATE);
+    assert_ne!(field.leader(&mut rng).await, leader, "another has taken over");
+    end(&mut field, 0).await;
+}
+
+/// What is due is decided on Redis's clock: an hour forward publishes nothing early, an hour back nothing twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_whose_clock_steps_an_hour_forward_and_back_publishes_each_tick_once() {
+    let mut field = Field::begun().await;
+    let mut rng = Rng::new();
+    for seconds in [3600, -3600, 7200] {
+        let leader = field.leader(&mut rng).await;
+        field.turn_clock(leader, seconds, Duration::from_secs(3)).await;
+    }
+    end(&mut field, 0).await;
+}
+
+/// Once all is healed, what is overdue is published; then all is counted.
+async fn end(field: &mut Field, seed: u64) {
     let healed = Timestamp::now();
     for (name, queue) in SCHEDULES {
         eventually(QUIET, "nothing is overdue", async || {
-            (record(&field, name, queue).await.tick > healed).then_some(())
+            (record(field, name, queue).await.tick > healed).then_some(())
         })
         .await;
     }
     (0..BEATS).for_each(|n| field.kill(n));
-    judge(&field, seed).await;
+    judge(field, seed).await;
 }
 
 async fn judge(field: &Field, seed: u64) {
@@ -290,7 +373,7 @@ async fn judge(field: &Field, seed: u64) {
             counted.missed, counted.doubled, counted.strange
         );
         wrong += counted.missed.len() + counted.doubled.len() + counted.strange.len();
-        assert!(counted.ticks > 10 && counted.messages > 10, "hardly anything was published");
+        assert!(counted.ticks > 3 && counted.messages > 3, "hardly anything was published");
     }
     assert_eq!(wrong, 0, "seed {seed}");
 }

@@ -1,14 +1,11 @@
 //! Where the random faults happen: a durable Redis, workers and a producer each behind a bad network, and a ledger.
 
 use std::{
-    collections::BTreeSet,
-    fs,
-    os::unix::process::ExitStatusExt,
-    path::{Path, PathBuf},
-    time::Duration,
+    collections::BTreeSet, fs, os::unix::process::ExitStatusExt, path::PathBuf, time::Duration,
 };
 
 use rhubarb_e2e::{
+    faketime::Clock,
     ledger::{self, Ledger},
     process::{Process, Signal, clean_command},
     proxy::{Act, At, Proxy, Rule},
@@ -32,14 +29,6 @@ const TICK: Duration = Duration::from_millis(50);
 const SLOW: Duration = Duration::from_millis(900);
 /// The signal of `abort`.
 const ABORTED: i32 = 6;
-/// Where Debian and its kin keep the library that turns one process's clock.
-const FAKETIME: [&str; 4] = [
-    "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
-    "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
-    "/usr/lib64/faketime/libfaketimeMT.so.1",
-    "/usr/lib/faketime/libfaketimeMT.so.1",
-];
-
 /// All of it.
 pub(super) struct Field {
     pub(super) redis: RedisServer,
@@ -47,7 +36,6 @@ pub(super) struct Field {
     pub(super) load: Load,
     pub(super) workers: Vec<Worker>,
     publisher: Proxy,
-    faketime: Option<&'static str>,
     dir: TempDir,
     /// What happened, for the oracle.
     pub(super) facts: Facts,
@@ -62,7 +50,7 @@ pub(super) struct Field {
 pub(super) struct Worker {
     pub(super) proxy: Proxy,
     process: Process,
-    clock: PathBuf,
+    clock: Option<Clock>,
 }
 
 impl Field {
@@ -74,13 +62,11 @@ impl Field {
         let publisher = Proxy::start(redis.port()).await;
         let load = Load::new(&publisher.url(0));
         let dir = tempfile::tempdir().unwrap();
-        let faketime = FAKETIME.into_iter().find(|path| Path::new(path).exists());
         let mut field = Self {
             ledger,
             load,
             workers: Vec::new(),
             publisher,
-            faketime,
             dir,
             facts: Facts::default(),
             violations: Vec::new(),
@@ -91,9 +77,8 @@ impl Field {
         };
         for n in 0..WORKERS {
             let proxy = Proxy::start(field.redis.port()).await;
-            let clock = field.dir.path().join(format!("clock-{n}"));
-            fs::write(&clock, "+0").unwrap();
-            let process = field.start(&proxy.url(0), &clock);
+            let clock = Clock::new(field.dir.path(), &format!("clock-{n}"));
+            let process = field.start(&proxy.url(0), clock.as_ref());
             field.workers.push(Worker { proxy, process, clock });
         }
         field
@@ -101,10 +86,10 @@ impl Field {
 
     /// Tells whether clocks can be turned here.
     pub(super) fn turns_clocks(&self) -> bool {
-        self.faketime.is_some()
+        self.workers.iter().all(|worker| worker.clock.is_some())
     }
 
-    fn start(&mut self, url: &str, clock: &Path) -> Process {
+    fn start(&mut self, url: &str, clock: Option<&Clock>) -> Process {
         let mut command = clean_command(OWN_WORKER);
         command.current_dir(self.dir.path()).env("REDIS_URL", url);
         command.env(ledger::URL, self.ledger_server.url(0));
@@ -118,10 +103,7 @@ impl Field {
         ] {
             command.env(name, value);
         }
-        if let Some(library) = self.faketime {
-            command.env("LD_PRELOAD", library).env("FAKETIME_TIMESTAMP_FILE", clock);
-            command.env("FAKETIME_CACHE_DURATION", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-        }
+        command.envs(clock.iter().flat_map(|clock| clock.environment()));
         self.started += 1;
         Process::start(&format!("{}-worker", self.started), self.dir.path(), command)
     }
@@ -149,8 +131,11 @@ impl Field {
             Some(n) => vec![before[n], self.pids()[n]],
             None => Vec::new(),
         };
-        let what = step.fault.kind().to_owned();
-        self.facts.disruptions.push(Disruption { what, from, to, pids });
+        // A turned clock is no reason to lose a lease: Redis's clock rules.
+        if !matches!(step.fault, Fault::ClockStep(..)) {
+            let what = step.fault.kind().to_owned();
+            self.facts.disruptions.push(Disruption { what, from, to, pids });
+        }
         self.everyone_works(&step.fault).await;
         self.rest(step.quiet).await;
     }
@@ -170,9 +155,7 @@ impl Field {
             Fault::WorkerKilled(n) => self.kill(*n).await,
             Fault::WorkerStopped(n) => self.workers[*n].process.signal(Signal::STOP),
             Fault::WorkerTerminated(n) => self.terminate(*n).await,
-            Fault::ClockStep(n, seconds) => {
-                fs::write(&self.workers[*n].clock, format!("{seconds:+}")).unwrap();
-            }
+            Fault::ClockStep(n, seconds) => self.turn(*n, *seconds),
             Fault::DeadlyTask => self.deadly_task("death", Expect::Dead).await,
             Fault::OnceDeadlyTask => self.deadly_task("onedeath", Expect::Success).await,
             network => self.network(network),
@@ -217,8 +200,14 @@ impl Field {
             Fault::RedisReadOnly => drop(self.redis.command("REPLICAOF NO ONE").await),
             Fault::RedisFull => drop(self.redis.command("CONFIG SET maxmemory 0").await),
             Fault::WorkerStopped(n) => self.workers[*n].process.signal(Signal::CONT),
-            Fault::ClockStep(n, _) => fs::write(&self.workers[*n].clock, "+0").unwrap(),
+            Fault::ClockStep(n, _) => self.turn(*n, 0),
             _ => self.heal(),
+        }
+    }
+
+    fn turn(&self, n: usize, seconds: i64) {
+        if let Some(clock) = &self.workers[n].clock {
+            clock.turn(seconds);
         }
     }
 
@@ -257,7 +246,7 @@ impl Field {
 
     fn restart(&mut self, n: usize) {
         let (url, clock) = (self.workers[n].proxy.url(0), self.workers[n].clock.clone());
-        let process = self.start(&url, &clock);
+        let process = self.start(&url, clock.as_ref());
         self.workers[n].process = process;
     }
 

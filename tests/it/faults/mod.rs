@@ -2,7 +2,9 @@
 //!
 //! [`random`] does all of it in a seeded random order and asks an oracle; the other modules each show one promise.
 
+mod clock;
 mod field;
+mod idle;
 mod load;
 mod oracle;
 mod proxy;

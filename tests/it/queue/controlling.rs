@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use redis::AsyncCommands;
-use rhubarb_e2e::{eventually::eventually, file};
-use rhubarb_queue::{Outcome, Publish};
+use rhubarb_connection::Connections;
+use rhubarb_e2e::{eventually::eventually, file, redis_server::RedisServer};
+use rhubarb_queue::{Client, Outcome, Publish};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
@@ -330,5 +331,72 @@ async fn a_worker_without_remote_control_still_obeys_what_stands_in_redis() {
     })
     .await;
     assert_eq!(bench.result("later").await.status.to_string(), "REVOKED");
+    assert!(worker.stop().await);
+}
+
+/// A bench whose worker is another user than whoever looks on.
+async fn with_a_user(rules: &str) -> Bench {
+    let server = RedisServer::start().await;
+    server.command(&format!("ACL SETUSER app on >secret ~* +@all {rules}")).await;
+    let url = format!("redis://app:secret@127.0.0.1:{}/0", server.port());
+    Bench::on(server, |config| config.redis.url = url.parse().unwrap())
+}
+
+/// Nobody starts the worker again for an access list that was mended.
+#[tokio::test]
+async fn remote_control_comes_back_when_the_access_list_allows_it_again() {
+    let bench = with_a_user("resetchannels").await;
+    let worker = bench.worker(echo);
+    let works = async || {
+        let id = bench.publish(&Publish::new("t").arg(1)).await;
+        assert_eq!(bench.result(&id).await.result, json!(1));
+    };
+    works().await;
+    let mut redis = bench.redis().await;
+    let heard: u64 = redis.publish("/0.celery.pidbox", "{}").await.unwrap();
+    assert_eq!(heard, 0, "the subscription was refused");
+    // The second time it is taken away while the worker hears: Redis then ends its connection.
+    for _ in 0..2 {
+        bench.server.command("ACL SETUSER app allchannels").await;
+        assert_eq!(bench.ask("ping", &json!({})).await, json!({"ok": "pong"}));
+        bench.server.command("ACL SETUSER app resetchannels").await;
+        eventually(WAIT, "nobody hears", async || {
+            let heard: u64 = redis.publish("/0.celery.pidbox", "{}").await.unwrap();
+            (heard == 0).then_some(())
+        })
+        .await;
+        // All but the subscription goes on, on a new connection too.
+        works().await;
+    }
+    assert!(worker.stop().await);
+}
+
+/// While nothing is heard, a revocation is read from Redis; and nobody asks more than every few seconds.
+#[tokio::test]
+async fn a_worker_that_may_not_hear_obeys_revocations_and_asks_seldom() {
+    let bench = with_a_user("resetchannels").await;
+    let worker = bench.worker(echo);
+    let later = Publish { countdown: Some(Duration::from_secs(2)), ..Publish::new("t").arg(1) };
+    let id = bench.publish(&later).await;
+    let mut admin = bench.config.clone();
+    admin.redis.url = bench.server.url(0).parse().unwrap();
+    let admin = Client::new(&Connections::new(&admin, "admin").unwrap(), &admin);
+    admin.revoke(&id, false, Duration::from_secs(600)).await.unwrap();
+    assert_eq!(bench.result(&id).await.status, rhubarb_wire::State::Revoked);
+    let mut redis = bench.redis().await;
+    let asked = async |redis: &mut _| {
+        let stats: String =
+            redis::cmd("INFO").arg("commandstats").query_async(redis).await.unwrap();
+        let line = stats.lines().find(|line| line.starts_with("cmdstat_subscribe:"));
+        let refused = line.and_then(|line| line.split("rejected_calls=").nth(1)).unwrap();
+        refused.split(',').next().unwrap().parse::<u32>().unwrap()
+    };
+    let before = asked(&mut redis).await;
+    assert!(before > 1, "it tries again");
+    let window = Duration::from_secs(3);
+    tokio::time::sleep(window).await;
+    // Half of 50 ms at the least, doubling: the eighth try would come after 3.2 s.
+    let more = asked(&mut redis).await - before;
+    assert!(more <= 7, "{more} in {window:?}");
     assert!(worker.stop().await);
 }

@@ -1,9 +1,15 @@
 //! What an operator may do to a whole queue.
 
-use redis::AsyncCommands;
-use rhubarb_queue::{Publish, hold, inspect};
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
-use super::{Bench, echo};
+use redis::AsyncCommands;
+use rhubarb_e2e::eventually::eventually;
+use rhubarb_queue::{Outcome, Publish, hold, inspect};
+
+use super::{Bench, WAIT, echo};
 
 #[tokio::test]
 async fn a_paused_queue_is_not_claimed_from_until_it_is_resumed() {
@@ -37,6 +43,48 @@ async fn a_paused_queue_is_not_claimed_from_until_it_is_resumed() {
         bench.result(id).await;
     }
     assert!(worker.stop().await);
+}
+
+/// Three busy workers, and a backlog that would keep them busy for long.
+#[tokio::test]
+async fn every_worker_obeys_a_pause_and_its_end_within_a_second() {
+    let bench = Bench::new().await;
+    for _ in 0..1500 {
+        bench.publish(&Publish::new("t")).await;
+    }
+    let begun = Arc::new(Mutex::new(Vec::new()));
+    let workers = [(); 3].map(|()| {
+        let begun = begun.clone();
+        bench.worker(move |_| {
+            begun.lock().unwrap().push(Instant::now());
+            async {
+                tokio::time::sleep(Duration::from_millis(30)).await;
+                Outcome::Success(serde_json::Value::Null)
+            }
+        })
+    });
+    let runs = async |after: Instant, what: &str| {
+        eventually(WAIT, what, async || {
+            let last = begun.lock().unwrap().last().copied();
+            last.filter(|last| *last > after)
+        })
+        .await
+    };
+    runs(Instant::now(), "they work").await;
+    hold::pause(&bench.client, "celery", None).await.unwrap();
+    let paused = Instant::now();
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let after = |at: Instant| begun.lock().unwrap().iter().filter(|begun| **begun > at).count();
+    assert_eq!(after(paused + Duration::from_secs(1)), 0, "one went on for more than a second");
+    let left: u64 = bench.redis().await.llen("celery").await.unwrap();
+    assert!(left > 0, "there was something to go on with");
+    let resumed = Instant::now();
+    hold::resume(&bench.client, "celery").await.unwrap();
+    let first = runs(resumed, "they work again").await;
+    assert!(first - resumed < Duration::from_secs(1), "{:?}", first - resumed);
+    for worker in workers {
+        assert!(worker.stop().await);
+    }
 }
 
 #[tokio::test]

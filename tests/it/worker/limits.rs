@@ -60,6 +60,23 @@ async fn a_soft_limit_asks_and_a_hard_limit_ends() {
 }
 
 #[tokio::test]
+async fn a_calls_own_limits_win() {
+    let bench = Bench::new().await;
+    let worker = bench.worker(register);
+    let hard = Some(Duration::from_millis(300));
+    let call = Publish { time_limit: hard, ..Publish::new("t.endless") };
+    let result = bench.call(&call).await;
+    assert_eq!(raised(&result), ("TimeLimitExceeded".to_owned(), json!(0.3)));
+    let call = Publish { time_limit: hard, ..Publish::new("t.unlimited") };
+    let result = bench.call(&call).await;
+    assert_eq!(raised(&result), ("TimeLimitExceeded".to_owned(), json!(0.3)));
+    let soft = Some(Duration::from_millis(30));
+    let call = Publish { soft_time_limit: soft, ..Publish::new("t.thrifty") };
+    assert_eq!(bench.call(&call).await.result, json!("saved"));
+    worker.stop().await;
+}
+
+#[tokio::test]
 async fn limits_of_the_settings_hold_where_a_task_has_none() {
     let bench = Bench::with(|config| {
         config.worker.task_time_limit = Duration::from_millis(200);

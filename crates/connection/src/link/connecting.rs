@@ -2,11 +2,11 @@
 
 use std::{
     sync::{Arc, PoisonError, RwLockWriteGuard, Weak, atomic::Ordering},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use redis::{
-    ProtocolVersion, PushInfo, PushKind, RedisError, RedisResult, aio::MultiplexedConnection,
+    ProtocolVersion, PushInfo, PushKind, RedisError, RedisResult, Value, aio::MultiplexedConnection,
 };
 use rhubarb_core::config::RedisConfig;
 
@@ -14,8 +14,13 @@ use super::{Inner, Redis, lock};
 use crate::{
     Error, Options, Push, address,
     dial::{self, Dial},
+    error::is_loss,
     push,
 };
+
+/// How long a connection may be silent before it is asked whether it still stands: less than the shortest `timeout`
+/// that a server can have (1 s).
+const IDLE: Duration = Duration::from_millis(500);
 
 #[derive(Clone)]
 pub(super) struct Live {
@@ -43,7 +48,9 @@ pub(super) enum Failure {
 
 impl Redis {
     pub(super) async fn live(&self) -> Result<Live, Error> {
-        if let Some(live) = self.current() {
+        if let Some(live) = self.current()
+            && self.still_stands(&live).await
+        {
             return Ok(live);
         }
         let asked = Instant::now();
@@ -65,6 +72,26 @@ impl Redis {
             *lock(&self.inner.failed) = Some((Instant::now(), failure.clone()));
             self.error(failure)
         })
+    }
+
+    /// Asks a connection that was idle, where nobody would have told us of its end.
+    ///
+    /// Only with protocol 3 is the end of an idle connection seen at once (redis 1.8). Without the question a command
+    /// that was never sent would fail as one that may have been carried out.
+    async fn still_stands(&self, live: &Live) -> bool {
+        let idle = lock(&self.inner.answered).elapsed();
+        if self.protocol() == ProtocolVersion::RESP3 || idle < IDLE {
+            return true;
+        }
+        let mut connection = live.connection.clone();
+        match redis::cmd("PING").query_async::<Value>(&mut connection).await {
+            Err(error) if is_loss(&error) => {
+                self.lose(live, &error.to_string());
+                false
+            }
+            // A refusal is an answer too.
+            _ => true,
+        }
     }
 
     pub(super) fn current(&self) -> Option<Live> {
@@ -109,6 +136,8 @@ impl Redis {
         let inner = Arc::downgrade(&self.inner);
         let dialled = dial.connect(move |info| pushed(&inner, generation, info)).await?;
         self.inner.tracking.store(dialled.tracking, Ordering::Relaxed);
+        *lock(&self.inner.refused) = dialled.refused.into_iter().collect();
+        *lock(&self.inner.answered) = Instant::now();
         self.keep(Live { generation, connection: dialled.connection })
     }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::{model::*, schedule::*};
+use super::{domains::DOMAINS, model::*, schedule::*};
 use crate::redact::SafeUrl;
 
 /// The task that the default schedule runs.
@@ -100,6 +100,7 @@ impl Default for WorkerConfig {
     fn default() -> Self {
         Self {
             concurrency: 0,
+            blocking_threads: 0,
             queues: Vec::new(),
             lease: seconds(15),
             drain: seconds(25),
@@ -253,18 +254,15 @@ impl AliasConfig {
             version: 1,
             timeout: Some(seconds(300)),
             serializer: Serializer::Pickle,
+            compressor: Compressor::None,
+            ignore_exceptions: false,
         }
-    }
-}
-
-impl CacheTarget {
-    fn new(alias: &str, key: &str, timeout: u64) -> Self {
-        Self { alias: alias.into(), key: key.into(), timeout: Some(seconds(timeout)) }
     }
 }
 
 impl Default for CacheConfig {
     fn default() -> Self {
+        let [listings, details, status, proxies, responses, users] = &DOMAINS;
         let alias = |role, prefix, timeout| AliasConfig {
             timeout: Some(seconds(timeout)),
             ..AliasConfig::new(role, prefix)
@@ -275,9 +273,12 @@ impl Default for CacheConfig {
                 ("sessions".into(), alias(Role::Sessions, "session", 1_209_600)),
                 ("jobs".into(), alias(Role::Jobs, "jobs", 3_600)),
             ]),
-            listings: vec![CacheTarget::new("jobs", "jobs:{keyword_slug}", 1_800)],
-            status: CacheTarget::new("default", "scraping_status", 300),
-            proxies: CacheTarget::new("default", "proxy_list", 600),
+            listings: vec![listings.target()],
+            status: status.target(),
+            proxies: proxies.target(),
+            details: details.target(),
+            responses: responses.target(),
+            users: users.target(),
         }
     }
 }

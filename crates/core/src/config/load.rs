@@ -237,7 +237,7 @@ impl Loading {
                     continue;
                 }
             };
-            for target in ["status", "proxies"] {
+            for target in ["status", "proxies", "details", "responses", "users"] {
                 if let Some(value) = value.get(target).filter(|_| section == "cache") {
                     self.section(&format!("cache.{target}"), value, &shown);
                 }

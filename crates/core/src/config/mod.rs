@@ -1,5 +1,6 @@
 //! The configuration of all three binaries: what can be set, and what holds when it is not.
 
+mod domains;
 mod model;
 mod schedule;
 
@@ -12,6 +13,7 @@ mod settings;
 mod tables;
 mod urls;
 
+pub use domains::{DOMAINS, Domain, Holds};
 pub use load::{CommonArgs, Environment, Loaded, Problems, load};
 pub use model::*;
 pub use schedule::*;

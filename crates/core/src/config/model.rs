@@ -5,6 +5,10 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use super::schedule::{ScheduleConfig, WebhookUrl};
 use crate::redact::SafeUrl;
 
+/// The most blocking handlers at once: half of the threads that tokio has for everything that blocks, names of hosts
+/// looked up among it (512 by default).
+pub(super) const MAX_BLOCKING_THREADS: usize = 256;
+
 /// Everything that can be configured. `Config::default()` is what runs with no file and no environment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -168,6 +172,8 @@ pub struct Route {
 pub struct WorkerConfig {
     /// Tasks at once. The work is I/O-bound; zero means 8 for each core.
     pub concurrency: usize,
+    /// How many blocking handlers run at once, each on a thread; zero means as many as tasks.
+    pub blocking_threads: usize,
     /// The queues to serve, in order; empty means `task_default_queue`.
     pub queues: Vec<String>,
     /// How long a worker may be silent before others take its tasks. Shorter: tasks of a paused worker run twice.
@@ -367,6 +373,24 @@ pub enum Serializer {
     MsgPack,
 }
 
+/// How Django compresses cache values. Reading goes by each value's magic, whatever is set here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compressor {
+    /// django-redis's default: not at all.
+    #[default]
+    None,
+    /// `django_redis.compressors.zlib.ZlibCompressor`.
+    Zlib,
+    /// `django_redis.compressors.gzip.GzipCompressor`.
+    Gzip,
+    /// `django_redis.compressors.lzma.LzmaCompressor`.
+    Lzma,
+    /// `django_redis.compressors.lz4.Lz4Compressor`.
+    Lz4,
+    /// `django_redis.compressors.zstd.ZStdCompressor`.
+    Zstd,
+}
+
 /// One of Django's cache aliases.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AliasConfig {
@@ -380,6 +404,10 @@ pub struct AliasConfig {
     pub timeout: Option<Duration>,
     /// `SERIALIZER`.
     pub serializer: Serializer,
+    /// `COMPRESSOR`.
+    pub compressor: Compressor,
+    /// `IGNORE_EXCEPTIONS`: with a Redis that fails, reads find nothing and writes are left out.
+    pub ignore_exceptions: bool,
 }
 
 /// A key in an alias, with its own timeout.
@@ -404,6 +432,12 @@ pub struct CacheConfig {
     pub status: CacheTarget,
     /// `[cache.proxies]`
     pub proxies: CacheTarget,
+    /// `[cache.details]`
+    pub details: CacheTarget,
+    /// `[cache.responses]`
+    pub responses: CacheTarget,
+    /// `[cache.users]`
+    pub users: CacheTarget,
 }
 
 /// One `[[intake.apalis]]` entry: a queue of stock apalis-redis whose tasks move into ours.

@@ -3,7 +3,10 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{
-    model::{Layout, LogFormat, ResultCompression, Role, Serializer, SourceKind, UnknownTasks},
+    model::{
+        Compressor, Layout, LogFormat, ResultCompression, Role, Serializer, SourceKind,
+        UnknownTasks,
+    },
     urls,
 };
 use crate::redact::{self, SafeUrl};
@@ -258,6 +261,8 @@ words!(LogFormat: "auto" => Self::Auto, "text" => Self::Text, "logfmt" => Self::
 words!(ResultCompression: "none" => Self::None, "zlib" => Self::Zlib, "gzip" => Self::Zlib, "bzip2" => Self::Bzip2,
     "zstd" => Self::Zstd);
 words!(Serializer: "pickle" => Self::Pickle, "json" => Self::Json, "msgpack" => Self::MsgPack);
+words!(Compressor: "none" => Self::None, "zlib" => Self::Zlib, "gzip" => Self::Gzip, "lzma" => Self::Lzma, "lz4" => Self::Lz4,
+    "zstd" => Self::Zstd);
 words!(Role: "queue" => Self::Queue, "results" => Self::Results, "cache" => Self::Cache, "sessions" => Self::Sessions, "jobs" => Self::Jobs);
 words!(SourceKind: "greenhouse" => Self::Greenhouse, "lever" => Self::Lever, "ashby" => Self::Ashby,
     "remoteok" => Self::RemoteOk, "weworkremotely" => Self::WeWorkRemotely, "arbeitnow" => Self::Arbeitnow,

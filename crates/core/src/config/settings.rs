@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{
-    model::Config,
+    model::{Config, MAX_BLOCKING_THREADS},
     read::{Input, Kept, Setting},
 };
 use crate::{queue_name, telemetry};
@@ -146,7 +146,7 @@ pub(super) fn is_section(section: &str) -> bool {
 
 static ROLES: &[Row] = roles!("queue", "results", "cache", "sessions", "jobs");
 
-static TARGETS: &[Row] = targets!(status, proxies);
+static TARGETS: &[Row] = targets!(status, proxies, details, responses, users);
 
 static ROWS: &[Row] = rows! {
     "redis.url": redis.url, "a Redis URL", |_| true;
@@ -172,6 +172,7 @@ static ROWS: &[Row] = rows! {
     "celery.task_inherit_parent_priority": celery.task_inherit_parent_priority, "true or false", |_| true;
     "celery.timezone": celery.timezone, "an IANA time zone such as \"Europe/Berlin\"", |text: &String| zone(text);
     "worker.concurrency": worker.concurrency, "0 to 1000 (0 for 8 a core)", |n: &usize| *n <= 1000;
+    "worker.blocking_threads": worker.blocking_threads, "0 to 256 (0 for as many as worker.concurrency)", |n: &usize| *n <= MAX_BLOCKING_THREADS;
     "worker.queues": worker.queues, "a list of at most 100 queue names, each of 1 to 512 characters without control characters", |queues: &Vec<String>| queues.len() <= 100 && queues.iter().all(|queue| queue_name::is_valid(queue));
     "worker.lease": worker.lease, "1 s to 10 minutes", within(1, 600);
     "worker.drain": worker.drain, "0 s to 1 h", within(0, 3600);

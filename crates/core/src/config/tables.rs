@@ -293,9 +293,9 @@ fn cache(config: &mut Config, value: &toml::Value, problems: &mut Vec<String>) {
                 }
             }
             // Their keys are settings of their own.
-            "status" | "proxies" => {}
+            "status" | "proxies" | "details" | "responses" | "users" => {}
             _ => problems.push(format!(
-                "cache.{key}: no such setting; known here: aliases, listings, proxies, status"
+                "cache.{key}: no such setting; known here: aliases, details, listings, proxies, responses, status, users"
             )),
         }
     }
@@ -304,7 +304,8 @@ fn cache(config: &mut Config, value: &toml::Value, problems: &mut Vec<String>) {
 /// Checks that what is written to the caches has a place there.
 pub(super) fn check_targets(config: &Config, problems: &mut Vec<String>) {
     let cache = &config.cache;
-    for target in cache.listings.iter().chain([&cache.status, &cache.proxies]) {
+    let others = [&cache.status, &cache.proxies, &cache.details, &cache.responses, &cache.users];
+    for target in cache.listings.iter().chain(others) {
         if !cache.aliases.contains_key(&target.alias) {
             let known: Vec<&str> = cache.aliases.keys().map(String::as_str).collect();
             problems.push(format!(
@@ -317,6 +318,15 @@ pub(super) fn check_targets(config: &Config, problems: &mut Vec<String>) {
     if cache.listings.iter().any(|target| !target.key.contains("{keyword_slug}")) {
         problems.push("cache.listings: a key with {keyword_slug} in it is expected".to_owned());
     }
+    let many =
+        [("details", &cache.details), ("responses", &cache.responses), ("users", &cache.users)];
+    for (name, target) in many {
+        let (open, close) = (target.key.find('{'), target.key.find('}'));
+        if open.zip(close).is_none_or(|(open, close)| open > close) {
+            problems
+                .push(format!("cache.{name}.key: a key with {{id}} or the like in it is expected"));
+        }
+    }
 }
 
 fn alias(mut reader: Reader<'_>, before: AliasConfig) -> AliasConfig {
@@ -326,6 +336,8 @@ fn alias(mut reader: Reader<'_>, before: AliasConfig) -> AliasConfig {
         version: reader.or("version", before.version),
         timeout: reader.or("timeout", Kept(before.timeout)).0,
         serializer: reader.or("serializer", before.serializer),
+        compressor: reader.or("compressor", before.compressor),
+        ignore_exceptions: reader.or("ignore_exceptions", before.ignore_exceptions),
     };
     reader.finish();
     alias

@@ -1,6 +1,6 @@
 //! Which server and database each role uses.
 
-use super::model::{Config, Layout, Role};
+use super::model::{Config, Layout, MAX_BLOCKING_THREADS, Role};
 use crate::redact::SafeUrl;
 
 impl Role {
@@ -79,6 +79,14 @@ impl Config {
     pub fn concurrency(&self) -> usize {
         match self.worker.concurrency {
             0 => 8 * std::thread::available_parallelism().map_or(1, usize::from),
+            n => n,
+        }
+    }
+
+    /// Returns how many blocking handlers a worker runs at once: as configured, else as many as tasks.
+    pub fn blocking_threads(&self) -> usize {
+        match self.worker.blocking_threads {
+            0 => self.concurrency().min(MAX_BLOCKING_THREADS),
             n => n,
         }
     }

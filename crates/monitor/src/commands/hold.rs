@@ -64,7 +64,7 @@ async fn tell_if_unknown(context: &Context, queue: &str) -> Result<(), Error> {
 }
 
 /// Asks the person at the terminal; without one nobody can agree.
-fn confirmed(question: &str) -> Result<bool, Error> {
+pub(crate) fn confirmed(question: &str) -> Result<bool, Error> {
     if !io::stdin().is_terminal() {
         return Err(Error::Usage("not a terminal to ask on: add --yes to agree".to_owned()));
     }

@@ -6,6 +6,7 @@ use rhubarb_queue::Client;
 
 use crate::{cli::Command, error::Error};
 
+mod cache;
 mod cached;
 mod enqueue;
 mod handover;
@@ -14,6 +15,7 @@ mod kept;
 mod queue;
 mod revoke;
 pub(crate) mod schedules;
+mod sessions;
 mod sources;
 mod wait;
 
@@ -47,6 +49,9 @@ pub(crate) async fn run(command: Command, config: Config) -> Result<(), Error> {
         Command::Status(shown) => {
             cached::status(&Context::connect(config, Role::Cache).await?, shown).await
         }
+        Command::Cache(command) => {
+            cache::run(&Context::connect(config, Role::Cache).await?, command).await
+        }
         Command::Queues(shown) => queue::queues(&queue(config).await?, shown).await,
         Command::Pause(args) => hold::pause(&queue(config).await?, &args).await,
         Command::Resume(args) => hold::resume(&queue(config).await?, &args).await,
@@ -59,6 +64,7 @@ pub(crate) async fn run(command: Command, config: Config) -> Result<(), Error> {
         Command::AdoptUnacked(args) => handover::adopt(&queue(config).await?, &args).await,
         Command::HandBack(args) => handover::hand_back(&queue(config).await?, args).await,
         Command::Schedules(command) => schedules::run(&config, command).await,
+        Command::Sessions(command) => sessions::run(&config, command).await,
         Command::Sources(command) => sources::run(&config, command).await,
     }
 }

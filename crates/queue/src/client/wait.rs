@@ -55,11 +55,10 @@ impl Client {
         let mut pushes = self.results.pushes();
         let deadline = Instant::now() + timeout;
         // Subscribed before the first look, so that no state falls between the two.
-        let subscribed = self.results.subscribe(&channel).await;
+        let _ = self.results.subscribe(&channel).await;
         let found = self.follow(id, &channel, deadline, &mut pushes, &mut on_state).await;
-        if subscribed.is_ok() {
-            let _ = self.results.unsubscribe(&channel).await;
-        }
+        // Also where it was refused, or each later connection would ask for it.
+        let _ = self.results.unsubscribe(&channel).await;
         found
     }
 

@@ -81,6 +81,18 @@ mod tests {
         Attempt { at: format!("t{n}"), worker: "w".into(), error: "e".repeat(n) }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_log_of_deaths_is_read_as_far_as_it_goes(
+            text in r"([-0-9]{0,22} [a-z@:]{0,9}\n?|.{0,20}){0,8}",
+            bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..60),
+        ) {
+            for log in [text.as_bytes(), &bytes] {
+                assert!(deaths(log).len() <= log.len());
+            }
+        }
+    }
+
     #[test]
     fn a_message_tells_of_its_last_twenty_attempts() {
         let mut headers = Headers::new("t", "1");

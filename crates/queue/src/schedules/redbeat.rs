@@ -203,7 +203,9 @@ fn datetime(value: &Value) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use rhubarb_core::schedule::Schedule;
+    use serde_json::json;
 
     use super::*;
 
@@ -234,6 +236,44 @@ mod tests {
             Schedule::compile("s", entry.clone(), "UTC").unwrap().words(),
             "every 15 minutes in hours 8 to 18 on Monday to Friday (UTC)"
         );
+    }
+
+    /// Numbers and texts where another kind is expected, in a definition that is well formed otherwise.
+    fn odd() -> impl Strategy<Value = serde_json::Value> {
+        prop_oneof![
+            any::<i64>().prop_map(Into::into),
+            any::<f64>().prop_map(Into::into),
+            any::<bool>().prop_map(Into::into),
+            ".{0,12}".prop_map(Into::into),
+            r"[-*/0-9, a-z]{0,12}".prop_map(Into::into),
+            Just(serde_json::Value::Null),
+            Just(json!({"__type__": "datetime", "year": 1_000_000, "month": 13, "day": 0})),
+            Just(json!([[[]]])),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn any_definition_is_an_entry_or_a_problem(
+            kind in prop_oneof!["interval", "crontab", "rrule", "solar", "datetime", ".{0,8}"],
+            values in proptest::collection::vec(odd(), 8),
+            cut in 0..400_usize,
+        ) {
+            let [a, b, c, d, e, f, g, h] = &values[..] else { unreachable!() };
+            let definition = json!({
+                "name": "n", "task": a, "args": b, "kwargs": c, "enabled": true,
+                "options": {"queue": d, "expires": e, "priority": f},
+                "schedule": {"__type__": kind, "every": g, "relative": h, "minute": a, "hour": b,
+                    "freq": c, "dtstart": d, "interval": e, "until": f},
+            });
+            let meta = json!({"last_run_at": {"__type__": "datetime", "year": g, "month": h,
+                "day": a, "hour": b, "minute": c, "second": d, "microsecond": e, "timezone": f}});
+            let definition = definition.to_string();
+            let cut = definition.floor_char_boundary(cut);
+            for text in [definition.as_str(), &definition[..cut]] {
+                let _ = read("redbeat:n", text, &meta.to_string());
+            }
+        }
     }
 
     #[test]

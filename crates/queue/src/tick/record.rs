@@ -111,6 +111,17 @@ mod tests {
         Timestamp::from_second(s).unwrap()
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_a_record_that_survives_or_none(
+            text in r"(-?[0-9]{1,19}|-| |[a-z]{1,5}){0,14}|.{0,60}",
+        ) {
+            if let Some(record) = Record::decode(&text) {
+                assert_eq!(Record::decode(&record.encode()), Some(record));
+            }
+        }
+    }
+
     #[test]
     fn a_record_survives_redis() {
         let whole = Record {

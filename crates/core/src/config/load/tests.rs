@@ -193,6 +193,7 @@ fn a_value_can_be_kept_for_ever() {
     assert!(problems("[cache.status]\ntimeout = 0")[0].contains("\"none\" for ever"));
     assert!(problems("[cache.status]\nkye = 0")[0].contains("known here: alias, key, timeout"));
     assert!(problems("[cache.proxies]\nalias = \"no\"")[0].contains("no alias `no`"));
+    assert!(problems("[cache.users]\nkey = \"user\"")[0].contains("{id}"));
 }
 
 #[test]

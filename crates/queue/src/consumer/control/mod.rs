@@ -2,8 +2,8 @@
 //!
 //! The protocol is kombu's pidbox (`kombu/pidbox.py`, `celery/worker/control.py`; 5.4 and 5.7 agree), the texts are
 //! Celery's. A role of its own, over the queue's one connection: handlers run elsewhere, so that a worker whose slots
-//! are all taken answers like an idle one. Where the server refuses RESP3 there are no broadcasts, and revocations are
-//! read from Redis now and then instead.
+//! are all taken answers like an idle one. Where the server refuses RESP3 there are no broadcasts, and while its access
+//! list refuses the subscription there are none for now: revocations are read from Redis now and then instead.
 //!
 //! Modules: [`command`] a command's arguments, [`inspect`] what is asked, [`change`] what is ordered, [`revoke`]
 //! revocations, [`show`] a task as Celery shows it, [`about`] the worker as Celery shows it, [`reply`] replies,
@@ -82,7 +82,6 @@ async fn listen(shared: Arc<Shared>) {
     if !subscribe(&shared, &channel).await {
         return;
     }
-    shared.hears.store(true, Ordering::SeqCst);
     let mut answering = JoinSet::new();
     answering.spawn(mingle::ask(shared.clone()));
     loop {
@@ -93,6 +92,9 @@ async fn listen(shared: Arc<Shared>) {
                     hear(&shared, &payload, &mut answering);
                 }
                 Ok(Push::Connected) | Err(broadcast::error::RecvError::Lagged(_)) => {
+                    if !shared.queue.is_subscribed(&channel) && !subscribe(&shared, &channel).await {
+                        return;
+                    }
                     if answering.len() < AT_ONCE {
                         answering.spawn(revoke::catch_up(shared.clone()));
                     }
@@ -105,9 +107,10 @@ async fn listen(shared: Arc<Shared>) {
     }
 }
 
-/// Subscribes, trying for ever; false where that cannot be.
+/// Subscribes, trying for ever, every few seconds at the most; false where that cannot be.
 async fn subscribe(shared: &Shared, channel: &str) -> bool {
-    let mut backoff = Backoff::default();
+    shared.hears.store(false, Ordering::SeqCst);
+    let (mut backoff, mut refused) = (Backoff::default(), false);
     loop {
         let subscribed = shared.queue.subscribe(channel).await;
         if !shared.queue.hears() {
@@ -115,15 +118,23 @@ async fn subscribe(shared: &Shared, channel: &str) -> bool {
             return false;
         }
         match subscribed {
-            Ok(()) => return true,
-            Err(error) if !error.is_unreachable() => {
-                tracing::warn!(%error, "no remote control: Redis refuses the subscription");
-                return false;
+            Ok(()) => break,
+            Err(error) if error.is_unreachable() => {
+                tracing::debug!(%error, "subscribing failed, trying again");
             }
-            Err(error) => tracing::debug!(%error, "subscribing failed, trying again"),
+            Err(error) if !refused => {
+                refused = true;
+                tracing::warn!(%error, "no remote control for now: Redis refuses the subscription");
+            }
+            Err(_) => {}
         }
         backoff.sleep().await;
     }
+    if refused {
+        tracing::info!("remote control is heard again");
+    }
+    shared.hears.store(true, Ordering::SeqCst);
+    true
 }
 
 /// Reads one broadcast; what it comes to is answered aside.

@@ -1,0 +1,65 @@
+//! `cache`
+
+use clap::{Args, Subcommand, builder::NonEmptyStringValueParser};
+
+use super::Shown;
+
+/// `cache`
+#[derive(Debug, Subcommand)]
+pub(crate) enum CacheCommand {
+    /// Lists the caches: what each holds, where, for how long, and how often it was found
+    List(Shown),
+    /// Shows one cache: its value, that for an argument, or its keys
+    Show(CacheShowArgs),
+    /// Deletes one cache's values; never queues, sessions or other caches
+    ///
+    /// It looks for the keys bit by bit and frees them in the background of Redis, however many there are. Killed half-way,
+    /// some are gone: run it again.
+    Clear(CacheClearArgs),
+}
+
+/// `cache show`
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  rhubarb cache show status
+  rhubarb cache show listings \"software engineer\" --json
+  rhubarb cache show users                        the keys that there are
+  rhubarb cache show users 7
+
+Passwords of proxies are not shown. Exit code 1 when nothing is cached.")]
+pub(crate) struct CacheShowArgs {
+    /// The cache's name, as `rhubarb cache list` has it
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) name: String,
+    /// Which of its values: a keyword, an id, a path
+    #[arg(value_name = "ARG", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) argument: Option<String>,
+    /// At most so many keys
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) limit: u32,
+    /// How it is shown.
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}
+
+/// `cache clear`
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  rhubarb cache clear users 7
+  rhubarb cache clear responses --yes")]
+pub(crate) struct CacheClearArgs {
+    /// The cache's name, as `rhubarb cache list` has it
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) name: String,
+    /// Only this value: a keyword, an id, a path
+    #[arg(value_name = "ARG", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) argument: Option<String>,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// How it is shown.
+    #[command(flatten)]
+    pub(crate) shown: Shown,
+}

@@ -1,0 +1,101 @@
+//! `rhubarb cache`: the application's caches from the shell.
+
+use redis::{AsyncCommands, cmd};
+use rhubarb_e2e::{installation::Installation, redis_server::RedisServer};
+use serde_json::{Value, json};
+
+use crate::BINARIES;
+
+/// An installation whose caches hold what Django put there.
+async fn installation() -> Installation {
+    let installation = Installation::new(BINARIES, RedisServer::start().await, "");
+    let mut cache = installation.redis.connect(1).await;
+    let mut jobs = installation.redis.connect(3).await;
+    // Pickles of {"name": "Ada"} and ["http://u:hunter2@10.0.0.1:8080"].
+    let user = b"\x80\x04}\x94\x8c\x04name\x94\x8c\x03Ada\x94s.".as_slice();
+    let proxies = b"\x80\x04]\x94\x8c\x1ehttp://u:hunter2@10.0.0.1:8080\x94a.".as_slice();
+    let listings = b"\x80\x04]\x94.".as_slice();
+    for n in 1..=3 {
+        let _: () = cache.set_ex(format!("hire_voo_ai:1:user:{n}"), user, 300).await.unwrap();
+    }
+    let _: () = cache.set("hire_voo_ai:1:proxy_list", proxies).await.unwrap();
+    let _: () = jobs.set_ex("jobs:1:jobs:data_scientist", listings, 600).await.unwrap();
+    let session = "session:1:django.contrib.sessions.cacheabc";
+    let _: () = installation.redis.connect(2).await.set(session, user).await.unwrap();
+    installation
+}
+
+async fn json(installation: &Installation, args: &[&str]) -> Value {
+    installation.rhubarb(&[&["cache"], args, &["--json"]].concat()).await.json()
+}
+
+#[tokio::test]
+async fn the_table_of_caches_is_listed_with_place_time_and_cap() {
+    let installation = installation().await;
+    let listed = json(&installation, &["list"]).await;
+    let names: Vec<&str> =
+        listed.as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["listings", "details", "status", "proxies", "responses", "users"]);
+    assert_eq!(listed[0]["key"], "jobs:1:jobs:{keyword_slug}");
+    assert_eq!((&listed[0]["db"], &listed[0]["timeout_s"]), (&json!(3), &json!(1800.0)));
+    assert_eq!(listed[5]["max_bytes"], 262_144);
+    let table = installation.rhubarb(&["cache", "list"]).await;
+    assert_eq!(table.code, 0, "{}", table.stderr);
+    assert!(table.stdout.contains("hire_voo_ai:1:user:{id}"), "{}", table.stdout);
+}
+
+#[tokio::test]
+async fn a_cache_is_shown_by_value_and_by_keys_without_passwords() {
+    let installation = installation().await;
+    let user = json(&installation, &["show", "users", "2"]).await;
+    assert_eq!(
+        (&user["key"], &user["value"]),
+        (&json!("hire_voo_ai:1:user:2"), &json!({"name": "Ada"}))
+    );
+    let listings = json(&installation, &["show", "listings", " Data Scientist"]).await;
+    assert_eq!((&listings["value"], listings["ttl_s"].is_number()), (&json!([]), true));
+    let keys = json(&installation, &["show", "users", "--limit", "2"]).await;
+    assert_eq!(keys.as_array().unwrap().len(), 2);
+    for args in [&["cache", "show", "proxies"][..], &["cache", "show", "proxies", "--json"]] {
+        let ran = installation.rhubarb(args).await;
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        assert!(
+            ran.stdout.contains("10.0.0.1:8080") && !ran.stdout.contains("hunter2"),
+            "{}",
+            ran.stdout
+        );
+    }
+    let check = async |args: &[&str], code: i32, words: &str| {
+        let ran = installation.rhubarb(&[&["cache"], args].concat()).await;
+        assert_eq!(
+            (ran.code, ran.stderr.contains(words)),
+            (code, true),
+            "{args:?}: {}",
+            ran.stderr
+        );
+    };
+    check(&["show", "users", "9"], 1, "nothing is cached").await;
+    check(&["show", "details"], 1, "nothing is cached").await;
+    check(&["show", "sessions"], 2, "there are: listings").await;
+    check(&["show", "status", "x"], 2, "takes no argument").await;
+}
+
+#[tokio::test]
+async fn clearing_a_cache_asks_and_takes_nothing_else() {
+    let installation = installation().await;
+    let refused = installation.rhubarb(&["cache", "clear", "users"]).await;
+    assert_eq!(refused.code, 2, "without a terminal nobody can agree: {}", refused.stderr);
+    let one = json(&installation, &["clear", "users", "2", "--yes"]).await;
+    assert_eq!(one, json!({"cache": "users", "deleted": 1}));
+    let rest = installation.rhubarb(&["cache", "clear", "users", "--yes"]).await;
+    assert_eq!((rest.code, rest.stdout.trim()), (0, "deleted: 2"));
+    for (db, left) in [
+        (1, "hire_voo_ai:1:proxy_list"),
+        (2, "session:1:django.contrib.sessions.cacheabc"),
+        (3, "jobs:1:jobs:data_scientist"),
+    ] {
+        let mut connection = installation.redis.connect(db).await;
+        let keys: Vec<String> = cmd("KEYS").arg("*").query_async(&mut connection).await.unwrap();
+        assert_eq!(keys, [left], "database {db}");
+    }
+}
