@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rhubarb_e2e::{
+    eventually::eventually,
     installation::{Installation, run},
     process::clean_command,
     redis_server::{RedisServer, free_port},
@@ -107,6 +108,53 @@ async fn worker_and_beat_wait_for_redis_with_one_clear_line_and_work_when_it_com
 }
 
 #[tokio::test]
+async fn a_level_that_is_none_is_told_by_flag_and_by_environment() {
+    let mut installation = Installation::new(BINARIES, RedisServer::start().await, "");
+    for program in [BINARIES.worker, BINARIES.beat] {
+        let ran = run(installation.command(program, &["-l", "loud"])).await;
+        assert_eq!(ran.code, 2, "{program}: {}", ran.stderr);
+        assert!(ran.stderr.contains("warning"), "{program}: {}", ran.stderr);
+    }
+    installation.set("RHUBARB_LOG_LEVEL", "loud");
+    for program in [BINARIES.worker, BINARIES.beat] {
+        let ran = run(installation.command(program, &[])).await;
+        assert_eq!(ran.code, 3, "{program}: {}", ran.stderr);
+        assert!(ran.stderr.contains("log.level"), "{program}: {}", ran.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_worker_says_that_its_node_name_is_taken() {
+    let shop = Shop::open().await;
+    let mut first = shop.installation.worker(&["-l", "WARNING", "-n", "w1@%h"]);
+    eventually(SOON, "the first one is registered", async || {
+        let workers = shop.json(&["workers"]).await;
+        (workers.as_array().unwrap().len() == 1).then_some(())
+    })
+    .await;
+    let mut second = shop.installation.worker(&["-l", "WARNING", "-n", "w1@%h"]);
+    let line = second.line("a worker with this node name is alive", SOON).await;
+    assert!(line.contains("worker.hostname"), "{line}");
+    assert!(first.is_running() && second.is_running());
+}
+
+#[tokio::test]
+async fn what_a_replica_refuses_is_told_once_and_in_one_sentence() {
+    let installation = Installation::new(BINARIES, RedisServer::start().await, "");
+    let mut server = installation.redis.connect(0).await;
+    redis::cmd("REPLICAOF")
+        .arg("127.0.0.1")
+        .arg(free_port())
+        .query_async::<()>(&mut server)
+        .await
+        .unwrap();
+    let ran = installation.rhubarb(&["enqueue", "t"]).await;
+    assert_eq!((ran.code, ran.stderr.lines().count()), (1, 1), "{}", ran.stderr);
+    let sentence = "it is a replica, which takes no writes (READONLY): use the URL of its primary";
+    assert!(ran.stderr.trim_end().ends_with(sentence), "{}", ran.stderr);
+}
+
+#[tokio::test]
 async fn a_queue_is_paused_resumed_and_purged_by_command() {
     let installation = Installation::new(BINARIES, RedisServer::start().await, "");
     let rhubarb = async |args: &[&str]| installation.rhubarb(args).await;
@@ -116,6 +164,13 @@ async fn a_queue_is_paused_resumed_and_purged_by_command() {
     assert!(queues.contains("a deploy"), "{queues}");
     assert_eq!(rhubarb(&["resume", "celery"]).await.stdout.trim(), "queue celery goes on");
     assert_eq!(rhubarb(&["resume", "celery"]).await.stdout.trim(), "queue celery was not paused");
+
+    let mistyped = rhubarb(&["pause", "nosuchq"]).await;
+    assert_eq!(mistyped.code, 0);
+    assert!(mistyped.stderr.contains("nobody knows a queue nosuchq"), "{}", mistyped.stderr);
+    rhubarb(&["resume", "nosuchq"]).await;
+    let queues = rhubarb(&["queues"]).await.stdout;
+    assert!(!queues.contains("nosuchq"), "{queues}");
 
     rhubarb(&["enqueue", "t"]).await;
     let refused = rhubarb(&["purge", "celery"]).await;

@@ -170,6 +170,10 @@ async fn a_worker_with_a_wrong_password_says_so_and_does_not_start() {
     let said = worker.lines_with("refuses our user or password");
     assert!(!said.is_empty(), "{}", worker.stdout());
     assert!(!worker.stdout().contains("hunter2") && !worker.stderr().contains("hunter2"));
+    let mut beat = shop.installation.beat(&[]);
+    assert_eq!(beat.ended(SOON).await.code(), Some(3));
+    let ran = shop.rhubarb(&["queues"]).await;
+    assert_eq!(ran.code, 3, "the same cause, the same code: {}", ran.stderr);
 }
 
 /// Each is cut while nothing is under way; the next command knows nothing of it.

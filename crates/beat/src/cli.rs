@@ -25,21 +25,24 @@ file over the defaults; --print-config shows what holds and where it came from.
 One beat leads, any others stand by and take over within beat.lease (10 s). SIGTERM or SIGINT lets go of the lead \
 and ends.
 
-Exit codes: 0 stopped as told, 1 ended by itself, 2 wrong command line, 3 wrong configuration"
+While Redis cannot be reached at the start it waits for as long as it takes, with one log line.
+
+Exit codes: 0 stopped as told, 1 ended by itself, 2 wrong command line, 3 wrong configuration (a password that Redis
+            refuses, too)"
 )]
 pub struct Cli {
     /// The configuration's flags.
     #[command(flatten)]
     pub common: CommonArgs,
-    /// Log level (error, warn, info, debug, trace) or filter directives [default: info]
-    #[arg(short, long, value_name = "LEVEL")]
+    /// Log level (debug, info, warning, error, critical; any case) or filter directives [default: info]
+    #[arg(short, long, alias = "log-level", value_name = "LEVEL", value_parser = telemetry::level)]
     pub loglevel: Option<String>,
 }
 
 impl Cli {
     /// Returns the flags that were given, as settings: what they win over is the configuration's to decide.
     fn settings(&self) -> Vec<(&'static str, String)> {
-        self.loglevel.iter().map(|level| ("log.level", level.to_lowercase())).collect()
+        self.loglevel.iter().map(|level| ("log.level", level.clone())).collect()
     }
 }
 

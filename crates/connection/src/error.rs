@@ -126,6 +126,41 @@ pub(crate) fn code_of(error: RedisError) -> Option<String> {
     Some(inside.unwrap_or(error.code()).to_owned())
 }
 
+/// Reads what the server refused: the first of a pipeline's commands that it did, in one sentence.
+///
+/// `command` names the whole pipeline, its commands joined by `+`.
+pub(crate) fn refusal(command: String, error: RedisError) -> Error {
+    let said = error.to_string();
+    let code = code_of(error.clone());
+    let first = error.into_server_errors().and_then(|errors| errors.first().cloned());
+    let Some((idx, first)) = first else { return Error::Refused { command, code, reason: said } };
+    let details = first.details().map(plain).unwrap_or_default();
+    let known = code.as_deref().and_then(|code| Some((code, outage::explained(code)?)));
+    let reason = match (known, &code) {
+        // Which command or key is not allowed is known only to the server.
+        (Some(("NOPERM", meaning)), _) => format!("{meaning}; it says: {details}"),
+        (Some((_, meaning)), _) => meaning,
+        (None, Some(code)) => format!("{code} {details}").trim_end().to_owned(),
+        (None, None) => details,
+    };
+    let command = command.split('+').nth(idx).map_or_else(|| command.clone(), str::to_owned);
+    Error::Refused { command, code, reason }
+}
+
+/// Returns the server's words without what only a script's author can use: its hash and line.
+fn plain(details: &str) -> String {
+    let end = details.find(" script: ").filter(|at| details[*at..].contains("@user_script"));
+    let details = details[..end.unwrap_or(details.len())].trim();
+    // Redis 6.2: `Error running script (call to f_…): @user_script:1: @user_script: 1: WRONGTYPE …`
+    let after = details.rfind("@user_script").map(|at| &details[at + "@user_script".len()..]);
+    after
+        .map_or(details, |rest| {
+            rest.trim_start_matches([':', ' ', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'])
+        })
+        .trim_start_matches('-')
+        .to_owned()
+}
+
 /// Finds the code of the command that a script failed at, which Redis 6.2 wraps into one of its own:
 /// `ERR Error running script (call to f_…): @user_script:1: -OOM command not allowed …`.
 fn inside_script(details: &str) -> Option<&str> {
@@ -137,6 +172,20 @@ fn inside_script(details: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_servers_words_come_without_a_scripts_hash_and_line() {
+        let check = |details: &str, expect: &str| assert_eq!(plain(details), expect);
+        let wrong = "Operation against a key holding the wrong kind of value";
+        check(&format!("{wrong} script: 39b0c1, on @user_script:22."), wrong);
+        check(
+            &format!(
+                "Error running script (call to f_6b1b): @user_script:1: @user_script: 1: -WRONGTYPE {wrong}"
+            ),
+            &format!("WRONGTYPE {wrong}"),
+        );
+        check("unknown command 'X'", "unknown command 'X'");
+    }
 
     #[test]
     fn the_code_of_a_refused_command_is_found_inside_a_scripts_error() {

@@ -19,7 +19,7 @@ use tokio::sync::broadcast;
 use self::connecting::{Failure, Live, State};
 use crate::{
     Error, Push, Script, address,
-    error::{code_of, is_loss},
+    error::{is_loss, refusal},
     outage::Outages,
 };
 
@@ -325,8 +325,8 @@ impl Redis {
             }
             Err(error) => {
                 let error = refusal(command(), error);
-                if let Error::Refused { command, code: Some(code), .. } = &error {
-                    outages.refused(&inner.url, inner.db, code, command);
+                if let Error::Refused { code: Some(code), .. } = &error {
+                    outages.refused(&inner.url, inner.db, code, &command());
                 }
                 Err(error)
             }
@@ -345,11 +345,6 @@ impl fmt::Debug for Redis {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn refusal(command: String, error: RedisError) -> Error {
-    let reason = error.to_string();
-    Error::Refused { command, code: code_of(error), reason }
 }
 
 fn call(how: &str, script: &str, keys: &[String], args: &[Vec<u8>]) -> Cmd {

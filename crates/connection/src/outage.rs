@@ -29,6 +29,28 @@ const LASTING: [(&str, &str); 2] = [
     ("NOAUTH", "it wants a user or password now"),
 ];
 
+/// What a person can do about a refusal, by code.
+const ADVICE: [(&str, &str); 11] = [
+    ("LOADING", "it answers when that is done"),
+    ("READONLY", "use the URL of its primary"),
+    ("MASTERDOWN", "use the URL of its primary, or wait for it"),
+    ("OOM", "free memory, or raise maxmemory"),
+    ("MISCONF", "see its log and its disk"),
+    ("NOREPLICAS", "see its replicas and min-replicas-to-write"),
+    ("BUSY", "wait, or end the script by SCRIPT KILL"),
+    ("TRYAGAIN", "wait"),
+    ("CLUSTERDOWN", "see its nodes"),
+    ("NOPERM", "allow it by ACL SETUSER"),
+    ("NOAUTH", "put them into the URL"),
+];
+
+/// Returns what a known refusal means and what to do about it, as one part of a sentence.
+pub(crate) fn explained(code: &str) -> Option<String> {
+    let meaning = meaning(code)?;
+    let (_, advice) = ADVICE.iter().find(|(known, _)| *known == code)?;
+    Some(format!("{meaning} ({code}): {advice}"))
+}
+
 /// Tells whether a refusal passes by itself.
 pub(crate) fn passes(code: &str) -> bool {
     PASSING.iter().any(|(passing, _)| *passing == code)
@@ -60,7 +82,9 @@ impl Outages {
     /// Notes that a connection stands.
     pub(crate) fn up(&self, url: &SafeUrl, db: u32) {
         if let Some(since) = lock(&self.down).take() {
-            tracing::info!(%url, db, outage_s = since.elapsed().as_secs_f64(), "redis is back");
+            // We connect again only when we have something to say: an idle database's outage is longer than the server's.
+            let outage_s = since.elapsed().as_secs_f64();
+            tracing::info!(%url, db, outage_s, "redis is back, counted until this database was used again");
         }
     }
 
@@ -100,6 +124,15 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_refusal_that_is_known_says_what_to_do() {
+        for (code, meaning) in PASSING.iter().chain(&LASTING) {
+            let explained = explained(code).unwrap();
+            assert!(explained.starts_with(&format!("{meaning} ({code}): ")), "{explained}");
+        }
+        assert_eq!(explained("WRONGTYPE"), None);
+    }
 
     #[test]
     fn a_refusal_is_over_when_what_was_refused_is_carried_out() {

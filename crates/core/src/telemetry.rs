@@ -22,12 +22,12 @@ pub enum Output {
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// The level is neither a level nor a list of directives.
-    #[error("log level `{level}` is not valid")]
+    #[error("log level `{level}` is not valid: {reason}")]
     Level {
         /// The level as given.
         level: String,
-        /// What the parser says.
-        source: tracing_subscriber::filter::ParseError,
+        /// What is wrong with it.
+        reason: String,
     },
     /// Something else has set up logging before.
     #[error("logging is set up already")]
@@ -52,11 +52,75 @@ pub fn init(config: &LogConfig, output: Output) -> Result<(), TelemetryError> {
 
 /// Reads a level or a directive list.
 pub(crate) fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
+    let directives = directives(level)
+        .map_err(|reason| TelemetryError::Level { level: level.into(), reason })?;
+    EnvFilter::try_new(directives)
+        .map_err(|e| TelemetryError::Level { level: level.into(), reason: e.to_string() })
+}
+
+/// Reads a log level as Celery or Rust spell it, in any case, or a list of directives; returns it as the filter has it.
+///
+/// # Errors
+///
+/// What is wrong, with the accepted words. A word that is no level is refused: to the filter it would be the name of a
+/// module, and everything else would be silent.
+///
+/// # Example
+///
+/// ```
+/// # use rhubarb_core::telemetry::level;
+/// assert_eq!(level("WARNING").as_deref(), Ok("warn"));
+/// assert_eq!(level("info,rhubarb_queue=debug").as_deref(), Ok("info,rhubarb_queue=debug"));
+/// assert!(level("loud").is_err());
+/// ```
+pub fn level(text: &str) -> Result<String, String> {
+    let directives = directives(text)?;
+    EnvFilter::try_new(&directives).map_err(|e| e.to_string())?;
+    Ok(directives)
+}
+
+fn directives(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err(format!("{ACCEPTED} is expected"));
+    }
     // tracing-subscriber 0.3.23 takes the places of a trimmed directive for those of the untrimmed one, and panics where one
     // of them is inside a character.
-    let trimmed: Vec<&str> = level.split(',').map(str::trim).collect();
-    EnvFilter::try_new(trimmed.join(","))
-        .map_err(|source| TelemetryError::Level { level: level.into(), source })
+    let parts: Result<Vec<String>, String> =
+        text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(directive).collect();
+    Ok(parts?.join(","))
+}
+
+/// What a log level may be, as a person reads it.
+pub(crate) const ACCEPTED: &str = "a level (trace, debug, info, warning, error, critical, off) or a list of directives such as \
+                                   \"info,rhubarb_queue=debug\"";
+
+fn directive(part: &str) -> Result<String, String> {
+    if let Some(level) = known_level(part) {
+        return Ok(level.to_owned());
+    }
+    match part.rsplit_once('=') {
+        Some((target, level)) => {
+            Ok(format!("{target}={}", known_level(level.trim()).unwrap_or(level)))
+        }
+        None if part.contains(['[', ':']) => Ok(part.to_owned()),
+        None => Err(format!("{ACCEPTED} is expected; `{part}` is no level")),
+    }
+}
+
+/// Finds a level by the words of Celery (Python's logging) and of Rust.
+fn known_level(word: &str) -> Option<&'static str> {
+    let words = [
+        ("trace", "trace"),
+        ("debug", "debug"),
+        ("info", "info"),
+        ("warning", "warn"),
+        ("warn", "warn"),
+        ("error", "error"),
+        ("critical", "error"),
+        ("fatal", "error"),
+        ("off", "off"),
+    ];
+    words.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, level)| *level)
 }
 
 fn resolve(format: LogFormat, terminal: bool) -> LogFormat {
@@ -76,7 +140,13 @@ fn layer(
         LogFormat::Json => {
             tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(writer).boxed()
         }
-        LogFormat::Logfmt => tracing_logfmt::builder().layer().with_writer(writer).boxed(),
+        // A task's span has no name of its own to tell: its fields stand in every line.
+        LogFormat::Logfmt => tracing_logfmt::builder()
+            .with_span_name(false)
+            .with_span_path(false)
+            .layer()
+            .with_writer(writer)
+            .boxed(),
         LogFormat::Auto | LogFormat::Text => tracing_subscriber::fmt::layer()
             .with_ansi(colours)
             .with_target(false)
@@ -124,6 +194,38 @@ mod tests {
         assert_eq!(resolve(LogFormat::Auto, true), LogFormat::Text);
         assert_eq!(resolve(LogFormat::Auto, false), LogFormat::Logfmt);
         assert_eq!(resolve(LogFormat::Json, true), LogFormat::Json);
+    }
+
+    #[test]
+    fn celerys_levels_are_levels_in_any_case() {
+        for (text, expect) in [
+            ("warning", "warn"),
+            ("WARNING", "warn"),
+            ("critical", "error"),
+            ("fatal", "error"),
+            ("FATAL", "error"),
+            ("Info", "info"),
+            ("off", "off"),
+            (" info , rhubarb_queue=WARNING ", "info,rhubarb_queue=warn"),
+            ("rhubarb_queue::consumer", "rhubarb_queue::consumer"),
+            ("info,[task{id=a}]=debug", "info,[task{id=a}]=debug"),
+        ] {
+            assert_eq!(level(text).as_deref(), Ok(expect), "{text}");
+        }
+        let shown = filter("fatal").unwrap().max_level_hint();
+        assert_eq!(shown, Some(tracing::level_filters::LevelFilter::ERROR));
+    }
+
+    #[test]
+    fn a_word_that_is_no_level_is_refused_with_the_accepted_ones() {
+        for text in ["loud", "info,loud", "warnings", "", " "] {
+            let problem = level(text).unwrap_err();
+            for word in ["debug", "info", "warning", "error", "critical"] {
+                assert!(problem.contains(word), "{word} in {problem}");
+            }
+            assert!(filter(text).is_err(), "{text}");
+        }
+        assert!(level("rhubarb_queue=loud").is_err());
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod sessions;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
-use rhubarb_core::config::CommonArgs;
+use rhubarb_core::{config::CommonArgs, queue_name};
 
 pub(crate) use cache::{CacheClearArgs, CacheCommand, CacheShowArgs};
 pub(crate) use enqueue::{EnqueueArgs, Eta};
@@ -23,8 +23,8 @@ pub(crate) use sessions::{CountArgs, RevokeSessionsArgs, SessionsCommand, ShowAr
 #[command(after_help = "\
 Data goes to standard output, everything else to standard error.
 
-Exit codes: 0 fine, 1 failed, 2 wrong command line, 3 wrong configuration, 4 Redis unreachable,
-            6 the awaited task failed")]
+Exit codes: 0 fine, 1 failed, 2 wrong command line, 3 wrong configuration (a password that Redis refuses, too),
+            4 Redis unreachable, 6 the awaited task failed")]
 pub(crate) struct Cli {
     /// The configuration's flags.
     #[command(flatten)]
@@ -180,7 +180,7 @@ pub(crate) struct ListingsArgs {
 #[derive(Args, Debug)]
 pub(crate) struct QueueArg {
     /// The queue's name
-    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    #[arg(value_parser = parse_queue)]
     pub(crate) queue: String,
 }
 
@@ -188,7 +188,7 @@ pub(crate) struct QueueArg {
 #[derive(Args, Debug)]
 pub(crate) struct PauseArgs {
     /// The queue's name
-    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    #[arg(value_parser = parse_queue)]
     pub(crate) queue: String,
     /// Why, for the next person who looks
     #[arg(long, value_name = "TEXT")]
@@ -199,7 +199,7 @@ pub(crate) struct PauseArgs {
 #[derive(Args, Debug)]
 pub(crate) struct PurgeArgs {
     /// The queue's name
-    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    #[arg(value_parser = parse_queue)]
     pub(crate) queue: String,
     /// Throw away the scheduled tasks (ETA, retries) as well
     #[arg(long)]
@@ -289,7 +289,7 @@ Examples:
   rhubarb hand-back --queue celery --queue mail")]
 pub(crate) struct HandBackArgs {
     /// Only this queue; may be given several times [default: all known queues]
-    #[arg(long = "queue", value_name = "Q", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long = "queue", value_name = "Q", value_parser = parse_queue)]
     pub(crate) queues: Vec<String>,
     /// Only tell what would be put back
     #[arg(long)]
@@ -306,7 +306,7 @@ pub(crate) struct FilterArgs {
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) task: Option<String>,
     /// Only those of this queue
-    #[arg(long, value_name = "Q", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "Q", value_parser = parse_queue)]
     pub(crate) queue: Option<String>,
     /// Only those whose reason contains this, in any case
     #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
@@ -378,6 +378,10 @@ pub(crate) struct CheckArgs {
     pub(crate) shown: Shown,
 }
 
+fn parse_queue(text: &str) -> Result<String, String> {
+    if queue_name::is_valid(text) { Ok(text.to_owned()) } else { Err(queue_name::RULE.to_owned()) }
+}
+
 fn parse_seconds(text: &str) -> Result<Duration, String> {
     text.parse()
         .ok()
@@ -447,7 +451,14 @@ mod tests {
             ("enqueue|t|--args|[1", "not valid JSON: EOF while parsing"),
             ("enqueue|t|--args|{}", "expected a JSON array such as [\"a\", 1], not an object"),
             ("enqueue|t|--kwargs|[]", "expected a JSON object such as {\"a\": 1}, not an array"),
-            ("enqueue|t|--countdown|-1", "unexpected argument"),
+            ("enqueue|t|--countdown|-1", "expected a number of seconds, zero or more"),
+            ("enqueue|t|--expires|-1", "expected a number of seconds, zero or more"),
+            ("enqueue|t|--priority|-1", "-1 is not in 0..=9"),
+            ("enqueue|t|--header|id=7", "`id` is a header of Celery's own"),
+            ("enqueue|t|--header|task=x", "`task` is a header of Celery's own"),
+            ("enqueue|a b\nc", "no control characters"),
+            ("enqueue|t|--queue|x\ny", "no control characters"),
+            ("pause|x\ny", "no control characters"),
             ("enqueue|t|--countdown|soon", "expected a number of seconds, zero or more"),
             ("enqueue|t|--wait|inf", "expected a number of seconds, zero or more"),
             ("enqueue|t|--eta|tomorrow", "expected a time such as"),

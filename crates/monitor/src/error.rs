@@ -80,6 +80,7 @@ impl Error {
             _ => match self.connection() {
                 Some(
                     rhubarb_connection::Error::Url { .. }
+                    | rhubarb_connection::Error::Denied { .. }
                     | rhubarb_connection::Error::NoDatabase { .. },
                 ) => exit::CONFIGURATION,
                 Some(error) if error.is_unreachable() => exit::REDIS_UNREACHABLE,
@@ -147,6 +148,13 @@ mod tests {
             assert!(message.starts_with("cannot reach Redis at `redis://"), "{message}");
             assert!(!message.contains("hunter2") && !message.contains('\n'), "{message}");
         }
+    }
+
+    #[test]
+    fn a_wrong_password_is_a_wrong_configuration() {
+        let url = "redis://:hunter2@localhost:1/0".parse().unwrap();
+        let error = Error::from(rhubarb_connection::Error::Denied { url, reason: "no".into() });
+        assert_eq!(error.exit_code(), exit::CONFIGURATION);
     }
 
     #[test]

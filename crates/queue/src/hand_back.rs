@@ -44,6 +44,9 @@ pub struct HandedBack {
     pub unreadable: u64,
     /// Dead letters, of all queues; they stay.
     pub dead: u64,
+    /// Why nothing would be returned if it were not only counted; absent where nothing is in the way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 /// What a queue got back.
@@ -75,10 +78,12 @@ pub async fn hand_back(client: &Client, wanted: &HandBack) -> Result<HandedBack,
     };
     let queues: Vec<QueueKeys> =
         names.iter().map(|name| QueueKeys::new(name, client.celery())).collect();
-    if !wanted.dry_run {
-        refuse_if_served(client, &queues).await?;
+    let refused = served(client, &queues).await?;
+    if let Some(reason) = refused.clone().filter(|_| !wanted.dry_run) {
+        return Err(Error::Refused(reason));
     }
-    let mut back = HandedBack { dead: n_dead(client.queue()).await?, ..HandedBack::default() };
+    let dead = n_dead(client.queue()).await?;
+    let mut back = HandedBack { dead, refused, ..HandedBack::default() };
     let redis_ = client.queue();
     // What is pushed last is taken first: the claims are the oldest.
     for queue in &queues {
@@ -99,36 +104,66 @@ pub async fn hand_back(client: &Client, wanted: &HandBack) -> Result<HandedBack,
     Ok(back)
 }
 
-/// Refuses when somebody of ours would take everything again.
-async fn refuse_if_served(client: &Client, queues: &[QueueKeys]) -> Result<(), Error> {
+/// Says who of ours would take everything again, if anybody would.
+async fn served(client: &Client, queues: &[QueueKeys]) -> Result<Option<String>, Error> {
     let workers = inspect::workers(client).await?;
     let serves = |served: &[String]| queues.iter().any(|queue| served.contains(&queue.name));
-    let mut alive: BTreeMap<String, i64> = BTreeMap::new();
-    for worker in workers.iter().filter(|w| w.alive && serves(&w.record.queues)) {
-        alive.insert(worker.record.id.clone(), 0);
-    }
+    let serving = workers.iter().filter(|w| w.alive && serves(&w.record.queues));
+    let alive: Vec<&str> = serving.map(|worker| worker.record.id.as_str()).collect();
+    let mut silent: BTreeMap<String, i64> = BTreeMap::new();
     for queue in queues {
-        for (id, rest) in leases(client.queue(), queue).await? {
-            if rest > 0 {
-                let longest = alive.entry(id).or_default();
+        for (id, rest) in holding(client.queue(), queue).await? {
+            if !alive.contains(&id.as_str()) {
+                let longest = silent.entry(id).or_default();
                 *longest = rest.max(*longest);
             }
         }
     }
-    if alive.is_empty() {
-        return Ok(());
-    }
-    let name = |id: &String| {
-        let known = workers.iter().find(|worker| worker.record.id == *id);
-        known
-            .map_or_else(|| id.clone(), |w| format!("{} (process {})", w.record.node, w.record.pid))
+    let name = |id: &str| {
+        let known = workers.iter().find(|worker| worker.record.id == id);
+        known.map_or_else(
+            || id.to_owned(),
+            |w| format!("{} (process {})", w.record.node, w.record.pid),
+        )
     };
-    let names: Vec<String> = alive.keys().map(name).collect();
-    Err(Error::Refused(format!(
-        "these Rhubarb workers are alive, or were a lease period ago, and would take it all again: {}; \
-         stop them first (SIGTERM), and after a kill wait until their lease has ended",
-        names.join(", ")
-    )))
+    let mut reasons = Vec::new();
+    if !alive.is_empty() {
+        let names: Vec<String> = alive.into_iter().map(name).collect();
+        reasons.push(format!(
+            "these Rhubarb workers are alive and would take it all again: {}; stop them first (SIGTERM)",
+            names.join(", ")
+        ));
+    }
+    if let Some(longest) = silent.values().max() {
+        let names: Vec<String> = silent.keys().map(|id| name(id)).collect();
+        reasons.push(format!(
+            "these did not stop cleanly and still hold tasks: {}; their lease ends in {} s, try again then",
+            names.join(", "),
+            (longest + 999) / 1000
+        ));
+    }
+    Ok((!reasons.is_empty()).then(|| reasons.join("; ")))
+}
+
+/// Returns the workers that hold claims under a lease that has not ended, and its rest in milliseconds.
+///
+/// A worker that has stopped cleanly holds none: its lease stands until it ends by itself, and keeps nobody from anything.
+async fn holding(redis_: &Redis, queue: &QueueKeys) -> Result<Vec<(String, i64)>, Error> {
+    let leases = leases(redis_, queue).await?.into_iter().filter(|(_, rest)| *rest > 0);
+    let leases: Vec<(String, i64)> = leases.collect();
+    if leases.is_empty() {
+        return Ok(leases);
+    }
+    let mut pipeline = ::redis::pipe();
+    for (id, _) in &leases {
+        pipeline.cmd("HLEN").arg(queue.claims(id));
+    }
+    let held: Vec<u64> = redis_
+        .pipe(&pipeline)
+        .await
+        .map_err(redis(format!("count the claims on queue `{}`", queue.name)))?;
+    let holds = |(lease, n): ((String, i64), u64)| (n > 0).then_some(lease);
+    Ok(leases.into_iter().zip(held).filter_map(holds).collect())
 }
 
 /// Returns the workers with claims on a queue, and how many milliseconds their lease still has.

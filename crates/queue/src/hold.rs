@@ -1,6 +1,6 @@
 //! What an operator does to a whole queue: pause it, resume it, throw away what waits.
 
-use rhubarb_core::clock;
+use rhubarb_core::{clock, queue_name};
 use serde::{Deserialize, Serialize};
 
 use crate::{Client, Error, error::redis, keys::QueueKeys, script};
@@ -43,12 +43,10 @@ pub async fn pause(client: &Client, queue: &str, note: Option<&str>) -> Result<b
     let pause = Pause { since: clock::iso(clock::now()), note: note.map(str::to_owned) };
     let record = serde_json::to_vec(&pause).map_err(|e| Error::Refused(e.to_string()))?;
     let keys = QueueKeys::new(queue, client.celery());
-    let mut pipeline = ::redis::pipe();
-    // The name is kept so that a queue paused before its first task is listed.
-    pipeline.cmd("SADD").arg(crate::keys::QUEUES).arg(queue).ignore();
-    pipeline.cmd("SET").arg(&keys.paused).arg(record).arg("GET");
-    let (before,): (Option<Vec<u8>>,) =
-        client.queue().pipe(&pipeline).await.map_err(redis(format!("pause queue `{queue}`")))?;
+    let mut set = ::redis::cmd("SET");
+    set.arg(&keys.paused).arg(record).arg("GET");
+    let before: Option<Vec<u8>> =
+        client.queue().query(&set).await.map_err(redis(format!("pause queue `{queue}`")))?;
     Ok(before.is_none())
 }
 
@@ -88,7 +86,9 @@ pub async fn purge(client: &Client, queue: &str, scheduled: bool) -> Result<Purg
 }
 
 fn check(queue: &str) -> Result<(), Error> {
-    let bad = queue.is_empty() || queue.len() > 512 || queue.chars().any(char::is_control);
-    let reason = "a queue's name has 1 to 512 characters and no control characters";
-    if bad { Err(Error::Refused(reason.to_owned())) } else { Ok(()) }
+    if queue_name::is_valid(queue) {
+        Ok(())
+    } else {
+        Err(Error::Refused(queue_name::RULE.to_owned()))
+    }
 }

@@ -72,7 +72,7 @@ pub struct WorkerRecord {
     pub queues: Vec<String>,
     /// The tasks that it can run.
     pub tasks: Vec<String>,
-    /// How many claims it holds.
+    /// How many claims it holds; of a lost worker as [`workers`] returns it, how many have not been given back.
     pub n_running: usize,
     /// The first of them.
     pub running: Vec<Running>,
@@ -170,7 +170,9 @@ async fn queue(redis_: &Redis, name: &str, celery: &CeleryConfig) -> Result<Queu
 fn iso_ms(ms: f64) -> Option<String> {
     #[expect(clippy::cast_possible_truncation, reason = "scores are whole milliseconds below 2^53")]
     let ms = ms as i64;
-    jiff::Timestamp::from_millisecond(ms).ok().map(clock::iso)
+    // Python's last day goes on for longer than a timestamp here does: what is due in 9999 is due at its end.
+    let last = jiff::Timestamp::MAX.as_second() * 1000;
+    jiff::Timestamp::from_millisecond(ms.min(last)).ok().map(clock::iso)
 }
 
 /// Returns the workers of the last hour, the living first.
@@ -199,7 +201,45 @@ pub async fn workers(client: &Client) -> Result<Vec<WorkerInfo>, Error> {
         let record = serde_json::from_slice(&record?).ok()?;
         Some(WorkerInfo { record, alive: end > now, lease_until: iso_ms(end)? })
     };
-    Ok(leases.into_iter().zip(records).filter_map(info).collect())
+    let mut workers: Vec<WorkerInfo> = leases.into_iter().zip(records).filter_map(info).collect();
+    still_held(client, &mut workers).await?;
+    Ok(workers)
+}
+
+/// Has lost workers show what has not been given back yet, in place of what their last word was.
+async fn still_held(client: &Client, workers: &mut [WorkerInfo]) -> Result<(), Error> {
+    let mut lost: Vec<&mut WorkerRecord> = workers
+        .iter_mut()
+        .filter(|worker| !worker.alive && worker.record.n_running > 0)
+        .map(|worker| &mut worker.record)
+        .collect();
+    let mut pipeline = ::redis::pipe();
+    for record in &lost {
+        for queue in &record.queues {
+            let keys = QueueKeys::new(queue, client.celery());
+            pipeline.cmd("HLEN").arg(keys.claims(&record.id));
+        }
+    }
+    if pipeline.is_empty() {
+        lost.iter_mut().for_each(|record| hold(record, 0));
+        return Ok(());
+    }
+    let held: Vec<usize> =
+        client.queue().pipe(&pipeline).await.map_err(redis("count what lost workers hold"))?;
+    let mut held = held.into_iter();
+    for record in lost {
+        let n = held.by_ref().take(record.queues.len()).sum();
+        hold(record, n);
+    }
+    Ok(())
+}
+
+fn hold(record: &mut WorkerRecord, n: usize) {
+    // Which of them are left is known only when all are.
+    if n < record.n_running {
+        record.running.clear();
+    }
+    record.n_running = n;
 }
 
 /// Returns the letters of a kind that are meant, newest first, at most `limit`.
@@ -236,4 +276,17 @@ pub async fn schedule_records(
 /// [`Error::Redis`].
 pub async fn leader(client: &Client) -> Result<Option<(String, Duration)>, Error> {
     tick::leader(client.queue()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_day_that_python_knows_is_shown() {
+        // 9999-12-31T23:59:59Z
+        let shown = iso_ms(253_402_300_799_000.0).unwrap();
+        assert!(shown.starts_with("9999-12-30T"), "{shown}");
+        assert_eq!(iso_ms(0.0).as_deref(), Some("1970-01-01T00:00:00+00:00"));
+    }
 }

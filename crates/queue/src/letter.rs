@@ -356,7 +356,7 @@ pub async fn drop_letters(queue: &Redis, kind: Kind, ids: &[String]) -> Result<u
         let n: u64 = queue
             .eval(&script::LETTER_DROP, &kind.keys(), &args, &[])
             .await
-            .map_err(redis(format!("drop {} letters", batch.len())))?;
+            .map_err(redis("drop letters"))?;
         dropped += n;
     }
     Ok(dropped)

@@ -6,7 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::{FutureExt, StreamExt, stream};
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, Shared},
+    stream,
+};
 use rhubarb_core::{
     config::{ScrapeConfig, SourceConfig},
     listing::Listing,
@@ -47,6 +51,12 @@ pub enum SetupError {
     Sources(Vec<BuildError>),
 }
 
+/// Why a source failed that a time limit has ended.
+pub const TIME_LIMIT: &str = "time limit";
+
+/// The end of a scrape's time, for each of its sources.
+type Limit<'a> = Shared<BoxFuture<'a, ()>>;
+
 /// What happens while a scrape runs.
 #[derive(Clone, Copy, Debug)]
 pub enum Progress<'a> {
@@ -63,6 +73,8 @@ pub struct SourceReport {
     pub name: String,
     /// How it ended.
     pub end: End,
+    /// Whether it failed, and asking again changes nothing.
+    pub permanent: bool,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -135,11 +147,28 @@ impl Scraper {
         query: &Query,
         on_progress: &(dyn Fn(Progress<'_>) + Send + Sync),
     ) -> Report {
+        self.scrape_until(query, on_progress, std::future::pending()).await
+    }
+
+    /// As [`Scraper::scrape`], until `limit` ends.
+    ///
+    /// What runs then is cancelled and what has not begun does not begin: these sources have failed, for the
+    /// [`TIME_LIMIT`]. What the others found stands.
+    ///
+    /// # Cancel safety
+    /// As for [`Scraper::scrape`].
+    pub async fn scrape_until(
+        &self,
+        query: &Query,
+        on_progress: &(dyn Fn(Progress<'_>) + Send + Sync),
+        limit: impl Future<Output = ()> + Send,
+    ) -> Report {
+        let limit = limit.boxed().shared();
         // Boxed one by one: an async closure in a stream is not general enough over its borrow.
         let asked: Vec<_> = self
             .sources
             .iter()
-            .map(|source| self.ask(&**source, query, on_progress).boxed())
+            .map(|source| self.ask(&**source, query, on_progress, limit.clone()).boxed())
             .collect();
         let ended: Vec<(SourceReport, Vec<Gathered>)> =
             stream::iter(asked).buffered(self.concurrent).collect().await;
@@ -158,11 +187,18 @@ impl Scraper {
         source: &dyn Source,
         query: &Query,
         on_progress: &(dyn Fn(Progress<'_>) + Send + Sync),
+        limit: Limit<'_>,
     ) -> (SourceReport, Vec<Gathered>) {
         let name = source.name().to_owned();
         on_progress(Progress::Started(&name));
         let started = Instant::now();
-        let (end, listings) = match self.outcome(source, query).await {
+        let outcome = tokio::select! {
+            biased;
+            () = limit => failed(TIME_LIMIT),
+            outcome = self.outcome(source, query) => outcome,
+        };
+        let permanent = matches!(outcome, Outcome::Failed { permanent: true, .. });
+        let (end, listings) = match outcome {
             Outcome::Found(listings) => {
                 let total = listings.len();
                 let matching = listings.into_iter().filter(|listing| query.matches(listing));
@@ -170,9 +206,9 @@ impl Scraper {
                 (End::Found { matched: matching.len(), total }, matching)
             }
             Outcome::NotFound { reason } => (End::NotFound(reason), Vec::new()),
-            Outcome::Failed { reason } => (End::Failed(reason), Vec::new()),
+            Outcome::Failed { reason, .. } => (End::Failed(reason), Vec::new()),
         };
-        let report = SourceReport { name, end, elapsed: started.elapsed() };
+        let report = SourceReport { name, end, permanent, elapsed: started.elapsed() };
         on_progress(Progress::Ended(&report));
         let aggregated = source.aggregates();
         let gather = |listing| Gathered { listing, aggregated };
@@ -191,7 +227,7 @@ impl Scraper {
 }
 
 fn failed(reason: impl fmt::Display) -> Outcome {
-    Outcome::Failed { reason: reason.to_string() }
+    Outcome::Failed { reason: reason.to_string(), permanent: false }
 }
 
 #[cfg(test)]
@@ -249,7 +285,7 @@ mod tests {
             Fake("good", cook),
             Fake("panicking", || panic!("on purpose")),
             Fake("hanging", cook),
-            Fake("failing", || Outcome::Failed { reason: "503".into() }),
+            Fake("failing", || Outcome::Failed { reason: "503".into(), permanent: false }),
             Fake("gone", || Outcome::NotFound { reason: "404".into() }),
             Fake("empty", || Outcome::Found(Vec::new())),
         ]);
@@ -271,6 +307,28 @@ mod tests {
         ];
         let expect = expect.map(|(a, b, c, d)| (a.to_owned(), b.to_owned(), c, d.to_owned()));
         assert_eq!(got, expect);
+    }
+
+    #[tokio::test]
+    async fn a_time_limit_ends_what_runs_begins_nothing_more_and_keeps_what_was_found() {
+        let mut scraper =
+            scraper(vec![Fake("good", cook), Fake("hanging", cook), Fake("late", cook)]);
+        (scraper.source_timeout, scraper.concurrent) = (Duration::from_secs(600), 2);
+        let (stuck, limit) = tokio::sync::oneshot::channel();
+        let stuck = Mutex::new(Some(stuck));
+        let note = |progress: Progress<'_>| {
+            if matches!(progress, Progress::Ended(report) if report.name == "good") {
+                stuck.lock().unwrap().take().unwrap().send(()).unwrap();
+            }
+        };
+        // The third takes the first one's place, and ends before the limit or with it.
+        let report = scraper.scrape_until(&query(), &note, limit.map(|told| told.unwrap())).await;
+        let ends: Vec<_> =
+            report.sources.iter().map(|s| (s.name.as_str(), s.end.clone())).collect();
+        assert_eq!(ends[0], ("good", End::Found { matched: 1, total: 2 }));
+        assert_eq!(ends[1], ("hanging", End::Failed(TIME_LIMIT.into())));
+        assert_eq!(ends[2], ("late", End::Failed(TIME_LIMIT.into())));
+        assert_eq!(report.listings.len(), 1);
     }
 
     #[tokio::test]

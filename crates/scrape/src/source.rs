@@ -6,6 +6,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use jiff::Timestamp;
 use rhubarb_core::{
+    class::Class,
     config::{SourceConfig, SourceKind},
     keyword,
     listing::Listing,
@@ -52,6 +53,8 @@ pub enum Outcome {
     Failed {
         /// One sentence for the status.
         reason: String,
+        /// Whether asking again changes nothing.
+        permanent: bool,
     },
 }
 
@@ -218,7 +221,7 @@ impl Feed {
         let mut all = Parsed::default();
         let mut gone = Vec::new();
         for template in &self.urls {
-            let mut next = Some(with_keyword(template, &query.keyword).map_err(failed)?);
+            let mut next = Some(with_keyword(template, &query.keyword).map_err(failed_for_good)?);
             for _ in 0..self.max_pages.max(1) {
                 let Some(url) = next.take() else { break };
                 let Some(page) = get(fetcher, &url, self.kind).await? else {
@@ -278,7 +281,12 @@ impl Parsed {
 }
 
 pub(crate) fn failed(reason: impl fmt::Display) -> Outcome {
-    Outcome::Failed { reason: reason.to_string() }
+    Outcome::Failed { reason: reason.to_string(), permanent: false }
+}
+
+/// As [`failed`], where asking again changes nothing.
+fn failed_for_good(reason: impl fmt::Display) -> Outcome {
+    Outcome::Failed { reason: reason.to_string(), permanent: true }
 }
 
 /// Runs a parser on a thread for blocking work.
@@ -304,6 +312,7 @@ pub(crate) async fn get(fetcher: &Fetcher, url: &Url, kind: Kind) -> Result<Opti
     match fetcher.get(&Request::get(url.clone()).kind(kind)).await {
         Ok(page) => Ok(Some(page)),
         Err(FetchError::NotFound { .. }) => Ok(None),
+        Err(error) if error.class() == Class::Permanent => Err(failed_for_good(error)),
         Err(error) => Err(failed(error)),
     }
 }

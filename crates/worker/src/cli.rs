@@ -28,8 +28,10 @@ file, the file over the defaults; --print-config shows what holds and where it c
 SIGTERM or SIGINT: no further task is claimed, what runs may finish (worker.drain, 25 s), the rest goes back to \
 its queue. Further SIGTERMs are ignored; a second SIGINT hands back at once.
 
-Exit codes: 0 stopped as told, 1 ended by itself, 2 wrong command line, 3 wrong configuration,
-            5 stopped before everything could be handed back"
+While Redis cannot be reached at the start it waits for as long as it takes, with one log line.
+
+Exit codes: 0 stopped as told, 1 ended by itself, 2 wrong command line, 3 wrong configuration (a password that Redis
+            refuses, too), 5 stopped before everything could be handed back"
 )]
 pub struct Cli {
     /// The configuration's flags.
@@ -44,8 +46,8 @@ pub struct Cli {
     /// Tasks at once [default: 8 for each core]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub concurrency: Option<u16>,
-    /// Log level (error, warn, info, debug, trace) or filter directives [default: info]
-    #[arg(short, long, value_name = "LEVEL")]
+    /// Log level (debug, info, warning, error, critical; any case) or filter directives [default: info]
+    #[arg(short, long, alias = "log-level", value_name = "LEVEL", value_parser = telemetry::level)]
     pub loglevel: Option<String>,
     /// Send task events from the start, for Flower and `celery events`; remote control switches them on too
     #[arg(short = 'E', long = "task-events", visible_alias = "events")]
@@ -68,7 +70,7 @@ impl Cli {
             ("worker.concurrency", self.concurrency.map(|n| n.to_string())),
             ("worker.send_task_events", self.task_events.then(|| "true".to_owned())),
             ("worker.send_heartbeats", self.without_heartbeat.then(|| "false".to_owned())),
-            ("log.level", self.loglevel.as_ref().map(|level| level.to_lowercase())),
+            ("log.level", self.loglevel.clone()),
         ];
         flags.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }
@@ -181,12 +183,18 @@ mod tests {
         let [on, off] = events;
         let expect = [("worker.send_task_events", on), ("worker.send_heartbeats", off)];
         assert_eq!(settings("worker -E --without-heartbeat --without-gossip"), expect);
+        for level in ["warning", "WARNING", "warn"] {
+            let expect = [("log.level", "warn".to_owned())];
+            assert_eq!(settings(&format!("worker --log-level {level}")), expect);
+        }
         assert_eq!(settings("worker"), []);
     }
 
     #[test]
     fn a_flag_that_cannot_be_is_refused() {
-        for line in ["worker -c 0", "worker -c many", "worker --nope", "worker extra"] {
+        for line in
+            ["worker -c 0", "worker -c many", "worker --nope", "worker extra", "worker -l loud"]
+        {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }
     }

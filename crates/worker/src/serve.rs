@@ -15,7 +15,10 @@ use rhubarb_core::{
     class::Class,
     shutdown::{Shutdown, StopSignal},
 };
-use rhubarb_queue::{Backend, Client, Consumer, Delivery, Outcome, Tasks};
+use rhubarb_queue::{
+    Backend, Client, Consumer, Delivery, Outcome, Tasks,
+    inspect::{self, WorkerInfo},
+};
 use tokio::{task::JoinSet, time::Instant};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Span;
@@ -78,6 +81,7 @@ pub async fn serve(mut app: App, shutdown: &Shutdown) -> Result<Stopped, Error> 
     let client = Client::new(&app.connections, &app.config);
     let node = app.config.node_name();
     let tasks = app.limits();
+    warn_of_a_namesake(&client, &node).await;
     let mut consumer = Consumer::new(
         &app.connections,
         &app.config,
@@ -128,6 +132,24 @@ async fn reach(connections: &Connections) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Says that a worker of this node's name is there already, as Celery does (`DuplicateNodenameWarning`).
+async fn warn_of_a_namesake(client: &Client, node: &str) {
+    // A courtesy: that the registry cannot be read keeps nobody from working.
+    let Ok(workers) = inspect::workers(client).await else { return };
+    let is_it = |worker: &&WorkerInfo| {
+        worker.alive && !worker.record.draining && worker.record.node == node
+    };
+    if let Some(WorkerInfo { record, .. }) = workers.iter().find(is_it) {
+        tracing::warn!(
+            node,
+            pid = record.pid,
+            started_at = record.started_at,
+            "a worker with this node name is alive, or was killed less than a lease ago: remote control and events take \
+             the two for one; give each its own name by -n or worker.hostname"
+        );
+    }
 }
 
 /// Stops the worker when remote control asks for it, as SIGTERM does.

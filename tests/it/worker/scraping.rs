@@ -271,6 +271,62 @@ async fn an_empty_keyword_is_refused() {
 }
 
 #[tokio::test]
+async fn a_keyword_that_is_too_long_fails_at_once() {
+    let scene = Scene::new().await;
+    let worker = scene.worker();
+    let result = scene.scrape(&"k".repeat(100_000), false).await;
+    let text = "argument 'keyword' has 100000 characters; at most 200 are taken";
+    assert_eq!(raised(&result), ("ValueError".to_owned(), json!(text)));
+    assert_eq!(scene.times_asked(), 0);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn what_asking_again_cannot_change_fails_at_once() {
+    let scene = Scene::new().await;
+    let worker = scene.worker();
+    scene.board.fault(LEVER, Fault::Status(403));
+    scene.board.fault(GREENHOUSE, Fault::Status(403));
+    let result = scene.scrape("software engineer", false).await;
+    let (kind, text) = raised(&result);
+    assert_eq!(kind, "RuntimeError", "{text}");
+    assert!(text.as_str().unwrap().contains("refuses access"), "{text}");
+    worker.stop().await;
+}
+
+fn within_a_second(keyword: &str) -> Publish {
+    Publish {
+        soft_time_limit: Some(Duration::from_secs(1)),
+        ..Publish::new(KEYWORD).arg(keyword).kwarg("force", true)
+    }
+}
+
+#[tokio::test]
+async fn a_soft_time_limit_ends_a_scrape_with_what_was_found() {
+    let scene = Scene::with(|config| config.scrape.source_timeout = Duration::from_secs(600)).await;
+    let worker = scene.worker();
+    scene.board.fault(LEVER, Fault::Silent);
+    let result = scene.bench.call(&within_a_second("software engineer")).await;
+    let summary = success(&result);
+    assert_eq!((&summary["status"], &summary["count"]), (&json!("partial"), &json!(1)));
+    assert_eq!(summary["sources"]["lever"]["error"], "time limit");
+    assert_eq!(scene.status().await.status, ScrapeState::Partial);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_soft_time_limit_without_any_answer_is_exceeded() {
+    let scene = Scene::with(|config| config.scrape.source_timeout = Duration::from_secs(600)).await;
+    let worker = scene.worker();
+    scene.board.fault(LEVER, Fault::Silent);
+    scene.board.fault(GREENHOUSE, Fault::Silent);
+    let result = scene.bench.call(&within_a_second("software engineer")).await;
+    assert_eq!(raised(&result), ("SoftTimeLimitExceeded".to_owned(), Value::Null));
+    assert_eq!(scene.status().await.status, ScrapeState::Error);
+    worker.stop().await;
+}
+
+#[tokio::test]
 async fn without_required_proxies_a_scrape_is_retried_later() {
     let scene = Scene::with(|config| config.scrape.proxies_required = true).await;
     let worker = scene.worker();

@@ -394,7 +394,7 @@ impl fmt::Display for Loaded {
             let origin = self.origins.get(row.name).map_or("default", String::as_str);
             writeln!(
                 f,
-                "{} = {}  # {origin}; {} accepted",
+                "{} = {}  # {origin}; accepts {}",
                 row.name,
                 (row.show)(&self.config),
                 row.accepts.trim_end_matches(',')

@@ -5,6 +5,7 @@
 //! for one character, `[ab]` and `[!ab]` for one of a set.
 
 use super::model::{CeleryConfig, Route};
+use crate::queue_name;
 
 impl CeleryConfig {
     /// Returns the route of a task.
@@ -74,8 +75,8 @@ fn route(pattern: &str, value: &toml::Value, problems: &mut Vec<String>) -> Opti
 }
 
 fn queue(place: &str, name: &str, problems: &mut Vec<String>) -> Option<String> {
-    if !is_name(name) {
-        problems.push(format!("{place}: a queue's name of 1 to 200 characters is expected"));
+    if !queue_name::is_valid(name) {
+        problems.push(format!("{place}: {}", queue_name::RULE));
         return None;
     }
     Some(name.to_owned())
@@ -234,7 +235,7 @@ mod tests {
                 "celery.task_routes.\"t\".priority: 0 (most urgent) to 255",
             ),
             ("\"t\" = { exchange = \"x\" }", "celery.task_routes.\"t\".exchange: no such setting"),
-            ("\"t\" = \"\"", "celery.task_routes.\"t\": a queue's name of 1 to 200"),
+            ("\"t\" = \"\"", "celery.task_routes.\"t\": a queue's name has 1 to 512"),
             ("\"\" = \"q\"", "celery.task_routes.\"\": a task's name or pattern"),
         ] {
             let found = config(text).unwrap_err().0;

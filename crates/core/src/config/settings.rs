@@ -7,7 +7,7 @@ use super::{
     model::{Config, MAX_BLOCKING_THREADS},
     read::{Input, Kept, Setting},
 };
-use crate::telemetry;
+use crate::{queue_name, telemetry};
 
 /// One setting of the file's plain sections.
 pub(super) struct Row {
@@ -157,7 +157,7 @@ static ROWS: &[Row] = rows! {
     "celery.global_keyprefix": celery.global_keyprefix, "text", |_| true;
     "celery.priority_steps": celery.priority_steps, "an ascending list of numbers from 0 to 255 that begins with 0", |steps: &Vec<u8>| steps.first() == Some(&0) && steps.len() <= 16 && steps.windows(2).all(|w| w[0] < w[1]);
     "celery.sep": celery.sep, "text of 1 to 8 bytes", |sep: &String| (1..=8).contains(&sep.len());
-    "celery.task_default_queue": celery.task_default_queue, "a queue's name of 1 to 200 characters", |text: &String| name(text);
+    "celery.task_default_queue": celery.task_default_queue, "a queue's name of 1 to 512 characters without control characters", |text: &String| queue_name::is_valid(text);
     "celery.task_default_priority": celery.task_default_priority, "0 (most urgent) to 255", |_| true;
     "celery.result_expires": celery.result_expires, "1 s to 365 days", within(1, 365 * 86_400);
     "celery.result_compression": celery.result_compression, "one of \"none\", \"zlib\", \"gzip\", \"bzip2\", \"zstd\"", |_| true;
@@ -173,7 +173,7 @@ static ROWS: &[Row] = rows! {
     "celery.timezone": celery.timezone, "an IANA time zone such as \"Europe/Berlin\"", |text: &String| zone(text);
     "worker.concurrency": worker.concurrency, "0 to 1000 (0 for 8 a core)", |n: &usize| *n <= 1000;
     "worker.blocking_threads": worker.blocking_threads, "0 to 256 (0 for as many as worker.concurrency)", |n: &usize| *n <= MAX_BLOCKING_THREADS;
-    "worker.queues": worker.queues, "a list of queue names", |queues: &Vec<String>| queues.len() <= 100 && queues.iter().all(|queue| name(queue));
+    "worker.queues": worker.queues, "a list of at most 100 queue names, each of 1 to 512 characters without control characters", |queues: &Vec<String>| queues.len() <= 100 && queues.iter().all(|queue| queue_name::is_valid(queue));
     "worker.lease": worker.lease, "1 s to 10 minutes", within(1, 600);
     "worker.drain": worker.drain, "0 s to 1 h", within(0, 3600);
     "worker.task_time_limit": worker.task_time_limit, "0 s (none) to 7 days", within(0, 7 * 86_400);
@@ -219,6 +219,6 @@ static ROWS: &[Row] = rows! {
     "scrape.proxies_required": scrape.proxies_required, "true or false", |_| true;
     "scrape.concurrent_sources": scrape.concurrent_sources, "1 to 64", |n: &usize| (1..=64).contains(n);
     "log.format": log.format, "\"auto\", \"text\", \"logfmt\" or \"json\"", |_| true;
-    "log.level": log.level, "a level or a list of directives such as \"info,rhubarb_queue=debug\"", |text: &String| !text.trim().is_empty() && telemetry::filter(text).is_ok();
+    "log.level": log.level, "a level (trace, debug, info, warning, error, critical, off) or a list of directives such as \"info,rhubarb_queue=debug\"", |text: &String| telemetry::level(text).is_ok();
     "web.port": web.port, "0 to 65535", |_| true;
 };

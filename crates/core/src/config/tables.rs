@@ -264,7 +264,14 @@ fn cache(config: &mut Config, value: &toml::Value, problems: &mut Vec<String>) {
                     if let Some(reader) =
                         Reader::new(format!("cache.aliases.{name}"), value, problems)
                     {
-                        config.cache.aliases.insert(name.clone(), alias(reader, before));
+                        let alias = alias(reader, before);
+                        if matches!(alias.role, Role::Queue | Role::Results) {
+                            problems.push(format!(
+                                "cache.aliases.{name}.role: one of \"cache\", \"sessions\", \"jobs\" is expected: \
+                                 clearing a cache empties its database, tasks and all"
+                            ));
+                        }
+                        config.cache.aliases.insert(name.clone(), alias);
                     }
                 }
             }

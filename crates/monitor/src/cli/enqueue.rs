@@ -7,7 +7,7 @@ use jiff::{Timestamp, civil::DateTime};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::parse_seconds;
+use super::{parse_queue, parse_seconds};
 
 /// `enqueue`
 #[derive(Args, Debug)]
@@ -26,7 +26,7 @@ options, subtask_type and immutable. --args go before its own, the other flags a
 Prints the task's id; with --wait its result as JSON, and exit code 6 when it failed.")]
 pub(crate) struct EnqueueArgs {
     /// The task's name
-    #[arg(value_parser = NonEmptyStringValueParser::new(), required_unless_present = "signature")]
+    #[arg(value_parser = parse_task, required_unless_present = "signature")]
     pub(crate) task: Option<String>,
     /// Positional arguments, as a JSON array
     #[arg(long, value_name = "JSON", value_parser = parse_args, default_value = "[]", hide_default_value = true)]
@@ -38,19 +38,19 @@ pub(crate) struct EnqueueArgs {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["task", "kwargs", "unique_for"])]
     pub(crate) signature: Option<PathBuf>,
     /// The queue [default: that of celery.task_routes, else celery.task_default_queue]
-    #[arg(long, value_name = "Q", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "Q", value_parser = parse_queue)]
     pub(crate) queue: Option<String>,
     /// Run it this many seconds from now
-    #[arg(long, value_name = "S", value_parser = parse_seconds, conflicts_with = "eta")]
+    #[arg(long, value_name = "S", value_parser = parse_seconds, conflicts_with = "eta", allow_negative_numbers = true)]
     pub(crate) countdown: Option<Duration>,
     /// Run it at this time, ISO 8601; without an offset in Celery's time zone
     #[arg(long, value_name = "TIME", value_parser = parse_eta)]
     pub(crate) eta: Option<Eta>,
     /// Revoke it unless it has begun this many seconds from now
-    #[arg(long, value_name = "S", value_parser = parse_seconds)]
+    #[arg(long, value_name = "S", value_parser = parse_seconds, allow_negative_numbers = true)]
     pub(crate) expires: Option<Duration>,
     /// 0 (served first) to 9 [default: that of celery.task_routes, else celery.task_default_priority]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=9))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=9), allow_negative_numbers = true)]
     pub(crate) priority: Option<u8>,
     /// End it when it has run for this many seconds
     #[arg(long, value_name = "S", value_parser = parse_limit)]
@@ -83,6 +83,33 @@ pub(crate) struct EnqueueArgs {
     #[arg(long, value_name = "S", value_parser = parse_seconds)]
     pub(crate) wait: Option<Duration>,
 }
+
+/// The headers that Celery 5.7 gives a meaning: those of protocol 2.
+const RESERVED: [&str; 23] = [
+    "lang",
+    "task",
+    "id",
+    "shadow",
+    "eta",
+    "expires",
+    "group",
+    "group_index",
+    "retries",
+    "timelimit",
+    "root_id",
+    "parent_id",
+    "argsrepr",
+    "kwargsrepr",
+    "origin",
+    "ignore_result",
+    "replaced_task_nesting",
+    "stamped_headers",
+    "stamps",
+    "meth",
+    "compression",
+    "chain",
+    "reply_to",
+];
 
 /// Positional arguments; a type of its own because clap would take a `Vec` for a repeated flag.
 #[derive(Clone, Debug, PartialEq)]
@@ -136,6 +163,14 @@ fn parse_eta(text: &str) -> Result<Eta, String> {
         .map_err(|_| "expected a time such as 2027-01-01T09:00:00+01:00".to_owned())
 }
 
+fn parse_task(text: &str) -> Result<String, String> {
+    if (1..=512).contains(&text.len()) && !text.chars().any(char::is_control) {
+        Ok(text.to_owned())
+    } else {
+        Err("a task's name has 1 to 512 characters and no control characters".to_owned())
+    }
+}
+
 fn parse_limit(text: &str) -> Result<Duration, String> {
     let limit = parse_seconds(text).ok().filter(|limit| !limit.is_zero());
     limit.ok_or_else(|| "expected a number of seconds above zero".to_owned())
@@ -143,6 +178,9 @@ fn parse_limit(text: &str) -> Result<Duration, String> {
 
 fn parse_header(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
+        Some((name, _)) if RESERVED.contains(&name) => {
+            Err(format!("`{name}` is a header of Celery's own; the other flags set those"))
+        }
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("expected a name and a value such as x-trace=1".to_owned()),
     }

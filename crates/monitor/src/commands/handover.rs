@@ -82,8 +82,13 @@ fn back_text(back: &HandedBack, dry_run: bool) -> String {
     if !back.queues.is_empty() {
         lines.push(grid.render());
     }
-    if back.dead > 0 {
-        lines.push(format!("{} dead letters stay; `rhubarb dead list` shows them", back.dead));
+    match back.dead {
+        0 => {}
+        1 => lines.push("1 dead letter stays; `rhubarb dead list` shows it".to_owned()),
+        n => lines.push(format!("{n} dead letters stay; `rhubarb dead list` shows them")),
+    }
+    if let Some(reason) = &back.refused {
+        lines.push(clean(&format!("the real run would be refused now: {reason}")));
     }
     lines.join("\n")
 }
@@ -122,6 +127,7 @@ left: t1: it names no queue";
             queues: BTreeMap::from([("celery".to_owned(), returned)]),
             unreadable: 0,
             dead: 4,
+            refused: None,
         };
         let expect = "\
 24 tasks went back to their queues
@@ -129,5 +135,13 @@ QUEUE   CLAIMED  SCHEDULED  PARKED
 celery        3         20       1
 4 dead letters stay; `rhubarb dead list` shows them";
         assert_eq!(back_text(&back, false), expect);
+        let back = HandedBack { dead: 1, refused: Some("w1 is alive".to_owned()), ..back };
+        let expect = "\
+24 tasks would go back to their queues
+QUEUE   CLAIMED  SCHEDULED  PARKED
+celery        3         20       1
+1 dead letter stays; `rhubarb dead list` shows it
+the real run would be refused now: w1 is alive";
+        assert_eq!(back_text(&back, true), expect);
     }
 }

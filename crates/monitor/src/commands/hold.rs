@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal};
 
-use rhubarb_queue::hold;
+use rhubarb_queue::{hold, inspect};
 
 use super::Context;
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
 /// Pauses a queue.
 pub(crate) async fn pause(context: &Context, args: &PauseArgs) -> Result<(), Error> {
     let ran = hold::pause(&context.client, &args.queue, args.note.as_deref()).await?;
+    tell_if_unknown(context, &args.queue).await?;
     let queue = clean(&args.queue);
     let told = if ran { "is paused" } else { "was paused already; its note is the new one" };
     Ok(output::print(&format!("queue {queue} {told}"))?)
@@ -23,6 +24,9 @@ pub(crate) async fn pause(context: &Context, args: &PauseArgs) -> Result<(), Err
 /// Resumes a queue.
 pub(crate) async fn resume(context: &Context, args: &QueueArg) -> Result<(), Error> {
     let was_paused = hold::resume(&context.client, &args.queue).await?;
+    if !was_paused {
+        tell_if_unknown(context, &args.queue).await?;
+    }
     let told = if was_paused { "goes on" } else { "was not paused" };
     Ok(output::print(&format!("queue {} {told}", clean(&args.queue)))?)
 }
@@ -33,10 +37,30 @@ pub(crate) async fn purge(context: &Context, args: &PurgeArgs) -> Result<(), Err
     if !args.yes && !confirmed(&format!("Throw away everything that waits in queue {queue}?"))? {
         return Err(Error::Failed("nothing was thrown away".to_owned()));
     }
+    tell_if_unknown(context, &args.queue).await?;
     let gone = hold::purge(&context.client, &args.queue, args.scheduled).await?;
     let scheduled =
         if args.scheduled { format!(", {} scheduled", gone.scheduled) } else { String::new() };
     Ok(output::print(&format!("thrown away: {} waiting{scheduled}", gone.waiting))?)
+}
+
+/// Says that nobody has heard of a queue, whose name may be mistyped.
+async fn tell_if_unknown(context: &Context, queue: &str) -> Result<(), Error> {
+    let (worker, celery) = (&context.config.worker, &context.config.celery);
+    let ours = worker.queues.iter().chain([&celery.task_default_queue]);
+    if ours.into_iter().any(|known| known == queue)
+        || inspect::queue_names(&context.client, &[]).await?.iter().any(|known| known == queue)
+    {
+        return Ok(());
+    }
+    let workers = inspect::workers(&context.client).await?;
+    if workers.iter().all(|worker| worker.record.queues.iter().all(|served| served != queue)) {
+        output::note(&format!(
+            "note: nobody knows a queue {}; `rhubarb queues` lists those that are known",
+            clean(queue)
+        ));
+    }
+    Ok(())
 }
 
 /// Asks the person at the terminal; without one nobody can agree.

@@ -79,7 +79,7 @@ fn letter_lines(letter: &Letter) -> String {
         ("since", letter.at.clone()),
         ("reason", letter.reason.clone()),
         ("size", format!("{} bytes", letter.size)),
-        ("deaths", letter.deliveries.to_string()),
+        ("deaths", format!("{} (workers that died with it)", letter.deliveries)),
     ] {
         lines.push(format!("{name:<8}{}", clean(&value)));
     }
@@ -182,7 +182,7 @@ queue   celery
 since   2026-11-24T00:00:00+00:00
 reason  the body is not base64
 size    120 bytes
-deaths  2
+deaths  2 (workers that died with it)
 attempt 2026-11-23T23:59:00+00:00 on w1: its lease ended
 message {\"body\": \"?\"}";
         assert_eq!(letter_lines(&letter()), expect);

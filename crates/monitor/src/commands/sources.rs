@@ -113,15 +113,17 @@ async fn check_one(
 ) -> Checked {
     let begun = Instant::now();
     let outcome = match source::build(source) {
-        Ok(built) => timeout(config.scrape.source_timeout, built.run(fetcher, query))
-            .await
-            .unwrap_or_else(|_| Outcome::Failed { reason: "it took too long".to_owned() }),
-        Err(error) => Outcome::Failed { reason: error.to_string() },
+        Ok(built) => {
+            timeout(config.scrape.source_timeout, built.run(fetcher, query)).await.unwrap_or_else(
+                |_| Outcome::Failed { reason: "it took too long".to_owned(), permanent: false },
+            )
+        }
+        Err(error) => Outcome::Failed { reason: error.to_string(), permanent: true },
     };
     let (state, listings, reason) = match outcome {
         Outcome::Found(listings) => ("ok", listings, None),
         Outcome::NotFound { reason } => ("not_found", Vec::new(), Some(reason)),
-        Outcome::Failed { reason } => ("failed", Vec::new(), Some(reason)),
+        Outcome::Failed { reason, .. } => ("failed", Vec::new(), Some(reason)),
     };
     Checked {
         source: source.name.clone(),

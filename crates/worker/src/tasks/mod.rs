@@ -20,6 +20,9 @@ use serde_json::{Value, json};
 
 use crate::{App, Args, State, TaskContext, TaskError};
 
+/// The longest keyword, characters: it stands in the sources' addresses and in the cache's keys.
+const MAX_KEYWORD: usize = 200;
+
 /// What the scraping tasks share.
 #[derive(Clone, Debug)]
 pub struct Scraping(Arc<Inner>);
@@ -90,6 +93,12 @@ async fn scrape_specific_keyword(
     if wanted.keyword.trim().is_empty() {
         return Err(TaskError::failed("ValueError", "argument 'keyword' is empty"));
     }
+    let length = wanted.keyword.chars().count();
+    if length > MAX_KEYWORD {
+        let text =
+            format!("argument 'keyword' has {length} characters; at most {MAX_KEYWORD} are taken");
+        return Err(TaskError::failed("ValueError", text));
+    }
     scrape::scrape(&scraping, &context, wanted).await
 }
 
@@ -104,8 +113,14 @@ async fn clear_cache_task(State(scraping): State<Scraping>) -> Result<Value, Tas
 }
 
 /// Fetches, checks and stores the proxy list.
-async fn refresh_proxies(State(scraping): State<Scraping>) -> Result<Value, TaskError> {
-    let refreshed = proxies::refresh(&scraping).await?;
+async fn refresh_proxies(
+    State(scraping): State<Scraping>,
+    context: TaskContext,
+) -> Result<Value, TaskError> {
+    let refreshed = tokio::select! {
+        refreshed = proxies::refresh(&scraping) => refreshed?,
+        () = context.soft_limit() => return Err(TaskError::Cancelled),
+    };
     Ok(json!({ "count": refreshed.usable.len(), "listed": refreshed.listed }))
 }
 

@@ -6,7 +6,7 @@ use rhubarb_core::{
     status::{ScrapeState, SourceStatus, Status},
 };
 use rhubarb_scrape::{
-    run::{Progress, Report, Scraper},
+    run::{End, Progress, Report, Scraper, TIME_LIMIT},
     source::Query,
 };
 use serde_json::{Value, json};
@@ -58,6 +58,8 @@ async fn at_hand(
 }
 
 /// Fetches and writes; the caller holds the keyword's lock.
+///
+/// After the task's soft time limit the sources that have not ended count as failed; where none has, the task has exceeded it.
 async fn run(
     scraping: &Scraping,
     context: &TaskContext,
@@ -69,7 +71,11 @@ async fn run(
     let earlier = earlier.map(|cached| cached.listings).unwrap_or_default();
     let scraper = narrowed(scraping.0.scraper.clone(), wanted)?;
     let (earlier, untouched) = asked(earlier, &scraper, wanted);
-    let fetcher = scraper.fetcher.through(proxies::at_hand(scraping).await?);
+    let proxies = tokio::select! {
+        proxies = proxies::at_hand(scraping) => proxies?,
+        () = context.soft_limit() => return Err(TaskError::Cancelled),
+    };
+    let fetcher = scraper.fetcher.through(proxies);
     let scraper = Scraper { fetcher, ..scraper };
     let mut status = running(&wanted.keyword, earlier.len() + untouched.len());
     caches.status().write(&status).await?;
@@ -79,6 +85,8 @@ async fn run(
         now: clock::now(),
     };
     let report = ask(&scraper, &query, context).await;
+    let permanent = report.sources.iter().all(|source| source.permanent);
+    let limited = report.sources.iter().any(|source| source.end == End::Failed(TIME_LIMIT.into()));
     let sources =
         report.sources.iter().map(|source| (source.name.clone(), source.status())).collect();
     let mut merged = merge::merge(&earlier, report.listings, &sources);
@@ -91,11 +99,12 @@ async fn run(
     }
     caches.status().write(&status).await?;
     if merged.state == ScrapeState::Error {
-        let reason = merged.error.unwrap_or_default();
-        return Err(TaskError::transient(
-            "ConnectionError",
-            format!("all sources failed: {reason}"),
-        ));
+        let reason = format!("all sources failed: {}", merged.error.unwrap_or_default());
+        return Err(match (limited, permanent) {
+            (true, _) => TaskError::Cancelled,
+            (_, true) => TaskError::failed("RuntimeError", reason),
+            _ => TaskError::transient("ConnectionError", reason),
+        });
     }
     Ok(Summary::scraped(&status, &listings, wanted.location.as_deref(), started.elapsed()))
 }
@@ -145,7 +154,8 @@ async fn ask(scraper: &Scraper, query: &Query, context: &TaskContext) -> Report 
                 let _ = ended.send((source.name.clone(), source.status()));
             }
         };
-        let report = scraper.scrape(query, &on_progress).await;
+        let limit = context.soft_limit();
+        let report = scraper.scrape_until(query, &on_progress, limit).await;
         drop(ended);
         report
     };

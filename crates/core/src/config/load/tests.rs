@@ -171,6 +171,14 @@ fn rust_log_goes_before_the_setting() {
     let environment = Environment::of(&[("RUST_LOG", "debug"), ("RHUBARB_LOG_LEVEL", "warn")]);
     assert_eq!(load(None, &environment, &[]).unwrap().config.log.level, "debug");
     assert!(problems("[log]\nlevel = \"info,=x=y\"")[0].contains("log.level"));
+    for level in ["warning", "CRITICAL", "fatal", "info,rhubarb_queue=debug"] {
+        let environment = Environment::of(&[("RHUBARB_LOG_LEVEL", level)]);
+        assert!(load(None, &environment, &[]).is_ok(), "{level}");
+    }
+    let problem = &problems("[cache.aliases.default]\nrole = \"queue\"")[0];
+    assert!(problem.starts_with("cache.aliases.default.role: "), "{problem}");
+    let problem = &problems("[log]\nlevel = \"loud\"")[0];
+    assert!(problem.contains("debug, info, warning, error, critical"), "{problem}");
 }
 
 #[test]
