@@ -1,0 +1,48 @@
+// BullMQ's producer: `producer.mjs PORT load NAME MILLISECONDS COUNT TEXT` adds while the queue is paused, `... resume` ends
+// the pause, `... pace RATE SECONDS LOG TEXT` adds at a steady rate and writes down when each was sent.
+import { createWriteStream } from 'node:fs';
+import { createRequire } from 'node:module';
+import { setTimeout as pause } from 'node:timers/promises';
+
+const { Queue } = createRequire(`${process.cwd()}/`)('bullmq');
+const [port, what, ...rest] = process.argv.slice(2);
+const queue = new Queue('bench', { connection: { host: '127.0.0.1', port: Number(port) } });
+const BATCH = 1000;
+
+async function load(name, milliseconds, count, text) {
+  await queue.pause();
+  const data = { milliseconds: Number(milliseconds), text };
+  for (let left = Number(count); left > 0; left -= BATCH) {
+    const jobs = Array.from({ length: Math.min(left, BATCH) }, () => ({ name, data }));
+    await queue.addBulk(jobs);
+  }
+}
+
+async function pace(rate, seconds, path, text) {
+  const log = createWriteStream(path);
+  const count = Math.ceil(rate * seconds);
+  const adding = new Set();
+  const add = (n) => {
+    const jobId = `bench-${n}`;
+    log.write(`${jobId} ${Math.round((performance.timeOrigin + performance.now()) * 1e6)}\n`);
+    const added = queue.add('mark', { milliseconds: 0, text }, { jobId });
+    adding.add(added.finally(() => adding.delete(added)));
+  };
+  const begun = performance.now();
+  let sent = 0;
+  while (sent < count) {
+    const due = Math.min(count, 1 + Math.floor(((performance.now() - begun) / 1000) * rate));
+    while (sent < due) add(sent++);
+    await pause(Math.max(0, begun + (sent * 1000) / rate - performance.now()));
+  }
+  await Promise.all(adding);
+  await new Promise((closed) => log.end(closed));
+}
+
+await queue.waitUntilReady();
+const begun = performance.now();
+if (what === 'load') await load(...rest);
+else if (what === 'resume') await queue.resume();
+else await pace(Number(rest[0]), Number(rest[1]), rest[2], rest[3]);
+console.log(JSON.stringify({ seconds: (performance.now() - begun) / 1000 }));
+await queue.close();
