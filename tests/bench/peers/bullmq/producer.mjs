@@ -1,6 +1,8 @@
-// BullMQ's producer: `producer.mjs PORT load NAME MILLISECONDS COUNT TEXT` adds while the queue is paused, `... resume` ends
-// the pause, `... pace RATE SECONDS LOG TEXT` adds at a steady rate and writes down when each was sent.
+// BullMQ's producer: `producer.mjs PORT load NAME MILLISECONDS COUNT TEXT` adds while the queue is paused and ends the
+// pause when it reads a line; `producer.mjs PORT pace RATE SECONDS LOG TEXT` adds at a steady rate and writes down when
+// each was sent.
 import { createWriteStream } from 'node:fs';
+import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { setTimeout as pause } from 'node:timers/promises';
 
@@ -41,8 +43,15 @@ async function pace(rate, seconds, path, text) {
 
 await queue.waitUntilReady();
 const begun = performance.now();
-if (what === 'load') await load(...rest);
-else if (what === 'resume') await queue.resume();
-else await pace(Number(rest[0]), Number(rest[1]), rest[2], rest[3]);
-console.log(JSON.stringify({ seconds: (performance.now() - begun) / 1000 }));
+const report = () => console.log(JSON.stringify({ seconds: (performance.now() - begun) / 1000 }));
+if (what === 'load') {
+  await load(...rest);
+  report();
+  await once(process.stdin, 'data');
+  await queue.resume();
+} else {
+  await pace(Number(rest[0]), Number(rest[1]), rest[2], rest[3]);
+}
+report();
 await queue.close();
+process.exit(0);

@@ -1,4 +1,4 @@
-// BullMQ's worker: `worker.mjs PORT CONCURRENCY keep|remove`, keep for its default of keeping what is done with its result.
+// BullMQ's worker: `worker.mjs PORT CONCURRENCY keep|remove`; keep is its default: what is done is kept with its result.
 // Run where bullmq is installed; BENCH_LOG is the file that `mark` writes to.
 import { openSync, writeSync } from 'node:fs';
 import { createRequire } from 'node:module';

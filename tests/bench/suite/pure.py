@@ -1,0 +1,27 @@
+"""Criterion's figures of what is computed without Redis."""
+
+import json
+import os
+import subprocess
+
+from . import tools as here
+
+ROOT = here.HERE.parents[2]
+
+
+def pure(tools):
+    command = ["cargo", "bench", "--quiet", "--workspace", "--bench", "pure", "--"]
+    short = ["--warm-up-time", "1", "--measurement-time", "2", "--noplot"]
+    subprocess.run(command + short, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    target = os.environ.get("CARGO_TARGET_DIR", ROOT / "target")
+    return {"microseconds": dict(sorted(read(target)))}
+
+
+def read(target):
+    """Each benchmark's name and its median, µs."""
+    for folder, _, files in os.walk(os.path.join(target, "criterion")):
+        if os.path.basename(folder) == "new" and "estimates.json" in files:
+            with open(os.path.join(folder, "benchmark.json")) as named:
+                name = json.load(named)["full_id"]
+            with open(os.path.join(folder, "estimates.json")) as estimates:
+                yield name, json.load(estimates)["median"]["point_estimate"] / 1000
