@@ -63,16 +63,6 @@ class Processes:
         if self in RUNNING:
             RUNNING.remove(self)
 
-    def stop(self, patience=5.0):
-        """Asks it to end, then ends it."""
-        if not self.ended():
-            self.first.terminate()
-            try:
-                self.first.wait(patience)
-            except subprocess.TimeoutExpired:
-                pass
-        self.kill()
-
 
 def end_all():
     for processes in list(RUNNING):
