@@ -102,6 +102,8 @@ class Run:
             for what, count, pipeline in (("single", self.size.single, 1), ("bulk", self.size.bulk, 16)):
                 arguments = (self.tools, self.benchmark, what, count, pipeline)
                 self.measure(f"enqueue {what}", Rhubarb, n, enqueue.enqueue, *arguments)
+                self.measure(f"enqueue {what}", BullMQ, n, enqueue.by_bullmq, self.tools, what, count // 4)
+            self.measure("enqueue single", Celery, n, enqueue.by_celery, self.size.single // 10)
 
     def part_drain(self):
         """Each peer stands between two of ours in time."""

@@ -166,12 +166,13 @@ def idles(run):
 
 def enqueueing(run):
     rows = []
-    for what in ("single", "bulk"):
-        one = medians(run, f"enqueue {what}", Rhubarb)
-        if one:
-            rates = [figure(one[name]) for name in ("per_second", "redis_benchmark", "ratio")]
-            rows.append([what, one["message_bytes"], *rates])
-    heads = ["our client", "bytes a message", "tasks a second", "redis-benchmark -c 1", "ratio"]
+    for what, pipeline in (("single", 1), ("bulk", 16)):
+        for kind in (Rhubarb, BullMQ, Celery):
+            one = medians(run, f"enqueue {what}", kind)
+            if one:
+                rates = [figure(one.get(name)) for name in ("per_second", "redis_benchmark", "ratio")]
+                rows.append([kind.name, what, pipeline if "ratio" in one else "–", *rates])
+    heads = ["client of", "how", "at pipeline", "tasks a second", "redis-benchmark -c 1 LPUSH of as many bytes", "ratio"]
     return ["## Enqueueing", "", *table(heads, rows)] if rows else []
 
 

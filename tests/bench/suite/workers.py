@@ -4,6 +4,7 @@
 tells how many are not done, at a fixed number of commands in one round trip.
 """
 
+import itertools
 import json
 import os
 import pathlib
@@ -17,7 +18,8 @@ from .server import run
 from .tools import PEERS
 
 STAGED = "bench:staged"
-STARTED = 0
+# Each worker has a name of its own, so that a second one is no duplicate.
+NUMBERS = itertools.count(1)
 
 
 class Worker:
@@ -32,7 +34,7 @@ class Worker:
     def __init__(self, tools, server, log=None, concurrency=None):
         self.tools, self.server, self.log = tools, server, log
         self.concurrency = concurrency or self.concurrency
-        self.processes = None
+        self.number, self.processes = next(NUMBERS), None
         self.dir = pathlib.Path(server.dir)
 
     def environment(self):
@@ -41,10 +43,8 @@ class Worker:
         return environment | ({"BENCH_LOG": self.log} if self.log else {})
 
     def start(self):
-        global STARTED
-        STARTED += 1
         command, cwd = self.command()
-        log = self.dir / f"worker-{STARTED}.log"
+        log = self.dir / f"worker-{self.number}.log"
         self.processes = Processes(command, log, self.environment(), cwd)
         return self
 
@@ -111,8 +111,7 @@ class Celery(Listed):
         return super().environment() | ignore
 
     def command(self):
-        # A name of its own, so that a second one on the machine is no duplicate.
-        worker = ["worker", "-c", str(self.concurrency), "-l", "warning", "-n", f"w{STARTED}@%h"]
+        worker = ["worker", "-c", str(self.concurrency), "-l", "warning", "-n", f"w{self.number}@%h"]
         return [self.tools.celery, "-A", "bench_app", *worker], PEERS / "celery"
 
     def stage(self, count, task="noop", milliseconds=0):
@@ -151,7 +150,7 @@ class Rhubarb(Listed):
         return super().environment() | {"RHUBARB_CONFIG": "/dev/null"}
 
     def command(self):
-        more = ["-n", f"w{STARTED}@%h", "-c", str(self.concurrency), "-l", "warn"]
+        more = ["-n", f"w{self.number}@%h", "-c", str(self.concurrency), "-l", "warn"]
         return [self.tools.binary(self.binary), *more], None
 
     def stage(self, count, task="noop", milliseconds=0):

@@ -1,6 +1,6 @@
 // BullMQ's producer: `producer.mjs PORT load NAME MILLISECONDS COUNT TEXT` adds while the queue is paused and ends the
 // pause when it reads a line; `producer.mjs PORT pace RATE SECONDS LOG TEXT` adds at a steady rate and writes down when
-// each was sent.
+// each was sent; `producer.mjs PORT single COUNT TEXT` and `... bulk COUNT TEXT` add one after the other and 1,000 at once.
 import { createWriteStream } from 'node:fs';
 import { once } from 'node:events';
 import { createRequire } from 'node:module';
@@ -11,13 +11,15 @@ const [port, what, ...rest] = process.argv.slice(2);
 const queue = new Queue('bench', { connection: { host: '127.0.0.1', port: Number(port) } });
 const BATCH = 1000;
 
-async function load(name, milliseconds, count, text) {
-  await queue.pause();
-  const data = { milliseconds: Number(milliseconds), text };
-  for (let left = Number(count); left > 0; left -= BATCH) {
+async function bulk(name, data, count) {
+  for (let left = count; left > 0; left -= BATCH) {
     const jobs = Array.from({ length: Math.min(left, BATCH) }, () => ({ name, data }));
     await queue.addBulk(jobs);
   }
+}
+
+async function single(name, data, count) {
+  for (let left = count; left > 0; left--) await queue.add(name, data);
 }
 
 async function pace(rate, seconds, path, text) {
@@ -42,10 +44,15 @@ async function pace(rate, seconds, path, text) {
 }
 
 await queue.waitUntilReady();
+if (what === 'single' || what === 'bulk') await bulk('noop', { text: '' }, 100);
 const begun = performance.now();
 const report = () => console.log(JSON.stringify({ seconds: (performance.now() - begun) / 1000 }));
-if (what === 'load') {
-  await load(...rest);
+if (what === 'single' || what === 'bulk') {
+  await (what === 'single' ? single : bulk)('noop', { text: rest[1] }, Number(rest[0]));
+} else if (what === 'load') {
+  const [name, milliseconds, count, text] = rest;
+  await queue.pause();
+  await bulk(name, { milliseconds: Number(milliseconds), text }, Number(count));
   report();
   await once(process.stdin, 'data');
   await queue.resume();
