@@ -66,6 +66,11 @@ need_apalis() {
     CARGO_TARGET_DIR=$cache/apalis cargo build --quiet --release --locked --manifest-path "$manifest"
 }
 
+# Not of the package with the binaries: Cargo builds all of them for its benchmarks.
+pure() {
+    cargo bench --workspace --bench messages --bench crontab --bench pickle "$@"
+}
+
 # Each is one of ours against a private Redis; the worker only where it is asked for.
 alone() {
     # Always the whole workspace: another selection is another set of features, and builds anew.
@@ -95,7 +100,7 @@ side_by_side() {
     need_sidekiq || left_out "Sidekiq: it could not be installed (Debian's ruby-sidekiq)"
     need_apalis || left_out "apalis-redis: its worker could not be built"
     cargo build --quiet --release --workspace --bin worker --bin e2e-own-worker --bin e2e-bench-client
-    [ "$what" = quick ] || cargo bench --quiet --workspace --bench pure --no-run
+    [ "$what" = quick ] || pure --quiet --no-run
     BENCH_BINARIES=$target/release BENCH_OUT=$target/bench BENCH_CELERY=$cache/venv/bin/celery BENCH_NODE=$cache/npm
     BENCH_SIDEKIQ=$(command -v sidekiq || true) BENCH_APALIS=$cache/apalis/release/bench-apalis
     export BENCH_BINARIES BENCH_OUT BENCH_CELERY BENCH_NODE BENCH_SIDEKIQ BENCH_APALIS
@@ -109,7 +114,7 @@ case $what in
         need_celery
         side_by_side "$@"
         ;;
-    pure) exec cargo bench --workspace --bench pure ;;
+    pure) pure ;;
     get-latency)
         need_celery
         alone

@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 
-from . import machine, process, report
+from . import machine, report, server
 from .plan import PARTS, SIZES, Run, shout
 from .targets import all_targets
 from .tools import HERE, Tools
@@ -42,7 +42,7 @@ def main():
         shout(f"{name} {reason}" for name, reason in run.left_out.items())
         run.all()
     finally:
-        process.end_all()
+        server.end_all()
     about["minutes"] = (time.monotonic() - begun) / 60
     write(tools, run, about, given.write_readme)
     shout(f"{name} {reason}" for name, reason in run.left_out.items())

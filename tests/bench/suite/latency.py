@@ -35,8 +35,11 @@ def figures(sent, started, rate, seconds):
     took = sorted((min(started[id]) - at[0]) / 1e6 for id, at in sent.items() if id in started)
     if not took:
         raise RuntimeError("none of the tasks that were sent has begun")
+    times = [at[0] for at in sent.values()]
     return {
         "rate": rate,
+        # What the producer could do of it.
+        "sent_per_second": (len(times) - 1) / max(1, max(times) - min(times)) * 1e9,
         "seconds": seconds,
         "tasks": len(took),
         "missing": len(sent) - len(took),

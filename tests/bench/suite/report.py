@@ -133,9 +133,9 @@ def latencies(run):
         for kind in ALL:
             one = medians(run, what, kind)
             if one:
-                counts = [f"{one[name]:,.0f}" for name in ("rate", "tasks", "missing")]
+                counts = [f"{one[name]:,.0f}" for name in ("rate", "sent_per_second", "tasks", "missing")]
                 rows.append([kind.name, *counts, *(f"{one[name]:.2f}" for name in ("p50_ms", "p99_ms", "max_ms"))])
-    heads = ["worker", "tasks a second", "tasks", "not begun", "p50 ms", "p99 ms", "greatest ms"]
+    heads = ["worker", "asked a second", "sent a second", "tasks", "not begun", "p50 ms", "p99 ms", "greatest ms"]
     return ["## From enqueueing to the start", "", *table(heads, rows)] if rows else []
 
 

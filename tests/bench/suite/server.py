@@ -8,8 +8,11 @@ import time
 
 import redis
 
+from . import process
 from .process import Processes
 
+# Those that are running, so that an interrupted run leaves nothing behind.
+RUNNING = []
 # What one measurement needs of INFO; the figures of the server, not of a client.
 COUNTERS = ("total_commands_processed", "total_reads_processed", "total_writes_processed")
 
@@ -25,6 +28,7 @@ class Server:
 
     def __init__(self):
         self.dir = tempfile.mkdtemp(prefix="rhubarb-bench-")
+        RUNNING.append(self)
         # Somebody else may take a port between our asking for a free one and the server's.
         for _ in range(10):
             if self._start():
@@ -73,12 +77,21 @@ class Server:
         self.client.close()
         self.processes.kill()
         shutil.rmtree(self.dir, ignore_errors=True)
+        if self in RUNNING:
+            RUNNING.remove(self)
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
         self.stop()
+
+
+def end_all():
+    """Ends what is still running: workers first."""
+    process.end_all()
+    for server in list(RUNNING):
+        server.stop()
 
 
 def run(command, **options):

@@ -78,6 +78,7 @@ class Suite(unittest.TestCase):
     def test_a_latency_is_to_the_first_start_and_what_has_not_begun_is_told(self):
         sent = {b"a": [1_000_000], b"b": [2_000_000], b"c": [3_000_000]}
         told = figures(sent, {b"a": [9_000_000, 2_000_000], b"b": [5_000_000]}, 20, 1)
+        self.assertEqual(told["sent_per_second"], 1000)
         self.assertEqual((told["p50_ms"], told["max_ms"], told["tasks"], told["missing"]), (1, 3, 2, 1))
 
     def test_what_scripts_call_is_not_sent(self):
