@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 import time
+import traceback
 
 from . import machine, report, server
 from .plan import PARTS, SIZES, Run, shout
@@ -37,15 +38,28 @@ def main():
     about = {"size": given.size, "machine": machine.facts(), "versions": tools.versions}
     about["date"] = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     begun = time.monotonic()
+    whole = False
     try:
         run = Run(tools, SIZES[given.size], parts)
         shout(f"{name} {reason}" for name, reason in run.left_out.items())
-        run.all()
+        whole = attempt(run)
     finally:
         server.end_all()
     about["minutes"] = (time.monotonic() - begun) / 60
-    write(tools, run, about, given.write_readme)
+    write(tools, run, about, given.write_readme and whole)
     shout(f"{name} {reason}" for name, reason in run.left_out.items())
+    sys.exit(not whole)
+
+
+def attempt(run):
+    """Measures everything; what was measured before ours failed is kept all the same."""
+    try:
+        run.all()
+        return True
+    except Exception as error:
+        traceback.print_exc()
+        run.left_out["the rest"] = f"this run was broken off: {error}"
+        return False
 
 
 def write(tools, run, about, write_readme):
