@@ -123,6 +123,11 @@ unit_and_end_to_end() {
     fi
 }
 
+# The benchmarks measure nothing here; what they conclude from figures is tested.
+benchmarks() {
+    (cd tests/bench && PYTHONDONTWRITEBYTECODE=1 "$RHUBARB_TEST_PYTHON" -m unittest discover --top-level-directory .)
+}
+
 # Always the whole workspace and never `-p`: another selection is another set of features, and builds anew.
 stage prerequisites prerequisites
 stage python python_environment
@@ -131,6 +136,7 @@ stage format cargo fmt --all --check
 stage clippy cargo clippy --workspace --all-targets -- -D warnings
 stage build cargo build --workspace
 stage tests unit_and_end_to_end
+stage 'benchmarks, their own tests' benchmarks
 if ! cargo nextest --version >/dev/null 2>&1; then
     leave_out "cargo-nextest is not installed: cargo test ran the same tests, without their time limits"
     # `cargo test --workspace` has run the doc tests as well.

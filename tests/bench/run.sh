@@ -1,40 +1,149 @@
 #!/bin/sh
-# The benchmarks, in one command. They are no tests: they print figures and judge nothing.
-# Needs what tests/run.sh installs; RHUBARB_TEST_PYTHON is a Python with tests/interop/requirements.txt.
+# The benchmarks, in one command: `sh tests/bench/run.sh [quick|full]`; README.md beside it says what each part is.
+#
+#   quick | full [--only PART,...] [--write-readme]   side by side with the peers; tables to target/bench/
+#   pure                                              what is computed without Redis, by Criterion
+#   get-latency | schedules | flat-memory [TASKS]     one worker or beat of ours, figures only
+#   monitor [KEYS]                                    `rhubarb monitor` on a Redis with many keys, figures only
+#   check                                             the suite's own tests; measures nothing
+#
+# Installs what it needs: Redis and packages of the system by its package manager, the peers in a cache folder outside
+# the tree. What cannot be had is left out, and the run says so loudly.
 set -eu
 
 cd "$(dirname "$0")/../.."
 . deploy/install.sh
-need_redis
-need_cargo
-: "${RHUBARB_TEST_PYTHON:?is not set: a Python that has the packages of tests/interop/requirements.txt}"
 
-cargo build --quiet --release --workspace
-dir=$(mktemp -d)
+what=${1:-quick}
+[ $# = 0 ] || shift
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/rhubarb-bench"
+target=${CARGO_TARGET_DIR:-$PWD/target}
+export PYTHONDONTWRITEBYTECODE=1
+
+left_out() {
+    printf '\n  LEFT OUT: %s\n\n' "$*" >&2
+}
+
+# Whether a peer was looked for within a day; peers are compared as they are published.
+is_fresh() {
+    [ -n "$(find "$1" -mtime -1 2>/dev/null)" ]
+}
+
+# The newest Celery, whose Python also runs the suite. Sets $python.
+need_celery() {
+    need_python
+    python=$cache/venv/bin/python
+    is_fresh "$cache/venv/complete" && return
+    [ -x "$python" ] || python3 -m venv "$cache/venv"
+    if "$python" -m pip install --quiet --disable-pip-version-check --upgrade 'celery[redis]'; then
+        : >"$cache/venv/complete"
+    elif [ -f "$cache/venv/complete" ]; then
+        echo "no newer Celery could be asked for" >&2
+    else
+        give_up "Celery could not be installed: the suite runs on its Python"
+    fi
+}
+
+need_bullmq() {
+    if ! command -v npm >/dev/null 2>&1; then
+        (install_packages 'nodejs npm' 'nodejs npm' 'nodejs npm' node) || return
+    fi
+    is_fresh "$cache/npm/complete" && return
+    mkdir -p "$cache/npm"
+    if (cd "$cache/npm" && npm install --no-audit --no-fund --loglevel error bullmq@latest ioredis@latest >&2); then
+        : >"$cache/npm/complete"
+    fi
+    [ -f "$cache/npm/complete" ]
+}
+
+need_sidekiq() {
+    command -v sidekiq >/dev/null 2>&1 && return
+    command -v apt-get >/dev/null 2>&1 || return
+    (install_packages ruby-sidekiq '' '' '')
+}
+
+need_apalis() {
+    manifest=tests/bench/peers/apalis/Cargo.toml
+    CARGO_TARGET_DIR=$cache/apalis cargo build --quiet --release --locked --manifest-path "$manifest"
+}
+
+# Not of the package with the binaries: Cargo builds all of them for its benchmarks.
+pure() {
+    cargo bench --workspace --bench messages --bench crontab --bench pickle "$@"
+}
+
+# Each is one of ours against a private Redis; the worker only where it is asked for.
+alone() {
+    # Always the whole workspace: another selection is another set of features, and builds anew.
+    cargo build --quiet --release --workspace --bin worker --bin beat --bin e2e-own-worker
+    dir=$(mktemp -d)
+    trap stop EXIT
+    port=$((20000 + $$ % 20000))
+    redis-server --port $port --bind 127.0.0.1 --save '' --appendonly no --dir "$dir" >"$dir/redis.log" 2>&1 &
+    redis=$!
+    REDIS=redis://127.0.0.1:$port
+    export REDIS
+    RHUBARB_CONFIG=/dev/null REDIS_URL=$REDIS "$target/release/e2e-own-worker" -l warn >"$dir/worker.log" 2>&1 &
+    worker=$!
+}
+
 stop() {
     for pid in ${worker:-} ${redis:-}; do
         kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true
     done
     rm -rf "$dir"
 }
-trap stop EXIT
 
-port=$((20000 + $$ % 20000))
-redis-server --port $port --bind 127.0.0.1 --save '' --appendonly no --dir "$dir" >"$dir/redis.log" 2>&1 &
-redis=$!
-REDIS=redis://127.0.0.1:$port
-export REDIS
-RHUBARB_CONFIG=/dev/null REDIS_URL=$REDIS "${CARGO_TARGET_DIR:-target}/release/e2e-own-worker" -l warn >"$dir/worker.log" 2>&1 &
-worker=$!
+side_by_side() {
+    command -v redis-benchmark >/dev/null 2>&1 || command -v valkey-benchmark >/dev/null 2>&1 ||
+        install_packages redis-tools '' '' ''
+    need_bullmq || left_out "BullMQ: it could not be installed (Node with npm is needed)"
+    need_sidekiq || left_out "Sidekiq: it could not be installed (Debian's ruby-sidekiq)"
+    need_apalis || left_out "apalis-redis: its worker could not be built"
+    cargo build --quiet --release --workspace --bin worker --bin e2e-own-worker --bin e2e-bench-client
+    [ "$what" = quick ] || pure --quiet --no-run
+    BENCH_BINARIES=$target/release BENCH_OUT=$target/bench BENCH_CELERY=$cache/venv/bin/celery BENCH_NODE=$cache/npm
+    BENCH_SIDEKIQ=$(command -v sidekiq || true) BENCH_APALIS=$cache/apalis/release/bench-apalis
+    export BENCH_BINARIES BENCH_OUT BENCH_CELERY BENCH_NODE BENCH_SIDEKIQ BENCH_APALIS
+    PYTHONPATH=tests/bench exec "$python" -m suite "$what" "$@"
+}
 
-echo "## From a task's end to the return of get()"
-PYTHONDONTWRITEBYTECODE=1 "$RHUBARB_TEST_PYTHON" tests/bench/get_latency.py
-
-echo "## 10,000 schedules of which none is due"
-PYTHONDONTWRITEBYTECODE=1 "$RHUBARB_TEST_PYTHON" tests/bench/schedules.py "${CARGO_TARGET_DIR:-target}/release/beat"
-
-echo "## rhubarb monitor on ${RHUBARB_BENCH_KEYS:-1000000} keys"
-PYTHONDONTWRITEBYTECODE=1 "$RHUBARB_TEST_PYTHON" tests/bench/monitor.py "${CARGO_TARGET_DIR:-target}/release/rhubarb" "${RHUBARB_BENCH_KEYS:-1000000}"
-
-echo "## Memory over ${RHUBARB_BENCH_TASKS:-1000000} tasks with ignore_result"
-PYTHONDONTWRITEBYTECODE=1 "$RHUBARB_TEST_PYTHON" tests/bench/flat_memory.py $worker "${RHUBARB_BENCH_TASKS:-1000000}"
+need_redis
+need_cargo
+case $what in
+    quick | full)
+        need_celery
+        side_by_side "$@"
+        ;;
+    pure) pure ;;
+    get-latency)
+        need_celery
+        alone
+        echo "## From a task's end to the return of get()"
+        "$python" tests/bench/get_latency.py
+        ;;
+    schedules)
+        need_celery
+        alone
+        echo "## 10,000 schedules of which none is due"
+        "$python" tests/bench/schedules.py "$target/release/beat"
+        ;;
+    monitor)
+        need_celery
+        cargo build --quiet --release --workspace --bin rhubarb
+        echo "## rhubarb monitor on ${1:-1000000} keys"
+        "$python" tests/bench/monitor.py "$target/release/rhubarb" "${1:-1000000}"
+        ;;
+    flat-memory)
+        need_celery
+        alone
+        echo "## Memory over ${1:-1000000} tasks with ignore_result"
+        "$python" tests/bench/flat_memory.py "$worker" "${1:-1000000}"
+        ;;
+    check)
+        need_celery
+        cd tests/bench
+        exec "$python" -m unittest discover --top-level-directory .
+        ;;
+    *) give_up "usage: sh tests/bench/run.sh [quick|full|pure|get-latency|schedules|monitor|flat-memory|check]" ;;
+esac

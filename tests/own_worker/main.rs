@@ -2,6 +2,7 @@
 //!
 //! It is what a Rust developer writes: nothing here but handlers and their names.
 
+mod bench;
 mod canvas;
 
 use std::{
@@ -142,6 +143,7 @@ fn main() -> ExitCode {
         app.task("e2e.block", blocks);
         app.task("e2e.record", record);
         canvas::register(app);
+        bench::register(app);
         Ok(())
     })
 }

@@ -160,7 +160,8 @@ impl Claimer {
                     drop(slots);
                     // The connection has said what it can say once; anything else is news.
                     if !error.is_logged() {
-                        tracing::warn!(%error, cause = ?error, "claiming failed, trying again");
+                        let cause = super::settle::source(&error);
+                        tracing::warn!(%error, cause, "claiming failed, trying again");
                     }
                     self.reconcile_at = Instant::now();
                     self.pause(backoff.next_wait()).await;

@@ -2,13 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use rhubarb_core::queue_name;
 use serde_json::Value;
 
 use super::{super::Shared, Answer, command::Arguments, revoke};
 use crate::{error::redis, keys::QueueKeys, rate::Rate};
-
-/// The longest name of a queue, bytes.
-const MAX_QUEUE: usize = 200;
 
 /// Carries an order out; none when it is none that is known.
 pub(super) fn answer(
@@ -85,7 +83,7 @@ fn time_limit(shared: &Shared, arguments: &Arguments<'_>) -> Result<Answer, Stri
 
 fn add_consumer(shared: &Arc<Shared>, arguments: &Arguments<'_>) -> Result<Answer, String> {
     let queue = arguments.required("add_consumer", "queue")?;
-    if queue.is_empty() || queue.len() > MAX_QUEUE || queue.chars().any(char::is_control) {
+    if !queue_name::is_valid(queue) {
         return Err("ValueError('no name for a queue')".to_owned());
     }
     if !shared.queues.add(QueueKeys::new(queue, shared.client.celery())) {

@@ -1,0 +1,70 @@
+//! Publishing with our own client, as a Rust service does.
+
+use std::time::Instant;
+
+use anyhow::Context;
+use rhubarb_connection::Connections;
+use rhubarb_core::config::Config;
+use rhubarb_queue::{Client, Publish};
+use rhubarb_wire::{Signature, canvas::group};
+use serde_json::{Value, json};
+use tokio::runtime;
+
+/// How many tasks one group has: what the client sends in one go.
+const GROUP: usize = 1_000;
+/// What is published before the clock runs, so that the connection is there and the queue declared.
+const WARM: usize = 100;
+
+/// Publishes one after the other, each waited for.
+pub(crate) fn single(url: &str, count: usize, text: &str) -> anyhow::Result<Value> {
+    let client = client(url)?;
+    runtime()?.block_on(async {
+        let task = noop(text);
+        for _ in 0..WARM {
+            client.publish(&task).await?;
+        }
+        let begun = Instant::now();
+        for _ in 0..count {
+            client.publish(&task).await?;
+        }
+        Ok(figures(&client, &task, count, begun))
+    })
+}
+
+/// Publishes groups, one after the other.
+pub(crate) fn bulk(url: &str, count: usize, text: &str) -> anyhow::Result<Value> {
+    let client = client(url)?;
+    runtime()?.block_on(async {
+        let task = noop(text);
+        let signature = Signature::from(task.clone());
+        client.apply(group(vec![signature.clone(); WARM])).await?;
+        let begun = Instant::now();
+        let mut left = count;
+        while left > 0 {
+            let n = left.min(GROUP);
+            client.apply(group(vec![signature.clone(); n])).await?;
+            left -= n;
+        }
+        Ok(figures(&client, &task, count, begun))
+    })
+}
+
+fn client(url: &str) -> anyhow::Result<Client> {
+    let mut config = Config::default();
+    config.redis.url = url.parse().with_context(|| format!("`{url}` is no URL of a server"))?;
+    Ok(Client::new(&Connections::new(&config, "bench")?, &config))
+}
+
+fn runtime() -> std::io::Result<runtime::Runtime> {
+    runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+fn noop(text: &str) -> Publish {
+    Publish::new("bench.noop").arg(text)
+}
+
+fn figures(client: &Client, task: &Publish, count: usize, begun: Instant) -> Value {
+    let seconds = begun.elapsed().as_secs_f64();
+    let message = client.message(task.clone()).map_or(0, |one| one.envelope.encode().len());
+    json!({"count": count, "seconds": seconds, "message_bytes": message})
+}
