@@ -23,7 +23,7 @@ struct Cli {
 enum Command {
     /// Publishes no-op tasks one after the other with our client
     Single(Publishing),
-    /// Publishes them in groups of 1,000
+    /// Publishes them 1,000 at once
     Bulk(Publishing),
     /// Pushes messages into a list as fast as Redis takes them
     Load(Load),

@@ -6,12 +6,11 @@ use anyhow::Context;
 use rhubarb_connection::Connections;
 use rhubarb_core::config::Config;
 use rhubarb_queue::{Client, Publish};
-use rhubarb_wire::{Signature, canvas::group};
 use serde_json::{Value, json};
 use tokio::runtime;
 
-/// How many tasks one group has: what the client sends in one go.
-const GROUP: usize = 1_000;
+/// How many tasks are published in one call: what the client sends in one go.
+const BATCH: usize = 1_000;
 /// What is published before the clock runs, so that the connection is there and the queue declared.
 const WARM: usize = 100;
 
@@ -31,18 +30,17 @@ pub(crate) fn single(url: &str, count: usize, text: &str) -> anyhow::Result<Valu
     })
 }
 
-/// Publishes groups, one after the other.
+/// Publishes batches, one after the other.
 pub(crate) fn bulk(url: &str, count: usize, text: &str) -> anyhow::Result<Value> {
     let client = client(url)?;
     runtime()?.block_on(async {
         let task = noop(text);
-        let signature = Signature::from(task.clone());
-        client.apply(group(vec![signature.clone(); WARM])).await?;
+        client.publish_all(vec![task.clone(); WARM]).await?;
         let begun = Instant::now();
         let mut left = count;
         while left > 0 {
-            let n = left.min(GROUP);
-            client.apply(group(vec![signature.clone(); n])).await?;
+            let n = left.min(BATCH);
+            client.publish_all(vec![task.clone(); n]).await?;
             left -= n;
         }
         Ok(figures(&client, &task, count, begun))

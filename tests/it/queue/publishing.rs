@@ -43,6 +43,39 @@ async fn a_unique_task_is_published_once_within_its_time() {
     assert_eq!(n, 1);
 }
 
+#[tokio::test]
+async fn many_tasks_published_at_once_arrive_in_order_and_each_in_its_list() {
+    let bench = Bench::new().await;
+    let task =
+        |n: u32| Publish { priority: (n % 500 == 499).then_some(9), ..Publish::new("t").arg(n) };
+    let ids = bench.client.publish_all((0..2_500).map(task)).await.unwrap();
+    assert_eq!(ids.len(), 2_500);
+    let mut redis = bench.redis().await;
+    let arrived = |raw: Vec<Vec<u8>>| -> Vec<String> {
+        raw.iter().rev().map(|raw| Envelope::decode(raw).unwrap().headers.id).collect()
+    };
+    let urgent = |n: &usize| n % 500 != 499;
+    let expected = |which: &dyn Fn(&usize) -> bool| -> Vec<String> {
+        (0..2_500).filter(which).map(|n| ids[n].clone()).collect()
+    };
+    let first: Vec<Vec<u8>> = redis.lrange("celery", 0, -1).await.unwrap();
+    assert_eq!(arrived(first), expected(&urgent));
+    let last: Vec<Vec<u8>> = redis.lrange("celery\u{6}\u{16}9", 0, -1).await.unwrap();
+    assert_eq!(arrived(last), expected(&|n| !urgent(n)));
+}
+
+#[tokio::test]
+async fn of_many_tasks_none_is_published_where_one_is_refused() {
+    let bench = Bench::new().await;
+    let unique = Publish { unique_for: Some(WAIT), ..Publish::new("t") };
+    let refused = bench.client.publish_all([Publish::new("t"), unique]).await.unwrap_err();
+    assert!(refused.to_string().contains("unique_for"), "{refused}");
+    let nameless = bench.client.publish_all([Publish::new("t"), Publish::new("")]).await;
+    assert!(nameless.is_err());
+    let n: u64 = bench.redis().await.llen("celery").await.unwrap();
+    assert_eq!(n, 0);
+}
+
 /// Whichever of its two answers is lost, the caller's next try is no duplicate of a task that is not there.
 #[tokio::test]
 async fn a_unique_task_whose_answer_was_lost_can_be_published_again() {

@@ -213,8 +213,13 @@ impl Client {
 
     async fn push(&self, batch: &[Encoded<'_>]) -> Result<(), Error> {
         let queues: BTreeSet<&str> = batch.iter().map(|one| one.queue).collect();
+        // What goes to one list goes in one command; where each is told of, each in its own.
+        let together = |a: &Encoded<'_>, b: &Encoded<'_>| {
+            self.sent.is_none() && a.queue == b.queue && a.priority == b.priority
+        };
+        let runs: Vec<&[Encoded<'_>]> = batch.chunk_by(together).collect();
         let mut pipeline = ::redis::pipe();
-        if batch.len() > 1 || self.sent.is_some() {
+        if runs.len() > 1 || self.sent.is_some() {
             // All or nothing, so that what a full server refuses can be sent again.
             pipeline.atomic();
         }
@@ -223,12 +228,8 @@ impl Client {
                 declare(&mut pipeline, queue, &self.celery);
             }
         }
-        for Encoded { queue, priority, headers, bytes } in batch {
-            let keys = QueueKeys::new(queue, &self.celery);
-            pipeline.cmd("LPUSH").arg(keys.list_for(*priority)).arg(bytes);
-            if let Some(sent) = &self.sent {
-                sent.tell(&mut pipeline, headers, queue);
-            }
+        for run in runs {
+            self.add_run(&mut pipeline, run);
         }
         let task = batch.first().map_or("", |one| one.headers.task.as_str());
         let queue = batch.first().map_or("", |one| one.queue);
@@ -244,6 +245,19 @@ impl Client {
         let mut declared = self.declared.lock().unwrap_or_else(PoisonError::into_inner);
         declared.extend(queues.into_iter().map(str::to_owned));
         Ok(())
+    }
+
+    /// Adds messages of one list.
+    fn add_run(&self, pipeline: &mut ::redis::Pipeline, run: &[Encoded<'_>]) {
+        let Some(first) = run.first() else { return };
+        let keys = QueueKeys::new(first.queue, &self.celery);
+        let push = pipeline.cmd("LPUSH").arg(keys.list_for(first.priority));
+        for one in run {
+            push.arg(&one.bytes);
+        }
+        if let Some(sent) = &self.sent {
+            run.iter().for_each(|one| sent.tell(pipeline, one.headers, one.queue));
+        }
     }
 
     pub(crate) fn note_declared(&self, queue: String) {

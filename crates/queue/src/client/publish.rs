@@ -9,7 +9,12 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::Client;
-use crate::{Error, canvas::ResultTree, error::redis, keys, script};
+use crate::{
+    Error,
+    canvas::{ResultTree, Unrolled},
+    error::redis,
+    keys, script,
+};
 
 /// A task to be published.
 ///
@@ -202,6 +207,43 @@ impl Client {
             self.release_unique(key, &id).await;
         }
         published.map(|()| Published { id, duplicate: false })
+    }
+
+    /// Publishes tasks in their order, up to 1,000 in one round trip: for many of them many times as fast as one after
+    /// the other. Returns their ids, in that order.
+    ///
+    /// When the process dies in the middle, the first so many were published.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped call may have published any number of them, the first ones first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] as for [`Client::publish`], and for a task with `unique_for`, whose lock is taken for one task
+    /// at a time; nothing was sent. [`Error::Redis`]: the first so many may have been published; publishing again may
+    /// run these twice.
+    pub async fn publish_all(
+        &self,
+        tasks: impl IntoIterator<Item = Publish>,
+    ) -> Result<Vec<String>, Error> {
+        let (mut ids, mut all) = (Vec::new(), Unrolled::default());
+        for mut task in tasks {
+            if task.unique_for.is_some() {
+                return Err(Error::Refused(format!(
+                    "task `{}` has unique_for, which is for one task at a time: publish it by Client::publish",
+                    task.task
+                )));
+            }
+            ids.push(task.id.get_or_insert_with(|| Uuid::new_v4().to_string()).clone());
+            let one = self.unroll(task)?;
+            all.saved.extend(one.saved);
+            all.chord_sizes.extend(one.chord_sizes);
+            all.messages.extend(one.messages);
+            all.children.extend(one.children);
+        }
+        self.send(&all).await?;
+        Ok(ids)
     }
 
     /// Releases a lock that is this task's; one that cannot be released now ends by itself.
