@@ -7,7 +7,11 @@ use rhubarb_e2e::{
     proxy::{Act, At, Proxy, Rule, Way},
     redis_server::RedisServer,
 };
-use tokio::time::{Instant, timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::{Instant, timeout},
+};
 
 async fn through(proxy: &Proxy) -> MultiplexedConnection {
     #[expect(clippy::disallowed_methods, reason = "a client that does not reconnect")]
@@ -44,6 +48,25 @@ async fn a_cut_before_a_command_keeps_it_from_the_server_and_one_before_its_answ
         assert_eq!(direct.exists::<_, bool>(&key).await.unwrap(), arrives, "{way:?}");
     }
     assert_eq!(proxy.hits()[&Act::Cut], 2);
+}
+
+#[tokio::test]
+async fn nothing_passes_behind_a_cut() {
+    let server = RedisServer::start().await;
+    let proxy = Proxy::start(server.port()).await;
+    let mut direct = server.connect(0).await;
+    let _: () = direct.set("k", "x".repeat(100)).await.unwrap();
+    // Many answers at once, so that those behind the cut one lie in the proxy already.
+    let ask = "GET k\r\n".repeat(1_000);
+    for _ in 0..20 {
+        proxy.add(Rule { way: Some(Way::ToClient), at: At::Bytes(50), act: Act::Cut, times: 1 });
+        let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+        stream.write_all(ask.as_bytes()).await.unwrap();
+        let mut came = Vec::new();
+        // How the connection ends, by FIN or RST, says nothing here.
+        let _ = timeout(Duration::from_secs(10), stream.read_to_end(&mut came)).await.unwrap();
+        assert!(came.len() <= 50, "{}", String::from_utf8_lossy(&came));
+    }
 }
 
 #[tokio::test]

@@ -126,6 +126,11 @@ impl Proxy {
         Self { address, shared, server }
     }
 
+    /// Returns where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Returns the URL of a database as seen through the proxy.
     pub fn url(&self, db: u32) -> String {
         format!("redis://{}/{db}", self.address)

@@ -101,7 +101,7 @@ impl Connection {
                 };
                 let bytes: Vec<u8> = buffer.drain(..n).collect();
                 if self.pass(way, &bytes, before, &mut to).await.is_err() {
-                    // The other side has gone; so does this connection.
+                    // The other side has gone, or is to go; so does this connection.
                     self.until.cancel();
                     return;
                 }
@@ -135,10 +135,8 @@ impl Connection {
         let (first, rest) = bytes.split_at(offset);
         to.write_all(first).await?;
         match act {
-            Act::Cut => {
-                self.until.cancel();
-                Ok(())
-            }
+            // Nothing of what is behind it may pass: a stream with a hole is no fault that TCP has.
+            Act::Cut => Err(io::ErrorKind::ConnectionAborted.into()),
             Act::Delay(pause) => {
                 sleep(pause).await;
                 to.write_all(rest).await
