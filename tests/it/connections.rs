@@ -1,6 +1,12 @@
 //! Connections as people have them (TLS, users, old servers), and as they break.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use redis::AsyncCommands;
 use rhubarb_connection::{Connections, Error, Options, Push, Redis, Role, Script};
@@ -382,12 +388,16 @@ async fn each_condition_of_redis_is_logged_once_waited_out_and_logged_once_when_
     assert!(worker.is_running());
 }
 
-/// Something that answers each command with an error, `HELLO` and `AUTH` too; returns its port.
-async fn nothing_but_errors() -> u16 {
+/// Something that answers each command with an error, `HELLO` and `AUTH` too; returns its port, and how often it was
+/// connected to.
+async fn nothing_but_errors() -> (u16, Arc<AtomicUsize>) {
+    let connected = Arc::new(AtomicUsize::new(0));
+    let counted = connected.clone();
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::SeqCst);
             tokio::spawn(async move {
                 let mut buffer = [0; 4096];
                 while let Ok(n @ 1..) = stream.read(&mut buffer).await {
@@ -400,7 +410,7 @@ async fn nothing_but_errors() -> u16 {
             });
         }
     });
-    port
+    (port, connected)
 }
 
 /// It waits, says so once, asks seldom, and stops when it is told to.
@@ -408,12 +418,17 @@ async fn nothing_but_errors() -> u16 {
 async fn a_worker_waits_for_a_redis_that_answers_errors_only() {
     let mut shop = Shop::open_on(RedisServer::start_durable().await, "").await;
     let right = shop.installation.redis.url(0);
-    let wrong = format!("redis://127.0.0.1:{}/0", nothing_but_errors().await);
+    let (port, asked) = nothing_but_errors().await;
+    let wrong = format!("redis://127.0.0.1:{port}/0");
     shop.installation.set("REDIS_URL", &wrong);
     let mut worker = shop.installation.start("own-worker", OWN_WORKER, &[]);
     let said = worker.line("go away", SOON).await;
     assert!(said.contains("level=warn"), "{said}");
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    let before = asked.load(Ordering::SeqCst);
+    eventually(SOON, "it asks again and again", async || {
+        (asked.load(Ordering::SeqCst) >= before + 4).then_some(())
+    })
+    .await;
     assert!(worker.is_running());
     assert!(worker.lines_with("go away").len() <= 3, "{}", worker.stdout());
     worker.signal(Signal::TERM);

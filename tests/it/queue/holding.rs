@@ -73,7 +73,10 @@ async fn every_worker_obeys_a_pause_and_its_end_within_a_second() {
     runs(Instant::now(), "they work").await;
     hold::pause(&bench.client, "celery", None).await.unwrap();
     let paused = Instant::now();
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    eventually(WAIT, "what ran has ended, and nothing else was taken", async || {
+        workers.iter().all(|worker| worker.consumer().held() == 0).then_some(())
+    })
+    .await;
     let after = |at: Instant| begun.lock().unwrap().iter().filter(|begun| **begun > at).count();
     assert_eq!(after(paused + Duration::from_secs(1)), 0, "one went on for more than a second");
     let left: u64 = bench.redis().await.llen("celery").await.unwrap();

@@ -43,10 +43,12 @@ pub(crate) struct MonitorArgs {
     #[arg(long, conflicts_with_all = ["watch", "clear", "interval"])]
     pub(crate) prometheus: bool,
     /// Look again every so many seconds, until stopped [default with --watch: 1]
-    #[arg(long, value_name = "S", conflicts_with = "clear", value_parser = parse_interval)]
+    #[arg(long, value_name = "S", conflicts_with = "clear", value_parser = parse_interval,
+        allow_negative_numbers = true)]
     pub(crate) interval: Option<Duration>,
     /// Look through keys for at most so many seconds, and 250,000 keys of each database for each of them
-    #[arg(long, value_name = "S", default_value = "1", conflicts_with = "watch", value_parser = parse_effort)]
+    #[arg(long, value_name = "S", default_value = "1", conflicts_with = "watch", value_parser = parse_effort,
+        allow_negative_numbers = true)]
     pub(crate) effort: Duration,
 }
 
