@@ -87,11 +87,11 @@ pub struct Headers {
 
 impl Headers {
     /// Headers of a task that has nothing but a name and an id.
-    pub fn new(task: &str, id: &str) -> Self {
+    pub fn new(task: impl Into<String>, id: impl Into<String>) -> Self {
         Self {
             lang: "py".to_owned(),
-            task: task.to_owned(),
-            id: id.to_owned(),
+            task: task.into(),
+            id: id.into(),
             shadow: None,
             eta: None,
             expires: None,

@@ -87,7 +87,7 @@ impl NewTask {
     }
 
     /// The message; `delivery_tag` must be new for each message, Celery uses a random UUID.
-    pub fn into_envelope(self, delivery_tag: &str) -> Envelope {
+    pub fn into_envelope(self, delivery_tag: impl Into<String>) -> Envelope {
         let properties = Properties {
             correlation_id: Some(self.id.clone()),
             reply_to: Some(self.reply_to.unwrap_or_default()),
@@ -100,7 +100,7 @@ impl NewTask {
             },
             priority: self.priority,
             body_encoding: Some(BASE64.to_owned()),
-            delivery_tag: Some(delivery_tag.to_owned()),
+            delivery_tag: Some(delivery_tag.into()),
             other: Map::new(),
         };
         let headers = Headers {
@@ -118,7 +118,7 @@ impl NewTask {
             origin: self.origin,
             ignore_result: self.ignore_result,
             other: extra(self.headers, self.beat),
-            ..Headers::new(&self.task, &self.id)
+            ..Headers::new(self.task, self.id)
         };
         let body = Body { args: self.args, kwargs: self.kwargs, embed: self.embed }.encode();
         let content_encoding = "utf-8".to_owned();

@@ -14,7 +14,7 @@ use crate::{
     Error,
     canvas::{Call, Outgoing, Publisher, ResultTree, Unrolled, unroll},
     error::redis,
-    keys::QueueKeys,
+    keys,
 };
 
 /// How many commands go in one pipeline, so that a large canvas does not keep the connection for itself.
@@ -231,30 +231,31 @@ impl Client {
         for run in runs {
             self.add_run(&mut pipeline, run);
         }
-        let task = batch.first().map_or("", |one| one.headers.task.as_str());
-        let queue = batch.first().map_or("", |one| one.queue);
-        let operation = match batch.len() {
-            1 => format!("publish task `{task}` to queue `{queue}`"),
-            n => format!("publish {n} tasks, `{task}` first, to queue `{queue}`"),
-        };
         let _: ::redis::Value = self
             .patience
             .pipe(&self.queue, &pipeline, self.celery.publish_patience)
             .await
-            .map_err(redis(operation))?;
+            .map_err(|error| redis(publishing(batch))(error))?;
         let mut declared = self.declared.lock().unwrap_or_else(PoisonError::into_inner);
-        declared.extend(queues.into_iter().map(str::to_owned));
+        for queue in queues {
+            if !declared.contains(queue) {
+                declared.insert(queue.to_owned());
+            }
+        }
         Ok(())
     }
 
     /// Adds messages of one list.
     fn add_run(&self, pipeline: &mut ::redis::Pipeline, run: &[Encoded<'_>]) {
         let Some(first) = run.first() else { return };
-        let keys = QueueKeys::new(first.queue, &self.celery);
-        let push = pipeline.cmd("LPUSH").arg(keys.list_for(first.priority));
+        let list = keys::list(first.queue, first.priority, &self.celery);
+        let bytes = run.iter().map(|one| one.bytes.len()).sum::<usize>() + list.len() + 5;
+        let mut push = ::redis::Cmd::with_capacity(run.len() + 2, bytes);
+        push.arg("LPUSH").arg(list);
         for one in run {
             push.arg(&one.bytes);
         }
+        pipeline.add_command(push);
         if let Some(sent) = &self.sent {
             run.iter().for_each(|one| sent.tell(pipeline, one.headers, one.queue));
         }
@@ -266,6 +267,16 @@ impl Client {
 
     pub(crate) fn undeclared(&self, queue: &str) -> bool {
         !self.declared.lock().unwrap_or_else(PoisonError::into_inner).contains(queue)
+    }
+}
+
+/// What a batch is called in an error.
+fn publishing(batch: &[Encoded<'_>]) -> String {
+    let (task, queue) =
+        batch.first().map_or(("", ""), |first| (first.headers.task.as_str(), first.queue));
+    match batch.len() {
+        1 => format!("publish task `{task}` to queue `{queue}`"),
+        n => format!("publish {n} tasks, `{task}` first, to queue `{queue}`"),
     }
 }
 

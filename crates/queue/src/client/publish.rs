@@ -118,7 +118,9 @@ impl Publish {
     fn options(&mut self) -> Map<String, Value> {
         let mut options = Map::new();
         let mut put = |key: &str, value: Option<Value>| {
-            options.extend(value.map(|value| (key.to_owned(), value)));
+            if let Some(value) = value {
+                options.insert(key.to_owned(), value);
+            }
         };
         let seconds = |time: Duration| json!(time.as_secs_f64());
         let at = |time: Timestamp| json!(Time::at(time).as_str());
@@ -145,7 +147,7 @@ impl Publish {
         if self.from_beat {
             headers.insert("celery_beat_task".to_owned(), json!(true));
         }
-        put("headers", Some(Value::Object(headers.clone())).filter(|_| !headers.is_empty()));
+        put("headers", (!headers.is_empty()).then_some(Value::Object(headers)));
         options
     }
 }
