@@ -253,7 +253,7 @@ fn plain_len(text: &[u8]) -> usize {
 
 /// Without branches, so that a block of bytes is looked at together.
 fn is_plain(byte: u8) -> bool {
-    (byte >= b' ') & (byte <= b'~') & (byte != b'"') & (byte != b'\\')
+    matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\')
 }
 
 fn escape(out: &mut Vec<u8>, c: char) {

@@ -101,8 +101,13 @@ impl Envelope {
     /// The bytes to put into a queue.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.body.len() + BESIDE_BODY);
-        self.dump(&mut out);
+        self.encode_into(&mut out);
         out
+    }
+
+    /// Appends the bytes to put into a queue: for many messages one after the other, without a buffer for each.
+    pub fn encode_into(&self, out: &mut Vec<u8>) {
+        self.dump(out);
     }
 
     /// Returns the length of the body as it came, in bytes.
