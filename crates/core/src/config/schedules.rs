@@ -40,12 +40,8 @@ pub fn check_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Reads `[schedules.NAME]`.
-///
-/// Takes the table as it was parsed, entry by entry, so that what was read makes room for what is read next: there may
-/// be ten thousand.
+/// Reads `[schedules.NAME]`s, to those that were read before.
 pub(super) fn schedules(config: &mut Config, value: DeValue<'_>, problems: &mut Vec<String>) {
-    config.schedules.clear();
     let DeValue::Table(table) = value else {
         problems.push("schedules: a table is expected".to_owned());
         return;
@@ -62,6 +58,10 @@ pub(super) fn schedules(config: &mut Config, value: DeValue<'_>, problems: &mut 
         if let Err(expected) = check_name(&name) {
             let shown: String = name.chars().take(60).collect();
             problems.push(format!("schedules.{shown:?}: {expected}"));
+            continue;
+        }
+        if config.schedules.contains_key(&name) {
+            problems.push(format!("schedules.{name:?}: it is there twice"));
             continue;
         }
         if let Some(reader) = Reader::new(format!("schedules.{name}"), &value, problems) {
