@@ -141,7 +141,7 @@ pub struct Problem {
 #[derive(Clone, Debug, Default)]
 pub struct All {
     /// The schedules.
-    pub known: BTreeMap<String, Known>,
+    pub known: BTreeMap<String, Box<Known>>,
     /// The rest.
     pub problems: Vec<Problem>,
     /// The names of entries that are there and not ours to publish at present: a beat of Python's leads, or they
@@ -431,7 +431,7 @@ impl All {
                 let queue = entry.queue.clone().unwrap_or_else(routed);
                 let added = floor.filter(|_| owner == Owner::Live);
                 let known = Known { schedule, queue, owner, pause: None, added, floor };
-                self.known.insert(name.to_owned(), known);
+                self.known.insert(name.to_owned(), Box::new(known));
             }
             Err(error) => self.wrong(name, owner, error.to_string()),
         }

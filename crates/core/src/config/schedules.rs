@@ -187,10 +187,10 @@ fn when(reader: &mut Reader<'_>) -> When {
         }
         (["at"], _, Some(at)) => return When::At(at),
         (["crontab"], ..) => {
-            return When::Crontab(crontab_table(reader, crontab.expect("it is the one given")));
+            return When::Crontab(crontab_table(reader, crontab.expect("it is the one given")).into());
         }
         (["cron"], ..) => {
-            return When::Crontab(crontab_line(reader, line.expect("it is the one given")));
+            return When::Crontab(crontab_line(reader, line.expect("it is the one given")).into());
         }
         // What is wrong with its value was told when it was read.
         ([_], ..) => {}
@@ -229,8 +229,8 @@ fn crontab_table(reader: &mut Reader<'_>, value: &toml::Value) -> CrontabText {
     };
     for (key, value) in table {
         let shown = match value {
-            toml::Value::String(text) => text.clone(),
-            toml::Value::Integer(n) => n.to_string(),
+            toml::Value::String(text) => CrontabText::field(text),
+            toml::Value::Integer(n) => n.to_string().into(),
             _ => {
                 reader.wrong(&format!("crontab.{key}"), "text such as \"*/15\" is expected");
                 continue;
