@@ -63,6 +63,12 @@ pub fn worker(id: &str) -> String {
     format!("rhubarb:worker:{id}")
 }
 
+/// Returns the list of a queue for a priority: what [`QueueKeys::list_for`] returns, without all the others.
+pub(crate) fn list(queue: &str, priority: u8, celery: &CeleryConfig) -> String {
+    let name = format!("{}{queue}", celery.global_keyprefix);
+    rhubarb_wire::queue_list(&name, priority, &celery.priority_steps, &celery.sep)
+}
+
 /// Returns the key of a lock.
 pub fn lock(name: &str) -> String {
     format!("rhubarb:lock:{name}")
@@ -201,6 +207,19 @@ mod tests {
         );
         for (priority, list) in [(0, 0), (2, 0), (3, 1), (8, 2), (9, 3), (255, 3)] {
             assert_eq!(keys.list_for(priority), keys.lists[list], "{priority}");
+        }
+    }
+
+    #[test]
+    fn one_list_is_named_as_it_is_among_all() {
+        let celery = CeleryConfig {
+            global_keyprefix: "shop:".into(),
+            priority_steps: vec![0, 2, 5],
+            ..celery()
+        };
+        let keys = QueueKeys::new("q", &celery);
+        for priority in 0..=u8::MAX {
+            assert_eq!(list("q", priority, &celery), keys.list_for(priority));
         }
     }
 

@@ -7,7 +7,7 @@ use crate::{
     client::declare,
     error::redis,
     follow::{Follow, Outgoing},
-    keys::QueueKeys,
+    keys,
     record::Stored,
 };
 
@@ -47,8 +47,8 @@ impl Client {
                     declare(&mut pipeline, queue, self.celery());
                 }
                 declared = queue;
-                let keys = QueueKeys::new(queue, self.celery());
-                pipeline.cmd("LPUSH").arg(keys.list_for(*priority)).arg(message).ignore();
+                let list = keys::list(queue, *priority, self.celery());
+                pipeline.cmd("LPUSH").arg(list).arg(message).ignore();
             }
             let sent = self.queue().pipe::<::redis::Value>(&pipeline).await;
             match sent.map_err(redis("publish what follows a task")) {

@@ -17,7 +17,7 @@ const MAX_BODY: usize = 8 << 20;
 fn envelope() -> Envelope {
     let mut task = NewTask::new("bench.noop", "celery");
     task.args = vec![Value::from("x".repeat(TEXT))];
-    task.into_envelope(&Uuid::new_v4().to_string())
+    task.into_envelope(Uuid::new_v4().to_string())
 }
 
 fn envelopes(criterion: &mut Criterion) {

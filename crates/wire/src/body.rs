@@ -3,9 +3,10 @@
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::compression::{self, Failure};
+use crate::dump::{Json, dumps, object};
 use crate::envelope::{Envelope, JSON};
 use crate::error::{DecodeError, Identity};
 use crate::json::{self, kind};
@@ -82,13 +83,29 @@ impl Body {
 
     /// The body as a message carries it: JSON in base64.
     pub fn encode(&self) -> String {
-        encode_value(&json!([self.args, self.kwargs, self.embed.to_value()]))
+        encode(self)
+    }
+}
+
+impl Json for Body {
+    fn dump(&self, out: &mut Vec<u8>) {
+        out.push(b'[');
+        self.args.as_slice().dump(out);
+        out.extend_from_slice(b", ");
+        self.kwargs.dump(out);
+        out.extend_from_slice(b", ");
+        self.embed.dump(out);
+        out.push(b']');
+    }
+
+    fn is_blank(&self) -> bool {
+        false
     }
 }
 
 /// A value as the body of a message: JSON in base64.
-pub(crate) fn encode_value(value: &Value) -> String {
-    STANDARD.encode(json::write(value))
+pub(crate) fn encode(value: &impl Json) -> String {
+    STANDARD.encode(dumps(value))
 }
 
 impl Embed {
@@ -111,23 +128,26 @@ impl Embed {
             other: map,
         })
     }
+}
 
-    fn to_value(&self) -> Value {
-        let list = |signatures: &[Signature]| match signatures {
-            [] => Value::Null,
-            some => some.iter().map(Signature::to_value).collect(),
-        };
-        let mut map = Map::new();
-        map.insert("callbacks".to_owned(), list(&self.callbacks));
-        map.insert("errbacks".to_owned(), list(&self.errbacks));
-        map.insert("chain".to_owned(), list(&self.chain));
-        map.insert(
-            "chord".to_owned(),
-            self.chord.as_ref().map_or(Value::Null, Signature::to_value),
-        );
-        json::extend(&mut map, &self.other);
-        Value::Object(map)
+impl Json for Embed {
+    fn dump(&self, out: &mut Vec<u8>) {
+        object(out, &self.other, |fields| {
+            fields.put("callbacks", &some(&self.callbacks));
+            fields.put("errbacks", &some(&self.errbacks));
+            fields.put("chain", &some(&self.chain));
+            fields.put("chord", &self.chord);
+        });
     }
+
+    fn is_blank(&self) -> bool {
+        false
+    }
+}
+
+/// No signatures are null.
+fn some(signatures: &[Signature]) -> Option<&[Signature]> {
+    Some(signatures).filter(|signatures| !signatures.is_empty())
 }
 
 /// Takes a list of signatures; a single one stands for a list of itself, as in Celery.
@@ -248,6 +268,7 @@ mod tests {
 
     use flate2::Compression;
     use flate2::write::ZlibEncoder;
+    use serde_json::json;
 
     use super::*;
     use crate::headers::Headers;

@@ -123,7 +123,7 @@ impl DecodeError {
 /// A value in a few words, for a reason: hostile input must not fill a log.
 pub(crate) fn excerpt(value: &Value) -> String {
     const SHOWN: usize = 80;
-    let text = String::from_utf8_lossy(&crate::json::write(value)).into_owned();
+    let text = String::from_utf8_lossy(&crate::dump::dumps(value)).into_owned();
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,

@@ -5,6 +5,7 @@
 
 use serde_json::{Value, json};
 
+use crate::dump::dumps;
 use crate::error::{DecodeError, excerpt};
 use crate::exception::Exception;
 use crate::json::{self, kind};
@@ -116,7 +117,7 @@ impl ResultTree {
 
     /// The bytes of a group to be saved.
     pub fn encode(&self) -> Vec<u8> {
-        json::write(&json!({"result": self.to_value()}))
+        dumps(&json!({"result": self.to_value()}))
     }
 }
 
@@ -161,7 +162,7 @@ impl ChordPart {
 
     /// The bytes to be added.
     pub fn encode(&self) -> Vec<u8> {
-        json::write(&json!([1, self.task_id, self.state.as_str(), self.result]))
+        dumps(&json!([1, self.task_id, self.state.as_str(), self.result]))
     }
 
     /// The exception that the chord's body gets when this part has failed.

@@ -1,10 +1,36 @@
 //! The headers of a task message: everything known without opening the body.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
+use crate::dump::{Json, object};
 use crate::error::{DecodeError, Identity, excerpt};
-use crate::json::{self, object, take, text};
+use crate::json::{self, take, text};
 use crate::time::Time;
+
+/// The names of Celery's own headers.
+pub(crate) const NAMES: [&str; 21] = [
+    "lang",
+    "task",
+    "id",
+    "shadow",
+    "eta",
+    "expires",
+    "group",
+    "group_index",
+    "retries",
+    "timelimit",
+    "root_id",
+    "parent_id",
+    "argsrepr",
+    "kwargsrepr",
+    "origin",
+    "ignore_result",
+    "replaced_task_nesting",
+    "stamped_headers",
+    "stamps",
+    "compression",
+    "redelivered",
+];
 
 /// The headers of protocol 2.
 ///
@@ -61,11 +87,11 @@ pub struct Headers {
 
 impl Headers {
     /// Headers of a task that has nothing but a name and an id.
-    pub fn new(task: &str, id: &str) -> Self {
+    pub fn new(task: impl Into<String>, id: impl Into<String>) -> Self {
         Self {
             lang: "py".to_owned(),
-            task: task.to_owned(),
-            id: id.to_owned(),
+            task: task.into(),
+            id: id.into(),
             shadow: None,
             eta: None,
             expires: None,
@@ -117,51 +143,63 @@ impl Headers {
             replaced_task_nesting: take(map, "replaced_task_nesting", Value::as_u64)
                 .unwrap_or_default(),
             stamped_headers: take(map, "stamped_headers", names),
-            stamps: take(map, "stamps", object).unwrap_or_default(),
+            stamps: take(map, "stamps", json::object).unwrap_or_default(),
             compression: take(map, "compression", text),
             redelivered: take(map, "redelivered", yes).unwrap_or_default(),
             other: std::mem::take(map),
         })
     }
 
-    /// The headers in Celery's order.
-    pub(crate) fn to_map(&self) -> Map<String, Value> {
-        let (hard, soft) = self.timelimit;
-        let limits = [hard, soft].map(|limit| limit.map_or(Value::Null, json::seconds));
-        let mut map = Map::new();
-        let mut put = |key: &str, value: Value| map.insert(key.to_owned(), value);
-        put("lang", json!(self.lang));
-        put("task", json!(self.task));
-        put("id", json!(self.id));
-        put("shadow", json!(self.shadow));
-        put("eta", json!(self.eta.as_ref().map(Time::as_str)));
-        put("expires", json!(self.expires.as_ref().map(Time::as_str)));
-        put("group", json!(self.group));
-        put("group_index", json!(self.group_index));
-        put("retries", json!(self.retries));
-        put("timelimit", json!(limits));
-        put("root_id", json!(self.root_id));
-        put("parent_id", json!(self.parent_id));
-        put("argsrepr", json!(self.argsrepr));
-        put("kwargsrepr", json!(self.kwargsrepr));
-        put("origin", json!(self.origin));
-        put("ignore_result", json!(self.ignore_result));
-        put("replaced_task_nesting", json!(self.replaced_task_nesting));
-        put("stamped_headers", json!(self.stamped_headers));
-        put("stamps", json!(self.stamps));
-        if let Some(compression) = &self.compression {
-            put("compression", json!(compression));
-        }
-        if self.redelivered {
-            put("redelivered", json!(true));
-        }
-        json::extend(&mut map, &self.other);
-        map
-    }
-
     /// Whose message this is.
     pub(crate) fn identity(&self) -> Identity {
         Identity { id: Some(self.id.clone()), task: Some(self.task.clone()) }
+    }
+}
+
+/// In Celery's order.
+impl Json for Headers {
+    fn dump(&self, out: &mut Vec<u8>) {
+        let (hard, soft) = self.timelimit;
+        object(out, &self.other, |fields| {
+            fields.put("lang", &self.lang);
+            fields.put("task", &self.task);
+            fields.put("id", &self.id);
+            fields.put("shadow", &self.shadow);
+            fields.put("eta", &self.eta.as_ref().map(Time::as_str));
+            fields.put("expires", &self.expires.as_ref().map(Time::as_str));
+            fields.put("group", &self.group);
+            fields.put("group_index", &self.group_index);
+            fields.put("retries", &u64::from(self.retries));
+            fields.put("timelimit", &Limits([hard, soft]));
+            fields.put("root_id", &self.root_id);
+            fields.put("parent_id", &self.parent_id);
+            fields.put("argsrepr", &self.argsrepr);
+            fields.put("kwargsrepr", &self.kwargsrepr);
+            fields.put("origin", &self.origin);
+            fields.put("ignore_result", &self.ignore_result);
+            fields.put("replaced_task_nesting", &self.replaced_task_nesting);
+            fields.put("stamped_headers", &self.stamped_headers.as_deref());
+            fields.put("stamps", &self.stamps);
+            fields.put_some("compression", self.compression.as_ref());
+            fields.put_some("redelivered", self.redelivered.then_some(&true));
+        });
+    }
+
+    fn is_blank(&self) -> bool {
+        false
+    }
+}
+
+/// The hard and the soft time limit.
+struct Limits([Option<f64>; 2]);
+
+impl Json for Limits {
+    fn dump(&self, out: &mut Vec<u8>) {
+        self.0.map(|limit| limit.map_or(Value::Null, json::seconds)).dump(out);
+    }
+
+    fn is_blank(&self) -> bool {
+        self.0.iter().all(Option::is_none)
     }
 }
 
@@ -224,7 +262,14 @@ fn retries(map: &mut Map<String, Value>) -> Result<u32, String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::dump::dumps;
+
+    fn written(headers: &Headers) -> Map<String, Value> {
+        serde_json::from_slice(&dumps(headers)).unwrap()
+    }
 
     fn read(value: &Value) -> Result<Headers, DecodeError> {
         Headers::from_map(value.as_object().unwrap().clone())
@@ -236,8 +281,18 @@ mod tests {
     }
 
     #[test]
+    fn all_that_is_written_is_celerys_own() {
+        let headers = Headers {
+            compression: Some("zlib".to_owned()),
+            redelivered: true,
+            ..Headers::new("t", "1")
+        };
+        assert_eq!(written(&headers).keys().collect::<Vec<_>>(), NAMES);
+    }
+
+    #[test]
     fn nulls_count_as_missing() {
-        let mut map = Headers::new("t", "1").to_map();
+        let mut map = written(&Headers::new("t", "1"));
         for (key, value) in &mut map {
             if key != "task" && key != "id" {
                 *value = Value::Null;
@@ -257,7 +312,7 @@ mod tests {
             (&headers.shadow, headers.timelimit, headers.redelivered),
             (&None, (None, None), false)
         );
-        let written = headers.to_map();
+        let written = written(&headers);
         for (key, value) in odd.as_object().unwrap() {
             assert_eq!(&written[key], value, "{key}");
         }
@@ -267,7 +322,7 @@ mod tests {
     fn a_field_set_later_wins_over_an_odd_one() {
         let mut headers = read(&json!({"task": "t", "id": "1", "parent_id": 7})).unwrap();
         headers.parent_id = Some("p".to_owned());
-        assert_eq!(headers.to_map()["parent_id"], "p");
+        assert_eq!(written(&headers)["parent_id"], "p");
     }
 
     #[test]

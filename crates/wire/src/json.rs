@@ -1,18 +1,12 @@
-//! JSON the way Python reads and writes it.
+//! JSON the way Python reads it; `dump` has how it writes it.
 //!
 //! Python's `json` module writes some things that the standard does not know and that `serde_json`
 //! refuses. They are rewritten before parsing, by one rule: *a number that cannot be held exactly
 //! arrives as its text*. So `NaN`, `Infinity` and `-Infinity`, integers beyond 64 bits and floats
 //! beyond the range of `f64` become JSON strings. Half of a surrogate pair becomes U+FFFD.
-//!
-//! Writing gives the very bytes of `json.dumps`: separators `", "` and `": "`, ASCII only, floats as
-//! Python prints them. A message that is read and written again is therefore the same text.
 
 use std::borrow::Cow;
-use std::io;
 
-use serde::Serialize;
-use serde_json::ser::{Formatter, Serializer};
 use serde_json::{Map, Value};
 
 /// Parses JSON from Python; the error is the reason as text.
@@ -21,13 +15,6 @@ use serde_json::{Map, Value};
 pub(crate) fn read(bytes: &[u8]) -> Result<Value, String> {
     let text = std::str::from_utf8(bytes).map_err(|error| format!("not UTF-8: {error}"))?;
     serde_json::from_str(&standard(text)).map_err(|error| format!("not JSON: {error}"))
-}
-
-/// Writes `value` as Python's `json.dumps` does.
-pub(crate) fn write(value: &impl Serialize) -> Vec<u8> {
-    let mut serializer = Serializer::with_formatter(Vec::with_capacity(256), Python);
-    value.serialize(&mut serializer).expect("a JSON value always serialises into memory");
-    serializer.into_inner()
 }
 
 /// Takes a known field out of `map` when `read` accepts its value.
@@ -65,7 +52,8 @@ pub(crate) fn extend(map: &mut Map<String, Value>, other: &Map<String, Value>) {
     }
 }
 
-fn is_blank(value: &Value) -> bool {
+/// Whether a value says nothing.
+pub(crate) fn is_blank(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::Bool(flag) => !flag,
@@ -227,54 +215,6 @@ fn fits(token: &str) -> bool {
     !digits.bytes().all(numeric) || token.parse::<f64>().map_or(true, f64::is_finite)
 }
 
-/// The separators, escapes and floats of Python's `json.dumps`.
-struct Python;
-
-impl Formatter for Python {
-    fn begin_array_value<W: ?Sized + io::Write>(
-        &mut self,
-        out: &mut W,
-        first: bool,
-    ) -> io::Result<()> {
-        if first { Ok(()) } else { out.write_all(b", ") }
-    }
-
-    fn begin_object_key<W: ?Sized + io::Write>(
-        &mut self,
-        out: &mut W,
-        first: bool,
-    ) -> io::Result<()> {
-        if first { Ok(()) } else { out.write_all(b", ") }
-    }
-
-    fn begin_object_value<W: ?Sized + io::Write>(&mut self, out: &mut W) -> io::Result<()> {
-        out.write_all(b": ")
-    }
-
-    fn write_f64<W: ?Sized + io::Write>(&mut self, out: &mut W, value: f64) -> io::Result<()> {
-        out.write_all(float(value).as_bytes())
-    }
-
-    fn write_string_fragment<W: ?Sized + io::Write>(
-        &mut self,
-        out: &mut W,
-        text: &str,
-    ) -> io::Result<()> {
-        let mut units = [0; 2];
-        let mut rest = text;
-        // A byte outside ASCII's printable ones begins a character.
-        while let Some(at) = rest.bytes().position(|byte| !matches!(byte, b' '..=b'~')) {
-            out.write_all(&rest.as_bytes()[..at])?;
-            let mut chars = rest[at..].chars();
-            for unit in chars.next().into_iter().flat_map(|c| c.encode_utf16(&mut units).to_vec()) {
-                write!(out, "\\u{unit:04x}")?;
-            }
-            rest = chars.as_str();
-        }
-        out.write_all(rest.as_bytes())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -323,19 +263,6 @@ mod tests {
     fn hostile_depth_is_an_error() {
         assert!(read("[".repeat(1_000_000).as_bytes()).is_err());
         assert!(read("{\"a\":".repeat(100_000).as_bytes()).is_err());
-    }
-
-    #[test]
-    fn writes_the_bytes_of_json_dumps() {
-        let check = |value: Value, expected: &str| {
-            assert_eq!(String::from_utf8(write(&value)).unwrap(), expected);
-        };
-        check(json!({"a": [1, 2, {}], "b": null}), r#"{"a": [1, 2, {}], "b": null}"#);
-        check(json!("ü🦀\u{7f}\n\u{1}\"\\/"), r#""\u00fc\ud83e\udd80\u007f\n\u0001\"\\/""#);
-        check(
-            json!([1.5, 1e16, 1e15, 1e-5, 1.25e-7, 0.0001, 1e22, -0.0]),
-            "[1.5, 1e+16, 1000000000000000.0, 1e-05, 1.25e-07, 0.0001, 1e+22, -0.0]",
-        );
     }
 
     #[test]

@@ -39,7 +39,7 @@
 //!   is the envelope of both, `matcher` the patterns of node names.
 //! - `error`: why bytes could not be read, and whose they were.
 //! - `time`, `plain`: Python's values.
-//! - `json`, `repr`: Python's two text forms of a value.
+//! - `json` and `dump`, `repr`: Python's two text forms of a value.
 //! - `keys`: the names of lists, bindings, results and channels in Redis.
 
 mod envelope;
@@ -68,6 +68,7 @@ mod message;
 
 mod error;
 
+mod dump;
 mod json;
 mod plain;
 mod repr;

@@ -1,11 +1,12 @@
 //! Messages that are no tasks: remote control, its replies, and events.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use crate::body::{Source, encode_value};
+use crate::body::{Source, encode};
+use crate::dump::object;
 use crate::envelope::JSON;
 use crate::error::{DecodeError, Identity};
-use crate::json::{self, kind, object, take, text};
+use crate::json::{self, kind, take, text};
 use crate::properties::{BASE64, DeliveryInfo, Properties};
 
 /// A message with any JSON value for its body.
@@ -27,8 +28,8 @@ impl Message {
         let Value::Object(mut map) = value else {
             return Err(not_message(format!("{} instead of an object", kind(&value))));
         };
-        let mut headers = take(&mut map, "headers", object).unwrap_or_default();
-        let properties = take(&mut map, "properties", object).unwrap_or_default();
+        let mut headers = take(&mut map, "headers", json::object).unwrap_or_default();
+        let properties = take(&mut map, "properties", json::object).unwrap_or_default();
         let Some(body) = take(&mut map, "body", text) else {
             let reason =
                 format!("body is {}, must be a text", map.get("body").map_or("missing", kind));
@@ -59,13 +60,15 @@ impl Message {
             delivery_tag: Some(route.delivery_tag.to_owned()),
             ..Properties::default()
         };
-        let mut map = Map::new();
-        map.insert("body".to_owned(), json!(encode_value(&self.body)));
-        map.insert("content-encoding".to_owned(), json!("utf-8"));
-        map.insert("content-type".to_owned(), json!(JSON));
-        map.insert("headers".to_owned(), json!(self.headers));
-        map.insert("properties".to_owned(), Value::Object(properties.to_map()));
-        json::write(&Value::Object(map))
+        let mut out = Vec::new();
+        object(&mut out, &Map::new(), |fields| {
+            fields.put("body", &encode(&self.body));
+            fields.put("content-encoding", "utf-8");
+            fields.put("content-type", JSON);
+            fields.put("headers", &self.headers);
+            fields.put("properties", &properties);
+        });
+        out
     }
 }
 

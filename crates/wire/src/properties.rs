@@ -1,8 +1,9 @@
 //! The properties of a message: what the transport knows about it.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use crate::json::{self, object, take, text};
+use crate::dump::{Json, object};
+use crate::json::{self, take, text};
 
 /// The name of the only encoding of bodies beside plain text.
 pub(crate) const BASE64: &str = "base64";
@@ -49,7 +50,7 @@ impl Properties {
             reply_to: take(map, "reply_to", text),
             delivery_mode: take(map, "delivery_mode", Value::as_u64),
             expiration: take(map, "expiration", text),
-            delivery_info: take(map, "delivery_info", object)
+            delivery_info: take(map, "delivery_info", json::object)
                 .map(DeliveryInfo::from_map)
                 .unwrap_or_default(),
             priority: take(map, "priority", priority).unwrap_or_default(),
@@ -58,25 +59,25 @@ impl Properties {
             other: std::mem::take(map),
         }
     }
+}
 
-    /// The properties in kombu's order; those that are absent are left out.
-    pub(crate) fn to_map(&self) -> Map<String, Value> {
-        let mut map = Map::new();
-        let mut put = |key: &str, value: Value| {
-            if !value.is_null() {
-                map.insert(key.to_owned(), value);
-            }
-        };
-        put("correlation_id", json!(self.correlation_id));
-        put("reply_to", json!(self.reply_to));
-        put("delivery_mode", json!(self.delivery_mode));
-        put("expiration", json!(self.expiration));
-        put("delivery_info", Value::Object(self.delivery_info.to_map()));
-        put("priority", json!(self.priority));
-        put("body_encoding", json!(self.body_encoding));
-        put("delivery_tag", json!(self.delivery_tag));
-        json::extend(&mut map, &self.other);
-        map
+/// In kombu's order; those that are absent are left out.
+impl Json for Properties {
+    fn dump(&self, out: &mut Vec<u8>) {
+        object(out, &self.other, |fields| {
+            fields.put_some("correlation_id", self.correlation_id.as_ref());
+            fields.put_some("reply_to", self.reply_to.as_ref());
+            fields.put_some("delivery_mode", self.delivery_mode.as_ref());
+            fields.put_some("expiration", self.expiration.as_ref());
+            fields.put("delivery_info", &self.delivery_info);
+            fields.put("priority", &u64::from(self.priority));
+            fields.put_some("body_encoding", self.body_encoding.as_ref());
+            fields.put_some("delivery_tag", self.delivery_tag.as_ref());
+        });
+    }
+
+    fn is_blank(&self) -> bool {
+        false
     }
 }
 
@@ -88,13 +89,18 @@ impl DeliveryInfo {
             other: map,
         }
     }
+}
 
-    fn to_map(&self) -> Map<String, Value> {
-        let mut map = Map::new();
-        map.insert("exchange".to_owned(), json!(self.exchange));
-        map.insert("routing_key".to_owned(), json!(self.routing_key));
-        json::extend(&mut map, &self.other);
-        map
+impl Json for DeliveryInfo {
+    fn dump(&self, out: &mut Vec<u8>) {
+        object(out, &self.other, |fields| {
+            fields.put("exchange", &self.exchange);
+            fields.put("routing_key", &self.routing_key);
+        });
+    }
+
+    fn is_blank(&self) -> bool {
+        false
     }
 }
 
@@ -104,7 +110,10 @@ fn priority(value: &Value) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::dump::dumps;
 
     #[test]
     fn odd_and_unknown_properties_are_written_back() {
@@ -114,6 +123,7 @@ mod tests {
         });
         let properties = Properties::from_map(value.as_object().unwrap().clone());
         assert_eq!((properties.priority, &properties.delivery_tag), (0, &None));
-        assert_eq!(Value::Object(properties.to_map()), value);
+        let written: Value = serde_json::from_slice(&dumps(&properties)).unwrap();
+        assert_eq!(written, value);
     }
 }

@@ -4,6 +4,8 @@
 //! shortened one of `celery.utils.saferepr`, which fills the headers `argsrepr` and `kwargsrepr`
 //! that `celery inspect`, events and Flower show.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use crate::json::float;
@@ -118,7 +120,7 @@ struct Printer {
 
 impl Printer {
     fn new() -> Self {
-        Self { out: String::new(), left: BRIEF, level: 0, stopped: false }
+        Self { out: String::with_capacity(32), left: BRIEF, level: 0, stopped: false }
     }
 
     fn value(&mut self, value: &Value) {
@@ -174,17 +176,24 @@ impl Printer {
 
     /// Celery escapes the single quote alone.
     fn text(&mut self, text: &str) {
-        self.token(&format!("'{}'", self.cut(text).replace('\'', "\\'")));
+        let mut text = self.cut(text);
+        if text.contains('\'') {
+            text = Cow::Owned(text.replace('\'', "\\'"));
+        }
+        self.token(&["'", &text, "'"].concat());
     }
 
     /// `text`, or as much of it as is left, up to the last space.
-    fn cut(&self, text: &str) -> String {
+    fn cut<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        if text.len() < self.left {
+            return Cow::Borrowed(text);
+        }
         match text.char_indices().nth(self.left.saturating_sub(1)) {
             Some((last, c)) => {
                 let cut = &text[..last + c.len_utf8()];
-                format!("{}...", cut.rsplit_once(' ').map_or(cut, |(head, _)| head))
+                Cow::Owned(format!("{}...", cut.rsplit_once(' ').map_or(cut, |(head, _)| head)))
             }
-            None => text.to_owned(),
+            None => Cow::Borrowed(text),
         }
     }
 

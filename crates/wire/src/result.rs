@@ -2,10 +2,10 @@
 
 use std::{borrow::Cow, fmt};
 
-use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::compression::{self, Compression, Failure};
+use crate::dump::{Json, dumps, object};
 use crate::error::{DecodeError, excerpt};
 use crate::exception::Exception;
 use crate::json::{self, take, text};
@@ -165,46 +165,26 @@ impl TaskResult {
     /// They start with `{"status": "SUCCESS"` for a success, spaced as Python spaces it: scripts on
     /// the server look at this beginning to see whether a result may still be overwritten.
     pub fn encode(&self) -> Vec<u8> {
-        if self.other.is_empty() {
-            return json::write(&Usual(self));
-        }
-        let mut map = Map::new();
-        let mut put = |key: &str, value: Value| map.insert(key.to_owned(), value);
-        put("status", json!(self.status.as_str()));
-        put("result", self.result.clone());
-        put("traceback", json!(self.traceback));
-        put("children", self.children.clone());
-        put("date_done", json!(self.date_done));
-        for (key, id) in [("group_id", &self.group_id), ("parent_id", &self.parent_id)] {
-            if let Some(id) = id {
-                put(key, json!(id));
-            }
-        }
-        json::extend(&mut map, &self.other);
-        map.insert("task_id".to_owned(), json!(self.task_id));
-        json::write(&Value::Object(map))
+        dumps(self)
     }
 }
 
-/// A result without other fields, which is written without a tree of values in between.
-struct Usual<'a>(&'a TaskResult);
+impl Json for TaskResult {
+    fn dump(&self, out: &mut Vec<u8>) {
+        object(out, &self.other, |fields| {
+            fields.put("status", self.status.as_str());
+            fields.put("result", &self.result);
+            fields.put("traceback", &self.traceback);
+            fields.put("children", &self.children);
+            fields.put("date_done", &self.date_done);
+            fields.put_some("group_id", self.group_id.as_ref());
+            fields.put_some("parent_id", self.parent_id.as_ref());
+            fields.put_last("task_id", &self.task_id);
+        });
+    }
 
-impl Serialize for Usual<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let TaskResult { status, result, traceback, children, date_done, .. } = self.0;
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("status", status.as_str())?;
-        map.serialize_entry("result", result)?;
-        map.serialize_entry("traceback", traceback)?;
-        map.serialize_entry("children", children)?;
-        map.serialize_entry("date_done", date_done)?;
-        for (key, id) in [("group_id", &self.0.group_id), ("parent_id", &self.0.parent_id)] {
-            if let Some(id) = id {
-                map.serialize_entry(key, id)?;
-            }
-        }
-        map.serialize_entry("task_id", &self.0.task_id)?;
-        map.end()
+    fn is_blank(&self) -> bool {
+        false
     }
 }
 

@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::dump::{Json, object};
 use crate::error::excerpt;
-use crate::json::{self, object, take, text};
+use crate::json::{self, take, text};
 
 /// A task call as data: a step of a chain, a callback, the body of a chord.
 ///
@@ -64,6 +65,23 @@ impl Signature {
     }
 }
 
+impl Json for Signature {
+    fn dump(&self, out: &mut Vec<u8>) {
+        object(out, &self.other, |fields| {
+            fields.put("task", &self.task);
+            fields.put("args", self.args.as_slice());
+            fields.put("kwargs", &self.kwargs);
+            fields.put("options", &self.options);
+            fields.put("subtask_type", &self.subtask_type);
+            fields.put("immutable", &self.immutable);
+        });
+    }
+
+    fn is_blank(&self) -> bool {
+        false
+    }
+}
+
 /// Takes a list that may be missing or null.
 pub(crate) fn list(map: &mut Map<String, Value>, key: &str) -> Result<Vec<Value>, String> {
     let found = take(map, key, |value| value.as_array().cloned());
@@ -75,7 +93,7 @@ pub(crate) fn mapping(
     map: &mut Map<String, Value>,
     key: &str,
 ) -> Result<Map<String, Value>, String> {
-    let found = take(map, key, object);
+    let found = take(map, key, json::object);
     absent_or(map, key, found, "an object")
 }
 
@@ -95,6 +113,7 @@ fn absent_or<T: Default>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dump::dumps;
 
     #[test]
     fn every_field_survives() {
@@ -105,6 +124,7 @@ mod tests {
         let signature = Signature::from_value(value.clone()).unwrap();
         assert_eq!(signature.other["chord_size"], 3);
         assert_eq!(signature.to_value(), value);
+        assert_eq!(dumps(&signature), dumps(&value));
     }
 
     #[test]

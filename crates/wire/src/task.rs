@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::body::{Body, Embed};
 use crate::envelope::{Envelope, JSON};
-use crate::headers::Headers;
+use crate::headers::{self, Headers};
 use crate::properties::{BASE64, DeliveryInfo, Properties};
 use crate::repr;
 use crate::time::Time;
@@ -87,7 +87,7 @@ impl NewTask {
     }
 
     /// The message; `delivery_tag` must be new for each message, Celery uses a random UUID.
-    pub fn into_envelope(self, delivery_tag: &str) -> Envelope {
+    pub fn into_envelope(self, delivery_tag: impl Into<String>) -> Envelope {
         let properties = Properties {
             correlation_id: Some(self.id.clone()),
             reply_to: Some(self.reply_to.unwrap_or_default()),
@@ -100,10 +100,10 @@ impl NewTask {
             },
             priority: self.priority,
             body_encoding: Some(BASE64.to_owned()),
-            delivery_tag: Some(delivery_tag.to_owned()),
+            delivery_tag: Some(delivery_tag.into()),
             other: Map::new(),
         };
-        let mut headers = Headers {
+        let headers = Headers {
             shadow: self.shadow,
             eta: self.eta.map(Time::at),
             expires: self.expires.map(Time::at),
@@ -117,9 +117,9 @@ impl NewTask {
             kwargsrepr: Some(repr::brief_kwargs(&self.kwargs)),
             origin: self.origin,
             ignore_result: self.ignore_result,
-            ..Headers::new(&self.task, &self.id)
+            other: extra(self.headers, self.beat),
+            ..Headers::new(self.task, self.id)
         };
-        headers.other = extra(self.headers, self.beat, &headers);
         let body = Body { args: self.args, kwargs: self.kwargs, embed: self.embed }.encode();
         let content_encoding = "utf-8".to_owned();
         Envelope {
@@ -134,9 +134,8 @@ impl NewTask {
 }
 
 /// The headers of the application that are not Celery's own.
-fn extra(mut given: Map<String, Value>, beat: bool, headers: &Headers) -> Map<String, Value> {
-    let known = headers.to_map();
-    given.retain(|key, _| !known.contains_key(key) && key != "compression" && key != "redelivered");
+fn extra(mut given: Map<String, Value>, beat: bool) -> Map<String, Value> {
+    given.retain(|key, _| !headers::NAMES.contains(&key.as_str()));
     if beat {
         given.insert("celery_beat_task".to_owned(), json!(true));
     }

@@ -16,9 +16,8 @@ const WARM: usize = 100;
 
 /// Publishes one after the other, each waited for.
 pub(crate) fn single(url: &str, count: usize, text: &str) -> anyhow::Result<Value> {
-    let client = client(url)?;
-    runtime()?.block_on(async {
-        let task = noop(text);
+    let (client, task) = (client(url)?, noop(text));
+    run(async move {
         for _ in 0..WARM {
             client.publish(&task).await?;
         }
@@ -32,9 +31,8 @@ pub(crate) fn single(url: &str, count: usize, text: &str) -> anyhow::Result<Valu
 
 /// Publishes batches, one after the other.
 pub(crate) fn bulk(url: &str, count: usize, text: &str) -> anyhow::Result<Value> {
-    let client = client(url)?;
-    runtime()?.block_on(async {
-        let task = noop(text);
+    let (client, task) = (client(url)?, noop(text));
+    run(async move {
         client.publish_all(vec![task.clone(); WARM]).await?;
         let begun = Instant::now();
         let mut left = count;
@@ -53,8 +51,12 @@ fn client(url: &str) -> anyhow::Result<Client> {
     Ok(Client::new(&Connections::new(&config, "bench")?, &config))
 }
 
-fn runtime() -> std::io::Result<runtime::Runtime> {
-    runtime::Builder::new_multi_thread().enable_all().build()
+/// Runs it in a task, as what handles requests is, on one thread, as redis-benchmark is, beside which it stands.
+fn run(
+    work: impl Future<Output = anyhow::Result<Value>> + Send + 'static,
+) -> anyhow::Result<Value> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(runtime.spawn(work))?
 }
 
 fn noop(text: &str) -> Publish {

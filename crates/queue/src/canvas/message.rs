@@ -32,6 +32,7 @@ impl Unroll<'_> {
         check_name(&task, "task", &task)?;
         let id = take_text(&mut options, "task_id").unwrap_or_else(|| self.fresh_id());
         check_name(&id, "task_id", &task)?;
+        let sent = self.results.task(&id);
         let mut taker = Taker { task: &task, options: &mut options };
         let route_name = taker.text("route_name").or(inner);
         let route_name = route_name.as_deref().unwrap_or(&task);
@@ -43,7 +44,9 @@ impl Unroll<'_> {
         let priority = taker.whole("priority", u8::MAX.into())?;
         let priority = priority.and_then(|priority| u8::try_from(priority).ok());
         let new = NewTask {
-            id: id.clone(),
+            task: task.clone(),
+            id,
+            queue: queue.clone(),
             args,
             kwargs,
             eta: None,
@@ -61,9 +64,9 @@ impl Unroll<'_> {
             origin: taker.text("origin").or_else(|| Some(self.publisher.origin.to_owned())),
             group: taker.text("group_id"),
             group_index: take(taker.options, "group_index").and_then(|index| index.as_u64()),
-            ..NewTask::new(&task, &queue)
+            beat: false,
         };
-        let mut envelope = new.into_envelope(&self.fresh_id());
+        let mut envelope = new.into_envelope(self.fresh_id());
         self.spend(envelope.body.len() + ENVELOPE)?;
         let headers = &mut envelope.headers;
         headers.eta = when.eta;
@@ -81,7 +84,7 @@ impl Unroll<'_> {
             headers.stamped_headers = Some(stamped);
         }
         self.messages.push(Outgoing { queue, envelope });
-        Ok(self.results.task(&id))
+        Ok(sent)
     }
 }
 

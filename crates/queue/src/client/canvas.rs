@@ -6,33 +6,25 @@ use std::{
 };
 
 use rhubarb_core::clock;
-use rhubarb_wire::{Headers, Signature};
+use rhubarb_wire::{Envelope, Headers, Signature};
 use uuid::Uuid;
 
-use super::{Client, Publish, declare};
+use super::{
+    Client, Publish, declare,
+    outbox::{Batch, Outbox, To},
+};
 use crate::{
     Error,
     canvas::{Call, Outgoing, Publisher, ResultTree, Unrolled, unroll},
     error::redis,
-    keys::QueueKeys,
+    keys,
 };
 
-/// How many commands go in one pipeline, so that a large canvas does not keep the connection for itself.
+/// How many commands go in one pipeline.
 const BATCH: usize = 1_000;
-
-/// How many bytes of messages go in one pipeline.
-const BATCH_BYTES: usize = 4 << 20;
 
 /// How many results a running task's children are told of; what is published beyond is not listed.
 const MAX_CHILDREN: usize = 1_000;
-
-/// A message as it is sent.
-struct Encoded<'m> {
-    queue: &'m str,
-    headers: &'m Headers,
-    priority: u8,
-    bytes: Vec<u8>,
-}
 
 /// The running task that publishes.
 #[derive(Debug)]
@@ -76,11 +68,11 @@ impl Client {
         signature: impl Into<Signature>,
         call: Call,
     ) -> Result<ResultTree, Error> {
-        let unrolled = self.unroll_with(signature.into(), call)?;
-        let Some(result) = unrolled.result.clone() else {
+        let mut unrolled = self.unroll_with(signature.into(), call)?;
+        let Some(result) = unrolled.result.take() else {
             return Err(Error::Refused("chain has no steps: nothing was published".to_owned()));
         };
-        self.send(&unrolled).await?;
+        self.send(self.outbox([Ok(unrolled)])?).await?;
         Ok(result)
     }
 
@@ -115,7 +107,7 @@ impl Client {
         let mut messages = self.unroll(publish)?.messages;
         match (messages.pop(), messages.is_empty()) {
             (Some(message), true) => {
-                self.encode(&message)?;
+                self.check_size(&message.envelope, message.envelope.encode().len())?;
                 Ok(message)
             }
             _ => Err(Error::Refused("a canvas is not one message".to_owned())),
@@ -143,19 +135,37 @@ impl Client {
         unroll(signature, call, publisher).map_err(|error| Error::Refused(error.to_string()))
     }
 
-    /// Writes what a signature was turned into, and notes what was sent as children of the publishing task.
-    pub(super) async fn send(&self, unrolled: &Unrolled) -> Result<(), Error> {
-        // All of it first: nothing is sent of what holds one message that is too large.
-        let messages: Vec<Encoded<'_>> =
-            unrolled.messages.iter().map(|one| self.encode(one)).collect::<Result<_, _>>()?;
-        self.prepare_chords(&unrolled.saved, &unrolled.chord_sizes).await?;
-        for batch in batches(&messages) {
+    /// Encodes what signatures were turned into, all of it first: nothing is sent of what holds one message that is too
+    /// large.
+    pub(super) fn outbox(
+        &self,
+        unrolled: impl IntoIterator<Item = Result<Unrolled, Error>>,
+    ) -> Result<Outbox, Error> {
+        let (mut unrolled, mut outbox) = (unrolled.into_iter(), Outbox::default());
+        while let Some(one) = unrolled.next() {
+            let one = one?;
+            outbox.to_come = one.messages.len() + unrolled.size_hint().0;
+            outbox.saved.extend(one.saved);
+            outbox.chord_sizes.extend(one.chord_sizes);
+            for message in one.messages {
+                self.encode(message, &mut outbox)?;
+            }
+            let left = MAX_CHILDREN.saturating_sub(outbox.children.len());
+            outbox.children.extend(one.children.into_iter().take(left));
+        }
+        Ok(outbox)
+    }
+
+    /// Sends it, and notes what was sent as children of the publishing task.
+    pub(super) async fn send(&self, outbox: Outbox) -> Result<(), Error> {
+        self.prepare_chords(&outbox.saved, &outbox.chord_sizes).await?;
+        for batch in outbox.batches {
             self.push(batch).await?;
         }
         if let Some(parent) = &self.parent {
             let mut children = parent.children.lock().unwrap_or_else(PoisonError::into_inner);
             let left = MAX_CHILDREN.saturating_sub(children.len());
-            children.extend(unrolled.children.iter().take(left).cloned());
+            children.extend(outbox.children.into_iter().take(left));
         }
         Ok(())
     }
@@ -196,68 +206,47 @@ impl Client {
     }
 
     /// Encodes a message, unless it is larger than what may be published.
-    fn encode<'m>(&self, outgoing: &'m Outgoing) -> Result<Encoded<'m>, Error> {
+    fn encode(&self, outgoing: Outgoing, outbox: &mut Outbox) -> Result<(), Error> {
         let Outgoing { queue, envelope } = outgoing;
-        let (headers, bytes) = (&envelope.headers, envelope.encode());
-        let max = self.celery.max_publish_bytes;
-        if bytes.len() > max {
-            return Err(Error::Refused(format!(
-                "the message of task `{}` has {} bytes, more than celery.max_publish_bytes = {max}: pass a reference \
-                 to its data instead",
-                headers.task,
-                bytes.len()
-            )));
-        }
-        Ok(Encoded { queue, headers, priority: envelope.properties.priority, bytes })
+        outbox.scratch.clear();
+        envelope.encode_into(&mut outbox.scratch);
+        self.check_size(&envelope, outbox.scratch.len())?;
+        let headers = &envelope.headers;
+        let event = self.sent.as_ref().map(|sent| sent.event(headers, &queue));
+        let priority = envelope.properties.priority;
+        outbox.add(To { task: &headers.task, queue, priority, event }, |queue, priority| {
+            keys::list(queue, priority, &self.celery)
+        });
+        Ok(())
     }
 
-    async fn push(&self, batch: &[Encoded<'_>]) -> Result<(), Error> {
-        let queues: BTreeSet<&str> = batch.iter().map(|one| one.queue).collect();
-        // What goes to one list goes in one command; where each is told of, each in its own.
-        let together = |a: &Encoded<'_>, b: &Encoded<'_>| {
-            self.sent.is_none() && a.queue == b.queue && a.priority == b.priority
-        };
-        let runs: Vec<&[Encoded<'_>]> = batch.chunk_by(together).collect();
+    fn check_size(&self, envelope: &Envelope, bytes: usize) -> Result<(), Error> {
+        let max = self.celery.max_publish_bytes;
+        if bytes <= max {
+            return Ok(());
+        }
+        Err(Error::Refused(format!(
+            "the message of task `{}` has {bytes} bytes, more than celery.max_publish_bytes = {max}: pass a reference \
+             to its data instead",
+            envelope.headers.task,
+        )))
+    }
+
+    async fn push(&self, mut batch: Batch) -> Result<(), Error> {
+        let undeclared = batch.queues().filter(|queue| self.undeclared(queue));
+        let undeclared: BTreeSet<String> = undeclared.map(str::to_owned).collect();
         let mut pipeline = ::redis::pipe();
-        if runs.len() > 1 || self.sent.is_some() {
-            // All or nothing, so that what a full server refuses can be sent again.
-            pipeline.atomic();
+        for queue in &undeclared {
+            declare(&mut pipeline, queue, &self.celery);
         }
-        for queue in &queues {
-            if self.undeclared(queue) {
-                declare(&mut pipeline, queue, &self.celery);
-            }
-        }
-        for run in runs {
-            self.add_run(&mut pipeline, run);
-        }
-        let task = batch.first().map_or("", |one| one.headers.task.as_str());
-        let queue = batch.first().map_or("", |one| one.queue);
-        let operation = match batch.len() {
-            1 => format!("publish task `{task}` to queue `{queue}`"),
-            n => format!("publish {n} tasks, `{task}` first, to queue `{queue}`"),
-        };
+        batch.fill(&mut pipeline);
         let _: ::redis::Value = self
             .patience
             .pipe(&self.queue, &pipeline, self.celery.publish_patience)
             .await
-            .map_err(redis(operation))?;
-        let mut declared = self.declared.lock().unwrap_or_else(PoisonError::into_inner);
-        declared.extend(queues.into_iter().map(str::to_owned));
+            .map_err(|error| redis(batch.operation())(error))?;
+        self.declared.lock().unwrap_or_else(PoisonError::into_inner).extend(undeclared);
         Ok(())
-    }
-
-    /// Adds messages of one list.
-    fn add_run(&self, pipeline: &mut ::redis::Pipeline, run: &[Encoded<'_>]) {
-        let Some(first) = run.first() else { return };
-        let keys = QueueKeys::new(first.queue, &self.celery);
-        let push = pipeline.cmd("LPUSH").arg(keys.list_for(first.priority));
-        for one in run {
-            push.arg(&one.bytes);
-        }
-        if let Some(sent) = &self.sent {
-            run.iter().for_each(|one| sent.tell(pipeline, one.headers, one.queue));
-        }
     }
 
     pub(crate) fn note_declared(&self, queue: String) {
@@ -266,43 +255,5 @@ impl Client {
 
     pub(crate) fn undeclared(&self, queue: &str) -> bool {
         !self.declared.lock().unwrap_or_else(PoisonError::into_inner).contains(queue)
-    }
-}
-
-/// Cuts messages into pieces for a pipeline each.
-fn batches<'b, 'm>(messages: &'b [Encoded<'m>]) -> Vec<&'b [Encoded<'m>]> {
-    let mut batches = Vec::new();
-    let (mut start, mut bytes) = (0, 0);
-    for (index, message) in messages.iter().enumerate() {
-        if index > start && (index - start == BATCH || bytes > BATCH_BYTES) {
-            batches.push(&messages[start..index]);
-            (start, bytes) = (index, 0);
-        }
-        bytes += message.bytes.len();
-    }
-    if start < messages.len() {
-        batches.push(&messages[start..]);
-    }
-    batches
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn messages_go_in_pieces_of_bounded_count_and_size() {
-        let sizes = |messages: &[Encoded<'_>]| {
-            batches(messages).iter().map(|b| b.len()).collect::<Vec<_>>()
-        };
-        let headers = Headers::new("t", "1");
-        let some = |n: usize, size: usize| {
-            let one =
-                || Encoded { queue: "q", headers: &headers, priority: 0, bytes: vec![b'x'; size] };
-            std::iter::repeat_with(one).take(n).collect::<Vec<_>>()
-        };
-        assert_eq!(sizes(&[]), [0_usize; 0]);
-        assert_eq!(sizes(&some(2_001, 1)), [1_000, 1_000, 1]);
-        assert_eq!(sizes(&some(5, 3 << 20)), [2, 2, 1]);
     }
 }

@@ -4,6 +4,7 @@
 
 mod canvas;
 mod group;
+mod outbox;
 mod patience;
 mod publish;
 mod sent;

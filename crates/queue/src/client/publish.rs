@@ -9,12 +9,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::Client;
-use crate::{
-    Error,
-    canvas::{ResultTree, Unrolled},
-    error::redis,
-    keys, script,
-};
+use crate::{Error, canvas::ResultTree, error::redis, keys, script};
 
 /// A task to be published.
 ///
@@ -118,7 +113,9 @@ impl Publish {
     fn options(&mut self) -> Map<String, Value> {
         let mut options = Map::new();
         let mut put = |key: &str, value: Option<Value>| {
-            options.extend(value.map(|value| (key.to_owned(), value)));
+            if let Some(value) = value {
+                options.insert(key.to_owned(), value);
+            }
         };
         let seconds = |time: Duration| json!(time.as_secs_f64());
         let at = |time: Timestamp| json!(Time::at(time).as_str());
@@ -145,7 +142,7 @@ impl Publish {
         if self.from_beat {
             headers.insert("celery_beat_task".to_owned(), json!(true));
         }
-        put("headers", Some(Value::Object(headers.clone())).filter(|_| !headers.is_empty()));
+        put("headers", (!headers.is_empty()).then_some(Value::Object(headers)));
         options
     }
 }
@@ -189,9 +186,9 @@ impl Client {
     pub async fn publish(&self, publish: &Publish) -> Result<Published, Error> {
         let id = publish.id.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
         let identified = Publish { id: Some(id.clone()), ..publish.clone() };
-        let unrolled = self.unroll(identified)?;
+        let outbox = self.outbox([self.unroll(identified)])?;
         let Some(unique_for) = publish.unique_for else {
-            self.send(&unrolled).await?;
+            self.send(outbox).await?;
             return Ok(Published { id, duplicate: false });
         };
         let key = keys::unique(&publish.digest());
@@ -199,7 +196,7 @@ impl Client {
         // later. The other order could publish twice.
         let published = match self.take_unique(&key, &id, unique_for).await {
             Ok(Some(earlier)) => return Ok(Published { id: earlier, duplicate: true }),
-            Ok(None) => self.send(&unrolled).await,
+            Ok(None) => self.send(outbox).await,
             Err(error) => Err(error),
         };
         if published.is_err() {
@@ -227,8 +224,8 @@ impl Client {
         &self,
         tasks: impl IntoIterator<Item = Publish>,
     ) -> Result<Vec<String>, Error> {
-        let (mut ids, mut all) = (Vec::new(), Unrolled::default());
-        for mut task in tasks {
+        let mut ids = Vec::new();
+        let unrolled = tasks.into_iter().map(|mut task| {
             if task.unique_for.is_some() {
                 return Err(Error::Refused(format!(
                     "task `{}` has unique_for, which is for one task at a time: publish it by Client::publish",
@@ -236,13 +233,10 @@ impl Client {
                 )));
             }
             ids.push(task.id.get_or_insert_with(|| Uuid::new_v4().to_string()).clone());
-            let one = self.unroll(task)?;
-            all.saved.extend(one.saved);
-            all.chord_sizes.extend(one.chord_sizes);
-            all.messages.extend(one.messages);
-            all.children.extend(one.children);
-        }
-        self.send(&all).await?;
+            self.unroll(task)
+        });
+        let outbox = self.outbox(unrolled)?;
+        self.send(outbox).await?;
         Ok(ids)
     }
 

@@ -1,5 +1,6 @@
 //! The event `task-sent`, which a client sends for each task where `task_send_sent_event` asks for it.
 
+use ::redis::Cmd;
 use jiff::Timestamp;
 use rhubarb_core::config::CeleryConfig;
 use rhubarb_wire::{
@@ -32,8 +33,8 @@ impl Sent {
         }
     }
 
-    /// Adds the event of a task to the pipeline that publishes it, behind it: who reads it finds the task.
-    pub(super) fn tell(&self, pipeline: &mut ::redis::Pipeline, headers: &Headers, queue: &str) {
+    /// Returns the command that tells of a task.
+    pub(super) fn event(&self, headers: &Headers, queue: &str) -> Cmd {
         let origin = Origin {
             hostname: &self.hostname,
             utcoffset: self.utcoffset,
@@ -45,6 +46,8 @@ impl Sent {
         let task = event::Task { name: &headers.task, ..events::task(headers) };
         let event = event::task_sent(&origin, &task, queue, "", queue);
         let message = event::message(TOPIC, &self.hostname, &event, &Uuid::new_v4().to_string());
-        pipeline.cmd("PUBLISH").arg(&self.channel).arg(message);
+        let mut publish = ::redis::cmd("PUBLISH");
+        publish.arg(&self.channel).arg(message);
+        publish
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     delivery::ClaimId,
     error::redis,
     follow::{Follow, PartReturn, chord_body, chord_failed},
-    keys::QueueKeys,
+    keys::list,
     record::Stored,
     script,
 };
@@ -194,8 +194,7 @@ async fn close(
     let seconds = if what == "hold" { 10 * RIGHT } else { DONE };
     let mut args = vec![holder(part), what.into(), seconds.to_string().into_bytes()];
     for outgoing in &follow.messages {
-        let queue = QueueKeys::new(&outgoing.queue, client.celery());
-        keys.push(queue.list_for(outgoing.priority).to_owned());
+        keys.push(list(&outgoing.queue, outgoing.priority, client.celery()));
         args.push(outgoing.message.clone());
     }
     let ours: u8 = client
