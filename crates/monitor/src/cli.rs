@@ -59,7 +59,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Cache(CacheCommand),
     /// Shows the queues: waiting, running and scheduled tasks
-    Queues(Shown),
+    Queues(QueuesArgs),
     /// Stops every worker from claiming from a queue; what runs ends, publishing goes on
     Pause(PauseArgs),
     /// Lets a paused queue go on
@@ -119,6 +119,21 @@ pub(crate) struct Shown {
     /// Print one JSON document instead of a table
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `queues`
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Shown are the queues that Rhubarb knows, those of the configuration, and those that only Celery's programs use. The last
+ones are in no list of Redis's: keys are looked through for kombu's bindings, for at most --effort seconds.")]
+pub(crate) struct QueuesArgs {
+    /// Look for queues of Celery's for at most so many seconds, and through 250,000 keys for each of them
+    #[arg(long, value_name = "S", default_value = "1", value_parser = monitor::parse_effort,
+        allow_negative_numbers = true)]
+    pub(crate) effort: Duration,
+    /// How it is shown.
+    #[command(flatten)]
+    pub(crate) shown: Shown,
 }
 
 /// `demo`

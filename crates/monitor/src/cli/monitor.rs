@@ -57,7 +57,7 @@ fn parse_interval(text: &str) -> Result<Duration, String> {
     within(text, 0.2, 3_600.0)
 }
 
-fn parse_effort(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_effort(text: &str) -> Result<Duration, String> {
     within(text, 0.1, 600.0)
 }
 

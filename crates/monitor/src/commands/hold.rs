@@ -46,11 +46,8 @@ pub(crate) async fn purge(context: &Context, args: &PurgeArgs) -> Result<(), Err
 
 /// Says that nobody has heard of a queue, whose name may be mistyped.
 async fn tell_if_unknown(context: &Context, queue: &str) -> Result<(), Error> {
-    let (worker, celery) = (&context.config.worker, &context.config.celery);
-    let ours = worker.queues.iter().chain([&celery.task_default_queue]);
-    if ours.into_iter().any(|known| known == queue)
-        || inspect::queue_names(&context.client, &[]).await?.iter().any(|known| known == queue)
-    {
+    let ours = &context.config.worker.queues;
+    if ours.iter().any(|known| known == queue) || inspect::is_known(&context.client, queue).await? {
         return Ok(());
     }
     let workers = inspect::workers(&context.client).await?;

@@ -7,6 +7,7 @@ use redis::{cmd, pipe};
 use rhubarb_connection::Role;
 use rhubarb_core::{clock, config::Config};
 use rhubarb_queue::{Client, inspect};
+use tokio::sync::OnceCell;
 
 use super::{
     ask::{Asked, Missing, reason},
@@ -44,9 +45,11 @@ pub(super) struct Look<'a> {
 /// Finds out what `look` says; what cannot be found out is told in the report.
 pub(super) async fn report(look: &Look<'_>) -> Report {
     let places = look.servers.iter().flat_map(|server| &server.places);
-    let databases = join_all(places.map(|place| database(look, place)));
+    let queues = OnceCell::new();
+    let databases = join_all(places.map(|place| database(look, place, &queues)));
     let servers = join_all(look.servers.iter().map(|one| server(look, one)));
-    let ((databases, servers), tasks) = tokio::join!(both(databases, servers), waiting(look));
+    let ((databases, servers), tasks) =
+        tokio::join!(both(databases, servers), waiting(look, &queues));
     let mut report = Report {
         at: clock::iso(clock::now()),
         totals: Totals::default(),
@@ -100,22 +103,45 @@ pub(super) fn configured_queues(config: &Config) -> Vec<String> {
     queues
 }
 
-/// Returns the queues' names: those that Redis knows where it lets us ask, and those of the configuration.
-async fn known_queues(look: &Look<'_>) -> Vec<String> {
+/// The queues' names, once they were looked for, or why they could not be.
+type Known = OnceCell<Result<Vec<String>, rhubarb_queue::Error>>;
+
+/// Returns the queues' names: for the basic numbers those that Rhubarb knows, else those of Celery's programs too.
+async fn known_queues<'k>(
+    look: &Look<'_>,
+    known: &'k Known,
+) -> &'k Result<Vec<String>, rhubarb_queue::Error> {
     let configured = configured_queues(look.config);
-    inspect::queue_names(look.client, &configured).await.unwrap_or(configured)
+    known
+        .get_or_init(async || {
+            if !look.info {
+                return inspect::queue_names(look.client, &configured).await;
+            }
+            // The same keys are looked through once more, for what is in them.
+            let effort = look.effort.time() / 2;
+            let all = inspect::all_queue_names(look.client, &configured, effort).await?;
+            Ok(all.names)
+        })
+        .await
 }
 
-async fn waiting(look: &Look<'_>) -> Option<(Option<Vec<inspect::QueueInfo>>, Option<Missing>)> {
+async fn waiting(
+    look: &Look<'_>,
+    known: &Known,
+) -> Option<(Option<Vec<inspect::QueueInfo>>, Option<Missing>)> {
     if !look.info {
         return None;
     }
-    match inspect::queues(look.client, &configured_queues(look.config)).await {
-        Ok(queues) => Some((Some(queues), None)),
-        Err(error) => {
-            let place = format!("{}/{}", look.servers[0].name, look.client.queue().db());
-            Some((None, Some(queue_missing(place, &error))))
-        }
+    let failed = |error: &rhubarb_queue::Error| {
+        let place = format!("{}/{}", look.servers[0].name, look.client.queue().db());
+        Some((None, Some(queue_missing(place, error))))
+    };
+    match known_queues(look, known).await {
+        Ok(names) => match inspect::queues_named(look.client, names).await {
+            Ok(queues) => Some((Some(queues), None)),
+            Err(error) => failed(&error),
+        },
+        Err(error) => failed(error),
     }
 }
 
@@ -131,7 +157,7 @@ pub(super) fn queue_missing(place: String, error: &rhubarb_queue::Error) -> Miss
     }
 }
 
-async fn database(look: &Look<'_>, place: &Place) -> (DatabaseReport, Vec<Missing>) {
+async fn database(look: &Look<'_>, place: &Place, known: &Known) -> (DatabaseReport, Vec<Missing>) {
     let mut report = DatabaseReport {
         server: place.server.clone(),
         db: place.redis.db(),
@@ -152,8 +178,12 @@ async fn database(look: &Look<'_>, place: &Place) -> (DatabaseReport, Vec<Missin
     let caches = [Role::Cache, Role::Sessions, Role::Jobs];
     // The basic numbers are all of caches and sessions; the queue's keys are for --info.
     if look.info || caches.iter().any(|role| place.serves(*role)) {
-        let queues = if place.serves(Role::Queue) { known_queues(look).await } else { Vec::new() };
-        let namespaces = namespace::of(look.config, &place.roles, &queues);
+        let configured = configured_queues(look.config);
+        let queues = match place.serves(Role::Queue) {
+            true => known_queues(look, known).await.as_ref().unwrap_or(&configured),
+            false => &Vec::new(),
+        };
+        let namespaces = namespace::of(look.config, &place.roles, queues);
         let census = scan::census(&mut asked, namespaces, look.effort).await;
         if census.seen() > 0 || census.is_whole() {
             report.looked_at = Some(census.seen());
