@@ -18,7 +18,8 @@ pub(crate) async fn queues(context: &Context, args: &QueuesArgs) -> Result<(), E
     let queues = inspect::queues_named(client, &names).await?;
     Format::of(args.shown.json).show(&queues, |queues| queue_table(queues))?;
     if let Some(unseen) = unseen {
-        output::note(&format!("note: {}", unseen_text(&unseen)));
+        let more = if unseen.reason.is_none() { "; --effort S looks at more" } else { "" };
+        output::note(&format!("note: {}{more}", unseen_text(&unseen)));
     }
     Ok(())
 }
@@ -88,7 +89,7 @@ pub(crate) async fn workers(context: &Context, shown: Shown) -> Result<(), Error
 
 fn worker_table(workers: &[WorkerInfo]) -> String {
     if workers.is_empty() {
-        return "no workers in the last hour".to_owned();
+        return "no worker is running, and none was lost in the last hour".to_owned();
     }
     let headings = [
         "NODE",
@@ -236,7 +237,7 @@ mod tests {
         let expect = "\
 QUEUE   WAITING  BY PRIORITY  RUNNING  SCHEDULED  NEXT DUE                   PAUSED
 celery       12  0: 2, 9: 10        3          1  2026-11-24T00:00:00+00:00  since 2026-11-23T22:00:00Z: deploy";
-        assert_eq!(queue_table(&[queue.clone()]), expect);
+        assert_eq!(queue_table(std::slice::from_ref(&queue)), expect);
         let shown = queue_table(&[queue, broken]);
         let last: Vec<&str> = shown.lines().skip(2).collect();
         assert!(last[0].starts_with("mail    unreadable  -  "), "{shown}");
@@ -273,7 +274,7 @@ rhubarb@host  w1  alive     celery,mail     16        2          7  0.1.0    202
 rhubarb@host  w1  stopping  celery,mail     16        2          7  0.1.0    2026-11-24T00:00:15+00:00
 rhubarb@host  w1  lost      celery,mail     16        2          7  0.1.0    2026-11-24T00:00:15+00:00";
         assert_eq!(shown, expect);
-        assert_eq!(worker_table(&[]), "no workers in the last hour");
+        assert_eq!(worker_table(&[]), "no worker is running, and none was lost in the last hour");
     }
 
     #[test]

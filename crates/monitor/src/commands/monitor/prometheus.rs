@@ -271,6 +271,7 @@ mod tests {
                 server: "h:6379".into(),
                 roles: vec!["queue"],
                 unreachable: None,
+                misconfigured: false,
                 info: Some(ServerInfo::parse("used_memory:1000\nkeyspace_hits:7\n")),
                 settings: None,
                 clients_by_name: None,

@@ -275,7 +275,7 @@ fn draw_table(frame: &mut Frame<'_>, area: Rect, queues: &QueueHistory) {
         let numbers = [queue.waiting, queue.claimed, queue.scheduled].map(grouped);
         let numbers = numbers.map(|number| Line::from(number).right_aligned());
         let state = match (&queue.problem, queue.paused) {
-            (Some(_), _) => "unreadable",
+            (Some(_), _) => "broken",
             (None, true) => "paused",
             (None, false) => "",
         };
@@ -294,7 +294,7 @@ fn draw_table(frame: &mut Frame<'_>, area: Rect, queues: &QueueHistory) {
         Constraint::Length(12),
         Constraint::Length(9),
         Constraint::Length(11),
-        Constraint::Length(10),
+        Constraint::Length(8),
     ];
     frame.render_widget(Table::new(rows, widths).header(head), area);
 }

@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{
     super::{
-        ask::reason,
+        ask::{is_misconfigured, reason},
         collect::{configured_queues, queue_missing},
         info::ServerInfo,
         place::Server,
@@ -88,6 +88,10 @@ async fn server_now(server: &Server) -> Result<Seen, String> {
     for place in &server.places {
         match place.redis.query::<u64>(&cmd("DBSIZE")).await {
             Ok(keys) => seen.keys = Some(seen.keys.unwrap_or(0) + keys),
+            // Its other databases would take as long to say the same.
+            Err(error) if error.is_unreachable() && !is_misconfigured(&error) => {
+                return Err(reason(&error));
+            }
             Err(error) if unreached(&error) => {
                 reached = reached.or(Err(reason(&error)));
                 continue;
