@@ -365,8 +365,11 @@ async fn each_condition_of_redis_is_logged_once_waited_out_and_logged_once_when_
     for (code, begin, end) in conditions {
         shop.installation.redis.command(begin).await;
         worker.line(code, SOON).await;
-        // Long enough for more than one heartbeat and claim to be refused.
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        eventually(SOON, "it is refused again and again", async || {
+            let stats = shop.installation.redis.command("INFO errorstats").await;
+            (refusals(&stats, code) > 3).then_some(())
+        })
+        .await;
         shop.installation.redis.command(end).await;
         let client = shop.client();
         let id = client.publish(&Publish::new("e2e.sleep").arg(0.0)).await.unwrap().id;
@@ -460,12 +463,24 @@ async fn a_worker_waits_out_a_redis_that_forbids_everything_and_starts_on_a_repl
     runs("it has become the primary").await;
     shop.installation.redis.command("ACL SETUSER default -@all").await;
     worker.line("code=NOPERM", SOON).await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    eventually(SOON, "it is refused again and again", async || {
+        let stats = as_admin(port, "INFO errorstats").await;
+        (refusals(&stats, "code=NOPERM") > 3).then_some(())
+    })
+    .await;
     assert!(worker.is_running());
     let mended = as_admin(port, "ACL SETUSER default +@all").await;
     assert_eq!(mended, redis::Value::Okay);
     runs("everything is allowed again").await;
     assert!(worker.is_running());
+}
+
+/// Returns how many commands the server has refused with a `code=…`, by its own count.
+fn refusals(stats: &redis::Value, code: &str) -> u64 {
+    let stats: String = redis::from_redis_value(stats.clone()).unwrap();
+    let line = code.replace("code=", "errorstat_") + ":count=";
+    let count = stats.lines().find_map(|stat| stat.strip_prefix(&line));
+    count.map_or(0, |count| count.parse().unwrap())
 }
 
 async fn as_admin(port: u16, words: &str) -> redis::Value {

@@ -19,7 +19,7 @@ pub type Kept = HashMap<String, (String, Record)>;
 #[derive(Clone, Debug)]
 pub struct Slot {
     /// The schedule.
-    pub known: Known,
+    pub known: Box<Known>,
     /// What became of it: in Redis it is the same.
     pub record: Record,
     /// When it is looked at next; absent when it is not.

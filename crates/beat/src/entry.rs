@@ -59,7 +59,7 @@ mod tests {
         };
         let schedules = [("s".to_owned(), entry.into())].into();
         let config = Config { schedules, ..Config::default() };
-        All::of(&config, Live::default(), &RedBeat::default()).known["s"].clone()
+        All::of(&config, Live::default(), &RedBeat::default()).known["s"].as_ref().clone()
     }
 
     fn at(seconds: i64) -> Timestamp {

@@ -97,6 +97,10 @@ pub(crate) struct Beat<'a> {
     pub(crate) book: Book,
     /// The queues that earlier leaders were shut out of.
     assumed: BTreeSet<String>,
+    /// The queues whose schedules stand still, since our keys of theirs are of another type.
+    barred: BTreeSet<String>,
+    /// When all was read last.
+    taken_up: Instant,
     /// The number of edits of the live schedules that the book has seen.
     version: Version,
     redbeat: RedBeat,
@@ -130,6 +134,8 @@ impl<'a> Beat<'a> {
             greatest: 0,
             book: Book::default(),
             assumed: BTreeSet::new(),
+            barred: BTreeSet::new(),
+            taken_up: Instant::now(),
             version: Version::default(),
             redbeat: RedBeat::default(),
             told: BTreeSet::new(),
@@ -195,6 +201,13 @@ impl<'a> Beat<'a> {
             if !self.assume(fence, now).await? {
                 return Ok(Looked::Done);
             }
+        } else if self.tries_again() {
+            // Until the book is open again, what is in Redis counts.
+            self.standing = Standing::Unknown;
+            if !self.take_up(fence, now).await? {
+                return Ok(Looked::Done);
+            }
+            self.standing = Standing::Leading(fence);
         } else if self.changed().await? {
             let all = self.all().await?;
             let (kept, removed) = std::mem::take(&mut self.book).close(&all);
@@ -238,25 +251,7 @@ impl<'a> Beat<'a> {
             let prefix = &self.config.beat.redbeat_key_prefix;
             self.redbeat = RedBeat::read(&self.redis, prefix, None).await?.unwrap_or_default();
         }
-        let all = self.all().await?;
-        let mut queues: BTreeSet<String> =
-            all.known.values().map(|known| known.queue.clone()).collect();
-        queues.extend(inspect::queue_names(&self.client, &[]).await?);
-        self.assumed.clear();
-        for queue in &queues {
-            if !self.shut_out(queue, fence).await? {
-                return Ok(false);
-            }
-        }
-        let mut kept = Kept::new();
-        let mut stale: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for queue in &queues {
-            let records = self.ticks.records(queue).await?;
-            for (queue, name) in gather(&mut kept, queue, records) {
-                stale.entry(queue).or_default().push(name);
-            }
-        }
-        if !self.open(all, kept, stale, (fence, now)).await? {
+        if !self.take_up(fence, now).await? {
             return Ok(false);
         }
         match &self.standing {
@@ -271,6 +266,59 @@ impl<'a> Beat<'a> {
             tracing::warn!("no schedule is configured and enabled: nothing is published");
         }
         Ok(true)
+    }
+
+    /// Shuts earlier leaders out, reads what is kept of all schedules and opens the book; false when a later beat has led.
+    async fn take_up(&mut self, fence: u64, now: Timestamp) -> Result<bool, rhubarb_queue::Error> {
+        let mut all = self.all().await?;
+        let mut queues: BTreeSet<String> =
+            all.known.values().map(|known| known.queue.clone()).collect();
+        queues.extend(inspect::queue_names(&self.client, &[]).await?);
+        self.assumed.clear();
+        let mut kept = Kept::new();
+        let mut stale: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut barred = BTreeSet::new();
+        for queue in &queues {
+            let records = match self.shut_out(queue, fence).await {
+                Ok(false) => return Ok(false),
+                Ok(true) => self.ticks.records(queue).await,
+                Err(error) => Err(error),
+            };
+            match records {
+                Ok(records) => {
+                    for (queue, name) in gather(&mut kept, queue, records) {
+                        stale.entry(queue).or_default().push(name);
+                    }
+                }
+                Err(error) if error.wrong_type().is_some() => {
+                    self.bar(&mut all, queue, error);
+                    barred.insert(queue.clone());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.barred = barred;
+        self.taken_up = Instant::now();
+        self.open(all, kept, stale, (fence, now)).await
+    }
+
+    /// Leaves the schedules of a queue alone whose keys of ours are of another type; those of the others go on.
+    fn bar(&self, all: &mut All, queue: &str, error: rhubarb_queue::Error) {
+        let n = all.leave(queue);
+        if n > 0 && !self.barred.contains(queue) {
+            let error = format!("{:#}", anyhow::Error::new(error));
+            tracing::warn!(
+                queue,
+                schedules = n,
+                error,
+                "the schedules of this queue stand still until the key is moved away"
+            );
+        }
+    }
+
+    /// Tells whether it is time to look whether a queue is usable again whose schedules stand still.
+    fn tries_again(&self) -> bool {
+        !self.barred.is_empty() && self.taken_up.elapsed() >= self.lease
     }
 
     /// Shuts earlier leaders out of a queue; false when a later one has been there.

@@ -92,8 +92,8 @@ impl Crontab {
             Ok(crontab)
         } else {
             Err(CrontabError::Never {
-                day_of_month: text.day_of_month.clone(),
-                month_of_year: text.month_of_year.clone(),
+                day_of_month: text.day_of_month.to_string(),
+                month_of_year: text.month_of_year.to_string(),
             })
         }
     }

@@ -42,6 +42,17 @@ impl Error {
         matches!(self, Self::Redis { source, .. } if source.is_unreachable())
     }
 
+    /// Returns what Redis says of a key of another type than the command is for.
+    pub fn wrong_type(&self) -> Option<&str> {
+        match self {
+            Self::Redis {
+                source: rhubarb_connection::Error::Refused { code: Some(code), reason, .. },
+                ..
+            } if code == "WRONGTYPE" => Some(reason),
+            _ => None,
+        }
+    }
+
     /// Tells whether the server is out of memory.
     pub fn is_out_of_memory(&self) -> bool {
         matches!(self, Self::Redis { source, .. } if source.is_out_of_memory())

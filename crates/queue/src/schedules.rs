@@ -141,7 +141,7 @@ pub struct Problem {
 #[derive(Clone, Debug, Default)]
 pub struct All {
     /// The schedules.
-    pub known: BTreeMap<String, Known>,
+    pub known: BTreeMap<String, Box<Known>>,
     /// The rest.
     pub problems: Vec<Problem>,
     /// The names of entries that are there and not ours to publish at present: a beat of Python's leads, or they
@@ -349,11 +349,7 @@ fn shortened(text: &str) -> String {
 fn readable<T>(read: Result<T, Error>) -> Result<Result<T, String>, Error> {
     match read {
         Ok(read) => Ok(Ok(read)),
-        Err(Error::Redis {
-            source: rhubarb_connection::Error::Refused { code: Some(code), reason, .. },
-            ..
-        }) if code == "WRONGTYPE" => Ok(Err(reason)),
-        Err(error) => Err(error),
+        Err(error) => error.wrong_type().map(|reason| Err(reason.to_owned())).ok_or(error),
     }
 }
 
@@ -431,10 +427,19 @@ impl All {
                 let queue = entry.queue.clone().unwrap_or_else(routed);
                 let added = floor.filter(|_| owner == Owner::Live);
                 let known = Known { schedule, queue, owner, pause: None, added, floor };
-                self.known.insert(name.to_owned(), known);
+                self.known.insert(name.to_owned(), Box::new(known));
             }
             Err(error) => self.wrong(name, owner, error.to_string()),
         }
+    }
+
+    /// Takes out the schedules of a queue that nothing can be kept with: they are left as they are. Returns how many.
+    pub fn leave(&mut self, queue: &str) -> usize {
+        let left = self.known.extract_if(.., |_, known| known.queue == queue);
+        let names: Vec<String> = left.map(|(name, _)| name).collect();
+        let n = names.len();
+        self.left.extend(names);
+        n
     }
 
     fn wrong(&mut self, name: &str, owner: Owner, problem: String) {

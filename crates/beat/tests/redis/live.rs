@@ -101,6 +101,26 @@ async fn a_bad_entry_in_redis_stops_no_other() {
 }
 
 #[tokio::test]
+async fn a_key_of_another_type_stops_only_its_own_queues_schedules_and_only_until_it_is_gone() {
+    let server = Server::started();
+    let keys = ["rhubarb:{one}:ticks", "rhubarb:{two}:fence"];
+    let _: String = server.ask(cmd("SET").arg(keys[0]).arg("somebody's")).await;
+    let _: u64 = server.ask(cmd("LPUSH").arg(keys[1]).arg("somebody's")).await;
+    let schedules = [("a", every(1, "one")), ("b", every(1, "two")), ("s", every(1, "s"))];
+    let config = server.config(Duration::from_secs(3), schedules);
+    let _beat = Beat::start(&config);
+    server.ticks(5, &config, "s").await;
+    for (key, queue) in keys.into_iter().zip(["one", "two"]) {
+        assert_eq!(server.messages(queue).await, Vec::<Value>::new());
+        let _: String = server.ask(cmd("RENAME").arg(key).arg(format!("{queue}:old"))).await;
+    }
+    let n = server.messages("s").await.len();
+    server.ticks(2, &config, "one").await;
+    server.ticks(2, &config, "two").await;
+    server.ticks(n + 2, &config, "s").await;
+}
+
+#[tokio::test]
 async fn an_entry_changed_at_a_deploy_keeps_its_history_and_starts_its_new_timetable_from_now() {
     let server = Server::started();
     let config = server.config(LEASE, [("a", every(HOUR, "one")), ("s", every(1, "s"))]);

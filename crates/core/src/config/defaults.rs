@@ -146,11 +146,14 @@ impl Default for BeatConfig {
 
 fn default_schedules() -> BTreeMap<String, Arc<ScheduleConfig>> {
     let entry = |minute: &str, hour: &str| {
-        let text =
-            CrontabText { minute: minute.into(), hour: hour.into(), ..CrontabText::default() };
+        let text = CrontabText {
+            minute: CrontabText::field(minute),
+            hour: CrontabText::field(hour),
+            ..CrontabText::default()
+        };
         Arc::new(ScheduleConfig {
             task: HOURLY.into(),
-            when: When::Crontab(text),
+            when: When::Crontab(text.into()),
             ..ScheduleConfig::default()
         })
     };

@@ -8,9 +8,11 @@ use std::{
 
 use clap::Args;
 use serde::Deserialize;
+use toml::de::{DeTable, ValueDeserializer};
 
 use super::{
     model::{Config, Role},
+    pieces::{Part, Pieces},
     read::Input,
     routes,
     schedules::schedules,
@@ -213,12 +215,19 @@ impl Loading {
 
     fn file(&mut self, path: &Path, text: &str) {
         let shown = path.display().to_string();
-        let table = match toml::de::DeTable::parse(text) {
+        let pieces = Pieces::of(text);
+        self.part(&pieces.rest, &shown);
+        for schedule in pieces.schedules() {
+            self.part(&schedule, &shown);
+        }
+    }
+
+    fn part(&mut self, part: &Part<'_>, shown: &str) {
+        let text = part.text();
+        let table = match DeTable::parse(&text) {
             Ok(table) => table.into_inner(),
             Err(error) => {
-                let start = error.span().map_or(0, |span| span.start);
-                let before = text.get(..start).unwrap_or_default();
-                let line = before.matches('\n').count() + 1;
+                let line = part.line(error.span().map_or(0, |span| span.start));
                 self.problems.push(format!("{shown}, line {line}: {}", error.message()));
                 return;
             }
@@ -226,11 +235,13 @@ impl Loading {
         for (section, value) in table {
             let section = section.into_inner().into_owned();
             if section == "schedules" {
+                if self.origins.insert(section, shown.to_owned()).is_none() {
+                    self.config.schedules.clear();
+                }
                 schedules(&mut self.config, value.into_inner(), &mut self.problems);
-                self.origins.insert(section, shown.clone());
                 continue;
             }
-            let value = match toml::Value::deserialize(toml::de::ValueDeserializer::from(value)) {
+            let value = match toml::Value::deserialize(ValueDeserializer::from(value)) {
                 Ok(value) => value,
                 Err(error) => {
                     self.problems.push(format!("{shown}, {section}: {}", error.message()));
@@ -239,13 +250,13 @@ impl Loading {
             };
             for target in ["status", "proxies", "details", "responses", "users"] {
                 if let Some(value) = value.get(target).filter(|_| section == "cache") {
-                    self.section(&format!("cache.{target}"), value, &shown);
+                    self.section(&format!("cache.{target}"), value, shown);
                 }
             }
             if tables::read(&mut self.config, &section, &value, &mut self.problems) {
-                self.origins.insert(section, shown.clone());
+                self.origins.insert(section, shown.to_owned());
             } else {
-                self.section(&section, &value, &shown);
+                self.section(&section, &value, shown);
             }
         }
     }

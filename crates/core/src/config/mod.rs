@@ -2,6 +2,7 @@
 
 mod domains;
 mod model;
+mod pieces;
 mod schedule;
 
 mod defaults;

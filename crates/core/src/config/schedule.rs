@@ -1,6 +1,6 @@
 //! The shape of one entry of the schedule: plain values, no rules.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use serde_json::{Map, Value};
@@ -52,7 +52,7 @@ pub struct ScheduleConfig {
 #[derive(Clone, Debug, PartialEq)]
 pub enum When {
     /// Celery's fields, as text: `crontab = { minute = "0", hour = "*/4" }`, or as a line: `cron = "0 */4 * * *"`.
-    Crontab(CrontabText),
+    Crontab(Box<CrontabText>),
     /// Every so often, on a fixed grid: `every = 30`.
     Every {
         /// The distance of two ticks.
@@ -69,17 +69,17 @@ pub enum When {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CrontabText {
     /// 0 to 59; `0` when absent.
-    pub second: String,
+    pub second: Cow<'static, str>,
     /// 0 to 59.
-    pub minute: String,
+    pub minute: Cow<'static, str>,
     /// 0 to 23.
-    pub hour: String,
+    pub hour: Cow<'static, str>,
     /// 0 (Sunday) to 6, or names.
-    pub day_of_week: String,
+    pub day_of_week: Cow<'static, str>,
     /// 1 to 31.
-    pub day_of_month: String,
+    pub day_of_month: Cow<'static, str>,
     /// 1 to 12, or names.
-    pub month_of_year: String,
+    pub month_of_year: Cow<'static, str>,
 }
 
 /// A point in time as it is written: with its offset, or in the schedule's time zone.
@@ -217,7 +217,7 @@ impl Default for ScheduleConfig {
     fn default() -> Self {
         Self {
             task: String::new(),
-            when: When::Crontab(CrontabText::default()),
+            when: When::Crontab(Box::default()),
             timezone: None,
             dst: Dst::default(),
             args: Vec::new(),
@@ -239,17 +239,24 @@ impl Default for ScheduleConfig {
     }
 }
 
+impl CrontabText {
+    /// Returns a field's text, without memory of its own for the most frequent one: there may be many schedules.
+    pub fn field(text: &str) -> Cow<'static, str> {
+        if text == "*" { Cow::Borrowed("*") } else { Cow::Owned(text.to_owned()) }
+    }
+}
+
 /// Every minute.
 impl Default for CrontabText {
     fn default() -> Self {
-        let any = || String::from("*");
+        let any = Cow::Borrowed("*");
         Self {
-            second: String::from("0"),
-            minute: any(),
-            hour: any(),
-            day_of_week: any(),
-            day_of_month: any(),
-            month_of_year: any(),
+            second: Cow::Borrowed("0"),
+            minute: any.clone(),
+            hour: any.clone(),
+            day_of_week: any.clone(),
+            day_of_month: any.clone(),
+            month_of_year: any,
         }
     }
 }

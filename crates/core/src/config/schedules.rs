@@ -40,12 +40,8 @@ pub fn check_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Reads `[schedules.NAME]`.
-///
-/// Takes the table as it was parsed, entry by entry, so that what was read makes room for what is read next: there may
-/// be ten thousand.
+/// Reads `[schedules.NAME]`s, to those that were read before.
 pub(super) fn schedules(config: &mut Config, value: DeValue<'_>, problems: &mut Vec<String>) {
-    config.schedules.clear();
     let DeValue::Table(table) = value else {
         problems.push("schedules: a table is expected".to_owned());
         return;
@@ -62,6 +58,10 @@ pub(super) fn schedules(config: &mut Config, value: DeValue<'_>, problems: &mut 
         if let Err(expected) = check_name(&name) {
             let shown: String = name.chars().take(60).collect();
             problems.push(format!("schedules.{shown:?}: {expected}"));
+            continue;
+        }
+        if config.schedules.contains_key(&name) {
+            problems.push(format!("schedules.{name:?}: it is there twice"));
             continue;
         }
         if let Some(reader) = Reader::new(format!("schedules.{name}"), &value, problems) {
@@ -187,10 +187,10 @@ fn when(reader: &mut Reader<'_>) -> When {
         }
         (["at"], _, Some(at)) => return When::At(at),
         (["crontab"], ..) => {
-            return When::Crontab(crontab_table(reader, crontab.expect("it is the one given")));
+            return When::Crontab(crontab_table(reader, crontab.expect("it is the one given")).into());
         }
         (["cron"], ..) => {
-            return When::Crontab(crontab_line(reader, line.expect("it is the one given")));
+            return When::Crontab(crontab_line(reader, line.expect("it is the one given")).into());
         }
         // What is wrong with its value was told when it was read.
         ([_], ..) => {}
@@ -229,8 +229,8 @@ fn crontab_table(reader: &mut Reader<'_>, value: &toml::Value) -> CrontabText {
     };
     for (key, value) in table {
         let shown = match value {
-            toml::Value::String(text) => text.clone(),
-            toml::Value::Integer(n) => n.to_string(),
+            toml::Value::String(text) => CrontabText::field(text),
+            toml::Value::Integer(n) => n.to_string().into(),
             _ => {
                 reader.wrong(&format!("crontab.{key}"), "text such as \"*/15\" is expected");
                 continue;

@@ -6,7 +6,7 @@ use super::*;
 fn text(fields: &[(&str, &str)]) -> CrontabText {
     let mut text = CrontabText::default();
     for (field, value) in fields {
-        let value = (*value).to_owned();
+        let value = CrontabText::field(value);
         match *field {
             "minute" => text.minute = value,
             "hour" => text.hour = value,

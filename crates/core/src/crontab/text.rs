@@ -1,5 +1,7 @@
 //! A crontab as one line, in the order of crontab(5), and the names that stand for lines.
 
+use std::borrow::Cow;
+
 use super::{Crontab, CrontabError};
 use crate::config::CrontabText;
 
@@ -39,12 +41,12 @@ impl CrontabText {
             return Err(wrong());
         };
         let text = Self {
-            second: second.to_owned(),
-            minute: minute.to_owned(),
-            hour: hour.to_owned(),
-            day_of_week: day_of_week.to_owned(),
-            day_of_month: day_of_month.to_owned(),
-            month_of_year: month_of_year.to_owned(),
+            second: Self::field(second),
+            minute: Self::field(minute),
+            hour: Self::field(hour),
+            day_of_week: Self::field(day_of_week),
+            day_of_month: Self::field(day_of_month),
+            month_of_year: Self::field(month_of_year),
         };
         Crontab::parse(&text)?;
         Ok(text)
@@ -53,7 +55,7 @@ impl CrontabText {
     /// Returns it as a line, with seconds only where they are not 0.
     pub fn line(&self) -> String {
         // Celery takes spaces after a comma; in a line they part fields.
-        let field = |text: &String| text.split_whitespace().collect::<String>();
+        let field = |text: &Cow<'_, str>| text.split_whitespace().collect::<String>();
         let five =
             [&self.minute, &self.hour, &self.day_of_month, &self.month_of_year, &self.day_of_week]
                 .map(field)

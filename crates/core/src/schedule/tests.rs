@@ -18,7 +18,7 @@ fn relative(seconds: u64, zone: &str) -> ScheduleConfig {
 }
 
 fn cron(line: &str) -> ScheduleConfig {
-    let when = When::Crontab(CrontabText::from_line(line).unwrap());
+    let when = When::Crontab(CrontabText::from_line(line).unwrap().into());
     ScheduleConfig { when, ..ScheduleConfig::default() }
 }
 
@@ -255,7 +255,7 @@ fn what_cannot_run_is_an_error() {
     check(every(0), "UTC", "at least 1 second");
     check(every(5), "Mars/Olympus", "`Mars/Olympus` is not a time zone");
     let text = CrontabText { minute: "61".into(), ..CrontabText::default() };
-    let config = ScheduleConfig { when: When::Crontab(text), ..ScheduleConfig::default() };
+    let config = ScheduleConfig { when: When::Crontab(text.into()), ..ScheduleConfig::default() };
     check(config, "UTC", "minute `61`");
     let jitter =
         |seconds, config| ScheduleConfig { jitter: Duration::from_secs(seconds), ..config };

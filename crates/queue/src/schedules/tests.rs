@@ -85,7 +85,7 @@ fn known(entry: &str) -> Known {
         Live::default(),
         &RedBeat::default(),
     );
-    all.known["s"].clone()
+    all.known["s"].as_ref().clone()
 }
 
 #[test]

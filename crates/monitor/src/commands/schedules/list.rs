@@ -191,7 +191,7 @@ mod tests {
     fn known(entry: &str) -> Known {
         let text = format!("[schedules.s]\ntask = \"t\"\n{entry}");
         let config = Config::from_toml(&text).unwrap();
-        All::of(&config, Live::default(), &RedBeat::default()).known["s"].clone()
+        All::of(&config, Live::default(), &RedBeat::default()).known["s"].as_ref().clone()
     }
 
     #[test]

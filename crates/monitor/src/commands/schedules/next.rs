@@ -102,7 +102,7 @@ pub(crate) fn next(
         let kept = records.get(&known.schedule.name).cloned();
         of(known, &known.record(kept, now), now, n, None)
     };
-    Ok(all.known.values().map(of).collect())
+    Ok(all.known.values().map(|known| of(known)).collect())
 }
 
 fn of(known: &Known, record: &Record, from: Timestamp, n: usize, zone: Option<&TimeZone>) -> Next {
