@@ -9,6 +9,8 @@ use rhubarb_e2e::{
     redis_server::{RedisServer, free_port},
 };
 
+use serde_json::json;
+
 use crate::{
     BINARIES,
     shop::{SOON, Shop},
@@ -81,6 +83,32 @@ async fn without_redis_commands_end_with_code_4_and_one_line_without_the_passwor
             ran.stderr
         );
         assert_eq!(ran.stderr.lines().count(), 1, "{command:?}: {}", ran.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_wants_a_password_is_told_so_with_what_to_do_and_exit_code_3() {
+    let redis = RedisServer::start_with(&["--save", "", "--requirepass", "hunter2"]).await;
+    let (open, port) = (redis.url(0), redis.port());
+    let mut installation = Installation::new(BINARIES, redis, "");
+    let wrong = format!("redis://:hunter3@127.0.0.1:{port}/0");
+    let advice = "wants a password (NOAUTH): put it into the URL, redis://:PASSWORD@HOST";
+    for (url, expect, in_text) in [
+        (&open, advice, "it wants a password (NOAUTH)"),
+        (&wrong, "refuses our user or password", "it refuses our user or password"),
+    ] {
+        installation.set("REDIS_URL", url);
+        for command in [&["queues"][..], &["status"], &["sessions", "count"]] {
+            let ran = installation.rhubarb(command).await;
+            assert!(ran.code == 3 && ran.stderr.contains(expect), "{command:?}: {}", ran.stderr);
+        }
+        let ran = installation.rhubarb(&["monitor", "--info"]).await;
+        assert!(ran.code == 3 && ran.stderr.contains(in_text), "{}", ran.stderr);
+        for odd in ["..", "queues ()", "Start it"] {
+            assert!(!ran.stdout.contains(odd), "`{odd}` in\n{}", ran.stdout);
+        }
+        assert!(ran.stdout.contains("Mend the user, password"), "{}", ran.stdout);
+        assert!(!(ran.stdout + &ran.stderr).contains("hunter"));
     }
 }
 
@@ -172,9 +200,19 @@ async fn a_queue_is_paused_resumed_and_purged_by_command() {
     let queues = rhubarb(&["queues"]).await.stdout;
     assert!(!queues.contains("nosuchq"), "{queues}");
 
-    rhubarb(&["enqueue", "t"]).await;
+    let held = async |args: &[&str]| rhubarb(args).await.json();
+    let expect = |paused: bool, changed: bool| json!({"queue": "celery", "paused": paused, "changed": changed});
+    assert_eq!(held(&["pause", "celery", "--json"]).await, expect(true, true));
+    assert_eq!(held(&["pause", "celery", "--json"]).await, expect(true, false));
+    assert_eq!(held(&["resume", "celery", "--json"]).await, expect(false, true));
+
+    let sent = held(&["enqueue", "t", "--json"]).await;
+    assert_eq!(sent["id"].as_str().map(str::len), Some(36), "{sent}");
+    assert_eq!(sent["duplicate"], false);
     let refused = rhubarb(&["purge", "celery"]).await;
     assert_eq!(refused.code, 2, "without a terminal nobody can agree: {}", refused.stderr);
     let purged = rhubarb(&["purge", "celery", "--yes"]).await;
     assert_eq!((purged.code, purged.stdout.trim()), (0, "thrown away: 1 waiting"));
+    let purged = held(&["purge", "celery", "--yes", "--json"]).await;
+    assert_eq!(purged, json!({"waiting": 0, "scheduled": 0}));
 }

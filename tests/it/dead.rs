@@ -123,7 +123,12 @@ async fn parked_tasks_are_shown_and_dropped_and_a_choice_is_asked_for() {
     }
     let dropped = shop.rhubarb(&["parked", "drop", "--task", "shop.a"]).await;
     assert!(dropped.stdout.contains("2 parked tasks dropped"), "{}", dropped.stdout);
-    let dropped = shop.rhubarb(&["parked", "drop", "--all"]).await;
+    for kind in ["parked", "dead"] {
+        let asked = shop.rhubarb(&[kind, "drop", "--all"]).await;
+        assert!(asked.code == 2 && asked.stderr.contains("--yes"), "{kind}: {}", asked.stderr);
+    }
+    assert_eq!(shop.json(&["parked", "list"]).await.as_array().unwrap().len(), 1);
+    let dropped = shop.rhubarb(&["parked", "drop", "--all", "--yes"]).await;
     assert!(dropped.stdout.contains("1 parked tasks dropped"), "{}", dropped.stdout);
 }
 

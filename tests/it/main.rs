@@ -45,6 +45,8 @@ mod monitor;
 mod producers;
 /// What the queue promises.
 mod queue;
+/// What the command line tells of queues and tasks, whoever filled them.
+mod queues;
 /// From a schedule to the cache.
 mod schedule;
 /// Boards that misbehave, keywords asked for twice, listings of earlier runs.

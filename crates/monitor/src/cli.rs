@@ -59,7 +59,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Cache(CacheCommand),
     /// Shows the queues: waiting, running and scheduled tasks
-    Queues(Shown),
+    Queues(QueuesArgs),
     /// Stops every worker from claiming from a queue; what runs ends, publishing goes on
     Pause(PauseArgs),
     /// Lets a paused queue go on
@@ -119,6 +119,21 @@ pub(crate) struct Shown {
     /// Print one JSON document instead of a table
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `queues`
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Shown are the queues that Rhubarb knows, those of the configuration, and those that only Celery's programs use. The last
+ones are in no list of Redis's: keys are looked through for kombu's bindings, for at most --effort seconds.")]
+pub(crate) struct QueuesArgs {
+    /// Look for queues of Celery's for at most so many seconds, and through 250,000 keys for each of them
+    #[arg(long, value_name = "S", default_value = "1", value_parser = monitor::parse_effort,
+        allow_negative_numbers = true)]
+    pub(crate) effort: Duration,
+    /// How it is shown.
+    #[command(flatten)]
+    pub(crate) shown: Shown,
 }
 
 /// `demo`
@@ -182,6 +197,9 @@ pub(crate) struct QueueArg {
     /// The queue's name
     #[arg(value_parser = parse_queue)]
     pub(crate) queue: String,
+    /// How it is shown.
+    #[command(flatten)]
+    pub(crate) shown: Shown,
 }
 
 /// `pause`
@@ -193,6 +211,9 @@ pub(crate) struct PauseArgs {
     /// Why, for the next person who looks
     #[arg(long, value_name = "TEXT")]
     pub(crate) note: Option<String>,
+    /// How it is shown.
+    #[command(flatten)]
+    pub(crate) shown: Shown,
 }
 
 /// `purge`
@@ -207,6 +228,9 @@ pub(crate) struct PurgeArgs {
     /// Do not ask
     #[arg(long)]
     pub(crate) yes: bool,
+    /// How it is shown.
+    #[command(flatten)]
+    pub(crate) shown: Shown,
 }
 
 /// `revoke`
@@ -243,8 +267,8 @@ pub(crate) enum DeadCommand {
     /// The task's old result is removed first, then the message moves in one step. Killed in between, the letter is still
     /// there: run it again.
     Retry(Chosen),
-    /// Forgets dead letters
-    Drop(Chosen),
+    /// Forgets dead letters; with --all it asks first
+    Drop(DropArgs),
 }
 
 /// `parked`
@@ -256,8 +280,8 @@ pub(crate) enum ParkedCommand {
     Show(TaskArgs),
     /// Puts parked tasks back on their queues
     Replay(Chosen),
-    /// Forgets parked tasks
-    Drop(Chosen),
+    /// Forgets parked tasks; with --all it asks first
+    Drop(DropArgs),
 }
 
 /// `adopt-unacked`
@@ -350,6 +374,17 @@ pub(crate) struct Chosen {
     pub(crate) filter: FilterArgs,
 }
 
+/// `dead drop`, `parked drop`
+#[derive(Args, Debug)]
+pub(crate) struct DropArgs {
+    /// Which ones.
+    #[command(flatten)]
+    pub(crate) chosen: Chosen,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
 /// `sources`
 #[derive(Debug, Subcommand)]
 pub(crate) enum SourcesCommand {
@@ -383,10 +418,9 @@ fn parse_queue(text: &str) -> Result<String, String> {
 }
 
 fn parse_seconds(text: &str) -> Result<Duration, String> {
-    text.parse()
-        .ok()
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or_else(|| "expected a number of seconds, zero or more".to_owned())
+    let seconds = text.parse::<f64>().ok().filter(|seconds| seconds.is_finite() && *seconds >= 0.0);
+    let seconds = seconds.ok_or_else(|| "expected a number of seconds, zero or more".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|_| "that is more than can be counted".to_owned())
 }
 
 #[cfg(test)]
@@ -477,6 +511,7 @@ mod tests {
             ("monitor|--watch|--json", "cannot be used with"),
             ("monitor|--prometheus|--interval|1", "cannot be used with"),
             ("monitor|--watch|--interval|0.1", "expected a number of seconds from 0.2 to 3600"),
+            ("monitor|--interval|1e300", "expected a number of seconds from 0.2 to 3600"),
             ("monitor|--effort|1e9", "expected a number of seconds from 0.1 to 600"),
         ] {
             let error = parse(line).unwrap_err();

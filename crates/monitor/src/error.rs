@@ -94,7 +94,7 @@ impl Error {
     /// Of an unreachable Redis only that is told: what was to be done there is beside the point.
     pub(crate) fn message(&self) -> String {
         if let Some(error) = self.connection().filter(|_| self.exit_code() != exit::FAILED) {
-            return error.to_string();
+            return told(error);
         }
         let mut message = self.to_string();
         let mut cause = std::error::Error::source(self);
@@ -127,6 +127,23 @@ impl Error {
     }
 }
 
+/// Says what a connection ended with, with what to do about it where the server's words do not.
+fn told(error: &rhubarb_connection::Error) -> String {
+    use rhubarb_connection::Error::Denied;
+    match error {
+        Denied { url, reason } if wants_password(reason) => format!(
+            "the Redis at `{url}` wants a password (NOAUTH): put it into the URL, \
+             redis://:PASSWORD@HOST or redis://USER:PASSWORD@HOST"
+        ),
+        other => other.to_string(),
+    }
+}
+
+/// Tells whether a server refused us because we named no password.
+pub(crate) fn wants_password(reason: &str) -> bool {
+    reason.contains("NOAUTH")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,8 +170,15 @@ mod tests {
     #[test]
     fn a_wrong_password_is_a_wrong_configuration() {
         let url = "redis://:hunter2@localhost:1/0".parse().unwrap();
-        let error = Error::from(rhubarb_connection::Error::Denied { url, reason: "no".into() });
+        let denied =
+            |url, reason: &str| rhubarb_connection::Error::Denied { url, reason: reason.into() };
+        let error = Error::from(denied(url, "WRONGPASS: no"));
         assert_eq!(error.exit_code(), exit::CONFIGURATION);
+        assert!(error.message().ends_with("refuses our user or password: WRONGPASS: no"));
+        let error = Error::from(denied("redis://localhost:1/0".parse().unwrap(), "NOAUTH: HELLO"));
+        let told = "the Redis at `redis://localhost:1/0` wants a password (NOAUTH): put it into the URL, \
+                    redis://:PASSWORD@HOST or redis://USER:PASSWORD@HOST";
+        assert_eq!(error.message(), told);
     }
 
     #[test]

@@ -16,9 +16,11 @@ use crate::{
     tick::{self, Record, Ticks},
 };
 
+mod names;
 mod search;
 
-pub use search::{TaskInfo, task};
+pub use names::{Names, Unseen, all_queue_names, is_known, of_settings, queue_names};
+pub use search::{Passed, TaskInfo, task};
 
 /// A member of a zset with its score.
 type Scored = (Vec<u8>, f64);
@@ -42,6 +44,9 @@ pub struct QueueInfo {
     pub paused: bool,
     /// Since when and why it is paused, where that can be read.
     pub pause: Option<Pause>,
+    /// Why it cannot be read, where it cannot: a key of it is of another type. Nothing else is known of it then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// One priority list.
@@ -100,34 +105,71 @@ pub struct WorkerInfo {
     pub lease_until: String,
 }
 
-/// Returns the names of all known queues, and of `more`, in order and once each.
-///
-/// # Errors
-///
-/// [`Error::Redis`].
-pub async fn queue_names(client: &Client, more: &[String]) -> Result<Vec<String>, Error> {
-    let mut names: Vec<String> = client
-        .queue()
-        .query(::redis::cmd("SMEMBERS").arg(keys::QUEUES))
-        .await
-        .map_err(redis("list the queues"))?;
-    names.extend(more.iter().cloned());
-    names.sort();
-    names.dedup();
-    Ok(names)
-}
-
 /// Returns each queue as it stands; `more` are names to show besides those known.
 ///
 /// # Errors
 ///
 /// [`Error::Redis`].
 pub async fn queues(client: &Client, more: &[String]) -> Result<Vec<QueueInfo>, Error> {
+    queues_named(client, &queue_names(client, more).await?).await
+}
+
+/// Returns each of these queues as it stands.
+///
+/// # Errors
+///
+/// [`Error::Redis`].
+pub async fn queues_named(client: &Client, names: &[String]) -> Result<Vec<QueueInfo>, Error> {
+    let (redis_, celery) = (client.queue(), client.celery());
     let mut found = Vec::new();
-    for name in queue_names(client, more).await? {
-        found.push(queue(client.queue(), &name, client.celery()).await?);
+    for name in names {
+        found.push(match queue(redis_, name, celery).await {
+            Err(error) if is_wrong_type(&error) => unreadable(redis_, name, celery, error).await?,
+            other => other?,
+        });
     }
     Ok(found)
+}
+
+fn is_wrong_type(error: &Error) -> bool {
+    let Error::Redis { source: rhubarb_connection::Error::Refused { code, .. }, .. } = error else {
+        return false;
+    };
+    code.as_deref() == Some("WRONGTYPE")
+}
+
+/// Names the keys of a queue that are of another type.
+async fn unreadable(
+    redis_: &Redis,
+    name: &str,
+    celery: &CeleryConfig,
+    error: Error,
+) -> Result<QueueInfo, Error> {
+    let keys = QueueKeys::new(name, celery);
+    let lists = keys.lists.iter().map(|list| (list, "list"));
+    let others = [(&keys.scheduled, "zset"), (&keys.leases, "zset"), (&keys.paused, "string")];
+    let expected: Vec<(&String, &str)> = lists.chain(others).collect();
+    let mut pipeline = ::redis::pipe();
+    for (key, _) in &expected {
+        pipeline.cmd("TYPE").arg(key);
+    }
+    let types: Vec<String> =
+        redis_.pipe(&pipeline).await.map_err(redis(format!("look at queue `{name}`")))?;
+    let wrong = expected.iter().zip(&types).filter(|((_, kind), is)| is != kind && *is != "none");
+    let wrong: Vec<String> =
+        wrong.map(|((key, kind), is)| format!("key {key} is a {is}, not a {kind}")).collect();
+    let problem = if wrong.is_empty() { error.to_string() } else { wrong.join("; ") };
+    Ok(QueueInfo {
+        name: name.to_owned(),
+        waiting: 0,
+        by_priority: Vec::new(),
+        claimed: 0,
+        scheduled: 0,
+        next_due: None,
+        paused: false,
+        pause: None,
+        problem: Some(problem),
+    })
 }
 
 async fn queue(redis_: &Redis, name: &str, celery: &CeleryConfig) -> Result<QueueInfo, Error> {
@@ -164,6 +206,7 @@ async fn queue(redis_: &Redis, name: &str, celery: &CeleryConfig) -> Result<Queu
         next_due: first.first().and_then(|(_, ms)| iso_ms(*ms)),
         paused: paused.is_some(),
         pause: paused.and_then(|record| serde_json::from_slice(&record).ok()),
+        problem: None,
     })
 }
 

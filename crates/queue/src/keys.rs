@@ -3,7 +3,7 @@
 //! | key | type | life | written by | read by |
 //! |---|---|---|---|---|
 //! | `<queue>`, `<queue>SEP3` … | list | work waiting | Celery clients, publish, claim (due), settle, reap | claim, inspect |
-//! | `_kombu.binding.<queue>`, `_kombu.binding_permanent.<queue>` | set | for ever, one member | publish, consumer | Celery clients |
+//! | `_kombu.binding.<queue>`, `_kombu.binding_permanent.<queue>` | set | for ever, one member | publish, consumer | Celery clients, inspect |
 //! | `celery-task-meta-<id>` | string | `result_expires` | settle, state | Celery clients, client |
 //! | `unacked`, `unacked_index`, `unacked_mutex` | hash, zset, string | kombu's | Python workers; `adopt` on demand | Python workers, `adopt` |
 //! | `celery-taskset-meta-<id>` | string | `result_expires` | publish (nested groups), Celery | the end of a chord, Celery clients |

@@ -139,10 +139,15 @@ async fn previews_need_no_beat_and_not_even_redis() {
     let next = installation.rhubarb(&args).await.json();
     assert_eq!(next[0]["runs"], runs);
     assert_eq!(next[0]["words"], "at 09:00 on Monday to Friday (Europe/Berlin)");
+    let paused = installation.rhubarb(&["schedules", "pause", "of_file"]).await;
+    assert_eq!(paused.code, 0, "{}", paused.stderr);
+    let next = installation.rhubarb(&["schedules", "next", "of_file"]).await.stdout;
+    assert!(next.contains("of_file   paused ") && !next.contains("never"), "{next}");
     installation.redis.kill();
     let alone = installation.rhubarb(&args).await;
     assert!(alone.stderr.contains("only the file's schedules"), "{}", alone.stderr);
-    assert_eq!(alone.json()[0]["runs"], runs);
+    let shown: serde_json::Value = serde_json::from_str(&alone.stdout).unwrap();
+    assert_eq!((&shown[0]["runs"], alone.code), (&runs, 4), "{}", alone.stderr);
     let wrong = installation.rhubarb(&["schedules", "next", "--tz", "Mars/Base"]).await;
     assert_eq!(wrong.code, 2);
     // The list is of what is in Redis too: a part of it is shown, and is no success.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use redis::AsyncCommands;
 use rhubarb_e2e::{
     installation::{Installation, run},
     process::clean_command,
@@ -54,6 +55,33 @@ async fn everything_in_one_database_changes_nothing_about_what_is_cleared() {
     let after = every_key(&installation.redis).await;
     let gone: BTreeSet<&str> = before.difference(&after).map(|(_, key)| key.as_str()).collect();
     assert_eq!(gone, BTreeSet::from(CLEARED));
+}
+
+#[tokio::test]
+async fn what_is_announced_is_what_is_deleted_where_sessions_match_too() {
+    let redis = RedisServer::start().await;
+    filled(&redis, "four").await;
+    for n in 0..2 {
+        let session = format!("jobs:1:jobs:django.contrib.sessions.cache{n}");
+        let _: () = redis.connect(3).await.set_ex(session, "x", 3_000).await.unwrap();
+    }
+    let installation = Installation::new(BINARIES, redis, "");
+    let ran = installation.rhubarb(&["monitor", "--clear", "--yes"]).await;
+    assert!(ran.stderr.contains("deleting 5 keys"), "{}", ran.stderr);
+    assert!(ran.stdout.contains("deleted: 5 keys"), "{}", ran.stdout);
+}
+
+#[tokio::test]
+async fn where_keys_cannot_be_counted_no_number_is_announced() {
+    let redis = RedisServer::start().await;
+    filled(&redis, "four").await;
+    redis.command("ACL SETUSER shop on >hunter2 ~* &* +@all -scan").await;
+    let url = format!("redis://shop:hunter2@127.0.0.1:{}/0", redis.port());
+    let mut installation = Installation::new(BINARIES, redis, "");
+    installation.set("REDIS_URL", &url);
+    let ran = installation.rhubarb(&["monitor", "--clear", "--yes"]).await;
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains("deleting all keys of listings"), "{}", ran.stderr);
 }
 
 #[tokio::test]

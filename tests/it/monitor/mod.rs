@@ -112,6 +112,35 @@ async fn a_role_that_cannot_be_reached_is_said_and_the_others_are_shown() {
 }
 
 #[tokio::test]
+async fn a_server_that_answers_nothing_takes_one_deadline_for_all_its_databases() {
+    let mut installation = Installation::new(BINARIES, RedisServer::start().await, "");
+    let frozen = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("redis://{}/0", frozen.local_addr().unwrap());
+    installation.set("REDIS_URL", &url);
+    let begun = std::time::Instant::now();
+    let ran = installation.rhubarb(&["monitor", "--info"]).await;
+    let took = begun.elapsed();
+    assert_eq!(ran.code, 4, "{}{}", ran.stdout, ran.stderr);
+    // One deadline is 5 s, and there are four databases.
+    assert!(took < std::time::Duration::from_secs(12), "{took:?}");
+    assert!(!ran.stdout.contains("queues ()"), "{}", ran.stdout);
+}
+
+#[tokio::test]
+async fn a_database_that_does_not_exist_is_unreachable_and_not_empty() {
+    let redis = RedisServer::start_with(&["--save", "", "--databases", "2"]).await;
+    let installation = Installation::new(BINARIES, redis, "");
+    let ran = installation.rhubarb(&["monitor"]).await;
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    assert!(ran.stderr.contains("it has no database 2"), "{}", ran.stderr);
+    let jobs = ran.stdout.lines().find(|line| line.contains("/3  jobs")).unwrap_or_default();
+    assert!(jobs.contains("unreachable"), "{}", ran.stdout);
+    let report = installation.rhubarb(&["monitor", "--json"]).await;
+    let report: serde_json::Value = serde_json::from_str(&report.stdout).unwrap();
+    assert_eq!(report["databases"][3]["keys"], serde_json::Value::Null);
+}
+
+#[tokio::test]
 async fn info_tells_namespaces_slow_commands_and_what_to_do_about_each_fault() {
     let options = [
         "--maxmemory",
@@ -125,6 +154,7 @@ async fn info_tells_namespaces_slow_commands_and_what_to_do_about_each_fault() {
     filled(&redis, "four").await;
     let mut jobs = redis.connect(3).await;
     let _: () = jobs.set("jobs:1:jobs:forever", vec![7_u8; 2 << 20]).await.unwrap();
+    let _: () = jobs.set("own", "x").await.unwrap();
     let secret = "session:1:django.contrib.sessions.cachesecret";
     let _: Value = redis.connect(2).await.get(secret).await.unwrap();
     let installation = Installation::new(BINARIES, redis, "");
@@ -140,6 +170,9 @@ async fn info_tells_namespaces_slow_commands_and_what_to_do_about_each_fault() {
     for code in ["eviction_policy", "no_appendonly", "no_ttl", "large_key"] {
         assert!(findings.iter().any(|one| one["code"] == code), "no {code} in {findings:?}");
     }
+    // A key of the shop's own that stays for ever is no cache's, and is counted all the same.
+    let told = findings.iter().find(|one| one["code"] == "no_ttl").unwrap()["found"].to_string();
+    assert!(told.contains("1 (listings); of all keys there: 2"), "{told}");
     assert!(findings.iter().all(|one| one["advice"].as_str().unwrap().ends_with('.')));
     assert_eq!(report["queues"][0]["waiting"], 1);
     assert_eq!(report["servers"][0]["settings"]["save"], "");

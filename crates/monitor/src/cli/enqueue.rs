@@ -7,7 +7,7 @@ use jiff::{Timestamp, civil::DateTime};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{parse_queue, parse_seconds};
+use super::{Shown, parse_queue, parse_seconds};
 
 /// `enqueue`
 #[derive(Args, Debug)]
@@ -23,7 +23,8 @@ Examples:
 A signature is a task or a canvas (chain, group, chord) as JSON in Celery's own form: an object with task, args, kwargs,
 options, subtask_type and immutable. --args go before its own, the other flags are options of the call.
 
-Prints the task's id; with --wait its result as JSON, and exit code 6 when it failed.")]
+Prints the task's id, with --json as {\"id\": ..., \"duplicate\": false}; with --wait its result as JSON in either case, and
+exit code 6 when it failed.")]
 pub(crate) struct EnqueueArgs {
     /// The task's name
     #[arg(value_parser = parse_task, required_unless_present = "signature")]
@@ -82,6 +83,9 @@ pub(crate) struct EnqueueArgs {
     /// Wait this many seconds for the result and print it
     #[arg(long, value_name = "S", value_parser = parse_seconds)]
     pub(crate) wait: Option<Duration>,
+    /// How it is shown.
+    #[command(flatten)]
+    pub(crate) shown: Shown,
 }
 
 /// The headers that Celery 5.7 gives a meaning: those of protocol 2.

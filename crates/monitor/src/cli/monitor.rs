@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args};
 
-use super::parse_seconds;
-
 /// `monitor`
 #[derive(Args, Debug)]
 #[command(group = ArgGroup::new("form").args(["info", "clear", "watch"]))]
@@ -22,7 +20,8 @@ Examples:
 Keys are counted by SCAN, for at most --effort seconds. What is not seen by then is estimated from
 what was, and marked with ~. Nothing that blocks Redis is sent.
 
-Exit code 4 when a database could not be reached; the others are shown all the same.")]
+Exit code 4 when a database could not be reached, 3 when it refuses our user or password or has no such number; the others
+are shown all the same.")]
 pub(crate) struct MonitorArgs {
     /// Everything worth knowing, with findings and advice
     #[arg(long)]
@@ -57,14 +56,13 @@ fn parse_interval(text: &str) -> Result<Duration, String> {
     within(text, 0.2, 3_600.0)
 }
 
-fn parse_effort(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_effort(text: &str) -> Result<Duration, String> {
     within(text, 0.1, 600.0)
 }
 
 fn within(text: &str, least: f64, most: f64) -> Result<Duration, String> {
-    let seconds = parse_seconds(text)?;
-    if (least..=most).contains(&seconds.as_secs_f64()) {
-        return Ok(seconds);
-    }
-    Err(format!("expected a number of seconds from {least} to {most}"))
+    let seconds = text.parse::<f64>().ok().filter(|seconds| (least..=most).contains(seconds));
+    seconds
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| format!("expected a number of seconds from {least} to {most}"))
 }

@@ -59,8 +59,8 @@ Examples:
   rhubarb schedules next --n 10
   rhubarb schedules next nightly --from 2027-03-28T00:00:00 --tz Europe/Berlin
 
-Times are in each schedule's own time zone, or in --tz. Without Redis, only the file's schedules are shown, and intervals
-begin at --from.")]
+Times are in each schedule's own time zone, or in --tz. Without Redis, only the file's schedules are shown, intervals
+begin at --from, and the exit code is 4.")]
 pub(crate) struct NextArgs {
     /// Only this schedule [default: all]
     pub(crate) name: Option<String>,

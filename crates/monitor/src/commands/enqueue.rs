@@ -14,11 +14,12 @@ use rhubarb_queue::{
     canvas::Call,
     wire::{Signature, TaskResult},
 };
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{Context, wait};
 use crate::{
-    cli::{EnqueueArgs, Eta, ScrapeArgs},
+    cli::{EnqueueArgs, Eta, ScrapeArgs, Shown},
     error::Error,
     output::{self, Format},
     view,
@@ -29,16 +30,32 @@ const SCRAPE: &str = "job_scraper.tasks.scrape_specific_keyword";
 /// The largest signature that is read, bytes.
 const MAX_SIGNATURE: u64 = 16 << 20;
 
+/// What was published, where nobody waits for it.
+#[derive(Debug, Serialize)]
+struct Sent<'a> {
+    id: &'a str,
+    /// Whether the same task had been published before, under this id.
+    duplicate: bool,
+}
+
+impl Sent<'_> {
+    fn show(&self, shown: Shown) -> Result<(), Error> {
+        Ok(Format::of(shown.json).show(self, |sent| sent.id.to_owned())?)
+    }
+}
+
 /// Publishes any task, or a canvas.
 pub(crate) async fn enqueue(context: &Context, args: EnqueueArgs) -> Result<(), Error> {
-    let wait = args.wait;
+    let (wait, shown) = (args.wait, args.shown);
     if let Some(file) = args.signature.clone() {
-        return canvas(context, &file, publish(args, &context.config)?, wait).await;
+        return canvas(context, &file, publish(args, &context.config)?, (wait, shown)).await;
     }
     let task = publish(args, &context.config)?;
     let published = context.client.publish(&task).await?;
     tell_duplicate(&published);
-    let Some(timeout) = wait else { return Ok(output::print(&published.id)?) };
+    let Some(timeout) = wait else {
+        return Sent { id: &published.id, duplicate: published.duplicate }.show(shown);
+    };
     let what = format!("waiting for {} ({})", task.task, published.id);
     let result = wait::result(&context.client, &published.id, timeout, &what).await?;
     Format::Json.show(&result.result, |_| String::new())?;
@@ -50,14 +67,16 @@ async fn canvas(
     context: &Context,
     file: &Path,
     call: Publish,
-    wait: Option<Duration>,
+    (wait, shown): (Option<Duration>, Shown),
 ) -> Result<(), Error> {
     let signature = read_signature(file)?;
     let what = signature.task.clone();
     let Signature { args, options, .. } = call.into();
     let call = Call { args, options, ..Call::default() };
     let result = context.client.apply_with(signature, call).await?;
-    let Some(timeout) = wait else { return Ok(output::print(&result.id)?) };
+    let Some(timeout) = wait else {
+        return Sent { id: &result.id, duplicate: false }.show(shown);
+    };
     let what = format!("waiting for {what} ({})", result.id);
     let value = wait::canvas(&context.client, &result, timeout, &what).await?;
     Format::Json.show(&value, |_| String::new())?;
@@ -89,7 +108,9 @@ fn read_signature(file: &Path) -> Result<Signature, Error> {
 pub(crate) async fn scrape(context: &Context, args: ScrapeArgs) -> Result<(), Error> {
     check_sources(&args.sources, &context.config)?;
     let published = context.client.publish(&scrape_task(&args)).await?;
-    let Some(timeout) = args.wait else { return Ok(output::print(&published.id)?) };
+    let Some(timeout) = args.wait else {
+        return Sent { id: &published.id, duplicate: published.duplicate }.show(args.shown);
+    };
     let what = format!("scraping \"{}\" ({})", args.keyword, published.id);
     let result = wait::result(&context.client, &published.id, timeout, &what).await?;
     let TaskResult { result: summary, .. } = &result;

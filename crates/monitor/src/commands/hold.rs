@@ -3,22 +3,34 @@
 use std::io::{self, IsTerminal};
 
 use rhubarb_queue::{hold, inspect};
+use serde::Serialize;
 
 use super::Context;
 use crate::{
     cli::{PauseArgs, PurgeArgs, QueueArg},
     error::Error,
-    output,
+    output::{self, Format},
     table::clean,
 };
+
+/// What `pause` and `resume` print as JSON.
+#[derive(Debug, Serialize)]
+struct Held<'a> {
+    queue: &'a str,
+    paused: bool,
+    /// Whether it was otherwise before.
+    changed: bool,
+}
 
 /// Pauses a queue.
 pub(crate) async fn pause(context: &Context, args: &PauseArgs) -> Result<(), Error> {
     let ran = hold::pause(&context.client, &args.queue, args.note.as_deref()).await?;
     tell_if_unknown(context, &args.queue).await?;
-    let queue = clean(&args.queue);
-    let told = if ran { "is paused" } else { "was paused already; its note is the new one" };
-    Ok(output::print(&format!("queue {queue} {told}"))?)
+    let held = Held { queue: &args.queue, paused: true, changed: ran };
+    Ok(Format::of(args.shown.json).show(&held, |held| {
+        let told = if ran { "is paused" } else { "was paused already; its note is the new one" };
+        format!("queue {} {told}", clean(held.queue))
+    })?)
 }
 
 /// Resumes a queue.
@@ -27,8 +39,11 @@ pub(crate) async fn resume(context: &Context, args: &QueueArg) -> Result<(), Err
     if !was_paused {
         tell_if_unknown(context, &args.queue).await?;
     }
-    let told = if was_paused { "goes on" } else { "was not paused" };
-    Ok(output::print(&format!("queue {} {told}", clean(&args.queue)))?)
+    let held = Held { queue: &args.queue, paused: false, changed: was_paused };
+    Ok(Format::of(args.shown.json).show(&held, |held| {
+        let told = if was_paused { "goes on" } else { "was not paused" };
+        format!("queue {} {told}", clean(held.queue))
+    })?)
 }
 
 /// Throws away what waits, after asking.
@@ -39,18 +54,16 @@ pub(crate) async fn purge(context: &Context, args: &PurgeArgs) -> Result<(), Err
     }
     tell_if_unknown(context, &args.queue).await?;
     let gone = hold::purge(&context.client, &args.queue, args.scheduled).await?;
-    let scheduled =
-        if args.scheduled { format!(", {} scheduled", gone.scheduled) } else { String::new() };
-    Ok(output::print(&format!("thrown away: {} waiting{scheduled}", gone.waiting))?)
+    Ok(Format::of(args.shown.json).show(&gone, |gone| {
+        let scheduled = args.scheduled.then(|| format!(", {} scheduled", gone.scheduled));
+        format!("thrown away: {} waiting{}", gone.waiting, scheduled.unwrap_or_default())
+    })?)
 }
 
 /// Says that nobody has heard of a queue, whose name may be mistyped.
 async fn tell_if_unknown(context: &Context, queue: &str) -> Result<(), Error> {
-    let (worker, celery) = (&context.config.worker, &context.config.celery);
-    let ours = worker.queues.iter().chain([&celery.task_default_queue]);
-    if ours.into_iter().any(|known| known == queue)
-        || inspect::queue_names(&context.client, &[]).await?.iter().any(|known| known == queue)
-    {
+    let ours = &context.config.worker.queues;
+    if ours.iter().any(|known| known == queue) || inspect::is_known(&context.client, queue).await? {
         return Ok(());
     }
     let workers = inspect::workers(&context.client).await?;

@@ -6,9 +6,9 @@ use rhubarb_queue::{
     replay::{replay, replay_all},
 };
 
-use super::Context;
+use super::{Context, hold::confirmed};
 use crate::{
-    cli::{Chosen, DeadCommand, FilterArgs, LettersArgs, ParkedCommand, TaskArgs},
+    cli::{Chosen, DeadCommand, DropArgs, FilterArgs, LettersArgs, ParkedCommand, TaskArgs},
     error::Error,
     output::{self, Format},
     table::{Grid, clean},
@@ -20,7 +20,7 @@ pub(crate) async fn dead(context: &Context, command: DeadCommand) -> Result<(), 
         DeadCommand::List(args) => list(context, Kind::Dead, args).await,
         DeadCommand::Show(args) => show(context, Kind::Dead, &args).await,
         DeadCommand::Retry(chosen) => bring_back(context, Kind::Dead, chosen).await,
-        DeadCommand::Drop(chosen) => forget(context, Kind::Dead, chosen).await,
+        DeadCommand::Drop(args) => forget(context, Kind::Dead, args).await,
     }
 }
 
@@ -30,7 +30,7 @@ pub(crate) async fn parked(context: &Context, command: ParkedCommand) -> Result<
         ParkedCommand::List(args) => list(context, Kind::Parked, args).await,
         ParkedCommand::Show(args) => show(context, Kind::Parked, &args).await,
         ParkedCommand::Replay(chosen) => bring_back(context, Kind::Parked, chosen).await,
-        ParkedCommand::Drop(chosen) => forget(context, Kind::Parked, chosen).await,
+        ParkedCommand::Drop(args) => forget(context, Kind::Parked, args).await,
     }
 }
 
@@ -109,7 +109,12 @@ async fn bring_back(context: &Context, kind: Kind, chosen: Chosen) -> Result<(),
     }
 }
 
-async fn forget(context: &Context, kind: Kind, chosen: Chosen) -> Result<(), Error> {
+async fn forget(context: &Context, kind: Kind, args: DropArgs) -> Result<(), Error> {
+    let DropArgs { chosen, yes } = args;
+    let question = format!("Forget all {} tasks?", name(kind));
+    if chosen.all && !yes && !confirmed(&question)? {
+        return Err(Error::Failed("nothing was dropped".to_owned()));
+    }
     let redis = context.client.queue();
     if let Some(id) = chosen.id {
         let dropped = letter::drop_letter(redis, kind, &id).await?;

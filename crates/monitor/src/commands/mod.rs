@@ -54,7 +54,7 @@ pub(crate) async fn run(command: Command, config: Config) -> Result<(), Error> {
         Command::Cache(command) => {
             cache::run(&Context::connect(config, Role::Cache).await?, command).await
         }
-        Command::Queues(shown) => queue::queues(&queue(config).await?, shown).await,
+        Command::Queues(args) => queue::queues(&queue(config).await?, &args).await,
         Command::Pause(args) => hold::pause(&queue(config).await?, &args).await,
         Command::Resume(args) => hold::resume(&queue(config).await?, &args).await,
         Command::Purge(args) => hold::purge(&queue(config).await?, &args).await,

@@ -1,22 +1,37 @@
 //! `queues`, `workers` and `task`: the queue as it stands.
 
-use rhubarb_queue::inspect::{self, QueueInfo, TaskInfo, WorkerInfo};
+use rhubarb_queue::inspect::{self, Names, Passed, QueueInfo, TaskInfo, Unseen, WorkerInfo};
 use serde_json::Value;
 
 use super::Context;
 use crate::{
-    cli::{Shown, TaskArgs},
+    cli::{QueuesArgs, Shown, TaskArgs},
     error::Error,
-    output::Format,
+    output::{self, Format},
     table::{Grid, clean},
 };
 
 /// Shows each queue.
-pub(crate) async fn queues(context: &Context, shown: Shown) -> Result<(), Error> {
-    let mut more = context.config.worker.queues.clone();
-    more.push(context.config.celery.task_default_queue.clone());
-    let queues = inspect::queues(&context.client, &more).await?;
-    Ok(Format::of(shown.json).show(&queues, |queues| queue_table(queues))?)
+pub(crate) async fn queues(context: &Context, args: &QueuesArgs) -> Result<(), Error> {
+    let (client, served) = (&context.client, &context.config.worker.queues);
+    let Names { names, unseen } = inspect::all_queue_names(client, served, args.effort).await?;
+    let queues = inspect::queues_named(client, &names).await?;
+    Format::of(args.shown.json).show(&queues, |queues| queue_table(queues))?;
+    if let Some(unseen) = unseen {
+        let more = if unseen.reason.is_none() { "; --effort S looks at more" } else { "" };
+        output::note(&format!("note: {}{more}", unseen_text(&unseen)));
+    }
+    Ok(())
+}
+
+/// Says what was not looked through for queues that only Celery's programs use.
+fn unseen_text(unseen: &Unseen) -> String {
+    let why = match (&unseen.reason, unseen.keys) {
+        (Some(reason), _) => format!("Redis refused to SCAN: {}", clean(reason)),
+        (None, Some(keys)) => format!("{} of {keys} keys were looked at", unseen.looked_at),
+        (None, None) => format!("{} keys were looked at", unseen.looked_at),
+    };
+    format!("queues that only Celery's programs use may be missing: {why}")
 }
 
 /// Renders queues as a table.
@@ -25,20 +40,34 @@ pub(super) fn queue_table(queues: &[QueueInfo]) -> String {
         ["QUEUE", "WAITING", "BY PRIORITY", "RUNNING", "SCHEDULED", "NEXT DUE", "PAUSED"];
     let mut grid = Grid::new(&headings).right(&["WAITING", "RUNNING", "SCHEDULED"]);
     for queue in queues {
-        let waiting = queue.by_priority.iter().filter(|step| step.waiting > 0);
-        let steps: Vec<String> =
-            waiting.map(|step| format!("{}: {}", step.priority, step.waiting)).collect();
-        grid.row([
-            queue.name.clone(),
-            queue.waiting.to_string(),
-            steps.join(", "),
-            queue.claimed.to_string(),
-            queue.scheduled.to_string(),
-            queue.next_due.clone().unwrap_or_default(),
-            paused(queue),
-        ]);
+        grid.row(cells(queue));
     }
-    grid.render()
+    let mut lines = vec![grid.render()];
+    lines.extend(queues.iter().filter_map(|queue| {
+        let problem = queue.problem.as_ref()?;
+        Some(clean(&format!("queue {} cannot be read: {problem}", queue.name)))
+    }));
+    lines.join("\n")
+}
+
+fn cells(queue: &QueueInfo) -> [String; 7] {
+    let name = queue.name.clone();
+    if queue.problem.is_some() {
+        let [a, b, c, d, e] = [(); 5].map(|()| String::new());
+        return [name, "unreadable".to_owned(), a, b, c, d, e];
+    }
+    let waiting = queue.by_priority.iter().filter(|step| step.waiting > 0);
+    let steps: Vec<String> =
+        waiting.map(|step| format!("{}: {}", step.priority, step.waiting)).collect();
+    [
+        name,
+        queue.waiting.to_string(),
+        steps.join(", "),
+        queue.claimed.to_string(),
+        queue.scheduled.to_string(),
+        queue.next_due.clone().unwrap_or_default(),
+        paused(queue),
+    ]
 }
 
 fn paused(queue: &QueueInfo) -> String {
@@ -60,7 +89,7 @@ pub(crate) async fn workers(context: &Context, shown: Shown) -> Result<(), Error
 
 fn worker_table(workers: &[WorkerInfo]) -> String {
     if workers.is_empty() {
-        return "no workers in the last hour".to_owned();
+        return "no worker is running, and none was lost in the last hour".to_owned();
     }
     let headings = [
         "NODE",
@@ -103,12 +132,26 @@ fn worker_state(worker: &WorkerInfo) -> &'static str {
 pub(crate) async fn task(context: &Context, args: &TaskArgs) -> Result<(), Error> {
     let task = inspect::task(&context.client, &args.id).await?;
     if task.place == "unknown" && task.result.is_none() {
-        let id = clean(&args.id);
-        return Err(Error::Failed(format!(
-            "nothing is known of task {id}; its result may have expired"
-        )));
+        return Err(Error::Failed(unknown_task(&task)));
     }
     Ok(Format::of(args.shown.json).show(&task, task_lines)?)
+}
+
+/// Says why nothing is known of a task: guesses that its result has expired only when all was searched.
+fn unknown_task(task: &TaskInfo) -> String {
+    let mut why: Vec<String> = task
+        .passed
+        .iter()
+        .map(|passed| {
+            let Passed { queue, searched, holds } = passed;
+            format!("it is not among the next {searched} of queue {queue}, which holds {holds}")
+        })
+        .collect();
+    why.extend(task.unseen.as_ref().map(unseen_text));
+    if why.is_empty() {
+        why.push("its result may have expired".to_owned());
+    }
+    clean(&format!("nothing is known of task {}; {}", task.id, why.join("; ")))
 }
 
 fn task_lines(task: &TaskInfo) -> String {
@@ -184,11 +227,21 @@ mod tests {
                 since: "2026-11-23T22:00:00Z".into(),
                 note: Some("deploy".into()),
             }),
+            problem: None,
+        };
+        let broken = QueueInfo {
+            name: "mail".into(),
+            problem: Some("key mail is a string, not a list".into()),
+            ..queue.clone()
         };
         let expect = "\
 QUEUE   WAITING  BY PRIORITY  RUNNING  SCHEDULED  NEXT DUE                   PAUSED
 celery       12  0: 2, 9: 10        3          1  2026-11-24T00:00:00+00:00  since 2026-11-23T22:00:00Z: deploy";
-        assert_eq!(queue_table(&[queue]), expect);
+        assert_eq!(queue_table(std::slice::from_ref(&queue)), expect);
+        let shown = queue_table(&[queue, broken]);
+        let last: Vec<&str> = shown.lines().skip(2).collect();
+        assert!(last[0].starts_with("mail    unreadable  -  "), "{shown}");
+        assert_eq!(last[1], "queue mail cannot be read: key mail is a string, not a list");
     }
 
     #[test]
@@ -221,7 +274,7 @@ rhubarb@host  w1  alive     celery,mail     16        2          7  0.1.0    202
 rhubarb@host  w1  stopping  celery,mail     16        2          7  0.1.0    2026-11-24T00:00:15+00:00
 rhubarb@host  w1  lost      celery,mail     16        2          7  0.1.0    2026-11-24T00:00:15+00:00";
         assert_eq!(shown, expect);
-        assert_eq!(worker_table(&[]), "no workers in the last hour");
+        assert_eq!(worker_table(&[]), "no worker is running, and none was lost in the last hour");
     }
 
     #[test]
@@ -234,6 +287,8 @@ rhubarb@host  w1  lost      celery,mail     16        2          7  0.1.0    202
             worker: None,
             task: None,
             reason: None,
+            passed: Vec::new(),
+            unseen: None,
             result: Some(json!({
                 "status": "FAILURE",
                 "result": {"exc_type": "ValueError", "exc_message": ["no", 3], "exc_module": "builtins"},
@@ -248,5 +303,28 @@ traceback
   one
    [2Jtwo";
         assert_eq!(task_lines(&task), expect);
+    }
+
+    #[test]
+    fn that_a_result_has_expired_is_guessed_only_when_all_was_searched() {
+        let mut task = TaskInfo {
+            id: "t1".into(),
+            state: "PENDING".into(),
+            place: "unknown".into(),
+            queue: None,
+            worker: None,
+            task: None,
+            reason: None,
+            result: None,
+            passed: Vec::new(),
+            unseen: None,
+        };
+        let told = "nothing is known of task t1; its result may have expired";
+        assert_eq!(unknown_task(&task), told);
+        task.passed = vec![Passed { queue: "mail".into(), searched: 10, holds: 25 }];
+        task.unseen = Some(Unseen { looked_at: 500, keys: Some(9_000), reason: None });
+        let told = "nothing is known of task t1; it is not among the next 10 of queue mail, which holds 25; queues \
+                    that only Celery's programs use may be missing: 500 of 9000 keys were looked at";
+        assert_eq!(unknown_task(&task), told);
     }
 }

@@ -1,9 +1,12 @@
 //! Where one task is.
 
+use std::time::Duration;
+
 use rhubarb_wire::{Envelope, State, TaskResult};
 use serde::Serialize;
+use tokio::time::Instant;
 
-use super::{queue_names, workers};
+use super::{Names, Unseen, all_queue_names, of_settings, queue_names, workers};
 use crate::{
     Client, Error,
     error::redis,
@@ -12,8 +15,19 @@ use crate::{
     letter::{self, Kind},
 };
 
-/// How many messages are read of a queue to find one task.
-const SEARCHED: isize = 1000;
+/// How many messages of each list are read at first: what was published lately, or runs soon.
+const SHALLOW: usize = 1000;
+/// How many messages of each list are read at most.
+const DEEP: usize = 100_000;
+/// How long the deep search may take; what is not read by then is told.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// For how long queues are looked for that only Celery's programs use.
+const EFFORT: Duration = Duration::from_secs(1);
+/// How many messages are read at once, and how many of them at first, before their sizes are known.
+const PAGE: usize = 1000;
+const FIRST_PAGE: usize = 50;
+/// About so much is read at once, bytes.
+const PAGE_BYTES: usize = 4 << 20;
 
 /// Where a task is, as far as can be seen.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -34,11 +48,30 @@ pub struct TaskInfo {
     pub reason: Option<String>,
     /// Its stored state.
     pub result: Option<serde_json::Value>,
+    /// The queues that were not searched to their end, where it was found nowhere.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub passed: Vec<Passed>,
+    /// What was not looked through for queues that only Celery's programs use, where it was found nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unseen: Option<Unseen>,
+}
+
+/// A queue that was not searched to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Passed {
+    /// Its name.
+    pub queue: String,
+    /// Messages that were read, those that run next.
+    pub searched: u64,
+    /// Messages that wait there, those that wait for their time among them.
+    pub holds: u64,
 }
 
 /// Finds a task: its stored state, and where its message is.
 ///
-/// Of each waiting list the 1,000 messages that run next are searched, and all that workers hold.
+/// Searched are the queues of Celery's settings, those that Rhubarb knows, all that workers hold, and the letters; for a
+/// task without a final state then also the queues that only Celery's programs use. Of each list that is the 1,000
+/// messages that run next, and in a second round 100,000, for at most 5 s.
 ///
 /// # Errors
 ///
@@ -55,14 +88,37 @@ pub async fn task(client: &Client, id: &str) -> Result<TaskInfo, Error> {
         task: None,
         reason: None,
         result: result.as_ref().map(as_json),
+        passed: Vec::new(),
+        unseen: None,
     };
-    // Twice, for a message that goes back to a place already searched.
-    for _ in 0..2 {
-        if seek(client, &mut info).await? {
-            break;
+    let known = queue_names(client, &of_settings(client.celery())).await?;
+    let shallow = Bounds { depth: SHALLOW, until: None };
+    if seek(client, &known, &mut info, shallow).await? {
+        return Ok(info);
+    }
+    if !state.is_final() {
+        let Names { names, unseen } = all_queue_names(client, &known, EFFORT).await?;
+        let deep = Bounds { depth: DEEP, until: Some(Instant::now() + PATIENCE) };
+        if seek(client, &names, &mut info, deep).await? {
+            return Ok(info);
         }
+        info.unseen = unseen;
+    }
+    // Once more, for a message that went back to a place already searched. What was passed over stays what it was.
+    let passed = std::mem::take(&mut info.passed);
+    if !seek(client, &known, &mut info, shallow).await? {
+        info.passed = passed;
     }
     Ok(info)
+}
+
+/// How far a search goes.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    /// Messages of each list.
+    depth: usize,
+    /// When it ends; what is found until then counts.
+    until: Option<Instant>,
 }
 
 fn as_json(result: &TaskResult) -> serde_json::Value {
@@ -71,10 +127,19 @@ fn as_json(result: &TaskResult) -> serde_json::Value {
 
 /// Searches the places in the order in which a message goes through them, so that one that moves on meanwhile is
 /// still met.
-async fn seek(client: &Client, info: &mut TaskInfo) -> Result<bool, Error> {
-    for queue in queue_names(client, &[]).await? {
-        if seek_waiting(client, &queue, info).await? || seek_claimed(client, &queue, info).await? {
-            info.queue = Some(queue);
+async fn seek(
+    client: &Client,
+    queues: &[String],
+    info: &mut TaskInfo,
+    bounds: Bounds,
+) -> Result<bool, Error> {
+    info.passed.clear();
+    for queue in queues {
+        if seek_waiting(client, queue, info, bounds).await?
+            || seek_claimed(client, queue, info).await?
+        {
+            info.queue = Some(queue.clone());
+            info.passed.clear();
             return Ok(true);
         }
     }
@@ -84,34 +149,115 @@ async fn seek(client: &Client, info: &mut TaskInfo) -> Result<bool, Error> {
             info.queue = Some(letter.queue);
             info.task = letter.task;
             info.reason = Some(letter.reason);
+            info.passed.clear();
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-async fn seek_waiting(client: &Client, queue: &str, info: &mut TaskInfo) -> Result<bool, Error> {
+/// Searches a queue's lists and what waits for its time; a key of another type is passed over.
+async fn seek_waiting(
+    client: &Client,
+    queue: &str,
+    info: &mut TaskInfo,
+    bounds: Bounds,
+) -> Result<bool, Error> {
     let keys = QueueKeys::new(queue, client.celery());
-    let mut pipeline = ::redis::pipe();
-    for list in &keys.lists {
-        pipeline.cmd("LRANGE").arg(list).arg(-SEARCHED).arg(-1);
-    }
-    pipeline.cmd("ZRANGE").arg(&keys.scheduled).arg(0).arg(SEARCHED - 1);
-    let lists: Vec<Vec<Vec<u8>>> =
-        client.queue().pipe(&pipeline).await.map_err(redis(format!("search queue `{queue}`")))?;
-    let n_lists = keys.lists.len();
-    for (idx, messages) in lists.into_iter().enumerate() {
-        let waiting = idx < n_lists;
-        for message in messages {
-            let message = if waiting { Some(&message[..]) } else { scheduled(&message) };
-            if let Some(task) = message.and_then(|message| named(message, &info.id)) {
-                info.place = if waiting { "waiting" } else { "scheduled" }.to_owned();
+    let (mut searched, mut holds) = (0, 0);
+    let lists = keys.lists.iter().map(|key| Shelf { key, is_list: true });
+    for shelf in lists.chain([Shelf { key: &keys.scheduled, is_list: false }]) {
+        match shelf.seek(client, &info.id, bounds).await {
+            Ok(Sought::Found(task)) => {
+                info.place = if shelf.is_list { "waiting" } else { "scheduled" }.to_owned();
                 info.task = Some(task);
                 return Ok(true);
             }
+            Ok(Sought::Not { searched: n, holds: of }) => {
+                searched += n as u64;
+                holds += of as u64;
+            }
+            Err(rhubarb_connection::Error::Refused { code: Some(code), .. })
+                if code == "WRONGTYPE" => {}
+            Err(source) => return Err(redis(format!("search queue `{queue}`"))(source)),
         }
     }
+    if searched < holds {
+        info.passed.push(Passed { queue: queue.to_owned(), searched, holds });
+    }
     Ok(false)
+}
+
+/// One list of a queue, or what waits for its time.
+struct Shelf<'a> {
+    key: &'a str,
+    is_list: bool,
+}
+
+enum Sought {
+    /// With its task's name.
+    Found(String),
+    /// It is not among those that were searched.
+    Not { searched: usize, holds: usize },
+}
+
+impl Shelf<'_> {
+    /// Searches page by page, beginning with what runs next.
+    async fn seek(
+        &self,
+        client: &Client,
+        id: &str,
+        bounds: Bounds,
+    ) -> Result<Sought, rhubarb_connection::Error> {
+        let len = if self.is_list { "LLEN" } else { "ZCARD" };
+        let holds: usize = client.queue().query(::redis::cmd(len).arg(self.key)).await?;
+        let depth = holds.min(bounds.depth);
+        let (mut searched, mut page) = (0, FIRST_PAGE);
+        while searched < depth && bounds.until.is_none_or(|until| Instant::now() < until) {
+            let n = page.min(depth - searched);
+            let messages = self.read(client, searched, n).await?;
+            if let Some(task) = messages.iter().find_map(|message| self.named(message, id)) {
+                return Ok(Sought::Found(task));
+            }
+            let bytes = messages.iter().map(Vec::len).sum::<usize>().max(1);
+            page = (n * PAGE_BYTES / bytes).clamp(1, PAGE);
+            searched += n;
+        }
+        Ok(Sought::Not { searched, holds })
+    }
+
+    /// Reads `n` members behind the first `skipped`, in the order in which they are taken.
+    async fn read(
+        &self,
+        client: &Client,
+        skipped: usize,
+        n: usize,
+    ) -> Result<Vec<Vec<u8>>, rhubarb_connection::Error> {
+        // Neither Redis nor a search of ours goes as far as 2^63.
+        let at = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        let mut range = ::redis::cmd(if self.is_list { "LRANGE" } else { "ZRANGE" });
+        range.arg(self.key);
+        if self.is_list {
+            range.arg(-at(skipped + n)).arg(-at(skipped + 1));
+        } else {
+            range.arg(at(skipped)).arg(at(skipped + n - 1));
+        }
+        client.queue().query(&range).await
+    }
+
+    fn named(&self, member: &[u8], id: &str) -> Option<String> {
+        if is_surely_another(member, id) {
+            return None;
+        }
+        let message = if self.is_list { Some(member) } else { scheduled(member) };
+        named(message?, id)
+    }
+}
+
+/// Tells, without reading it as JSON, that a message is not the task's: an id that no encoder escapes is not in it.
+fn is_surely_another(message: &[u8], id: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
+    id.chars().all(is_plain) && std::str::from_utf8(message).is_ok_and(|text| !text.contains(id))
 }
 
 /// Looks into what workers hold: the claims themselves, since a worker's record tells only its first ones, and those
@@ -165,4 +311,22 @@ fn claimed(claim: &[u8]) -> Option<&[u8]> {
 fn named(message: &[u8], id: &str) -> Option<String> {
     let envelope = Envelope::decode(message).ok()?;
     (envelope.headers.id == id).then_some(envelope.headers.task)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_message_that_cannot_be_the_tasks_is_passed_over_unread() {
+        for (message, id, expect) in [
+            (&b"{\"id\": \"7c1e-1\"}"[..], "7c1e-1", false),
+            (b"{\"id\": \"7c1e-2\"}", "7c1e-1", true),
+            (b"{\"id\": \"caf\\u00e9\"}", "caf\u{e9}", false),
+            (b"\xff 7c1e-2", "7c1e-1", false),
+            (b"{}", "", false),
+        ] {
+            assert_eq!(is_surely_another(message, id), expect, "{id:?}");
+        }
+    }
 }

@@ -4,6 +4,8 @@ use redis::{Cmd, FromRedisValue};
 use rhubarb_connection::{Error, Redis};
 use serde::Serialize;
 
+use crate::error::wants_password;
+
 /// Something that could not be found out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Missing {
@@ -85,8 +87,18 @@ pub(super) fn reason(error: &Error) -> String {
         }
         Error::Refused { reason, .. } => reason.clone(),
         Error::Unreachable { reason, .. } | Error::Lost { reason, .. } => reason.clone(),
+        Error::Denied { reason, .. } if wants_password(reason) => {
+            "it wants a password (NOAUTH)".to_owned()
+        }
+        Error::Denied { reason, .. } => format!("it refuses our user or password: {reason}"),
+        Error::NoDatabase { db, .. } => format!("it has no database {db}"),
         other => other.to_string(),
     }
+}
+
+/// Tells whether the configuration is at fault, and not the server.
+pub(super) fn is_misconfigured(error: &Error) -> bool {
+    matches!(error, Error::Url { .. } | Error::Denied { .. } | Error::NoDatabase { .. })
 }
 
 #[cfg(test)]

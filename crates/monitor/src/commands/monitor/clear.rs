@@ -35,8 +35,9 @@ pub(super) async fn clear(
     }
     let caches = Caches::new(&context.config, &context.connections)?;
     let report = collect::report(look).await;
-    reached(&report, &context.config.cache)?;
-    let about = about(&report);
+    let roles = roles(&context.config.cache);
+    reached(&report, &roles)?;
+    let about = about(&report, &roles);
     if yes {
         output::note(&format!("deleting {about}"));
     } else if !confirmed(&format!("Delete {about}? Queues, sessions and other caches stay."))? {
@@ -47,25 +48,30 @@ pub(super) async fn clear(
     Ok(Format::of(json).show(&Gone { keys, cleared }, told)?)
 }
 
-/// Begins nothing where part of it could not be done.
-fn reached(report: &Report, caches: &CacheConfig) -> Result<(), Error> {
+/// Returns the roles whose databases hold what is deleted.
+fn roles(caches: &CacheConfig) -> Vec<&'static str> {
     let targets = caches.listings.iter().chain([&caches.status, &caches.proxies]);
-    let roles: Vec<&str> =
-        targets.filter_map(|target| Some(caches.aliases.get(&target.alias)?.role.name())).collect();
+    targets.filter_map(|target| Some(caches.aliases.get(&target.alias)?.role.name())).collect()
+}
+
+/// Begins nothing where part of it could not be done.
+fn reached(report: &Report, roles: &[&str]) -> Result<(), Error> {
     for database in &report.databases {
         let matters = database.roles.iter().any(|role| roles.contains(role));
         if let Some(why) = database.unreachable.as_ref().filter(|_| matters) {
             let name = database.name();
-            return Err(Error::Unreached(format!(
-                "nothing was deleted: cannot reach {name}: {why}"
-            )));
+            let told = format!("nothing was deleted: cannot reach {name}: {why}");
+            return Err(match database.misconfigured {
+                true => Error::Configuration(told),
+                false => Error::Unreached(told),
+            });
         }
     }
     Ok(())
 }
 
-fn about(report: &Report) -> String {
-    let how_many = report.to_clear().map_or_else(|| "all".to_owned(), |count| count.shown());
+fn about(report: &Report, roles: &[&str]) -> String {
+    let how_many = report.to_clear(roles).map_or_else(|| "all".to_owned(), |count| count.shown());
     format!("{how_many} keys of listings, scraping status and proxy list")
 }
 

@@ -7,9 +7,10 @@ use redis::{cmd, pipe};
 use rhubarb_connection::Role;
 use rhubarb_core::{clock, config::Config};
 use rhubarb_queue::{Client, inspect};
+use tokio::sync::OnceCell;
 
 use super::{
-    ask::{Asked, Missing, reason},
+    ask::{Asked, Missing, is_misconfigured, reason},
     finding,
     info::ServerInfo,
     namespace,
@@ -43,10 +44,17 @@ pub(super) struct Look<'a> {
 
 /// Finds out what `look` says; what cannot be found out is told in the report.
 pub(super) async fn report(look: &Look<'_>) -> Report {
+    // All at once and once each: a server that hangs takes one deadline, however many of its databases are in use.
     let places = look.servers.iter().flat_map(|server| &server.places);
-    let databases = join_all(places.map(|place| database(look, place)));
-    let servers = join_all(look.servers.iter().map(|one| server(look, one)));
-    let ((databases, servers), tasks) = tokio::join!(both(databases, servers), waiting(look));
+    let reached: Vec<Reached<'_>> = join_all(places.map(Reached::of)).await;
+    let queues = OnceCell::new();
+    let databases = join_all(reached.iter().map(|place| database(look, place, &queues)));
+    let servers = join_all(look.servers.iter().map(|one| server(look, one, &reached)));
+    let has_queue = |one: &Reached<'_>| one.place.serves(Role::Queue) && one.fault.is_none();
+    let tasks = async {
+        if look.info && reached.iter().any(has_queue) { waiting(look, &queues).await } else { None }
+    };
+    let ((databases, servers), tasks) = tokio::join!(both(databases, servers), tasks);
     let mut report = Report {
         at: clock::iso(clock::now()),
         totals: Totals::default(),
@@ -75,13 +83,25 @@ pub(super) async fn report(look: &Look<'_>) -> Report {
     report
 }
 
+/// A database that was called once.
+struct Reached<'a> {
+    place: &'a Place,
+    fault: Option<rhubarb_connection::Error>,
+}
+
+impl<'a> Reached<'a> {
+    async fn of(place: &'a Place) -> Self {
+        Self { place, fault: place.redis.ready().await.err() }
+    }
+}
+
 async fn both<A, B>(one: impl Future<Output = A>, other: impl Future<Output = B>) -> (A, B) {
     tokio::join!(one, other)
 }
 
 /// Fills in what only the whole knows.
 fn finish(report: &mut Report) {
-    for database in &mut report.databases {
+    for database in report.databases.iter_mut().filter(|one| one.unreachable.is_none()) {
         let server = report.servers.iter().find(|server| server.server == database.server);
         if let Some(info) = server.and_then(|server| server.info.as_ref()) {
             let keyspace = info.database(database.db);
@@ -100,22 +120,42 @@ pub(super) fn configured_queues(config: &Config) -> Vec<String> {
     queues
 }
 
-/// Returns the queues' names: those that Redis knows where it lets us ask, and those of the configuration.
-async fn known_queues(look: &Look<'_>) -> Vec<String> {
+/// The queues' names, once they were looked for, or why they could not be.
+type Known = OnceCell<Result<Vec<String>, rhubarb_queue::Error>>;
+
+/// Returns the queues' names: for the basic numbers those that Rhubarb knows, else those of Celery's programs too.
+async fn known_queues<'k>(
+    look: &Look<'_>,
+    known: &'k Known,
+) -> &'k Result<Vec<String>, rhubarb_queue::Error> {
     let configured = configured_queues(look.config);
-    inspect::queue_names(look.client, &configured).await.unwrap_or(configured)
+    known
+        .get_or_init(async || {
+            if !look.info {
+                return inspect::queue_names(look.client, &configured).await;
+            }
+            // The same keys are looked through once more, for what is in them.
+            let effort = look.effort.time() / 2;
+            let all = inspect::all_queue_names(look.client, &configured, effort).await?;
+            Ok(all.names)
+        })
+        .await
 }
 
-async fn waiting(look: &Look<'_>) -> Option<(Option<Vec<inspect::QueueInfo>>, Option<Missing>)> {
-    if !look.info {
-        return None;
-    }
-    match inspect::queues(look.client, &configured_queues(look.config)).await {
-        Ok(queues) => Some((Some(queues), None)),
-        Err(error) => {
-            let place = format!("{}/{}", look.servers[0].name, look.client.queue().db());
-            Some((None, Some(queue_missing(place, &error))))
-        }
+async fn waiting(
+    look: &Look<'_>,
+    known: &Known,
+) -> Option<(Option<Vec<inspect::QueueInfo>>, Option<Missing>)> {
+    let failed = |error: &rhubarb_queue::Error| {
+        let place = format!("{}/{}", look.servers[0].name, look.client.queue().db());
+        Some((None, Some(queue_missing(place, error))))
+    };
+    match known_queues(look, known).await {
+        Ok(names) => match inspect::queues_named(look.client, names).await {
+            Ok(queues) => Some((Some(queues), None)),
+            Err(error) => failed(&error),
+        },
+        Err(error) => failed(error),
     }
 }
 
@@ -131,12 +171,18 @@ pub(super) fn queue_missing(place: String, error: &rhubarb_queue::Error) -> Miss
     }
 }
 
-async fn database(look: &Look<'_>, place: &Place) -> (DatabaseReport, Vec<Missing>) {
+async fn database(
+    look: &Look<'_>,
+    reached: &Reached<'_>,
+    known: &Known,
+) -> (DatabaseReport, Vec<Missing>) {
+    let Reached { place, fault } = reached;
     let mut report = DatabaseReport {
         server: place.server.clone(),
         db: place.redis.db(),
         roles: names(&place.roles),
-        unreachable: place.redis.ready().await.err().map(|error| reason(&error)),
+        unreachable: fault.as_ref().map(reason),
+        misconfigured: fault.as_ref().is_some_and(is_misconfigured),
         keys: None,
         expires: None,
         without_ttl: None,
@@ -152,8 +198,12 @@ async fn database(look: &Look<'_>, place: &Place) -> (DatabaseReport, Vec<Missin
     let caches = [Role::Cache, Role::Sessions, Role::Jobs];
     // The basic numbers are all of caches and sessions; the queue's keys are for --info.
     if look.info || caches.iter().any(|role| place.serves(*role)) {
-        let queues = if place.serves(Role::Queue) { known_queues(look).await } else { Vec::new() };
-        let namespaces = namespace::of(look.config, &place.roles, &queues);
+        let configured = configured_queues(look.config);
+        let queues = match place.serves(Role::Queue) {
+            true => known_queues(look, known).await.as_ref().unwrap_or(&configured),
+            false => &Vec::new(),
+        };
+        let namespaces = namespace::of(look.config, &place.roles, queues);
         let census = scan::census(&mut asked, namespaces, look.effort).await;
         if census.seen() > 0 || census.is_whole() {
             report.looked_at = Some(census.seen());
@@ -164,22 +214,29 @@ async fn database(look: &Look<'_>, place: &Place) -> (DatabaseReport, Vec<Missin
     (report, asked.into_missing())
 }
 
-async fn server(look: &Look<'_>, server: &Server) -> (ServerReport, Vec<Missing>) {
+async fn server(
+    look: &Look<'_>,
+    server: &Server,
+    reached: &[Reached<'_>],
+) -> (ServerReport, Vec<Missing>) {
     let mut report = ServerReport {
         server: server.name.clone(),
         roles: names(&server.roles()),
         unreachable: None,
+        misconfigured: false,
         info: None,
         settings: None,
         clients_by_name: None,
         slow_log: None,
     };
-    let place = match reachable(server).await {
-        Ok(place) => place,
-        Err(why) => {
-            report.unreachable = Some(why);
-            return (report, Vec::new());
-        }
+    let here: Vec<&Reached<'_>> =
+        reached.iter().filter(|one| one.place.server == server.name).collect();
+    // The first database that lets us in.
+    let Some(Reached { place, .. }) = here.iter().find(|one| one.fault.is_none()) else {
+        let faults = || here.iter().filter_map(|one| one.fault.as_ref());
+        report.unreachable = faults().next_back().map(reason);
+        report.misconfigured = faults().all(is_misconfigured);
+        return (report, Vec::new());
     };
     let mut asked = Asked::new(&place.redis, server.name.clone());
     let text: Option<String> = asked.ask("server, memory and clients", &cmd("INFO")).await;
@@ -193,18 +250,6 @@ async fn server(look: &Look<'_>, server: &Server) -> (ServerReport, Vec<Missing>
         }
     }
     (report, asked.into_missing())
-}
-
-/// Returns the first database of a server that lets us in.
-async fn reachable(server: &Server) -> Result<&Place, String> {
-    let mut why = String::new();
-    for place in &server.places {
-        match place.redis.ready().await {
-            Ok(()) => return Ok(place),
-            Err(error) => why = reason(&error),
-        }
-    }
-    Err(why)
 }
 
 async fn settings(asked: &mut Asked<'_>) -> Option<BTreeMap<String, String>> {

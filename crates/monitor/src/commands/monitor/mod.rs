@@ -28,7 +28,12 @@ use rhubarb_connection::Connections;
 use rhubarb_core::config::Config;
 use rhubarb_queue::Client;
 
-use self::{collect::Look, place::Server, report::Report, scan::Effort};
+use self::{
+    collect::Look,
+    place::Server,
+    report::{DatabaseReport, Report},
+    scan::Effort,
+};
 use super::Context;
 use crate::{cli::MonitorArgs, error::Error, output};
 
@@ -94,17 +99,20 @@ fn print(report: &Report, args: &MonitorArgs) -> Result<(), Error> {
     Ok(output::print(&text)?)
 }
 
-/// Ends with exit code 4 when a database could not be reached: what was printed is not the whole.
+/// Ends with exit code 4 when a database could not be reached, or with 3 when the configuration is at fault for each that
+/// was not: what was printed is not the whole.
 fn reached(report: &Report) -> Result<(), Error> {
-    let mut unreachable =
-        report.databases.iter().filter(|one| one.unreachable.is_some()).map(|one| one.name());
-    match unreachable.next() {
-        Some(first) => {
-            let others = unreachable.count();
-            let more =
-                if others > 0 { format!(" and {others} more databases") } else { String::new() };
-            Err(Error::Unreached(format!("cannot reach {first}{more}")))
-        }
-        None => Ok(()),
+    let missed: Vec<&DatabaseReport> =
+        report.databases.iter().filter(|one| one.unreachable.is_some()).collect();
+    let Some(first) = missed.iter().find(|one| !one.misconfigured).or(missed.first()) else {
+        return Ok(());
+    };
+    let others = missed.len() - 1;
+    let more = if others > 0 { format!(" and {others} more databases") } else { String::new() };
+    let told = format!("cannot reach {}{more}", first.name());
+    if !first.misconfigured {
+        return Err(Error::Unreached(told));
     }
+    let why = first.unreachable.as_deref().unwrap_or_default();
+    Err(Error::Configuration(format!("{told}: {why}")))
 }

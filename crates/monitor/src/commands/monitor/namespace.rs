@@ -125,8 +125,9 @@ fn find(text: &[u8], part: &[u8]) -> Option<usize> {
 ///
 /// `queues` are the names of the known queues.
 pub(super) fn of(config: &Config, roles: &[Role], queues: &[String]) -> Vec<Namespace> {
-    let mut found = scraping(config, roles);
-    found.extend(sessions(config, roles));
+    // Sessions first: no clearing takes a key that looks like one, whatever pattern it matches.
+    let mut found = sessions(config, roles);
+    found.extend(scraping(config, roles));
     found.extend(celery(config, roles, queues));
     found.extend(domains(config, roles));
     found.extend(caches(config, roles));
@@ -182,15 +183,24 @@ fn kind_of_cache(role: Role) -> Kind {
 }
 
 fn sessions(config: &Config, roles: &[Role]) -> Vec<Namespace> {
-    let aliases = config.cache.aliases.values();
-    let here = aliases.filter(|a| a.role == Role::Sessions && roles.contains(&a.role));
-    here.map(|alias| Namespace {
+    let namespace = |glob, expires| Namespace {
         name: "sessions".to_owned(),
         kind: Kind::Sessions,
-        globs: vec![Glob::between(&key::raw(alias, SESSION), "")],
-        expires: alias.timeout.is_some(),
-    })
-    .collect()
+        globs: vec![glob],
+        expires,
+    };
+    let here = || config.cache.aliases.values().filter(|alias| roles.contains(&alias.role));
+    let theirs = here().filter(|alias| alias.role == Role::Sessions);
+    let mut found: Vec<Namespace> = theirs
+        .map(|alias| {
+            namespace(Glob::between(&key::raw(alias, SESSION), ""), alias.timeout.is_some())
+        })
+        .collect();
+    // Django keeps them in its default cache unless it is told another (SESSION_CACHE_ALIAS).
+    if here().next().is_some() {
+        found.push(namespace(Glob(vec![Vec::new(), SESSION.into(), Vec::new()]), true));
+    }
+    found
 }
 
 fn celery(config: &Config, roles: &[Role], queues: &[String]) -> Vec<Namespace> {
@@ -269,6 +279,8 @@ mod tests {
             ("session:1:django.contrib.sessions.cacheabc", "sessions"),
             ("session:1:django.contrib.sessions.cached_dbabc", "sessions"),
             ("session:1:x", "cache sessions"),
+            ("hire_voo_ai:1:django.contrib.sessions.cacheabc", "sessions"),
+            ("jobs:1:jobs:django.contrib.sessions.cacheabc", "sessions"),
             ("celery", "waiting tasks"),
             ("celery\u{6}\u{16}9", "waiting tasks"),
             ("celery-task-meta-1", "results"),

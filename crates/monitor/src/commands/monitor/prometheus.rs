@@ -217,7 +217,7 @@ fn queues(text: &mut String, report: &Report) {
         ("rhubarb_queue_paused", "Whether claiming is paused."),
     ] {
         let mut metric = metric(text, name, "gauge", help);
-        for queue in told {
+        for queue in told.iter().filter(|queue| queue.problem.is_none()) {
             let value = match name {
                 "rhubarb_queue_waiting" => queue.waiting,
                 "rhubarb_queue_running" => queue.claimed,
@@ -259,6 +259,7 @@ mod tests {
             next_due: None,
             paused: false,
             pause: None,
+            problem: None,
         }
     }
 
@@ -270,6 +271,7 @@ mod tests {
                 server: "h:6379".into(),
                 roles: vec!["queue"],
                 unreachable: None,
+                misconfigured: false,
                 info: Some(ServerInfo::parse("used_memory:1000\nkeyspace_hits:7\n")),
                 settings: None,
                 clients_by_name: None,

@@ -57,6 +57,9 @@ pub(super) struct ServerReport {
     pub(super) roles: Vec<&'static str>,
     /// Why it cannot be reached, if it cannot.
     pub(super) unreachable: Option<String>,
+    /// Whether that is the configuration's fault: its user, password or database number.
+    #[serde(skip)]
+    pub(super) misconfigured: bool,
     /// Its own account; absent when that is not permitted.
     #[serde(flatten)]
     pub(super) info: Option<ServerInfo>,
@@ -82,6 +85,9 @@ pub(super) struct DatabaseReport {
     pub(super) roles: Vec<&'static str>,
     /// Why it cannot be reached, if it cannot.
     pub(super) unreachable: Option<String>,
+    /// Whether that is the configuration's fault: its user, password or database number.
+    #[serde(skip)]
+    pub(super) misconfigured: bool,
     /// Its keys.
     pub(super) keys: Option<u64>,
     /// Those with a time to live.
@@ -115,9 +121,10 @@ impl Report {
         };
     }
 
-    /// Returns the keys that `clear_cache_task` would clear, as far as is known.
-    pub(super) fn to_clear(&self) -> Option<Count> {
-        self.count(&[], Kind::is_cleared)
+    /// Returns the keys that `clear_cache_task` would clear; none when a database of one of these roles was not looked
+    /// through.
+    pub(super) fn to_clear(&self, roles: &[&str]) -> Option<Count> {
+        self.count(roles, Kind::is_cleared)
     }
 
     /// Adds up the keys of some kinds; none when a database of one of these roles was not looked through.

@@ -27,6 +27,8 @@ const KEYS_PER_SECOND: u32 = 250_000;
 /// How much may be looked at.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Effort {
+    /// For how long.
+    time: Duration,
     /// Until when.
     until: Instant,
     /// How many keys of each database.
@@ -40,7 +42,12 @@ impl Effort {
     pub(super) fn new(time: Duration, measure: bool) -> Self {
         let keys = time.as_millis() * u128::from(KEYS_PER_SECOND) / 1000;
         let keys = u64::try_from(keys).unwrap_or(u64::MAX);
-        Self { until: Instant::now() + time, keys, measure }
+        Self { time, until: Instant::now() + time, keys, measure }
+    }
+
+    /// Returns for how long.
+    pub(super) fn time(&self) -> Duration {
+        self.time
     }
 
     fn is_spent(&self, seen: u64) -> bool {

@@ -310,7 +310,9 @@ fn advice(findings: &[Finding]) -> String {
     let mut lines = vec!["FINDINGS".to_owned()];
     for finding in findings {
         let Finding { level, place, found, advice, .. } = finding;
-        lines.push(format!("{:<8} {place}: {}.", level.name(), clean(found)));
+        // What a server says may end with a full stop of its own.
+        let found = clean(found);
+        lines.push(format!("{:<8} {place}: {}.", level.name(), found.trim_end_matches('.')));
         lines.push(format!("{:<8} {advice}", ""));
     }
     lines.join("\n")
@@ -334,7 +336,8 @@ fn notes(report: &Report) -> Option<String> {
         .extend(unreachable.map(|(name, why)| format!("{name} cannot be reached: {}", clean(why))));
     lines.extend(report.missing.iter().map(|missing| {
         let Missing { place, what, command, reason } = missing;
-        format!("{place} {}: {what} ({command})", clean(reason))
+        let by = if command.is_empty() { String::new() } else { format!(" ({command})") };
+        format!("{place} {}: {what}{by}", clean(reason))
     }));
     (!lines.is_empty()).then(|| lines.join("\n"))
 }
@@ -366,6 +369,7 @@ mod tests {
                 server: "h:6379".into(),
                 roles: roles.clone(),
                 unreachable: None,
+                misconfigured: false,
                 info,
                 settings: None,
                 clients_by_name: None,
@@ -376,6 +380,7 @@ mod tests {
                 db: 0,
                 roles,
                 unreachable: None,
+                misconfigured: false,
                 keys: Some(12_345),
                 expires: None,
                 without_ttl: None,

@@ -26,6 +26,8 @@ pub(crate) struct Next {
     pub(crate) task: String,
     /// When it runs, in words.
     pub(crate) words: String,
+    /// `on`, `off`, `paused`, or `ended`.
+    pub(crate) state: &'static str,
     /// ISO 8601 in the schedule's time zone; none when it is disabled, paused or at its end.
     pub(crate) runs: Vec<String>,
 }
@@ -55,7 +57,8 @@ pub(super) async fn run(store: &Store<'_>, args: NextArgs) -> Result<(), Error> 
         let record = known.record(kept, start);
         next.push(of(known, &record, from, usize::from(args.n), zone.as_ref()));
     }
-    Ok(Format::of(args.shown.json).show(&next, |next| next_table(next))?)
+    Format::of(args.shown.json).show(&next, |next| next_table(next))?;
+    fault.map_or(Ok(()), Err)
 }
 
 fn zone(name: &str) -> Result<TimeZone, Error> {
@@ -111,11 +114,19 @@ fn of(known: &Known, record: &Record, from: Timestamp, n: usize, zone: Option<&T
     let ticks =
         std::iter::successors(Some(first), |after| schedule.next_after(*after, record.anchor));
     let zone = zone.unwrap_or(&schedule.timezone);
+    let runs: Vec<String> = ticks.skip(1).take(n).map(|at| shown(at, zone)).collect();
+    let state = match (&known.pause, schedule.config.enabled, runs.is_empty()) {
+        (Some(_), ..) => "paused",
+        (None, false, _) => "off",
+        (None, true, true) => "ended",
+        (None, true, false) => "on",
+    };
     Next {
         name: schedule.name.clone(),
         task: schedule.config.task.clone(),
         words: schedule.words(),
-        runs: ticks.skip(1).take(n).map(|at| shown(at, zone)).collect(),
+        state,
+        runs,
     }
 }
 
@@ -133,7 +144,7 @@ pub(crate) fn next_table(next: &[Next]) -> String {
             grid.row([schedule.name.clone(), run.to_owned(), words, task]);
         };
         if schedule.runs.is_empty() {
-            row("never");
+            row(if schedule.state == "ended" { "never" } else { schedule.state });
         }
         schedule.runs.iter().for_each(|run| row(run));
     }
@@ -169,7 +180,7 @@ mod tests {
 SCHEDULE  NEXT RUN                   WHEN                                            TASK
 nightly   2026-11-24T01:30:00+01:00  at 01:30 on Monday to Friday (Europe/Berlin)    shop.report
 nightly   2026-11-25T01:30:00+01:00  at 01:30 on Monday to Friday (Europe/Berlin)    shop.report
-off       never                      every 20 seconds                                shop.old
+off       off                        every 20 seconds                                shop.old
 often     2026-11-24T01:30:10+01:00  every 20 seconds                                shop.ping
 often     2026-11-24T01:30:30+01:00  every 20 seconds                                shop.ping";
         let shown = next_table(&next(&config(), &HashMap::new(), now, 2).unwrap());

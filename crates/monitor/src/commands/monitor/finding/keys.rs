@@ -60,7 +60,14 @@ fn for_ever(database: &DatabaseReport) -> Option<Finding> {
     } else {
         let n: Count = lasting.iter().map(|(_, count)| *count).sum();
         let names: Vec<&str> = lasting.iter().map(|(name, _)| *name).collect();
-        format!("cached keys without a time to live: {} ({})", n.shown(), names.join(", "))
+        let all = database.without_ttl.filter(|all| !is_queues(database) && *all > n.n);
+        let all = all.map(|all| format!("; of all keys there: {}", grouped(all)));
+        format!(
+            "cached keys without a time to live: {} ({}){}",
+            n.shown(),
+            names.join(", "),
+            all.unwrap_or_default()
+        )
     };
     let advice = "Give them a timeout where they are written (timeout=None keeps a value for ever), or delete them.";
     finding(database, Level::Warning, "no_ttl", found, advice)
@@ -68,9 +75,12 @@ fn for_ever(database: &DatabaseReport) -> Option<Finding> {
 
 /// Says what the server counts and no look has found; a queue's keys have no time to live as a rule.
 fn unseen(database: &DatabaseReport) -> Option<String> {
-    let is_queues = database.roles.iter().any(|role| ["queue", "results"].contains(role));
-    let n = database.without_ttl.filter(|n| *n > 0 && !is_queues)?;
+    let n = database.without_ttl.filter(|n| *n > 0 && !is_queues(database))?;
     Some(format!("keys without a time to live: {}, none of them seen in a cache", grouped(n)))
+}
+
+fn is_queues(database: &DatabaseReport) -> bool {
+    database.roles.iter().any(|role| ["queue", "results"].contains(role))
 }
 
 fn large(database: &DatabaseReport) -> Option<Finding> {

@@ -47,7 +47,10 @@ pub(super) fn of(server: &ServerReport) -> Vec<Finding> {
     let mut findings = Findings { server, found: Vec::new() };
     if let Some(why) = &server.unreachable {
         let found = format!("it cannot be reached: {why}");
-        let advice = "Start it, or mend its URL in the configuration.";
+        let advice = match server.misconfigured {
+            true => "Mend the user, password or database number of its URL in the configuration.",
+            false => "Start it, or mend its URL in the configuration.",
+        };
         findings.add(Level::Error, "unreachable", found, advice);
     }
     if let Some(info) = &server.info {

@@ -274,12 +274,17 @@ fn draw_table(frame: &mut Frame<'_>, area: Rect, queues: &QueueHistory) {
     let rows = queues.queues.iter().map(|queue| {
         let numbers = [queue.waiting, queue.claimed, queue.scheduled].map(grouped);
         let numbers = numbers.map(|number| Line::from(number).right_aligned());
-        let paused = Line::from(if queue.paused { "paused" } else { "" }).yellow();
+        let state = match (&queue.problem, queue.paused) {
+            (Some(_), _) => "broken",
+            (None, true) => "paused",
+            (None, false) => "",
+        };
+        let state = Line::from(state).yellow();
         Row::new(
             [Line::from(format!(" {}", clean(&queue.name)))]
                 .into_iter()
                 .chain(numbers)
-                .chain([paused]),
+                .chain([state]),
         )
     });
     let head = ["WAITING", "RUNNING", "SCHEDULED"].map(|name| Line::from(name).right_aligned());

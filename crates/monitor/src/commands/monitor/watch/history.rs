@@ -312,6 +312,7 @@ pub(super) mod tests {
             next_due: None,
             paused: false,
             pause: None,
+            problem: None,
         }
     }
 

@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{
     super::{
-        ask::reason,
+        ask::{is_misconfigured, reason},
         collect::{configured_queues, queue_missing},
         info::ServerInfo,
         place::Server,
@@ -25,6 +25,8 @@ use super::{
 
 /// How often the workers' records are read: they write them every two seconds, and each may be kilobytes.
 const WORKERS: Duration = Duration::from_secs(5);
+/// For how long queues are looked for that only Celery's programs use; once, since it looks at many keys.
+const EFFORT: Duration = Duration::from_secs(1);
 /// What was not taken by the view waits here; whoever looks waits for it.
 const UPDATES: usize = 16;
 
@@ -58,7 +60,7 @@ pub(super) fn begin(
         tasks.spawn(look_at_server(number, server, every, sender.clone()));
     }
     let place = format!("db {}", client.queue().db());
-    let queues = Queues { client, configured: configured_queues(config), place };
+    let queues = Queues { client, configured: configured_queues(config), place, looked: false };
     tasks.spawn(look_at_queues(queues, every, sender));
     Looking { updates, tasks }
 }
@@ -86,6 +88,10 @@ async fn server_now(server: &Server) -> Result<Seen, String> {
     for place in &server.places {
         match place.redis.query::<u64>(&cmd("DBSIZE")).await {
             Ok(keys) => seen.keys = Some(seen.keys.unwrap_or(0) + keys),
+            // Its other databases would take as long to say the same.
+            Err(error) if error.is_unreachable() && !is_misconfigured(&error) => {
+                return Err(reason(&error));
+            }
             Err(error) if unreached(&error) => {
                 reached = reached.or(Err(reason(&error)));
                 continue;
@@ -119,9 +125,11 @@ struct Queues {
     client: Client,
     configured: Vec<String>,
     place: String,
+    /// Whether queues of Celery's were looked for.
+    looked: bool,
 }
 
-async fn look_at_queues(queues: Queues, every: Duration, updates: mpsc::Sender<Update>) {
+async fn look_at_queues(mut queues: Queues, every: Duration, updates: mpsc::Sender<Update>) {
     let mut tick = interval(every);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut asked_workers: Option<Instant> = None;
@@ -139,11 +147,17 @@ async fn look_at_queues(queues: Queues, every: Duration, updates: mpsc::Sender<U
 }
 
 impl Queues {
-    async fn now(&self, with_workers: bool) -> Result<QueueSeen, String> {
+    async fn now(&mut self, with_workers: bool) -> Result<QueueSeen, String> {
+        let place = self.place.clone();
         let told = |error| {
-            let missing = queue_missing(self.place.clone(), &error);
+            let missing = queue_missing(place, &error);
             format!("{} {}", missing.command, missing.reason).trim().to_owned()
         };
+        if !self.looked
+            && let Ok(all) = inspect::all_queue_names(&self.client, &self.configured, EFFORT).await
+        {
+            (self.configured, self.looked) = (all.names, true);
+        }
         let queues = inspect::queues(&self.client, &self.configured).await.map_err(told)?;
         let workers = if with_workers {
             // Without them the rest is still worth showing.
