@@ -6,6 +6,7 @@ mod schedule;
 
 mod defaults;
 mod load;
+mod places;
 mod read;
 mod routes;
 mod schedules;
