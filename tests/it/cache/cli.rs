@@ -103,6 +103,21 @@ async fn a_cut_list_and_sessions_in_another_alias_are_told() {
 }
 
 #[tokio::test]
+async fn a_session_key_of_two_backends_is_shown_and_ended_in_both() {
+    let installation = installation().await;
+    let mut connection = installation.redis.connect(2).await;
+    let key = "abcdefgh";
+    for backend in ["cache", "cached_db"] {
+        let raw = format!("session:1:django.contrib.sessions.{backend}{key}");
+        let _: () = connection.set(raw, b"\x80\x04}\x8c\x01a\x8c\x01bs.").await.unwrap();
+    }
+    let shown = installation.rhubarb(&["sessions", "show", key, "--json"]).await.json();
+    assert_eq!(shown.as_array().unwrap().len(), 2);
+    let ended = installation.rhubarb(&["sessions", "revoke", key, "--yes"]).await;
+    assert_eq!((ended.code, ended.stdout.trim()), (0, "2 sessions have ended"), "{}", ended.stderr);
+}
+
+#[tokio::test]
 async fn clearing_a_cache_asks_and_takes_nothing_else() {
     let installation = installation().await;
     let refused = installation.rhubarb(&["cache", "clear", "users"]).await;

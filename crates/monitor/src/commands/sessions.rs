@@ -125,7 +125,7 @@ async fn count(directory: &Directory, args: &CountArgs) -> Result<bool, Error> {
 
 async fn show(directory: &Directory, args: &ShowArgs) -> Result<(), Error> {
     let found = match (&args.which.key, &args.which.user) {
-        (Some(start), _) => vec![of_key(directory, start).await?],
+        (Some(start), _) => of_key(directory, start).await?,
         (None, user) => {
             of_user(directory, user.as_deref().unwrap_or_default(), args.limit as usize).await?
         }
@@ -140,10 +140,13 @@ async fn show(directory: &Directory, args: &ShowArgs) -> Result<(), Error> {
 async fn revoke(directory: &Directory, args: &RevokeSessionsArgs) -> Result<(), Error> {
     let revoked = match (&args.which.key, &args.which.user) {
         (Some(start), _) => {
-            let (backend, key) = chosen(directory, start).await?;
+            let (backends, key) = chosen(directory, start).await?;
             agree(args.yes, &format!("End the session {}?", short(&key)))?;
-            let ended = directory.sessions(backend).delete(&key).await?;
-            Revoked { ended: ended.into(), ..Revoked::default() }
+            let mut revoked = Revoked::default();
+            for backend in backends {
+                revoked.ended += u64::from(directory.sessions(backend).delete(&key).await?);
+            }
+            revoked
         }
         (None, user) => {
             let user = user.as_deref().unwrap_or_default();
@@ -189,24 +192,31 @@ fn agree(yes: bool, question: &str) -> Result<(), Error> {
     Err(Error::Failed("nothing was ended".to_owned()))
 }
 
-/// Finds the one session that a key or its beginning stands for.
-async fn chosen(directory: &Directory, start: &str) -> Result<(Backend, SessionKey), Error> {
-    let mut found = directory.find(start.trim_end_matches(['…', '.']), ALIKE).await?;
-    match (found.pop(), found.len()) {
-        (Some(one), 0) => Ok(one),
-        (Some(_), _) => {
-            Err(Error::Failed("several sessions begin like that; give more of the key".to_owned()))
-        }
-        (None, _) => Err(Error::Failed(
+/// Finds the one key that a key or its beginning stands for, and the backends that have a session of it.
+async fn chosen(directory: &Directory, start: &str) -> Result<(Vec<Backend>, SessionKey), Error> {
+    let found = directory.find(start.trim_end_matches(['…', '.']), ALIKE).await?;
+    let Some((_, key)) = found.first().cloned() else {
+        return Err(Error::Failed(
             "there is no such session; a key has 8 letters and digits or more".to_owned(),
-        )),
+        ));
+    };
+    if found.iter().any(|(_, other)| *other != key) {
+        let several = "several sessions begin like that; give more of the key";
+        return Err(Error::Failed(several.to_owned()));
     }
+    Ok((found.into_iter().map(|(backend, _)| backend).collect(), key))
 }
 
-async fn of_key(directory: &Directory, start: &str) -> Result<Found, Error> {
-    let (backend, key) = chosen(directory, start).await?;
-    let found = directory.look_up(backend, key).await?;
-    found.ok_or_else(|| Error::Failed("the session has just ended".to_owned()))
+async fn of_key(directory: &Directory, start: &str) -> Result<Vec<Found>, Error> {
+    let (backends, key) = chosen(directory, start).await?;
+    let mut all = Vec::new();
+    for backend in backends {
+        all.extend(directory.look_up(backend, key.clone()).await?);
+    }
+    if all.is_empty() {
+        return Err(Error::Failed("the session has just ended".to_owned()));
+    }
+    Ok(all)
 }
 
 /// The user's sessions, and how many cannot be read.
