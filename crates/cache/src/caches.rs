@@ -7,7 +7,7 @@ use rhubarb_core::config::{CacheConfig, CacheTarget, Config, DOMAINS, Domain, Ro
 
 use crate::{
     client::{Cache, Timeout},
-    domain::{self, DomainCache},
+    domain::DomainCache,
     error::Error,
     key,
     listings::Listings,
@@ -50,7 +50,8 @@ impl Caches {
     /// Returns the caches of a configuration; nothing is sent.
     ///
     /// # Errors
-    /// [`Error::UnknownAlias`] when a target names an alias that there is not.
+    /// [`Error::UnknownAlias`] when a target names an alias that there is not; [`Error::Collision`] when the keys of one cache
+    /// can be those of another or of a session.
     pub fn new(config: &Config, connections: &Connections) -> Result<Self, Error> {
         Self::on(&config.cache, |role| connections.role(role))
     }
@@ -60,6 +61,10 @@ impl Caches {
     /// # Errors
     /// As for [`Caches::new`].
     pub fn on(config: &CacheConfig, redis: impl Fn(Role) -> Redis) -> Result<Self, Error> {
+        let collisions = config.collisions(|one, other| redis(one).same_database(&redis(other)));
+        if let Some(problem) = collisions.into_iter().next() {
+            return Err(Error::Collision { problem });
+        }
         let aliases: BTreeMap<String, Cache> = config
             .aliases
             .iter()
@@ -67,8 +72,8 @@ impl Caches {
             .collect();
         let [listings, _, status, proxies, ..] = &DOMAINS;
         let target = |domain, target| Target::new(target, domain, &aliases);
-        let domain = |domain| {
-            let targets = domain::places(config, domain).iter().map(|place| target(domain, place));
+        let domain = |domain: &'static Domain| {
+            let targets = config.places(domain.name).iter().map(|place| target(domain, place));
             Ok(DomainCache::new(domain, targets.collect::<Result<_, _>>()?))
         };
         let of_listings = config.listings.iter().map(|place| target(listings, place));
@@ -175,4 +180,21 @@ impl Target {
 
 fn find<'c>(aliases: &'c BTreeMap<String, Cache>, name: &str) -> Result<&'c Cache, Error> {
     aliases.get(name).ok_or_else(|| Error::UnknownAlias { alias: name.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cache_whose_keys_can_be_anothers_is_not_made() {
+        let mut config = Config::default();
+        config.cache.users.key = "jobs:{id}".to_owned();
+        config.cache.aliases.insert("jobs".to_owned(), config.cache.aliases["default"].clone());
+        let connections = Connections::new(&config, "test").unwrap();
+        let refused = Caches::new(&config, &connections);
+        assert!(matches!(refused, Err(Error::Collision { .. })), "{refused:?}");
+        config.cache.users.key = "people:{id}".to_owned();
+        assert!(Caches::new(&config, &connections).is_ok());
+    }
 }

@@ -1,6 +1,6 @@
 //! The caches of the application by name: the table of [`DOMAINS`](rhubarb_core::config::DOMAINS) at work.
 
-use rhubarb_core::config::{CacheConfig, CacheTarget, Domain, Holds};
+use rhubarb_core::config::{Domain, Holds};
 
 use crate::{
     caches::Target,
@@ -147,19 +147,6 @@ impl DomainCache {
     }
 }
 
-/// Returns where the configuration has put a cache.
-pub(crate) fn places<'c>(config: &'c CacheConfig, domain: &Domain) -> &'c [CacheTarget] {
-    match domain.name {
-        "listings" => &config.listings,
-        "status" => std::slice::from_ref(&config.status),
-        "proxies" => std::slice::from_ref(&config.proxies),
-        "details" => std::slice::from_ref(&config.details),
-        "responses" => std::slice::from_ref(&config.responses),
-        "users" => std::slice::from_ref(&config.users),
-        _ => &[],
-    }
-}
-
 fn holds(kind: Holds, value: &PyValue) -> bool {
     let is_dict = |value: &PyValue| matches!(value, PyValue::Dict(_) | PyValue::OrderedDict(_));
     let items = match value {
@@ -177,7 +164,7 @@ fn holds(kind: Holds, value: &PyValue) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use rhubarb_core::config::DOMAINS;
+    use rhubarb_core::config::{CacheConfig, DOMAINS};
 
     use super::*;
 
@@ -185,7 +172,7 @@ mod tests {
     fn every_cache_of_the_table_has_its_place_in_the_configuration() {
         let config = CacheConfig::default();
         for domain in &DOMAINS {
-            assert_eq!(places(&config, domain), [domain.target()], "{}", domain.name);
+            assert_eq!(config.places(domain.name), [domain.target()], "{}", domain.name);
         }
     }
 

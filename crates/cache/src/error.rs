@@ -94,6 +94,12 @@ pub enum Error {
         /// The name.
         alias: String,
     },
+    /// The configuration gives a cache keys that can be another's, or a session's: clearing one would delete the other.
+    #[error("{problem}")]
+    Collision {
+        /// Which, and what to do.
+        problem: String,
+    },
 }
 
 impl Error {
@@ -110,7 +116,8 @@ impl Error {
             | Self::NotANumber { .. }
             | Self::NoSuchVersion { .. }
             | Self::TooMany { .. }
-            | Self::UnknownAlias { .. } => Class::Permanent,
+            | Self::UnknownAlias { .. }
+            | Self::Collision { .. } => Class::Permanent,
         }
     }
 

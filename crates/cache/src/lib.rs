@@ -20,6 +20,7 @@
 //!     let cache = Cache::new(AliasConfig::new(Role::Cache, "my_site"), redis);
 //!
 //!     cache.set("greeting", &PyValue::from("hello"), Timeout::Default).await?;
+//!     cache.add("visits", &PyValue::Int(0), Timeout::Never).await?;
 //!     cache.incr("visits", 1).await?;
 //!
 //!     // Computed once, however many miss it at the same time in however many processes; for a minute after its five
@@ -76,4 +77,4 @@ pub use listings::{Cached, Listings};
 pub use lock::{Held, Lock};
 pub use proxies::{Proxies, ProxyList};
 pub use status::StatusCache;
-pub use value::{DateTime, Decimal, PyValue, TimeDelta};
+pub use value::{DateTime, Decimal, PyValue, TimeDelta, Zone};

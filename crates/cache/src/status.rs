@@ -35,10 +35,26 @@ impl StatusCache {
     /// Returns the status, if one was written of late.
     ///
     /// # Errors
-    /// [`Error::Read`] when something else stands there; it is left alone.
+    /// [`Error::Read`] when something else stands there; it is left alone. See [`StatusCache::at_hand`].
     pub async fn read(&self) -> Result<Option<Status>, Error> {
         let Some(value) = self.target.cache.get(&self.target.key).await? else { return Ok(None) };
         value.deserialize().map(Some).map_err(|source| Error::Read { key: self.shown(), source })
+    }
+
+    /// Returns the status as [`StatusCache::read`] does; one of another shape, as other writers may have left it, counts as
+    /// none and is a warning in the log.
+    ///
+    /// # Errors
+    /// [`Error::Redis`].
+    pub async fn at_hand(&self) -> Result<Option<Status>, Error> {
+        match self.read().await {
+            Err(error @ Error::Read { .. }) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::warn!(%error, cause, "the scraping status is not ours, and counts as none");
+                Ok(None)
+            }
+            read => read,
+        }
     }
 
     pub(crate) async fn clear(&self) -> Result<u64, Error> {

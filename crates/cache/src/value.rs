@@ -1,6 +1,11 @@
 //! The values that Django may keep in a cache, as data.
 
-use jiff::{civil, tz::Offset};
+use std::sync::Arc;
+
+use jiff::{
+    civil,
+    tz::{AmbiguousOffset, Offset, TimeZone},
+};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use uuid::Uuid;
@@ -28,7 +33,7 @@ pub enum PyValue {
     BigInt(BigInt),
     /// `float`.
     Float(f64),
-    /// `str`; one with a lone surrogate cannot be held.
+    /// `str`; one with a lone surrogate, which is no Unicode text, cannot be held.
     Str(String),
     /// `bytes`.
     Bytes(Vec<u8>),
@@ -59,7 +64,7 @@ pub enum PyValue {
 }
 
 /// A `datetime.datetime`, to the microsecond.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DateTime {
     /// The wall clock's date and time.
     pub civil: civil::DateTime,
@@ -67,7 +72,14 @@ pub struct DateTime {
     pub offset: Option<Offset>,
     /// Whether this is the second pass of a repeated hour.
     pub fold: bool,
+    /// The time zone that the offset is of: a `zoneinfo.ZoneInfo`, as Django's `timezone.localtime()` has it. Absent for a
+    /// naive datetime and for a `datetime.timezone`. Pickles keep it; JSON has the offset alone.
+    pub zone: Option<Zone>,
 }
+
+/// A `zoneinfo.ZoneInfo`: a time zone of the IANA database, by its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Zone(Arc<String>);
 
 /// A `datetime.timedelta`, normalised as Python does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,6 +219,35 @@ impl From<&str> for PyValue {
     }
 }
 
+impl Zone {
+    /// Returns the zone of this name, as `Europe/Berlin`; `None` where the IANA database of this machine, and the one that is
+    /// built in where it has none, know no such name.
+    pub fn new(name: &str) -> Option<Self> {
+        TimeZone::get(name).ok().map(|_| Self(Arc::new(name.to_owned())))
+    }
+
+    /// Returns its name.
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns the offset at this time of its wall clock, by Python's rules (PEP 495): of a repeated hour that of the pass,
+    /// and in a gap the one before it, or behind it with `fold`.
+    pub fn offset(&self, civil: civil::DateTime, fold: bool) -> Option<Offset> {
+        let zone = TimeZone::get(&self.0).ok()?;
+        Some(match zone.to_ambiguous_timestamp(civil).offset() {
+            AmbiguousOffset::Unambiguous { offset } => offset,
+            AmbiguousOffset::Gap { before, after } | AmbiguousOffset::Fold { before, after } => {
+                if fold {
+                    after
+                } else {
+                    before
+                }
+            }
+        })
+    }
+}
+
 impl DateTime {
     /// Returns the text of Django's JSON encoder: `isoformat()` cut to milliseconds, UTC as `Z`.
     pub(crate) fn json_text(&self) -> String {
@@ -318,6 +359,20 @@ mod tests {
     }
 
     #[test]
+    fn a_zones_offset_is_pythons_in_gaps_and_repeated_hours_too() {
+        let zone = Zone::new("Europe/Berlin").unwrap();
+        let offset = |month, day, hour, fold| {
+            let civil = civil::date(2026, month, day).at(hour, 30, 0, 0);
+            zone.offset(civil, fold).unwrap().seconds() / 3600
+        };
+        // Python 3.11: datetime(2026, m, d, h, 30, fold=f, tzinfo=ZoneInfo("Europe/Berlin")).utcoffset()
+        assert_eq!((offset(7, 1, 12, false), offset(1, 1, 12, true)), (2, 1));
+        assert_eq!((offset(3, 29, 2, false), offset(3, 29, 2, true)), (1, 2));
+        assert_eq!((offset(10, 25, 2, false), offset(10, 25, 2, true)), (2, 1));
+        assert_eq!(Zone::new("../../etc/passwd"), None);
+    }
+
+    #[test]
     fn a_delta_is_normalised_as_python_does() {
         let delta = |d, s, us| TimeDelta::new(d, s, us).map(|t| t.parts());
         assert_eq!(delta(0, 0, -1), Some((-1, 86_399, 999_999)));
@@ -334,7 +389,8 @@ mod tests {
         let check = |value: PyValue, text: &str| {
             assert_eq!(value.to_json().unwrap().to_string(), text);
         };
-        let datetime = |offset| PyValue::DateTime(DateTime { civil: at, offset, fold: false });
+        let datetime =
+            |offset| PyValue::DateTime(DateTime { civil: at, offset, fold: false, zone: None });
         check(datetime(None), r#""2026-01-02T03:04:05.678901""#);
         check(datetime(Some(offset)), r#""2026-01-02T03:04:05.678901-03:30""#);
         check(PyValue::Tuple(vec![PyValue::None, PyValue::Float(f64::NAN)]), "[null,null]");

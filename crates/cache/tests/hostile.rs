@@ -46,6 +46,7 @@ fn datetimes() -> impl Strategy<Value = DateTime> {
             civil: civil::datetime(y, m, d, h, min, s, us * 1000),
             offset: offset.map(|seconds| Offset::from_seconds(seconds).unwrap()),
             fold,
+            zone: None,
         }
     })
 }
@@ -287,9 +288,41 @@ fn what_python_could_not_load_is_not_written() {
             civil: civil::datetime(2026, 1, 1, 0, 0, 0, 0),
             offset: Some(Offset::from_seconds(86_400).unwrap()),
             fold: false,
+            zone: None,
         }),
     ] {
         let error = codec::encode(&value, Serializer::Pickle).unwrap_err();
         assert!(matches!(error, FormatError::Unsupported { .. }), "{error}");
     }
+}
+
+#[test]
+fn a_datetime_in_a_zoneinfo_is_read_and_written_back_with_its_zone() {
+    // datetime(2026, 7, 1, 12, 0, 0, 5, tzinfo=ZoneInfo("Europe/Berlin")) of CPython 3.11, protocols 4 and 2.
+    let four = b"\x80\x04\x95\x7f\0\0\0\0\0\0\0\x8c\x08datetime\x94\x8c\x08datetime\x94\x93\x94C\n\x07\xea\x07\x01\x0c\0\0\0\0\x05\x94\x8c\x08builtins\x94\x8c\x07getattr\x94\x93\x94\x8c\x08zoneinfo\x94\x8c\x08ZoneInfo\x94\x93\x94\x8c\t_unpickle\x94\x86\x94R\x94\x8c\rEurope/Berlin\x94K\x01\x86\x94R\x94\x86\x94R\x94.";
+    let two = b"\x80\x02cdatetime\ndatetime\nq\0c_codecs\nencode\nq\x01X\x0b\0\0\0\x07\xc3\xaa\x07\x01\x0c\0\0\0\0\x05q\x02X\x06\0\0\0latin1q\x03\x86q\x04Rq\x05c__builtin__\ngetattr\nq\x06czoneinfo\nZoneInfo\nq\x07X\t\0\0\0_unpickleq\x08\x86q\tRq\nX\r\0\0\0Europe/Berlinq\x0bK\x01\x86q\x0cRq\r\x86q\x0eRq\x0f.";
+    for pickle in [four.as_slice(), two.as_slice()] {
+        let value = codec::decode(pickle, Serializer::Pickle).unwrap();
+        assert_eq!(value.to_json().unwrap(), "2026-07-01T12:00:00.000005+02:00");
+        let PyValue::DateTime(at) = &value else { panic!("{value:?}") };
+        assert_eq!(at.zone.as_ref().unwrap().name(), "Europe/Berlin");
+        let again = codec::encode(&value, Serializer::Pickle).unwrap();
+        assert_eq!(codec::decode(&again, Serializer::Pickle).unwrap(), value);
+    }
+}
+
+#[test]
+fn what_is_no_time_zone_of_the_database_is_named_and_so_is_odd_text() {
+    let class = |pickle: &[u8]| match codec::decode(pickle, Serializer::Pickle) {
+        Err(FormatError::Unsupported { class }) => class,
+        other => panic!("{other:?}"),
+    };
+    let zone = b"cbuiltins\ngetattr\n(czoneinfo\nZoneInfo\n\x8c\t_unpickletR(\x8c\x04MarsK\x01tR.";
+    assert_eq!(class(zone), "zoneinfo.ZoneInfo");
+    assert_eq!(
+        class(b"cbuiltins\ngetattr\n(czoneinfo\nZoneInfo\n\x8c\x01xtR."),
+        "builtins.getattr"
+    );
+    assert_eq!(class(b"\x80\x04\x8c\x03\xed\xa0\x80."), "str with a lone surrogate");
+    assert_eq!(class(b"V\\ud800\n."), "str with a lone surrogate");
 }

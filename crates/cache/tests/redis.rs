@@ -281,6 +281,7 @@ async fn a_value_that_is_not_data_is_an_error_and_stays() {
     assert!(
         matches!(&error, Error::Read { source: FormatError::Unsupported { class }, .. } if class == "os.system")
     );
+    assert_eq!(caches.status().at_hand().await.unwrap(), None, "a scrape goes on without it");
     let stored: Vec<u8> = server.ask(1, cmd("GET").arg(key)).await;
     assert_eq!(stored, foreign);
     let _: String = server.ask(1, cmd("SET").arg("hire_voo_ai:1:proxy_list").arg("7")).await;

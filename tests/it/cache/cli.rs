@@ -81,6 +81,43 @@ async fn a_cache_is_shown_by_value_and_by_keys_without_passwords() {
 }
 
 #[tokio::test]
+async fn a_cut_list_and_sessions_in_another_alias_are_told() {
+    let installation = installation().await;
+    let cut = installation.rhubarb(&["cache", "show", "users", "--limit", "2", "--json"]).await;
+    assert_eq!(cut.json().as_array().unwrap().len(), 2);
+    assert!(cut.stderr.contains("and more; --limit shows them"), "{}", cut.stderr);
+    let session = "session:1:django.contrib.sessions.cacheabcdefgh";
+    let moved = "hire_voo_ai:1:django.contrib.sessions.cacheabcdefgh";
+    let mut connection = installation.redis.connect(1).await;
+    let _: () = connection.set(moved, "x").await.unwrap();
+    let none = installation.rhubarb(&["sessions", "count"]).await;
+    assert_eq!(none.code, 0, "{}", none.stderr);
+    assert!(none.stderr.contains("1 session in alias default: --alias default"), "{}", none.stderr);
+    let mut connection = installation.redis.connect(2).await;
+    let _: () = connection.set(session, "x").await.unwrap();
+    let one = installation.rhubarb(&["sessions", "count"]).await;
+    assert!(one.stdout.starts_with("1 session\n") && one.stderr.is_empty(), "{}", one.stderr);
+    let unknown = installation.rhubarb(&["sessions", "count", "--alias", "x"]).await;
+    assert_eq!(unknown.code, 2, "{}", unknown.stderr);
+    assert!(unknown.stderr.contains("there are: default, jobs, sessions"), "{}", unknown.stderr);
+}
+
+#[tokio::test]
+async fn a_session_key_of_two_backends_is_shown_and_ended_in_both() {
+    let installation = installation().await;
+    let mut connection = installation.redis.connect(2).await;
+    let key = "abcdefgh";
+    for backend in ["cache", "cached_db"] {
+        let raw = format!("session:1:django.contrib.sessions.{backend}{key}");
+        let _: () = connection.set(raw, b"\x80\x04}\x8c\x01a\x8c\x01bs.").await.unwrap();
+    }
+    let shown = installation.rhubarb(&["sessions", "show", key, "--json"]).await.json();
+    assert_eq!(shown.as_array().unwrap().len(), 2);
+    let ended = installation.rhubarb(&["sessions", "revoke", key, "--yes"]).await;
+    assert_eq!((ended.code, ended.stdout.trim()), (0, "2 sessions have ended"), "{}", ended.stderr);
+}
+
+#[tokio::test]
 async fn clearing_a_cache_asks_and_takes_nothing_else() {
     let installation = installation().await;
     let refused = installation.rhubarb(&["cache", "clear", "users"]).await;

@@ -190,6 +190,7 @@ fn datetimes() -> impl Strategy<Value = DateTime> {
             civil: civil::datetime(y, m, d, h, min, s, us * 1000),
             offset: offset.map(|seconds| Offset::from_seconds(seconds).unwrap()),
             fold,
+            zone: None,
         }
     })
 }

@@ -10,6 +10,16 @@ use rhubarb_e2e::redis_server::RedisServer;
 use super::{TWO_WEEKS, about, directory, of_user, raw_key, sessions};
 
 #[tokio::test]
+async fn a_session_of_cached_db_ends_once() {
+    let redis = RedisServer::start().await;
+    let sessions = sessions(&redis, Backend::CachedDb);
+    let session = sessions.create(of_user("7")).await.unwrap();
+    assert!(sessions.delete(session.key()).await.unwrap());
+    assert!(!sessions.delete(session.key()).await.unwrap());
+    assert!(sessions.read(session.key()).await.unwrap().unwrap().data().is_empty());
+}
+
+#[tokio::test]
 async fn all_sessions_of_a_user_end_and_nothing_else_does() {
     let redis = RedisServer::start().await;
     let mut connection = redis.connect(2).await;

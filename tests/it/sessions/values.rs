@@ -130,7 +130,7 @@ fn moment(rng: &mut Rng) -> DateTime {
     let micros = rng.i32(0..1_000_000);
     let time = civil::time(rng.i8(0..24), rng.i8(0..60), rng.i8(0..60), micros * 1000);
     let offset = rng.bool().then(|| Offset::from_seconds(rng.i32(-1439..1440) * 60).unwrap());
-    DateTime { civil: date(rng).to_datetime(time), offset, fold: rng.bool() }
+    DateTime { civil: date(rng).to_datetime(time), offset, fold: rng.bool(), zone: None }
 }
 
 /// A value as `interop/session_values.py` tells it: its type, and its text or its parts.

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::value::Node;
 use crate::{
     format::FormatError,
-    value::{DateTime, Decimal, PyValue, TimeDelta},
+    value::{DateTime, Decimal, PyValue, TimeDelta, Zone},
 };
 
 /// A class or function that stands for data.
@@ -22,6 +22,8 @@ pub(super) enum Class {
     DateTime,
     Decimal,
     FrozenSet,
+    /// `getattr(ZoneInfo, "_unpickle")`: how a time zone is pickled (CPython 3.9 to 3.14).
+    GetAttr,
     Object,
     OrderedDict,
     /// `copyreg._reconstructor(class, object, None)`: how protocols 0 and 1 hold a UUID.
@@ -30,6 +32,9 @@ pub(super) enum Class {
     TimeDelta,
     TimeZone,
     Uuid,
+    ZoneInfo,
+    /// `ZoneInfo._unpickle(name, from_cache)`; has no name of its own in a pickle.
+    ZoneInfoUnpickle,
 }
 
 impl Class {
@@ -39,6 +44,7 @@ impl Class {
             ("builtins" | "__builtin__", "bytearray") => Self::ByteArray,
             ("builtins" | "__builtin__", "bytes") => Self::Bytes,
             ("builtins" | "__builtin__", "frozenset") => Self::FrozenSet,
+            ("builtins" | "__builtin__", "getattr") => Self::GetAttr,
             ("builtins" | "__builtin__", "object") => Self::Object,
             ("builtins" | "__builtin__", "set") => Self::Set,
             ("_codecs", "encode") => Self::Encode,
@@ -50,6 +56,7 @@ impl Class {
             ("datetime", "timezone") => Self::TimeZone,
             ("decimal", "Decimal") => Self::Decimal,
             ("uuid", "UUID") => Self::Uuid,
+            ("zoneinfo", "ZoneInfo") => Self::ZoneInfo,
             _ => return Err(FormatError::Unsupported { class: shown(module, name) }),
         })
     }
@@ -64,6 +71,7 @@ impl Class {
             Self::DateTime => ("datetime", "datetime"),
             Self::Decimal => ("decimal", "Decimal"),
             Self::FrozenSet => ("builtins", "frozenset"),
+            Self::GetAttr => ("builtins", "getattr"),
             Self::Object => ("builtins", "object"),
             Self::OrderedDict => ("collections", "OrderedDict"),
             Self::Reconstructor => ("copyreg", "_reconstructor"),
@@ -71,6 +79,7 @@ impl Class {
             Self::TimeDelta => ("datetime", "timedelta"),
             Self::TimeZone => ("datetime", "timezone"),
             Self::Uuid => ("uuid", "UUID"),
+            Self::ZoneInfo | Self::ZoneInfoUnpickle => ("zoneinfo", "ZoneInfo"),
         }
     }
 
@@ -110,6 +119,16 @@ pub(super) fn call<'a>(class: Class, args: &[&Node<'a>]) -> Option<Node<'a>> {
         (Class::DateTime, [Node::Bytes(state), Node::TimeZone(offset)]) => {
             datetime(state, Some(*offset))?
         }
+        (Class::DateTime, [Node::Bytes(state), Node::Zone(zone)]) => in_zone(state, zone)?,
+        (Class::GetAttr, [Node::Class(Class::ZoneInfo), Node::Str(name)])
+            if name == "_unpickle" =>
+        {
+            Node::Class(Class::ZoneInfoUnpickle)
+        }
+        (
+            Class::ZoneInfoUnpickle,
+            [Node::Str(name), Node::Value(PyValue::Int(_) | PyValue::Bool(_))],
+        ) => Node::Zone(Zone::new(name)?),
         (Class::Decimal, [Node::Str(text)]) => Node::Value(PyValue::Decimal(Decimal::new(text)?)),
         (Class::OrderedDict, []) => Node::Dict { pairs: Vec::new(), ordered: true },
         (
@@ -139,6 +158,18 @@ fn date(state: &[u8], whole: bool) -> Option<civil::Date> {
 }
 
 fn datetime<'a>(state: &[u8], offset: Option<Offset>) -> Option<Node<'a>> {
+    let (civil, fold) = moment(state)?;
+    Some(Node::Value(PyValue::DateTime(DateTime { civil, offset, fold, zone: None })))
+}
+
+fn in_zone<'a>(state: &[u8], zone: &Zone) -> Option<Node<'a>> {
+    let (civil, fold) = moment(state)?;
+    let offset = Some(zone.offset(civil, fold)?);
+    Some(Node::Value(PyValue::DateTime(DateTime { civil, offset, fold, zone: Some(zone.clone()) })))
+}
+
+/// The wall clock's time, and whether it is the second pass of a repeated hour.
+fn moment(state: &[u8]) -> Option<(civil::DateTime, bool)> {
     let [y1, y2, month, day, hour, minute, second, u1, u2, u3] = *state else { return None };
     // PEP 495: from protocol 4 on, the month's high bit is `fold`.
     let (fold, month) = (month & 0x80 != 0, month & 0x7f);
@@ -146,8 +177,7 @@ fn datetime<'a>(state: &[u8], offset: Option<Offset>) -> Option<Node<'a>> {
     let nanos = i32::try_from(micros.checked_mul(1000)?).ok()?;
     let small = |byte: u8| i8::try_from(byte).ok();
     let time = civil::Time::new(small(hour)?, small(minute)?, small(second)?, nanos).ok()?;
-    let civil = date(&[y1, y2, month, day], true)?.to_datetime(time);
-    Some(Node::Value(PyValue::DateTime(DateTime { civil, offset, fold })))
+    Some((date(&[y1, y2, month, day], true)?.to_datetime(time), fold))
 }
 
 /// Python's offsets lie strictly inside a day; fractions of a second are allowed there but not here.

@@ -5,6 +5,9 @@ use crate::{
     format::FormatError,
 };
 
+/// What Python's `str` can hold and Unicode text cannot.
+const SURROGATE: &str = "str with a lone surrogate";
+
 pub(super) struct Input<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -69,7 +72,14 @@ impl<'a> Input<'a> {
 
     pub(super) fn text(&mut self, width: usize) -> Result<&'a str, FormatError> {
         let bytes = self.counted(width)?;
-        std::str::from_utf8(bytes).map_err(|_| self.error("text is not UTF-8"))
+        std::str::from_utf8(bytes).map_err(|_| {
+            // Python pickles text with the error handler `surrogatepass`: D800 to DFFF as three bytes, ED A0 80 to ED BF BF.
+            let is_surrogate = |pair: &[u8; 2]| pair[0] == 0xed && pair[1] >= 0xa0;
+            match bytes.array_windows().any(is_surrogate) {
+                true => FormatError::unsupported(SURROGATE),
+                false => self.error("text is not UTF-8"),
+            }
+        })
     }
 
     /// Takes the rest of a line, without its end.
@@ -127,7 +137,11 @@ impl<'a> Input<'a> {
                     break;
                 }
             };
-            let digits = rest.as_slice().get(..width).and_then(hex).and_then(char::from_u32);
+            let code = rest.as_slice().get(..width).and_then(hex);
+            if code.is_some_and(|code| (0xd800..0xe000).contains(&code)) {
+                return Err(FormatError::unsupported(SURROGATE));
+            }
+            let digits = code.and_then(char::from_u32);
             text.push(digits.ok_or_else(|| self.error("a broken escape in text"))?);
             rest = rest.as_slice()[width..].iter();
         }

@@ -4,10 +4,12 @@ mod class;
 mod input;
 mod opcode;
 mod read;
+mod skim;
 mod value;
 mod write;
 
 pub(crate) use read::read;
+pub(crate) use skim::text_of;
 pub(crate) use write::write;
 
 use crate::format::FormatError;

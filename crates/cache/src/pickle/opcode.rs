@@ -60,3 +60,14 @@ pub(super) const INST: u8 = b'i';
 pub(super) const REDUCE: u8 = b'R';
 pub(super) const NEWOBJ: u8 = 0x81;
 pub(super) const BUILD: u8 = b'b';
+
+/// Read only where what they make is stepped over.
+pub(super) const NEWOBJ_EX: u8 = 0x92;
+pub(super) const OBJ: u8 = b'o';
+pub(super) const PERSID: u8 = b'P';
+pub(super) const BINPERSID: u8 = b'Q';
+pub(super) const EXT1: u8 = 0x82;
+pub(super) const EXT2: u8 = 0x83;
+pub(super) const EXT4: u8 = 0x84;
+pub(super) const NEXT_BUFFER: u8 = 0x97;
+pub(super) const READONLY_BUFFER: u8 = 0x98;

@@ -18,34 +18,44 @@ use crate::{bigint::Integer, format::FormatError, value::PyValue};
 /// imported or executed, the value is to be left alone. A container that holds itself is `Unsupported`,
 /// too. `TooLarge` when a cap was passed. `Malformed` for everything else.
 pub(crate) fn read(bytes: &[u8]) -> Result<PyValue, FormatError> {
-    let mut machine = Machine {
-        input: Input::new(bytes),
-        nodes: Vec::new(),
-        stack: Vec::new(),
-        marks: Vec::new(),
-        memo: HashMap::new(),
-        budget: Budget::new(),
-    };
+    let mut machine = Machine::new(bytes);
     let top = machine.run()?;
     Export::new(&machine.nodes).value(top, 0)
 }
 
-struct Machine<'a> {
-    input: Input<'a>,
-    nodes: Vec<Node<'a>>,
+pub(super) struct Machine<'a> {
+    pub(super) input: Input<'a>,
+    pub(super) nodes: Vec<Node<'a>>,
     stack: Vec<Id>,
     /// The stack's heights at each open mark.
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
     budget: Budget,
+    /// Whether what is not read as data is stepped over.
+    pub(super) is_skimming: bool,
 }
 
 impl<'a> Machine<'a> {
-    fn run(&mut self) -> Result<Id, FormatError> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            input: Input::new(bytes),
+            nodes: Vec::new(),
+            stack: Vec::new(),
+            marks: Vec::new(),
+            memo: HashMap::new(),
+            budget: Budget::new(),
+            is_skimming: false,
+        }
+    }
+
+    pub(super) fn run(&mut self) -> Result<Id, FormatError> {
         loop {
             let code = self.input.u8()?;
             if code == op::STOP {
                 return self.pop();
+            }
+            if self.is_skimming && self.step_over(code)? {
+                continue;
             }
             if let Some(node) = self.literal(code)? {
                 self.push(node)?;
@@ -261,7 +271,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn extend(&mut self, items: Vec<Id>) -> Result<(), FormatError> {
+    pub(super) fn extend(&mut self, items: Vec<Id>) -> Result<(), FormatError> {
         let target = self.top()?;
         match &mut self.nodes[target as usize] {
             Node::List(list) | Node::Set(list) => list.extend(items),
@@ -270,7 +280,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn insert(&mut self, items: &[Id]) -> Result<(), FormatError> {
+    pub(super) fn insert(&mut self, items: &[Id]) -> Result<(), FormatError> {
         let new = self.pairs(items)?;
         let target = self.top()?;
         match &mut self.nodes[target as usize] {
@@ -287,11 +297,11 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn node(&self, id: Id) -> &Node<'a> {
+    pub(super) fn node(&self, id: Id) -> &Node<'a> {
         &self.nodes[id as usize]
     }
 
-    fn push(&mut self, node: Node<'a>) -> Result<(), FormatError> {
+    pub(super) fn push(&mut self, node: Node<'a>) -> Result<(), FormatError> {
         // The budget keeps the number of nodes far below `u32::MAX`.
         let id = Id::try_from(self.nodes.len()).map_err(|_| self.input.error("too many values"))?;
         self.push_id(id)?;
@@ -309,27 +319,27 @@ impl<'a> Machine<'a> {
         self.marks.last().copied().unwrap_or(0)
     }
 
-    fn top(&self) -> Result<Id, FormatError> {
+    pub(super) fn top(&self) -> Result<Id, FormatError> {
         match self.stack.last() {
             Some(top) if self.stack.len() > self.floor() => Ok(*top),
             _ => Err(self.input.error("nothing is on the stack")),
         }
     }
 
-    fn pop(&mut self) -> Result<Id, FormatError> {
+    pub(super) fn pop(&mut self) -> Result<Id, FormatError> {
         let top = self.top()?;
         self.stack.pop();
         Ok(top)
     }
 
-    fn pop_many(&mut self, count: usize) -> Result<Vec<Id>, FormatError> {
+    pub(super) fn pop_many(&mut self, count: usize) -> Result<Vec<Id>, FormatError> {
         match self.stack.len().checked_sub(count) {
             Some(from) if from >= self.floor() => Ok(self.stack.split_off(from)),
             _ => Err(self.input.error("too little is on the stack")),
         }
     }
 
-    fn pop_mark(&mut self) -> Result<Vec<Id>, FormatError> {
+    pub(super) fn pop_mark(&mut self) -> Result<Vec<Id>, FormatError> {
         let mark = self.marks.pop().ok_or_else(|| self.input.error("no mark is on the stack"))?;
         Ok(self.stack.split_off(mark))
     }

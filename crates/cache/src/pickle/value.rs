@@ -7,7 +7,7 @@ use jiff::tz::Offset;
 use super::{Budget, class::Class};
 use crate::{
     format::FormatError,
-    value::{MAX_DEPTH, PyValue},
+    value::{MAX_DEPTH, PyValue, Zone},
 };
 
 /// A node's place in the arena.
@@ -32,8 +32,12 @@ pub(super) enum Node<'a> {
     Class(Class),
     /// A `datetime.timezone`; no value by itself.
     TimeZone(Offset),
+    /// A `zoneinfo.ZoneInfo`; no value by itself.
+    Zone(Zone),
     /// A `uuid.UUID` that has not got its number yet.
     UnsetUuid,
+    /// Whatever a class that is not read as data makes of whatever; only where such are stepped over.
+    Foreign,
 }
 
 impl Node<'_> {
@@ -74,7 +78,9 @@ impl<'n, 'a> Export<'n, 'a> {
             Node::Bytes(bytes) => Ok(PyValue::Bytes(bytes.clone().into_owned())),
             Node::Class(class) => Err(class.unsupported()),
             Node::TimeZone(_) => Err(Class::TimeZone.unsupported()),
+            Node::Zone(_) => Err(Class::ZoneInfo.unsupported()),
             Node::UnsetUuid => Err(Class::Uuid.unsupported()),
+            Node::Foreign => Err(FormatError::unsupported("a class that was stepped over")),
             _ if depth >= MAX_DEPTH => {
                 Err(FormatError::TooLarge { limit: MAX_DEPTH, of: "nested levels" })
             }

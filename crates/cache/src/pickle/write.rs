@@ -7,7 +7,7 @@ use crate::{
     bigint::Integer,
     codec::{check_depth, check_size},
     format::FormatError,
-    value::{DateTime, PyValue},
+    value::{DateTime, PyValue, Zone},
 };
 
 /// Returns the pickle of a value; dict keys that come again are written once and referred to.
@@ -115,6 +115,11 @@ impl<'v> Writer<'v> {
         state.extend_from_slice(&micros[1..]);
         self.class(Class::DateTime)?;
         self.counted([op::SHORT_BINBYTES, op::BINBYTES], &state)?;
+        if let Some(zone) = &at.zone {
+            self.zone(zone)?;
+            self.out.extend([op::TUPLE2, op::REDUCE]);
+            return Ok(());
+        }
         let Some(offset) = at.offset else {
             self.out.extend([op::TUPLE1, op::REDUCE]);
             return Ok(());
@@ -126,6 +131,18 @@ impl<'v> Writer<'v> {
         self.class(Class::TimeZone)?;
         self.timedelta(total.div_euclid(86_400), total.rem_euclid(86_400).cast_unsigned(), 0)?;
         self.out.extend([op::TUPLE1, op::REDUCE, op::TUPLE2, op::REDUCE]);
+        Ok(())
+    }
+
+    /// `getattr(ZoneInfo, "_unpickle")(name, True)`, as `ZoneInfo.__reduce__` has it.
+    fn zone(&mut self, zone: &Zone) -> Result<(), FormatError> {
+        self.class(Class::GetAttr)?;
+        self.class(Class::ZoneInfo)?;
+        self.counted([op::SHORT_BINUNICODE, op::BINUNICODE], b"_unpickle")?;
+        self.out.extend([op::TUPLE2, op::REDUCE]);
+        self.counted([op::SHORT_BINUNICODE, op::BINUNICODE], zone.name().as_bytes())?;
+        self.int(1);
+        self.out.extend([op::TUPLE2, op::REDUCE]);
         Ok(())
     }
 

@@ -5,7 +5,7 @@
 -- ARGV[2] how long what is left stays at least, ms; it stays as long as the session would have, if that is longer
 -- ARGV[3] the bytes that were read: only a session that is still these is ended; absent: whatever there is
 --
--- Returns 1 when ended, 0 when there is no such session (any more), -1 when it is not what was read.
+-- Returns 1 when ended, 0 when there is no such session (any more) or what is left of one that has ended, -1 when it is not what was read.
 --
 -- Out of memory: UNLINK frees, and leads.
 -- If the caller dies right after: the session has ended.
@@ -14,6 +14,9 @@ if redis.call('EXISTS', KEYS[1]) == 0 then
 end
 if ARGV[3] and redis.call('GET', KEYS[1]) ~= ARGV[3] then
   return -1
+end
+if ARGV[1] ~= '' and redis.call('GET', KEYS[1]) == ARGV[1] then
+  return 0
 end
 local left = redis.call('PTTL', KEYS[1])
 redis.call('UNLINK', KEYS[1])

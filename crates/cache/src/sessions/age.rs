@@ -85,7 +85,8 @@ mod tests {
         check(Some(PyValue::Str("9".repeat(100_000))), default);
         check(Some(PyValue::List(vec![])), default);
         let civil = civil::datetime(2026, 1, 1, 1, 0, 0, 0);
-        let at = |offset| Some(PyValue::DateTime(DateTime { civil, offset, fold: false }));
+        let at =
+            |offset| Some(PyValue::DateTime(DateTime { civil, offset, fold: false, zone: None }));
         check(at(None), 3600);
         check(at(Some(Offset::from_seconds(1800).unwrap())), 1800);
     }

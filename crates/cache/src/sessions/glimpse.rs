@@ -1,14 +1,25 @@
 //! Whose a session is that cannot be read.
 //!
-//! Somebody has to be logged out of such a session, too. So its bytes are looked through for the user's id where
-//! `django.contrib.auth.login` puts it, and nothing is made of them. What a visitor typed may look the same: the
-//! worst that comes of it is that this visitor's own session ends with another user's.
+//! Somebody has to be logged out of such a session, too. So its pickle is gone through, stepping over the classes in it,
+//! for the user's id where `django.contrib.auth.login` puts it. One that is broken, too large or no dict has its bytes looked
+//! through instead; what a visitor typed may look the same there, and the worst that comes of it is that this visitor's
+//! own session ends with another user's.
+
+use crate::pickle;
 
 /// The key as Python pickles it, without what says how long it is.
 const USER: &[u8] = b"_auth_user_id";
 
-/// Tells whether a pickle holds this user's id as text behind the key.
-pub(super) fn names(pickle: &[u8], user: &str) -> bool {
+/// Tells whether a pickle is the session of this user.
+pub(super) fn is_of(pickle: &[u8], user: &str) -> bool {
+    match pickle::text_of(pickle, "_auth_user_id") {
+        Ok(id) => id.is_some_and(|id| !id.is_empty() && id == user),
+        Err(_) => names(pickle, user),
+    }
+}
+
+/// Tells whether bytes hold this user's id as text behind the key.
+fn names(pickle: &[u8], user: &str) -> bool {
     let ends = pickle.windows(USER.len()).enumerate().filter(|(_, window)| *window == USER);
     let mut values = ends.filter_map(|(at, _)| text(memoized(&pickle[at + USER.len()..])));
     values.any(|value| value == user.as_bytes())

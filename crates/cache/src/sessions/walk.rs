@@ -43,7 +43,7 @@ impl Found {
             Ok(session) => session.data().user().is_some_and(|id| id == user),
             Err(_) => {
                 let unpacked = compress::decompress(&self.unread).ok().flatten();
-                glimpse::names(unpacked.as_deref().unwrap_or(&self.unread), user)
+                glimpse::is_of(unpacked.as_deref().unwrap_or(&self.unread), user)
             }
         }
     }

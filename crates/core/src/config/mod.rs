@@ -7,6 +7,7 @@ mod schedule;
 
 mod defaults;
 mod load;
+mod places;
 mod read;
 mod routes;
 mod schedules;

@@ -315,8 +315,16 @@ pub(super) fn check_targets(config: &Config, problems: &mut Vec<String>) {
             ));
         }
     }
-    if cache.listings.iter().any(|target| !target.key.contains("{keyword_slug}")) {
-        problems.push("cache.listings: a key with {keyword_slug} in it is expected".to_owned());
+    let has_slug = |key: &str| key.contains('{') && key.find('{') == key.find("{keyword_slug}");
+    if cache.listings.iter().any(|target| !has_slug(&target.key)) {
+        let problem =
+            "cache.listings: a key with {keyword_slug} in it, and no {…} before that, is expected";
+        problems.push(problem.to_owned());
+    }
+    for (name, target) in [("status", &cache.status), ("proxies", &cache.proxies)] {
+        if target.key.contains('{') {
+            problems.push(format!("cache.{name}.key: a key without {{…}} in it is expected"));
+        }
     }
     let many =
         [("details", &cache.details), ("responses", &cache.responses), ("users", &cache.users)];
@@ -327,6 +335,7 @@ pub(super) fn check_targets(config: &Config, problems: &mut Vec<String>) {
                 .push(format!("cache.{name}.key: a key with {{id}} or the like in it is expected"));
         }
     }
+    problems.extend(cache.collisions(|one, other| config.share_database(one, other)));
 }
 
 fn alias(mut reader: Reader<'_>, before: AliasConfig) -> AliasConfig {

@@ -20,7 +20,7 @@ pub(crate) enum SessionsCommand {
     /// Sessions that cannot be read (they hold a class of the application's, say) end when their bytes name the user; others
     /// of that kind are told, and end by their KEY. With Django's
     /// `cached_db` a session is emptied, and its row in `django_session` stays: delete it there as well where Redis may lose
-    /// keys.
+    /// keys. `count` counts the empty one until it expires.
     Revoke(RevokeSessionsArgs),
 }
 

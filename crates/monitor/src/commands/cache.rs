@@ -10,11 +10,11 @@ use rhubarb_core::{
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Context, hold::confirmed};
+use super::{Context, hold::confirmed, sessions::MORE};
 use crate::{
     cli::{CacheClearArgs, CacheCommand, CacheShowArgs, Shown},
     error::Error,
-    output::Format,
+    output::{self, Format},
     table::{Grid, clean},
 };
 
@@ -158,14 +158,16 @@ async fn show_keys(cache: &DomainCache, limit: u32, format: Format) -> Result<()
     if found.is_empty() {
         return Err(nothing(cache));
     }
+    if has_more {
+        output::note(MORE);
+    }
     Ok(format.show(&found, |found| {
         let mut grid = Grid::new(&["KEY", "LEFT"]).right(&["LEFT"]);
         for key in found {
             let left = key.ttl_s.map_or_else(|| "for ever".to_owned(), |ttl| format!("{ttl:.0} s"));
             grid.row([key.key.clone(), left]);
         }
-        let more = if has_more { "\nand more; --limit shows them" } else { "" };
-        grid.render() + more
+        grid.render()
     })?)
 }
 
@@ -209,7 +211,7 @@ fn takes_none(cache: &DomainCache) -> Error {
 }
 
 fn nothing(cache: &DomainCache) -> Error {
-    Error::Failed(format!("nothing is cached in {} for that", cache.domain().name))
+    Error::Failed(format!("nothing is cached in {}", cache.domain().name))
 }
 
 fn raw_key(cache: &DomainCache, argument: &str) -> String {

@@ -63,7 +63,7 @@ fn titled(value: &Value) -> Listing {
 /// Shows the status of the last scrape.
 pub(crate) async fn status(context: &Context, shown: Shown) -> Result<(), Error> {
     let caches = Caches::new(&context.config, &context.connections)?;
-    let status = caches.status().read().await?;
+    let status = caches.status().at_hand().await?;
     let status = status.ok_or_else(|| {
         Error::Failed("no scrape has left a status, or it has expired".to_owned())
     })?;

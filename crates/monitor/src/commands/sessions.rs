@@ -20,8 +20,36 @@ use crate::{
 /// How many sessions a beginning of a key may stand for before they are told to be too many.
 const ALIKE: usize = 10;
 
+/// What is said where a limit cut a list.
+pub(super) const MORE: &str = "and more; --limit shows them";
+
 /// What stands for a secret.
 const HIDDEN: &str = "***";
+
+/// What the name of a secret has in it, without what is no letter or digit.
+const SECRET: [&str; 17] = [
+    "hash",
+    "token",
+    "secret",
+    "passw",
+    "passphrase",
+    "csrf",
+    "xsrf",
+    "nonce",
+    "apikey",
+    "jwt",
+    "authorization",
+    "credential",
+    "cookie",
+    "verifier",
+    "privatekey",
+    "signature",
+    "accesskey",
+];
+
+/// Names of secrets that are parts of harmless ones as well.
+const SECRET_WHOLE: [&str; 8] =
+    ["otp", "pin", "pwd", "key", "sid", "sessionid", "sessionkey", "bearer"];
 
 /// A session as it is shown.
 #[derive(Debug, Serialize)]
@@ -46,17 +74,39 @@ pub(crate) async fn run(config: &Config, command: SessionsCommand) -> Result<(),
         SessionsCommand::Show(args) => &args.at.alias,
         SessionsCommand::Revoke(args) => &args.at.alias,
     };
+    let known: Vec<&str> = config.cache.aliases.keys().map(String::as_str).collect();
+    if !config.cache.aliases.contains_key(alias) {
+        let (alias, known) = (clean(alias), known.join(", "));
+        return Err(Error::Usage(format!("no cache alias `{alias}`; there are: {known}")));
+    }
     let directory = Directory::new(config, &connections, alias)?;
     let role = config.cache.aliases.get(alias).map_or(Role::Sessions, |alias| alias.role);
     connections.role(role).ready().await?;
-    match command {
-        SessionsCommand::Count(args) => count(&directory, &args).await,
-        SessionsCommand::Show(args) => show(&directory, &args).await,
-        SessionsCommand::Revoke(args) => revoke(&directory, &args).await,
+    let done = match &command {
+        SessionsCommand::Count(args) => count(&directory, args).await,
+        SessionsCommand::Show(args) => show(&directory, args).await.map(|()| true),
+        SessionsCommand::Revoke(args) => revoke(&directory, args).await.map(|()| true),
+    };
+    if matches!(done, Ok(false) | Err(Error::Failed(_))) {
+        point_elsewhere(config, &connections, alias).await;
+    }
+    done.map(drop)
+}
+
+/// Says which other aliases hold sessions: Django's `SESSION_CACHE_ALIAS` is `default` where nobody sets it.
+async fn point_elsewhere(config: &Config, connections: &Connections, alias: &str) {
+    for name in config.cache.aliases.keys().filter(|name| *name != alias) {
+        let Ok(other) = Directory::new(config, connections, name) else { continue };
+        let counts = other.count().await.unwrap_or_default();
+        let total: u64 = counts.values().sum();
+        if total > 0 {
+            output::note(&format!("{} in alias {name}: --alias {name}", counted(total)));
+        }
     }
 }
 
-async fn count(directory: &Directory, args: &CountArgs) -> Result<(), Error> {
+/// Tells whether there are any.
+async fn count(directory: &Directory, args: &CountArgs) -> Result<bool, Error> {
     let counts = directory.count().await?;
     let total: u64 = counts.values().sum();
     let by_backend: Map<String, Value> =
@@ -67,14 +117,15 @@ async fn count(directory: &Directory, args: &CountArgs) -> Result<(), Error> {
         for (backend, n) in &counts {
             grid.row([backend.name().to_owned(), n.to_string()]);
         }
-        format!("{total} sessions\n\n{}", grid.render())
+        format!("{}\n\n{}", counted(total), grid.render())
     };
-    Ok(Format::of(args.shown.json).show(&data, text)?)
+    Format::of(args.shown.json).show(&data, text)?;
+    Ok(total > 0)
 }
 
 async fn show(directory: &Directory, args: &ShowArgs) -> Result<(), Error> {
     let found = match (&args.which.key, &args.which.user) {
-        (Some(start), _) => vec![of_key(directory, start).await?],
+        (Some(start), _) => of_key(directory, start).await?,
         (None, user) => {
             of_user(directory, user.as_deref().unwrap_or_default(), args.limit as usize).await?
         }
@@ -89,10 +140,13 @@ async fn show(directory: &Directory, args: &ShowArgs) -> Result<(), Error> {
 async fn revoke(directory: &Directory, args: &RevokeSessionsArgs) -> Result<(), Error> {
     let revoked = match (&args.which.key, &args.which.user) {
         (Some(start), _) => {
-            let (backend, key) = chosen(directory, start).await?;
+            let (backends, key) = chosen(directory, start).await?;
             agree(args.yes, &format!("End the session {}?", short(&key)))?;
-            let ended = directory.sessions(backend).delete(&key).await?;
-            Revoked { ended: ended.into(), ..Revoked::default() }
+            let mut revoked = Revoked::default();
+            for backend in backends {
+                revoked.ended += u64::from(directory.sessions(backend).delete(&key).await?);
+            }
+            revoked
         }
         (None, user) => {
             let user = user.as_deref().unwrap_or_default();
@@ -104,11 +158,15 @@ async fn revoke(directory: &Directory, args: &RevokeSessionsArgs) -> Result<(), 
     if revoked.unreadable > 0 {
         let n = revoked.unreadable;
         output::note(&format!(
-            "warning: {n} sessions cannot be read, and do not seem to be this user's; they go on"
+            "warning: unreadable, not known to be this user's, and left alone: {}",
+            counted(n)
         ));
     }
     if revoked.busy > 0 {
-        output::note(&format!("warning: {} sessions go on; run it again", revoked.busy));
+        output::note(&format!(
+            "warning: written too often to be ended: {}; run it again",
+            counted(revoked.busy)
+        ));
     }
     match revoked.ended {
         0 => Err(Error::Failed("there was no session to end".to_owned())),
@@ -123,6 +181,10 @@ fn told(revoked: &Revoked) -> String {
     }
 }
 
+fn counted(n: u64) -> String {
+    if n == 1 { "1 session".to_owned() } else { format!("{n} sessions") }
+}
+
 fn agree(yes: bool, question: &str) -> Result<(), Error> {
     if yes || confirmed(question)? {
         return Ok(());
@@ -130,31 +192,39 @@ fn agree(yes: bool, question: &str) -> Result<(), Error> {
     Err(Error::Failed("nothing was ended".to_owned()))
 }
 
-/// Finds the one session that a key or its beginning stands for.
-async fn chosen(directory: &Directory, start: &str) -> Result<(Backend, SessionKey), Error> {
-    let mut found = directory.find(start.trim_end_matches(['…', '.']), ALIKE).await?;
-    match (found.pop(), found.len()) {
-        (Some(one), 0) => Ok(one),
-        (Some(_), _) => {
-            Err(Error::Failed("several sessions begin like that; give more of the key".to_owned()))
-        }
-        (None, _) => Err(Error::Failed(
+/// Finds the one key that a key or its beginning stands for, and the backends that have a session of it.
+async fn chosen(directory: &Directory, start: &str) -> Result<(Vec<Backend>, SessionKey), Error> {
+    let found = directory.find(start.trim_end_matches(['…', '.']), ALIKE).await?;
+    let Some((_, key)) = found.first().cloned() else {
+        return Err(Error::Failed(
             "there is no such session; a key has 8 letters and digits or more".to_owned(),
-        )),
+        ));
+    };
+    if found.iter().any(|(_, other)| *other != key) {
+        let several = "several sessions begin like that; give more of the key";
+        return Err(Error::Failed(several.to_owned()));
     }
+    Ok((found.into_iter().map(|(backend, _)| backend).collect(), key))
 }
 
-async fn of_key(directory: &Directory, start: &str) -> Result<Found, Error> {
-    let (backend, key) = chosen(directory, start).await?;
-    let found = directory.look_up(backend, key).await?;
-    found.ok_or_else(|| Error::Failed("the session has just ended".to_owned()))
+async fn of_key(directory: &Directory, start: &str) -> Result<Vec<Found>, Error> {
+    let (backends, key) = chosen(directory, start).await?;
+    let mut all = Vec::new();
+    for backend in backends {
+        all.extend(directory.look_up(backend, key.clone()).await?);
+    }
+    if all.is_empty() {
+        return Err(Error::Failed("the session has just ended".to_owned()));
+    }
+    Ok(all)
 }
 
 /// The user's sessions, and how many cannot be read.
 async fn of_user(directory: &Directory, user: &str, limit: usize) -> Result<Vec<Found>, Error> {
     let (mut all, mut unreadable) = (Vec::new(), 0_u64);
     let mut walk = directory.walk();
-    while all.len() < limit
+    // One more tells that there are more.
+    while all.len() <= limit
         && let Some(batch) = walk.next().await?
     {
         for found in batch {
@@ -165,10 +235,14 @@ async fn of_user(directory: &Directory, user: &str, limit: usize) -> Result<Vec<
             }
         }
     }
+    if all.len() > limit {
+        output::note(MORE);
+    }
     all.truncate(limit);
     if unreadable > 0 {
         output::note(&format!(
-            "warning: {unreadable} sessions cannot be read, and do not seem to be this user's"
+            "warning: unreadable, and not known to be this user's: {}",
+            counted(unreadable)
         ));
     }
     Ok(all)
@@ -217,7 +291,11 @@ fn values(session: &Session, reveal: bool) -> Value {
         let name = name(key);
         let value = match is_secret(&name) && !reveal {
             true => Value::from(HIDDEN),
-            false => value.to_json().unwrap_or_else(|error| Value::from(format!("({error})"))),
+            false => match value.to_json() {
+                Ok(json) if reveal => json,
+                Ok(json) => without_secrets(json),
+                Err(error) => Value::from(format!("({error})")),
+            },
         };
         (name, value)
     };
@@ -226,8 +304,24 @@ fn values(session: &Session, reveal: bool) -> Value {
 
 /// Django's own secrets, and what an application names like one.
 fn is_secret(name: &str) -> bool {
+    let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
     let name = name.to_ascii_lowercase();
-    ["hash", "token", "secret", "password", "csrf", "nonce"].iter().any(|word| name.contains(word))
+    SECRET.iter().any(|word| name.contains(word)) || SECRET_WHOLE.contains(&name.as_str())
+}
+
+/// Hides what is named like a secret, at any depth.
+fn without_secrets(json: Value) -> Value {
+    match json {
+        Value::Array(items) => Value::Array(items.into_iter().map(without_secrets).collect()),
+        Value::Object(map) => {
+            let shown = map.into_iter().map(|(name, value)| match is_secret(&name) {
+                true => (name, Value::from(HIDDEN)),
+                false => (name, without_secrets(value)),
+            });
+            Value::Object(shown.collect())
+        }
+        other => other,
+    }
 }
 
 fn table(rows: &[Row]) -> String {
@@ -243,7 +337,7 @@ fn table(rows: &[Row]) -> String {
             row.key.clone(),
             row.backend.name().to_owned(),
             row.user.clone().unwrap_or_default(),
-            row.ttl_seconds.map_or_else(|| "ever".to_owned(), lives),
+            row.ttl_seconds.map_or_else(|| "for ever".to_owned(), lives),
             holds,
         ]);
     }
@@ -265,12 +359,45 @@ mod tests {
 
     #[test]
     fn secrets_are_known_by_their_names() {
-        for name in ["_auth_user_hash", "_csrftoken", "oauth_token", "API_SECRET"] {
+        for name in [
+            "_auth_user_hash",
+            "_csrftoken",
+            "oauth_token",
+            "API_SECRET",
+            "api_key",
+            "X-Api-Key",
+            "jwt",
+            "Authorization",
+            "passwd",
+            "credentials",
+            "Cookie",
+            "code_verifier",
+            "otp",
+            "PIN",
+            "pwd",
+        ] {
             assert!(is_secret(name), "{name}");
         }
-        for name in ["_auth_user_id", "_auth_user_backend", "cart", "_session_expiry"] {
+        for name in [
+            "_auth_user_id",
+            "_auth_user_backend",
+            "cart",
+            "_session_expiry",
+            "shipping",
+            "keyword",
+        ] {
             assert!(!is_secret(name), "{name}");
         }
+    }
+
+    #[test]
+    fn a_secret_is_hidden_however_deep_it_lies() {
+        let value = json!({"oauth": {"access_token": "t0p"}, "all": [{"jwt": "t0p"}, {"a": 1}]});
+        let shown = without_secrets(value);
+        assert_eq!(
+            shown,
+            json!({"oauth": {"access_token": "***"}, "all": [{"jwt": "***"}, {"a": 1}]})
+        );
     }
 
     #[test]

@@ -109,7 +109,7 @@ async fn scrapes(config: &Config, caches: &Caches, seen: &mut Seen) -> Result<()
     loop {
         next += LOOK;
         sleep_until(next).await;
-        let Some(status) = caches.status().read().await? else { continue };
+        let Some(status) = caches.status().at_hand().await? else { continue };
         if status.status == ScrapeState::Running || seen.status.as_ref() == Some(&status) {
             continue;
         }

@@ -104,7 +104,7 @@ async fn scrape_specific_keyword(
 
 /// Returns the status of the last scrape, or null when none is known.
 async fn get_scraping_status(State(scraping): State<Scraping>) -> Result<Value, TaskError> {
-    Ok(serde_json::to_value(scraping.0.caches.status().read().await?)?)
+    Ok(serde_json::to_value(scraping.0.caches.status().at_hand().await?)?)
 }
 
 /// Clears listings, status and proxy list (never queues or sessions); returns how many keys of each.

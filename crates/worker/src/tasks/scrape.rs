@@ -52,7 +52,7 @@ async fn at_hand(
     if !fresh && !by_another {
         return Ok(None);
     }
-    let status = caches.status().read().await?;
+    let status = caches.status().at_hand().await?;
     let location = wanted.location.as_deref();
     Ok(Some(Summary::cached(&wanted.keyword, &cached.listings, location, status.as_ref())))
 }
