@@ -4,8 +4,8 @@
 //! A [`Redis`] is a cheap handle. It connects on first use, gives each command a deadline, and after a loss
 //! the next command connects again; whoever has to go on for ever waits with a [`Backoff`] between tries.
 //! One log line says that a server went away and one that it is back, with the outage's length. After each
-//! connect the name is set, tracking is armed and the subscriptions are made again; [`Push::Connected`] tells
-//! those who hold state on the connection (armed keys) that it is gone.
+//! connect the name is set, tracking is armed and the subscriptions are made again; [`Push::Connected`] and
+//! [`Change::Connected`] tell those who hold state on the connection (armed keys) that it is gone.
 //!
 //! What it deliberately does not do: it never sends a command twice. Whether a command whose reply was cut
 //! may be repeated is known only to the one who sent it.
@@ -37,7 +37,7 @@ use std::{collections::HashMap, fmt, sync::Arc};
 pub use backoff::Backoff;
 pub use error::Error;
 pub use link::{Options, Redis};
-pub use push::Push;
+pub use push::{Change, Push};
 use rhubarb_core::config::Config;
 pub use rhubarb_core::config::Role;
 pub use script::Script;

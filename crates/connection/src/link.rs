@@ -18,7 +18,7 @@ use tokio::sync::broadcast;
 
 use self::connecting::{Failure, Live, State};
 use crate::{
-    Error, Push, Script, address,
+    Change, Error, Push, Script, address,
     error::{is_loss, refusal},
     outage::Outages,
 };
@@ -60,6 +60,7 @@ struct Inner {
     /// When the server last answered.
     answered: Mutex<Instant>,
     pushes: broadcast::Sender<Push>,
+    changes: broadcast::Sender<Change>,
 }
 
 impl Redis {
@@ -93,6 +94,7 @@ impl Redis {
             refused: Mutex::default(),
             answered: Mutex::new(Instant::now()),
             pushes: broadcast::channel(PUSH_BUFFER).0,
+            changes: broadcast::channel(PUSH_BUFFER).0,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -247,11 +249,19 @@ impl Redis {
         self.current().map(|live| live.generation)
     }
 
-    /// Returns a receiver of what the server sends unasked, from now on.
+    /// Returns a receiver of messages on subscribed channels, from now on.
     ///
-    /// A receiver that lags has to behave as if everything had changed.
+    /// A receiver that lags has to behave as if it had missed what it waits for.
     pub fn pushes(&self) -> broadcast::Receiver<Push> {
         self.inner.pushes.subscribe()
+    }
+
+    /// Returns a receiver of changes of tracked keys, from now on.
+    ///
+    /// They are told apart from [`Redis::pushes`], so that a change wakes nobody but who waits for it. A receiver that lags
+    /// has to behave as if everything had changed.
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.inner.changes.subscribe()
     }
 
     /// Subscribes to a channel, now and after each reconnect. Messages arrive at [`Redis::pushes`].

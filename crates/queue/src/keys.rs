@@ -127,6 +127,13 @@ impl QueueKeys {
         format!("{}{worker}", self.claims_prefix)
     }
 
+    /// Tells whether a key only records what is claimed: claims, leases, deaths. What is to be claimed is in the others.
+    pub(crate) fn is_record(&self, key: &[u8]) -> bool {
+        key.starts_with(self.claims_prefix.as_bytes())
+            || key == self.leases.as_bytes()
+            || key == self.deliveries.as_bytes()
+    }
+
     /// Returns the list for a priority: that of the greatest step not above it.
     pub fn list_for(&self, priority: u8) -> &str {
         &self.lists[self.list_number(priority) - 1]
@@ -228,6 +235,19 @@ mod tests {
         assert_eq!(QueueKeys::new("celery", &celery()).scheduled, "rhubarb:{celery}:scheduled");
         assert_eq!(QueueKeys::new("{a}b", &celery()).claims("w"), "rhubarb:{a}b:claims:w");
         assert_eq!(QueueKeys::new("{}", &celery()).paused, "rhubarb:{{}}:paused");
+    }
+
+    #[test]
+    fn records_of_claims_are_told_from_what_is_to_be_claimed() {
+        let keys = QueueKeys::new("celery", &celery());
+        let claims = keys.claims("w");
+        for record in [&claims, &keys.leases, &keys.deliveries] {
+            assert!(keys.is_record(record.as_bytes()), "{record}");
+        }
+        let others_claims = QueueKeys::new("other", &celery()).claims("w");
+        for key in keys.lists.iter().chain([&keys.scheduled, &keys.paused, &others_claims]) {
+            assert!(!keys.is_record(key.as_bytes()), "{key}");
+        }
     }
 
     #[test]

@@ -19,7 +19,10 @@ use rhubarb_queue::{
     Backend, Client, Consumer, Delivery, Outcome, Tasks,
     inspect::{self, WorkerInfo},
 };
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{
+    task::{JoinError, JoinSet},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Span;
 
@@ -197,22 +200,29 @@ async fn until_stopped(
     shutdown: &Shutdown,
     drain: Duration,
 ) -> Result<(), Error> {
-    let mut running = Box::pin(monitor.run());
+    // On the runtime's own threads, where the task that claims is: handing over costs no switch of threads.
+    let mut running = AbortOnDropHandle::new(tokio::spawn(monitor.run()));
     tokio::select! {
-        ended = &mut running => return Err(Error::Ended(ended.err())),
+        ended = &mut running => return Err(Error::Ended(ended.ok().and_then(Result::err))),
         () = shutdown.drained() => stop.began.cancel(),
     }
     tokio::select! {
-        ended = &mut running => return ended.map_err(|error| Error::Ended(Some(error))),
+        ended = &mut running => return end(ended),
         () = tokio::time::sleep(drain) => tracing::info!("handing back what still runs"),
         () = shutdown.abort().cancelled() => tracing::info!("handing back at once"),
     }
     stop.hand_back.cancel();
     // Every runner answers at once now; a defect in one must not outlast the platform's patience.
     match tokio::time::timeout(LAST_WORDS, running).await {
-        Ok(ended) => ended.map_err(|error| Error::Ended(Some(error))),
+        Ok(ended) => end(ended),
         Err(_) => Ok(()),
     }
+}
+
+/// How apalis ended; nobody aborts it while it is waited for, and a panic is as unexpected as its error.
+fn end(ended: Result<Result<(), MonitorError>, JoinError>) -> Result<(), Error> {
+    let ended = ended.map_err(|_| Error::Ended(None))?;
+    ended.map_err(|error| Error::Ended(Some(error)))
 }
 
 /// The span in which a task runs: its handler's log lines carry these fields too.

@@ -125,6 +125,62 @@ async fn a_publish_wakes_an_idle_worker() {
     assert!(worker.stop().await);
 }
 
+/// Returns how often the server was sent a command, from within scripts too.
+async fn calls(redis: &mut redis::aio::MultiplexedConnection, command: &str) -> u64 {
+    let info: String = redis::cmd("INFO").arg("commandstats").query_async(redis).await.unwrap();
+    let line = info.lines().find(|line| line.starts_with(&format!("cmdstat_{command}:")));
+    line.and_then(|l| l.split(['=', ',']).nth(1)?.parse().ok()).unwrap_or(0)
+}
+
+#[tokio::test]
+async fn a_lone_task_costs_one_claim() {
+    let bench = Bench::with(|config| config.worker.lease = Duration::from_secs(15)).await;
+    let worker = bench.worker(echo);
+    bench.result(&bench.publish(&Publish::new("t").arg(0)).await).await;
+    let mut redis = bench.redis().await;
+    let before = calls(&mut redis, "client|caching").await;
+    for i in 1..=20 {
+        let id = bench.publish(&Publish::new("t").arg(i)).await;
+        assert_eq!(bench.result(&id).await.result, i);
+    }
+    let claims = calls(&mut redis, "client|caching").await - before;
+    // Neither the claim's own pop nor the end of its task wakes the worker; a lease's end or a lost answer may.
+    assert!((20..=23).contains(&claims), "{claims} claims for 20 tasks");
+    assert!(worker.stop().await);
+}
+
+#[tokio::test]
+async fn a_due_task_waits_for_one_claim_and_not_for_the_queues_end() {
+    let bench = Bench::with(|config| config.worker.concurrency = 1).await;
+    let mut redis = bench.redis().await;
+    bench.publish(&Publish::new("t").arg("due")).await;
+    let message: String = redis.rpop("celery", None).await.unwrap();
+    let member = format!("1|{message}");
+    let _: u64 = redis.zadd("rhubarb:{celery}:scheduled", member, 1).await.unwrap();
+    for i in 0..4 {
+        bench.publish(&Publish::new("t").arg(i)).await;
+    }
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let worker = bench.worker({
+        let order = order.clone();
+        move |delivery| {
+            let order = order.clone();
+            async move {
+                let body = delivery.received.body().unwrap();
+                order.lock().unwrap().push(body.args[0].clone());
+                Outcome::Success(Value::Null)
+            }
+        }
+    });
+    eventually(WAIT, "all have run", async || (order.lock().unwrap().len() == 5).then_some(()))
+        .await;
+    assert_eq!(
+        *order.lock().unwrap(),
+        serde_json::json!([0, "due", 1, 2, 3]).as_array().unwrap()[..]
+    );
+    assert!(worker.stop().await);
+}
+
 #[tokio::test]
 async fn the_most_urgent_runs_first_and_the_oldest_of_those() {
     let bench = Bench::with(|config| config.worker.concurrency = 1).await;

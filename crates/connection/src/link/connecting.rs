@@ -12,10 +12,10 @@ use rhubarb_core::config::RedisConfig;
 
 use super::{Inner, Redis, lock};
 use crate::{
-    Error, Options, Push, address,
+    Change, Error, Options, Push, address,
     dial::{self, Dial},
     error::is_loss,
-    push,
+    push::{self, Unasked},
 };
 
 /// How long a connection may be silent before it is asked whether it still stands: less than the shortest `timeout`
@@ -167,7 +167,7 @@ impl Redis {
         state.live = Some(live.clone());
         drop(state);
         self.inner.outages.up(&self.inner.url, self.inner.db);
-        let _ = self.inner.pushes.send(Push::Connected);
+        self.inner.tell(Push::Connected, Change::Connected);
         Ok(live)
     }
 
@@ -183,7 +183,7 @@ impl Redis {
             state.live = None;
             drop(state);
             self.inner.outages.down(&self.inner.url, self.inner.db, reason);
-            let _ = self.inner.pushes.send(Push::Lost);
+            self.inner.tell(Push::Lost, Change::Lost);
         }
     }
 
@@ -208,13 +208,26 @@ impl Redis {
     }
 }
 
+impl Inner {
+    /// Tells all who listen what has become of the connection.
+    fn tell(&self, push: Push, change: Change) {
+        // Nobody listening is fine.
+        let _ = self.pushes.send(push);
+        let _ = self.changes.send(change);
+    }
+}
+
 /// Takes what a server sends unasked, and the news that a connection has ended: an idle one is replaced before use.
 fn pushed(inner: &Weak<Inner>, generation: u64, info: PushInfo) {
     let Some(inner) = inner.upgrade() else { return };
     if info.kind == PushKind::Disconnection {
         Redis { inner }.lose_number(generation, "the server ended the connection");
-    } else if let Some(push) = push::read(info) {
-        // Nobody listening is fine.
-        let _ = inner.pushes.send(push);
+        return;
+    }
+    // Nobody listening is fine.
+    match push::read(info) {
+        Some(Unasked::Push(push)) => drop(inner.pushes.send(push)),
+        Some(Unasked::Change(change)) => drop(inner.changes.send(change)),
+        None => {}
     }
 }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rhubarb_connection::{Backoff, Push};
+use rhubarb_connection::{Backoff, Change};
 use rhubarb_core::clock;
 use tokio::{
     sync::{OwnedSemaphorePermit, broadcast, mpsc},
@@ -42,7 +42,7 @@ const POLL_WITHOUT_TRACKING: Duration = Duration::from_millis(100);
 
 /// Claims until draining begins.
 pub(super) async fn run(shared: Arc<Shared>, deliver: mpsc::UnboundedSender<Delivery>) {
-    let pushes = shared.queue.pushes();
+    let changes = shared.queue.changes();
     let next_queue = 0;
     let number = 1;
     let reconcile_at = Instant::now() + shared.config.lease;
@@ -51,7 +51,7 @@ pub(super) async fn run(shared: Arc<Shared>, deliver: mpsc::UnboundedSender<Deli
     let mut claimer = Claimer {
         shared,
         deliver,
-        pushes,
+        changes,
         next_queue,
         number,
         reconcile_at,
@@ -66,7 +66,7 @@ pub(super) async fn run(shared: Arc<Shared>, deliver: mpsc::UnboundedSender<Deli
 struct Claimer {
     shared: Arc<Shared>,
     deliver: mpsc::UnboundedSender<Delivery>,
-    pushes: broadcast::Receiver<Push>,
+    changes: broadcast::Receiver<Change>,
     next_queue: usize,
     number: u64,
     reconcile_at: Instant,
@@ -128,8 +128,8 @@ impl Claimer {
     async fn run(&mut self) {
         let mut backoff = Backoff::default();
         while let Some(slots) = self.free_slots().await {
-            // Whatever was pushed up to now is covered by the look that follows.
-            let reconnected = self.drain_pushes();
+            // Whatever has changed up to now is covered by the look that follows.
+            let reconnected = self.drain_changes();
             if reconnected || Instant::now() >= self.reconcile_at {
                 if !self.declared {
                     self.declare().await;
@@ -300,12 +300,12 @@ impl Claimer {
     }
 
     /// Tells whether a new connection was made since the last call.
-    fn drain_pushes(&mut self) -> bool {
+    fn drain_changes(&mut self) -> bool {
         let mut reconnected = false;
         loop {
-            match self.pushes.try_recv() {
-                // Among pushes that were missed there may have been this one.
-                Ok(Push::Connected) | Err(broadcast::error::TryRecvError::Lagged(_)) => {
+            match self.changes.try_recv() {
+                // Among those that were missed there may have been this one.
+                Ok(Change::Connected) | Err(broadcast::error::TryRecvError::Lagged(_)) => {
                     reconnected = true;
                 }
                 Ok(_) => {}
@@ -333,18 +333,25 @@ impl Claimer {
                 () = self.shared.draining.cancelled() => return,
                 () = tokio::time::sleep_until(wake) => return,
                 () = self.shared.changed.notified() => return,
-                push = self.pushes.recv() => match push {
-                    Ok(Push::Message { .. }) => {}
+                change = self.changes.recv() => match change {
+                    Ok(Change::Keys(keys)) if keys.iter().all(|key| self.is_record(key)) => {}
                     // The next look must not discard that we have a new connection.
-                    Ok(Push::Connected) | Err(_) => {
+                    Ok(Change::Connected) | Err(_) => {
                         self.reconcile_at = Instant::now();
                         return;
                     }
                     // Without a connection nothing is armed: the next look makes one.
-                    Ok(Push::Invalidated | Push::Lost) => return,
+                    Ok(Change::Keys(_) | Change::All | Change::Lost) => return,
                 },
             }
         }
+    }
+
+    /// Tells whether a key only records what was claimed: its change brings nothing to claim.
+    ///
+    /// Redis up to 7.0 tracks all keys of a script that reads any, and our own ends change these.
+    fn is_record(&self, key: &[u8]) -> bool {
+        self.shared.queues.iter().any(|queue| queue.is_record(key))
     }
 
     /// Waits; tells whether draining began meanwhile.

@@ -22,18 +22,65 @@
 -- What a message costs here is mostly its way into Lua, which hashes every byte of each string (1.9 us for 1.4 kB,
 -- Redis 7.0, 2026-11): it is made a string once, and recorded as it is.
 --
--- Keys are read again at the end, after the writes, so that a caller with tracking is woken by the next
--- change and not by this call. An empty queue is only read: no write, no replication.
+-- Waiting messages go before those that have just fallen due, which stand at the consumer's end for what slots are left,
+-- or for the next call.
+--
+-- Nothing is read before the pops but by GETEX, which Redis counts as a write: up to 7.0 the first read has it track all of
+-- KEYS, and each pop would then wake the caller for nothing. The keys are read at the end, after the writes, so that a
+-- caller with tracking is woken by the next change and not by this call. An empty queue is only read: no replication.
 -- Out of memory: the pops come first and free, so that Redis lets the record pass.
 -- If the caller dies right after: the messages stand in the claims hash under its lease, and any worker's
 -- reap gives them back when the lease has ended. If only the reply is lost, the worker's reconcile does.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local n, max = tonumber(ARGV[1]), tonumber(ARGV[5])
+local out, number, bytes = {now, 0, -1}, tonumber(ARGV[4]), 0
 
-if redis.call('EXISTS', KEYS[4]) == 1 then
+if redis.call('GETEX', KEYS[4]) then
+  redis.call('EXISTS', KEYS[4])
   return {now, 2, -1}
 end
+
+local function tell(message, list, died, deaths)
+  if died == 0 and #message <= max then return message end
+  local handed = message
+  if #message > max then handed = string.sub(message, 1, 4096) .. string.sub(message, -65536) end
+  return {number, list, died, #message, handed, deaths}
+end
+
+-- Pops, and records what it has popped before anything else can fail.
+local function take()
+  local lists, messages, records = {}, {}, {}
+  for list = 1, #KEYS - 5 do
+    while n > 0 and bytes < max do
+      local message = redis.call('RPOP', KEYS[5 + list])
+      if not message then break end
+      messages[#messages + 1] = message
+      lists[#messages] = list
+      -- Over the greatest size only the two ends are handed out.
+      bytes = bytes + (#message > max and 69632 or #message)
+      n = n - 1
+    end
+  end
+  if #messages == 0 then return end
+  local any_died = redis.call('EXISTS', KEYS[5]) == 1
+  for i, message in ipairs(messages) do
+    local list, died, deaths = lists[i], 0, ''
+    if any_died then
+      local digest = redis.sha1hex(message)
+      died = tonumber(redis.call('HGET', KEYS[5], digest) or 0)
+      if died > 0 then deaths = redis.call('HGET', KEYS[5], digest .. ':deaths') or '' end
+    end
+    local plain = list == 1 and string.byte(message) == 123
+    records[2 * i - 1] = number
+    records[2 * i] = plain and message or list .. ':' .. died .. ':' .. now .. ':' .. message
+    out[#out + 1] = tell(message, list, died, deaths)
+    number = number + 1
+  end
+  redis.call('HSET', KEYS[1], unpack(records))
+  redis.call('ZADD', KEYS[2], now + ARGV[3], ARGV[2])
+end
+take()
 
 local due = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, 100)
 for i = #due, 1, -1 do
@@ -42,42 +89,11 @@ for i = #due, 1, -1 do
   -- A list that is no more (fewer priority steps by now) is the most urgent one's.
   redis.call('RPUSH', KEYS[5 + (tonumber(list) or 1)] or KEYS[6], string.sub(due[i], message or 1))
 end
-
-local any_died = redis.call('EXISTS', KEYS[5]) == 1
-local out, records = {now, 0, -1}, {}
-local number, bytes = tonumber(ARGV[4]), 0
-for list = 1, #KEYS - 5 do
-  while n > 0 and bytes < max do
-    local message = redis.call('RPOP', KEYS[5 + list])
-    if not message then break end
-    local died, deaths = 0, ''
-    if any_died then
-      local digest = redis.sha1hex(message)
-      died = tonumber(redis.call('HGET', KEYS[5], digest) or 0)
-      if died > 0 then deaths = redis.call('HGET', KEYS[5], digest .. ':deaths') or '' end
-    end
-    local plain = list == 1 and string.byte(message) == 123
-    records[#records + 1] = number
-    records[#records + 1] = plain and message or list .. ':' .. died .. ':' .. now .. ':' .. message
-    local handed = message
-    if #message > max then
-      handed = string.sub(message, 1, 4096) .. string.sub(message, -65536)
-    end
-    out[#out + 1] = (died == 0 and #message <= max) and message or {number, list, died, #message, handed, deaths}
-    bytes = bytes + #handed
-    number = number + 1
-    n = n - 1
-  end
-end
-if #records > 0 then
-  redis.call('HSET', KEYS[1], unpack(records))
-  redis.call('ZADD', KEYS[2], now + ARGV[3], ARGV[2])
-end
+if #due > 0 then take() end
 
 if n > 0 and bytes < max then
   out[2] = 1
-  for i = 6, #KEYS do redis.call('EXISTS', KEYS[i]) end
-  redis.call('EXISTS', KEYS[4])
+  redis.call('EXISTS', KEYS[4], unpack(KEYS, 6))
   local next_due = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')
   if next_due[2] then out[3] = tonumber(next_due[2]) end
 end
