@@ -19,8 +19,8 @@ class Considerate(Consumer):
     """Celery fails a task that it does not know; this one leaves it for whoever does."""
 
     def on_unknown_task(self, body, message, exc):
-        time.sleep(0.05)  # In no hurry while the others are busy.
         message.requeue()
+        time.sleep(0.05)  # While it waits here, the others can take it.
 
 
 if "CONSIDERATE" in os.environ:
