@@ -81,6 +81,23 @@ async fn a_cache_is_shown_by_value_and_by_keys_without_passwords() {
 }
 
 #[tokio::test]
+async fn what_json_or_a_terminal_cannot_hold_is_shown_all_the_same() {
+    let installation = installation().await;
+    let mut cache = installation.redis.connect(1).await;
+    // The pickle of {"b": b"\xff", 1: 2, "1": 2.0 ** 1023 * 2}.
+    let odd = b"\x80\x04}(\x8c\x01bC\x01\xffK\x01K\x02\x8c\x011G\x7f\xf0\x00\x00\x00\x00\x00\x00u."
+        .as_slice();
+    let _: () = cache.set("hire_voo_ai:1:user:a\nb", odd).await.unwrap();
+    let user = json(&installation, &["show", "users", "a\nb"]).await;
+    let shown = json!({"$dict": [["b", {"$bytes": "\\xff"}], [1, 2], ["1", {"$float": "inf"}]]});
+    assert_eq!((&user["key"], &user["value"]), (&json!("hire_voo_ai:1:user:a\nb"), &shown));
+    for args in [&["cache", "show", "users"][..], &["cache", "show", "users", "a\nb"]] {
+        let ran = installation.rhubarb(args).await;
+        assert!(ran.stdout.contains(r"hire_voo_ai:1:user:a\nb"), "{}", ran.stdout);
+    }
+}
+
+#[tokio::test]
 async fn a_cut_list_and_sessions_in_another_alias_are_told() {
     let installation = installation().await;
     let cut = installation.rhubarb(&["cache", "show", "users", "--limit", "2", "--json"]).await;
