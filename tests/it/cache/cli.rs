@@ -1,10 +1,10 @@
 //! `rhubarb cache`: the application's caches from the shell.
 
 use redis::{AsyncCommands, cmd};
-use rhubarb_e2e::{installation::Installation, redis_server::RedisServer};
+use rhubarb_e2e::{installation::Installation, process::Signal, redis_server::RedisServer};
 use serde_json::{Value, json};
 
-use crate::BINARIES;
+use crate::{BINARIES, shop::SOON};
 
 /// An installation whose caches hold what Django put there.
 async fn installation() -> Installation {
@@ -42,6 +42,23 @@ async fn the_table_of_caches_is_listed_with_place_time_and_cap() {
     let table = installation.rhubarb(&["cache", "list"]).await;
     assert_eq!(table.code, 0, "{}", table.stderr);
     assert!(table.stdout.contains("hire_voo_ai:1:user:{id}"), "{}", table.stdout);
+}
+
+#[tokio::test]
+async fn a_worker_that_stops_has_counted_all_that_it_read() {
+    let installation = installation().await;
+    let mut worker = installation.worker(&[]);
+    worker.line("worker ready", SOON).await;
+    for _ in 0..3 {
+        let task = "job_scraper.tasks.get_scraping_status";
+        let ran = installation.rhubarb(&["enqueue", task, "--wait", "30"]).await;
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+    }
+    worker.signal(Signal::TERM);
+    assert!(worker.ended(SOON).await.success());
+    let listed = json(&installation, &["list"]).await;
+    let status = listed.as_array().unwrap().iter().find(|row| row["name"] == "status").unwrap();
+    assert_eq!((&status["hits"], &status["misses"]), (&json!(0), &json!(3)));
 }
 
 #[tokio::test]
