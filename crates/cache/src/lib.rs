@@ -57,6 +57,7 @@ mod listings;
 mod lock;
 mod proxies;
 pub mod sessions;
+mod shown;
 mod status;
 mod value;
 

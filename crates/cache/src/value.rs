@@ -159,7 +159,7 @@ impl PyValue {
         })
     }
 
-    fn to_json_key(&self) -> Result<String, FormatError> {
+    pub(crate) fn to_json_key(&self) -> Result<String, FormatError> {
         match self {
             Self::Str(s) => Ok(s.clone()),
             Self::None => Ok("null".to_owned()),

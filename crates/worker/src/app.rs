@@ -13,7 +13,7 @@ use crate::{
     builtin,
     extract::{Call, States},
     handler::{Handler, TaskResult},
-    hooks::{Failed, Hooks, Retried, Revoked, Succeeded},
+    hooks::{AtStop, Failed, Hooks, Retried, Revoked, Succeeded},
     retry::RetryPolicy,
 };
 
@@ -25,6 +25,7 @@ pub struct App {
     pub(crate) states: States,
     pub(crate) tasks: BTreeMap<String, Registration>,
     pub(crate) hooks: Hooks,
+    pub(crate) at_stop: AtStop,
     twice: Vec<String>,
 }
 
@@ -47,6 +48,7 @@ impl App {
             states: States::default(),
             tasks: BTreeMap::new(),
             hooks: Hooks::default(),
+            at_stop: AtStop::default(),
             twice: Vec::new(),
         };
         builtin::register(&mut app);
@@ -203,6 +205,19 @@ impl App {
         Fut: Future<Output = ()> + Send + 'static,
     {
         self.hooks.on_revoked(hook);
+        self
+    }
+
+    /// Calls an async function once, when the worker stops: its tasks have ended or gone back.
+    ///
+    /// It has half a second at least, and no more than 2.5 s: the platform's patience is at its end by then. A worker
+    /// that is killed never calls it, nor does one that never reached Redis.
+    pub fn on_stop<F, Fut>(&mut self, hook: F) -> &mut Self
+    where
+        F: FnOnce() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.at_stop.push(hook);
         self
     }
 

@@ -5,7 +5,7 @@ use std::{fmt, future::Future, sync::Arc, time::Duration};
 use futures_util::future::BoxFuture;
 use rhubarb_queue::{Ended, Outcome, Revocation, wire::Exception};
 use serde_json::Value;
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 use tracing::Instrument;
 
 use crate::context::TaskInfo;
@@ -68,6 +68,40 @@ pub struct Hooks {
     failure: Vec<Hook<Failed>>,
     retry: Vec<Hook<Retried>>,
     revoked: Vec<Hook<Revoked>>,
+}
+
+/// What is done once, when a worker's tasks have ended.
+#[derive(Default)]
+pub struct AtStop(Vec<Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send + Sync>>);
+
+impl AtStop {
+    pub(crate) fn push<F, Fut>(&mut self, hook: F)
+    where
+        F: FnOnce() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        // Called inside, where a panic before its first `.await` is caught too.
+        self.0.push(Box::new(|| Box::pin(async { hook().await })));
+    }
+
+    /// Runs them beside one another, until `end` at the latest.
+    pub(crate) async fn run(self, end: Instant) {
+        let mut running: JoinSet<()> = self.0.into_iter().map(|hook| hook()).collect();
+        while let Some(ended) = match tokio::time::timeout_at(end, running.join_next()).await {
+            Ok(ended) => ended,
+            Err(_) => return tracing::warn!("hooks on the stop that still ran were dropped"),
+        } {
+            if ended.is_err() {
+                tracing::warn!("a hook on the stop has panicked");
+            }
+        }
+    }
+}
+
+impl fmt::Debug for AtStop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AtStop").field(&self.0.len()).finish()
+    }
 }
 
 fn boxed<E, F, Fut>(hook: F) -> Hook<E>

@@ -36,6 +36,8 @@ use crate::{
 ///
 /// The drain and twice this stay under the 30 s after which Heroku kills.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How much longer hooks may take, on the last ends and on the stop: the platform's patience still holds.
+const HOOKS: Duration = Duration::from_millis(500);
 
 /// Why a worker could not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +104,7 @@ pub async fn serve(mut app: App, shutdown: &Shutdown) -> Result<Stopped, Error> 
     let hooks = Arc::new(std::mem::take(&mut app.hooks));
     let hooks = (!hooks.is_empty())
         .then(|| AbortOnDropHandle::new(tokio::spawn(hooks.run(consumer.ends()))));
+    let at_stop = std::mem::take(&mut app.at_stop);
     let backend = consumer.backend();
     let monitor = monitor(&node, backend, Runner::new(app, client, tasks, stop.clone()));
     let asked = consumer.stop_asked();
@@ -112,15 +115,20 @@ pub async fn serve(mut app: App, shutdown: &Shutdown) -> Result<Stopped, Error> 
     intakes.shutdown().await;
     let end = Instant::now() + LAST_WORDS;
     let written = consumer.finish(LAST_WORDS).await;
-    // The last ends are told only now; half a second more still leaves the platform its patience.
-    if let Some(hooks) = hooks
-        && tokio::time::timeout_at(end + Duration::from_millis(500), hooks).await.is_err()
-    {
-        tracing::warn!("hooks that still ran were dropped");
-    }
+    // The last ends are told only now. Beside the hooks on the stop: one after the other would take too long.
+    tokio::join!(last_told(hooks, end + HOOKS), at_stop.run(end + HOOKS));
     ended?;
     tracing::info!(node, clean = written, "stopped");
     Ok(if written { Stopped::Clean } else { Stopped::Unclean })
+}
+
+/// Waits for the hooks on tasks' ends, until `end` at the latest.
+async fn last_told(hooks: Option<AbortOnDropHandle<()>>, end: Instant) {
+    if let Some(hooks) = hooks
+        && tokio::time::timeout_at(end, hooks).await.is_err()
+    {
+        tracing::warn!("hooks that still ran were dropped");
+    }
 }
 
 /// Waits until every role's Redis answers; only what waiting cannot change is an error.

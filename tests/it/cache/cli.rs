@@ -1,10 +1,10 @@
 //! `rhubarb cache`: the application's caches from the shell.
 
 use redis::{AsyncCommands, cmd};
-use rhubarb_e2e::{installation::Installation, redis_server::RedisServer};
+use rhubarb_e2e::{installation::Installation, process::Signal, redis_server::RedisServer};
 use serde_json::{Value, json};
 
-use crate::BINARIES;
+use crate::{BINARIES, shop::SOON};
 
 /// An installation whose caches hold what Django put there.
 async fn installation() -> Installation {
@@ -45,6 +45,23 @@ async fn the_table_of_caches_is_listed_with_place_time_and_cap() {
 }
 
 #[tokio::test]
+async fn a_worker_that_stops_has_counted_all_that_it_read() {
+    let installation = installation().await;
+    let mut worker = installation.worker(&[]);
+    worker.line("worker ready", SOON).await;
+    for _ in 0..3 {
+        let task = "job_scraper.tasks.get_scraping_status";
+        let ran = installation.rhubarb(&["enqueue", task, "--wait", "30"]).await;
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+    }
+    worker.signal(Signal::TERM);
+    assert!(worker.ended(SOON).await.success());
+    let listed = json(&installation, &["list"]).await;
+    let status = listed.as_array().unwrap().iter().find(|row| row["name"] == "status").unwrap();
+    assert_eq!((&status["hits"], &status["misses"]), (&json!(0), &json!(3)));
+}
+
+#[tokio::test]
 async fn a_cache_is_shown_by_value_and_by_keys_without_passwords() {
     let installation = installation().await;
     let user = json(&installation, &["show", "users", "2"]).await;
@@ -78,6 +95,23 @@ async fn a_cache_is_shown_by_value_and_by_keys_without_passwords() {
     check(&["show", "details"], 1, "nothing is cached").await;
     check(&["show", "sessions"], 2, "there are: listings").await;
     check(&["show", "status", "x"], 2, "takes no argument").await;
+}
+
+#[tokio::test]
+async fn what_json_or_a_terminal_cannot_hold_is_shown_all_the_same() {
+    let installation = installation().await;
+    let mut cache = installation.redis.connect(1).await;
+    // The pickle of {"b": b"\xff", 1: 2, "1": 2.0 ** 1023 * 2}.
+    let odd = b"\x80\x04}(\x8c\x01bC\x01\xffK\x01K\x02\x8c\x011G\x7f\xf0\x00\x00\x00\x00\x00\x00u."
+        .as_slice();
+    let _: () = cache.set("hire_voo_ai:1:user:a\nb", odd).await.unwrap();
+    let user = json(&installation, &["show", "users", "a\nb"]).await;
+    let shown = json!({"$dict": [["b", {"$bytes": "\\xff"}], [1, 2], ["1", {"$float": "inf"}]]});
+    assert_eq!((&user["key"], &user["value"]), (&json!("hire_voo_ai:1:user:a\nb"), &shown));
+    for args in [&["cache", "show", "users"][..], &["cache", "show", "users", "a\nb"]] {
+        let ran = installation.rhubarb(args).await;
+        assert!(ran.stdout.contains(r"hire_voo_ai:1:user:a\nb"), "{}", ran.stdout);
+    }
 }
 
 #[tokio::test]

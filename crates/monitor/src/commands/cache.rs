@@ -15,7 +15,7 @@ use crate::{
     cli::{CacheClearArgs, CacheCommand, CacheShowArgs, Shown},
     error::Error,
     output::{self, Format},
-    table::{Grid, clean},
+    table::{Grid, clean, escaped},
 };
 
 /// Runs a command on the caches.
@@ -126,7 +126,7 @@ async fn show(caches: &Caches, args: &CacheShowArgs) -> Result<(), Error> {
         cache: cache.domain().name,
         key: raw_key(cache, argument),
         ttl_s: seconds(ttl),
-        value: to_json(cache, &value)?,
+        value: shown(cache, &value),
     };
     Ok(format.show(&found, text)?)
 }
@@ -136,7 +136,7 @@ fn text(found: &Found) -> String {
     // JSON escapes what could steer a terminal, but for the marks of writing direction.
     let value = serde_json::to_string_pretty(&found.value).unwrap_or_default();
     let value: Vec<String> = value.lines().map(shown_line).collect();
-    format!("{} ({left})\n{}", clean(&found.key), value.join("\n"))
+    format!("{} ({left})\n{}", escaped(&found.key), value.join("\n"))
 }
 
 /// Cleans a line and keeps its indentation.
@@ -165,7 +165,7 @@ async fn show_keys(cache: &DomainCache, limit: u32, format: Format) -> Result<()
         let mut grid = Grid::new(&["KEY", "LEFT"]).right(&["LEFT"]);
         for key in found {
             let left = key.ttl_s.map_or_else(|| "for ever".to_owned(), |ttl| format!("{ttl:.0} s"));
-            grid.row([key.key.clone(), left]);
+            grid.row([escaped(&key.key), left]);
         }
         grid.render()
     })?)
@@ -220,10 +220,8 @@ fn raw_key(cache: &DomainCache, argument: &str) -> String {
     })
 }
 
-fn to_json(cache: &DomainCache, value: &PyValue) -> Result<Value, Error> {
-    let json = value.to_json();
-    let json = json.map_err(|e| Error::Failed(format!("what is cached cannot be shown: {e}")))?;
-    Ok(if cache.domain().secret { without_passwords(json) } else { json })
+fn shown(cache: &DomainCache, value: &PyValue) -> Value {
+    if cache.domain().secret { without_passwords(value.shown()) } else { value.shown() }
 }
 
 /// Hides the passwords of URLs, wherever they stand.

@@ -60,6 +60,12 @@ pub fn register(app: &mut App) -> anyhow::Result<()> {
         Scraper::new(&config.scrape, &config.sources).context("failed to set up scraping")?;
     let caches = Caches::new(config, app.connections())?;
     let config = config.scrape.clone();
+    let at_stop = caches.clone();
+    app.on_stop(async move || {
+        if let Err(error) = at_stop.close().await {
+            tracing::debug!(%error, "the caches' last counts were not written");
+        }
+    });
     app.state(Scraping(Arc::new(Inner { caches, scraper, config })));
     app.task("job_scraper.tasks.scrape_jobs_hourly", scrape_jobs_hourly);
     app.task("job_scraper.tasks.scrape_specific_keyword", scrape_specific_keyword);
