@@ -1,23 +1,29 @@
-//! The Lua scripts. Each file's head says what its KEYS and ARGV are and what it returns.
+//! The Lua scripts. Each file's head says what its KEYS and ARGV are and what it returns. What several have in
+//! common is a file of its own, put before theirs.
 
 use std::sync::LazyLock;
 
 use rhubarb_connection::Script;
 
 macro_rules! scripts {
-    ($($(#[$doc:meta])* $name:ident = $file:literal;)*) => {
-        $($(#[$doc])* pub static $name: LazyLock<Script> =
-            LazyLock::new(|| Script::new($file, include_str!(concat!("scripts/", $file, ".lua"))));)*
+    ($($(#[$doc:meta])* $name:ident = $file:literal $(with $part:literal)?;)*) => {
+        $($(#[$doc])* pub static $name: LazyLock<Script> = LazyLock::new(|| Script::new(
+            $file,
+            concat!(
+                $(include_str!(concat!("scripts/", $part, ".lua")),)?
+                include_str!(concat!("scripts/", $file, ".lua")),
+            ),
+        ));)*
     };
 }
 
 scripts! {
     /// Takes messages and records them as claimed.
-    CLAIM = "claim";
+    CLAIM = "claim" with "due";
     /// Ends claims.
-    SETTLE = "settle";
+    SETTLE = "settle" with "takes";
     /// Renews a lease and gives the claims of dead workers back.
-    REAP = "reap";
+    REAP = "reap" with "takes";
     /// Keeps a worker in the registry.
     HEARTBEAT = "heartbeat";
     /// Records revocations.
@@ -51,7 +57,7 @@ scripts! {
     /// Reads the entries of Python's RedBeat.
     REDBEAT = "redbeat";
     /// Claims from among messages that other workers run.
-    PICK = "pick";
+    PICK = "pick" with "due";
     /// Moves unacknowledged messages of Python workers back to their queue.
     ADOPT = "adopt";
     /// Moves scheduled messages back to their queue.

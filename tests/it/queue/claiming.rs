@@ -11,10 +11,10 @@ use std::{
 use redis::AsyncCommands;
 use rhubarb_e2e::eventually::eventually;
 use rhubarb_queue::{Outcome, Publish, inspect};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use super::{Bench, WAIT, echo};
+use super::{Bench, TestWorker, WAIT, echo};
 
 #[tokio::test]
 async fn claims_never_exceed_the_free_slots() {
@@ -149,17 +149,8 @@ async fn a_lone_task_costs_one_claim() {
     assert!(worker.stop().await);
 }
 
-#[tokio::test]
-async fn a_due_task_waits_for_one_claim_and_not_for_the_queues_end() {
-    let bench = Bench::with(|config| config.worker.concurrency = 1).await;
-    let mut redis = bench.redis().await;
-    bench.publish(&Publish::new("t").arg("due")).await;
-    let message: String = redis.rpop("celery", None).await.unwrap();
-    let member = format!("1|{message}");
-    let _: u64 = redis.zadd("rhubarb:{celery}:scheduled", member, 1).await.unwrap();
-    for i in 0..4 {
-        bench.publish(&Publish::new("t").arg(i)).await;
-    }
+/// A worker of one slot that notes the first argument of each task, in the order in which they run.
+fn noting(bench: &Bench) -> (TestWorker, Arc<Mutex<Vec<Value>>>) {
     let order = Arc::new(Mutex::new(Vec::new()));
     let worker = bench.worker({
         let order = order.clone();
@@ -172,13 +163,112 @@ async fn a_due_task_waits_for_one_claim_and_not_for_the_queues_end() {
             }
         }
     });
-    eventually(WAIT, "all have run", async || (order.lock().unwrap().len() == 5).then_some(()))
-        .await;
-    assert_eq!(
-        *order.lock().unwrap(),
-        serde_json::json!([0, "due", 1, 2, 3]).as_array().unwrap()[..]
-    );
+    (worker, order)
+}
+
+async fn all_have_run(order: &Mutex<Vec<Value>>, expected: Value) {
+    let expected = expected.as_array().unwrap();
+    eventually(WAIT, "all have run", async || {
+        (order.lock().unwrap().len() == expected.len()).then_some(())
+    })
+    .await;
+    assert_eq!(&*order.lock().unwrap(), expected);
+}
+
+/// Moves the one waiting message to those that wait for their time, which has come; for the list of this number.
+async fn make_due(bench: &Bench, list: usize) {
+    let mut redis = bench.redis().await;
+    let message: String = redis.rpop("celery", None).await.unwrap();
+    let member = format!("{list}|{message}");
+    let _: u64 = redis.zadd("rhubarb:{celery}:scheduled", member, 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_due_task_waits_for_one_claim_and_not_for_the_queues_end() {
+    let bench = Bench::with(|config| config.worker.concurrency = 1).await;
+    bench.publish(&Publish::new("t").arg("due")).await;
+    make_due(&bench, 1).await;
+    for i in 0..4 {
+        bench.publish(&Publish::new("t").arg(i)).await;
+    }
+    let (worker, order) = noting(&bench);
+    all_have_run(&order, json!([0, "due", 1, 2, 3])).await;
     assert!(worker.stop().await);
+}
+
+/// Somebody's key stands where the queue's list for another priority, or its deaths, would be.
+#[tokio::test]
+async fn a_key_of_another_type_costs_no_message_of_the_other_lists() {
+    for key in ["celery\u{6}\u{16}3", "rhubarb:{celery}:deliveries"] {
+        let bench = Bench::new().await;
+        let _: () = bench.redis().await.set(key, "somebody's").await.unwrap();
+        let mut ids = Vec::new();
+        for i in 0..10 {
+            ids.push(bench.publish(&Publish::new("t").arg(i)).await);
+        }
+        let worker = bench.worker(echo);
+        for (i, id) in ids.iter().enumerate() {
+            assert_eq!(bench.result(id).await.result, i, "{key:?}");
+        }
+        assert!(worker.stop().await);
+    }
+}
+
+#[tokio::test]
+async fn a_due_task_whose_list_is_a_key_of_another_type_waits_until_it_is_gone() {
+    let bench = Bench::new().await;
+    let id = bench.publish(&Publish::new("t").arg("due")).await;
+    make_due(&bench, 2).await;
+    let mut redis = bench.redis().await;
+    let _: () = redis.set("celery\u{6}\u{16}3", "somebody's").await.unwrap();
+    let worker = bench.worker(echo);
+    let other = bench.publish(&Publish::new("t").arg(1)).await;
+    assert_eq!(bench.result(&other).await.result, 1);
+    let waits = inspect::task(&bench.client, &id).await.unwrap();
+    assert_eq!(waits.place, "scheduled", "{waits:?}");
+    let _: u64 = redis.del("celery\u{6}\u{16}3").await.unwrap();
+    // It is tried again in a minute; here that minute has passed.
+    let scheduled = "rhubarb:{celery}:scheduled";
+    let members: Vec<String> = redis.zrange(scheduled, 0, -1).await.unwrap();
+    let _: u64 = redis.zadd(scheduled, &members[0], 1).await.unwrap();
+    assert_eq!(bench.result(&id).await.result, "due");
+    assert!(worker.stop().await);
+}
+
+/// Somebody's key has taken the place of the queue's own, while its last task runs.
+#[tokio::test]
+async fn what_has_no_list_to_go_back_to_stays_claimed_until_there_is_one() {
+    for is_killed in [false, true] {
+        let bench = Bench::new().await;
+        let mut redis = bench.redis().await;
+        let id = bench.publish(&Publish::new("t").arg("kept")).await;
+        let (begun, gate) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+        let worker = bench.worker({
+            let (begun, gate) = (begun.clone(), gate.clone());
+            move |_| {
+                let (begun, gate) = (begun.clone(), gate.clone());
+                async move {
+                    begun.add_permits(1);
+                    gate.acquire().await.unwrap().forget();
+                    Outcome::HandBack
+                }
+            }
+        });
+        begun.acquire().await.unwrap().forget();
+        let _: () = redis.set("celery", "somebody's").await.unwrap();
+        if is_killed {
+            worker.kill();
+        } else {
+            gate.add_permits(1);
+            worker.stop().await;
+        }
+        let survivor = bench.worker(echo);
+        let found = inspect::task(&bench.client, &id).await.unwrap();
+        assert_eq!(found.place, "running", "{found:?}");
+        let _: u64 = redis.del("celery").await.unwrap();
+        assert_eq!(bench.result(&id).await.result, "kept");
+        assert!(survivor.stop().await);
+    }
 }
 
 #[tokio::test]
@@ -189,21 +279,8 @@ async fn the_most_urgent_runs_first_and_the_oldest_of_those() {
             .publish(&Publish { priority: Some(priority), ..Publish::new("t").arg(priority) })
             .await;
     }
-    let order = Arc::new(Mutex::new(Vec::new()));
-    let worker = bench.worker({
-        let order = order.clone();
-        move |delivery| {
-            let order = order.clone();
-            async move {
-                let body = delivery.received.body().unwrap();
-                order.lock().unwrap().push(body.args[0].as_u64().unwrap());
-                Outcome::Success(Value::Null)
-            }
-        }
-    });
-    eventually(WAIT, "all have run", async || (order.lock().unwrap().len() == 8).then_some(()))
-        .await;
-    assert_eq!(*order.lock().unwrap(), [0, 1, 2, 3, 5, 4, 6, 9]);
+    let (worker, order) = noting(&bench);
+    all_have_run(&order, json!([0, 1, 2, 3, 5, 4, 6, 9])).await;
     assert!(worker.stop().await);
 }
 

@@ -17,6 +17,7 @@
 -- all when the lock is no longer ours: nothing was changed.
 --
 -- Messages go to the consumer's end, the last one given is the next to be taken.
+-- A list whose key is of another type is an error, and the message stays kombu's: what is put is put before it is taken.
 -- Out of memory: PEXPIRE comes first; once a script has written, Redis lets the rest of it pass.
 -- If the caller dies right after: these messages are back and wholly so, the others are kombu's still, and the
 -- lock ends by itself after ARGV[2].
@@ -28,9 +29,9 @@ for a = 4, #ARGV, 4 do
   local score = redis.call('ZSCORE', KEYS[2], tag)
   local moved = 0
   if score and tonumber(score) <= tonumber(ARGV[3]) and redis.call('HGET', KEYS[1], tag) == ARGV[a + 1] then
+    redis.call('RPUSH', KEYS[3 + ARGV[a + 2]], ARGV[a + 3])
     redis.call('ZREM', KEYS[2], tag)
     redis.call('HDEL', KEYS[1], tag)
-    redis.call('RPUSH', KEYS[3 + ARGV[a + 2]], ARGV[a + 3])
     moved = 1
   end
   out[#out + 1] = moved

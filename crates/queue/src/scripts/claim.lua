@@ -28,6 +28,7 @@
 -- Nothing is read before the pops but by GETEX, which Redis counts as a write: up to 7.0 the first read has it track all of
 -- KEYS, and each pop would then wake the caller for nothing. The keys are read at the end, after the writes, so that a
 -- caller with tracking is woken by the next change and not by this call. An empty queue is only read: no replication.
+-- An error where a list's key is of another type and the other lists are empty; else they go on, and that one waits.
 -- Out of memory: the pops come first and free, so that Redis lets the record pass.
 -- If the caller dies right after: the messages stand in the claims hash under its lease, and any worker's
 -- reap gives them back when the lease has ended. If only the reply is lost, the worker's reconcile does.
@@ -48,13 +49,19 @@ local function tell(message, list, died, deaths)
   return {number, list, died, #message, handed, deaths}
 end
 
--- Pops, and records what it has popped before anything else can fail.
+local refused
+
+-- Pops, and records what it has popped: nothing in between may fail. A list whose key is of another type gives nothing.
 local function take()
   local lists, messages, records = {}, {}, {}
   for list = 1, #KEYS - 5 do
     while n > 0 and bytes < max do
-      local message = redis.call('RPOP', KEYS[5 + list])
+      local message = redis.pcall('RPOP', KEYS[5 + list])
       if not message then break end
+      if type(message) == 'table' then
+        refused = message
+        break
+      end
       messages[#messages + 1] = message
       lists[#messages] = list
       -- Over the greatest size only the two ends are handed out.
@@ -63,7 +70,7 @@ local function take()
     end
   end
   if #messages == 0 then return end
-  local any_died = redis.call('EXISTS', KEYS[5]) == 1
+  local any_died = redis.call('TYPE', KEYS[5]).ok == 'hash'
   for i, message in ipairs(messages) do
     local list, died, deaths = lists[i], 0, ''
     if any_died then
@@ -82,14 +89,8 @@ local function take()
 end
 take()
 
-local due = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, 100)
-for i = #due, 1, -1 do
-  local list, message = string.match(due[i], '^(%d+)|()')
-  redis.call('ZREM', KEYS[3], due[i])
-  -- A list that is no more (fewer priority steps by now) is the most urgent one's.
-  redis.call('RPUSH', KEYS[5 + (tonumber(list) or 1)] or KEYS[6], string.sub(due[i], message or 1))
-end
-if #due > 0 then take() end
+if move_due(now) > 0 then take() end
+if refused and number == tonumber(ARGV[4]) then return refused end
 
 if n > 0 and bytes < max then
   out[2] = 1

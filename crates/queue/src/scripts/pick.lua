@@ -36,20 +36,14 @@ end
 local over = {}
 for a = 8, #ARGV do over[ARGV[a]] = true end
 
-local due = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, 100)
-for i = #due, 1, -1 do
-  local to, message = string.match(due[i], '^(%d+)|()')
-  redis.call('ZREM', KEYS[3], due[i])
-  -- A list that is no more (fewer priority steps by now) is the most urgent one's.
-  redis.call('RPUSH', KEYS[5 + (tonumber(to) or 1)] or KEYS[6], string.sub(due[i], message or 1))
-end
+move_due(now)
 
 local function task_of(message)
   local _, colon = string.find(message, '"task":', 1, true)
   return colon and string.match(message, '^ ?"([^"\\]*)"', colon + 1)
 end
 
-local any_died = redis.call('EXISTS', KEYS[5]) == 1
+local any_died = redis.call('TYPE', KEYS[5]).ok == 'hash'
 local out = {now, 0, -1, 1, 0, 0}
 local number, bytes, looked, read = tonumber(ARGV[4]), 0, 0, 0
 while list <= #KEYS - 5 and n > 0 and bytes < max and looked < 1000 and read < 4194304 do

@@ -14,6 +14,7 @@
 --
 -- At most 10 workers with claims, 100 without and 500 claims a call; what is left waits for the next call. Messages go
 -- to the consumer's end, the oldest claim next to be taken, so that the order is kept.
+-- A claim whose list's key is of another type stays where it is until that key is gone.
 -- Out of memory: once a script has written, Redis lets the rest of it pass; the ZREM of nobody leads for that.
 -- If the caller dies right after: each claim is either still held by the dead worker or back in its list.
 local t = redis.call('TIME')
@@ -21,6 +22,16 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 redis.call('ZREM', KEYS[1], '')
 if ARGV[4] ~= '0' then redis.call('ZADD', KEYS[1], now + ARGV[4], ARGV[3]) end
 local out, left = {}, 500
+-- Where a key of another type stands in place of the deliveries, nobody counts.
+local kind = redis.call('TYPE', KEYS[2]).ok
+local counts = kind == 'hash' or kind == 'none'
+local function count_death(worker, own)
+  local digest = redis.sha1hex(own)
+  redis.call('HINCRBY', KEYS[2], digest, 1)
+  local deaths = redis.call('HGET', KEYS[2], digest .. ':deaths') or ''
+  deaths = string.sub(string.format('%.0f', now) .. ' ' .. worker .. '\n' .. deaths, 1, 4096)
+  redis.call('HSET', KEYS[2], digest .. ':deaths', deaths)
+end
 local dead = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 100)
 for _, worker in ipairs(dead) do
   if left == 0 or #out == 20 then break end
@@ -31,18 +42,17 @@ for _, worker in ipairs(dead) do
   for _, number in ipairs(numbers) do
     if left == 0 then break end
     local value = redis.call('HGET', claims, number)
-    redis.call('HDEL', claims, number)
     local list, message = string.match(value, '^(%d+):%d+:%d+:()')
     local own = message and string.sub(value, message) or value
-    list = list or 1
     -- A list that is no more (fewer priority steps by now) is the most urgent one's.
-    redis.call('RPUSH', KEYS[2 + list] or KEYS[3], own)
-    local digest = redis.sha1hex(own)
-    redis.call('HINCRBY', KEYS[2], digest, 1)
-    local deaths = redis.call('HGET', KEYS[2], digest .. ':deaths') or ''
-    deaths = string.sub(string.format('%.0f', now) .. ' ' .. worker .. '\n' .. deaths, 1, 4096)
-    redis.call('HSET', KEYS[2], digest .. ':deaths', deaths)
-    given, left = given + 1, left - 1
+    local key = KEYS[2 + (list or 1)] or KEYS[3]
+    left = left - 1
+    if takes(key) then
+      redis.call('HDEL', claims, number)
+      redis.call('RPUSH', key, own)
+      if counts then count_death(worker, own) end
+      given = given + 1
+    end
   end
   if given > 0 then
     redis.call('EXPIRE', KEYS[2], ARGV[2])

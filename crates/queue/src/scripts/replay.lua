@@ -14,18 +14,19 @@
 -- Returns one number an item: 1 moved, 0 left (replayed, replaced or dropped since it was read).
 --
 -- Messages go to the consumer's end, the last one given is the next to be taken.
+-- A list whose key is of another type is an error, and the letter stays: what is put is put before it is taken.
 -- Out of memory: HDEL comes first and frees, so that Redis lets the rest of the script pass.
 -- If the caller dies right after: each message is either still kept or back in its list, never both.
 local out, bytes = {}, 0
 for a = 1, #ARGV, 4 do
   local moved = 0
   if redis.call('HGET', KEYS[2], ARGV[a]) == ARGV[a + 1] then
-    redis.call('HDEL', KEYS[2], ARGV[a])
-    redis.call('ZREM', KEYS[1], ARGV[a])
-    bytes = bytes + #ARGV[a + 1]
     local digest = redis.sha1hex(ARGV[a + 3])
     redis.call('HDEL', KEYS[4], digest, digest .. ':deaths')
     redis.call('RPUSH', KEYS[4 + ARGV[a + 2]], ARGV[a + 3])
+    redis.call('HDEL', KEYS[2], ARGV[a])
+    redis.call('ZREM', KEYS[1], ARGV[a])
+    bytes = bytes + #ARGV[a + 1]
     moved = 1
   end
   out[#out + 1] = moved

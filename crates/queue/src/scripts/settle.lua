@@ -23,13 +23,14 @@
 --
 -- Returns the places among the items, from 1, of those that were late: the claim is no longer ours, nothing was changed.
 --
+-- An item for whose messages a list is of another type is passed over: its claim stands, and goes back when the key is gone.
 -- Out of memory: HDEL comes first and frees, so that Redis lets the rest of the script pass.
 -- A stored SUCCESS is never overwritten (Celery's rule); the message ends all the same.
 -- What follows is pushed before the result is told, so that whoever sees the result finds it.
 -- A simple item's message is not read, unless workers died with any of this queue: each byte that Lua sees costs.
 -- If the caller dies right after: each item is wholly done, and repeating the call names all as late and changes nothing.
 local COMPRESSED = '^%zcelery%-compressed%z[bz]' -- a SUCCESS of ours (crates/wire/src/result.rs)
-local any_died = redis.call('EXISTS', KEYS[3]) == 1
+local any_died = redis.call('TYPE', KEYS[3]).ok == 'hash'
 local late = {}
 local item, key = 0, 3 + ARGV[1]
 
@@ -45,11 +46,20 @@ end
 
 local function store(to, result)
   if not redis.call('SET', to, result, 'EX', ARGV[2], 'NX') then
-    local stored = redis.call('GET', to)
-    if stored and (string.find(stored, '^{"status": ?"SUCCESS"') or string.find(stored, COMPRESSED)) then return end
+    local stored = redis.pcall('GET', to)
+    if type(stored) == 'string' and (string.find(stored, '^{"status": ?"SUCCESS"') or string.find(stored, COMPRESSED)) then return end
     redis.call('SETEX', to, ARGV[2], result)
   end
   redis.call('PUBLISH', to, result)
+end
+
+-- Tells whether all lists that an item's messages go to can take them.
+local function all_take(list, what, first, last)
+  if (what == 'back' or what == 'leave') and not takes(KEYS[3 + list]) then return false end
+  for f = first, last, 2 do
+    if not takes(KEYS[3 + tonumber(ARGV[f])]) then return false end
+  end
+  return true
 end
 
 local simple = 3 + 2 * ARGV[3]
@@ -78,7 +88,7 @@ for _ = 1, tonumber(ARGV[simple + 1]) do
   local value = redis.call('HGET', KEYS[1], claim)
   if not value then
     late[#late + 1] = item
-  else
+  elseif all_take(split(value), what, a + 7, a + 6 + 2 * followers) then
     redis.call('HDEL', KEYS[1], claim)
     local list, own = split(value)
     local replaced = ARGV[a + 4] ~= ''

@@ -7,14 +7,16 @@
 -- Returns how many were moved.
 --
 -- The latest first, each to the consumer's end, so that the one due first is next in the end.
--- Out of memory: ZREM comes first and frees, so that Redis lets the rest of the script pass.
+-- A list whose key is of another type is an error, and the message stays scheduled: what is put is put before it is taken.
+-- Out of memory: once a script has written, Redis lets the rest of it pass; the ZREM of nobody leads for that.
 -- If the caller dies right after: each message is either still scheduled or back in its list.
+redis.call('ZREM', KEYS[1], '')
 local latest = redis.call('ZREVRANGE', KEYS[1], 0, ARGV[1] - 1)
 for _, member in ipairs(latest) do
   local list, message = string.match(member, '^(%d+)|()')
   -- A list that is no more (fewer priority steps by now) is the most urgent one's.
   local key = KEYS[1 + (tonumber(list) or 1)] or KEYS[2]
-  redis.call('ZREM', KEYS[1], member)
   redis.call('RPUSH', key, string.sub(member, message or 1))
+  redis.call('ZREM', KEYS[1], member)
 end
 return #latest
