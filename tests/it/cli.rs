@@ -59,6 +59,19 @@ type = "carrier-pigeon"
     assert_eq!(installation.rhubarb(&["status"]).await.code, 3);
 }
 
+/// As with `--print-config | head -3`: nobody reads on, and nobody is told of a panic.
+#[tokio::test]
+async fn the_configuration_is_printed_for_a_reader_that_goes_away() {
+    let installation = Installation::new(BINARIES, RedisServer::start().await, "");
+    for program in [BINARIES.worker, BINARIES.beat, BINARIES.rhubarb] {
+        let mut command = installation.command(program, &["--print-config"]);
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let ran = command.stdout(writer).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&ran.stderr), "", "{program}");
+    }
+}
+
 #[tokio::test]
 async fn a_broker_that_is_not_redis_is_one_sentence_and_exit_code_3() {
     let mut installation = Installation::new(BINARIES, RedisServer::start().await, "");

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use rhubarb_core::{
-    config::{CommonArgs, Config, Loaded},
+    config::{CommonArgs, Config},
     exit,
     shutdown::Shutdown,
     telemetry::{self, Output},
@@ -51,13 +51,13 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let loaded = match cli.common.load(&cli.settings()) {
         Ok(loaded) => loaded,
-        Err(problems) => return refuse(&problems),
+        Err(problems) => return exit::refuse(&problems).into(),
     };
     if cli.common.print_config {
-        return print(&loaded);
+        return exit::print(&loaded).into();
     }
     if let Err(error) = telemetry::init(&loaded.config.log, Output::Stdout) {
-        return refuse(&error);
+        return exit::refuse(&error).into();
     }
     match runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(live(&loaded.config)).into(),
@@ -91,16 +91,6 @@ async fn live(config: &Config) -> u8 {
             exit::CONFIGURATION
         }
     }
-}
-
-fn refuse(problem: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("error: {problem}");
-    exit::CONFIGURATION.into()
-}
-
-fn print(loaded: &Loaded) -> ExitCode {
-    print!("{loaded}");
-    exit::OK.into()
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use rhubarb_connection::{Backoff, Connections, Redis, Role};
 use rhubarb_core::{class::Class, config::Config, shutdown::Shutdown};
 use rhubarb_queue::{
     Client, inspect,
+    keys::QueueKeys,
     schedules::{All, Live, RedBeat, Schedules, Version},
     tick::{Lead, Record, Ticks},
 };
@@ -262,7 +263,7 @@ impl<'a> Beat<'a> {
         }
         self.standing = Standing::Leading(fence);
         self.fault = None;
-        if self.book.n_on() == 0 {
+        if self.book.n_on() == 0 && self.barred.is_empty() {
             tracing::warn!("no schedule is configured and enabled: nothing is published");
         }
         Ok(true)
@@ -291,8 +292,9 @@ impl<'a> Beat<'a> {
                     }
                 }
                 Err(error) if error.wrong_type().is_some() => {
-                    self.bar(&mut all, queue, error);
-                    barred.insert(queue.clone());
+                    if self.bar(&mut all, queue, error) {
+                        barred.insert(queue.clone());
+                    }
                 }
                 Err(error) => return Err(error),
             }
@@ -302,18 +304,23 @@ impl<'a> Beat<'a> {
         self.open(all, kept, stale, (fence, now)).await
     }
 
-    /// Leaves the schedules of a queue alone whose keys of ours are of another type; those of the others go on.
-    fn bar(&self, all: &mut All, queue: &str, error: rhubarb_queue::Error) {
+    /// Leaves the schedules of a queue alone whose keys of ours are of another type; those of the others go on. False
+    /// when there are none.
+    fn bar(&self, all: &mut All, queue: &str, error: rhubarb_queue::Error) -> bool {
         let n = all.leave(queue);
         if n > 0 && !self.barred.contains(queue) {
             let error = format!("{:#}", anyhow::Error::new(error));
+            let QueueKeys { ticks, fence, .. } = QueueKeys::new(queue, &self.config.celery);
             tracing::warn!(
                 queue,
                 schedules = n,
                 error,
-                "the schedules of this queue stand still until the key is moved away"
+                ticks,
+                fence,
+                "the schedules of this queue stand still until the key of another type is moved away"
             );
         }
+        n > 0
     }
 
     /// Tells whether it is time to look whether a queue is usable again whose schedules stand still.

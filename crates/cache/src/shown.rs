@@ -1,6 +1,8 @@
 //! A cached value for a person to read: all of it, whatever it is.
 
-use serde_json::{Map, Value, json};
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
 
 use crate::PyValue;
 
@@ -32,17 +34,25 @@ impl PyValue {
 }
 
 fn dict(pairs: &[(PyValue, PyValue)]) -> Value {
-    let mut map = Map::with_capacity(pairs.len());
-    for (key, value) in pairs {
-        map.extend(key.to_json_key().ok().map(|key| (key, value.shown())));
+    // The keys first: a value that was shown in vain at each of a hundred levels would never be done.
+    match texts(pairs) {
+        Some(keys) => {
+            keys.into_iter().zip(pairs).map(|(key, pair)| (key, pair.1.shown())).collect()
+        }
+        None => {
+            let pairs = pairs.iter().map(|(key, value)| json!([key.shown(), value.shown()]));
+            json!({ "$dict": pairs.collect::<Value>() })
+        }
     }
-    let looks_like_ours = map.len() == 1 && map.keys().all(|key| key.starts_with('$'));
-    if map.len() == pairs.len() && !looks_like_ours {
-        return map.into();
-    }
-    let pairs: Value =
-        pairs.iter().map(|(key, value)| json!([key.shown(), value.shown()])).collect();
-    json!({ "$dict": pairs })
+}
+
+/// Returns the keys as JSON has them; `None` where that is not enough to tell them apart, or looks like our own notation.
+fn texts(pairs: &[(PyValue, PyValue)]) -> Option<Vec<String>> {
+    let keys: Vec<String> =
+        pairs.iter().map(|(key, _)| key.to_json_key().ok()).collect::<Option<_>>()?;
+    let different: HashSet<&String> = keys.iter().collect();
+    let is_ours = matches!(keys.as_slice(), [only] if only.starts_with('$'));
+    (different.len() == keys.len() && !is_ours).then_some(keys)
 }
 
 #[cfg(test)]
@@ -77,5 +87,12 @@ mod tests {
         ] {
             assert_eq!(value.shown(), shown);
         }
+    }
+
+    #[test]
+    fn nested_dicts_of_any_keys_are_shown_in_no_time() {
+        let deep = (0..100)
+            .fold(PyValue::None, |inner, _| PyValue::Dict(vec![(PyValue::Tuple(vec![]), inner)]));
+        assert_eq!(deep.shown().to_string().matches("$dict").count(), 100);
     }
 }

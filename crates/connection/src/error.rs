@@ -76,6 +76,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// Returns what the server says of a key of another type than the command is for.
+    pub fn wrong_type(&self) -> Option<&str> {
+        match self {
+            Self::Refused { code: Some(code), reason, .. } if code == "WRONGTYPE" => Some(reason),
+            _ => None,
+        }
+    }
+
     /// Tells what a caller should do.
     pub fn class(&self) -> Class {
         match self {

@@ -1,4 +1,9 @@
-//! Exit codes of all three binaries.
+//! Exit codes of all three binaries, and the last words of those that go on otherwise in the log.
+
+use std::{
+    fmt::Display,
+    io::{self, ErrorKind, Write},
+};
 
 /// All went well.
 pub const OK: u8 = 0;
@@ -16,3 +21,19 @@ pub const UNCLEAN_STOP: u8 = 5;
 pub const TASK_FAILED: u8 = 6;
 /// `doctor` found something at level error.
 pub const FINDINGS: u8 = 7;
+
+/// Writes what a person asked for to standard output. A reader that has gone, as `head` does, is fine.
+pub fn print(text: &dyn Display) -> u8 {
+    let mut out = io::stdout().lock();
+    match write!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => FAILED,
+        _ => OK,
+    }
+}
+
+/// Writes what is wrong with the configuration to standard error.
+pub fn refuse(problem: &dyn Display) -> u8 {
+    // Nobody is left to be told when standard error is closed.
+    let _ = writeln!(io::stderr().lock(), "error: {problem}");
+    CONFIGURATION
+}

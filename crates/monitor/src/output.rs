@@ -6,6 +6,9 @@ use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
+/// What is said where a limit cut a list.
+pub(crate) const MORE: &str = "and more; --limit shows them";
+
 /// How a command's data is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {

@@ -45,10 +45,7 @@ impl Error {
     /// Returns what Redis says of a key of another type than the command is for.
     pub fn wrong_type(&self) -> Option<&str> {
         match self {
-            Self::Redis {
-                source: rhubarb_connection::Error::Refused { code: Some(code), reason, .. },
-                ..
-            } if code == "WRONGTYPE" => Some(reason),
+            Self::Redis { source, .. } => source.wrong_type(),
             _ => None,
         }
     }

@@ -26,7 +26,7 @@ pub use search::{Passed, TaskInfo, task};
 type Scored = (Vec<u8>, f64);
 
 /// One queue as it stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct QueueInfo {
     /// Its name.
     pub name: String,
@@ -124,18 +124,13 @@ pub async fn queues_named(client: &Client, names: &[String]) -> Result<Vec<Queue
     let mut found = Vec::new();
     for name in names {
         found.push(match queue(redis_, name, celery).await {
-            Err(error) if is_wrong_type(&error) => unreadable(redis_, name, celery, error).await?,
+            Err(error) if error.wrong_type().is_some() => {
+                unreadable(redis_, name, celery, error).await?
+            }
             other => other?,
         });
     }
     Ok(found)
-}
-
-fn is_wrong_type(error: &Error) -> bool {
-    let Error::Redis { source: rhubarb_connection::Error::Refused { code, .. }, .. } = error else {
-        return false;
-    };
-    code.as_deref() == Some("WRONGTYPE")
 }
 
 /// Names the keys of a queue that are of another type.
@@ -159,17 +154,7 @@ async fn unreadable(
     let wrong: Vec<String> =
         wrong.map(|((key, kind), is)| format!("key {key} is a {is}, not a {kind}")).collect();
     let problem = if wrong.is_empty() { error.to_string() } else { wrong.join("; ") };
-    Ok(QueueInfo {
-        name: name.to_owned(),
-        waiting: 0,
-        by_priority: Vec::new(),
-        claimed: 0,
-        scheduled: 0,
-        next_due: None,
-        paused: false,
-        pause: None,
-        problem: Some(problem),
-    })
+    Ok(QueueInfo { name: name.to_owned(), problem: Some(problem), ..QueueInfo::default() })
 }
 
 async fn queue(redis_: &Redis, name: &str, celery: &CeleryConfig) -> Result<QueueInfo, Error> {

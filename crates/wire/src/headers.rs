@@ -7,8 +7,8 @@ use crate::error::{DecodeError, Identity, excerpt};
 use crate::json::{self, take, text};
 use crate::time::Time;
 
-/// The names of Celery's own headers.
-pub(crate) const NAMES: [&str; 21] = [
+/// The names of the headers that Celery 5.7 writes (protocol 2), in its order.
+pub const HEADERS: [&str; 21] = [
     "lang",
     "task",
     "id",
@@ -287,7 +287,7 @@ mod tests {
             redelivered: true,
             ..Headers::new("t", "1")
         };
-        assert_eq!(written(&headers).keys().collect::<Vec<_>>(), NAMES);
+        assert_eq!(written(&headers).keys().collect::<Vec<_>>(), HEADERS);
     }
 
     #[test]

@@ -82,7 +82,7 @@ pub use envelope::Envelope;
 pub use error::{DecodeError, Identity};
 pub use exception::Exception;
 pub use group::{ChordPart, ResultTree};
-pub use headers::Headers;
+pub use headers::{HEADERS, Headers};
 pub use keys::{
     ChordKeys, GROUP_PREFIX, RESULT_PREFIX, SEPARATOR, STEPS, binding_keys, binding_member,
     bound_queue, chord_keys, event_channel, exchange_key, group_key, lists, pidbox_channel,

@@ -135,7 +135,7 @@ impl NewTask {
 
 /// The headers of the application that are not Celery's own.
 fn extra(mut given: Map<String, Value>, beat: bool) -> Map<String, Value> {
-    given.retain(|key, _| !headers::NAMES.contains(&key.as_str()));
+    given.retain(|key, _| !headers::HEADERS.contains(&key.as_str()));
     if beat {
         given.insert("celery_beat_task".to_owned(), json!(true));
     }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use rhubarb_core::{
-    config::{CommonArgs, Config, Loaded},
+    config::{CommonArgs, Config},
     exit,
     shutdown::Shutdown,
     telemetry::{self, Output},
@@ -83,13 +83,13 @@ pub fn main(register: impl FnOnce(&mut App) -> anyhow::Result<()>) -> ExitCode {
     let cli = Cli::parse();
     let loaded = match cli.common.load(&cli.settings()) {
         Ok(loaded) => loaded,
-        Err(problems) => return refuse(&problems),
+        Err(problems) => return exit::refuse(&problems).into(),
     };
     if cli.common.print_config {
-        return print(&loaded);
+        return exit::print(&loaded).into();
     }
     if let Err(error) = telemetry::init(&loaded.config.log, Output::Stdout) {
-        return refuse(&error);
+        return exit::refuse(&error).into();
     }
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
@@ -145,16 +145,6 @@ async fn live(config: Config, register: impl FnOnce(&mut App) -> anyhow::Result<
 fn misconfigured(error: &anyhow::Error) -> u8 {
     tracing::error!(error = format!("{error:#}"), "worker cannot start");
     exit::CONFIGURATION
-}
-
-fn refuse(problem: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("error: {problem}");
-    exit::CONFIGURATION.into()
-}
-
-fn print(loaded: &Loaded) -> ExitCode {
-    print!("{loaded}");
-    exit::OK.into()
 }
 
 #[cfg(test)]

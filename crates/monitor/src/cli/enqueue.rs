@@ -4,6 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, builder::NonEmptyStringValueParser};
 use jiff::{Timestamp, civil::DateTime};
+use rhubarb_queue::wire;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -88,32 +89,8 @@ pub(crate) struct EnqueueArgs {
     pub(crate) shown: Shown,
 }
 
-/// The headers that Celery 5.7 gives a meaning: those of protocol 2.
-const RESERVED: [&str; 23] = [
-    "lang",
-    "task",
-    "id",
-    "shadow",
-    "eta",
-    "expires",
-    "group",
-    "group_index",
-    "retries",
-    "timelimit",
-    "root_id",
-    "parent_id",
-    "argsrepr",
-    "kwargsrepr",
-    "origin",
-    "ignore_result",
-    "replaced_task_nesting",
-    "stamped_headers",
-    "stamps",
-    "meth",
-    "compression",
-    "chain",
-    "reply_to",
-];
+/// What Celery 5.7 gives a meaning besides the headers that it writes.
+const RESERVED: [&str; 3] = ["meth", "chain", "reply_to"];
 
 /// Positional arguments; a type of its own because clap would take a `Vec` for a repeated flag.
 #[derive(Clone, Debug, PartialEq)]
@@ -182,7 +159,7 @@ fn parse_limit(text: &str) -> Result<Duration, String> {
 
 fn parse_header(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
-        Some((name, _)) if RESERVED.contains(&name) => {
+        Some((name, _)) if wire::HEADERS.contains(&name) || RESERVED.contains(&name) => {
             Err(format!("`{name}` is a header of Celery's own; the other flags set those"))
         }
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),

@@ -17,7 +17,7 @@ pub(crate) enum SessionsCommand {
     Show(ShowArgs),
     /// Ends one session, or all of a user: they are logged out of Django and of the services that share its logins
     ///
-    /// Sessions that cannot be read (they hold a class of the application's, say) end when their bytes name the user; others
+    /// Sessions that cannot be read (they hold a class of the application's, say) end when their data names the user; others
     /// of that kind are told, and end by their KEY. With Django's
     /// `cached_db` a session is emptied, and its row in `django_session` stays: delete it there as well where Redis may lose
     /// keys. `count` counts the empty one until it expires.

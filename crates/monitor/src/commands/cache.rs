@@ -10,7 +10,7 @@ use rhubarb_core::{
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Context, hold::confirmed, sessions::MORE};
+use super::{Context, hold::confirmed};
 use crate::{
     cli::{CacheClearArgs, CacheCommand, CacheShowArgs, Shown},
     error::Error,
@@ -159,7 +159,7 @@ async fn show_keys(cache: &DomainCache, limit: u32, format: Format) -> Result<()
         return Err(nothing(cache));
     }
     if has_more {
-        output::note(MORE);
+        output::note(output::MORE);
     }
     Ok(format.show(&found, |found| {
         let mut grid = Grid::new(&["KEY", "LEFT"]).right(&["LEFT"]);

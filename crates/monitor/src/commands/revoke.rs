@@ -1,6 +1,6 @@
 //! `revoke`: tasks that shall not run, or not go on.
 
-use crate::{cli::RevokeArgs, error::Error};
+use crate::{cli::RevokeArgs, error::Error, output, table::clean};
 
 use super::Context;
 
@@ -14,7 +14,7 @@ pub(super) async fn revoke(context: &Context, args: &RevokeArgs) -> Result<(), E
             1 => "one worker heard".to_owned(),
             n => format!("{n} workers heard"),
         };
-        println!("{id} revoked: {who}");
+        output::print(&format!("{} revoked: {who}", clean(id)))?;
     }
     Ok(())
 }

@@ -20,9 +20,6 @@ use crate::{
 /// How many sessions a beginning of a key may stand for before they are told to be too many.
 const ALIKE: usize = 10;
 
-/// What is said where a limit cut a list.
-pub(super) const MORE: &str = "and more; --limit shows them";
-
 /// What stands for a secret.
 const HIDDEN: &str = "***";
 
@@ -236,7 +233,7 @@ async fn of_user(directory: &Directory, user: &str, limit: usize) -> Result<Vec<
         }
     }
     if all.len() > limit {
-        output::note(MORE);
+        output::note(output::MORE);
     }
     all.truncate(limit);
     if unreadable > 0 {

@@ -154,9 +154,7 @@ async fn bound(client: &Client, table: &str) -> Result<Vec<String>, rhubarb_conn
     let mut members = ::redis::cmd("SRANDMEMBER");
     members.arg(table).arg(BINDINGS);
     let members: Vec<Vec<u8>> = match client.queue().query(&members).await {
-        Err(rhubarb_connection::Error::Refused { code: Some(code), .. }) if code == "WRONGTYPE" => {
-            Vec::new()
-        }
+        Err(error) if error.wrong_type().is_some() => Vec::new(),
         other => other?,
     };
     let sep = &client.celery().sep;

@@ -177,8 +177,7 @@ async fn seek_waiting(
                 searched += n as u64;
                 holds += of as u64;
             }
-            Err(rhubarb_connection::Error::Refused { code: Some(code), .. })
-                if code == "WRONGTYPE" => {}
+            Err(error) if error.wrong_type().is_some() => {}
             Err(source) => return Err(redis(format!("search queue `{queue}`"))(source)),
         }
     }

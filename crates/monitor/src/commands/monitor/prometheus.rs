@@ -250,17 +250,7 @@ mod tests {
     use crate::commands::monitor::{census::Count, info::ServerInfo, report::Totals};
 
     fn queue(name: &str) -> QueueInfo {
-        QueueInfo {
-            name: name.into(),
-            waiting: 3,
-            by_priority: Vec::new(),
-            claimed: 0,
-            scheduled: 0,
-            next_due: None,
-            paused: false,
-            pause: None,
-            problem: None,
-        }
+        QueueInfo { name: name.into(), waiting: 3, ..QueueInfo::default() }
     }
 
     fn report() -> Report {

@@ -303,17 +303,7 @@ pub(super) mod tests {
     }
 
     pub(in super::super) fn queue(name: &str, waiting: u64) -> QueueInfo {
-        QueueInfo {
-            name: name.into(),
-            waiting,
-            by_priority: Vec::new(),
-            claimed: 2,
-            scheduled: 1,
-            next_due: None,
-            paused: false,
-            pause: None,
-            problem: None,
-        }
+        QueueInfo { name: name.into(), waiting, claimed: 2, scheduled: 1, ..QueueInfo::default() }
     }
 
     fn at(start: Instant, s: u64) -> Instant {
