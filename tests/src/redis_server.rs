@@ -27,6 +27,8 @@ pub struct RedisServer {
     dir: TempDir,
     port: u16,
     options: Vec<String>,
+    /// The port of the server that it copies, if it is a replica.
+    primary: Option<u16>,
 }
 
 impl RedisServer {
@@ -45,9 +47,12 @@ impl RedisServer {
     /// # Panics
     /// When no server program is installed, or none of several ports could be had.
     pub async fn start_with(options: &[&str]) -> Self {
+        Self::start_as(options.iter().map(|&o| o.to_owned()).collect(), None).await
+    }
+
+    async fn start_as(options: Vec<String>, primary: Option<u16>) -> Self {
         let dir = tempfile::tempdir().expect("there is a folder for temporary files");
-        let options: Vec<String> = options.iter().map(|&o| o.to_owned()).collect();
-        let mut server = Self { process: None, dir, port: 0, options };
+        let mut server = Self { process: None, dir, port: 0, options, primary };
         // Between asking for a free port and the server's taking it another test may be faster.
         for _ in 0..10 {
             server.port = free_port();
@@ -56,6 +61,46 @@ impl RedisServer {
             }
         }
         panic!("redis-server did not start on any of ten free ports");
+    }
+
+    /// Starts a replica of this server, with the same options, and waits until it has all that is there.
+    ///
+    /// # Panics
+    /// When it does not in time.
+    pub async fn start_replica(&self) -> Self {
+        self.command("CONFIG SET repl-diskless-sync-delay 0").await;
+        let replica = Self::start_as(self.options.clone(), Some(self.port)).await;
+        self.copied_by(&replica).await;
+        replica
+    }
+
+    /// Makes its replica the primary and itself the replica of that, by a real `FAILOVER`: nothing is lost.
+    ///
+    /// Connections to this server stay open, as in many a managed Redis. Both keep their parts when they are restarted.
+    ///
+    /// # Panics
+    /// When it does not happen in time.
+    pub async fn fail_over_to(&mut self, replica: &mut Self) {
+        assert_eq!(replica.primary, Some(self.port), "a replica of this server");
+        self.command(&format!("FAILOVER TO 127.0.0.1 {}", replica.port)).await;
+        (self.primary, replica.primary) = (Some(replica.port), None);
+        replica.copied_by(self).await;
+    }
+
+    /// Waits until the other server is a replica of this one and up to date.
+    async fn copied_by(&self, replica: &Self) {
+        eventually(START, "the replica is up to date", async || {
+            let (primary, copy) = (self.role().await, replica.role().await);
+            let both = primary.contains("role:master\r\n") && copy.contains("role:slave\r\n");
+            let online = primary.contains("state=online");
+            (both && online && copy.contains("master_link_status:up")).then_some(())
+        })
+        .await;
+    }
+
+    async fn role(&self) -> String {
+        let info = self.command("INFO replication").await;
+        redis::from_redis_value(info).expect("INFO is a text")
     }
 
     /// Returns the URL of a database.
@@ -152,6 +197,9 @@ impl RedisServer {
         let mut command = clean_command(program());
         command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"]);
         command.args(["--daemonize", "no", "--dir"]).arg(self.dir.path()).args(&self.options);
+        if let Some(primary) = self.primary {
+            command.args(["--replicaof", "127.0.0.1", &primary.to_string()]);
+        }
         Process::start("redis-server", self.dir.path(), command)
     }
 }
@@ -176,6 +224,9 @@ async fn answers(port: u16) -> bool {
 }
 
 fn program() -> PathBuf {
+    if let Some(program) = std::env::var_os("RHUBARB_TEST_REDIS").filter(|path| !path.is_empty()) {
+        return program.into();
+    }
     let path = std::env::var_os("PATH").unwrap_or_default();
     ["redis-server", "valkey-server"]
         .iter()

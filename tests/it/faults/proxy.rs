@@ -128,3 +128,27 @@ async fn a_half_close_is_seen_as_an_end_and_a_refused_connection_as_well() {
     proxy.heal();
     set(&mut through(&proxy).await, "k").await.unwrap();
 }
+
+#[tokio::test]
+async fn after_a_fail_over_new_connections_reach_the_new_primary_and_old_ones_the_old() {
+    let mut server = RedisServer::start().await;
+    let proxy = Proxy::start(server.port()).await;
+    let mut before = through(&proxy).await;
+    set(&mut before, "before").await.unwrap();
+    let mut other = server.start_replica().await;
+    for round in 0..2 {
+        server.fail_over_to(&mut other).await;
+        proxy.redirect(other.port());
+        let refused = set(&mut before, "late").await.unwrap_err();
+        assert_eq!(
+            refused.code(),
+            Some("READONLY"),
+            "the old connection, round {round}: {refused}"
+        );
+        let mut after = through(&proxy).await;
+        assert_eq!(after.get::<_, String>("before").await.unwrap(), "value", "nothing is lost");
+        set(&mut after, "after").await.unwrap();
+        before = after;
+        std::mem::swap(&mut server, &mut other);
+    }
+}

@@ -12,7 +12,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -108,6 +108,8 @@ pub(crate) struct Shared {
     rules: Mutex<Vec<Rule>>,
     /// Cancelled, and replaced, by each [`Proxy::cut`].
     standing: Mutex<CancellationToken>,
+    /// The port of loopback where new connections go.
+    upstream: AtomicU16,
     refusing: AtomicBool,
     connections: AtomicU64,
     hits: Mutex<BTreeMap<Act, u64>>,
@@ -121,8 +123,8 @@ impl Proxy {
     pub async fn start(upstream: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("loopback has a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
-        let shared = Arc::new(Shared::default());
-        let server = tokio::spawn(serve(listener, upstream, Arc::clone(&shared)));
+        let shared = Arc::new(Shared { upstream: upstream.into(), ..Shared::default() });
+        let server = tokio::spawn(serve(listener, Arc::clone(&shared)));
         Self { address, shared, server }
     }
 
@@ -150,6 +152,13 @@ impl Proxy {
     /// Cuts all connections that stand now.
     pub fn cut(&self) {
         std::mem::take(&mut *lock(&self.shared.standing)).cancel();
+    }
+
+    /// Leads new connections to the server on this port; those that stand stay with theirs.
+    ///
+    /// So does a name whose address changes in a fail-over.
+    pub fn redirect(&self, upstream: u16) {
+        self.shared.upstream.store(upstream, Ordering::SeqCst);
     }
 
     /// Ends each new connection at once until [`Proxy::heal`].
@@ -201,7 +210,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn serve(listener: TcpListener, upstream: u16, shared: Arc<Shared>) {
+async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     loop {
         let Ok((client, _)) = listener.accept().await else { return };
@@ -210,6 +219,7 @@ async fn serve(listener: TcpListener, upstream: u16, shared: Arc<Shared>) {
             continue;
         }
         // A server that is away: the client sees its connection end.
+        let upstream = shared.upstream.load(Ordering::SeqCst);
         let Ok(server) = TcpStream::connect(("127.0.0.1", upstream)).await else { continue };
         shared.connections.fetch_add(1, Ordering::SeqCst);
         let until = lock(&shared.standing).child_token();
