@@ -15,9 +15,9 @@ use crate::rate::{Places, Rate, Turn};
 pub struct Limits {
     /// How often it may start in this worker.
     pub rate: Option<Rate>,
-    /// After how long it is asked to end.
+    /// After how long it is asked to end; zero means never, whatever the settings say.
     pub soft: Option<Duration>,
-    /// After how long it is ended.
+    /// After how long it is ended; zero means never, whatever the settings say.
     pub hard: Option<Duration>,
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, future::Future, sync::Arc, time::Duration}
 
 use futures_util::future::BoxFuture;
 use rhubarb_connection::Connections;
-use rhubarb_core::config::Config;
+use rhubarb_core::config::{Config, WorkerConfig};
 use rhubarb_queue::{Limits, Rate, Tasks};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -12,8 +12,9 @@ use crate::{
     blocking::{self, BlockingHandler, Thread, Threads},
     builtin,
     extract::{Call, States},
-    handler::{Handler, TaskResult},
+    handler::Handler,
     hooks::{AtStop, Failed, Hooks, Retried, Revoked, Succeeded},
+    output::TaskResult,
     retry::RetryPolicy,
 };
 
@@ -76,16 +77,17 @@ impl App {
     /// Registers a handler under a task's name; what it returns sets the task's options.
     ///
     /// The handler is an async function of up to eight parameters ([`Args`](crate::Args),
-    /// [`State`](crate::State), [`TaskContext`](crate::TaskContext)) that returns
-    /// `Result<R, TaskError>`, or just `R`, with `R: Serialize`. It has to bear being run twice: a
-    /// worker that dies before its acknowledgement leaves the task to another one.
+    /// [`State`](crate::State), [`TaskContext`](crate::TaskContext)) that returns `Result<R, E>`, or
+    /// just `R`, with `R: Serialize`. [`IntoTaskResult`](crate::output::IntoTaskResult) says which
+    /// errors `E` may be; each fails its task. The handler has to bear being run twice: a worker that
+    /// dies before its acknowledgement leaves the task to another one.
     pub fn task<P, H: Handler<P>>(
         &mut self,
         name: impl Into<String>,
         handler: H,
     ) -> &mut Registration {
         let function = Function::Awaits(Box::new(move |call| handler.call(call)));
-        self.register(name.into(), function, H::missing)
+        self.register(name.into(), function, H::missing, H::refused())
     }
 
     /// Registers a blocking function under a task's name: one that computes for long, or waits without `.await`.
@@ -129,7 +131,7 @@ impl App {
         handler: H,
     ) -> &mut Registration {
         let function = Function::Blocks(Arc::new(move |call| handler.call(call)));
-        self.register(name.into(), function, H::missing)
+        self.register(name.into(), function, H::missing, H::refused())
     }
 
     fn register(
@@ -137,6 +139,7 @@ impl App {
         name: String,
         function: Function,
         missing: fn(&States) -> Vec<&'static str>,
+        refused: Option<String>,
     ) -> &mut Registration {
         if self.tasks.contains_key(&name) {
             self.twice.push(name.clone());
@@ -144,6 +147,7 @@ impl App {
         let registration = Registration {
             function,
             missing,
+            refused,
             retry: RetryPolicy::default(),
             limits: Limits::default(),
             rate_problem: None,
@@ -230,7 +234,7 @@ impl App {
         }))
     }
 
-    /// Checks that every task has its state and a rate that is one, and every alias its task.
+    /// Checks that every task has a name, its state and limits that can hold, and every alias its task.
     ///
     /// # Errors
     ///
@@ -245,10 +249,11 @@ impl App {
             self.config.task_aliases.iter().filter(|(_, to)| !self.tasks.contains_key(*to));
         let aliases =
             aliases.map(|(alias, to)| format!("alias `{alias}` stands for no task: `{to}`"));
-        let rates = self.tasks.iter().filter_map(|(name, task)| {
-            task.rate_problem.as_ref().map(|problem| format!("task `{name}` has the {problem}"))
+        let own = self.tasks.iter().flat_map(|(name, task)| {
+            let problems = task.problems(name, &self.config.worker).into_iter();
+            problems.map(move |problem| format!("task `{name}` {problem}"))
         });
-        let problems: Vec<String> = twice.chain(states).chain(rates).chain(aliases).collect();
+        let problems: Vec<String> = twice.chain(states).chain(own).chain(aliases).collect();
         if problems.is_empty() { Ok(()) } else { Err(Misfit(problems)) }
     }
 }
@@ -263,6 +268,7 @@ enum Function {
 pub struct Registration {
     function: Function,
     missing: fn(&States) -> Vec<&'static str>,
+    refused: Option<String>,
     pub(crate) retry: RetryPolicy,
     limits: Limits,
     rate_problem: Option<String>,
@@ -281,6 +287,8 @@ impl Registration {
 
     /// Sets the hard time limit where the message names none; by default `worker.task_time_limit`.
     ///
+    /// Zero means none, whatever the settings say.
+    ///
     /// An async handler is dropped at its next `.await`. One that computes without awaiting goes on in vain and holds
     /// a thread of the runtime, so what computes for long is registered as a [`blocking_task`](App::blocking_task).
     pub fn time_limit(&mut self, limit: Duration) -> &mut Self {
@@ -289,6 +297,8 @@ impl Registration {
     }
 
     /// Sets the soft time limit where the message names none; by default `worker.task_soft_time_limit`.
+    ///
+    /// Zero means none, whatever the settings say. One above the hard limit is told by [`App::check`].
     ///
     /// [`TaskContext::soft_limit`](crate::TaskContext::soft_limit) ends then; the handler may save what it has and return
     /// [`TaskError::Cancelled`](crate::TaskError), which fails the task with `SoftTimeLimitExceeded`. One that does not
@@ -310,7 +320,7 @@ impl Registration {
         self
     }
 
-    /// Sets how many of these tasks this process runs at once.
+    /// Sets how many of these tasks this process runs at once, at least one: [`App::check`] refuses zero.
     ///
     /// A task over the limit is put off for a second or two: it holds no slot in the meantime, so other
     /// tasks pass it, and no attempt is counted.
@@ -337,6 +347,31 @@ impl Registration {
     pub fn track_started(&mut self, track: bool) -> &mut Self {
         self.track_started = Some(track);
         self
+    }
+
+    /// Says what is wrong with the task itself, each as the rest of a sentence that begins with its name.
+    fn problems(&self, name: &str, worker: &WorkerConfig) -> Vec<String> {
+        let name = (name.trim().is_empty() || name.chars().any(char::is_control))
+            .then(|| "needs a name without control characters".to_owned());
+        let rate = self.rate_problem.as_ref().map(|problem| format!("has the {problem}"));
+        let slots = self.slots.as_ref().is_some_and(|slots| slots.available_permits() == 0);
+        let slots = slots.then(|| {
+            "has max_concurrency(0) and would never run: leave it out for no limit".to_owned()
+        });
+        let problems = [name, rate, slots, self.limits_problem(worker), self.refused.clone()];
+        problems.into_iter().flatten().collect()
+    }
+
+    /// Says that the soft limit lies above the hard one; one of the two may come from the settings.
+    fn limits_problem(&self, worker: &WorkerConfig) -> Option<String> {
+        let Limits { soft: own_soft, hard: own_hard, .. } = self.limits;
+        let (soft, hard) = (
+            own_soft.unwrap_or(worker.task_soft_time_limit),
+            own_hard.unwrap_or(worker.task_time_limit),
+        );
+        let is_own = own_soft.or(own_hard).is_some();
+        (is_own && !hard.is_zero() && soft > hard)
+            .then(|| format!("has a soft time limit of {soft:?}, above its hard one of {hard:?}"))
     }
 
     /// Takes one of the task's own slots; `None` when all are taken.

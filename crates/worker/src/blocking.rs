@@ -21,19 +21,28 @@ use crate::{
     app::Slot,
     error::TaskError,
     extract::{Call, FromCall, States},
-    handler::{IntoTaskResult, TaskResult},
+    output::{IntoTaskResult, TaskResult},
     panics::{self, Panic},
 };
 
 /// A blocking function of up to eight parameters, each a [`FromCall`].
 ///
 /// `Parameters` only tells the implementations apart; it is never named.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a blocking task",
+    label = "is no function that a blocking task can run",
+    note = "it has up to eight parameters: `Args<T>` with `T: DeserializeOwned`, `State<S>`, `TaskContext`",
+    note = "it returns `R` or `Result<R, E>` with `R: Serialize`; `E` is `TaskError`, `anyhow::Error`, a `std::error::Error + Send + Sync`, or a `String`"
+)]
 pub trait BlockingHandler<Parameters>: Send + Sync + 'static {
     /// Runs the handler on one call, on the thread that it is called on.
     fn call(&self, call: Call) -> TaskResult;
 
     /// Returns what its parameters miss.
     fn missing(states: &States) -> Vec<&'static str>;
+
+    /// Says why what it returns can end no task; see [`IntoTaskResult::refused`].
+    fn refused() -> Option<String>;
 }
 
 macro_rules! handler {
@@ -55,6 +64,10 @@ macro_rules! handler {
             fn missing(_states: &States) -> Vec<&'static str> {
                 let missing: Vec<Option<&'static str>> = vec![$($parameter::missing(_states)),*];
                 missing.into_iter().flatten().collect()
+            }
+
+            fn refused() -> Option<String> {
+                R::refused()
             }
         }
     };

@@ -16,7 +16,7 @@ use crate::{
     error::TaskError,
     extract::{Call as HandlerCall, FromCall},
     failure::Raised,
-    handler::TaskResult,
+    output::TaskResult,
 };
 
 /// The maps, whose messages name another task.

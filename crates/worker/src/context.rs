@@ -14,8 +14,8 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app::Slot, args::Arguments, error::TaskError, extract::Call as HandlerCall,
-    handler::TaskResult, registry::Registry,
+    app::Slot, args::Arguments, error::TaskError, extract::Call as HandlerCall, output::TaskResult,
+    registry::Registry,
 };
 
 /// The running task: who it is, how often it was tried, and how to report on it.

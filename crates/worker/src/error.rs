@@ -59,6 +59,15 @@ impl TaskError {
     pub fn put_off(after: Duration) -> Self {
         Self::PutOff { after }
     }
+
+    /// Takes an error that a handler returned as it is: nobody knows from which line.
+    pub(crate) fn returned(error: &anyhow::Error, type_name: &str) -> Self {
+        Self::of(error, Raised::by(error, named(type_name, format!("{error:#}")), None))
+    }
+
+    fn of(error: &anyhow::Error, raised: Raised) -> Self {
+        if error.chain().any(is_transient) { Self::Transient(raised) } else { Self::Failed(raised) }
+    }
 }
 
 fn builtin(exc_type: &str, message: String) -> Exception {
@@ -78,7 +87,7 @@ impl<E: Into<anyhow::Error>> From<E> for TaskError {
     fn from(error: E) -> Self {
         let error = error.into();
         let raised = raised::<E>(&error, Location::caller());
-        if error.chain().any(is_transient) { Self::Transient(raised) } else { Self::Failed(raised) }
+        Self::of(&error, raised)
     }
 }
 
@@ -101,15 +110,20 @@ impl<T, E: Into<anyhow::Error>> Passing<T> for Result<T, E> {
 }
 
 fn raised<E>(error: &anyhow::Error, at: &'static Location<'static>) -> Raised {
-    Raised::by(error, of_type::<E>(error), at)
+    Raised::by(error, named(type_name::<E>(), format!("{error:#}")), Some(at))
 }
 
-/// Names the exception after a Rust type: `reqwest::error::Error` is `Error` of `reqwest.error`.
-fn of_type<E>(error: &anyhow::Error) -> Exception {
-    let path = type_name::<E>();
-    let path = path.split('<').next().unwrap_or(path).trim_start_matches(['&', '(']);
+/// Names an exception after a Rust type: `reqwest::error::Error` is `Error` of `reqwest.error`.
+///
+/// What has no name of its own, such as a tuple, is an `Error` of `rust`.
+pub(crate) fn named(type_name: &str, text: String) -> Exception {
+    let path = type_name.trim_start_matches("&").trim_start_matches("mut ");
+    let path = path.split('<').next().unwrap_or(path);
+    let is_named =
+        path.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | ':' | '{' | '}' | '#'));
+    let path = if is_named && !path.is_empty() { path } else { "Error" };
     let (module, name) = path.rsplit_once("::").unwrap_or(("rust", path));
-    Exception::new(&module.replace("::", "."), name, vec![Value::String(format!("{error:#}"))])
+    Exception::new(&module.replace("::", "."), name, vec![Value::String(text)])
 }
 
 fn is_transient(error: &(dyn StdError + 'static)) -> bool {

@@ -19,8 +19,8 @@ pub struct Raised {
 
 #[derive(Clone, Debug, PartialEq)]
 struct Origin {
-    file: String,
-    line: u32,
+    /// File and line; `None` for an error that a handler returned as it is.
+    at: Option<(String, u32)>,
     /// The errors below the one that was returned, the deepest last.
     causes: Vec<String>,
     /// Rust's own backtrace, where `RUST_BACKTRACE` asks for it.
@@ -31,7 +31,7 @@ impl Raised {
     /// Takes an exception as raised where this is called.
     #[track_caller]
     pub fn here(exception: Exception) -> Self {
-        let origin = Origin::at(Location::caller(), Vec::new(), None);
+        let origin = Origin::at(Some(Location::caller()), Vec::new(), None);
         Self { exception, origin: Some(Box::new(origin)) }
     }
 
@@ -39,7 +39,7 @@ impl Raised {
     pub(crate) fn by(
         error: &anyhow::Error,
         exception: Exception,
-        at: &'static Location<'static>,
+        at: Option<&'static Location<'static>>,
     ) -> Self {
         let causes = error.chain().skip(1).map(ToString::to_string).collect();
         let origin = Origin::at(at, causes, captured(error.backtrace()));
@@ -50,7 +50,7 @@ impl Raised {
     pub(crate) fn by_panic(exception: Exception, panic: Option<crate::panics::Panic>) -> Self {
         let origin = panic.map(|panic| {
             let backtrace = captured(&panic.backtrace);
-            Box::new(Origin { file: panic.file, line: panic.line, causes: Vec::new(), backtrace })
+            Box::new(Origin { at: Some((panic.file, panic.line)), causes: Vec::new(), backtrace })
         });
         Self { exception, origin }
     }
@@ -63,13 +63,15 @@ impl Raised {
             text += cause;
             text += "\n\nThe above exception was the direct cause of the following exception:\n\n";
         }
-        let (file, line) = (&origin.file, origin.line);
         // Writing to a string cannot fail.
         let _ = writeln!(text, "Traceback (most recent call last):");
         for frame in origin.backtrace.iter().flat_map(|frames| frames.lines()) {
             let _ = writeln!(text, "  {frame}");
         }
-        let _ = writeln!(text, "  File \"{file}\", line {line}, in {task}");
+        let _ = match &origin.at {
+            Some((file, line)) => writeln!(text, "  File \"{file}\", line {line}, in {task}"),
+            None => writeln!(text, "  in {task}"),
+        };
         let _ = writeln!(text, "{}", last_line(&self.exception));
         Some(bounded(text))
     }
@@ -83,8 +85,9 @@ impl From<Exception> for Raised {
 }
 
 impl Origin {
-    fn at(at: &Location<'_>, causes: Vec<String>, backtrace: Option<String>) -> Self {
-        Self { file: at.file().to_owned(), line: at.line(), causes, backtrace }
+    fn at(at: Option<&Location<'_>>, causes: Vec<String>, backtrace: Option<String>) -> Self {
+        let at = at.map(|at| (at.file().to_owned(), at.line()));
+        Self { at, causes, backtrace }
     }
 }
 
@@ -140,7 +143,7 @@ mod tests {
         let io = std::io::Error::other("disk is full");
         let error = anyhow::Error::new(io).context("saving the list").context("closing the shop");
         let exception = Exception::new("shop", "Closing", vec!["closing the shop".into()]);
-        let text = Raised::by(&error, exception, Location::caller()).traceback("t").unwrap();
+        let text = Raised::by(&error, exception, Some(Location::caller())).traceback("t").unwrap();
         let cause = "\n\nThe above exception was the direct cause of the following exception:\n\n";
         assert!(
             text.starts_with(&format!("disk is full{cause}saving the list{cause}Traceback")),

@@ -3,57 +3,31 @@
 use std::future::Future;
 
 use futures_util::future::BoxFuture;
-use serde::Serialize;
-use serde_json::Value;
 
 use crate::{
-    error::TaskError,
     extract::{Call, FromCall, States},
+    output::{IntoTaskResult, TaskResult},
 };
-
-/// What a handler's call comes to: a JSON result or the task's fate.
-pub type TaskResult = Result<Value, TaskError>;
 
 /// An async function of up to eight parameters, each a [`FromCall`].
 ///
 /// `Parameters` only tells the implementations apart; it is never named.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a task",
+    label = "is no async function that a task can run",
+    note = "it has up to eight parameters: `Args<T>` with `T: DeserializeOwned`, `State<S>`, `TaskContext`",
+    note = "it returns `R` or `Result<R, E>` with `R: Serialize`; `E` is `TaskError`, `anyhow::Error`, a `std::error::Error + Send + Sync`, or a `String`",
+    note = "its future is `Send`; what waits without `.await` is registered with `blocking_task`"
+)]
 pub trait Handler<Parameters>: Send + Sync + 'static {
     /// Runs the handler on one call.
     fn call(&self, call: Call) -> BoxFuture<'static, TaskResult>;
 
     /// Returns what its parameters miss.
     fn missing(states: &States) -> Vec<&'static str>;
-}
 
-/// Tells apart the two implementations of [`IntoTaskResult`]; never named.
-#[derive(Debug)]
-pub struct Fallible;
-/// Tells apart the two implementations of [`IntoTaskResult`]; never named.
-#[derive(Debug)]
-pub struct Plain;
-
-/// What a handler may return: `Result<R, TaskError>`, or `R` alone, for any `R: Serialize`.
-pub trait IntoTaskResult<Kind> {
-    /// Turns it into JSON.
-    ///
-    /// # Errors
-    ///
-    /// The handler's own error, or a result that JSON cannot hold.
-    fn into_task_result(self) -> TaskResult;
-}
-
-impl<R: Serialize> IntoTaskResult<Plain> for R {
-    fn into_task_result(self) -> TaskResult {
-        serde_json::to_value(self).map_err(|error| {
-            TaskError::failed("TypeError", format!("the result is not JSON: {error}"))
-        })
-    }
-}
-
-impl<R: Serialize> IntoTaskResult<Fallible> for Result<R, TaskError> {
-    fn into_task_result(self) -> TaskResult {
-        self.and_then(IntoTaskResult::<Plain>::into_task_result)
-    }
+    /// Says why what it returns can end no task; see [`IntoTaskResult::refused`].
+    fn refused() -> Option<String>;
 }
 
 macro_rules! handler {
@@ -79,6 +53,10 @@ macro_rules! handler {
             fn missing(_states: &States) -> Vec<&'static str> {
                 let missing: Vec<Option<&'static str>> = vec![$($parameter::missing(_states)),*];
                 missing.into_iter().flatten().collect()
+            }
+
+            fn refused() -> Option<String> {
+                R::refused()
             }
         }
     };

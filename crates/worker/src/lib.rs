@@ -31,7 +31,7 @@
 //! back; that is [`rhubarb_queue`]'s. It publishes no schedules.
 //!
 //! Modules: [`app`] tasks and their options, [`args`] arguments, [`extract`] what handlers may ask for,
-//! [`handler`] async functions as handlers, [`blocking`] blocking ones, [`context`] the running task, [`error`] what may go wrong,
+//! [`handler`] async functions as handlers, [`blocking`] blocking ones, [`output`] what they return, [`context`] the running task, [`error`] what may go wrong,
 //! [`failure`] exceptions with tracebacks, [`retry`] when it is tried again, [`hooks`] what an application is
 //! told, [`run`] the service that apalis runs, [`serve`] the whole worker, [`cli`] its command line,
 //! [`intake`] the way in from apalis-redis, [`tasks`] the scraping tasks.
@@ -48,6 +48,7 @@ pub mod failure;
 pub mod handler;
 pub mod hooks;
 pub mod intake;
+pub mod output;
 mod panics;
 mod registry;
 pub mod retry;

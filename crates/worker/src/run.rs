@@ -30,7 +30,7 @@ use crate::{
     error::TaskError,
     extract::Call,
     failure::Raised,
-    handler::TaskResult,
+    output::TaskResult,
     panics::{self, Panic},
     registry::Registry,
     retry::{Retry, RetryPolicy},
@@ -260,6 +260,8 @@ async fn passed(limits: &Limits, soft_limit: Option<&CancellationToken>) -> Dura
 }
 
 /// Returns the time limits that hold for a message: its own, else its task's, else the settings'.
+///
+/// A task's own zero means none.
 fn time_limits(headers: &Headers, of_task: &Limits, defaults: &Limits) -> Limits {
     // One that is no positive number of seconds does not count.
     let own = |seconds: Option<f64>| {
@@ -268,8 +270,8 @@ fn time_limits(headers: &Headers, of_task: &Limits, defaults: &Limits) -> Limits
     let (hard, soft) = headers.timelimit;
     Limits {
         rate: None,
-        soft: own(soft).or(of_task.soft).or(defaults.soft),
-        hard: own(hard).or(of_task.hard).or(defaults.hard),
+        soft: own(soft).or(of_task.soft).or(defaults.soft).filter(|limit| !limit.is_zero()),
+        hard: own(hard).or(of_task.hard).or(defaults.hard).filter(|limit| !limit.is_zero()),
     }
 }
 

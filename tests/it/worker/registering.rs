@@ -75,6 +75,105 @@ async fn a_failure_is_stored_as_the_exception_that_python_raises() {
     worker.stop().await;
 }
 
+#[derive(Debug, thiserror::Error)]
+enum Shop {
+    #[error("the shop is closed")]
+    Closed(#[source] std::num::ParseIntError),
+}
+
+#[derive(serde::Serialize)]
+struct Code {
+    code: u16,
+}
+
+async fn closed() -> Result<i64, Shop> {
+    "x".parse().map_err(Shop::Closed)
+}
+
+fn closed_for_long() -> Result<i64, Shop> {
+    "x".parse().map_err(Shop::Closed)
+}
+
+#[tokio::test]
+async fn an_err_of_whatever_type_fails_its_task_and_is_never_a_success() {
+    let bench = Bench::new().await;
+    let worker = bench.worker(|app| {
+        app.task("t.string", async || Err::<i64, _>("boom".to_owned()));
+        app.task("t.str", async || Err::<i64, _>("boom"));
+        app.task("t.anyhow", async || Err::<i64, _>(anyhow::anyhow!("boom").context("the lid")));
+        app.task("t.enum", closed);
+        app.blocking_task("t.blocking", closed_for_long);
+        app.task("t.boxed", async || {
+            Err::<i64, Box<dyn std::error::Error + Send + Sync>>("boom".into())
+        });
+        app.task("t.code", async || Err::<i64, _>(Code { code: 7 }));
+        app.task("t.fine", async || Ok::<_, String>(3));
+    });
+    let check = async |task: &str, name: &str, text: &str| {
+        let result = bench.call(&Publish::new(task)).await;
+        let (exc_type, message) = raised(&result);
+        assert_eq!((exc_type.as_str(), message), (name, json!(text)), "{task}");
+        result.traceback.unwrap_or_default()
+    };
+    check("t.string", "String", "boom").await;
+    check("t.str", "str", "boom").await;
+    check("t.anyhow", "Error", "the lid: boom").await;
+    let chain = "the shop is closed: invalid digit found in string";
+    let traceback = check("t.enum", "Shop", chain).await;
+    assert!(traceback.starts_with("invalid digit found in string\n"), "{traceback}");
+    check("t.blocking", "Shop", chain).await;
+    check("t.boxed", "Error", "boom").await;
+    check("t.code", "Code", "{\"code\":7}").await;
+    let fine = bench.call(&Publish::new("t.fine")).await;
+    assert_eq!((fine.status, fine.result), (TaskState::Success, json!(3)));
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn what_would_hide_an_err_and_limits_that_cannot_hold_are_registration_errors() {
+    let bench = Bench::with(|config| config.worker.task_time_limit = Duration::from_secs(9)).await;
+    let worker = bench.worker(|app| {
+        app.task("t.option", async || Some(Err::<i64, _>("boom".to_owned())));
+        app.task("t.list", async || Ok::<_, TaskError>(vec![Err::<i64, _>("boom".to_owned())]));
+        app.blocking_task("t.pair", || (1, Err::<i64, _>("boom".to_owned())));
+        app.task("t.none", greet).max_concurrency(0);
+        let two = Duration::from_secs(2);
+        app.task("t.soft", greet).soft_time_limit(two).time_limit(two / 2);
+        app.task("t.settings", greet).soft_time_limit(10 * two);
+        app.task("t.unlimited", greet).soft_time_limit(10 * two).time_limit(Duration::ZERO);
+        app.task("", greet);
+    });
+    let error = worker.serving.await.unwrap().unwrap_err().to_string();
+    for problem in [
+        "task `t.option` returns `core::option::Option<core::result::Result<i64, ",
+        "task `t.list` returns `alloc::vec::Vec<core::result::Result<i64, ",
+        "task `t.pair` returns `(i32, core::result::Result<i64, ",
+        "an `Err` in it would be stored as a SUCCESS",
+        "task `t.none` has max_concurrency(0) and would never run",
+        "task `t.soft` has a soft time limit of 2s, above its hard one of 1s",
+        "task `t.settings` has a soft time limit of 20s, above its hard one of 9s",
+        "task `` needs a name",
+    ] {
+        assert!(error.contains(problem), "{problem} in {error}");
+    }
+    assert!(!error.contains("t.unlimited"), "{error}");
+}
+
+#[tokio::test]
+async fn a_time_limit_of_zero_is_none_whatever_the_settings_say() {
+    let bench = Bench::with(|config| config.worker.task_time_limit = Duration::from_secs(1)).await;
+    let worker = bench.worker(|app| {
+        let longer = async || tokio::time::sleep(Duration::from_millis(1200)).await;
+        app.task("t.longer", longer).time_limit(Duration::ZERO);
+        app.task("t.limited", longer);
+    });
+    let longer = bench.publish(&Publish::new("t.longer")).await;
+    let limited = bench.call(&Publish::new("t.limited")).await;
+    assert_eq!(raised(&limited).0, "TimeLimitExceeded");
+    assert_eq!(bench.result(&longer).await.status, TaskState::Success);
+    worker.stop().await;
+}
+
 #[tokio::test]
 async fn wrong_arguments_fail_at_once_and_are_named() {
     let bench = Bench::new().await;
