@@ -29,6 +29,13 @@ impl Python {
         Self::named("RHUBARB_TEST_PYTHON_DJANGO6", url)
     }
 
+    /// Returns the Python with the oldest Celery (`interop/requirements-5.4.txt`), set up in the same way.
+    ///
+    /// `None`, and a loud line, where `RHUBARB_TEST_PYTHON_OLD` is not set.
+    pub fn with_oldest_celery(url: &str) -> Option<Self> {
+        Self::named("RHUBARB_TEST_PYTHON_OLD", url)
+    }
+
     fn named(variable: &str, url: &str) -> Option<Self> {
         #[expect(
             clippy::disallowed_methods,

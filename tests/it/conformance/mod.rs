@@ -5,6 +5,8 @@
 mod differential;
 /// A page or an answer of a web server.
 mod http;
+/// What a worker that starts learns of revoked tasks.
+mod mingle;
 /// `celery status`, `inspect`, `control` and `events`; Flower.
 mod tools;
 

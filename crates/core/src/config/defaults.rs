@@ -119,6 +119,7 @@ impl Default for WorkerConfig {
             send_task_events: false,
             send_heartbeats: true,
             enable_remote_control: true,
+            mingle: true,
             revoke_expires: seconds(3 * 3600),
         }
     }

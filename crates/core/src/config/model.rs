@@ -211,6 +211,8 @@ pub struct WorkerConfig {
     pub send_heartbeats: bool,
     /// Whether remote control (`celery inspect`, `celery control`, Flower) is answered.
     pub enable_remote_control: bool,
+    /// Whether the other workers are asked at the start what they know as revoked, before the first claim.
+    pub mingle: bool,
     /// How long a revocation is kept.
     pub revoke_expires: Duration,
 }

@@ -195,6 +195,7 @@ static ROWS: &[Row] = rows! {
     "worker.send_task_events": worker.send_task_events, "true or false", |_| true;
     "worker.send_heartbeats": worker.send_heartbeats, "true or false", |_| true;
     "worker.enable_remote_control": worker.enable_remote_control, "true or false", |_| true;
+    "worker.mingle": worker.mingle, "true or false", |_| true;
     "worker.revoke_expires": worker.revoke_expires, "1 minute to 7 days", within(60, 7 * 86_400);
     "beat.timezone": beat.timezone, "an IANA time zone such as \"Europe/Berlin\"", |text: &String| zone(text);
     "beat.lease": beat.lease, "2 s to 10 minutes", within(2, 600);

@@ -127,6 +127,10 @@ impl Claimer {
 
     async fn run(&mut self) {
         let mut backoff = Backoff::default();
+        tokio::select! {
+            () = self.shared.draining.cancelled() => {}
+            () = self.shared.mingled.cancelled() => {}
+        }
         while let Some(slots) = self.free_slots().await {
             // Whatever has changed up to now is covered by the look that follows.
             let reconnected = self.drain_changes();

@@ -112,6 +112,8 @@ pub(crate) struct Shared {
     pub(crate) changed: Notify,
     /// Told when a heartbeat is wanted at once.
     pub(crate) beat_wanted: Notify,
+    /// Fires when the others have told what they know as revoked, or cannot: the first claim waits for it.
+    pub(crate) mingled: CancellationToken,
     /// Whether broadcasts are heard, so that revocations need not be read again.
     pub(crate) hears: AtomicBool,
     clock: Mutex<Option<(Timestamp, Instant)>>,
@@ -190,6 +192,8 @@ impl Consumer {
         roles.spawn(events::run(shared.clone(), to_send, settling.clone()));
         if config.worker.enable_remote_control {
             roles.spawn(control::run(shared.clone(), settling.clone()));
+        } else {
+            shared.mingled.cancel();
         }
         if let Err(error) = watchdog::start(&shared, settling.clone()) {
             tracing::warn!(%error, "the watchdog could not be started");
@@ -284,6 +288,7 @@ impl Shared {
             stop_asked: CancellationToken::new(),
             changed: Notify::new(),
             beat_wanted: Notify::new(),
+            mingled: CancellationToken::new(),
             hears: AtomicBool::new(false),
             clock: Mutex::default(),
             counters: Counters::default(),

@@ -52,7 +52,7 @@ impl<'a> Arguments<'a> {
         let mut ids: Vec<String> = Vec::new();
         let mut seen = std::collections::HashSet::new();
         for id in given {
-            let id = id.as_str().filter(|id| !id.is_empty() && id.len() <= MAX_ID);
+            let id = id.as_str().filter(|id| is_id(id));
             let id = id.ok_or_else(|| "ValueError('a task id is a short text')".to_owned())?;
             if seen.insert(id) {
                 ids.push(id.to_owned());
@@ -71,6 +71,11 @@ impl<'a> Arguments<'a> {
                 .ok_or_else(|| format!("ValueError('{name} is no count: {}')", repr(value))),
         }
     }
+}
+
+/// Tells whether a text may be a task's id.
+pub(super) fn is_id(id: &str) -> bool {
+    !id.is_empty() && id.len() <= MAX_ID
 }
 
 fn missing(method: &str, name: &str) -> String {

@@ -8,6 +8,7 @@ use super::{
     super::{Shared, machine},
     Answer, about,
     command::Arguments,
+    mingle,
     show::{self, MAX_SHOWN},
 };
 
@@ -92,8 +93,9 @@ fn registered(shared: &Shared, arguments: &Arguments<'_>) -> Value {
     };
     let describe = |name: &str| {
         let limits = shared.tasks.limits(name);
-        let seconds =
-            |limit: Option<std::time::Duration>| limit.map(|d| d.as_secs_f64().to_string());
+        let seconds = |limit: Option<std::time::Duration>| {
+            limit.filter(|limit| !limit.is_zero()).map(|limit| limit.as_secs_f64().to_string())
+        };
         let known = |item: &&str| match *item {
             "name" => Some(name.to_owned()),
             "rate_limit" => limits.rate.as_ref().map(ToString::to_string),
@@ -133,8 +135,8 @@ fn hello(shared: &Arc<Shared>, arguments: &Arguments<'_>) -> Answer {
     if arguments.text("from_node") == Some(&shared.node) {
         return Answer::Now(Value::Null);
     }
-    if let Ok(ids) = arguments.ids("hello", "revoked") {
-        shared.revoke(ids);
+    if let Some(told) = arguments.get("revoked") {
+        shared.revoke(mingle::ids(told));
     }
     let revoked = shared.revoked.ids(shared.now());
     Answer::Now(json!({ "revoked": revoked, "clock": shared.events.clock.forward() }))

@@ -68,6 +68,8 @@ impl Answer {
 
 /// Hears and obeys until `stop` fires.
 pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
+    // However this ends, claiming waits for it no longer.
+    let _mingled = shared.mingled.clone().drop_guard();
     tokio::select! {
         () = stop.cancelled() => {}
         () = listen(shared) => {}
@@ -79,11 +81,15 @@ async fn listen(shared: Arc<Shared>) {
     let mut pushes = shared.queue.pushes();
     let prefix = &shared.client.celery().global_keyprefix;
     let channel = pidbox_channel(prefix, i64::from(shared.queue.db()));
-    if !subscribe(&shared, &channel).await {
+    let hears = subscribe(&shared, &channel).await;
+    let mut answering = JoinSet::new();
+    // Replies come by a list, which needs no subscription.
+    let mut asked_on = shared.queue.connection_number();
+    answering.spawn(mingle::ask(shared.clone()));
+    if !hears {
+        answering.join_all().await;
         return;
     }
-    let mut answering = JoinSet::new();
-    answering.spawn(mingle::ask(shared.clone()));
     loop {
         tokio::select! {
             Some(_) = answering.join_next() => {}
@@ -97,6 +103,11 @@ async fn listen(shared: Arc<Shared>) {
                     }
                     if answering.len() < AT_ONCE {
                         answering.spawn(revoke::catch_up(shared.clone()));
+                    }
+                    let connection = shared.queue.connection_number();
+                    if connection.is_some() && connection != asked_on {
+                        asked_on = connection;
+                        answering.spawn(mingle::ask(shared.clone()));
                     }
                 }
                 Ok(_) => {}
@@ -124,6 +135,7 @@ async fn subscribe(shared: &Shared, channel: &str) -> bool {
             }
             Err(error) if !refused => {
                 refused = true;
+                shared.mingled.cancel();
                 tracing::warn!(%error, "no remote control for now: Redis refuses the subscription");
             }
             Err(_) => {}
