@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use rhubarb_core::{
     config::{CommonArgs, Config},
-    exit,
+    exit, process,
     shutdown::Shutdown,
-    telemetry::{self, Output},
+    telemetry,
 };
 use tokio::runtime;
 
@@ -49,45 +49,15 @@ impl Cli {
 /// Runs a beat as a process: reads the command line and the configuration, publishes until told to stop.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let loaded = match cli.common.load(&cli.settings()) {
-        Ok(loaded) => loaded,
-        Err(problems) => return exit::refuse(&problems).into(),
-    };
-    if cli.common.print_config {
-        return exit::print(&loaded).into();
-    }
-    if let Err(error) = telemetry::init(&loaded.config.log, Output::Stdout) {
-        return exit::refuse(&error).into();
-    }
-    match runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(live(&loaded.config)).into(),
-        Err(error) => {
-            tracing::error!(%error, "the runtime did not start");
-            exit::FAILED.into()
-        }
-    }
+    process::main(&cli.common, &cli.settings(), runtime::Builder::new_current_thread(), live)
 }
 
-async fn live(config: &Config) -> u8 {
-    let shutdown = Shutdown::new();
-    let signals = match shutdown.listen() {
-        Ok(signals) => signals,
-        Err(error) => {
-            tracing::error!(%error, "signals cannot be caught");
-            return exit::FAILED;
-        }
-    };
-    let ran = tokio::select! {
-        ran = run(config, &shutdown) => ran,
-        () = signals => return exit::FAILED,
-    };
-    match ran {
+async fn live(config: Config, shutdown: Shutdown) -> u8 {
+    match run(&config, &shutdown).await {
         Ok(()) => exit::OK,
         Err(error) => {
-            tracing::error!(
-                error = format!("{:#}", anyhow::Error::new(error)),
-                "beat cannot start"
-            );
+            let error = format!("{:#}", anyhow::Error::new(error));
+            tracing::error!(error, "beat cannot start");
             exit::CONFIGURATION
         }
     }

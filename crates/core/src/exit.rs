@@ -31,8 +31,10 @@ pub fn print(text: &dyn Display) -> u8 {
     }
 }
 
-/// Writes what is wrong with the configuration to standard error.
+/// Writes what is wrong with the configuration to standard error; what in it could steer a terminal is left out.
 pub fn refuse(problem: &dyn Display) -> u8 {
+    let steers = |c: char| c.is_control() && c != '\n';
+    let problem = problem.to_string().replace(steers, " ");
     // Nobody is left to be told when standard error is closed.
     let _ = writeln!(io::stderr().lock(), "error: {problem}");
     CONFIGURATION

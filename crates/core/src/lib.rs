@@ -10,6 +10,7 @@ pub mod crontab;
 pub mod exit;
 pub mod keyword;
 pub mod listing;
+pub mod process;
 pub mod queue_name;
 pub mod redact;
 pub mod schedule;

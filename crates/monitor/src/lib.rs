@@ -23,8 +23,8 @@ use std::ffi::OsString;
 
 use clap::{CommandFactory, Parser};
 use rhubarb_core::{
-    config::{Config, LogConfig},
-    exit, telemetry,
+    config::{Config, Loaded},
+    exit, process, telemetry,
 };
 
 use self::{
@@ -57,11 +57,10 @@ fn parse_and_run(args: impl IntoIterator<Item = OsString>) -> Result<u8, Error> 
     if let (Some(Command::Demo(args)), false) = (&command, common.print_config) {
         return execute(async { Ok(demo::run(args.seconds).await?) });
     }
-    let loaded = common.load(&[]).map_err(|problems| Error::Configuration(problems.to_string()))?;
-    if common.print_config {
-        output::print(loaded.to_string().trim_end())?;
-        return Ok(exit::OK);
-    }
+    let loaded = match process::configured(&common, &[]) {
+        Ok(loaded) => loaded,
+        Err(code) => return Ok(code),
+    };
     let Some(command) = command else {
         return Ok(tell(&Cli::command().error(
             clap::error::ErrorKind::MissingSubcommand,
@@ -70,7 +69,7 @@ fn parse_and_run(args: impl IntoIterator<Item = OsString>) -> Result<u8, Error> 
     };
     // A line in the middle of the live view would spoil it; the view says what is wrong itself.
     if !matches!(&command, Command::Monitor(args) if args.watch) {
-        log(&loaded.config.log);
+        log(&loaded);
     }
     execute(commands::run(command, loaded.config))
 }
@@ -86,14 +85,14 @@ fn tell(told: &clap::Error) -> u8 {
 ///
 /// A command's answer or error says it all; of the layers below only errors are shown unless a level was chosen, and that
 /// publishing waits for a full server, because nothing else would say why the command does.
-fn log(config: &LogConfig) {
-    let mut config = config.clone();
-    if config.level == Config::default().log.level {
-        config.level = "error,rhubarb_queue::client::patience=warn".to_owned();
+fn log(loaded: &Loaded) {
+    let mut loaded = loaded.clone();
+    let level = &mut loaded.config.log.level;
+    if *level == Config::default().log.level {
+        *level = "error,rhubarb_queue::client::patience=warn".to_owned();
     }
-    if let Err(problem) = telemetry::init(&config, telemetry::Output::Stderr) {
-        output::note(&format!("warning: no logs: {problem}"));
-    }
+    // What is wrong with it was told, and a command does without.
+    let _ = process::log(&loaded, telemetry::Output::Stderr);
 }
 
 fn execute(command: impl Future<Output = Result<(), Error>>) -> Result<u8, Error> {

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use rhubarb_core::{
     config::{CommonArgs, Config},
-    exit,
+    exit, process,
     shutdown::Shutdown,
-    telemetry::{self, Output},
+    telemetry,
 };
 use tokio::runtime;
 
@@ -43,8 +43,9 @@ pub struct Cli {
     /// Node name; `%h` stands for the host (default: rhubarb@$DYNO or rhubarb@host)
     #[arg(short = 'n', long, value_name = "NAME")]
     pub hostname: Option<String>,
-    /// Tasks at once [default: 8 for each core]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    /// Tasks at once, at most 1000; 0 for 8 a core [default: 0]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(..=1000),
+        allow_negative_numbers = true)]
     pub concurrency: Option<u16>,
     /// Log level (debug, info, warning, error, critical; any case) or filter directives [default: info]
     #[arg(short, long, alias = "log-level", value_name = "LEVEL", value_parser = telemetry::level)]
@@ -81,45 +82,17 @@ impl Cli {
 /// Everything that a worker's `main` has to do except naming its tasks.
 pub fn main(register: impl FnOnce(&mut App) -> anyhow::Result<()>) -> ExitCode {
     let cli = Cli::parse();
-    let loaded = match cli.common.load(&cli.settings()) {
-        Ok(loaded) => loaded,
-        Err(problems) => return exit::refuse(&problems).into(),
-    };
-    if cli.common.print_config {
-        return exit::print(&loaded).into();
-    }
-    if let Err(error) = telemetry::init(&loaded.config.log, Output::Stdout) {
-        return exit::refuse(&error).into();
-    }
-    for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
-    }
-    run(loaded.config, register)
+    let runtime = runtime::Builder::new_multi_thread();
+    process::main(&cli.common, &cli.settings(), runtime, |config, shutdown| {
+        live(config, shutdown, register)
+    })
 }
 
-fn run(config: Config, register: impl FnOnce(&mut App) -> anyhow::Result<()>) -> ExitCode {
-    let runtime = match runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!(%error, "the runtime did not start");
-            return exit::FAILED.into();
-        }
-    };
-    let code = runtime.block_on(live(config, register));
-    // A handler that computes without awaiting cannot be cancelled; its task is back in its queue already.
-    runtime.shutdown_background();
-    code.into()
-}
-
-async fn live(config: Config, register: impl FnOnce(&mut App) -> anyhow::Result<()>) -> u8 {
-    let shutdown = Shutdown::new();
-    let signals = match shutdown.listen() {
-        Ok(signals) => signals,
-        Err(error) => {
-            tracing::error!(%error, "signals cannot be caught");
-            return exit::FAILED;
-        }
-    };
+async fn live(
+    config: Config,
+    shutdown: Shutdown,
+    register: impl FnOnce(&mut App) -> anyhow::Result<()>,
+) -> u8 {
     let mut app = match App::new(config) {
         Ok(app) => app,
         Err(error) => return misconfigured(&anyhow::Error::new(error)),
@@ -127,11 +100,7 @@ async fn live(config: Config, register: impl FnOnce(&mut App) -> anyhow::Result<
     if let Err(error) = register(&mut app) {
         return misconfigured(&error);
     }
-    let served = tokio::select! {
-        served = serve(app, &shutdown) => served,
-        () = signals => return exit::FAILED,
-    };
-    match served {
+    match serve(app, &shutdown).await {
         Ok(Stopped::Clean) => exit::OK,
         Ok(Stopped::Unclean) => exit::UNCLEAN_STOP,
         Err(error @ Error::Ended(_)) => {
@@ -181,10 +150,22 @@ mod tests {
     }
 
     #[test]
+    fn as_to_celery_a_concurrency_of_0_means_what_the_machine_has() {
+        let cores = [("worker.concurrency", "0".to_owned())];
+        assert_eq!(settings("worker -c 0"), cores);
+        assert_eq!(settings("worker --concurrency=0"), cores);
+    }
+
+    #[test]
     fn a_flag_that_cannot_be_is_refused() {
-        for line in
-            ["worker -c 0", "worker -c many", "worker --nope", "worker extra", "worker -l loud"]
-        {
+        for line in [
+            "worker -c -1",
+            "worker -c 1001",
+            "worker -c many",
+            "worker --nope",
+            "worker extra",
+            "worker -l loud",
+        ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }
     }

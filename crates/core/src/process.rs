@@ -1,0 +1,92 @@
+//! What is the same in every process that goes on until it is told to stop: configuration, logging, signals, and what
+//! is left when it ends.
+
+use std::process::ExitCode;
+
+use tokio::runtime;
+
+use crate::{
+    config::{CommonArgs, Config, Loaded},
+    exit,
+    shutdown::Shutdown,
+    telemetry::{self, Output},
+};
+
+/// Reads the configuration for a command line, or answers in place of the program.
+///
+/// # Errors
+///
+/// The exit code, when all is said: the configuration was asked for and printed, or what is wrong with it was told.
+pub fn configured(common: &CommonArgs, flags: &[(&'static str, String)]) -> Result<Loaded, u8> {
+    let loaded = common.load(flags).map_err(|problems| exit::refuse(&problems))?;
+    if common.print_config { Err(exit::print(&loaded)) } else { Ok(loaded) }
+}
+
+/// Sets up logging, and says what the configuration warns of.
+///
+/// # Errors
+///
+/// The exit code, when logging cannot be set up and that was told.
+pub fn log(loaded: &Loaded, output: Output) -> Result<(), u8> {
+    telemetry::init(&loaded.config.log, output).map_err(|error| exit::refuse(&error))?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(())
+}
+
+/// Runs a process from its command line to its exit code: `live` is everything that is its own.
+///
+/// `live` is told to stop by SIGTERM and SIGINT, which are caught before it begins. Threads that still compute when it
+/// has ended are left behind.
+pub fn main<Live>(
+    common: &CommonArgs,
+    flags: &[(&'static str, String)],
+    runtime: runtime::Builder,
+    live: impl FnOnce(Config, Shutdown) -> Live,
+) -> ExitCode
+where
+    Live: Future<Output = u8>,
+{
+    let told = configured(common, flags)
+        .and_then(|loaded| log(&loaded, Output::Stdout).map(|()| loaded.config));
+    match told {
+        Ok(config) => run(runtime, |shutdown| live(config, shutdown)).into(),
+        Err(code) => code.into(),
+    }
+}
+
+fn run<Live>(mut runtime: runtime::Builder, live: impl FnOnce(Shutdown) -> Live) -> u8
+where
+    Live: Future<Output = u8>,
+{
+    let runtime = match runtime.enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "the runtime did not start");
+            return exit::FAILED;
+        }
+    };
+    let code = runtime.block_on(until_stopped(live));
+    // What computes without awaiting cannot be cancelled, nor can a look-up of a name.
+    runtime.shutdown_background();
+    code
+}
+
+async fn until_stopped<Live>(live: impl FnOnce(Shutdown) -> Live) -> u8
+where
+    Live: Future<Output = u8>,
+{
+    let shutdown = Shutdown::new();
+    let signals = match shutdown.listen() {
+        Ok(signals) => signals,
+        Err(error) => {
+            tracing::error!(%error, "signals cannot be caught");
+            return exit::FAILED;
+        }
+    };
+    tokio::select! {
+        code = live(shutdown) => code,
+        () = signals => exit::FAILED,
+    }
+}
