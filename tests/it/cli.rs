@@ -73,6 +73,117 @@ async fn the_configuration_is_printed_for_a_reader_that_goes_away() {
 }
 
 #[tokio::test]
+async fn what_the_configuration_warns_of_is_said_by_worker_and_beat_alike() {
+    let configuration = "[redis]\ncache_db = 0\n[worker]\ndrain = 45\n";
+    let installation = Installation::new(BINARIES, RedisServer::start().await, configuration);
+    for mut process in [installation.worker(&[]), installation.beat(&[])] {
+        for warning in ["cache.clear() is FLUSHDB", "worker.drain is 30 s or more"] {
+            let line = process.line(warning, SOON).await;
+            assert!(line.contains("warn"), "{line}");
+        }
+        assert_eq!(process.lines_with("FLUSHDB").len(), 1);
+        process.signal(rhubarb_e2e::process::Signal::TERM);
+        assert_eq!(process.ended(SOON).await.code(), Some(0));
+    }
+    let told = installation.rhubarb(&["queues"]).await;
+    assert_eq!((told.code, told.stderr.as_str()), (0, ""), "a command's answer is all it says");
+}
+
+/// An address with a secret in each place that may hold one.
+const SECRETS: &str = "http://u:m4rker@127.0.0.1:1/m4rker?token=m4rker&q={keyword}#m4rker";
+
+/// A configuration with it in each setting that is an address; all else is as it is by default.
+fn addresses() -> String {
+    format!(
+        r#"
+[beat]
+alert_url = "{SECRETS}"
+ping_url = "{SECRETS}"
+
+[scrape]
+proxy_lists = ["{SECRETS}"]
+min_interval = 0
+allow_private = ["127.0.0.1"]
+
+[[sources]]
+type = "jsonld"
+name = "pages"
+urls = ["{SECRETS}"]
+
+[[sources]]
+type = "html"
+name = "list"
+urls = ["{SECRETS}"]
+base_url = "{SECRETS}"
+selectors = {{ item = "li", title = "a" }}
+
+[[sources]]
+type = "greenhouse"
+board = "b"
+base_url = "{SECRETS}"
+"#
+    )
+}
+
+fn hidden(what: &str, text: &str) {
+    assert!(!text.contains("m4rker"), "{what}: {text}");
+}
+
+#[tokio::test]
+async fn a_secret_in_an_address_of_the_configuration_is_shown_by_no_command() {
+    let mut installation = Installation::new(BINARIES, RedisServer::start().await, &addresses());
+    let commands = [
+        &["--print-config"][..],
+        &["sources", "list"],
+        &["sources", "list", "--json"],
+        &["sources", "check"],
+        &["sources", "check", "--json"],
+        &["monitor", "--info"],
+        &["monitor", "--json"],
+    ];
+    for command in commands {
+        let ran = installation.rhubarb(command).await;
+        hidden(&format!("{command:?}"), &(ran.stdout + &ran.stderr));
+    }
+    for program in [BINARIES.worker, BINARIES.beat] {
+        let ran = run(installation.command(program, &["--print-config"])).await;
+        assert!(ran.code == 0 && ran.stdout.contains("http://127.0.0.1:1/…"), "{}", ran.stdout);
+        hidden(program, &(ran.stdout + &ran.stderr));
+    }
+
+    let odd = SECRETS.replace("http:", "ftp:");
+    installation.set("RHUBARB_SCRAPE_PROXY_LISTS", &odd);
+    installation.set("RHUBARB_BEAT_ALERT_URL", &odd);
+    for program in [BINARIES.worker, BINARIES.beat, BINARIES.rhubarb] {
+        let ran = run(installation.command(program, &["--print-config"])).await;
+        assert!(ran.code == 3 && ran.stderr.contains("scrape.proxy_lists"), "{}", ran.stderr);
+        hidden(program, &ran.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_secret_in_an_address_of_the_configuration_is_in_no_log_and_in_no_result() {
+    let installation = Installation::new(BINARIES, RedisServer::start().await, &addresses());
+    let processes = [installation.worker(&["-l", "debug"]), installation.beat(&["-l", "debug"])];
+    let scrape = installation.rhubarb(&["scrape", "rust", "--json"]).await.json();
+    let refresh = ["enqueue", "job_scraper.tasks.refresh_proxies", "--json"];
+    let refresh = installation.rhubarb(&refresh).await.json();
+    let ids = [&scrape, &refresh].map(|sent| sent["id"].as_str().unwrap());
+    eventually(SOON, "both have ended, or are to be tried again", async || {
+        let ended = processes[0].lines_with("task ended");
+        ids.iter().all(|id| ended.iter().any(|line| line.contains(id))).then_some(())
+    })
+    .await;
+    for shown in [&["status"][..], &["status", "--json"], &["task", ids[0]], &["task", ids[1]]] {
+        let ran = installation.rhubarb(shown).await;
+        hidden(&format!("{shown:?}"), &(ran.stdout + &ran.stderr));
+    }
+    for process in &processes {
+        hidden("a log", &(process.stdout() + &process.stderr()));
+    }
+}
+
+#[tokio::test]
 async fn a_broker_that_is_not_redis_is_one_sentence_and_exit_code_3() {
     let mut installation = Installation::new(BINARIES, RedisServer::start().await, "");
     installation.set("CELERY_BROKER_URL", "amqp://guest:guest@localhost//");

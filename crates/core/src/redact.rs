@@ -32,6 +32,55 @@ pub fn is_secret(name: &str) -> bool {
     is_key || parts.iter().any(|part| name.contains(part))
 }
 
+/// Returns a URL as far as its host; what follows is often a secret itself, and so is who asks.
+pub fn cut(url: &Url) -> String {
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let rest = if url.path() == "/" && url.query().is_none() { "" } else { "/…" };
+    format!("{}://{}{port}{rest}", url.scheme(), url.host_str().unwrap_or_default())
+}
+
+/// An HTTP address of the configuration, maybe with `{keyword}` in it. It is printed as [`cut`] has it.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Address(String);
+
+impl Address {
+    /// Takes any text; whether it is an address is for those who use it to say.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// Tells whether it begins as an address of HTTP does.
+    pub fn is_http(&self) -> bool {
+        self.0.starts_with("http://") || self.0.starts_with("https://")
+    }
+
+    /// Returns the whole address, for fetching what is there.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Address {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Url::parse(&self.0) {
+            Ok(url) => f.write_str(&cut(&url)),
+            Err(_) => f.write_str("(no address)"),
+        }
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 /// A URL whose `Display` and `Debug` hide the password and any secret-looking query value.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SafeUrl(Box<Url>);
@@ -85,6 +134,9 @@ impl fmt::Display for SafeUrl {
         let mut shown = self.0.clone();
         if shown.password().is_some() {
             let _ = shown.set_password(Some("***"));
+        } else if !shown.username().is_empty() {
+            // A password without the colon before it is a user to the parser.
+            let _ = shown.set_username("***");
         }
         let hidden: Vec<(String, String)> = shown
             .query_pairs()
@@ -119,6 +171,26 @@ mod tests {
         assert!(shown.contains("ssl_cert_reqs=none"));
         assert_eq!(url.database(), Some(3));
         assert_eq!(url.with_database(1).database(), Some(1));
+    }
+
+    #[test]
+    fn what_follows_an_addresss_host_is_never_printed() {
+        let check = |given: &str, expect: &str| {
+            let address = Address::from(given);
+            assert_eq!(format!("{address} {address:?}"), format!("{expect} {expect}"));
+            assert_eq!(address.expose(), given);
+        };
+        check("https://u:hunter2@h:8443/p?k=hunter2#hunter2", "https://h:8443/…");
+        check("https://hunter2@h/jobs/{keyword}", "https://h/…");
+        check("http://127.0.0.1:9000", "http://127.0.0.1:9000");
+        check("https://h/?hunter2", "https://h/…");
+        check("hunter2", "(no address)");
+    }
+
+    #[test]
+    fn a_password_without_its_colon_is_never_printed() {
+        let url: SafeUrl = "redis://hunter2@h:6379/0".parse().unwrap();
+        assert_eq!(url.to_string(), "redis://***@h:6379/0");
     }
 
     #[test]

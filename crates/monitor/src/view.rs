@@ -140,7 +140,7 @@ pub(crate) fn configured(configured: &[SourceConfig]) -> String {
             kind(source.kind).to_owned(),
             if source.enabled { "yes" } else { "no" }.to_owned(),
             source.board.clone().unwrap_or_default(),
-            address.cloned().unwrap_or_default(),
+            address.map(ToString::to_string).unwrap_or_default(),
         ]);
     }
     grid.render()

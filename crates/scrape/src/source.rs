@@ -10,6 +10,7 @@ use rhubarb_core::{
     config::{SourceConfig, SourceKind},
     keyword,
     listing::Listing,
+    redact::Address,
 };
 use url::Url;
 
@@ -183,7 +184,7 @@ pub(crate) struct Feed {
     pub(crate) name: String,
     pub(crate) company: String,
     /// The first pages. `{keyword}` in them stands for the URL-encoded keyword.
-    pub(crate) urls: Vec<String>,
+    pub(crate) urls: Vec<Address>,
     pub(crate) max_pages: u32,
     pub(crate) aggregates: bool,
     /// What is asked for.
@@ -323,10 +324,10 @@ pub(crate) fn host(url: &Url) -> String {
 }
 
 /// Returns the address with `{keyword}` replaced.
-pub(crate) fn with_keyword(template: &str, keyword: &str) -> Result<Url, url::ParseError> {
+pub(crate) fn with_keyword(template: &Address, keyword: &str) -> Result<Url, url::ParseError> {
     let encoded: String = url::form_urlencoded::byte_serialize(keyword.trim().as_bytes()).collect();
     // "+" is a space in a query only; "%20" is one everywhere.
-    Url::parse(&template.replace("{keyword}", &encoded.replace('+', "%20")))
+    Url::parse(&template.expose().replace("{keyword}", &encoded.replace('+', "%20")))
 }
 
 /// Returns the base URL (configured, or the kind's own) with path segments appended, each encoded.
@@ -335,9 +336,9 @@ pub(crate) fn endpoint(
     default: &str,
     segments: &[&str],
 ) -> Result<Url, BuildError> {
-    let base = config.base_url.as_deref().unwrap_or(default);
+    let base = config.base_url.clone().unwrap_or_else(|| default.into());
     let bad = |reason: &str| BuildError::new(config, "base_url", format!("{reason}: `{base}`"));
-    let mut url = Url::parse(base).map_err(|error| bad(&error.to_string()))?;
+    let mut url = Url::parse(base.expose()).map_err(|error| bad(&error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(bad("only http and https are fetched"));
     }
@@ -354,7 +355,7 @@ pub(crate) fn board(config: &SourceConfig) -> Result<&str, BuildError> {
 }
 
 /// Returns the configured pages, checked.
-pub(crate) fn urls(config: &SourceConfig) -> Result<Vec<String>, BuildError> {
+pub(crate) fn urls(config: &SourceConfig) -> Result<Vec<Address>, BuildError> {
     if config.urls.is_empty() {
         return Err(BuildError::new(config, "urls", "at least one page is required"));
     }

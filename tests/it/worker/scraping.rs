@@ -7,6 +7,7 @@ use rhubarb_connection::Connections;
 use rhubarb_core::{
     config::{SourceConfig, SourceKind},
     listing::Listing,
+    redact::Address,
     status::{ScrapeState, Status},
 };
 use rhubarb_e2e::{
@@ -43,7 +44,7 @@ impl Scene {
         let source = |kind, name: &str, board_name: &str| SourceConfig {
             name: name.into(),
             board: Some(board_name.into()),
-            base_url: Some(board.url()),
+            base_url: Some(Address::new(board.url())),
             ..SourceConfig::new(kind)
         };
         let sources = vec![
@@ -349,7 +350,8 @@ async fn the_proxy_list_is_fetched_checked_and_stored() {
     let list = format!("{}\n127.0.0.1:{closed}\nnot a proxy\n", scene.board.host());
     scene.board.put("/proxies.txt", "text/plain", list);
     let mut bench = scene.bench;
-    bench.config.scrape.proxy_lists = vec![format!("{}/proxies.txt", scene.board.url())];
+    bench.config.scrape.proxy_lists =
+        vec![Address::new(format!("{}/proxies.txt", scene.board.url()))];
     bench.config.scrape.allow_private = vec!["*".into()];
     let worker = bench.worker(|app| tasks::register(app).unwrap());
     let result = bench.call(&Publish::new(PROXIES)).await;

@@ -21,7 +21,7 @@ use super::{
 };
 
 /// The flags that all binaries have.
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Default)]
 pub struct CommonArgs {
     /// Configuration file [default: $RHUBARB_CONFIG, else ./rhubarb.toml where there is one]
     #[arg(long, value_name = "PATH", global = true)]
@@ -35,6 +35,18 @@ pub struct CommonArgs {
     /// How log lines look: auto, text, logfmt or json [default: auto]
     #[arg(long, value_name = "FORMAT", global = true)]
     pub log_format: Option<String>,
+}
+
+impl fmt::Debug for CommonArgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { config, print_config, redis_url, log_format } = self;
+        f.debug_struct("CommonArgs")
+            .field("config", config)
+            .field("print_config", print_config)
+            .field("redis_url", &redis_url.as_ref().map(|_| "***"))
+            .field("log_format", log_format)
+            .finish()
+    }
 }
 
 impl CommonArgs {
@@ -70,11 +82,17 @@ impl CommonArgs {
     }
 }
 
-/// The environment's variables, as far as they are looked at.
-#[derive(Clone, Debug, Default)]
+/// The environment's variables, as far as they are looked at. Their values are never printed.
+#[derive(Clone, Default)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
     host: String,
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.variables.keys()).finish()
+    }
 }
 
 impl Environment {
@@ -199,16 +217,8 @@ impl Loading {
             Ok(()) => {
                 self.origins.insert(row.name.to_owned(), origin.to_owned());
             }
-            // A URL may hold a password: what is wrong with it is told without it.
-            Err(problem) if row.name.ends_with("url") => {
-                self.problems.push(format!("{} (from {origin}): {problem}", row.name));
-            }
             Err(problem) => {
-                self.problems.push(format!(
-                    "{} (from {origin}): {problem}, not {}",
-                    row.name,
-                    input.shown()
-                ));
+                self.problems.push(format!("{} (from {origin}): {problem}", row.name));
             }
         }
     }

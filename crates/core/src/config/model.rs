@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use super::schedule::{ScheduleConfig, WebhookUrl};
-use crate::redact::SafeUrl;
+use crate::redact::{Address, SafeUrl};
 
 /// The most blocking handlers at once: half of the threads that tokio has for everything that blocks, names of hosts
 /// looked up among it (512 by default).
@@ -286,7 +286,7 @@ pub struct ScrapeConfig {
     /// Whether keywords are also looked for in descriptions.
     pub match_description: bool,
     /// URLs of proxy lists, one proxy a line.
-    pub proxy_lists: Vec<String>,
+    pub proxy_lists: Vec<Address>,
     /// Whether a scrape without a proxy is put off.
     pub proxies_required: bool,
     /// Sources fetched at once in one scrape.
@@ -324,7 +324,7 @@ pub struct SourceConfig {
     /// Whether it is scraped.
     pub enabled: bool,
     /// The base URL in place of the kind's own, without a trailing slash.
-    pub base_url: Option<String>,
+    pub base_url: Option<Address>,
     /// The board, site or account (Greenhouse, Lever, Ashby).
     pub board: Option<String>,
     /// The company's name where the payload has none.
@@ -332,7 +332,7 @@ pub struct SourceConfig {
     /// Pages fetched at the most.
     pub max_pages: u32,
     /// The pages to read (JSON-LD, HTML); `{keyword}` stands for the URL-encoded keyword.
-    pub urls: Vec<String>,
+    pub urls: Vec<Address>,
     /// What to read where (HTML).
     pub selectors: Selectors,
 }

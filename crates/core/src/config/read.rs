@@ -9,7 +9,7 @@ use super::{
     },
     urls,
 };
-use crate::redact::{self, SafeUrl};
+use crate::redact::{self, Address, SafeUrl};
 
 /// A value as it was given.
 #[derive(Clone, Copy, Debug)]
@@ -20,8 +20,15 @@ pub(super) enum Input<'a> {
     Text(&'a str),
 }
 
+/// Says what is wrong with a value, and the value, unless it may hold a secret.
+pub(super) fn not<T: Setting>(problem: &str, given: Input<'_>) -> String {
+    if T::SECRET { problem.to_owned() } else { format!("{problem}, not {}", given.shown()) }
+}
+
 /// A type that a setting can have. `Err` says what is wrong; the place is added by the caller.
 pub(super) trait Setting: Sized {
+    /// Whether what is given may hold a secret, so that what is wrong with it is told without it.
+    const SECRET: bool = false;
     /// Reads it.
     fn read(input: Input<'_>) -> Result<Self, String>;
     /// Shows it as the file would have it; secrets hidden.
@@ -184,6 +191,7 @@ impl Setting for PathBuf {
 }
 
 impl Setting for SafeUrl {
+    const SECRET: bool = true;
     fn read(input: Input<'_>) -> Result<Self, String> {
         urls::parse(&input.text()?)
     }
@@ -192,8 +200,19 @@ impl Setting for SafeUrl {
     }
 }
 
+impl Setting for Address {
+    const SECRET: bool = true;
+    fn read(input: Input<'_>) -> Result<Self, String> {
+        input.text().map(Self::new)
+    }
+    fn show(&self) -> String {
+        format!("\"{self}\"")
+    }
+}
+
 /// A list; in the environment its elements are separated by commas.
 impl<T: Setting> Setting for Vec<T> {
+    const SECRET: bool = T::SECRET;
     fn read(input: Input<'_>) -> Result<Self, String> {
         match input {
             Input::Toml(toml::Value::Array(values)) => {
@@ -212,6 +231,7 @@ impl<T: Setting> Setting for Vec<T> {
 }
 
 impl<T: Setting> Setting for Option<T> {
+    const SECRET: bool = T::SECRET;
     fn read(input: Input<'_>) -> Result<Self, String> {
         T::read(input).map(Some)
     }

@@ -5,6 +5,8 @@ use std::{borrow::Cow, time::Duration};
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use serde_json::{Map, Value};
 
+use crate::redact;
+
 /// One entry of the schedule.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScheduleConfig {
@@ -186,9 +188,7 @@ impl std::fmt::Display for WebhookUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.0 {
             None => Ok(()),
-            Some(url) => {
-                write!(f, "{}://{}/…", url.scheme(), url.host_str().unwrap_or_default())
-            }
+            Some(url) => f.write_str(&redact::cut(url)),
         }
     }
 }

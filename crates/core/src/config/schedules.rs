@@ -369,6 +369,7 @@ fn moment(text: &str) -> Option<Moment> {
 
 /// Nothing, or an address of HTTP.
 impl Setting for WebhookUrl {
+    const SECRET: bool = true;
     fn read(input: Input<'_>) -> Result<Self, String> {
         let text = input.text()?;
         if text.trim().is_empty() {

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::{
     model::{Config, MAX_BLOCKING_THREADS},
-    read::{Input, Kept, Setting},
+    read::{Input, Kept, Setting, not},
 };
-use crate::{queue_name, telemetry};
+use crate::{queue_name, redact::Address, telemetry};
 
 /// One setting of the file's plain sections.
 pub(super) struct Row {
@@ -33,10 +33,12 @@ fn checked<T: Setting>(
     holds: impl Fn(&T) -> bool,
     accepts: &str,
 ) -> Result<T, String> {
+    let expected = || format!("{accepts} is expected");
     let value = T::read(input).map_err(|problem| {
-        if problem.ends_with("is expected") { format!("{accepts} is expected") } else { problem }
+        let problem = if problem.ends_with("is expected") { expected() } else { problem };
+        not::<T>(&problem, input)
     })?;
-    if holds(&value) { Ok(value) } else { Err(format!("{accepts} is expected")) }
+    if holds(&value) { Ok(value) } else { Err(not::<T>(&expected(), input)) }
 }
 
 macro_rules! rows {
@@ -69,7 +71,8 @@ macro_rules! roles {
                 name: concat!("redis.", $role, "_db"),
                 accepts: "a database number, 0 to 15 on most servers,",
                 set: |config, input| {
-                    config.redis.dbs.insert($role.to_owned(), Setting::read(input)?);
+                    let accepts = "a database number, 0 to 15 on most servers,";
+                    config.redis.dbs.insert($role.to_owned(), checked(input, |_| true, accepts)?);
                     Ok(())
                 },
                 show: |config| config.redis.dbs.get($role).copied().show(),
@@ -104,7 +107,8 @@ macro_rules! targets {
                 name: concat!("cache.", stringify!($target), ".timeout"),
                 accepts: "1 s or more, or \"none\" for ever,",
                 set: |config, input| {
-                    config.cache.$target.timeout = Kept::read(input)?.0;
+                    let accepts = "1 s or more, or \"none\" for ever,";
+                    config.cache.$target.timeout = checked(input, |_: &Kept| true, accepts)?.0;
                     Ok(())
                 },
                 show: |config| Kept(config.cache.$target.timeout).show(),
@@ -216,7 +220,7 @@ static ROWS: &[Row] = rows! {
     "scrape.obey_robots": scrape.obey_robots, "true or false", |_| true;
     "scrape.allow_private": scrape.allow_private, "a list of hosts, host:port, or \"*\"", |_| true;
     "scrape.match_description": scrape.match_description, "true or false", |_| true;
-    "scrape.proxy_lists": scrape.proxy_lists, "a list of http(s) URLs", |list: &Vec<String>| list.iter().all(|url| url.starts_with("http://") || url.starts_with("https://"));
+    "scrape.proxy_lists": scrape.proxy_lists, "a list of http(s) URLs", |list: &Vec<Address>| list.iter().all(Address::is_http);
     "scrape.proxies_required": scrape.proxies_required, "true or false", |_| true;
     "scrape.concurrent_sources": scrape.concurrent_sources, "1 to 64", |n: &usize| (1..=64).contains(n);
     "log.format": log.format, "\"auto\", \"text\", \"logfmt\" or \"json\"", |_| true;

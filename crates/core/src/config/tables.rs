@@ -6,8 +6,9 @@ use super::{
     model::{
         AliasConfig, CacheTarget, Config, IntakeConfig, Role, Selectors, SourceConfig, SourceKind,
     },
-    read::{Input, Kept, Setting},
+    read::{Input, Kept, Setting, not},
 };
+use crate::redact::Address;
 
 /// A table of the file while it is read: knows where it is, what was asked for, and what was wrong.
 pub(super) struct Reader<'a> {
@@ -44,8 +45,7 @@ impl<'a> Reader<'a> {
         match T::read(Input::Toml(value)) {
             Ok(value) => Some(value),
             Err(problem) => {
-                let shown = Input::Toml(value).shown();
-                self.wrong(key, &format!("{problem}, not {shown}"));
+                self.wrong(key, &not::<T>(&problem, Input::Toml(value)));
                 None
             }
         }
@@ -168,7 +168,7 @@ fn source(mut reader: Reader<'_>) -> Option<SourceConfig> {
     source.name = reader.or("name", default_name);
     source.enabled = reader.or("enabled", source.enabled);
     source.base_url =
-        reader.optional::<String>("base_url").map(|url| url.trim_end_matches('/').to_owned());
+        reader.optional::<Address>("base_url").map(|url| url.expose().trim_end_matches('/').into());
     source.company = reader.optional("company");
     source.max_pages = reader.or("max_pages", source.max_pages);
     source.urls = reader.or("urls", Vec::new());
@@ -184,7 +184,6 @@ fn source(mut reader: Reader<'_>) -> Option<SourceConfig> {
 }
 
 fn check_source(reader: &mut Reader<'_>, source: &SourceConfig) {
-    let is_http = |url: &str| url.starts_with("http://") || url.starts_with("https://");
     let kind = source.kind.name();
     if source.kind.needs_board() && source.board.is_none() {
         reader.wrong("board", &format!("a {kind} source needs the board's name"));
@@ -192,7 +191,7 @@ fn check_source(reader: &mut Reader<'_>, source: &SourceConfig) {
     if source.kind.needs_urls() && source.urls.is_empty() {
         reader.wrong("urls", &format!("a {kind} source needs the pages to read"));
     }
-    if source.urls.iter().chain(&source.base_url).any(|url| !is_http(url)) {
+    if source.urls.iter().chain(&source.base_url).any(|url| !url.is_http()) {
         reader.wrong("urls", "http:// or https:// addresses are expected");
     }
     if !(1..=1000).contains(&source.max_pages) {

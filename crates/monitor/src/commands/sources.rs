@@ -52,8 +52,9 @@ struct Configured<'a> {
     kind: &'static str,
     enabled: bool,
     board: Option<&'a str>,
-    base_url: Option<&'a str>,
-    urls: &'a [String],
+    /// The addresses as far as their hosts, for the rest may be secret.
+    base_url: Option<String>,
+    urls: Vec<String>,
 }
 
 fn list(config: &Config, shown: Shown) -> Result<(), Error> {
@@ -65,8 +66,8 @@ fn list(config: &Config, shown: Shown) -> Result<(), Error> {
             kind: view::kind(source.kind),
             enabled: source.enabled,
             board: source.board.as_deref(),
-            base_url: source.base_url.as_deref(),
-            urls: &source.urls,
+            base_url: source.base_url.as_ref().map(ToString::to_string),
+            urls: source.urls.iter().map(ToString::to_string).collect(),
         })
         .collect();
     Ok(Format::of(shown.json).show(&sources, |_| view::configured(&config.sources))?)

@@ -2,7 +2,7 @@
 //!
 //! `GET {base}/api/job-board-api?page=N`; `links.next` is null on the last page.
 
-use rhubarb_core::{config::SourceConfig, listing::Listing};
+use rhubarb_core::{config::SourceConfig, listing::Listing, redact::Address};
 use serde_json::Value;
 use url::Url;
 
@@ -24,7 +24,7 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
     Ok(Feed {
         name: config.name.clone(),
         company: config.company.clone().unwrap_or_default(),
-        urls: vec![url.into()],
+        urls: vec![Address::new(url)],
         max_pages: config.max_pages,
         aggregates: true,
         kind: Kind::Json,

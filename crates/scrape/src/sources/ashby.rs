@@ -3,7 +3,7 @@
 //! `GET {base}/posting-api/job-board/{board}?includeCompensation=true`. An unknown board was seen answering
 //! 200 with nothing in it, so an empty board counts as not found, whatever the status.
 
-use rhubarb_core::{config::SourceConfig, listing::Listing};
+use rhubarb_core::{config::SourceConfig, listing::Listing, redact::Address};
 use serde_json::Value;
 
 use crate::{
@@ -26,7 +26,7 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
     Ok(Feed {
         name: config.name.clone(),
         company: config.company.clone().unwrap_or_else(|| board.to_owned()),
-        urls: vec![url.into()],
+        urls: vec![Address::new(url)],
         max_pages: 1,
         aggregates: false,
         kind: Kind::Json,

@@ -2,7 +2,7 @@
 //!
 //! `GET {base}/v1/boards/{board}/jobs?content=true`. An unknown board answers 404.
 
-use rhubarb_core::{config::SourceConfig, listing::Listing};
+use rhubarb_core::{config::SourceConfig, listing::Listing, redact::Address};
 use serde_json::Value;
 
 use crate::{
@@ -25,7 +25,7 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
     Ok(Feed {
         name: config.name.clone(),
         company: config.company.clone().unwrap_or_else(|| board.to_owned()),
-        urls: vec![url.into()],
+        urls: vec![Address::new(url)],
         max_pages: 1,
         aggregates: false,
         kind: Kind::Json,

@@ -8,7 +8,7 @@ mod read;
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use rhubarb_core::{config::SourceConfig, listing::Listing};
+use rhubarb_core::{config::SourceConfig, listing::Listing, redact::Address};
 use url::Url;
 
 pub use self::{
@@ -33,7 +33,7 @@ pub const MAX_DETAILS: usize = 60;
 pub struct HtmlSource {
     name: String,
     company: String,
-    urls: Vec<String>,
+    urls: Vec<Address>,
     max_pages: u32,
     picks: Arc<Picks>,
 }

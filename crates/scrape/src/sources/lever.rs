@@ -3,7 +3,7 @@
 //! `GET {base}/v0/postings/{site}?mode=json`; the site is case-sensitive. An unknown site answers 404.
 //! Accounts in the European Union are on another base URL, [`EU_BASE_URL`].
 
-use rhubarb_core::{config::SourceConfig, listing::Listing};
+use rhubarb_core::{config::SourceConfig, listing::Listing, redact::Address};
 use serde_json::Value;
 
 use crate::{
@@ -29,7 +29,7 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
     Ok(Feed {
         name: config.name.clone(),
         company: config.company.clone().unwrap_or_else(|| site.to_owned()),
-        urls: vec![url.into()],
+        urls: vec![Address::new(url)],
         max_pages: 1,
         aggregates: false,
         kind: Kind::Json,

@@ -3,7 +3,7 @@
 //! `GET {base}/api`. The first element is a legal notice: whoever shows the postings links back to them and
 //! names Remote OK. A salary of zero means none; numbers are US dollars a year.
 
-use rhubarb_core::{config::SourceConfig, listing::Listing};
+use rhubarb_core::{config::SourceConfig, listing::Listing, redact::Address};
 use serde_json::Value;
 
 use crate::{
@@ -23,7 +23,7 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
     Ok(Feed {
         name: config.name.clone(),
         company: config.company.clone().unwrap_or_default(),
-        urls: vec![endpoint(config, BASE_URL, &["api"])?.into()],
+        urls: vec![Address::new(endpoint(config, BASE_URL, &["api"])?)],
         max_pages: 1,
         aggregates: true,
         kind: Kind::Json,

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use quick_xml::{Reader, events::Event};
-use rhubarb_core::{config::SourceConfig, listing::Listing};
+use rhubarb_core::{config::SourceConfig, listing::Listing, redact::Address};
 
 use crate::{
     dates::{self, DateOrder},
@@ -32,7 +32,7 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
     Ok(Feed {
         name: config.name.clone(),
         company: config.company.clone().unwrap_or_default(),
-        urls: vec![url.into()],
+        urls: vec![Address::new(url)],
         max_pages: 1,
         aggregates: true,
         kind: Kind::Xml,

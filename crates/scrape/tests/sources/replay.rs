@@ -13,7 +13,10 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use rhubarb_core::config::{ScrapeConfig, Selectors, SourceConfig, SourceKind};
+use rhubarb_core::{
+    config::{ScrapeConfig, Selectors, SourceConfig, SourceKind},
+    redact::Address,
+};
 use rhubarb_scrape::{
     run::{End, Report, Scraper},
     source::Query,
@@ -73,7 +76,7 @@ impl Server {
             name: name.into(),
             kind,
             enabled: true,
-            base_url: Some(self.base.clone()),
+            base_url: Some(self.base.as_str().into()),
             board: None,
             company: None,
             max_pages: 3,
@@ -160,7 +163,7 @@ async fn every_kind_of_api_is_asked_at_its_path_and_read() {
     ])
     .await;
     let mut page = server.source("jsonld", SourceKind::JsonLd);
-    page.urls = vec![format!("{}/jobs/pe-77", server.base)];
+    page.urls = vec![Address::new(format!("{}/jobs/pe-77", server.base))];
     let sources = [
         server.board("acme", SourceKind::Greenhouse),
         server.board("example", SourceKind::Lever),
@@ -187,7 +190,7 @@ async fn every_kind_of_api_is_asked_at_its_path_and_read() {
 fn html_source(server: &Server) -> SourceConfig {
     let some = |text: &str| Some(text.to_owned());
     let mut source = server.source("site", SourceKind::Html);
-    source.urls = vec![format!("{}/search?q={{keyword}}", server.base)];
+    source.urls = vec![Address::new(format!("{}/search?q={{keyword}}", server.base))];
     source.selectors = Selectors {
         item: ".job".into(),
         title: some(".title"),

@@ -60,7 +60,7 @@ pub(super) async fn refresh(scraping: &Scraping) -> Result<Refreshed, TaskError>
     let mut listed = Vec::new();
     let mut fetched = inner.config.proxy_lists.is_empty();
     for address in &inner.config.proxy_lists {
-        let url: Url = address.parse()?;
+        let url: Url = address.expose().parse()?;
         match fetch_list(&inner.scraper.fetcher, &url).await {
             Ok(list) => {
                 fetched = true;

@@ -122,7 +122,56 @@ fn passwords_in_lists_and_of_sources_are_hidden_too() {
     assert!(!loaded.to_string().contains("hunter2"), "{loaded}");
     let environment = Environment::of(&[("RHUBARB_SCRAPE_PROXY_LISTS", "ftp://u:hunter2@h/l")]);
     let problems = load(None, &environment, &[]).unwrap_err().to_string();
-    assert!(problems.contains("ftp://") && !problems.contains("hunter2"), "{problems}");
+    assert!(problems.contains("scrape.proxy_lists") && !problems.contains("hunter2"), "{problems}");
+}
+
+/// Where a secret may stand in an address.
+const PLACES: [&str; 5] = [
+    "https://u:hunter2@h.example/l",
+    "https://hunter2@h.example/l",
+    "https://h.example/l?token=hunter2&page=1",
+    "https://h.example/hunter2/l",
+    "https://h.example/l#hunter2",
+];
+
+#[test]
+fn no_secret_of_any_address_is_printed_with_the_configuration_or_with_what_is_wrong_with_it() {
+    for address in PLACES {
+        let redis = "rediss://u:hunter2@r.example:6380/0?password=hunter2";
+        let urls: Vec<(String, &str)> = settings::rows()
+            .filter(|row| row.name.ends_with("url") || row.name == "scrape.proxy_lists")
+            .map(|row| {
+                (row.variable(), if row.name.starts_with("redis") { redis } else { address })
+            })
+            .collect();
+        assert!(urls.len() >= 9, "{urls:?}");
+        let urls: Vec<_> = urls.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        let file = format!(
+            "[[sources]]\ntype = \"jsonld\"\nurls = [{address:?}]\nbase_url = {address:?}\n"
+        );
+        let file = Some((Path::new("x.toml"), file.as_str()));
+        let environment = Environment::of(&urls);
+        let loaded = load(file, &environment, &[]).unwrap();
+        let all = format!("{loaded} {loaded:?} {:?} {environment:?}", loaded.config);
+        assert!(all.contains("h.example") && !all.contains("hunter2"), "{address}: {all}");
+
+        let odd = address.replace("https://", "ftp://");
+        for (name, _) in &urls {
+            let wrong = load(None, &Environment::of(&[(name, &odd)]), &[]).unwrap_err();
+            let told = format!("{wrong} {wrong:?}");
+            assert!(!told.contains("hunter2"), "{name}: {told}");
+        }
+        for wrong in [
+            format!("urls = [{odd:?}]"),
+            format!("urls = {address:?}"),
+            format!("urls = [\"https://h\"]\nbase_url = {odd:?}"),
+            format!("urls = [\"https://h\"]\nbase_url = [{address:?}]"),
+        ] {
+            let file = format!("[[sources]]\ntype = \"jsonld\"\n{wrong}\n");
+            let told = Config::from_toml(&file).unwrap_err().to_string();
+            assert!(told.contains("sources[0]") && !told.contains("hunter2"), "{told}");
+        }
+    }
 }
 
 #[test]
