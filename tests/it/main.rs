@@ -41,6 +41,8 @@ mod memory;
 mod mixed;
 /// What `rhubarb monitor` shows, clears and never does.
 mod monitor;
+/// Several installations on one Redis.
+mod namespaces;
 /// Who enqueues, besides.
 mod producers;
 /// What the queue promises.

@@ -6,14 +6,14 @@ use jiff::Timestamp;
 use rhubarb_queue::{Publish, schedules::Known};
 use uuid::Uuid;
 
-/// Returns the task of a schedule's tick, published at `now`.
+/// Returns the task of a schedule's tick, published at `now` in the installation with this `global_keyprefix`.
 ///
 /// Its expiry counts from the tick: a tick that was missed for longer is published and revoked, so that its result says
 /// what became of it.
-pub fn task(known: &Known, tick: Timestamp, now: Timestamp) -> Publish {
+pub fn task(prefix: &str, known: &Known, tick: Timestamp, now: Timestamp) -> Publish {
     let config = &known.schedule.config;
     Publish {
-        id: Some(id(&known.schedule.name, tick)),
+        id: Some(id(prefix, &known.schedule.name, tick)),
         queue: Some(known.queue.clone()),
         expires_in: config.expires.map(|expires| expires.saturating_sub(late(tick, now))),
         from_beat: true,
@@ -21,9 +21,10 @@ pub fn task(known: &Known, tick: Timestamp, now: Timestamp) -> Publish {
     }
 }
 
-/// Returns the id of a tick's task: the same from every beat, so that a log line is found from a result.
-pub fn id(schedule: &str, tick: Timestamp) -> String {
-    let name = format!("rhubarb:{schedule}:{tick}");
+/// Returns the id of a tick's task: the same from every beat of an installation, so that a log line is found from a
+/// result, and another one in each installation, because they may share a database of results.
+pub fn id(prefix: &str, schedule: &str, tick: Timestamp) -> String {
+    let name = format!("{prefix}rhubarb:{schedule}:{tick}");
     Uuid::new_v5(&Uuid::NAMESPACE_URL, name.as_bytes()).to_string()
 }
 
@@ -69,7 +70,7 @@ mod tests {
     #[test]
     fn a_ticks_task_has_everything_that_is_configured() {
         let expect = Publish {
-            id: Some(id("s", at(0))),
+            id: Some(id("", "s", at(0))),
             queue: Some("celery".to_owned()),
             expires_in: Some(Duration::from_secs(58)),
             priority: Some(6),
@@ -80,21 +81,22 @@ mod tests {
             from_beat: true,
             ..Publish::new("t").arg(1).kwarg("k", "v")
         };
-        assert_eq!(task(&known(), at(0), at(2)), expect);
+        assert_eq!(task("", &known(), at(0), at(2)), expect);
     }
 
     #[test]
     fn expiry_counts_from_the_tick() {
         for (late, rest) in [(0, 60), (59, 1), (60, 0), (7200, 0), (-1, 60)] {
-            let task = task(&known(), at(0), at(late));
+            let task = task("", &known(), at(0), at(late));
             assert_eq!(task.expires_in, Some(Duration::from_secs(rest)), "{late}");
         }
     }
 
     #[test]
     fn a_ticks_id_differs_by_schedule_and_tick() {
-        let ids = [id("a", at(0)), id("a", at(1)), id("b", at(0)), id("b", at(1))];
-        assert_eq!(ids.iter().collect::<std::collections::HashSet<_>>().len(), 4);
-        assert_eq!(id("a", at(0)), ids[0]);
+        let ids = [("", "a", 0), ("", "a", 1), ("", "b", 0), ("", "b", 1), ("shop:", "a", 0)]
+            .map(|(prefix, schedule, seconds)| id(prefix, schedule, at(seconds)));
+        assert_eq!(ids.iter().collect::<std::collections::HashSet<_>>().len(), 5);
+        assert_eq!(id("", "a", at(0)), ids[0]);
     }
 }

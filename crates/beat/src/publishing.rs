@@ -151,7 +151,7 @@ impl Beat<'_> {
         let Some(last) = slot.record.ran.filter(|_| overlap != Overlap::Allow) else {
             return Ok(Verdict::Publish);
         };
-        let last = id(&slot.known.schedule.name, last);
+        let last = id(&client.celery().global_keyprefix, &slot.known.schedule.name, last);
         if !unfinished(&client, &slot.known.queue, &last).await? {
             return Ok(Verdict::Publish);
         }
@@ -166,7 +166,8 @@ impl Beat<'_> {
     async fn cancel_last(&mut self, idx: usize) -> Result<(), Error> {
         let slot = self.book.slot(idx);
         let Some(ran) = slot.record.ran else { return Ok(()) };
-        let (schedule, id) = (slot.known.schedule.name.clone(), id(&slot.known.schedule.name, ran));
+        let schedule = slot.known.schedule.name.clone();
+        let id = id(&self.client.celery().global_keyprefix, &schedule, ran);
         self.client.revoke(&id, true, self.config.worker.revoke_expires).await?;
         tracing::info!(schedule, id, "the last tick's task is not done: revoked");
         Ok(())
@@ -181,10 +182,10 @@ impl Beat<'_> {
         publishes: bool,
     ) -> Result<Ticked, Error> {
         let (client, ticks) = (self.client.clone(), self.ticks.clone());
-        let known = &self.book.slot(idx).known;
+        let (known, prefix) = (&self.book.slot(idx).known, &client.celery().global_keyprefix);
         let (schedule, queue) = (known.schedule.name.as_str(), known.queue.as_str());
         let envelope = match publishes {
-            true => Some(client.message(task(known, record.tick, now))?.envelope),
+            true => Some(client.message(task(prefix, known, record.tick, now))?.envelope),
             false => None,
         };
         let message =

@@ -119,14 +119,14 @@ impl<'a> Beat<'a> {
             return Err(Error::Schedule { name: wrong.name, problem: wrong.problem });
         }
         let connections = Connections::new(config, "rhubarb-beat").map_err(Error::Redis)?;
-        let redis = connections.role(Role::Queue);
+        let (client, redis) = (Client::new(&connections, config), connections.role(Role::Queue));
         let holder = config.process_id();
         let lease = config.beat.lease;
         Ok(Self {
             config,
-            client: Client::new(&connections, config),
             ticks: Ticks::new(redis.clone(), &config.celery, &holder, lease),
-            schedules: Schedules::new(redis.clone()),
+            schedules: Schedules::new(&client),
+            client,
             redis,
             holder,
             lease,

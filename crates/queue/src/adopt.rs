@@ -9,8 +9,6 @@ use std::{
     time::Duration,
 };
 
-use rhubarb_connection::Redis;
-use rhubarb_core::config::CeleryConfig;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -104,8 +102,7 @@ pub async fn adopt(client: &Client, adoption: Adoption) -> Result<Adopted, Error
 
 /// One pass over the index, from the youngest entry that is old enough to the oldest.
 struct Sweep<'c> {
-    redis: &'c Redis,
-    celery: &'c CeleryConfig,
+    client: &'c Client,
     adoption: Adoption,
     token: String,
     bindings: HashMap<(String, String), Result<String, String>>,
@@ -123,8 +120,7 @@ struct Item {
 impl<'c> Sweep<'c> {
     fn new(client: &'c Client, adoption: Adoption) -> Self {
         Self {
-            redis: client.queue(),
-            celery: client.celery(),
+            client,
             adoption,
             token: Uuid::new_v4().simple().to_string(),
             bindings: HashMap::new(),
@@ -133,7 +129,7 @@ impl<'c> Sweep<'c> {
     }
 
     fn key(&self, name: &str) -> String {
-        format!("{}{name}", self.celery.global_keyprefix)
+        self.client.keys().kombus(name)
     }
 
     /// Takes kombu's lock as redis-py's `Lock` does.
@@ -144,7 +140,7 @@ impl<'c> Sweep<'c> {
         let mut pipeline = ::redis::pipe();
         pipeline.add_command(set).cmd("PTTL").arg(&key);
         let (taken, rest): (Option<String>, i64) =
-            self.redis.pipe(&pipeline).await.map_err(redis("take kombu's lock"))?;
+            self.client.queue().pipe(&pipeline).await.map_err(redis("take kombu's lock"))?;
         if taken.is_some() {
             return Ok(());
         }
@@ -158,7 +154,8 @@ impl<'c> Sweep<'c> {
     async fn unlock(&self) -> Result<(), Error> {
         let args = ["release".into(), self.token.clone().into_bytes(), "0".into()];
         let _: u8 = self
-            .redis
+            .client
+            .queue()
             .eval(&script::LOCK, &[self.key("unacked_mutex")], &args, &[])
             .await
             .map_err(redis("release kombu's lock"))?;
@@ -184,8 +181,12 @@ impl<'c> Sweep<'c> {
 
     /// Returns the greatest score that is old enough, as Redis writes it.
     async fn ceiling(&self) -> Result<String, Error> {
-        let (s, us): (u64, u64) =
-            self.redis.query(&::redis::cmd("TIME")).await.map_err(redis("read the clock"))?;
+        let (s, us): (u64, u64) = self
+            .client
+            .queue()
+            .query(&::redis::cmd("TIME"))
+            .await
+            .map_err(redis("read the clock"))?;
         let now = Duration::from_secs(s) + Duration::from_micros(us);
         let then = now.saturating_sub(self.adoption.older_than);
         Ok(format!("{}.{:06}", then.as_secs(), then.subsec_micros()))
@@ -194,7 +195,7 @@ impl<'c> Sweep<'c> {
     async fn count(&self, ceiling: &str) -> Result<u64, Error> {
         let mut count = ::redis::cmd("ZCOUNT");
         count.arg(self.key("unacked_index")).arg("-inf").arg(ceiling);
-        self.redis.query(&count).await.map_err(redis("count the unacknowledged messages"))
+        self.client.queue().query(&count).await.map_err(redis("count the unacknowledged messages"))
     }
 
     /// Returns delivery tags, younger ones first.
@@ -202,7 +203,7 @@ impl<'c> Sweep<'c> {
         let mut range = ::redis::cmd("ZRANGE");
         range.arg(self.key("unacked_index")).arg(ceiling).arg("-inf").arg("BYSCORE").arg("REV");
         range.arg("LIMIT").arg(offset).arg(n);
-        self.redis.query(&range).await.map_err(redis("list the unacknowledged messages"))
+        self.client.queue().query(&range).await.map_err(redis("list the unacknowledged messages"))
     }
 
     /// Moves the messages of these tags; returns how many entries stay in the index.
@@ -210,8 +211,8 @@ impl<'c> Sweep<'c> {
         let n = tags.len() as u64;
         let key = self.key("unacked");
         let mut removed = 0;
-        for group in fields::groups(self.redis, &key, tags).await? {
-            let fields = fields::read(self.redis, &key, group).await?;
+        for group in fields::groups(self.client.queue(), &key, tags).await? {
+            let fields = fields::read(self.client.queue(), &key, group).await?;
             for (queue, items) in self.sort(fields).await? {
                 removed += self.put_back(&queue, &items, ceiling).await?;
             }
@@ -239,7 +240,7 @@ impl<'c> Sweep<'c> {
             };
             match self.queue_of(unacked.exchange, unacked.routing_key).await? {
                 Ok(queue) => {
-                    let list = list_number(unacked.priority, &self.celery.priority_steps);
+                    let list = list_number(unacked.priority, &self.client.celery().priority_steps);
                     let item = Item { tag, entry, list, message: unacked.message };
                     queues.entry(queue).or_default().push(item);
                 }
@@ -267,11 +268,12 @@ impl<'c> Sweep<'c> {
         let mut members = ::redis::cmd("SMEMBERS");
         members.arg(self.key(&format!("_kombu.binding.{exchange}")));
         let members: Vec<Vec<u8>> = self
-            .redis
+            .client
+            .queue()
             .query(&members)
             .await
             .map_err(redis(format!("read the bindings of exchange `{exchange}`")))?;
-        let found = bound(&members, exchange, routing_key, &self.celery.sep);
+        let found = bound(&members, exchange, routing_key, &self.client.celery().sep);
         if self.bindings.len() >= BINDINGS {
             self.bindings.clear();
         }
@@ -294,7 +296,7 @@ impl<'c> Sweep<'c> {
     async fn step(&self, queue: &str, items: &[Item], ceiling: &str) -> Result<u64, Error> {
         let mut keys =
             vec![self.key("unacked"), self.key("unacked_index"), self.key("unacked_mutex")];
-        keys.extend(QueueKeys::new(queue, self.celery).lists);
+        keys.extend(QueueKeys::new(queue, self.client.celery()).lists);
         let mut args = vec![
             self.token.clone().into_bytes(),
             millis(LOCK).to_string().into_bytes(),
@@ -305,7 +307,8 @@ impl<'c> Sweep<'c> {
             args.extend([item.tag.clone(), item.entry.clone(), list, item.message.clone()]);
         }
         let moved: Vec<u64> = self
-            .redis
+            .client
+            .queue()
             .eval(&script::ADOPT, &keys, &args, &[])
             .await
             .map_err(redis(format!("adopt messages of queue `{queue}`")))?;

@@ -7,14 +7,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use ::redis::FromRedisValue;
 use rhubarb_connection::Redis;
-use rhubarb_core::config::CeleryConfig;
 use serde::Serialize;
 
 use crate::{
     Client, Error,
     error::redis,
     fields, inspect,
-    keys::{QueueKeys, list_number},
+    keys::{LetterKeys, QueueKeys, list_number},
     letter::{Kind, Letter},
     replay, script,
 };
@@ -82,7 +81,7 @@ pub async fn hand_back(client: &Client, wanted: &HandBack) -> Result<HandedBack,
     if let Some(reason) = refused.clone().filter(|_| !wanted.dry_run) {
         return Err(Error::Refused(reason));
     }
-    let dead = n_dead(client.queue()).await?;
+    let dead = n_dead(client).await?;
     let mut back = HandedBack { dead, refused, ..HandedBack::default() };
     let redis_ = client.queue();
     // What is pushed last is taken first: the claims are the oldest.
@@ -90,7 +89,7 @@ pub async fn hand_back(client: &Client, wanted: &HandBack) -> Result<HandedBack,
         let scheduled = scheduled(redis_, queue, wanted.dry_run).await?;
         back.queues.entry(queue.name.clone()).or_default().scheduled = scheduled;
     }
-    let mut parked = Parked::new(redis_, client.celery(), wanted.dry_run);
+    let mut parked = Parked::new(client, wanted.dry_run);
     let chosen = |letter: &Letter| wanted.queues.is_empty() || names.contains(&letter.queue);
     parked.walk(chosen).await?;
     back.unreadable = parked.unreadable;
@@ -181,10 +180,10 @@ async fn leases(redis_: &Redis, queue: &QueueKeys) -> Result<Vec<(String, i64)>,
     Ok(leases.into_iter().map(|(id, end)| (id, rest(end))).collect())
 }
 
-async fn n_dead(redis_: &Redis) -> Result<u64, Error> {
+async fn n_dead(client: &Client) -> Result<u64, Error> {
     let mut count = ::redis::cmd("ZCARD");
-    count.arg(Kind::Dead.index());
-    redis_.query(&count).await.map_err(redis("count the dead letters"))
+    count.arg(client.keys().letters(Kind::Dead).index);
+    client.queue().query(&count).await.map_err(redis("count the dead letters"))
 }
 
 async fn scheduled(redis_: &Redis, queue: &QueueKeys, dry_run: bool) -> Result<u64, Error> {
@@ -257,8 +256,8 @@ async fn held(redis_: &Redis, queue: &QueueKeys, workers: &[String]) -> Result<u
 
 /// One pass over the parked messages, from the newest to the oldest.
 pub(crate) struct Parked<'c> {
-    redis: &'c Redis,
-    celery: &'c CeleryConfig,
+    client: &'c Client,
+    keys: LetterKeys,
     dry_run: bool,
     /// How many went back, by queue.
     pub(crate) moved: BTreeMap<String, u64>,
@@ -275,8 +274,9 @@ struct Item {
 }
 
 impl<'c> Parked<'c> {
-    pub(crate) fn new(redis: &'c Redis, celery: &'c CeleryConfig, dry_run: bool) -> Self {
-        Self { redis, celery, dry_run, moved: BTreeMap::new(), unreadable: 0 }
+    pub(crate) fn new(client: &'c Client, dry_run: bool) -> Self {
+        let keys = client.keys().letters(Kind::Parked);
+        Self { client, keys, dry_run, moved: BTreeMap::new(), unreadable: 0 }
     }
 
     /// Puts back those that are chosen; the others stay.
@@ -284,15 +284,19 @@ impl<'c> Parked<'c> {
         let mut offset = 0;
         loop {
             let mut range = ::redis::cmd("ZREVRANGE");
-            range.arg(Kind::Parked.index()).arg(offset).arg(offset + LETTERS - 1);
-            let ids: Vec<Vec<u8>> =
-                self.redis.query(&range).await.map_err(redis("list the parked messages"))?;
+            range.arg(&self.keys.index).arg(offset).arg(offset + LETTERS - 1);
+            let ids: Vec<Vec<u8>> = self
+                .client
+                .queue()
+                .query(&range)
+                .await
+                .map_err(redis("list the parked messages"))?;
             if ids.is_empty() {
                 return Ok(());
             }
             let n = ids.len();
             let mut moved = 0;
-            for group in fields::groups(self.redis, Kind::Parked.letters(), ids).await? {
+            for group in fields::groups(self.client.queue(), &self.keys.letters, ids).await? {
                 moved += self.group(group, &chosen).await?;
             }
             offset += n - if self.dry_run { 0 } else { moved };
@@ -305,7 +309,7 @@ impl<'c> Parked<'c> {
         ids: Vec<Vec<u8>>,
         chosen: &impl Fn(&Letter) -> bool,
     ) -> Result<usize, Error> {
-        let fields = fields::read(self.redis, Kind::Parked.letters(), ids).await?;
+        let fields = fields::read(self.client.queue(), &self.keys.letters, ids).await?;
         let mut queues: BTreeMap<String, Vec<Item>> = BTreeMap::new();
         for (id, record) in fields {
             let Some(record) = record else { continue };
@@ -320,7 +324,7 @@ impl<'c> Parked<'c> {
             }
             let priority = rhubarb_wire::Envelope::decode(&message)
                 .map_or(0, |envelope| envelope.properties.priority);
-            let list = list_number(priority, &self.celery.priority_steps);
+            let list = list_number(priority, &self.client.celery().priority_steps);
             queues.entry(letter.queue).or_default().push(Item { id, record, list, message });
         }
         let mut moved = 0;
@@ -333,14 +337,16 @@ impl<'c> Parked<'c> {
     }
 
     async fn put_back(&self, queue: &str, items: &[Item]) -> Result<usize, Error> {
-        let keys = replay::keys(Kind::Parked, &QueueKeys::new(queue, self.celery));
+        let queue_keys = QueueKeys::new(queue, self.client.celery());
+        let keys = replay::keys(&self.keys, &queue_keys);
         let mut args = Vec::new();
         for item in items {
             let list = item.list.to_string().into_bytes();
             args.extend([item.id.clone(), item.record.clone(), list, item.message.clone()]);
         }
         let moved: Vec<usize> = self
-            .redis
+            .client
+            .queue()
             .eval(&script::REPLAY, &keys, &args, &[])
             .await
             .map_err(redis(format!("return parked messages to queue `{queue}`")))?;

@@ -11,7 +11,7 @@ use crate::{
     consumer::Running,
     error::redis,
     hold::Pause,
-    keys::{self, QueueKeys},
+    keys::QueueKeys,
     letter::{self, Filter, Kind, Letter},
     tick::{self, Record, Ticks},
 };
@@ -212,7 +212,7 @@ pub async fn workers(client: &Client) -> Result<Vec<WorkerInfo>, Error> {
     let failed = || redis("list the workers");
     let mut pipeline = ::redis::pipe();
     pipeline.cmd("TIME");
-    pipeline.cmd("ZREVRANGE").arg(keys::WORKERS).arg(0).arg(999).arg("WITHSCORES");
+    pipeline.cmd("ZREVRANGE").arg(client.keys().workers()).arg(0).arg(999).arg("WITHSCORES");
     let ((s, us), leases): ((i64, i64), Vec<(String, f64)>) =
         client.queue().pipe(&pipeline).await.map_err(failed())?;
     if leases.is_empty() {
@@ -220,7 +220,7 @@ pub async fn workers(client: &Client) -> Result<Vec<WorkerInfo>, Error> {
     }
     let mut get = ::redis::cmd("MGET");
     for (id, _) in &leases {
-        get.arg(keys::worker(id));
+        get.arg(client.keys().worker(id));
     }
     let records: Vec<Option<Vec<u8>>> = client.queue().query(&get).await.map_err(failed())?;
     #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are below 2^53")]
@@ -281,7 +281,7 @@ pub async fn letters(
     filter: &Filter,
     limit: usize,
 ) -> Result<Vec<Letter>, Error> {
-    letter::list(client.queue(), kind, filter, limit).await
+    letter::list(client, kind, filter, limit).await
 }
 
 /// Returns each schedule's record on a queue.
@@ -303,7 +303,7 @@ pub async fn schedule_records(
 ///
 /// [`Error::Redis`].
 pub async fn leader(client: &Client) -> Result<Option<(String, Duration)>, Error> {
-    tick::leader(client.queue()).await
+    tick::leader(client).await
 }
 
 #[cfg(test)]

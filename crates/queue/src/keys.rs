@@ -1,5 +1,9 @@
 //! Every key on the queue's database: name, type, life, who writes and who reads.
 //!
+//! All of them begin with the broker's `global_keyprefix`, Celery's, kombu's and ours alike; RedBeat's have
+//! `beat.redbeat_key_prefix` alone, as RedBeat reads them. A prefix with a hash tag (`{shop}:`) puts all of
+//! an installation into one slot of a cluster.
+//!
 //! | key | type | life | written by | read by |
 //! |---|---|---|---|---|
 //! | `<queue>`, `<queue>SEP3` … | list | work waiting | Celery clients, publish, claim (due), settle, reap | claim, inspect |
@@ -37,46 +41,135 @@
 //!
 //! A queue's own keys carry its name as hash tag, so that on a cluster one script finds them all in one slot.
 
+use std::sync::Arc;
+
 use rhubarb_core::config::CeleryConfig;
 
-/// The names of workers and of their records.
-pub const WORKERS: &str = "rhubarb:workers";
-/// The names of all queues that were ever published to or consumed from.
-pub const QUEUES: &str = "rhubarb:queues";
-/// The ids of tasks that shall not run, to when that ends, ms.
-pub const REVOKED: &str = "rhubarb:revoked";
-/// Those of them that are to be ended while they run.
-pub const TERMINATED: &str = "rhubarb:revoked:terminate";
-/// The live schedules.
-pub const SCHEDULES: &str = "rhubarb:schedules";
-/// Which schedules are paused, or were.
-pub const SCHEDULE_PAUSES: &str = "rhubarb:schedules:pauses";
-/// Counts the edits of the two above.
-pub const SCHEDULES_VERSION: &str = "rhubarb:schedules:version";
-/// The beat's lease.
-pub const BEAT_LEASE: &str = "rhubarb:beat:lease";
-/// The beat's counter of fencing numbers.
-pub const BEAT_FENCE: &str = "rhubarb:beat:fence";
+use crate::letter::Kind;
 
-/// Returns the key of a worker's record.
-pub fn worker(id: &str) -> String {
-    format!("rhubarb:worker:{id}")
+/// What the name of every key of ours begins with, behind the broker's prefix.
+const OURS: &str = "rhubarb:";
+
+/// The keys of one installation that are no single queue's.
+///
+/// Every key begins with the broker's `global_keyprefix`, so that two installations on one Redis
+/// see nothing of each other. There is no other way to one of these names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keys {
+    prefix: Arc<str>,
+}
+
+impl Keys {
+    /// Returns the keys of the installation that has these settings.
+    pub fn new(celery: &CeleryConfig) -> Self {
+        Self { prefix: celery.global_keyprefix.as_str().into() }
+    }
+
+    fn ours(&self, name: &str) -> String {
+        format!("{}{OURS}{name}", self.prefix)
+    }
+
+    /// Returns a key of kombu's.
+    pub(crate) fn kombus(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    /// Returns the zset of workers, to the ends of their leases.
+    pub fn workers(&self) -> String {
+        self.ours("workers")
+    }
+
+    /// Returns the key of a worker's record.
+    pub fn worker(&self, id: &str) -> String {
+        self.ours(&format!("worker:{id}"))
+    }
+
+    /// Returns the set of all queues that were ever published to or consumed from.
+    pub fn queues(&self) -> String {
+        self.ours("queues")
+    }
+
+    /// Returns the zset of tasks that shall not run, to when that ends, ms.
+    pub fn revoked(&self) -> String {
+        self.ours("revoked")
+    }
+
+    /// Returns the zset of those of them that are to be ended while they run.
+    pub fn terminated(&self) -> String {
+        self.ours("revoked:terminate")
+    }
+
+    /// Returns the hash of live schedules.
+    pub fn schedules(&self) -> String {
+        self.ours("schedules")
+    }
+
+    /// Returns the hash that tells which schedules are paused, or were.
+    pub fn schedule_pauses(&self) -> String {
+        self.ours("schedules:pauses")
+    }
+
+    /// Returns the counter of edits of the two above.
+    pub fn schedules_version(&self) -> String {
+        self.ours("schedules:version")
+    }
+
+    /// Returns the beat's lease.
+    pub fn beat_lease(&self) -> String {
+        self.ours("beat:lease")
+    }
+
+    /// Returns the beat's counter of fencing numbers.
+    pub fn beat_fence(&self) -> String {
+        self.ours("beat:fence")
+    }
+
+    /// Returns the key of a lock.
+    pub fn lock(&self, name: &str) -> String {
+        self.ours(&format!("lock:{name}"))
+    }
+
+    /// Returns the key that keeps a second task of the same name and arguments out.
+    pub fn unique(&self, digest: &str) -> String {
+        self.ours(&format!("unique:{digest}"))
+    }
+
+    /// Returns the keys of the messages that are kept apart.
+    pub fn letters(&self, kind: Kind) -> LetterKeys {
+        let name = match kind {
+            Kind::Dead => "dead",
+            Kind::Parked => "parked",
+        };
+        LetterKeys {
+            index: self.ours(name),
+            letters: self.ours(&format!("{name}:letters")),
+            bytes: self.ours(&format!("{name}:bytes")),
+        }
+    }
+}
+
+/// The keys of messages that are kept apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LetterKeys {
+    /// The zset of ids by time.
+    pub index: String,
+    /// The hash of records.
+    pub letters: String,
+    /// How many bytes the records have together.
+    pub bytes: String,
+}
+
+impl LetterKeys {
+    /// Returns them in the scripts' order.
+    pub(crate) fn all(&self) -> [String; 3] {
+        [self.index.clone(), self.letters.clone(), self.bytes.clone()]
+    }
 }
 
 /// Returns the list of a queue for a priority: what [`QueueKeys::list_for`] returns, without all the others.
 pub(crate) fn list(queue: &str, priority: u8, celery: &CeleryConfig) -> String {
     let name = format!("{}{queue}", celery.global_keyprefix);
     rhubarb_wire::queue_list(&name, priority, &celery.priority_steps, &celery.sep)
-}
-
-/// Returns the key of a lock.
-pub fn lock(name: &str) -> String {
-    format!("rhubarb:lock:{name}")
-}
-
-/// Returns the key that keeps a second task of the same name and arguments out.
-pub fn unique(digest: &str) -> String {
-    format!("rhubarb:unique:{digest}")
 }
 
 /// The keys of one queue.
@@ -107,7 +200,7 @@ impl QueueKeys {
     /// Returns the keys of a queue under Celery's settings.
     pub fn new(name: &str, celery: &CeleryConfig) -> Self {
         let tag = tag(name);
-        let key = |kind: &str| format!("rhubarb:{tag}:{kind}");
+        let key = |kind: &str| format!("{}{OURS}{tag}:{kind}", celery.global_keyprefix);
         Self {
             name: name.to_owned(),
             lists: lists(name, celery),
@@ -156,7 +249,6 @@ fn tag(name: &str) -> String {
     if own { name.to_owned() } else { format!("{{{name}}}") }
 }
 
-/// `global_keyprefix` stands in front of every key of Celery's.
 fn lists(name: &str, celery: &CeleryConfig) -> Vec<String> {
     let name = format!("{}{name}", celery.global_keyprefix);
     rhubarb_wire::lists(&name, &celery.priority_steps, &celery.sep)
@@ -175,25 +267,22 @@ pub struct Family {
 
 /// Returns the families that the table above names, for whoever counts keys; the lists are [`QueueKeys::lists`].
 pub fn families(celery: &CeleryConfig) -> Vec<Family> {
-    let celerys = |name, key: &str, suffix| Family {
-        name,
-        prefix: format!("{}{key}", celery.global_keyprefix),
-        suffix,
-    };
-    let ours = |name, key: &str| Family { name, prefix: key.to_owned(), suffix: "" };
+    let keys = Keys::new(celery);
+    let celerys = |name, key: &str, suffix| Family { name, prefix: keys.kombus(key), suffix };
+    let ours = |name, key: &str| Family { name, prefix: keys.ours(key), suffix: "" };
     vec![
         celerys("results", rhubarb_wire::RESULT_PREFIX, ""),
         celerys("groups and chords", rhubarb_wire::GROUP_PREFIX, ""),
         celerys("bindings", "_kombu.binding", ""),
         celerys("unacknowledged by Python", "unacked", ""),
         celerys("replies", "", ".reply.celery.pidbox"),
-        ours("workers", "rhubarb:worker"),
-        ours("dead letters", "rhubarb:dead"),
-        ours("parked tasks", "rhubarb:parked"),
-        ours("schedules", "rhubarb:schedules"),
-        ours("unique locks", "rhubarb:unique:"),
-        ours("queues", "rhubarb:{"),
-        ours("rhubarb", "rhubarb:"),
+        ours("workers", "worker"),
+        ours("dead letters", "dead"),
+        ours("parked tasks", "parked"),
+        ours("schedules", "schedules"),
+        ours("unique locks", "unique:"),
+        ours("queues", "{"),
+        ours("rhubarb", ""),
     ]
 }
 
@@ -237,6 +326,83 @@ mod tests {
         assert_eq!(QueueKeys::new("{}", &celery()).paused, "rhubarb:{{}}:paused");
     }
 
+    /// Every key of an installation, of two queues among them.
+    fn every_key(celery: &CeleryConfig) -> Vec<String> {
+        let keys = Keys::new(celery);
+        let mut all = vec![
+            keys.workers(),
+            keys.worker("w"),
+            keys.queues(),
+            keys.revoked(),
+            keys.terminated(),
+            keys.schedules(),
+            keys.schedule_pauses(),
+            keys.schedules_version(),
+            keys.beat_lease(),
+            keys.beat_fence(),
+            keys.lock("scrape:rust"),
+            keys.unique("0a1b"),
+            keys.kombus("unacked"),
+        ];
+        all.extend(keys.letters(Kind::Dead).all());
+        all.extend(keys.letters(Kind::Parked).all());
+        all.extend(rhubarb_wire::binding_keys("celery").map(|key| keys.kombus(&key)));
+        for name in ["celery", "{a}b"] {
+            let queue = QueueKeys::new(name, celery);
+            all.extend([queue.claims("w"), queue.leases, queue.scheduled, queue.paused]);
+            all.extend([queue.deliveries, queue.ticks, queue.fence]);
+            all.extend(queue.lists);
+        }
+        all
+    }
+
+    #[test]
+    fn without_a_prefix_every_key_is_what_it_always_was() {
+        let all = every_key(&CeleryConfig { priority_steps: vec![0, 5], ..celery() });
+        let expect = "rhubarb:workers rhubarb:worker:w rhubarb:queues rhubarb:revoked \
+            rhubarb:revoked:terminate rhubarb:schedules rhubarb:schedules:pauses \
+            rhubarb:schedules:version rhubarb:beat:lease rhubarb:beat:fence \
+            rhubarb:lock:scrape:rust rhubarb:unique:0a1b unacked \
+            rhubarb:dead rhubarb:dead:letters rhubarb:dead:bytes \
+            rhubarb:parked rhubarb:parked:letters rhubarb:parked:bytes \
+            _kombu.binding.celery _kombu.binding_permanent.celery \
+            rhubarb:{celery}:claims:w rhubarb:{celery}:leases rhubarb:{celery}:scheduled \
+            rhubarb:{celery}:paused rhubarb:{celery}:deliveries rhubarb:{celery}:ticks \
+            rhubarb:{celery}:fence celery celery\u{6}\u{16}5 \
+            rhubarb:{a}b:claims:w rhubarb:{a}b:leases rhubarb:{a}b:scheduled rhubarb:{a}b:paused \
+            rhubarb:{a}b:deliveries rhubarb:{a}b:ticks rhubarb:{a}b:fence {a}b {a}b\u{6}\u{16}5";
+        assert_eq!(all, expect.split(' ').collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_prefix_stands_before_every_key_and_its_hash_tag_makes_one_slot() {
+        let prefixed = CeleryConfig { global_keyprefix: "{shop}:".into(), ..celery() };
+        let with: Vec<String> =
+            every_key(&celery()).iter().map(|key| format!("{{shop}}:{key}")).collect();
+        assert_eq!(every_key(&prefixed), with);
+        let slots: std::collections::HashSet<u16> = with.iter().map(|key| slot(key)).collect();
+        assert_eq!(slots.into_iter().collect::<Vec<_>>(), [slot("shop")]);
+    }
+
+    /// Redis Cluster's slot of a key: CRC16 (XMODEM) of its hash tag, where it has one.
+    fn slot(key: &str) -> u16 {
+        let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
+        let hashed = tag.map(|(tag, _)| tag).filter(|tag| !tag.is_empty()).unwrap_or(key);
+        let crc = hashed.bytes().fold(0_u16, |crc, byte| {
+            (0..8).fold(crc ^ (u16::from(byte) << 8), |crc, _| {
+                (crc << 1) ^ if crc & 0x8000 == 0 { 0 } else { 0x1021 }
+            })
+        });
+        crc % 16_384
+    }
+
+    #[test]
+    fn slots_are_redis_clusters() {
+        // From the specification: the CRC16 of "123456789" is 31C3.
+        assert_eq!(slot("123456789"), 0x31c3 % 16_384);
+        assert_eq!(slot("a{123456789}b"), slot("{123456789}{c}"));
+    }
+
     #[test]
     fn records_of_claims_are_told_from_what_is_to_be_claimed() {
         let keys = QueueKeys::new("celery", &celery());
@@ -252,20 +418,22 @@ mod tests {
 
     #[test]
     fn every_key_of_ours_is_in_the_family_that_is_named_first() {
-        let families = families(&CeleryConfig { global_keyprefix: "shop:".into(), ..celery() });
+        let celery = CeleryConfig { global_keyprefix: "shop:".into(), ..celery() };
+        let families = families(&celery);
         let family = |key: &str| {
             let found = families
                 .iter()
                 .find(|family| key.starts_with(&family.prefix) && key.ends_with(family.suffix));
             found.map_or("none", |family| family.name)
         };
-        let keys = QueueKeys::new("celery", &celery());
-        assert_eq!(family(&keys.scheduled), "queues");
-        assert_eq!(family(&keys.claims("w")), "queues");
-        assert_eq!(family(WORKERS), "workers");
-        assert_eq!(family(&worker("w")), "workers");
-        assert_eq!(family(QUEUES), "rhubarb");
-        assert_eq!(family(&unique("x")), "unique locks");
+        let (queue, keys) = (QueueKeys::new("celery", &celery), Keys::new(&celery));
+        assert_eq!(family(&queue.scheduled), "queues");
+        assert_eq!(family(&queue.claims("w")), "queues");
+        assert_eq!(family(&keys.workers()), "workers");
+        assert_eq!(family(&keys.worker("w")), "workers");
+        assert_eq!(family(&keys.queues()), "rhubarb");
+        assert_eq!(family(&keys.unique("x")), "unique locks");
+        assert_eq!(family(&keys.letters(Kind::Dead).bytes), "dead letters");
         assert_eq!(family("shop:celery-task-meta-1"), "results");
         assert_eq!(family("shop:1.reply.celery.pidbox"), "replies");
         assert_eq!(family("celery-task-meta-1"), "none");

@@ -8,11 +8,10 @@ mod history;
 use std::time::Duration;
 
 use base64_text as text;
-use rhubarb_connection::Redis;
 use rhubarb_core::config::{LetterCaps, WorkerConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, error::redis, fields, script};
+use crate::{Client, Error, error::redis, fields, keys::LetterKeys, script};
 
 pub use history::Attempt;
 pub(crate) use history::{add_attempt, attempts, deaths};
@@ -31,35 +30,6 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The zset of ids by time.
-    pub(crate) fn index(self) -> &'static str {
-        match self {
-            Self::Dead => "rhubarb:dead",
-            Self::Parked => "rhubarb:parked",
-        }
-    }
-
-    /// The hash of records.
-    pub(crate) fn letters(self) -> &'static str {
-        match self {
-            Self::Dead => "rhubarb:dead:letters",
-            Self::Parked => "rhubarb:parked:letters",
-        }
-    }
-
-    /// How many bytes the records have together.
-    pub(crate) fn bytes(self) -> &'static str {
-        match self {
-            Self::Dead => "rhubarb:dead:bytes",
-            Self::Parked => "rhubarb:parked:bytes",
-        }
-    }
-
-    /// The keys of the scripts that know no queue.
-    fn keys(self) -> [String; 3] {
-        [self.index(), self.letters(), self.bytes()].map(str::to_owned)
-    }
-
     /// The caps that hold for it.
     pub(crate) fn caps(self, config: &WorkerConfig) -> &LetterCaps {
         match self {
@@ -179,11 +149,11 @@ impl Letter {
 /// # Errors
 ///
 /// [`Error::Redis`]; whoever holds the claim goes on holding it and tries again.
-pub(crate) async fn keep(queue: &Redis, letter: &Letter, caps: &LetterCaps) -> Result<(), Error> {
+pub(crate) async fn keep(client: &Client, letter: &Letter, caps: &LetterCaps) -> Result<(), Error> {
     let record = letter.record(caps)?;
     let operation = format!("keep the message `{}` apart", letter.id);
-    let more = enforce(queue, letter.kind, caps, (&letter.id, record), operation).await?;
-    if more { tidy(queue, letter.kind, caps).await } else { Ok(()) }
+    let more = enforce(client, letter.kind, caps, (&letter.id, record), operation).await?;
+    if more { tidy(client, letter.kind, caps).await } else { Ok(()) }
 }
 
 /// Has what is over the caps give way; a warning for each.
@@ -191,8 +161,8 @@ pub(crate) async fn keep(queue: &Redis, letter: &Letter, caps: &LetterCaps) -> R
 /// # Errors
 ///
 /// [`Error::Redis`].
-pub(crate) async fn tidy(queue: &Redis, kind: Kind, caps: &LetterCaps) -> Result<(), Error> {
-    while enforce(queue, kind, caps, ("", Vec::new()), "look at the letters' caps".to_owned())
+pub(crate) async fn tidy(client: &Client, kind: Kind, caps: &LetterCaps) -> Result<(), Error> {
+    while enforce(client, kind, caps, ("", Vec::new()), "look at the letters' caps".to_owned())
         .await?
     {}
     Ok(())
@@ -200,7 +170,7 @@ pub(crate) async fn tidy(queue: &Redis, kind: Kind, caps: &LetterCaps) -> Result
 
 /// Keeps one letter, or none, and has up to 100 give way; tells whether there may be more.
 async fn enforce(
-    queue: &Redis,
+    client: &Client,
     kind: Kind,
     caps: &LetterCaps,
     (id, record): (&str, Vec<u8>),
@@ -214,8 +184,9 @@ async fn enforce(
         number(caps.age.as_millis()),
         number(caps.bytes as u128),
     ];
+    let keys = client.keys().letters(kind).all();
     let gone: Vec<String> =
-        queue.eval(&script::LETTER, &kind.keys(), &args, &[]).await.map_err(redis(operation))?;
+        client.queue().eval(&script::LETTER, &keys, &args, &[]).await.map_err(redis(operation))?;
     let (gave_way, _) = gone.as_chunks::<2>();
     for [id, why] in gave_way {
         let setting = kind.setting();
@@ -231,12 +202,12 @@ async fn enforce(
 ///
 /// [`Error::Redis`]. A record that cannot be read is left out and logged.
 pub async fn list(
-    queue: &Redis,
+    client: &Client,
     kind: Kind,
     filter: &Filter,
     limit: usize,
 ) -> Result<Vec<Letter>, Error> {
-    let mut walk = Walk::new(queue, kind, filter.clone()).await?;
+    let mut walk = Walk::new(client, kind, filter.clone()).await?;
     let mut found = Vec::new();
     while found.len() < limit {
         let Some(mut letters) = walk.next().await? else { break };
@@ -251,8 +222,8 @@ pub async fn list(
 /// # Errors
 ///
 /// [`Error::Redis`].
-pub async fn ids(queue: &Redis, kind: Kind, filter: &Filter) -> Result<Vec<String>, Error> {
-    let mut walk = Walk::new(queue, kind, filter.clone()).await?;
+pub async fn ids(client: &Client, kind: Kind, filter: &Filter) -> Result<Vec<String>, Error> {
+    let mut walk = Walk::new(client, kind, filter.clone()).await?;
     let mut ids = Vec::new();
     while let Some(letters) = walk.next().await? {
         ids.extend(letters.into_iter().map(|letter| letter.id));
@@ -261,9 +232,9 @@ pub async fn ids(queue: &Redis, kind: Kind, filter: &Filter) -> Result<Vec<Strin
 }
 
 /// One pass over the letters that are meant, from the newest to the oldest, a bounded number of bytes at a time.
-struct Walk<'r> {
-    queue: &'r Redis,
-    kind: Kind,
+struct Walk<'c> {
+    client: &'c Client,
+    keys: LetterKeys,
     filter: Filter,
     /// When the youngest of them was kept at the latest, ms; none for any time.
     until: Option<i128>,
@@ -272,19 +243,21 @@ struct Walk<'r> {
     groups: Vec<Vec<Vec<u8>>>,
 }
 
-impl<'r> Walk<'r> {
-    async fn new(queue: &'r Redis, kind: Kind, filter: Filter) -> Result<Self, Error> {
+impl<'c> Walk<'c> {
+    async fn new(client: &'c Client, kind: Kind, filter: Filter) -> Result<Self, Error> {
         let until = match filter.older_than {
             None => None,
             Some(age) => {
-                let (s, us): (i128, i128) = queue
+                let (s, us): (i128, i128) = client
+                    .queue()
                     .query(&::redis::cmd("TIME"))
                     .await
                     .map_err(redis("ask for Redis's clock"))?;
                 Some(s * 1000 + us / 1000 - i128::try_from(age.as_millis()).unwrap_or(i128::MAX))
             }
         };
-        Ok(Self { queue, kind, filter, until, offset: 0, groups: Vec::new() })
+        let keys = client.keys().letters(kind);
+        Ok(Self { client, keys, filter, until, offset: 0, groups: Vec::new() })
     }
 
     /// Returns the next letters, perhaps none of those that were looked at; `None` after the oldest.
@@ -292,16 +265,16 @@ impl<'r> Walk<'r> {
         if self.groups.is_empty() {
             let mut range = ::redis::cmd("ZREVRANGEBYSCORE");
             let until = self.until.map_or_else(|| "+inf".to_owned(), |until| until.to_string());
-            range.arg(self.kind.index()).arg(until).arg("-inf");
+            range.arg(&self.keys.index).arg(until).arg("-inf");
             range.arg("LIMIT").arg(self.offset).arg(BATCH);
             let ids: Vec<Vec<u8>> =
-                self.queue.query(&range).await.map_err(redis("list the letters"))?;
+                self.client.queue().query(&range).await.map_err(redis("list the letters"))?;
             self.offset += ids.len();
-            self.groups = fields::groups(self.queue, self.kind.letters(), ids).await?;
+            self.groups = fields::groups(self.client.queue(), &self.keys.letters, ids).await?;
             self.groups.reverse();
         }
         let Some(group) = self.groups.pop() else { return Ok(None) };
-        let records = fields::read(self.queue, self.kind.letters(), group).await?;
+        let records = fields::read(self.client.queue(), &self.keys.letters, group).await?;
         let letters = records.into_iter().filter_map(|(_, record)| read(&record?).ok());
         Ok(Some(letters.filter(|letter| self.filter.takes(letter)).collect()))
     }
@@ -312,20 +285,20 @@ impl<'r> Walk<'r> {
 /// # Errors
 ///
 /// [`Error::Redis`], or [`Error::Malformed`] when its record cannot be read.
-pub async fn find(queue: &Redis, kind: Kind, id: &str) -> Result<Option<Letter>, Error> {
-    Ok(found(queue, kind, id).await?.map(|(_, letter)| letter))
+pub async fn find(client: &Client, kind: Kind, id: &str) -> Result<Option<Letter>, Error> {
+    Ok(found(client, kind, id).await?.map(|(_, letter)| letter))
 }
 
 /// Returns one letter, and its record as it stands.
 pub(crate) async fn found(
-    queue: &Redis,
+    client: &Client,
     kind: Kind,
     id: &str,
 ) -> Result<Option<(Vec<u8>, Letter)>, Error> {
     let mut get = ::redis::cmd("HGET");
-    get.arg(kind.letters()).arg(id);
+    get.arg(client.keys().letters(kind).letters).arg(id);
     let record: Option<Vec<u8>> =
-        queue.query(&get).await.map_err(redis(format!("read the letter `{id}`")))?;
+        client.queue().query(&get).await.map_err(redis(format!("read the letter `{id}`")))?;
     let Some(record) = record else { return Ok(None) };
     let letter = read(&record)?;
     Ok(Some((record, letter)))
@@ -336,8 +309,8 @@ pub(crate) async fn found(
 /// # Errors
 ///
 /// [`Error::Redis`].
-pub async fn drop_letter(queue: &Redis, kind: Kind, id: &str) -> Result<bool, Error> {
-    Ok(drop_letters(queue, kind, &[id.to_owned()]).await? > 0)
+pub async fn drop_letter(client: &Client, kind: Kind, id: &str) -> Result<bool, Error> {
+    Ok(drop_letters(client, kind, &[id.to_owned()]).await? > 0)
 }
 
 /// Forgets letters, 100 in a step; returns how many there were.
@@ -349,12 +322,14 @@ pub async fn drop_letter(queue: &Redis, kind: Kind, id: &str) -> Result<bool, Er
 /// # Errors
 ///
 /// [`Error::Redis`]; those before are forgotten.
-pub async fn drop_letters(queue: &Redis, kind: Kind, ids: &[String]) -> Result<u64, Error> {
+pub async fn drop_letters(client: &Client, kind: Kind, ids: &[String]) -> Result<u64, Error> {
+    let keys = client.keys().letters(kind).all();
     let mut dropped = 0;
     for batch in ids.chunks(BATCH) {
         let args: Vec<Vec<u8>> = batch.iter().map(|id| id.clone().into_bytes()).collect();
-        let n: u64 = queue
-            .eval(&script::LETTER_DROP, &kind.keys(), &args, &[])
+        let n: u64 = client
+            .queue()
+            .eval(&script::LETTER_DROP, &keys, &args, &[])
             .await
             .map_err(redis("drop letters"))?;
         dropped += n;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rhubarb_connection::Redis;
 
-use crate::{Error, error::redis, keys, script};
+use crate::{Client, Error, error::redis, script};
 
 /// A named lock. Holding it is a claim with an end: whoever holds it renews well before.
 #[derive(Clone, Debug)]
@@ -19,8 +19,26 @@ pub struct Lock {
 impl Lock {
     /// Prepares a lock; nothing is sent. `owner` has to be unique to this holder, `ttl` is how long it is held
     /// without a renewal.
-    pub fn new(redis: Redis, name: &str, owner: &str, ttl: Duration) -> Self {
-        Self { redis, key: keys::lock(name), name: name.to_owned(), owner: owner.to_owned(), ttl }
+    pub fn new(client: &Client, name: &str, owner: &str, ttl: Duration) -> Self {
+        Self {
+            redis: client.queue().clone(),
+            key: client.keys().lock(name),
+            name: name.to_owned(),
+            owner: owner.to_owned(),
+            ttl,
+        }
+    }
+
+    /// Returns the owner of whoever holds the lock now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Redis`].
+    pub async fn holder(&self) -> Result<Option<String>, Error> {
+        self.redis
+            .query(::redis::cmd("GET").arg(&self.key))
+            .await
+            .map_err(redis(format!("look who holds the lock `{}`", self.name)))
     }
 
     /// Takes the lock if nobody holds it (or the same owner does); tells whether we hold it now.

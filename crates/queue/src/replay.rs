@@ -5,7 +5,7 @@ use rhubarb_wire::Envelope;
 use crate::{
     Client, Error,
     error::redis,
-    keys::QueueKeys,
+    keys::{LetterKeys, QueueKeys},
     letter::{self, Filter, Kind, Letter},
     script,
 };
@@ -37,7 +37,7 @@ pub struct Replayed {
 pub async fn replay(client: &Client, kind: Kind, id: &str) -> Result<bool, Error> {
     // The record may be replaced while we look (a worker keeps it once more): the script moves only what we have read.
     loop {
-        let Some((record, letter)) = letter::found(client.queue(), kind, id).await? else {
+        let Some((record, letter)) = letter::found(client, kind, id).await? else {
             return Ok(false);
         };
         if put_back(client, kind, &letter, record).await? {
@@ -58,7 +58,7 @@ pub async fn replay(client: &Client, kind: Kind, id: &str) -> Result<bool, Error
 pub async fn replay_all(client: &Client, kind: Kind, filter: &Filter) -> Result<Replayed, Error> {
     let mut replayed = Replayed::default();
     // Looked up first: a live worker may keep again what was just replayed.
-    for id in letter::ids(client.queue(), kind, filter).await? {
+    for id in letter::ids(client, kind, filter).await? {
         match replay(client, kind, &id).await {
             Ok(moved) => replayed.moved += u64::from(moved),
             Err(Error::Refused(reason)) => {
@@ -96,20 +96,14 @@ async fn put_back(
     let args = [id.clone().into_bytes(), record, list, bytes];
     let moved: Vec<u8> = client
         .queue()
-        .eval(&script::REPLAY, &keys(kind, &queue), &args, &[])
+        .eval(&script::REPLAY, &keys(&client.keys().letters(kind), &queue), &args, &[])
         .await
         .map_err(redis(format!("replay `{id}`")))?;
     Ok(moved == [1])
 }
 
 /// The keys of the script that moves letters to a queue.
-pub(crate) fn keys(kind: Kind, queue: &QueueKeys) -> Vec<String> {
-    let mut keys = vec![
-        kind.index().to_owned(),
-        kind.letters().to_owned(),
-        kind.bytes().to_owned(),
-        queue.deliveries.clone(),
-    ];
-    keys.extend(queue.lists.iter().cloned());
-    keys
+pub(crate) fn keys(letters: &LetterKeys, queue: &QueueKeys) -> Vec<String> {
+    let queues = [&queue.deliveries].into_iter().chain(&queue.lists).cloned();
+    letters.all().into_iter().chain(queues).collect()
 }

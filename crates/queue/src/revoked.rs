@@ -10,13 +10,12 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use rhubarb_connection::Redis;
 use rhubarb_core::clock;
 use rhubarb_wire::{Exception, Headers, State, TaskResult, control::Command, pidbox_channel};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{Client, Error, error::redis, keys, script};
+use crate::{Client, Error, error::redis, script};
 
 /// The most revocations that are kept, here and in Redis: Celery's own number.
 pub(crate) const MAX: usize = 50_000;
@@ -129,12 +128,12 @@ pub(crate) fn is_stamped(headers: &Headers, header: &str, values: &[Value]) -> b
 ///
 /// [`Error::Redis`].
 pub(crate) async fn store(
-    queue: &Redis,
+    client: &Client,
     ids: &[String],
     terminate: bool,
     keep: Duration,
 ) -> Result<(), Error> {
-    let keys = [keys::REVOKED.to_owned(), keys::TERMINATED.to_owned()];
+    let keys = [client.keys().revoked(), client.keys().terminated()];
     for ids in ids.chunks(CHUNK) {
         let mut args = vec![
             keep.as_millis().to_string().into_bytes(),
@@ -142,7 +141,8 @@ pub(crate) async fn store(
             u8::from(terminate).to_string().into_bytes(),
         ];
         args.extend(ids.iter().map(|id| id.clone().into_bytes()));
-        let _: u64 = queue
+        let _: u64 = client
+            .queue()
             .eval(&script::REVOKE, &keys, &args, &[])
             .await
             .map_err(redis(format!("record {} revocations", ids.len())))?;
@@ -155,13 +155,13 @@ pub(crate) async fn store(
 /// # Errors
 ///
 /// [`Error::Redis`].
-pub(crate) async fn load(queue: &Redis) -> Result<Vec<(String, Timestamp)>, Error> {
+pub(crate) async fn load(client: &Client) -> Result<Vec<(String, Timestamp)>, Error> {
     let mut found = Vec::new();
     for start in (0..MAX).step_by(CHUNK) {
         let mut range = ::redis::cmd("ZRANGE");
-        range.arg(keys::REVOKED).arg(start).arg(start + CHUNK - 1).arg("WITHSCORES");
+        range.arg(client.keys().revoked()).arg(start).arg(start + CHUNK - 1).arg("WITHSCORES");
         let page: Vec<(String, f64)> =
-            queue.query(&range).await.map_err(redis("read the revocations"))?;
+            client.queue().query(&range).await.map_err(redis("read the revocations"))?;
         let n = page.len();
         found.extend(page.into_iter().map(|(id, ms)| (id, until(ms))));
         if n < CHUNK {
@@ -176,13 +176,13 @@ pub(crate) async fn load(queue: &Redis) -> Result<Vec<(String, Timestamp)>, Erro
 /// # Errors
 ///
 /// [`Error::Redis`].
-pub(crate) async fn terminated(queue: &Redis, ids: &[String]) -> Result<Vec<String>, Error> {
+pub(crate) async fn terminated(client: &Client, ids: &[String]) -> Result<Vec<String>, Error> {
     let mut found = Vec::new();
     for ids in ids.chunks(CHUNK) {
         let mut score = ::redis::cmd("ZMSCORE");
-        score.arg(keys::TERMINATED).arg(ids);
+        score.arg(client.keys().terminated()).arg(ids);
         let scores: Vec<Option<f64>> =
-            queue.query(&score).await.map_err(redis("read the orders to end tasks"))?;
+            client.queue().query(&score).await.map_err(redis("read the orders to end tasks"))?;
         let ordered = ids.iter().zip(scores).filter(|(_, score)| score.is_some());
         found.extend(ordered.map(|(id, _)| id.clone()));
     }
@@ -232,7 +232,7 @@ impl Client {
                 "a task's id has 1 to 512 characters and no control characters".to_owned(),
             ));
         }
-        store(self.queue(), &[id.to_owned()], terminate, keep).await?;
+        store(self, &[id.to_owned()], terminate, keep).await?;
         let arguments = json!({ "task_id": id, "terminate": terminate, "signal": "SIGTERM" });
         let command = Command::new("revoke", arguments.as_object().cloned().unwrap_or_default());
         let channel = pidbox_channel(&self.celery().global_keyprefix, i64::from(self.queue().db()));

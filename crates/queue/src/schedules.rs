@@ -22,7 +22,7 @@ pub use self::{
     overlap::unfinished,
     redbeat::{RedBeat, RedBeatEntry},
 };
-use crate::{Error, Publish, error::redis, hash, keys, script, tick::Record};
+use crate::{Client, Error, Publish, error::redis, hash, keys::Keys, script, tick::Record};
 
 /// The most live schedules, and the most pauses.
 const MOST: usize = 20_000;
@@ -172,7 +172,7 @@ pub struct Live {
     /// Counts the edits.
     pub version: Version,
     /// What is wrong with the keys themselves, by key.
-    broken: BTreeMap<&'static str, String>,
+    broken: BTreeMap<Part, String>,
     /// Name to when it was added, and its JSON.
     entries: BTreeMap<String, (Timestamp, String)>,
     /// Name to pause, or to when it was resumed.
@@ -194,12 +194,13 @@ pub enum Edited {
 #[derive(Clone, Debug)]
 pub struct Schedules {
     redis: Redis,
+    keys: Keys,
 }
 
 impl Schedules {
     /// Prepares; nothing is sent.
-    pub fn new(redis: Redis) -> Self {
-        Self { redis }
+    pub fn new(client: &Client) -> Self {
+        Self { redis: client.queue().clone(), keys: client.keys().clone() }
     }
 
     /// Returns the number of edits so far: while it is the same, so is [`Schedules::live`].
@@ -210,7 +211,7 @@ impl Schedules {
     pub async fn version(&self) -> Result<Version, Error> {
         let version: Result<Option<Vec<u8>>, Error> = self
             .redis
-            .query(::redis::cmd("GET").arg(keys::SCHEDULES_VERSION))
+            .query(::redis::cmd("GET").arg(self.keys.schedules_version()))
             .await
             .map_err(redis("read the schedules' version"));
         let text = match readable(version)? {
@@ -233,10 +234,10 @@ impl Schedules {
         // The version first: an edit after it is seen as a new version by the next look.
         let mut live = Live { version: self.version().await?, ..Live::default() };
         if let Version::Broken(what) = &live.version {
-            live.broken.insert(keys::SCHEDULES_VERSION, what.clone());
+            live.broken.insert(Part::Version, what.clone());
         }
         let what = "read the live schedules";
-        let entries = hash::scan(&self.redis, keys::SCHEDULES, what, |name, text| {
+        let entries = hash::scan(&self.redis, &self.keys.schedules(), what, |name, text| {
             let (added, json) = text.split_once(' ').unwrap_or(("", &text));
             let added = added.parse().ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
             let entry = match added {
@@ -247,12 +248,12 @@ impl Schedules {
             live.entries.insert(name, entry);
         })
         .await;
-        let pauses = hash::scan(&self.redis, keys::SCHEDULE_PAUSES, what, |name, text| {
+        let pauses = hash::scan(&self.redis, &self.keys.schedule_pauses(), what, |name, text| {
             live.pauses.extend(pause(&text).map(|pause| (name, pause)));
         })
         .await;
-        for (key, read) in [(keys::SCHEDULES, entries), (keys::SCHEDULE_PAUSES, pauses)] {
-            live.broken.extend(readable(read)?.err().map(|refusal| (key, refusal)));
+        for (part, read) in [(Part::Entries, entries), (Part::Pauses, pauses)] {
+            live.broken.extend(readable(read)?.err().map(|refusal| (part, refusal)));
         }
         Ok(live)
     }
@@ -309,8 +310,8 @@ impl Schedules {
 
     async fn edit(&self, op: &str, name: &str, value: &str) -> Result<Edited, Error> {
         check_name(name).map_err(|expected| Error::Refused(format!("{name:?}: {expected}")))?;
-        let keys =
-            [keys::SCHEDULES, keys::SCHEDULE_PAUSES, keys::SCHEDULES_VERSION].map(str::to_owned);
+        let keys = Part::ALL.map(|part| part.key(&self.keys));
+        let refused = |part: Part, what| Err(Error::Refused(part.broken(&self.keys, what)));
         let args = [op, name, value].map(|arg| arg.as_bytes().to_vec());
         let args = [args.as_slice(), &[MOST.to_string().into_bytes()]].concat();
         let answer: i64 = self
@@ -322,23 +323,44 @@ impl Schedules {
             1 => Ok(Edited::Done),
             2 => Ok(Edited::Again),
             0 => Ok(Edited::Nothing),
-            -2 => Err(Error::Refused(broken(keys::SCHEDULES, "no hash"))),
-            -3 => Err(Error::Refused(broken(keys::SCHEDULE_PAUSES, "no hash"))),
-            -4 => Err(Error::Refused(broken(keys::SCHEDULES_VERSION, "no number"))),
+            -2 => refused(Part::Entries, "no hash"),
+            -3 => refused(Part::Pauses, "no hash"),
+            -4 => refused(Part::Version, "no number"),
             _ => Err(Error::Refused(format!("there are {MOST} of them already"))),
         }
     }
 }
 
-/// Tells that a key holds what does not belong there, and what to do about it.
-fn broken(key: &str, what: &str) -> String {
-    let mend = match key {
-        keys::SCHEDULES_VERSION => format!("delete it: `redis-cli DEL {key}` (it counts edits)"),
-        _ => format!("move it away: `redis-cli RENAME {key} {key}:old`"),
-    };
-    format!(
-        "the key `{key}` is not what is kept there ({what}); no schedule can be edited until you {mend}"
-    )
+/// The three keys of the schedules, in the script's order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Entries,
+    Pauses,
+    Version,
+}
+
+impl Part {
+    const ALL: [Self; 3] = [Self::Entries, Self::Pauses, Self::Version];
+
+    fn key(self, keys: &Keys) -> String {
+        match self {
+            Self::Entries => keys.schedules(),
+            Self::Pauses => keys.schedule_pauses(),
+            Self::Version => keys.schedules_version(),
+        }
+    }
+
+    /// Tells that the key holds what does not belong there, and what to do about it.
+    fn broken(self, keys: &Keys, what: &str) -> String {
+        let key = self.key(keys);
+        let mend = match self {
+            Self::Version => format!("delete it: `redis-cli DEL {key}` (it counts edits)"),
+            _ => format!("move it away: `redis-cli RENAME {key} {key}:old`"),
+        };
+        format!(
+            "the key `{key}` is not what is kept there ({what}); no schedule can be edited until you {mend}"
+        )
+    }
 }
 
 fn shortened(text: &str) -> String {
@@ -368,10 +390,11 @@ fn pause(text: &str) -> Option<Result<Pause, Timestamp>> {
 impl All {
     /// Puts the schedules of all owners together.
     pub fn of(config: &Config, live: Live, redbeat: &RedBeat) -> Self {
-        let live_unread = live.broken.contains_key(keys::SCHEDULES);
+        let live_unread = live.broken.contains_key(&Part::Entries);
         let mut all = Self { live_unread, ..Self::default() };
-        for (key, what) in &live.broken {
-            all.wrong(key, Owner::Live, broken(key, what));
+        let keys = Keys::new(&config.celery);
+        for (part, what) in &live.broken {
+            all.wrong(&part.key(&keys), Owner::Live, part.broken(&keys, what));
         }
         for (name, entry) in &config.schedules {
             all.take(config, name, entry, Owner::File, None);

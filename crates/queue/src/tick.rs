@@ -14,10 +14,10 @@ use rhubarb_core::config::CeleryConfig;
 
 pub use self::record::Record;
 use crate::{
-    Error,
+    Client, Error,
     error::redis,
     hash,
-    keys::{self, QueueKeys},
+    keys::{Keys, QueueKeys},
     script,
 };
 
@@ -119,7 +119,8 @@ impl Ticks {
     }
 
     async fn lease(&self, what: &str, least: u64) -> Result<Lease, Error> {
-        let keys = [keys::BEAT_LEASE.to_owned(), keys::BEAT_FENCE.to_owned()];
+        let keys = Keys::new(&self.celery);
+        let keys = [keys.beat_lease(), keys.beat_fence()];
         let lease = self.lease.as_millis().to_string();
         let args = [
             what.into(),
@@ -260,11 +261,11 @@ impl Ticks {
 }
 
 /// Reads who leads and for how long, without reaching for the lead.
-pub(crate) async fn leader(redis_: &Redis) -> Result<Option<(String, Duration)>, Error> {
+pub(crate) async fn leader(client: &Client) -> Result<Option<(String, Duration)>, Error> {
     let mut look = ::redis::pipe();
-    look.cmd("GET").arg(keys::BEAT_LEASE).cmd("TIME");
+    look.cmd("GET").arg(client.keys().beat_lease()).cmd("TIME");
     let (lease, (s, us)): (Option<String>, (i64, i64)) =
-        redis_.pipe(&look).await.map_err(redis("read the beat's lease"))?;
+        client.queue().pipe(&look).await.map_err(redis("read the beat's lease"))?;
     let now = s.saturating_mul(1_000).saturating_add(us / 1_000);
     let read = |lease: String| {
         let mut parts = lease.splitn(3, ' ').skip(1);

@@ -139,7 +139,8 @@ class RhubarbBackend(BaseTaskBackend):
             kwargs=result.kwargs,
         )
         wait = (call.eta - record.enqueued_at).total_seconds() if call.eta else 0
-        client.set(record_key(result.id), record.encode(), ex=int(self.settings.result_expires + max(wait, 0)))
+        key = record_key(self.settings.global_keyprefix, result.id)
+        client.set(key, record.encode(), ex=int(self.settings.result_expires + max(wait, 0)))
 
     def get_result(self, result_id: str) -> TaskResult:
         """Returns what is known of a task that this backend enqueued, from any process.
@@ -150,7 +151,8 @@ class RhubarbBackend(BaseTaskBackend):
         if not self.settings.results:
             return super().get_result(result_id)
         options = self.settings
-        keys = [record_key(result_id), result_key(options.global_keyprefix, result_id)]
+        prefix = options.global_keyprefix
+        keys = [record_key(prefix, result_id), result_key(prefix, result_id)]
         record, stored = self.redis(options.result_url).mget(keys)
         if record is None:
             raise TaskResultDoesNotExist(result_id)

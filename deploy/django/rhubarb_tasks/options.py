@@ -32,7 +32,7 @@ class Options:
     """More keyword arguments for redis-py, such as ``ssl_cert_reqs`` or ``socket_timeout`` (seconds)."""
 
     global_keyprefix: str = ""
-    """Stands in front of every key of Celery's; the worker's setting ``celery.global_keyprefix``."""
+    """Stands in front of every key of Celery's and ours; the worker's setting ``celery.global_keyprefix``."""
 
     priority_steps: tuple[int, ...] = (0, 3, 6, 9)
     """Celery's priority steps; the worker's setting ``celery.priority_steps``."""

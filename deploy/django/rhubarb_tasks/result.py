@@ -1,7 +1,7 @@
 """What is read back: Celery's stored result, and our record of what was enqueued, as ``django.tasks`` tells it.
 
 Two keys speak of a task. ``celery-task-meta-<id>`` is Celery's, and the worker writes it; there is none before the
-task has begun, and it says neither which task it was nor that it ever was one. ``rhubarb:django:<id>`` is ours, written
+task has begun, and it says neither which task it was nor that it ever was one. ``<prefix>rhubarb:django:<id>`` is ours, written
 with the message: without it a task that waits could not be told from an id that never was, and ``Task.get_result``
 could not tell whose result it has.
 """
@@ -99,9 +99,12 @@ class Record:
 TIMES = ("run_after", "enqueued_at")
 
 
-def record_key(result_id: str) -> str:
-    """Returns our key: string, JSON; written with the message, read by ``get_result``, gone by its TTL."""
-    return f"rhubarb:django:{result_id}"
+def record_key(prefix: str, result_id: str) -> str:
+    """Returns our key: string, JSON; written with the message, read by ``get_result``, gone by its TTL.
+
+    ``prefix`` is the broker's, as in front of every key of Rhubarb's.
+    """
+    return f"{prefix}rhubarb:django:{result_id}"
 
 
 def result_key(prefix: str, result_id: str) -> str:

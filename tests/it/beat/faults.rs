@@ -279,7 +279,7 @@ async fn count(field: &Field, name: &str, queue: &str) -> Counted {
         *times.entry(id(message)).or_default() += 1;
     }
     let doubled = times.iter().filter(|(_, n)| **n > 1).map(|(id, _)| id.clone()).collect();
-    let mut was_published = |tick: &Timestamp| times.remove(&entry::id(name, *tick)).is_some();
+    let mut was_published = |tick: &Timestamp| times.remove(&entry::id("", name, *tick)).is_some();
     let missed = ticks.iter().copied().filter(|tick| !was_published(tick)).collect();
     let strange = times.into_keys().collect();
     Counted { ticks: ticks.len(), messages: messages.len(), missed, doubled, strange }

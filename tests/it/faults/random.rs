@@ -71,7 +71,7 @@ async fn look(field: &mut Field) {
         let state = stored.map(|bytes| {
             rhubarb_wire::TaskResult::decode(&bytes).expect("a stored result").status.to_string()
         });
-        let letter = |kind| letter::find(client.queue(), kind, &sent.id);
+        let letter = |kind| letter::find(&client, kind, &sent.id);
         let dead = letter(Kind::Dead).await.unwrap().map(|letter| letter.reason);
         let parked = letter(Kind::Parked).await.unwrap().is_some();
         field.facts.places.insert(sent.id.clone(), Place { state, dead, parked });

@@ -147,7 +147,7 @@ async fn an_unknown_task_is_parked_and_runs_after_a_replay() {
     let worker = bench.worker(echo);
     let id = bench.publish(&Publish::new("other").arg(1)).await;
     eventually(WAIT, "it is parked", async || {
-        letter::find(bench.client.queue(), Kind::Parked, &id).await.unwrap()
+        letter::find(&bench.client, Kind::Parked, &id).await.unwrap()
     })
     .await;
     assert!(bench.client.result(&id).await.unwrap().is_none(), "a parked task has no result");
@@ -157,7 +157,7 @@ async fn an_unknown_task_is_parked_and_runs_after_a_replay() {
     bench.tasks.push("other".to_owned());
     let worker = bench.worker(echo);
     assert_eq!(bench.result(&id).await.result, 1);
-    assert!(letter::find(bench.client.queue(), Kind::Parked, &id).await.unwrap().is_none());
+    assert!(letter::find(&bench.client, Kind::Parked, &id).await.unwrap().is_none());
     assert!(worker.stop().await);
 }
 
@@ -167,7 +167,7 @@ async fn a_parked_task_runs_by_itself_once_a_worker_knows_it() {
     let worker = bench.worker(echo);
     let id = bench.publish(&Publish::new("other").arg(1)).await;
     eventually(WAIT, "it is parked", async || {
-        letter::find(bench.client.queue(), Kind::Parked, &id).await.unwrap()
+        letter::find(&bench.client, Kind::Parked, &id).await.unwrap()
     })
     .await;
     bench.tasks.push("other".to_owned());

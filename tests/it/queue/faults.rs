@@ -54,7 +54,7 @@ async fn a_message_that_kills_its_workers_goes_to_the_dead_letters() {
     }
     let last = bench.worker(never);
     let letter = eventually(WAIT, "it is a dead letter", async || {
-        letter::find(bench.client.queue(), Kind::Dead, &id).await.unwrap()
+        letter::find(&bench.client, Kind::Dead, &id).await.unwrap()
     })
     .await;
     assert!(letter.reason.contains("workers died"), "{}", letter.reason);

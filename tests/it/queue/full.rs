@@ -72,12 +72,12 @@ async fn letters_are_kept_replayed_and_dropped_on_a_full_redis() {
     let dead = eventually(WAIT, "one is dead, one is parked", async || {
         let dead =
             inspect::letters(&bench.client, Kind::Dead, &Filter::default(), 9).await.unwrap();
-        letter::find(bench.client.queue(), Kind::Parked, &id).await.unwrap()?;
+        letter::find(&bench.client, Kind::Parked, &id).await.unwrap()?;
         dead.into_iter().next()
     })
     .await;
     assert!(worker.stop().await);
-    assert!(letter::drop_letter(bench.client.queue(), Kind::Dead, &dead.id).await.unwrap());
+    assert!(letter::drop_letter(&bench.client, Kind::Dead, &dead.id).await.unwrap());
     assert!(replay(&bench.client, Kind::Parked, &id).await.unwrap());
     bench.tasks.push("unknown".to_owned());
     let worker = bench.worker(echo);

@@ -35,7 +35,7 @@ async fn dead(bench: &Bench, filter: &Filter) -> Vec<Letter> {
 
 async fn dead_letter(bench: &Bench, id: &str) -> Letter {
     eventually(WAIT, "it is a dead letter", async || {
-        letter::find(bench.client.queue(), Kind::Dead, id).await.unwrap()
+        letter::find(&bench.client, Kind::Dead, id).await.unwrap()
     })
     .await
 }
@@ -139,7 +139,7 @@ async fn a_replay_that_died_half_way_is_done_again_and_many_at_once_move_a_messa
     let id = bench.publish(&Publish::new("unknown").arg(1)).await;
     let worker = bench.worker(echo);
     eventually(WAIT, "it is parked", async || {
-        letter::find(bench.client.queue(), Kind::Parked, &id).await.unwrap()
+        letter::find(&bench.client, Kind::Parked, &id).await.unwrap()
     })
     .await;
     assert!(worker.stop().await);
@@ -183,10 +183,10 @@ async fn letters_give_way_by_bytes_and_the_count_of_bytes_stays_right() {
     let (counted, there) = bytes(&mut redis, "dead").await;
     assert!(counted == there && there <= limit, "{counted} {there}");
 
-    letter::drop_letter(bench.client.queue(), Kind::Dead, &kept[0].id).await.unwrap();
+    letter::drop_letter(&bench.client, Kind::Dead, &kept[0].id).await.unwrap();
     replay(&bench.client, Kind::Dead, &kept[1].id).await.unwrap();
     eventually(WAIT, "the replayed one is a letter again", async || {
-        letter::find(bench.client.queue(), Kind::Dead, &kept[1].id).await.unwrap()
+        letter::find(&bench.client, Kind::Dead, &kept[1].id).await.unwrap()
     })
     .await;
     let (counted, there) = bytes(&mut redis, "dead").await;
@@ -259,9 +259,9 @@ async fn letters_are_found_by_task_queue_reason_and_age() {
 
     let replayed = replay_all(&bench.client, Kind::Dead, &all()).await.unwrap();
     assert_eq!((replayed.moved, replayed.n_refused, replayed.refused.len()), (1, 3, 3));
-    let (redis, mail) = (bench.client.queue(), Filter { queue: some("mail"), ..all() });
-    let mails = letter::ids(redis, Kind::Dead, &mail).await.unwrap();
-    let dropped = letter::drop_letters(redis, Kind::Dead, &mails).await.unwrap();
+    let mail = Filter { queue: some("mail"), ..all() };
+    let mails = letter::ids(&bench.client, Kind::Dead, &mail).await.unwrap();
+    let dropped = letter::drop_letters(&bench.client, Kind::Dead, &mails).await.unwrap();
     assert_eq!(dropped, 2);
     assert!(worker.stop().await);
 }

@@ -87,7 +87,7 @@ impl Server {
 
     /// The live schedules, as the command line edits them.
     pub(crate) fn schedules(&self) -> Schedules {
-        Schedules::new(self.client().queue().clone())
+        Schedules::new(&self.client())
     }
 
     pub(crate) async fn ask<T: FromRedisValue>(&self, command: &redis::Cmd) -> T {
@@ -158,7 +158,7 @@ impl Server {
             schedule.next_after(*tick, record.anchor)
         });
         let ticks = ticks.skip(1).take_while(|tick| *tick <= Timestamp::now());
-        let possible: HashSet<String> = ticks.map(|tick| entry::id(name, tick)).collect();
+        let possible: HashSet<String> = ticks.map(|tick| entry::id("", name, tick)).collect();
         assert!(ids.is_subset(&possible), "{ids:?} are not ticks among {possible:?}");
         messages.len()
     }
@@ -233,7 +233,7 @@ pub(crate) fn seen(seconds_ago: i64) -> Record {
 pub(crate) fn ticks_of(messages: &[Value], schedule: &str, anchor: Timestamp) -> Vec<i64> {
     let after = |s: i64| anchor + jiff::SignedDuration::from_secs(s);
     let of = |message: &Value| {
-        (0..100_000).find(|s| entry::id(schedule, after(*s)) == id(message)).unwrap()
+        (0..100_000).find(|s| entry::id("", schedule, after(*s)) == id(message)).unwrap()
     };
     messages.iter().map(of).collect()
 }

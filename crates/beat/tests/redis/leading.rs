@@ -127,7 +127,7 @@ async fn after_a_downtime_the_last_missed_tick_is_published_once() {
     server.ticks(3, &config, "s").await;
     let messages = server.messages("celery").await;
     let last = last_week.anchor + SignedDuration::from_hours(7 * 24);
-    assert_eq!(messages.iter().map(id).collect::<Vec<_>>(), [entry::id("d", last)]);
+    assert_eq!(messages.iter().map(id).collect::<Vec<_>>(), [entry::id("", "d", last)]);
     let record = server.records("celery").await.remove("d").unwrap();
     assert_eq!((record.runs, record.missed), (1, 7 * 24 - 1));
     let late = record.late_ms / 1_000;

@@ -153,7 +153,7 @@ async fn a_task_in_a_workers_claims_is_not_done() {
     server.ticks(1, &config, "one").await;
     beat.stop().await;
     let record = server.records("one").await.remove("a").unwrap();
-    let last = entry::id("a", record.ran.unwrap());
+    let last = entry::id("", "a", record.ran.unwrap());
     let unfinished = async || {
         rhubarb_queue::schedules::unfinished(&server.client(), "one", &last).await.unwrap()
     };

@@ -104,7 +104,7 @@ pub struct RedisConfig {
 /// Celery's own settings, as the Django application has them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CeleryConfig {
-    /// `global_keyprefix` of the transport options; in front of every key of Celery's.
+    /// `global_keyprefix` of the transport options; in front of every key of Celery's and ours.
     pub global_keyprefix: String,
     /// The priority steps; a message's list is that of the greatest step not above its priority.
     pub priority_steps: Vec<u8>,

@@ -65,7 +65,7 @@ fn letter_table(kind: Kind, letters: &[Letter]) -> String {
 }
 
 async fn show(context: &Context, kind: Kind, args: &TaskArgs) -> Result<(), Error> {
-    let letter = letter::find(context.client.queue(), kind, &args.id).await?;
+    let letter = letter::find(&context.client, kind, &args.id).await?;
     let letter = letter.ok_or_else(|| unknown(kind, &args.id))?;
     Ok(Format::of(args.shown.json).show(&letter, letter_lines)?)
 }
@@ -115,13 +115,12 @@ async fn forget(context: &Context, kind: Kind, args: DropArgs) -> Result<(), Err
     if chosen.all && !yes && !confirmed(&question)? {
         return Err(Error::Failed("nothing was dropped".to_owned()));
     }
-    let redis = context.client.queue();
     if let Some(id) = chosen.id {
-        let dropped = letter::drop_letter(redis, kind, &id).await?;
+        let dropped = letter::drop_letter(&context.client, kind, &id).await?;
         return one(kind, &id, dropped, "dropped");
     }
-    let ids = letter::ids(redis, kind, &chosen.filter.into()).await?;
-    let n = letter::drop_letters(redis, kind, &ids).await?;
+    let ids = letter::ids(&context.client, kind, &chosen.filter.into()).await?;
+    let n = letter::drop_letters(&context.client, kind, &ids).await?;
     Ok(output::print(&format!("{n} {} tasks dropped", name(kind)))?)
 }
 

@@ -6,7 +6,7 @@ mod import;
 mod list;
 mod next;
 
-use rhubarb_connection::{Connections, Role};
+use rhubarb_connection::Connections;
 use rhubarb_core::config::Config;
 use rhubarb_queue::{
     Client,
@@ -43,8 +43,8 @@ struct Store<'a> {
 
 impl<'a> Store<'a> {
     fn new(config: &'a Config, connections: &Connections) -> Self {
-        let schedules = Schedules::new(connections.role(Role::Queue));
-        Self { config, client: Client::new(connections, config), schedules }
+        let client = Client::new(connections, config);
+        Self { config, schedules: Schedules::new(&client), client }
     }
 
     /// Returns all schedules there are.

@@ -20,7 +20,7 @@ use rhubarb_core::config::{CeleryConfig, Config};
 use uuid::Uuid;
 
 use self::patience::Patience;
-use crate::keys;
+use crate::keys::Keys;
 
 pub use group::Joined;
 pub use publish::{Publish, Published};
@@ -43,6 +43,7 @@ pub struct Client {
     queue: Redis,
     pub(crate) results: Redis,
     celery: Arc<CeleryConfig>,
+    keys: Keys,
     pub(crate) reply_to: String,
     /// What stands in a message as its sender, in Celery's form.
     pub(crate) origin: String,
@@ -65,6 +66,7 @@ impl Client {
             queue,
             results: connections.role(Role::Results),
             celery: Arc::new(config.celery.clone()),
+            keys: Keys::new(&config.celery),
             reply_to: Uuid::new_v4().to_string(),
             origin,
             declared: Arc::default(),
@@ -83,6 +85,11 @@ impl Client {
         &self.celery
     }
 
+    /// Returns the names of its installation's keys.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
     /// Returns the key of what belongs to a group or chord; `part` is empty or `.j`, `.s`, ….
     pub(crate) fn group_key(&self, id: &str, part: &str) -> String {
         format!("{}celery-taskset-meta-{id}{part}", self.celery.global_keyprefix)
@@ -98,11 +105,11 @@ impl Client {
 /// Adds what Celery's clients declare for a queue, and its name for the read side.
 pub(crate) fn declare(pipeline: &mut ::redis::Pipeline, queue: &str, celery: &CeleryConfig) {
     let member = rhubarb_wire::binding_member(queue, &celery.sep);
+    let keys = Keys::new(celery);
     for table in rhubarb_wire::binding_keys(queue) {
-        let key = format!("{}{table}", celery.global_keyprefix);
-        pipeline.cmd("SADD").arg(key).arg(&member).ignore();
+        pipeline.cmd("SADD").arg(keys.kombus(&table)).arg(&member).ignore();
     }
-    pipeline.cmd("SADD").arg(keys::QUEUES).arg(queue).ignore();
+    pipeline.cmd("SADD").arg(keys.queues()).arg(queue).ignore();
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::Client;
-use crate::{Error, canvas::ResultTree, error::redis, keys, script};
+use crate::{Error, canvas::ResultTree, error::redis, script};
 
 /// A task to be published.
 ///
@@ -191,7 +191,7 @@ impl Client {
             self.send(outbox).await?;
             return Ok(Published { id, duplicate: false });
         };
-        let key = keys::unique(&publish.digest());
+        let key = self.keys().unique(&publish.digest());
         // Dying between the two leaves a lock without a task until it ends by itself: the caller saw no id and tries again
         // later. The other order could publish twice.
         let published = match self.take_unique(&key, &id, unique_for).await {

@@ -70,7 +70,7 @@ const METHODS: [&str; 2] = ["registered", "active_queues"];
 impl<'s> Question<'s> {
     fn new(shared: &'s Shared) -> Self {
         let celery = shared.client.celery();
-        let key = |name: String| format!("{}{name}", celery.global_keyprefix);
+        let key = |name: String| shared.client.keys().kombus(&name);
         let ticket = || uuid::Uuid::new_v4().to_string();
         Self {
             shared,

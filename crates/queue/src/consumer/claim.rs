@@ -188,7 +188,7 @@ impl Claimer {
     async fn obey(&mut self) -> Result<(), Error> {
         let connection = self.shared.queue.connection_number();
         if connection.is_none() || connection != self.obeyed {
-            let found = revoked::load(&self.shared.queue).await?;
+            let found = revoked::load(&self.shared.client).await?;
             self.shared.revoked.add(found, self.shared.now());
             self.obeyed = connection;
         }

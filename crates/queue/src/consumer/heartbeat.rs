@@ -18,7 +18,6 @@ use crate::{
     Error,
     error::redis,
     inspect::WorkerRecord,
-    keys,
     letter::{self, Kind},
     script,
 };
@@ -87,7 +86,7 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
 /// Has kept messages that are too old give way, also where no other is kept.
 async fn tidy(shared: &Shared) {
     for kind in [Kind::Dead, Kind::Parked] {
-        if let Err(error) = letter::tidy(&shared.queue, kind, kind.caps(&shared.config)).await {
+        if let Err(error) = letter::tidy(&shared.client, kind, kind.caps(&shared.config)).await {
             tracing::debug!(%error, ?kind, "tidying the letters failed, trying again in an hour");
         }
     }
@@ -101,7 +100,8 @@ fn next(every: Duration, tick: Duration) -> Instant {
 /// Keeps our registry entry, and sends a sign of life with it.
 async fn beat(shared: &Shared, sign: Option<Sign>) -> Result<(), Error> {
     let record = serde_json::to_vec(&record(shared)).unwrap_or_default();
-    let keys = [keys::WORKERS.to_owned(), keys::worker(&shared.id)];
+    let keys = shared.client.keys();
+    let keys = [keys.workers(), keys.worker(&shared.id)];
     let (channel, message) = match sign {
         Some(sign) => {
             let Publication { channel, message } = publication(shared, sign);
@@ -196,9 +196,9 @@ async fn reap_queue(shared: &Shared, idx: usize) -> Result<bool, Error> {
 }
 
 async fn leave(shared: &Shared) -> Result<(), Error> {
-    let mut pipeline = ::redis::pipe();
-    pipeline.cmd("ZREM").arg(keys::WORKERS).arg(&shared.id).ignore();
-    pipeline.cmd("DEL").arg(keys::worker(&shared.id)).ignore();
+    let (keys, mut pipeline) = (shared.client.keys(), ::redis::pipe());
+    pipeline.cmd("ZREM").arg(keys.workers()).arg(&shared.id).ignore();
+    pipeline.cmd("DEL").arg(keys.worker(&shared.id)).ignore();
     if shared.events.heartbeats {
         let Publication { channel, message } = publication(shared, Sign::Offline);
         pipeline.cmd("PUBLISH").arg(channel).arg(message).ignore();

@@ -101,7 +101,7 @@ async fn prepare_once(
     message: &Message,
 ) -> Result<(), Error> {
     if let Some(letter) = &plan.letter {
-        letter::keep(&shared.queue, letter, letter.kind.caps(&shared.config)).await?;
+        letter::keep(&shared.client, letter, letter.kind.caps(&shared.config)).await?;
         tracing::warn!(
             id = letter.id, task = letter.task, queue = letter.queue, kind = ?letter.kind,
             reason = letter.reason, "message kept apart"

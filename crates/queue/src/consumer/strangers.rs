@@ -137,13 +137,13 @@ async fn look_at_parked(shared: &Shared, walked: &mut Option<Walked>) {
 /// Puts parked messages back whose task somebody runs by now; nothing is sent but one command while none is parked.
 async fn offer(shared: &Shared, walked: &mut Option<Walked>) -> Result<(), Error> {
     let mut newest = ::redis::cmd("ZREVRANGE");
-    newest.arg(Kind::Parked.index()).arg(0).arg(0).arg("WITHSCORES");
+    newest.arg(shared.client.keys().letters(Kind::Parked).index).arg(0).arg(0).arg("WITHSCORES");
     let newest: Vec<(Vec<u8>, f64)> =
         shared.queue.query(&newest).await.map_err(redis("look for parked messages"))?;
     let Some(&(_, newest)) = newest.first() else { return Ok(()) };
     // One worker at a time, and each once a period. It is not released: its end is the next one's turn.
     let turn = shared.config.lease.saturating_sub(Duration::from_millis(500));
-    let lock = Lock::new(shared.queue.clone(), "parked", &shared.id, turn);
+    let lock = Lock::new(&shared.client, "parked", &shared.id, turn);
     if !lock.acquire().await? {
         return Ok(());
     }
@@ -152,7 +152,7 @@ async fn offer(shared: &Shared, walked: &mut Option<Walked>) -> Result<(), Error
     if walked.as_ref() == Some(&found) {
         return Ok(());
     }
-    let mut parked = Parked::new(&shared.queue, shared.client.celery(), false);
+    let mut parked = Parked::new(&shared.client, false);
     parked.walk(|letter| is_wanted(shared, letter)).await?;
     for (queue, n) in parked.moved.iter().filter(|(_, n)| **n > 0) {
         tracing::info!(queue, n, "put parked tasks back that somebody runs by now");

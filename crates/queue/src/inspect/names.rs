@@ -10,11 +10,7 @@ use rhubarb_core::{config::CeleryConfig, queue_name};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::{
-    Client, Error,
-    error::redis,
-    keys::{self, QueueKeys},
-};
+use crate::{Client, Error, error::redis, keys::QueueKeys};
 
 /// How many keys one `SCAN` looks at: a quarter of a millisecond of the server's time, measured with a million keys.
 const SCAN_COUNT: usize = 500;
@@ -54,7 +50,7 @@ pub struct Unseen {
 pub async fn queue_names(client: &Client, more: &[String]) -> Result<Vec<String>, Error> {
     let names: Vec<String> = client
         .queue()
-        .query(::redis::cmd("SMEMBERS").arg(keys::QUEUES))
+        .query(::redis::cmd("SMEMBERS").arg(client.keys().queues()))
         .await
         .map_err(redis("list the queues"))?;
     Ok(in_order(names.into_iter().chain(more.iter().cloned()).collect()))
@@ -106,10 +102,10 @@ pub async fn is_known(client: &Client, name: &str) -> Result<bool, Error> {
     let mut exists = ::redis::cmd("EXISTS");
     exists.arg(&keys.lists).arg(&keys.scheduled).arg(&keys.leases);
     for table in bindings {
-        exists.arg(format!("{}{table}", celery.global_keyprefix));
+        exists.arg(client.keys().kombus(&table));
     }
     let mut pipeline = ::redis::pipe();
-    pipeline.cmd("SISMEMBER").arg(keys::QUEUES).arg(name);
+    pipeline.cmd("SISMEMBER").arg(client.keys().queues()).arg(name);
     pipeline.add_command(exists);
     let (ours, there): (bool, u64) =
         client.queue().pipe(&pipeline).await.map_err(redis(format!("look for queue `{name}`")))?;
@@ -122,8 +118,8 @@ async fn look(
     names: &mut Vec<String>,
     effort: Duration,
 ) -> Result<Option<Unseen>, rhubarb_connection::Error> {
-    let (celery, redis_) = (client.celery(), client.queue());
-    let prefix = format!("{}{}", celery.global_keyprefix, rhubarb_wire::exchange_key(""));
+    let redis_ = client.queue();
+    let prefix = client.keys().kombus(&rhubarb_wire::exchange_key(""));
     let until = Instant::now() + effort;
     let most = u64::try_from(effort.as_millis() * KEYS_PER_SECOND / 1000).unwrap_or(u64::MAX);
     let (mut cursor, mut looked_at, mut n_exchanges) = (0_u64, 0_u64, 0);

@@ -144,7 +144,7 @@ async fn seek(
         }
     }
     for kind in [Kind::Dead, Kind::Parked] {
-        if let Some(letter) = letter::find(client.queue(), kind, &info.id).await? {
+        if let Some(letter) = letter::find(client, kind, &info.id).await? {
             info.place = format!("{kind:?}").to_lowercase();
             info.queue = Some(letter.queue);
             info.task = letter.task;

@@ -2,8 +2,7 @@
 
 use std::{future::Future, time::Duration};
 
-use rhubarb_queue::wire::State;
-use rhubarb_queue::{Lock, keys};
+use rhubarb_queue::{Lock, wire::State};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -29,9 +28,9 @@ pub(super) async fn alone<T>(
     work: impl Future<Output = Result<T, TaskError>>,
 ) -> Result<T, TaskError> {
     let name = format!("scrape:{slug}");
-    let lock = Lock::new(context.client().queue().clone(), &name, context.id(), TTL);
+    let lock = Lock::new(context.client(), &name, context.id(), TTL);
     if !lock.acquire().await? {
-        return Err(wait_for(context, holder(context, &name).await?).await);
+        return Err(wait_for(context, lock.holder().await?).await);
     }
     let done = tokio::select! {
         done = work => done,
@@ -58,10 +57,6 @@ async fn wait_for(context: &TaskContext, holder: Option<String>) -> TaskError {
         context.report(json!({ WAITS_FOR: holder, "message": message })).await;
     }
     TaskError::put_off(AGAIN.mul_f64(1.0 + fastrand::f64()))
-}
-
-async fn holder(context: &TaskContext, name: &str) -> Result<Option<String>, TaskError> {
-    Ok(context.client().queue().query(redis::cmd("GET").arg(keys::lock(name))).await?)
 }
 
 /// Renews the lock; ends when it is ours no more.

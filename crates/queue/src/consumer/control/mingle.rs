@@ -106,7 +106,7 @@ async fn learn(shared: &Shared, replies: &[Vec<u8>]) -> Result<(), Error> {
     }
     if !fresh.is_empty() {
         tracing::info!(n = fresh.len(), n_nodes, "learnt of revoked tasks from other workers");
-        revoked::store(&shared.queue, &fresh, false, shared.config.revoke_expires).await?;
+        revoked::store(&shared.client, &fresh, false, shared.config.revoke_expires).await?;
     }
     Ok(())
 }

@@ -128,7 +128,7 @@ async fn record(
     terminate: bool,
     waiting: &[String],
 ) -> Result<(), Error> {
-    revoked::store(&shared.queue, ids, terminate, shared.config.revoke_expires).await?;
+    revoked::store(&shared.client, ids, terminate, shared.config.revoke_expires).await?;
     for id in waiting {
         revoked::mark(&shared.client, id).await?;
     }
@@ -159,12 +159,12 @@ pub(super) async fn catch_up(shared: Arc<Shared>) {
 }
 
 async fn read(shared: &Shared) -> Result<(), Error> {
-    let found = revoked::load(&shared.queue).await?;
+    let found = revoked::load(&shared.client).await?;
     shared.revoked.add(found, shared.now());
     let held = shared.held.seen();
     let ids: Vec<String> =
         held.iter().map(|seen| seen.received.envelope.headers.id.clone()).collect();
-    let ordered = revoked::terminated(&shared.queue, &ids).await?;
+    let ordered = revoked::terminated(&shared.client, &ids).await?;
     if !ordered.is_empty() {
         terminated(shared, "SIGTERM", &ordered);
     }
