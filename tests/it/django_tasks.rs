@@ -438,3 +438,85 @@ async fn the_backend_passes_its_own_tests() {
         assert!(ran.stderr.contains("Ran ") && !ran.stderr.contains("Ran 0 "), "{}", ran.stderr);
     }
 }
+
+/// The Python blocks of the backend's README, in its order.
+fn samples() -> Vec<String> {
+    let readme = std::fs::read_to_string(backend().join("README.md")).unwrap();
+    let blocks = readme.split("```python\n").skip(1);
+    blocks.map(|block| block.split("```").next().unwrap().to_owned()).collect()
+}
+
+/// A project that is the README's samples, as one would copy them, on this framework.
+fn project(shop: &Shop, python: &mut Python, is_backport: bool) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let text =
+            if is_backport { text.replace("django.tasks", "django_tasks") } else { text.into() };
+        std::fs::write(folder.path().join(name), text).unwrap();
+    };
+    let sample = |head: &str| {
+        let found = samples().into_iter().find(|block| block.starts_with(head));
+        found.unwrap_or_else(|| panic!("no sample begins with {head}"))
+    };
+    std::fs::create_dir(folder.path().join("shop")).unwrap();
+    let settings = sample("# settings.py")
+        .replace("redis://127.0.0.1:6379", shop.installation.redis.url(0).trim_end_matches("/0"));
+    let settings = match is_backport {
+        true => settings.replace("[\"rhubarb_tasks\"]", "[\"django_tasks\", \"rhubarb_tasks\"]"),
+        false => settings,
+    };
+    let more = "\nimport json, os\nTASKS[\"default\"][\"OPTIONS\"].update(json.loads(os.environ.get(\"MORE\", \"{}\")))\n";
+    write("settings.py", &format!("SECRET_KEY = \"x\"\nINSTALLED_APPS = []\n{settings}{more}"));
+    write("shop/__init__.py", "");
+    write("shop/tasks.py", &sample("# shop/tasks.py"));
+    write("shop/tests.py", &sample("# shop/tests.py"));
+    let used = sample("from shop.tasks import scrape")
+        .replace("result.refresh()", "while not result.is_finished: result.refresh()");
+    let shown =
+        "import json\nprint(json.dumps([result.status, result.return_value, result.attempts]))";
+    write("used.py", &format!("import django\ndjango.setup()\n{used}\n{shown}\n"));
+    python.set("PYTHONPATH", &format!("{}:{}", backend().display(), folder.path().display()));
+    python.set("DJANGO_SETTINGS_MODULE", "settings");
+    folder
+}
+
+#[tokio::test]
+async fn the_readmes_samples_work_as_they_stand_on_django_6_and_on_the_backport() {
+    let shop = Shop::open().await;
+    let _worker = shop.worker(&[]).await;
+    for (idx, mut python) in frameworks(&shop).into_iter().enumerate() {
+        let is_backport = idx == 0 && shop.python().is_some();
+        let folder = project(&shop, &mut python, is_backport);
+        let used = python.run(&["-m", "used"]).await;
+        assert_eq!(
+            (&used[0], &used[1]["keyword"]),
+            (&json!("SUCCESSFUL"), &json!("python developer"))
+        );
+        assert_eq!(used[2], 0, "attempts: no result tells them");
+        let told = async |python: &Python, args: &[&str]| {
+            let mut command = python.command(&[&["-m", "django"], args].concat());
+            command.current_dir(folder.path());
+            rhubarb_e2e::installation::run(command).await
+        };
+        let tested = told(&python, &["test", "shop"]).await;
+        assert!(tested.stderr.contains("Ran 2 tests"), "{}{}", tested.stdout, tested.stderr);
+        assert_eq!(tested.code, 0, "{}", tested.stderr);
+
+        let checked = told(&python, &["check"]).await;
+        assert!(checked.stdout.contains("no issues"), "{}{}", checked.stdout, checked.stderr);
+        python.set("MORE", r#"{"TASK_NAMES": {"shop.tasks.scarpe": "x"}}"#);
+        let checked = told(&python, &["check"]).await;
+        assert!(
+            checked.stderr.contains("rhubarb_tasks.W002"),
+            "{}{}",
+            checked.stdout,
+            checked.stderr
+        );
+        python.set("MORE", r#"{"TASK_NAME": {}, "RESULT_EXPIRES": "soon"}"#);
+        let checked = told(&python, &["check"]).await;
+        let wanted = ["rhubarb_tasks.E001", "TASK_NAME is no option", "RESULT_EXPIRES is 'soon'"];
+        let all = wanted.iter().all(|text| checked.stderr.contains(text));
+        assert!(checked.code == 1 && all, "{}{}", checked.stdout, checked.stderr);
+        assert!(!checked.stderr.contains("Traceback"), "{}", checked.stderr);
+    }
+}

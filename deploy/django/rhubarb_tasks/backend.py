@@ -1,6 +1,7 @@
 """The backend: what ``django.tasks`` calls, and all that speaks to Redis."""
 
 import dataclasses
+import logging
 import os
 import socket
 import threading
@@ -27,8 +28,10 @@ from .framework import (
     TaskResultStatus,
     task_enqueued,
 )
-from .options import read_options
+from .options import Options, read_options
 from .result import Outcome, Record, read_outcome, record_key, result_key
+
+logger = logging.getLogger(__name__)
 
 TIMEOUTS = {"socket_connect_timeout": 5, "socket_timeout": 5}
 """Seconds; redis-py before 8 waits for ever. The URL's and CLIENT's come first."""
@@ -64,8 +67,21 @@ class RhubarbBackend(BaseTaskBackend):
 
     def __init__(self, alias: str, params: dict) -> None:
         super().__init__(alias, params)
-        self.settings = read_options(self.options, lambda name: getattr(settings, name, None), os.environ)
-        self.supports_get_result = self.settings.results
+        self.problem: str | None = None
+        try:
+            self.read = read_options(self.options, lambda name: getattr(settings, name, None), os.environ)
+            self.supports_get_result = self.read.results
+        except ImproperlyConfigured as error:
+            # Raised here it would come out of the import of some module with tasks, in place of what `check` says.
+            self.problem = str(error)
+            logger.error("TASKS[%r]: %s", alias, error)
+
+    @property
+    def settings(self) -> Options:
+        """What OPTIONS and the settings mean. Raises ImproperlyConfigured where they are wrong."""
+        if self.problem:
+            raise ImproperlyConfigured(f"TASKS[{self.alias!r}]: {self.problem}")
+        return self.read
 
     def enqueue(self, task: Task, args: Any, kwargs: Any) -> TaskResult:
         """Sends the task and returns its result, which is READY.
@@ -204,10 +220,24 @@ class RhubarbBackend(BaseTaskBackend):
         return shared_client(url, {**TIMEOUTS, **self.settings.client})
 
     def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
-        """Warns of a missing URL. What is wrong with OPTIONS is said by the constructor."""
-        if self.settings.redis_url:
-            return []
-        return [checks.Warning(NO_URL, obj=f"TASKS[{self.alias!r}]", id="rhubarb_tasks.W001")]
+        """Tells what is wrong with OPTIONS, and warns of a missing URL and of names that are no task's."""
+        place = f"TASKS[{self.alias!r}]"
+        if self.problem:
+            return [checks.Error(self.problem, obj=place, id="rhubarb_tasks.E001")]
+        found = [] if self.read.redis_url else [checks.Warning(NO_URL, obj=place, id="rhubarb_tasks.W001")]
+        for path in filter(no_task, self.read.task_names):
+            text = f"TASK_NAMES has {path!r}, and this project has no such task"
+            hint = "A key is the module.function of a task; the value is the worker's name for it."
+            found.append(checks.Warning(text, hint=hint, obj=place, id="rhubarb_tasks.W002"))
+        return found
+
+
+def no_task(path: Any) -> bool:
+    """Tells whether a dotted path is none of a task of this project."""
+    try:
+        return not isinstance(import_string(path), Task)
+    except (ImportError, AttributeError, TypeError):
+        return True
 
 
 NO_URL = "no Redis is named for tasks: set REDIS_URL in OPTIONS, the setting CELERY_BROKER_URL or the variable REDIS_URL"

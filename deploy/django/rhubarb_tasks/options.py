@@ -67,10 +67,16 @@ def read_options(
     ``given`` is OPTIONS, ``setting`` returns a Django setting or None, ``environment`` is that of the process.
     Raises ImproperlyConfigured with every problem found, not only the first.
     """
-    named = {name.lower(): value for name, value in given.items()}
+    if not isinstance(given, Mapping):
+        raise ImproperlyConfigured(f"OPTIONS is {type(given).__name__}, and a dict is expected")
+    named = {str(name).lower(): value for name, value in given.items()}
     known = [option.name for option in fields(Options)]
-    problems = [f"{name} is no option; there are {', '.join(known).upper()}" for name in given if name.lower() not in known]
+    there = ", ".join(known).upper()
+    problems = [f"{name} is no option; there are {there}" for name in given if str(name).lower() not in known]
     transport = setting("CELERY_BROKER_TRANSPORT_OPTIONS") or {}
+    if not isinstance(transport, Mapping):
+        problems.append("the setting CELERY_BROKER_TRANSPORT_OPTIONS is no dict")
+        transport = {}
     values = {
         **{name: transport[name] for name in ("global_keyprefix", "priority_steps", "sep") if name in transport},
         "redis_url": broker_url(setting, environment),
@@ -81,7 +87,7 @@ def read_options(
         values.setdefault("result_url", result_url(setting, environment))
     problems += [problem for name, value in values.items() if (problem := wrong(name, value))]
     if problems:
-        raise ImproperlyConfigured("TASKS: " + "; ".join(problems))
+        raise ImproperlyConfigured("; ".join(problems))
     return Options(**settled(values, setting("CELERY_TASK_DEFAULT_QUEUE") or "celery"))
 
 
@@ -138,8 +144,17 @@ def wrong(name: str, value: Any) -> str | None:
     }[name]
     if fits(name, value):
         return None
-    shown = repr(value) if not name.endswith("_url") else repr(str(value).partition(":")[0])
-    return f"{name.upper()} is {shown}, and {expected} is expected"
+    return f"{name.upper()} is {shown(name, value)}, and {expected} is expected"
+
+
+def shown(name: str, value: Any) -> str:
+    """Returns a value as an error may have it: a URL and what goes to redis-py may hold a password."""
+    if name == "client":
+        return type(value).__name__
+    if name.endswith("_url"):
+        scheme, colon, _ = str(value).partition("://")
+        return repr(f"{scheme}://…") if colon else "no URL"
+    return repr(value)
 
 
 def fits(name: str, value: Any) -> bool:

@@ -18,6 +18,9 @@ def task(**more):
     return RhubarbTask(func=function, **fields, **more)
 
 
+A_TASK = task()
+
+
 def backend(**options):
     with patch.dict("os.environ", clear=True):
         return RhubarbBackend("default", {"OPTIONS": options})
@@ -30,6 +33,29 @@ class Backend(unittest.TestCase):
         with self.assertRaisesRegex(ImproperlyConfigured, "CELERY_BROKER_URL"):
             one.enqueue(task(), (), {})
         self.assertEqual(backend(REDIS_URL="redis://h").check(), [])
+
+    def test_what_is_wrong_with_options_is_found_by_the_check_and_refused_at_use(self):
+        for options in (
+            {"TASK_NAME": {}},
+            {"RESULT_EXPIRES": "soon", "CLIENT": "password=hunter2"},
+            {7: 8},
+            ["REDIS_URL"],
+            {"REDIS_URL": "hunter2"},
+        ):
+            with self.subTest(options), self.assertLogs("rhubarb_tasks.backend", "ERROR") as logged:
+                with patch.dict("os.environ", clear=True):
+                    one = RhubarbBackend("default", {"OPTIONS": options})
+                found = one.check()
+                self.assertEqual([error.id for error in found], ["rhubarb_tasks.E001"])
+                with self.assertRaisesRegex(ImproperlyConfigured, "expected|no option"):
+                    one.enqueue(task(), (), {})
+                self.assertNotIn("hunter2", f"{found} {logged.output}")
+
+    def test_a_name_that_is_no_tasks_is_found_by_the_check(self):
+        one = backend(REDIS_URL="redis://h", TASK_NAMES={"no.such": "a", f"{__name__}.function": "b", "x": "c"})
+        self.assertEqual([warning.id for warning in one.check()], ["rhubarb_tasks.W002"] * 3)
+        one = backend(REDIS_URL="redis://h", TASK_NAMES={f"{__name__}.A_TASK": "a"})
+        self.assertEqual(one.check(), [])
 
     def test_a_task_is_called_by_its_own_name_the_projects_or_that_of_its_function(self):
         path = f"{__name__}.function"

@@ -9,7 +9,7 @@ REDIS = os.environ["REDIS"]
 
 SECRET_KEY = "only for tests"
 USE_TZ = True
-INSTALLED_APPS = [] if django.VERSION >= (6,) else ["django_tasks"]
+INSTALLED_APPS = ["rhubarb_tasks"] if django.VERSION >= (6,) else ["django_tasks", "rhubarb_tasks"]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
 
 CELERY_BROKER_URL = f"{REDIS}/0"
