@@ -115,6 +115,12 @@ pub enum FetchError {
         /// The limit.
         limit: usize,
     },
+    /// A redirect leads from https to http, which `scrape.allow_downgrade` does not allow.
+    #[error("`{host}` redirects from https to http, which `scrape.allow_downgrade` does not allow")]
+    Downgrade {
+        /// Who redirects.
+        host: String,
+    },
     /// robots.txt forbids this path to us.
     #[error("robots.txt of `{host}` forbids this page")]
     RobotsDisallow {
@@ -212,6 +218,7 @@ impl FetchError {
             | Self::Status { .. }
             | Self::TooLarge { .. }
             | Self::TooManyRedirects { .. }
+            | Self::Downgrade { .. }
             | Self::RobotsDisallow { .. }
             | Self::CrawlDelay { .. }
             | Self::PrivateAddress { .. }

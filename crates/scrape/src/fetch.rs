@@ -8,8 +8,8 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use reqwest::{Client, StatusCode};
 use rhubarb_core::config::ScrapeConfig;
-use tokio::time::{Instant, sleep};
-use url::Url;
+use tokio::time::{Instant, sleep, timeout};
+use url::{Host, Url};
 
 use self::{
     client::Clients,
@@ -17,11 +17,11 @@ use self::{
     robots_cache::RobotsCache,
 };
 use crate::{
-    address::{AllowPrivate, is_private_host},
+    address::{AllowPrivate, ResolvesToPrivate, is_private_host, resolve},
     error::{Error, FetchError, Phase},
     page::{Page, Request, essence},
     politeness::{Limiter, TooLate, host_of},
-    proxies::{Proxy, ProxyPool},
+    proxies::{Proxy, ProxyPool, Reach, Rules},
     robots::{self, Robots},
 };
 
@@ -35,6 +35,8 @@ const DEFAULT_HOLD: Duration = Duration::from_secs(30);
 const MAX_CRAWL_DELAY: Duration = Duration::from_secs(60);
 /// As much of a header as an error shows.
 const MAX_SHOWN: usize = 80;
+/// How long a name is looked up that a proxy will look up again.
+const RESOLVE_PATIENCE: Duration = Duration::from_secs(2);
 /// A longer URL is a mistake or an attack.
 const MAX_URL_BYTES: usize = 8_192;
 
@@ -54,12 +56,14 @@ struct Inner {
     limiter: Limiter,
     robots: RobotsCache,
     allow_private: AllowPrivate,
+    proxy_rules: Rules,
     product: String,
     min_interval: Duration,
     request_timeout: Duration,
     source_timeout: Duration,
     max_body_bytes: usize,
     max_redirects: usize,
+    allow_downgrade: bool,
     obey_robots: bool,
 }
 
@@ -75,12 +79,14 @@ impl Fetcher {
             limiter: Limiter::default(),
             robots: RobotsCache::default(),
             allow_private: AllowPrivate::new(&config.allow_private),
+            proxy_rules: Rules::new(&config.allow_private_proxies),
             product: robots::product_token(&config.user_agent).to_owned(),
             min_interval: config.min_interval,
             request_timeout: config.request_timeout,
             source_timeout: config.source_timeout,
             max_body_bytes: config.max_body_bytes,
             max_redirects: config.max_redirects,
+            allow_downgrade: config.allow_downgrade,
             obey_robots: config.obey_robots,
         };
         Ok(Self { inner: Arc::new(inner), proxies: Arc::default() })
@@ -141,9 +147,9 @@ impl Fetcher {
         }
     }
 
-    /// Returns the private hosts that may be fetched.
-    pub(crate) fn allow_private(&self) -> &AllowPrivate {
-        &self.inner.allow_private
+    /// Returns which proxies may be used.
+    pub(crate) fn proxy_rules(&self) -> &Rules {
+        &self.inner.proxy_rules
     }
 }
 
@@ -169,14 +175,14 @@ impl Inner {
         let of = Try { request, deadline };
         let mut url = request.url.clone();
         for _ in 0..=self.max_redirects {
-            let client = self.client_for(&url, request)?;
+            let client = self.client_for(&url, request).await?;
             let interval = self.permitted_interval(&url, of).await?;
             self.turn(&url, interval, deadline).await?;
             let exchange = self.exchange(&client, &url, of);
             let answer = exchange.send().await?;
             self.heed(&url, &answer);
             match &answer.location {
-                Some(location) => url = next_url(&url, location)?,
+                Some(location) => url = self.next_url(&url, location)?,
                 None => return self.page(&exchange, answer).await,
             }
         }
@@ -205,7 +211,7 @@ impl Inner {
     }
 
     /// Returns the client for this URL, or why nothing may be sent to it.
-    fn client_for(&self, url: &Url, request: &Request) -> Result<Client, FetchError> {
+    async fn client_for(&self, url: &Url, request: &Request) -> Result<Client, FetchError> {
         if url.as_str().len() > MAX_URL_BYTES {
             return Err(FetchError::BadUrl { reason: "it is too long".to_owned() });
         }
@@ -219,14 +225,44 @@ impl Inner {
             return Err(FetchError::PrivateAddress { host: host_of(url) });
         }
         match &request.proxy {
-            Some(proxy) => self.clients.through(proxy).map_err(|error| FetchError::Proxy {
-                host: host_of(url),
-                proxy: proxy.to_string(),
-                reason: error.without_url().to_string(),
-            }),
+            Some(proxy) => self.client_through(proxy, url, allowed).await,
             None if allowed => Ok(self.clients.private().clone()),
             None => Ok(self.clients.public().clone()),
         }
+    }
+
+    /// Returns the client that reaches this URL through a proxy, or why it may not be used.
+    ///
+    /// The proxy resolves the URL's name, in its own network. That of a public proxy is none of
+    /// ours. A permitted private proxy stands in ours and could be sent inside by a page, so that
+    /// a name which resolves, here and now, to private addresses only is refused. Where the proxy
+    /// resolves it to something else, the proxy's own rules must hold.
+    async fn client_through(
+        &self,
+        proxy: &Proxy,
+        url: &Url,
+        allowed: bool,
+    ) -> Result<Client, FetchError> {
+        let failed = |reason: String| FetchError::Proxy {
+            host: host_of(url),
+            proxy: proxy.to_string(),
+            reason,
+        };
+        let reach = self.proxy_rules.judge(proxy).map_err(|why| failed(why.to_string()))?;
+        if reach == Reach::Anywhere && !allowed && leads_inside(url).await {
+            return Err(FetchError::PrivateAddress { host: host_of(url) });
+        }
+        let client = self.clients.through(proxy, reach);
+        client.map_err(|error| failed(error.without_url().to_string()))
+    }
+
+    /// Returns where a redirect leads; from https to http only by `scrape.allow_downgrade`.
+    fn next_url(&self, from: &Url, location: &str) -> Result<Url, FetchError> {
+        let to = next_url(from, location)?;
+        if from.scheme() == "https" && to.scheme() == "http" && !self.allow_downgrade {
+            return Err(FetchError::Downgrade { host: host_of(from) });
+        }
+        Ok(to)
     }
 
     fn exchange<'a>(&self, client: &'a Client, url: &'a Url, of: Try<'a>) -> Exchange<'a> {
@@ -287,7 +323,7 @@ impl Inner {
             |reason: String| FetchError::RobotsUnreachable { host: host_of(page), reason };
         let mut url = robots::url_of(page);
         for _ in 0..=robots::MAX_REDIRECTS {
-            let client = self.client_for(&url, of.request)?;
+            let client = self.client_for(&url, of.request).await?;
             self.turn(&url, self.min_interval, of.deadline).await?;
             let exchange =
                 Exchange { kind: Default::default(), ..self.exchange(&client, &url, of) };
@@ -295,7 +331,11 @@ impl Inner {
                 exchange.send().await.map_err(|error| as_robots_error(page, &url, error))?;
             self.heed(&url, &answer);
             match (&answer.location, answer.status.as_u16()) {
-                (Some(location), _) => url = next_url(&url, location)?,
+                (Some(location), _) => {
+                    url = self
+                        .next_url(&url, location)
+                        .map_err(|error| as_robots_error(page, &url, error))?;
+                }
                 (None, 200..=299) => {
                     let (bytes, more) = exchange
                         .read(answer, robots::MAX_BYTES)
@@ -346,8 +386,38 @@ fn check_status(url: &Url, answer: &Answer) -> Result<(), FetchError> {
     })
 }
 
+/// Tells whether the URL's name resolves to private addresses only, as far as that is known here.
+async fn leads_inside(url: &Url) -> bool {
+    let Some(Host::Domain(name)) = url.host() else { return false };
+    let found = timeout(RESOLVE_PATIENCE, resolve(name, 0, false)).await;
+    matches!(found, Ok(Err(error)) if error.is::<ResolvesToPrivate>())
+}
+
 fn next_url(from: &Url, location: &str) -> Result<Url, FetchError> {
     from.join(location).map_err(|error| FetchError::BadUrl {
         reason: format!("redirect from `{}`: {error}", host_of(from)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::scrape_config;
+
+    #[test]
+    fn a_redirect_leads_from_https_to_http_only_by_setting() {
+        let check = |allow_downgrade, from: &str, to: &str, expect: Result<&str, FetchError>| {
+            let config = ScrapeConfig { allow_downgrade, ..scrape_config() };
+            let fetcher = Fetcher::new(&config).unwrap();
+            let next = fetcher.inner.next_url(&Url::parse(from).unwrap(), to);
+            assert_eq!(next.as_ref().map(Url::as_str), expect.as_ref().copied(), "{from} {to}");
+        };
+        let refused = || Err(FetchError::Downgrade { host: "a.example".to_owned() });
+        check(false, "https://a.example/", "http://a.example/x", refused());
+        check(false, "https://a.example/", "HTTP://b.example/x", refused());
+        check(true, "https://a.example/", "http://b.example/x", Ok("http://b.example/x"));
+        check(false, "https://a.example/", "//b.example/x", Ok("https://b.example/x"));
+        check(false, "http://a.example/", "https://a.example/", Ok("https://a.example/"));
+        check(false, "http://a.example/", "/x", Ok("http://a.example/x"));
+    }
 }

@@ -1,16 +1,21 @@
-//! Proxies: the lists that name them, and whose turn it is.
+//! Proxies: the lists that name them, which of them may be used, and whose turn it is.
+
+mod rules;
 
 use std::{
+    collections::{HashMap, HashSet},
     fmt,
     str::FromStr,
     sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
 };
 
 use serde::Deserialize;
 use url::{Host, Url};
 
+pub use self::rules::RefusedProxy;
+pub(crate) use self::rules::{Reach, Rules};
 use crate::{
-    address::AllowPrivate,
     error::FetchError,
     fetch::Fetcher,
     page::{Page, Request},
@@ -18,6 +23,10 @@ use crate::{
 
 /// As many proxies as are taken from one list; public lists have tens of thousands.
 const MAX_PROXIES: usize = 5_000;
+/// As many of one list's proxies as are connected to, to see which serve.
+pub const MAX_CHECKED: usize = 200;
+/// As many of them as may have the same host: a list is no order to scan a host's ports.
+const MAX_PORTS: usize = 3;
 /// A proxy's URL is shorter than this.
 const MAX_LINE: usize = 1_024;
 
@@ -139,7 +148,7 @@ pub struct ProxyList {
 /// and `port`, and maybe `protocol`, `username` and `password`.
 pub fn parse_list(text: &str) -> ProxyList {
     let mut list = ProxyList::default();
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     let mut take = |parsed: Result<Proxy, ParseProxyError>| match parsed {
         Ok(proxy) if seen.len() < MAX_PROXIES => {
             if seen.insert(proxy.clone()) {
@@ -197,25 +206,51 @@ fn from_json(value: serde_json::Value) -> Result<Proxy, ParseProxyError> {
 
 /// Fetches a list and returns its proxies.
 ///
-/// A proxy that names a private address is refused as a line is, unless `scrape.allow_private` has it:
-/// whoever writes a public list must not choose which of our own hosts we talk to.
+/// A proxy that may not be used (see [`permitted`]) is refused as a line is.
 ///
 /// # Errors
 ///
 /// Those of [`Fetcher::get`].
 pub async fn fetch_list(fetcher: &Fetcher, url: &Url) -> Result<ProxyList, FetchError> {
     let page = fetcher.get(&Request::get(url.clone())).await?;
-    let mut list = parse_list(&page.text());
+    let list = parse_list(&page.text());
     let before = list.proxies.len();
-    list.proxies.retain(|proxy| is_outside(proxy, fetcher.allow_private()));
-    list.refused += before - list.proxies.len();
-    Ok(list)
+    let proxies = permitted(fetcher, list.proxies);
+    Ok(ProxyList { refused: list.refused + before - proxies.len(), proxies })
 }
 
-fn is_outside(proxy: &Proxy, allowed: &AllowPrivate) -> bool {
-    proxy.host().is_some_and(|host| {
-        allowed.permits(&host, proxy.port()) || !crate::address::is_private_host(&host)
-    })
+/// Returns those of the proxies that may be used, by their own text.
+///
+/// Not those in a private network, unless `scrape.allow_private_proxies` has them, nor those at the
+/// port of another service: whoever writes a list must not choose what we talk to.
+pub fn permitted(fetcher: &Fetcher, mut proxies: Vec<Proxy>) -> Vec<Proxy> {
+    proxies.retain(|proxy| match fetcher.proxy_rules().judge(proxy) {
+        Ok(_) => true,
+        Err(reason) => {
+            tracing::debug!(%proxy, %reason, "proxy refused");
+            false
+        }
+    });
+    proxies
+}
+
+/// Returns those of one list that are worth a connection: the first [`MAX_CHECKED`], and of one
+/// host no more than three.
+pub fn to_check(proxies: Vec<Proxy>) -> Vec<Proxy> {
+    let mut of_host: HashMap<Option<Host<String>>, usize> = HashMap::new();
+    let few = |proxy: &Proxy| {
+        let count = of_host.entry(proxy.host()).or_default();
+        *count += 1;
+        *count <= MAX_PORTS
+    };
+    proxies.into_iter().filter(few).take(MAX_CHECKED).collect()
+}
+
+/// Returns whether the proxy accepts a connection within `patience`.
+///
+/// Its name is resolved by the rules that hold when it is used.
+pub async fn accepts(fetcher: &Fetcher, proxy: &Proxy, patience: Duration) -> bool {
+    fetcher.proxy_rules().accepts(proxy, patience).await
 }
 
 /// Returns whether the proxy fetches this page.
@@ -339,17 +374,12 @@ mod tests {
     }
 
     #[test]
-    fn a_listed_proxy_in_a_private_network_needs_permission() {
-        let proxy = |text: &str| text.parse::<Proxy>().unwrap();
-        let none = AllowPrivate::new(&[]);
-        assert!(is_outside(&proxy("198.51.100.7:80"), &none));
-        for private in ["10.0.0.1:80", "socks5://127.0.0.1:6379", "localhost:80", "[::1]:80"] {
-            assert!(!is_outside(&proxy(private), &none), "{private}");
-        }
-        assert!(is_outside(
-            &proxy("socks5://10.0.0.1:80"),
-            &AllowPrivate::new(&["10.0.0.1".into()])
-        ));
+    fn of_a_list_a_bounded_number_is_checked_and_of_a_host_three() {
+        let of = |lines: String| to_check(parse_list(&lines).proxies);
+        let hosts = (0..1_000).map(|n| format!("1.1.{}.{}:8080\n", n / 250, n % 250)).collect();
+        assert_eq!(of(hosts).len(), MAX_CHECKED);
+        let ports = (8_000..9_000).map(|port| format!("proxy.example.com:{port}\n")).collect();
+        assert_eq!(of(ports).len(), MAX_PORTS);
     }
 
     #[test]

@@ -352,10 +352,10 @@ async fn the_proxy_list_is_fetched_checked_and_stored() {
     let mut bench = scene.bench;
     bench.config.scrape.proxy_lists =
         vec![Address::new(format!("{}/proxies.txt", scene.board.url()))];
-    bench.config.scrape.allow_private = vec!["*".into()];
+    bench.config.scrape.allow_private_proxies = vec!["127.0.0.1".into()];
     let worker = bench.worker(|app| tasks::register(app).unwrap());
     let result = bench.call(&Publish::new(PROXIES)).await;
-    assert_eq!(success(&result), &json!({"count": 1, "listed": 2}));
+    assert_eq!(success(&result), &json!({"count": 1, "listed": 2, "checked": 2}));
     let stored = scene.caches.proxies().read().await.unwrap().unwrap();
     assert_eq!(stored.0, [format!("http://{}/", scene.board.host())]);
     worker.stop().await;
@@ -363,7 +363,11 @@ async fn the_proxy_list_is_fetched_checked_and_stored() {
 
 #[tokio::test]
 async fn a_scrape_goes_through_the_cached_proxies() {
-    let scene = Scene::with(|config| config.scrape.proxies_required = true).await;
+    let scene = Scene::with(|config| {
+        config.scrape.proxies_required = true;
+        config.scrape.allow_private_proxies = vec!["127.0.0.1".into()];
+    })
+    .await;
     let proxy = Board::start().await;
     let list = rhubarb_cache::ProxyList(vec![proxy.url()]);
     scene.caches.proxies().write(&list).await.unwrap();
@@ -371,5 +375,36 @@ async fn a_scrape_goes_through_the_cached_proxies() {
     let result = scene.scrape("software engineer", false).await;
     assert_eq!(success(&result)["count"], json!(2));
     assert_eq!((proxy.asked(GREENHOUSE).len(), scene.times_asked()), (1, 0));
+    worker.stop().await;
+}
+
+/// A list's owner, and whoever can write into the cache, choose none of our own hosts.
+#[tokio::test]
+async fn a_page_in_a_private_network_may_be_allowed_and_a_proxy_there_is_not() {
+    let scene = Scene::with(|config| {
+        config.scrape.proxies_required = true;
+        config.scrape.allow_private = vec!["*".into()];
+    })
+    .await;
+    let inside = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    inside.set_nonblocking(true).unwrap();
+    let address = inside.local_addr().unwrap();
+    let cached = ["http", "socks5", "socks5h"].map(|scheme| format!("{scheme}://{address}/"));
+    let list = rhubarb_cache::ProxyList(cached.to_vec());
+    scene.caches.proxies().write(&list).await.unwrap();
+    scene.board.put("/proxies.txt", "text/plain", format!("{address}\n"));
+    let mut bench = scene.bench;
+    bench.config.scrape.proxy_lists =
+        vec![Address::new(format!("{}/proxies.txt", scene.board.url()))];
+    let worker = bench.worker(|app| tasks::register(app).unwrap());
+    let id = bench.publish(&Publish::new(KEYWORD).arg("software engineer")).await;
+    eventually(WAIT, "the task is to be retried", async || {
+        let state = bench.client.result(&id).await.unwrap();
+        state.filter(|state| state.status == State::Retry)
+    })
+    .await;
+    let result = bench.call(&Publish::new(PROXIES)).await;
+    assert_eq!(success(&result), &json!({"count": 0, "listed": 0, "checked": 0}));
+    assert!(inside.accept().is_err(), "nobody connects to it");
     worker.stop().await;
 }

@@ -279,10 +279,14 @@ pub struct ScrapeConfig {
     pub max_body_bytes: usize,
     /// Redirects followed.
     pub max_redirects: usize,
+    /// Whether a redirect may lead from https to http.
+    pub allow_downgrade: bool,
     /// Whether robots.txt is obeyed.
     pub obey_robots: bool,
     /// Hosts (`host` or `host:port`) in private or loopback networks that may be fetched all the same; `*` allows all.
     pub allow_private: Vec<String>,
+    /// Proxies (`host` or `host:port`) in private or loopback networks that may be used all the same; `*` allows all.
+    pub allow_private_proxies: Vec<String>,
     /// Whether keywords are also looked for in descriptions.
     pub match_description: bool,
     /// URLs of proxy lists, one proxy a line.

@@ -217,8 +217,10 @@ static ROWS: &[Row] = rows! {
     "scrape.source_timeout": scrape.source_timeout, "100 ms to 1 h", |d: &Duration| *d >= Duration::from_millis(100) && *d <= s(3600);
     "scrape.max_body_bytes": scrape.max_body_bytes, "1 KiB to 512 MiB", |n: &usize| (1 << 10..=512 << 20).contains(n);
     "scrape.max_redirects": scrape.max_redirects, "0 to 20", |n: &usize| *n <= 20;
+    "scrape.allow_downgrade": scrape.allow_downgrade, "true or false", |_| true;
     "scrape.obey_robots": scrape.obey_robots, "true or false", |_| true;
     "scrape.allow_private": scrape.allow_private, "a list of hosts, host:port, or \"*\"", |_| true;
+    "scrape.allow_private_proxies": scrape.allow_private_proxies, "a list of hosts, host:port, or \"*\"", |_| true;
     "scrape.match_description": scrape.match_description, "true or false", |_| true;
     "scrape.proxy_lists": scrape.proxy_lists, "a list of http(s) URLs", |list: &Vec<Address>| list.iter().all(Address::is_http);
     "scrape.proxies_required": scrape.proxies_required, "true or false", |_| true;

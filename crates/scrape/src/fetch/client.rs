@@ -7,7 +7,11 @@ use rhubarb_core::config::ScrapeConfig;
 use rustls::{ClientConfig, crypto::ring};
 use rustls_platform_verifier::Verifier;
 
-use crate::{address, error::Error, proxies::Proxy};
+use crate::{
+    address,
+    error::Error,
+    proxies::{Proxy, Reach},
+};
 
 /// Clients kept for proxies; each holds its idle connections, and a client is cheap to make again.
 const MAX_PROXY_CLIENTS: usize = 32;
@@ -52,18 +56,22 @@ impl Clients {
         &self.private
     }
 
-    /// Returns the client that sends everything through this proxy.
+    /// Returns the client that sends everything through this proxy, which the rules permit.
     ///
-    /// The proxy's own address is whatever the owner configured. What it connects to is in its
-    /// network, not in ours, except with socks4 and socks5, which are told an address: they get the
-    /// name instead.
-    pub(super) fn through(&self, proxy: &Proxy) -> reqwest::Result<Client> {
+    /// The proxy's own name goes through the resolver that pages' names go through, on each
+    /// connection. The pages' names are the proxy's to resolve: socks4 and socks5, which are told
+    /// an address, get the name instead.
+    pub(super) fn through(&self, proxy: &Proxy, reach: Reach) -> reqwest::Result<Client> {
         let mut kept = self.by_proxy.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let client = match kept.iter().position(|(of, _)| of == proxy) {
             Some(at) => kept.remove(at).1,
             None => {
                 let to = reqwest::Proxy::all(resolving_there(proxy))?;
-                self.settings.builder().proxy(to).build()?
+                let builder = match reach {
+                    Reach::Public => self.settings.builder().dns_resolver(address::public_only()),
+                    Reach::Anywhere => self.settings.builder(),
+                };
+                builder.proxy(to).build()?
             }
         };
         if kept.len() >= MAX_PROXY_CLIENTS {
@@ -111,4 +119,24 @@ fn tls() -> Result<ClientConfig, Error> {
         .with_no_client_auth();
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(tls)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{address::ResolvesToPrivate, testing::scrape_config};
+
+    /// A name that turns private after the check (DNS rebinding) is found at the connection.
+    #[tokio::test]
+    async fn a_proxys_name_is_resolved_by_the_rules_on_each_connection() {
+        let clients = Clients::new(&scrape_config()).unwrap();
+        for scheme in ["http", "https", "socks4", "socks4a", "socks5", "socks5h"] {
+            let proxy: Proxy = format!("{scheme}://localhost:1").parse().unwrap();
+            let client = clients.through(&proxy, Reach::Public).unwrap();
+            let error = client.get("http://jobs.example.invalid/").send().await.unwrap_err();
+            // The client for SOCKS does not pass the cause on, only its text.
+            let shown = format!("{error:?}");
+            assert!(shown.contains("ResolvesToPrivate"), "{scheme}: {shown}");
+        }
+    }
 }

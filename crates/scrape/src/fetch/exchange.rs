@@ -16,7 +16,7 @@ use crate::{
     error::{FetchError, Phase},
     page::Kind,
     politeness::{self, host_of},
-    proxies::Proxy,
+    proxies::{Proxy, RefusedProxy},
 };
 
 /// What one request needs.
@@ -97,7 +97,10 @@ impl Exchange<'_> {
     fn not_answered(&self, error: &reqwest::Error) -> FetchError {
         let host = host_of(self.url);
         if has_cause::<ResolvesToPrivate>(error) {
-            return FetchError::PrivateAddress { host };
+            return match self.proxy {
+                Some(proxy) => self.proxy_failed(proxy, RefusedProxy::Private.to_string()),
+                None => FetchError::PrivateAddress { host },
+            };
         }
         if let Some(proxy) = self.proxy.filter(|_| error.is_connect() || error.is_timeout()) {
             return self.proxy_failed(proxy, innermost(error));

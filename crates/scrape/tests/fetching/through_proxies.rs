@@ -78,11 +78,11 @@ async fn a_proxy_is_no_way_into_a_private_network() {
 
 #[tokio::test]
 async fn a_list_is_fetched_without_the_private_addresses_in_it() {
-    let list = "198.51.100.7:80\n10.0.0.1:6379\nnot a proxy\n";
+    let list = "1.1.1.1:80\n10.0.0.1:80\n1.1.1.1:6379\nnot a proxy\n";
     let site = Site::start(Router::new().route("/list", route(move || async move { list }))).await;
     let found = proxies::fetch_list(&fetcher(), &site.url("/list")).await.unwrap();
     let urls: Vec<&str> = found.proxies.iter().map(|p| p.expose().as_str()).collect();
-    assert_eq!((urls, found.refused), (vec!["http://198.51.100.7/"], 2));
+    assert_eq!((urls, found.refused), (vec!["http://1.1.1.1/"], 3));
 }
 
 #[tokio::test]
@@ -92,4 +92,42 @@ async fn a_proxy_is_well_when_it_fetches_the_page() {
     assert!(proxies::check(&fetcher(), &proxy, &page()).await);
     let missing = page().join("/missing").unwrap();
     assert!(!proxies::check(&fetcher(), &proxy, &missing).await);
+}
+
+#[tokio::test]
+async fn a_permission_for_pages_is_none_for_proxies() {
+    let site = Site::start(Router::new().route("/jobs", route(|| async { "secret" }))).await;
+    let closed = ScrapeConfig {
+        allow_private: vec!["*".to_owned()],
+        allow_private_proxies: Vec::new(),
+        ..config()
+    };
+    let fetcher = Fetcher::new(&closed).unwrap();
+    for scheme in ["http", "https", "socks4", "socks5", "socks5h"] {
+        let request = through(&format!("{scheme}://{}", site.address));
+        let error = fetcher.get(&request).await.unwrap_err();
+        assert!(error.to_string().contains("allow_private_proxies"), "{scheme}: {error}");
+    }
+    assert_eq!(site.hits("/jobs").len() + site.hits("/robots.txt").len(), 0);
+}
+
+#[tokio::test]
+async fn a_private_proxy_is_sent_to_no_name_that_resolves_to_our_own_network() {
+    let site = Site::start(Router::new().route("/jobs", route(|| async { "secret" }))).await;
+    let fetcher = Fetcher::new(&ScrapeConfig { allow_private: Vec::new(), ..config() }).unwrap();
+    let own = hostname();
+    let private = |address: std::net::SocketAddr| rhubarb_scrape::address::is_private(address.ip());
+    let Ok(found) = tokio::net::lookup_host((own.clone(), 80)).await else { return };
+    if !found.into_iter().all(private) {
+        return;
+    }
+    let page = Url::parse(&format!("http://{own}/jobs")).unwrap();
+    let proxy = format!("http://{}", site.address).parse().unwrap();
+    let error = fetcher.get(&Request::get(page).proxy(Some(proxy))).await.unwrap_err();
+    assert_eq!(error, FetchError::PrivateAddress { host: own });
+}
+
+/// A name of this machine that is not `localhost`.
+fn hostname() -> String {
+    std::fs::read_to_string("/etc/hostname").unwrap_or_default().trim().to_ascii_lowercase()
 }

@@ -127,7 +127,8 @@ async fn refresh_proxies(
         refreshed = proxies::refresh(&scraping) => refreshed?,
         () = context.soft_limit() => return Err(TaskError::Cancelled),
     };
-    Ok(json!({ "count": refreshed.usable.len(), "listed": refreshed.listed }))
+    let proxies::Refreshed { usable, listed, checked } = refreshed;
+    Ok(json!({ "count": usable.len(), "listed": listed, "checked": checked }))
 }
 
 fn of_hour(keywords: &[String], hour: i8) -> Option<&str> {

@@ -4,15 +4,17 @@ use std::{collections::HashSet, time::Duration};
 
 use futures_util::{StreamExt, stream};
 use rhubarb_cache::ProxyList;
-use rhubarb_scrape::proxies::{Proxy, fetch_list};
-use tokio::{net::TcpStream, time::timeout};
+use rhubarb_scrape::{
+    fetch::Fetcher,
+    proxies::{Proxy, accepts, fetch_list, permitted, to_check},
+};
 use url::Url;
 
 use super::Scraping;
 use crate::TaskError;
 
-/// As many proxies as are checked; public lists have tens of thousands, most of them dead.
-const MAX_CHECKED: usize = 500;
+/// As many proxies as are kept and used.
+const MAX_KEPT: usize = 500;
 /// Proxies checked at once.
 const CHECKED_AT_ONCE: usize = 32;
 /// How long a scrape that must have proxies waits for some.
@@ -23,11 +25,16 @@ const WITHOUT_PROXIES: Duration = Duration::from_secs(300);
 pub(super) struct Refreshed {
     /// The proxies that answer, in the lists' order.
     pub(super) usable: Vec<Proxy>,
-    /// How many the lists named.
+    /// How many the lists named that may be used.
     pub(super) listed: usize,
+    /// How many of them were connected to.
+    pub(super) checked: usize,
 }
 
 /// Returns the proxies of the cache, or refreshes them.
+///
+/// Whoever can write into the cache is not trusted with our network: an entry that may not be used
+/// is left out, and each connection is judged once more.
 ///
 /// # Errors
 ///
@@ -38,7 +45,8 @@ pub(super) async fn at_hand(scraping: &Scraping) -> Result<Vec<Proxy>, TaskError
         return Ok(Vec::new());
     }
     let cached = scraping.0.caches.proxies().read().await?.unwrap_or_default();
-    let mut proxies: Vec<Proxy> = cached.0.iter().filter_map(|url| url.parse().ok()).collect();
+    let cached = cached.0.iter().filter_map(|url| url.parse().ok()).take(MAX_KEPT);
+    let mut proxies = permitted(&scraping.0.scraper.fetcher, cached.collect());
     if proxies.is_empty() {
         proxies = refresh(scraping).await?.usable;
     }
@@ -57,14 +65,25 @@ pub(super) async fn at_hand(scraping: &Scraping) -> Result<Vec<Proxy>, TaskError
 /// The cache's; a list that cannot be fetched is left out and logged.
 pub(super) async fn refresh(scraping: &Scraping) -> Result<Refreshed, TaskError> {
     let inner = &scraping.0;
-    let mut listed = Vec::new();
+    let fetcher = &inner.scraper.fetcher;
+    let (mut n_listed, mut candidates) = (0, Vec::new());
     let mut fetched = inner.config.proxy_lists.is_empty();
     for address in &inner.config.proxy_lists {
         let url: Url = address.expose().parse()?;
-        match fetch_list(&inner.scraper.fetcher, &url).await {
+        match fetch_list(fetcher, &url).await {
             Ok(list) => {
                 fetched = true;
-                listed.extend(list.proxies);
+                let (listed, refused) = (list.proxies.len(), list.refused);
+                let chosen = to_check(list.proxies);
+                tracing::info!(
+                    host = url.host_str(),
+                    listed,
+                    refused,
+                    checked = chosen.len(),
+                    "proxy list fetched"
+                );
+                n_listed += listed;
+                candidates.extend(chosen);
             }
             Err(error) => {
                 tracing::warn!(host = url.host_str(), %error, "a proxy list was not fetched")
@@ -75,31 +94,29 @@ pub(super) async fn refresh(scraping: &Scraping) -> Result<Refreshed, TaskError>
         return Err(TaskError::transient("ConnectionError", "no proxy list could be fetched"));
     }
     let mut seen = HashSet::new();
-    listed.retain(|proxy: &Proxy| seen.insert(proxy.clone()));
-    let n_listed = listed.len();
-    let usable = answering(listed, inner.config.connect_timeout).await;
+    candidates.retain(|proxy: &Proxy| seen.insert(proxy.clone()));
+    let checked = candidates.len();
+    let usable = answering(fetcher, candidates, inner.config.connect_timeout).await;
     let urls = ProxyList(usable.iter().map(|proxy| proxy.expose().to_string()).collect());
     inner.caches.proxies().write(&urls).await?;
-    Ok(Refreshed { usable, listed: n_listed })
+    Ok(Refreshed { usable, listed: n_listed, checked })
 }
 
-async fn answering(proxies: Vec<Proxy>, patience: Duration) -> Vec<Proxy> {
-    let checks = proxies.into_iter().take(MAX_CHECKED).map(|proxy| async move {
-        let address = address(&proxy)?;
-        let connected = timeout(patience, TcpStream::connect(address)).await;
-        matches!(connected, Ok(Ok(_))).then_some(proxy)
-    });
-    stream::iter(checks).buffered(CHECKED_AT_ONCE).filter_map(std::future::ready).collect().await
-}
-
-fn address(proxy: &Proxy) -> Option<(String, u16)> {
-    let url = proxy.expose();
-    let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
-    Some((host, url.port_or_known_default()?))
+async fn answering(fetcher: &Fetcher, proxies: Vec<Proxy>, patience: Duration) -> Vec<Proxy> {
+    let checks = proxies
+        .into_iter()
+        .map(|proxy| async move { accepts(fetcher, &proxy, patience).await.then_some(proxy) });
+    stream::iter(checks)
+        .buffered(CHECKED_AT_ONCE)
+        .filter_map(std::future::ready)
+        .take(MAX_KEPT)
+        .collect()
+        .await
 }
 
 #[cfg(test)]
 mod tests {
+    use rhubarb_core::config::ScrapeConfig;
     use tokio::net::TcpListener;
 
     use super::*;
@@ -111,17 +128,10 @@ mod tests {
         let ports = [&open, &closed].map(|listener| listener.local_addr().unwrap().port());
         drop(closed);
         let proxies = ports.map(|port| format!("127.0.0.1:{port}").parse().unwrap());
-        let usable = answering(proxies.to_vec(), Duration::from_secs(5)).await;
+        let allowed = vec!["127.0.0.1".to_owned()];
+        let config = ScrapeConfig { allow_private_proxies: allowed, ..ScrapeConfig::default() };
+        let fetcher = Fetcher::new(&config).unwrap();
+        let usable = answering(&fetcher, proxies.to_vec(), Duration::from_secs(5)).await;
         assert_eq!(usable, proxies[..1]);
-    }
-
-    #[test]
-    fn a_proxys_address_is_its_host_and_port() {
-        let check = |proxy: &str, host: &str, port| {
-            assert_eq!(address(&proxy.parse().unwrap()), Some((host.to_owned(), port)));
-        };
-        check("198.51.100.7:80", "198.51.100.7", 80);
-        check("socks5://me:pw@proxy.example.com:1080", "proxy.example.com", 1080);
-        check("[2001:db8::1]:8080", "2001:db8::1", 8080);
     }
 }
