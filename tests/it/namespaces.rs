@@ -252,7 +252,7 @@ def note(event):
 
 told["seen"] = []
 with app.connection() as connection:
-    receiver = app.events.Receiver(connection, handlers={"worker-heartbeat": note})
+    receiver = app.events.Receiver(connection, handlers={"*": note})
     receiver.capture(limit=2, timeout=30)
 told["pids"] = sorted(told["pids"])
 told["ping"] = app.control.ping(timeout=3)
