@@ -124,7 +124,7 @@ fn tls() -> Result<ClientConfig, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{address::ResolvesToPrivate, testing::scrape_config};
+    use crate::testing::scrape_config;
 
     /// A name that turns private after the check (DNS rebinding) is found at the connection.
     #[tokio::test]
