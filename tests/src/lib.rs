@@ -4,9 +4,7 @@
 //! our binaries) and ends them, by process id, when the test ends. It knows nothing of what is being tested: that is in
 //! `it/`.
 //!
-//! - [`eventually`]: waits for something to become true; the only place that polls.
-//! - [`process`]: a program that runs while the test does.
-//! - [`redis_server`]: a Redis server of one test's own.
+//! - [`eventually`], [`process`], [`redis_server`]: from `rhubarb-testbed`, which all crates' tests share.
 //! - [`certificates`]: an authority and what it signs, for TLS.
 //! - [`proxy`]: a bad network in front of a Redis server.
 //! - [`faketime`]: a clock of one process's own, turned while it runs.
@@ -18,17 +16,16 @@
 
 pub mod board;
 pub mod certificates;
-pub mod eventually;
 pub mod faketime;
 pub mod installation;
 pub mod ledger;
-pub mod process;
 pub mod proxy;
 pub mod python;
-pub mod redis_server;
 pub mod terminal;
 
 use std::path::PathBuf;
+
+pub use rhubarb_testbed::{eventually, process, redis_server};
 
 /// Returns the path of a file in this package, e.g. `fixtures/board/lever.json`.
 pub fn file(name: &str) -> PathBuf {

@@ -2,11 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a broken fixture or server is to fail the test")]
 
-use std::{
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::time::Duration;
 
 use redis::{Cmd, FromRedisValue, cmd};
 use rhubarb_cache::{Caches, Cleared, Error, FormatError, ProxyList, PyValue, Timeout, Ttl};
@@ -17,32 +13,18 @@ use rhubarb_core::{
     listing::Listing,
     status::{ScrapeState, Status},
 };
-use tempfile::TempDir;
+use rhubarb_testbed::redis_server::RedisServer;
 
 struct Server {
-    process: Child,
+    _redis: RedisServer,
     config: RedisConfig,
-    _folder: TempDir,
 }
 
 impl Server {
-    fn start() -> Self {
-        let folder = TempDir::new().unwrap();
-        let socket = folder.path().join("redis.sock");
-        let mut process = Command::new("redis-server")
-            .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
-            .arg(&socket)
-            .current_dir(folder.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("redis-server is on the PATH");
-        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let ready = |line: &std::io::Result<String>| {
-            line.as_ref().unwrap().contains("ready to accept connections")
-        };
-        assert!(lines.map_while(|line| line.is_ok().then_some(line)).any(|line| ready(&line)));
+    async fn start() -> Self {
+        let redis = RedisServer::start().await;
         let config = RedisConfig {
-            url: format!("unix://{}", socket.display()).parse().unwrap(),
+            url: redis.socket_url().parse().unwrap(),
             layout: Layout::Four,
             urls: [].into(),
             dbs: [].into(),
@@ -50,7 +32,7 @@ impl Server {
             command_timeout: Duration::from_secs(5),
             ca_file: None,
         };
-        Self { process, config, _folder: folder }
+        Self { _redis: redis, config }
     }
 
     fn db(&self, db: u32) -> Redis {
@@ -79,13 +61,6 @@ impl Server {
         let mut keys: Vec<String> = self.ask(db, cmd("KEYS").arg("*")).await;
         keys.sort();
         keys
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 
@@ -149,7 +124,7 @@ fn assert_about(left: Duration, asked: u64) {
 
 #[tokio::test]
 async fn listings_stand_under_djangos_keys_in_every_target() {
-    let server = Server::start();
+    let server = Server::start().await;
     let caches = server.caches();
     let listings = [listing(1), listing(2)];
     caches.listings().write(" Software Engineer ", &listings).await.unwrap();
@@ -169,7 +144,7 @@ async fn listings_stand_under_djangos_keys_in_every_target() {
 
 #[tokio::test]
 async fn a_listing_has_every_key_and_none_for_what_is_absent() {
-    let server = Server::start();
+    let server = Server::start().await;
     let caches = server.caches();
     caches.listings().write("rust", &[listing(1)]).await.unwrap();
     let value = caches.alias("jobs").unwrap().get("jobs:rust").await.unwrap().unwrap();
@@ -186,7 +161,7 @@ async fn a_listing_has_every_key_and_none_for_what_is_absent() {
 
 #[tokio::test]
 async fn a_timeout_is_djangos() {
-    let server = Server::start();
+    let server = Server::start().await;
     let cache = server.caches().alias("default").unwrap().clone();
     let value = PyValue::from("v");
     cache.set("a", &value, Timeout::Default).await.unwrap();
@@ -204,7 +179,7 @@ async fn a_timeout_is_djangos() {
 
 #[tokio::test]
 async fn get_add_and_delete_work_on_exactly_their_keys() {
-    let server = Server::start();
+    let server = Server::start().await;
     let cache = server.caches().alias("default").unwrap().clone();
     assert_eq!(cache.get("a").await.unwrap(), None);
     assert!(cache.add("a", &PyValue::None, Timeout::Default).await.unwrap());
@@ -222,7 +197,7 @@ async fn get_add_and_delete_work_on_exactly_their_keys() {
 
 #[tokio::test]
 async fn clearing_leaves_queues_sessions_and_other_caches() {
-    let server = Server::start();
+    let server = Server::start().await;
     let caches = server.caches();
     for n in 0..1500 {
         let key = format!("jobs:1:jobs:keyword_{n}");
@@ -256,7 +231,7 @@ async fn clearing_leaves_queues_sessions_and_other_caches() {
 
 #[tokio::test]
 async fn the_status_and_the_proxies_come_back() {
-    let server = Server::start();
+    let server = Server::start().await;
     let caches = server.caches();
     assert_eq!(caches.status().read().await.unwrap(), None);
     caches.status().write(&status()).await.unwrap();
@@ -271,7 +246,7 @@ async fn the_status_and_the_proxies_come_back() {
 
 #[tokio::test]
 async fn a_value_that_is_not_data_is_an_error_and_stays() {
-    let server = Server::start();
+    let server = Server::start().await;
     let caches = server.caches();
     let foreign = b"cos\nsystem\n(S'true'\ntR.".as_slice();
     let key = "hire_voo_ai:1:scraping_status";
@@ -290,7 +265,7 @@ async fn a_value_that_is_not_data_is_an_error_and_stays() {
 
 #[tokio::test]
 async fn a_value_over_the_cap_is_refused_and_nothing_is_written() {
-    let server = Server::start();
+    let server = Server::start().await;
     let cache = server.caches().alias("default").unwrap().clone();
     let huge = PyValue::Bytes(vec![0; rhubarb_cache::codec::MAX_VALUE + 1]);
     let error = cache.set("a", &huge, Timeout::Default).await.unwrap_err();
@@ -300,7 +275,7 @@ async fn a_value_over_the_cap_is_refused_and_nothing_is_written() {
 
 #[tokio::test]
 async fn every_serializer_carries_the_listings() {
-    let server = Server::start();
+    let server = Server::start().await;
     for serializer in [Serializer::Json, Serializer::MsgPack, Serializer::Pickle] {
         let mut config = config();
         config.aliases.values_mut().for_each(|alias| alias.serializer = serializer);
@@ -313,7 +288,7 @@ async fn every_serializer_carries_the_listings() {
 
 #[tokio::test]
 async fn an_alias_that_is_not_there_is_named() {
-    let server = Server::start();
+    let server = Server::start().await;
     let mut config = config();
     config.status.alias = "elsewhere".to_owned();
     let error = Caches::on(&config, |_| server.db(1)).unwrap_err();

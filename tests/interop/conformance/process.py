@@ -23,7 +23,8 @@ class RedisServer:
     """A server on a free port of the loopback that keeps nothing; ended by `stop`."""
 
     def __init__(self, folder):
-        program = shutil.which("redis-server") or shutil.which("valkey-server")
+        chosen = os.environ.get("RHUBARB_TEST_REDIS")
+        program = chosen or shutil.which("redis-server") or shutil.which("valkey-server")
         for _ in range(10):
             port = free_port()
             options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]

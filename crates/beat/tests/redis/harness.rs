@@ -2,8 +2,6 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
     time::Duration,
 };
 
@@ -17,9 +15,9 @@ use rhubarb_core::{
     shutdown::{Shutdown, StopSignal},
 };
 use rhubarb_queue::{Client, schedules::Schedules, tick::Record};
+use rhubarb_testbed::{eventually::eventually, redis_server::RedisServer};
 use serde_json::Value;
-use tempfile::TempDir;
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::task::JoinHandle;
 
 /// Longer than anything that is awaited takes on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
@@ -27,43 +25,23 @@ pub(crate) const SOON: Duration = Duration::from_secs(30);
 pub(crate) const HOUR: u64 = 3_600;
 
 /// A server of one test.
-pub(crate) struct Server {
-    process: Option<Child>,
-    folder: TempDir,
-}
+pub(crate) struct Server(RedisServer);
 
 impl Server {
-    /// A server that is not started yet.
-    pub(crate) fn new() -> Self {
-        Self { process: None, folder: TempDir::new().unwrap() }
+    pub(crate) fn not_started() -> Self {
+        Self(RedisServer::not_started())
     }
 
-    pub(crate) fn started() -> Self {
-        let mut server = Self::new();
-        server.start();
-        server
+    pub(crate) async fn started() -> Self {
+        Self(RedisServer::start_durable().await)
     }
 
-    pub(crate) fn start(&mut self) {
-        let mut process = Command::new("redis-server")
-            .args(["--port", "0", "--save", "", "--appendonly", "yes", "--unixsocket"])
-            .arg(self.folder.path().join("redis.sock"))
-            .current_dir(self.folder.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("redis-server is on the PATH");
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        assert!(lines.any(|line| line.unwrap().contains("ready to accept connections")));
-        self.process = Some(process);
-        // Its log is read on, or the server would block on a full pipe.
-        std::thread::spawn(move || lines.for_each(drop));
+    pub(crate) async fn start(&mut self) {
+        self.0.restart().await;
     }
 
     pub(crate) fn stop(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            let _ = process.kill();
-            let _ = process.wait();
-        }
+        self.0.kill();
     }
 
     pub(crate) fn config<'a>(
@@ -72,8 +50,7 @@ impl Server {
         schedules: impl IntoIterator<Item = (&'a str, ScheduleConfig)>,
     ) -> Config {
         let mut config = Config::default();
-        let socket = self.folder.path().join("redis.sock");
-        config.redis.url = format!("unix://{}", socket.display()).parse().unwrap();
+        config.redis.url = self.0.socket_url().parse().unwrap();
         config.beat.lease = lease;
         config.schedules =
             schedules.into_iter().map(|(name, s)| (name.to_owned(), s.into())).collect();
@@ -164,12 +141,6 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
 /// A beat in this process. Dropped or aborted, it has no last word, as if it were killed.
 pub(crate) struct Beat {
     shutdown: Shutdown,
@@ -193,21 +164,6 @@ impl Beat {
 impl Drop for Beat {
     fn drop(&mut self) {
         self.running.abort();
-    }
-}
-
-pub(crate) async fn eventually<T>(
-    within: Duration,
-    what: &str,
-    mut look: impl AsyncFnMut() -> Option<T>,
-) -> T {
-    let deadline = Instant::now() + within;
-    loop {
-        if let Some(found) = look().await {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "not within {within:?}: {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

@@ -5,13 +5,14 @@ use redis::cmd;
 use rhubarb_beat::entry;
 use rhubarb_core::config::{CatchUp, ScheduleConfig};
 use rhubarb_queue::tick::{Lead, Record, Tick, Ticked, Ticks};
+use rhubarb_testbed::eventually::eventually;
 use serde_json::{Value, json};
 
-use crate::harness::{Beat, HOUR, SOON, Server, eventually, every, id, seen, ticks_of};
+use crate::harness::{Beat, HOUR, SOON, Server, every, id, seen, ticks_of};
 
 #[tokio::test]
 async fn two_beats_publish_each_tick_once() {
-    let server = Server::started();
+    let server = Server::started().await;
     let config =
         server.config(Duration::from_secs(5), [("a", every(1, "one")), ("b", every(2, "two"))]);
     let _beats = [Beat::start(&config), Beat::start(&config)];
@@ -23,7 +24,7 @@ async fn two_beats_publish_each_tick_once() {
 
 #[tokio::test]
 async fn a_leader_that_dies_is_followed_when_its_lease_ends() {
-    let server = Server::started();
+    let server = Server::started().await;
     let lease = Duration::from_secs(2);
     let config = server.config(lease, [("a", every(1, "one"))]);
     let leader = Beat::start(&config);
@@ -39,7 +40,7 @@ async fn a_leader_that_dies_is_followed_when_its_lease_ends() {
 
 #[tokio::test]
 async fn a_leader_that_stops_is_followed_at_once() {
-    let server = Server::started();
+    let server = Server::started().await;
     let config = server.config(Duration::from_secs(600), [("a", every(1, "one"))]);
     let mut leader = Beat::start(&config);
     let first = server.leader_after(None, SOON).await;
@@ -54,7 +55,7 @@ async fn a_leader_that_stops_is_followed_at_once() {
 
 #[tokio::test]
 async fn one_that_stands_by_knows_who_leads_and_for_how_long() {
-    let server = Server::started();
+    let server = Server::started().await;
     let config = server.config(Duration::from_secs(60), []);
     let lease = |holder: &str| {
         let redis = server.client().queue().clone();
@@ -86,7 +87,7 @@ async fn one_that_stands_by_knows_who_leads_and_for_how_long() {
 
 #[tokio::test]
 async fn an_earlier_leader_is_shut_out_before_the_later_one_reads() {
-    let server = Server::started();
+    let server = Server::started().await;
     let config = server.config(Duration::from_secs(60), []);
     let ticks = Ticks::new(server.client().queue().clone(), &config.celery, "b", SOON);
     let record = |s| Record { runs: 1, ..Record::new(Timestamp::from_second(s).unwrap()) };
@@ -107,7 +108,7 @@ async fn an_earlier_leader_is_shut_out_before_the_later_one_reads() {
 
 #[tokio::test]
 async fn a_lost_counter_of_leaders_shuts_nobody_out() {
-    let server = Server::started();
+    let server = Server::started().await;
     let _: () = server.ask(cmd("SET").arg("rhubarb:{one}:fence").arg(70)).await;
     let _: u64 = server.ask(cmd("SADD").arg("rhubarb:queues").arg("one")).await;
     let config = server.config(Duration::from_secs(5), [("a", every(1, "one"))]);
@@ -118,7 +119,7 @@ async fn a_lost_counter_of_leaders_shuts_nobody_out() {
 
 #[tokio::test]
 async fn after_a_downtime_the_last_missed_tick_is_published_once() {
-    let server = Server::started();
+    let server = Server::started().await;
     let config = server
         .config(Duration::from_secs(10), [("d", every(HOUR, "celery")), ("s", every(1, "s"))]);
     let last_week = seen(7 * 86_400 + 1_800);
@@ -138,7 +139,7 @@ async fn after_a_downtime_the_last_missed_tick_is_published_once() {
 /// As a version before 0.2 has left it: the tick alone.
 #[tokio::test]
 async fn an_old_mark_is_gone_on_from() {
-    let server = Server::started();
+    let server = Server::started().await;
     let config = server.config(
         Duration::from_secs(10),
         [("d", ScheduleConfig { catch_up: CatchUp::ALL, ..every(HOUR, "celery") })],
@@ -153,7 +154,7 @@ async fn an_old_mark_is_gone_on_from() {
 
 #[tokio::test]
 async fn a_new_schedule_starts_from_now_a_disabled_one_never_and_a_gone_one_is_forgotten() {
-    let server = Server::started();
+    let server = Server::started().await;
     let off = ScheduleConfig { enabled: false, ..every(1, "celery") };
     let kept = ScheduleConfig { enabled: false, ..every(1, "celery") };
     let schedules =
@@ -173,25 +174,25 @@ async fn a_new_schedule_starts_from_now_a_disabled_one_never_and_a_gone_one_is_f
 
 #[tokio::test]
 async fn without_redis_a_beat_waits_and_goes_on_when_it_comes_and_comes_back() {
-    let mut server = Server::new();
+    let mut server = Server::not_started();
     let config = server.config(Duration::from_secs(3), [("a", every(1, "one"))]);
     let mut beat = Beat::start(&config);
-    server.start();
+    server.start().await;
     let n = server.ticks(2, &config, "one").await;
     server.stop();
-    server.start();
+    server.start().await;
     server.ticks(n + 2, &config, "one").await;
     beat.stop().await;
     assert_eq!(server.leader().await, None);
 
-    let nowhere = Server::new();
+    let nowhere = Server::not_started();
     let config = nowhere.config(Duration::from_secs(3), [("a", every(1, "one"))]);
     Beat::start(&config).stop().await;
 }
 
 #[tokio::test]
 async fn one_schedule_that_cannot_be_published_does_not_hold_up_the_others() {
-    let server = Server::started();
+    let server = Server::started().await;
     let _: String = server.ask(cmd("SET").arg("broken").arg("no list")).await;
     let config =
         server.config(Duration::from_secs(10), [("a", every(1, "broken")), ("b", every(1, "s"))]);
@@ -205,7 +206,7 @@ async fn one_schedule_that_cannot_be_published_does_not_hold_up_the_others() {
 
 #[tokio::test]
 async fn a_message_carries_what_the_schedule_says() {
-    let server = Server::started();
+    let server = Server::started().await;
     let schedule = ScheduleConfig {
         args: vec![json!("python developer")],
         kwargs: [("pages".to_owned(), json!(2))].into_iter().collect(),
@@ -234,7 +235,7 @@ async fn a_message_carries_what_the_schedule_says() {
 /// Redis's clock going back, as seen from the records: the last tick lies ahead.
 #[tokio::test]
 async fn a_clock_that_went_back_an_hour_publishes_no_tick_twice() {
-    let server = Server::started();
+    let server = Server::started().await;
     let ahead = Record { runs: 5, ..seen(-3_600) };
     server.keep("one", "a", &ahead).await;
     let config =
@@ -247,7 +248,7 @@ async fn a_clock_that_went_back_an_hour_publishes_no_tick_twice() {
 
 #[tokio::test]
 async fn a_schedule_that_moves_to_another_queue_takes_its_history_along() {
-    let server = Server::started();
+    let server = Server::started().await;
     let before = Record { runs: 9, ..seen(5_400) };
     server.keep("old", "a", &before).await;
     let _: u64 = server.ask(cmd("SADD").arg("rhubarb:queues").arg("old")).await;

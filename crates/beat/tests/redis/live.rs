@@ -3,10 +3,11 @@ use std::time::Duration;
 use redis::cmd;
 use rhubarb_core::config::ScheduleConfig;
 use rhubarb_queue::schedules::Edited;
+use rhubarb_testbed::eventually::eventually;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::harness::{Beat, HOUR, Server, eventually, every, seen, ticks_of};
+use crate::harness::{Beat, HOUR, Server, every, seen, ticks_of};
 
 const LEASE: Duration = Duration::from_secs(10);
 /// Within a second of an edit a beat obeys; the rest is a busy machine's.
@@ -14,7 +15,7 @@ const OBEYED: Duration = Duration::from_secs(8);
 
 #[tokio::test]
 async fn live_schedules_are_added_changed_paused_and_removed_while_a_beat_runs() {
-    let server = Server::started();
+    let server = Server::started().await;
     let config = server.config(LEASE, [("s", every(1, "s"))]);
     let _beat = Beat::start(&config);
     server.ticks(1, &config, "s").await;
@@ -64,7 +65,7 @@ async fn settled(server: &Server, queue: &str) -> usize {
 
 #[tokio::test]
 async fn a_pause_holds_for_the_files_schedules_and_across_beats() {
-    let server = Server::started();
+    let server = Server::started().await;
     let config = server.config(LEASE, [("a", every(1, "one")), ("s", every(1, "s"))]);
     server.schedules().pause("a", "").await.unwrap();
     let mut beat = Beat::start(&config);
@@ -78,7 +79,7 @@ async fn a_pause_holds_for_the_files_schedules_and_across_beats() {
 
 #[tokio::test]
 async fn a_bad_entry_in_redis_stops_no_other() {
-    let server = Server::started();
+    let server = Server::started().await;
     for (name, text) in [
         ("no json", "5 nonsense"),
         ("bad", r#"5 {"task": "t", "cron": "5/20 * * * *"}"#),
@@ -102,7 +103,7 @@ async fn a_bad_entry_in_redis_stops_no_other() {
 
 #[tokio::test]
 async fn a_key_of_another_type_stops_only_its_own_queues_schedules_and_only_until_it_is_gone() {
-    let server = Server::started();
+    let server = Server::started().await;
     let keys = ["rhubarb:{one}:ticks", "rhubarb:{two}:fence"];
     let _: String = server.ask(cmd("SET").arg(keys[0]).arg("somebody's")).await;
     let _: u64 = server.ask(cmd("LPUSH").arg(keys[1]).arg("somebody's")).await;
@@ -122,7 +123,7 @@ async fn a_key_of_another_type_stops_only_its_own_queues_schedules_and_only_unti
 
 #[tokio::test]
 async fn an_entry_changed_at_a_deploy_keeps_its_history_and_starts_its_new_timetable_from_now() {
-    let server = Server::started();
+    let server = Server::started().await;
     let config = server.config(LEASE, [("a", every(HOUR, "one")), ("s", every(1, "s"))]);
     server.keep("one", "a", &seen(7_300)).await;
     let mut beat = Beat::start(&config);
@@ -154,7 +155,7 @@ fn redbeat(every: u32, queue: &str) -> String {
 
 #[tokio::test]
 async fn redbeats_entries_are_obeyed_unless_a_beat_of_pythons_leads() {
-    let server = Server::started();
+    let server = Server::started().await;
     let save = async |definition: &str| {
         let _: u64 =
             server.ask(cmd("HSET").arg("redbeat:r").arg("definition").arg(definition)).await;
@@ -181,7 +182,7 @@ async fn redbeats_entries_are_obeyed_unless_a_beat_of_pythons_leads() {
 
 #[tokio::test]
 async fn a_redbeat_entry_that_was_away_repeats_no_tick() {
-    let server = Server::started();
+    let server = Server::started().await;
     let last_run = (jiff::Timestamp::now() - jiff::SignedDuration::from_mins(90))
         .to_zoned_datetime(jiff::tz::TimeZone::UTC);
     let meta = json!({"last_run_at": {
@@ -223,7 +224,7 @@ async fn a_redbeat_entry_that_was_away_repeats_no_tick() {
 
 #[tokio::test]
 async fn keys_of_another_kind_stop_no_schedule_and_no_taking_over() {
-    let server = Server::started();
+    let server = Server::started().await;
     let spoil = async |key: &str| {
         let _: () = server.ask(cmd("SET").arg(key).arg("foo")).await;
     };

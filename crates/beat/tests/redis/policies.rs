@@ -5,19 +5,20 @@ use redis::cmd;
 use rhubarb_beat::entry;
 use rhubarb_core::config::{CatchUp, Moment, Overlap, ScheduleConfig, When};
 use rhubarb_queue::{tick::Record, wire::State};
+use rhubarb_testbed::eventually::eventually;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
 };
 
-use crate::harness::{Beat, HOUR, SOON, Server, eventually, every, id, seen, ticks_of};
+use crate::harness::{Beat, HOUR, SOON, Server, every, id, seen, ticks_of};
 
 const LEASE: Duration = Duration::from_secs(10);
 
 #[tokio::test]
 async fn all_missed_ticks_are_published_in_order_within_the_bounds() {
-    let server = Server::started();
+    let server = Server::started().await;
     let all = |max, hours| CatchUp::All { max, window: Duration::from_secs(hours * HOUR) };
     let with = |catch_up, queue| ScheduleConfig { catch_up, ..every(HOUR, queue) };
     let config = server.config(
@@ -47,7 +48,7 @@ async fn all_missed_ticks_are_published_in_order_within_the_bounds() {
 
 #[tokio::test]
 async fn a_tick_that_is_too_late_is_passed_over_and_counted() {
-    let server = Server::started();
+    let server = Server::started().await;
     let misfire_grace = Some(Duration::from_secs(60));
     let config =
         server.config(LEASE, [("a", ScheduleConfig { misfire_grace, ..every(HOUR, "one") })]);
@@ -60,7 +61,7 @@ async fn a_tick_that_is_too_late_is_passed_over_and_counted() {
 
 #[tokio::test]
 async fn a_one_off_time_a_start_an_end_and_a_number_of_runs_are_kept() {
-    let server = Server::started();
+    let server = Server::started().await;
     let moment = |s: i64| Moment::Instant(Timestamp::now() + jiff::SignedDuration::from_secs(s));
     let at = ScheduleConfig { when: When::At(moment(2)), ..every(1, "at") };
     let thrice = ScheduleConfig { max_runs: Some(3), ..every(1, "thrice") };
@@ -103,7 +104,7 @@ async fn end(server: &Server, id: &str) {
 
 #[tokio::test]
 async fn overlap_skip_leaves_ticks_out_while_the_last_task_is_not_done() {
-    let server = Server::started();
+    let server = Server::started().await;
     let (_beat, first) = overlapping(&server, Overlap::Skip).await;
     assert_eq!(server.messages("one").await.len(), 1);
     let missed = server.record_when("one", "a", "ticks were left out", |r| r.missed >= 2).await;
@@ -119,7 +120,7 @@ async fn overlap_skip_leaves_ticks_out_while_the_last_task_is_not_done() {
 
 #[tokio::test]
 async fn overlap_queue_one_waits_for_the_last_task_and_publishes_one() {
-    let server = Server::started();
+    let server = Server::started().await;
     let (_beat, first) = overlapping(&server, Overlap::QueueOne).await;
     assert_eq!(server.messages("one").await.len(), 1);
     assert_eq!(server.records("one").await["a"].missed, 0, "it waits");
@@ -134,7 +135,7 @@ async fn overlap_queue_one_waits_for_the_last_task_and_publishes_one() {
 
 #[tokio::test]
 async fn overlap_cancel_running_revokes_the_last_task_and_publishes() {
-    let server = Server::started();
+    let server = Server::started().await;
     let (_beat, first) = overlapping(&server, Overlap::CancelRunning).await;
     let state = server.client().result(&first).await.unwrap().unwrap();
     assert_eq!(state.status, State::Revoked);
@@ -146,7 +147,7 @@ async fn overlap_cancel_running_revokes_the_last_task_and_publishes() {
 /// One that is claimed by a worker lies in no list.
 #[tokio::test]
 async fn a_task_in_a_workers_claims_is_not_done() {
-    let server = Server::started();
+    let server = Server::started().await;
     let config =
         server.config(LEASE, [("a", ScheduleConfig { overlap: Overlap::Skip, ..every(1, "one") })]);
     let mut beat = Beat::start(&config);
@@ -207,7 +208,7 @@ async fn webhook() -> (String, tokio::sync::mpsc::UnboundedReceiver<Value>) {
 
 #[tokio::test]
 async fn a_late_schedule_calls_the_webhook_and_so_does_its_recovery() {
-    let server = Server::started();
+    let server = Server::started().await;
     let (url, mut heard) = webhook().await;
     let (ping, mut alive) = webhook().await;
     let overlap = Overlap::QueueOne;

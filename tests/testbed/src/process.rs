@@ -1,7 +1,7 @@
 //! A program that runs while a test does: started, watched, signalled, and gone when the test is over.
 
 use std::{
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -28,12 +28,30 @@ pub struct Process {
 pub fn clean_command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.env_clear();
-    for name in ["PATH", "HOME", "TMPDIR", "LANG", "LC_ALL"] {
+    for name in ["HOME", "TMPDIR", "LANG", "LC_ALL", CHOSEN_REDIS] {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);
         }
     }
+    command.env("PATH", path());
     command
+}
+
+/// The variable that chooses the Redis server of all tests.
+const CHOSEN_REDIS: &str = "RHUBARB_TEST_REDIS";
+
+/// Returns the Redis server that was chosen, if one was.
+pub(crate) fn chosen_redis() -> Option<OsString> {
+    std::env::var_os(CHOSEN_REDIS).filter(|program| !program.is_empty())
+}
+
+/// The chosen server's folder comes first, for programs that look for `redis-server` themselves.
+fn path() -> OsString {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let chosen = chosen_redis().map(PathBuf::from);
+    let folder = chosen.as_deref().and_then(Path::parent).map(Path::to_owned);
+    let folders = folder.into_iter().chain(std::env::split_paths(&path));
+    std::env::join_paths(folders).unwrap_or(path)
 }
 
 impl Process {

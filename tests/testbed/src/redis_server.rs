@@ -1,6 +1,11 @@
 //! A Redis server of one test's own: on loopback, in a folder of its own, ended with the test.
 
-use std::{net::TcpListener, path::PathBuf, time::Duration};
+use std::{
+    ffi::OsString,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use redis::{
     AsyncConnectionConfig, Client,
@@ -9,18 +14,21 @@ use redis::{
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::UnixStream,
 };
 
 use crate::{
     eventually::eventually,
-    process::{Process, clean_command},
+    process::{Process, chosen_redis, clean_command},
 };
 
 /// How long a server may take until it answers; its loading of a large file included.
 const START: Duration = Duration::from_secs(20);
 
-/// A running Redis, reached at `127.0.0.1` on a port of its own.
+/// What makes a server lose nothing it has answered for.
+const DURABLE: [&str; 6] = ["--save", "", "--appendonly", "yes", "--appendfsync", "always"];
+
+/// A Redis, reached at `127.0.0.1` on a port of its own, and at a Unix socket.
 #[derive(Debug)]
 pub struct RedisServer {
     process: Option<Process>,
@@ -39,7 +47,12 @@ impl RedisServer {
 
     /// Starts a server that loses nothing it has answered for (`appendfsync always`), for tests that restart it.
     pub async fn start_durable() -> Self {
-        Self::start_with(&["--save", "", "--appendonly", "yes", "--appendfsync", "always"]).await
+        Self::start_with(&DURABLE).await
+    }
+
+    /// Returns a server as [`start_durable`](Self::start_durable) does, which [`restart`](Self::restart) starts.
+    pub fn not_started() -> Self {
+        Self::new(DURABLE.map(str::to_owned).into(), None)
     }
 
     /// Starts a server with options as on its command line.
@@ -50,15 +63,19 @@ impl RedisServer {
         Self::start_as(options.iter().map(|&o| o.to_owned()).collect(), None).await
     }
 
-    async fn start_as(options: Vec<String>, primary: Option<u16>) -> Self {
+    fn new(options: Vec<String>, primary: Option<u16>) -> Self {
         let dir = tempfile::tempdir().expect("there is a folder for temporary files");
-        let mut server = Self { process: None, dir, port: 0, options, primary };
+        Self { process: None, dir, port: free_port(), options, primary }
+    }
+
+    async fn start_as(options: Vec<String>, primary: Option<u16>) -> Self {
+        let mut server = Self::new(options, primary);
         // Between asking for a free port and the server's taking it another test may be faster.
         for _ in 0..10 {
-            server.port = free_port();
             if server.spawn().await {
                 return server;
             }
+            server.port = free_port();
         }
         panic!("redis-server did not start on any of ten free ports");
     }
@@ -106,6 +123,15 @@ impl RedisServer {
     /// Returns the URL of a database.
     pub fn url(&self, db: u32) -> String {
         format!("redis://127.0.0.1:{}/{db}", self.port)
+    }
+
+    /// Returns the URL of its Unix socket, without a database.
+    pub fn socket_url(&self) -> String {
+        format!("unix://{}", self.socket().display())
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.dir.path().join("redis.sock")
     }
 
     /// Returns the port.
@@ -181,12 +207,12 @@ impl RedisServer {
     /// Starts the program; false when it ended at once, as it does when the port is taken.
     async fn spawn(&mut self) -> bool {
         let mut process = self.begin();
-        let port = self.port;
+        let socket = self.socket();
         let up = eventually(START, "redis-server answers a ping", async || {
             if !process.is_running() {
                 return Some(false);
             }
-            answers(port).await.then_some(true)
+            answers(&socket).await.then_some(true)
         })
         .await;
         self.process = up.then_some(process);
@@ -196,6 +222,7 @@ impl RedisServer {
     fn begin(&self) -> Process {
         let mut command = clean_command(program());
         command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"]);
+        command.arg("--unixsocket").arg(self.socket());
         command.args(["--daemonize", "no", "--dir"]).arg(self.dir.path()).args(&self.options);
         if let Some(primary) = self.primary {
             command.args(["--replicaof", "127.0.0.1", &primary.to_string()]);
@@ -213,9 +240,10 @@ pub fn free_port() -> u16 {
     listener.local_addr().expect("a bound socket has an address").port()
 }
 
-/// A server that wants a password answers too, with an error; one that still loads does not count.
-async fn answers(port: u16) -> bool {
-    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)).await else { return false };
+/// Asked through the socket, which is nobody else's, as the port may be until the server has it. A server
+/// that wants a password answers too, with an error; one that still loads does not count.
+async fn answers(socket: &Path) -> bool {
+    let Ok(mut stream) = UnixStream::connect(socket).await else { return false };
     let mut reply = [0; 64];
     match (stream.write_all(b"PING\r\n").await, stream.read(&mut reply).await) {
         (Ok(()), Ok(n)) => reply[..n].starts_with(b"+PONG") || reply[..n].starts_with(b"-NOAUTH"),
@@ -223,16 +251,19 @@ async fn answers(port: u16) -> bool {
     }
 }
 
-fn program() -> PathBuf {
-    if let Some(program) = std::env::var_os("RHUBARB_TEST_REDIS").filter(|path| !path.is_empty()) {
-        return program.into();
-    }
+fn program() -> OsString {
+    chosen_redis().or_else(installed).expect(
+        "no redis-server or valkey-server on PATH; tests/run.sh installs one, or set RHUBARB_TEST_REDIS",
+    )
+}
+
+fn installed() -> Option<OsString> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    ["redis-server", "valkey-server"]
+    let program = ["redis-server", "valkey-server"]
         .iter()
         .flat_map(|name| std::env::split_paths(&path).map(move |folder| folder.join(name)))
-        .find(|candidate| candidate.is_file())
-        .expect("no redis-server or valkey-server on PATH; tests/run.sh installs one")
+        .find(|candidate| candidate.is_file());
+    program.map(PathBuf::into_os_string)
 }
 
 #[cfg(test)]
