@@ -5,9 +5,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use ::redis::FromRedisValue;
 use rhubarb_connection::Redis;
 use serde::Serialize;
+use tokio::time::Instant;
 
 use crate::{
     Client, Error,
@@ -15,6 +15,7 @@ use crate::{
     fields, inspect,
     keys::{LetterKeys, QueueKeys, list_number},
     letter::{Kind, Letter},
+    reap::{self, Look},
     replay, script,
 };
 
@@ -22,8 +23,10 @@ use crate::{
 const BATCH: u64 = 200;
 /// How many letters are read at once.
 const LETTERS: usize = 100;
-/// How long the count of a message's deaths is kept without a change, as the workers keep it.
-const DELIVERIES_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long it waits for workers that an outage may have kept from renewing their leases.
+const DOUBT: Duration = Duration::from_secs(60);
+/// How often it looks meanwhile.
+const DOUBT_LOOK: Duration = Duration::from_millis(500);
 
 /// What is returned.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,6 +80,9 @@ pub async fn hand_back(client: &Client, wanted: &HandBack) -> Result<HandedBack,
     };
     let queues: Vec<QueueKeys> =
         names.iter().map(|name| QueueKeys::new(name, client.celery())).collect();
+    if !wanted.dry_run {
+        doubt(client.queue(), &queues).await?;
+    }
     let refused = served(client, &queues).await?;
     if let Some(reason) = refused.clone().filter(|_| !wanted.dry_run) {
         return Err(Error::Refused(reason));
@@ -226,20 +232,39 @@ async fn claims(redis_: &Redis, queue: &QueueKeys, dry_run: bool) -> Result<u64,
 
 /// Gives back at most 500 claims; returns how many. Each counts as a death, as when a worker reaps.
 async fn reap(redis_: &Redis, queue: &QueueKeys) -> Result<u64, Error> {
-    let mut keys = vec![queue.leases.clone(), queue.deliveries.clone()];
-    keys.extend(queue.lists.iter().cloned());
-    let args = [
-        queue.claims_prefix.clone().into_bytes(),
-        DELIVERIES_TTL.as_secs().to_string().into_bytes(),
-        Vec::new(),
-        b"0".to_vec(),
-    ];
-    let given: Vec<::redis::Value> = redis_
-        .eval(&script::REAP, &keys, &args, &[])
-        .await
-        .map_err(redis(format!("return the claims on queue `{}`", queue.name)))?;
-    let n = |pair: &[::redis::Value]| u64::from_redis_value(pair[1].clone()).unwrap_or(0);
-    Ok(given.chunks_exact(2).map(n).sum())
+    let look = Look { most: reap::MOST, ..Look::default() };
+    let reaped = reap::look(redis_, queue, look).await?;
+    Ok(reaped.given.iter().map(|(_, n)| n).sum())
+}
+
+/// Has workers that an outage of Redis may have cut off come back before they are taken for dead.
+///
+/// Where nobody has looked at a queue's leases for a while, either all its workers are gone or Redis was; only time
+/// tells, one period of a lease.
+async fn doubt(redis_: &Redis, queues: &[QueueKeys]) -> Result<(), Error> {
+    let mut doubtful = Vec::new();
+    for queue in queues {
+        let leases = leases(redis_, queue).await?;
+        let ended: Vec<String> = leases.into_iter().filter(|l| l.1 <= 0).map(|l| l.0).collect();
+        let holds = !ended.is_empty() && held(redis_, queue, &ended).await? > 0;
+        if holds && reap::look(redis_, queue, Look::default()).await?.granted > 0 {
+            doubtful.push(queue);
+        }
+    }
+    let until = Instant::now() + DOUBT;
+    while !doubtful.is_empty() && Instant::now() < until {
+        tokio::time::sleep(DOUBT_LOOK).await;
+        let mut still = Vec::new();
+        for queue in doubtful {
+            // Without a look at times the next one would doubt anew.
+            reap::look(redis_, queue, Look::default()).await?;
+            if !holding(redis_, queue).await?.is_empty() {
+                still.push(queue);
+            }
+        }
+        doubtful = still;
+    }
+    Ok(())
 }
 
 async fn held(redis_: &Redis, queue: &QueueKeys, workers: &[String]) -> Result<u64, Error> {

@@ -16,6 +16,7 @@
 //! | `celery-taskset-meta-<id>.c` | string | seconds; 300 s once the chord has ended | the end of a chord | the end of a part |
 //! | `rhubarb:{q}:claims:<worker>` | hash | work in flight | claim, settle, reap | claim, inspect |
 //! | `rhubarb:{q}:leases` | zset | workers with claims | claim, heartbeat, reap | reap |
+//! | `rhubarb:{q}:looks` | hash | 7 days after the last look; one field a length of lease | reap | reap |
 //! | `rhubarb:{q}:scheduled` | zset | work put off | settle, claim (due) | claim, inspect |
 //! | `rhubarb:{q}:paused` | string | while paused | operator | claim |
 //! | `rhubarb:{q}:deliveries` | hash | 7 days unchanged; two fields a message that a worker died with | reap, settle, replay | claim |
@@ -181,6 +182,8 @@ pub struct QueueKeys {
     pub lists: Vec<String>,
     /// Worker id to the end of its lease, ms.
     pub leases: String,
+    /// When workers looked at the leases last, ms.
+    pub looks: String,
     /// `<list>|<message>` to when it is due, ms.
     pub scheduled: String,
     /// Exists while the queue is paused.
@@ -205,6 +208,7 @@ impl QueueKeys {
             name: name.to_owned(),
             lists: lists(name, celery),
             leases: key("leases"),
+            looks: key("looks"),
             scheduled: key("scheduled"),
             paused: key("paused"),
             deliveries: key("deliveries"),
@@ -224,6 +228,7 @@ impl QueueKeys {
     pub(crate) fn is_record(&self, key: &[u8]) -> bool {
         key.starts_with(self.claims_prefix.as_bytes())
             || key == self.leases.as_bytes()
+            || key == self.looks.as_bytes()
             || key == self.deliveries.as_bytes()
     }
 
@@ -407,7 +412,7 @@ mod tests {
     fn records_of_claims_are_told_from_what_is_to_be_claimed() {
         let keys = QueueKeys::new("celery", &celery());
         let claims = keys.claims("w");
-        for record in [&claims, &keys.leases, &keys.deliveries] {
+        for record in [&claims, &keys.leases, &keys.looks, &keys.deliveries] {
             assert!(keys.is_record(record.as_bytes()), "{record}");
         }
         let others_claims = QueueKeys::new("other", &celery()).claims("w");

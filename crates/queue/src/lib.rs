@@ -40,6 +40,7 @@ pub mod lock;
 pub mod outcome;
 mod plan;
 pub mod rate;
+mod reap;
 mod record;
 pub mod replay;
 mod revoked;

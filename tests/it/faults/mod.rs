@@ -7,6 +7,7 @@ mod field;
 mod idle;
 mod load;
 mod oracle;
+mod outage;
 mod proxy;
 mod random;
 mod schedule;

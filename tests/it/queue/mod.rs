@@ -10,6 +10,7 @@ mod following;
 mod full;
 mod holding;
 mod large;
+mod leases;
 mod leaving;
 mod letters;
 mod limiting;

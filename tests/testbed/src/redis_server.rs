@@ -19,7 +19,7 @@ use tokio::{
 
 use crate::{
     eventually::eventually,
-    process::{Process, chosen_redis, clean_command},
+    process::{Process, Signal, chosen_redis, clean_command},
 };
 
 /// How long a server may take until it answers; its loading of a large file included.
@@ -193,6 +193,14 @@ impl RedisServer {
     /// Kills the server with SIGKILL; what it had not written to disk is lost.
     pub fn kill(&mut self) {
         self.process = None;
+    }
+
+    /// Sends the server's process a signal, such as the one that stops it where it is.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn signal(&self, signal: Signal) {
+        self.process.as_ref().expect("the server runs").signal(signal);
     }
 
     /// Starts it again on the same port with what is on disk; kills it before if it runs.

@@ -5,8 +5,9 @@ use std::{
     time::Duration,
 };
 
+use rhubarb_connection::Push;
 use rhubarb_core::clock;
-use tokio::time::Instant;
+use tokio::{sync::broadcast, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -19,6 +20,7 @@ use crate::{
     error::redis,
     inspect::WorkerRecord,
     letter::{self, Kind},
+    reap::{self, Look},
     script,
 };
 
@@ -26,56 +28,51 @@ use crate::{
 const SHOWN: usize = 50;
 /// How long a lost worker's record stays readable.
 const RECORD_TTL: Duration = Duration::from_secs(3600);
-/// How long the count of a message's deaths is kept without a change.
-const DELIVERIES_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
-
 /// How often kept messages are looked at for their age.
 const TIDY: Duration = Duration::from_secs(3600);
 
 /// How long the last task events may hold up the worker's leaving.
 const LAST_EVENTS: Duration = Duration::from_secs(1);
 
-/// Renews the lease two or three times a lease and the registry entry with each heartbeat until `stop` fires, then
-/// leaves.
+/// Renews the lease three times a lease and the registry entry with each heartbeat until `stop` fires, then leaves.
 pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
-    let reap_period = shared.config.lease / 3;
     let heartbeats = shared.events.heartbeats;
-    let period = if heartbeats { reap_period.min(HEARTBEAT) } else { reap_period };
-    let mut ticker = tokio::time::interval(period);
-    ticker.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut reap_at = Instant::now();
-    let mut sign_at = heartbeats.then(Instant::now);
+    let mut pace = Pace::new(shared.config.lease, heartbeats, Instant::now());
     let mut sign = Sign::Online;
     let mut memory = Memory::new(shared.config.max_memory);
     let mut tidy_at = Instant::now();
+    let mut pushes = shared.queue.pushes();
     loop {
-        let wanted = tokio::select! {
+        let mut wanted = false;
+        tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            () = shared.beat_wanted.notified() => true,
-            _ = ticker.tick() => false,
-        };
+            () = shared.beat_wanted.notified() => wanted = true,
+            () = connected(&mut pushes) => pace.reap_at = Instant::now(),
+            () = tokio::time::sleep_until(pace.next()) => {}
+        }
         // The lease first: it decides whether our tasks run twice.
-        if Instant::now() >= reap_at {
-            reap_at = next(reap_period, period);
-            if let Err(error) = reap(&shared).await {
-                tracing::debug!(%error, "reaping failed, trying again");
+        if Instant::now() >= pace.reap_at {
+            let reaped = reap(&shared).await;
+            if let Err(error) = &reaped {
+                tracing::debug!(%error, "looking at the leases failed, trying again");
             }
+            pace.reaped(Instant::now(), reaped.is_ok());
         }
         memory.check(&shared);
         if Instant::now() >= tidy_at {
             tidy_at = Instant::now() + TIDY;
             tidy(&shared).await;
         }
-        let due = sign_at.is_some_and(|at| wanted || Instant::now() >= at);
-        match beat(&shared, due.then_some(sign)).await {
-            Ok(()) if due => {
-                sign = Sign::Heartbeat;
-                sign_at = Some(next(HEARTBEAT, period));
-            }
-            Ok(()) => {}
+        let due = wanted || Instant::now() >= pace.beat_at;
+        if !due {
+            continue;
+        }
+        match beat(&shared, heartbeats.then_some(sign)).await {
+            Ok(()) => sign = Sign::Heartbeat,
             Err(error) => tracing::debug!(%error, "the heartbeat failed, trying again"),
         }
+        pace.beaten(Instant::now());
     }
     // A worker is offline after its last task's end, not before.
     let _ = tokio::time::timeout(LAST_EVENTS, shared.events.flushed.cancelled()).await;
@@ -92,9 +89,44 @@ async fn tidy(shared: &Shared) {
     }
 }
 
-/// When something that is done at ticks is next due; a little early, because ticks come a little late.
-fn next(every: Duration, tick: Duration) -> Instant {
-    Instant::now() + every.saturating_sub(tick / 4)
+/// When what is due next.
+#[derive(Debug)]
+struct Pace {
+    lease: Duration,
+    beat_period: Duration,
+    reap_at: Instant,
+    beat_at: Instant,
+}
+
+impl Pace {
+    fn new(lease: Duration, heartbeats: bool, now: Instant) -> Self {
+        let beat_period = if heartbeats { HEARTBEAT.min(lease / 3) } else { lease / 3 };
+        Self { lease, beat_period, reap_at: now, beat_at: now }
+    }
+
+    fn next(&self) -> Instant {
+        self.reap_at.min(self.beat_at)
+    }
+
+    /// After a failed look the next one comes soon: while Redis is away, a lease ends for want of a few seconds.
+    fn reaped(&mut self, now: Instant, well: bool) {
+        self.reap_at = now + if well { self.lease / 3 } else { self.lease / 15 };
+    }
+
+    fn beaten(&mut self, now: Instant) {
+        self.beat_at = now + self.beat_period;
+    }
+}
+
+/// Returns when a new connection was made: the lease may be near its end, and the next tick far.
+async fn connected(pushes: &mut broadcast::Receiver<Push>) {
+    loop {
+        match pushes.recv().await {
+            Ok(Push::Connected) | Err(broadcast::error::RecvError::Lagged(_)) => return,
+            Ok(_) => {}
+            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+        }
+    }
 }
 
 /// Keeps our registry entry, and sends a sign of life with it.
@@ -165,26 +197,18 @@ async fn reap(shared: &Shared) -> Result<(), Error> {
 
 /// Tells whether anything was given back, so that there may be more.
 async fn reap_queue(shared: &Shared, idx: usize) -> Result<bool, Error> {
-    let held = shared.held.queues();
-    let lease_ms = shared.config.lease.as_millis();
-    let queue = &shared.queues[idx];
-    let mut keys = vec![queue.leases.clone(), queue.deliveries.clone()];
-    keys.extend(queue.lists.iter().cloned());
-    let renewal = if held.contains(&idx) { lease_ms } else { 0 };
-    let args = [
-        queue.claims_prefix.clone().into_bytes(),
-        DELIVERIES_TTL.as_secs().to_string().into_bytes(),
-        shared.id.clone().into_bytes(),
-        renewal.to_string().into_bytes(),
-    ];
-    let given: Vec<::redis::Value> = shared
-        .queue
-        .eval(&script::REAP, &keys, &args, &[])
-        .await
-        .map_err(redis(format!("reap queue `{}`", queue.name)))?;
-    for pair in given.chunks_exact(2) {
-        let worker: String = ::redis::from_redis_value(pair[0].clone()).unwrap_or_default();
-        let n: u64 = ::redis::from_redis_value(pair[1].clone()).unwrap_or_default();
+    let (queue, config) = (&shared.queues[idx], &shared.config);
+    let holds = shared.held.queues().contains(&idx);
+    let look = Look { worker: &shared.id, lease: config.lease, holds, most: reap::MOST };
+    let reaped = reap::look(&shared.queue, queue, look).await?;
+    if reaped.granted > 0 {
+        tracing::info!(
+            queue = queue.name,
+            workers = reaped.granted,
+            "no lease could be renewed for a while: each is granted one more period"
+        );
+    }
+    for (worker, n) in &reaped.given {
         tracing::warn!(
             queue = queue.name,
             worker,
@@ -192,7 +216,7 @@ async fn reap_queue(shared: &Shared, idx: usize) -> Result<bool, Error> {
             "gave back the tasks of a worker whose lease ended"
         );
     }
-    Ok(!given.is_empty())
+    Ok(!reaped.given.is_empty())
 }
 
 async fn leave(shared: &Shared) -> Result<(), Error> {

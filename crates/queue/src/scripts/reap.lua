@@ -1,27 +1,84 @@
--- reap: renews the caller's lease, and gives the claims of workers whose lease has ended back to the queue.
+-- reap: renews the caller's lease, and gives the claims of workers whose lease has ended back to the queue. After a time
+-- in which nobody could renew anything every lease is granted one more period first: an outage is nobody's death.
 --
--- KEYS[1] leases zset of the queue: worker id -> end of its lease, ms
+-- KEYS[1] leases zset of the queue: worker id -> end of its lease, ms; a fraction of n/4 says that the end was granted,
+--   n times on end
 -- KEYS[2] deliveries hash of the queue: sha1 of a message -> how often a worker died with it, and `<sha1>:deaths` -> when
 --   (seen by a reaper) and whose, newest first, `<ms> <worker id>` a line, at most 4,096 bytes
--- KEYS[3..] the queue's lists, most urgent first
+-- KEYS[3] looks hash of the queue: `at` -> when this was last called, ms; `<lease ms>` -> when by a worker of that lease
+-- KEYS[4..] the queue's lists, most urgent first
 -- ARGV[1] the prefix of the claims hashes; with a worker id behind it, it is that worker's (same hash tag), its values as
 --   `claim` writes them
--- ARGV[2] how long the deliveries hash is kept without a change, s
+-- ARGV[2] how long the deliveries and looks hashes are kept without a change, s
 -- ARGV[3] the caller's worker id
--- ARGV[4] the lease, ms; 0 when the caller holds no claims on this queue
+-- ARGV[4] the caller's lease, ms; 0 for a caller that is no worker
+-- ARGV[5] 1 when the caller holds claims on this queue, else 0
+-- ARGV[6] how many claims to give back at the most, 0 to 500
 --
--- Returns {worker id, how many given back, ...} for each worker that had claims.
+-- Returns {to how many one more period was granted, worker id, how many given back, ...}: a pair for each worker that had
+-- claims.
 --
--- At most 10 workers with claims, 100 without and 500 claims a call; what is left waits for the next call. Messages go
--- to the consumer's end, the oldest claim next to be taken, so that the order is kept.
--- A claim whose list's key is of another type stays where it is until that key is gone.
+-- Each worker calls this three times a lease. So where half of the shortest lease has passed since the last call of
+-- anybody (or the clock stands before it), Redis was away, or silent, or has another clock, or all workers were cut off;
+-- and who is first back must not take the others for dead. If they all died, they are found one period later. A lease is
+-- granted at most twice on end, so that a fleet whose calls always come late still finds its dead.
+-- At most 10 workers with claims, 100 without and ARGV[6] claims a call; what is left waits for the next call. Messages
+-- go to the consumer's end, the oldest claim next to be taken, so that the order is kept.
+-- A claim whose list's key is of another type stays where it is until that key is gone. Where one stands in place of the
+-- looks, nothing is granted.
 -- Out of memory: once a script has written, Redis lets the rest of it pass; the ZREM of nobody leads for that.
 -- If the caller dies right after: each claim is either still held by the dead worker or back in its list.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 redis.call('ZREM', KEYS[1], '')
-if ARGV[4] ~= '0' then redis.call('ZADD', KEYS[1], now + ARGV[4], ARGV[3]) end
-local out, left = {}, 500
+
+-- Notes this call; tells whether leases may have ended by nobody's fault, and the longest lease there is.
+local function look()
+  if redis.call('HLEN', KEYS[3]) > 100 then redis.call('DEL', KEYS[3]) end
+  local own, noted = tonumber(ARGV[4]), redis.call('HGETALL', KEYS[3])
+  local last, shortest, longest = nil, math.huge, 0
+  for i = 1, #noted, 2 do
+    if noted[i] == 'at' then last = tonumber(noted[i + 1]) end
+  end
+  redis.call('HSET', KEYS[3], 'at', now)
+  if own > 0 then redis.call('HSET', KEYS[3], own, now) end
+  redis.call('EXPIRE', KEYS[3], ARGV[2])
+  for i = 1, #noted + 1, 2 do
+    local lease, at = tonumber(noted[i] or own), tonumber(noted[i + 1] or now)
+    if lease and lease > 0 and at then
+      if lease ~= own and last and last - at > 10 * lease then
+        redis.call('HDEL', KEYS[3], noted[i])
+      else
+        shortest, longest = math.min(shortest, lease), math.max(longest, lease)
+      end
+    end
+  end
+  if longest == 0 then shortest, longest = 15000, 15000 end
+  return not last or math.abs(now - last) > shortest / 2, longest
+end
+
+local function grant(lease)
+  local granted, all = 0, redis.call('ZRANGE', KEYS[1], 0, 999, 'WITHSCORES')
+  for i = 1, #all, 2 do
+    local ends = tonumber(all[i + 1])
+    local times = (ends % 1) * 4
+    if times < 2 then
+      redis.call('ZADD', KEYS[1], string.format('%.2f', now + lease + (times + 1) / 4), all[i])
+      granted = granted + 1
+    elseif ends > now + lease + 1 then
+      redis.call('ZADD', KEYS[1], string.format('%.2f', now + lease + times / 4), all[i])
+    end
+  end
+  return granted
+end
+
+local out, left = {0}, tonumber(ARGV[6])
+local looks = redis.call('TYPE', KEYS[3]).ok
+if looks == 'hash' or looks == 'none' then
+  local away, longest = look()
+  if away then out[1] = grant(longest) end
+end
+if ARGV[5] == '1' then redis.call('ZADD', KEYS[1], now + ARGV[4], ARGV[3]) end
 -- Where a key of another type stands in place of the deliveries, nobody counts.
 local kind = redis.call('TYPE', KEYS[2]).ok
 local counts = kind == 'hash' or kind == 'none'
@@ -34,7 +91,7 @@ local function count_death(worker, own)
 end
 local dead = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 100)
 for _, worker in ipairs(dead) do
-  if left == 0 or #out == 20 then break end
+  if left == 0 or #out == 21 then break end
   local claims = ARGV[1] .. worker
   local numbers = redis.call('HKEYS', claims)
   table.sort(numbers, function(a, b) return tonumber(a) > tonumber(b) end)
@@ -45,7 +102,7 @@ for _, worker in ipairs(dead) do
     local list, message = string.match(value, '^(%d+):%d+:%d+:()')
     local own = message and string.sub(value, message) or value
     -- A list that is no more (fewer priority steps by now) is the most urgent one's.
-    local key = KEYS[2 + (list or 1)] or KEYS[3]
+    local key = KEYS[3 + (list or 1)] or KEYS[4]
     left = left - 1
     if takes(key) then
       redis.call('HDEL', claims, number)
