@@ -5,7 +5,8 @@ use std::{fmt, future::Future, sync::Arc, time::Duration};
 use futures_util::future::BoxFuture;
 use rhubarb_queue::{Ended, Outcome, Revocation, wire::Exception};
 use serde_json::Value;
-use tokio::{sync::mpsc, task::JoinSet, time::Instant};
+use tokio::{runtime::Handle, sync::mpsc, task::JoinSet, time::Instant};
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::context::TaskInfo;
@@ -72,7 +73,9 @@ pub struct Hooks {
 
 /// What is done once, when a worker's tasks have ended.
 #[derive(Default)]
-pub struct AtStop(Vec<Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send + Sync>>);
+pub struct AtStop(Vec<StopHook>);
+
+type StopHook = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send + Sync>;
 
 impl AtStop {
     pub(crate) fn push<F, Fut>(&mut self, hook: F)
@@ -85,8 +88,18 @@ impl AtStop {
     }
 
     /// Runs them beside one another, until `end` at the latest.
+    ///
+    /// Each on a thread of its own: one that blocks must not keep the runtime from seeing that the time is over.
     pub(crate) async fn run(self, end: Instant) {
-        let mut running: JoinSet<()> = self.0.into_iter().map(|hook| hook()).collect();
+        let over = CancellationToken::new();
+        let _ends_with_us = over.clone().drop_guard();
+        let mut running = JoinSet::new();
+        for hook in self.0 {
+            let (over, runtime) = (over.clone(), Handle::current());
+            running.spawn_blocking(move || {
+                runtime.block_on(over.run_until_cancelled_owned(hook()));
+            });
+        }
         while let Some(ended) = match tokio::time::timeout_at(end, running.join_next()).await {
             Ok(ended) => ended,
             Err(_) => return tracing::warn!("hooks on the stop that still ran were dropped"),

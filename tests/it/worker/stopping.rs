@@ -120,3 +120,28 @@ async fn a_stopped_worker_leaves_no_claim_and_no_registry_entry() {
     let claims: Vec<String> = redis.keys("rhubarb:{celery}:claims:*").await.unwrap();
     assert_eq!(claims, Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn a_hook_on_the_stop_that_panics_hangs_or_blocks_keeps_neither_the_others_nor_the_worker() {
+    let bench = Bench::new().await;
+    let done = Arc::new(Semaphore::new(0));
+    let (blocks, blocked) = std::sync::mpsc::channel::<()>();
+    let blocked = std::sync::Mutex::new(blocked);
+    let ran = done.clone();
+    let worker = bench.worker(move |app| {
+        app.on_stop(|| async { panic!("a defect of the hook") });
+        app.on_stop(std::future::pending);
+        app.on_stop(move || async move {
+            // As a hook does that computes, or asks a server by blocking I/O.
+            let _ = blocked.into_inner().unwrap().recv();
+        });
+        app.on_stop(move || async move { ran.add_permits(1) });
+        app.task("t.at_work", async || {});
+    });
+    bench.call(&Publish::new("t.at_work")).await;
+    let begun = tokio::time::Instant::now();
+    assert_eq!(worker.stop().await, Stopped::Clean);
+    assert_eq!(done.available_permits(), 1, "the hook that works was run");
+    assert!(begun.elapsed() < WAIT, "{:?}", begun.elapsed());
+    drop(blocks);
+}
