@@ -340,3 +340,93 @@ async fn a_queue_is_paused_resumed_and_purged_by_command() {
     let purged = held(&["purge", "celery", "--yes", "--json"]).await;
     assert_eq!(purged, json!({"waiting": 0, "scheduled": 0}));
 }
+
+#[tokio::test]
+async fn a_pause_of_a_queue_that_nobody_knows_is_shown_until_it_is_resumed() {
+    let installation = Installation::new(BINARIES, RedisServer::start().await, "");
+    let paused = installation.rhubarb(&["pause", "nosuchq", "--note", "a mistake"]).await;
+    assert!(paused.stderr.contains("nobody knows a queue nosuchq"), "{}", paused.stderr);
+    let queues = installation.rhubarb(&["queues"]).await.stdout;
+    assert!(queues.contains("nosuchq") && queues.contains("a mistake"), "{queues}");
+    installation.rhubarb(&["resume", "nosuchq"]).await;
+    let queues = installation.rhubarb(&["queues"]).await.stdout;
+    assert!(!queues.contains("nosuchq"), "{queues}");
+}
+
+#[tokio::test]
+async fn who_waits_for_a_task_that_is_parked_is_told_so_at_once() {
+    let shop = Shop::open().await;
+    let _worker = shop.worker(&[]).await;
+    let begun = std::time::Instant::now();
+    let ran = shop.rhubarb(&["enqueue", "no.such.task", "--wait", "60"]).await;
+    assert!(ran.code == 1 && ran.stderr.contains(" is parked: "), "{}", ran.stderr);
+    assert!(ran.stderr.contains("no.such.task") && ran.stderr.contains("rhubarb parked replay"));
+    assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_task_that_has_ended_is_done() {
+    let shop = Shop::open().await;
+    let _worker = shop.worker(&[]).await;
+    let sent = ["enqueue", "job_scraper.tasks.get_scraping_status", "--json"];
+    let id = shop.json(&sent[..2]).await["id"].as_str().unwrap().to_owned();
+    eventually(SOON, "it has ended", async || {
+        let task = shop.json(&["task", &id]).await;
+        (task["state"] == "SUCCESS").then(|| assert_eq!(task["place"], "done", "{task}"))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_no_status_and_no_list_is_called_that_with_what_to_do() {
+    let shop = Shop::open().await;
+    let _worker = shop.worker(&[]).await;
+    let redis = &shop.installation.redis;
+    let (mut db1, mut db3) = (redis.connect(1).await, redis.connect(3).await);
+    let mut put = redis::cmd("SET");
+    put.arg("hire_voo_ai:1:scraping_status").arg(5).query_async::<()>(&mut db1).await.unwrap();
+    for (key, command) in [("jobs:1:jobs:a_b", "SET"), ("jobs:1:jobs:x", "LPUSH")] {
+        redis::cmd(command).arg(key).arg(5).query_async::<()>(&mut db3).await.unwrap();
+    }
+    let check = async |command: &[&str], code: i32, clear: &str| {
+        let ran = shop.rhubarb(command).await;
+        assert_eq!(ran.code, code, "{command:?}: {}", ran.stderr);
+        let told = format!("`rhubarb cache clear {clear}` deletes it");
+        assert!(ran.stderr.contains(&told), "{command:?}: {}", ran.stderr);
+    };
+    check(&["status"], 1, "status").await;
+    check(&["listings", "a b"], 1, "listings \"a b\"").await;
+    check(&["listings", "x"], 1, "listings \"x\"").await;
+    check(&["scrape", "a b", "--wait", "30"], 6, "listings \"a b\"").await;
+    check(&["scrape", "x", "--wait", "30"], 6, "listings \"x\"").await;
+    redis::cmd("DEL")
+        .arg("hire_voo_ai:1:scraping_status")
+        .query_async::<()>(&mut db1)
+        .await
+        .unwrap();
+    let mut put = redis::cmd("LPUSH");
+    put.arg("hire_voo_ai:1:scraping_status").arg(5).query_async::<()>(&mut db1).await.unwrap();
+    check(&["status"], 1, "status").await;
+    for clear in [&["status"][..], &["listings", "a b"], &["listings", "x"]] {
+        let cleared = shop.rhubarb(&[&["cache", "clear"], clear, &["--yes"]].concat()).await;
+        assert_eq!((cleared.code, cleared.stdout.trim()), (0, "deleted: 1"), "{}", cleared.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_there_is_a_wrong_command_line_and_of_the_configuration_a_wrong_one() {
+    let mut installation = Installation::new(BINARIES, RedisServer::start().await, "");
+    for command in [
+        &["schedules", "import", "/no/such.json"][..],
+        &["schedules", "import", "/"],
+        &["enqueue", "--signature", "/no/such.json"],
+    ] {
+        let ran = installation.rhubarb(command).await;
+        assert!(ran.code == 2 && ran.stderr.contains("os error"), "{command:?}: {}", ran.stderr);
+    }
+    installation.set("RHUBARB_CONFIG", "/no/such.toml");
+    for program in [BINARIES.worker, BINARIES.beat, BINARIES.rhubarb] {
+        let ran = run(installation.command(program, &["--print-config"])).await;
+        assert!(ran.code == 3 && ran.stderr.contains("/no/such.toml"), "{program}: {}", ran.stderr);
+    }
+}

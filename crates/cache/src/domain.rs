@@ -19,6 +19,17 @@ pub struct DomainCache {
     targets: Vec<Target>,
 }
 
+/// The keys of a cache's values.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FoundKeys {
+    /// The logical keys, in order.
+    pub keys: Vec<String>,
+    /// Whether there are more.
+    pub has_more: bool,
+    /// How many were seen that are not UTF-8: no argument names them, and clearing deletes them.
+    pub no_text: u64,
+}
+
 impl DomainCache {
     pub(crate) fn new(domain: &'static Domain, targets: Vec<Target>) -> Self {
         Self { domain, targets }
@@ -120,21 +131,23 @@ impl DomainCache {
         Ok(deleted)
     }
 
-    /// Returns the logical keys of its values where they are read from, at most so many, and whether there are more.
+    /// Returns the logical keys of its values where they are read from, at most so many.
     ///
     /// # Errors
     /// [`Error::Redis`].
-    pub async fn keys(&self, limit: usize) -> Result<(Vec<String>, bool), Error> {
-        let Some(target) = self.targets.first() else { return Ok((Vec::new(), false)) };
+    pub async fn keys(&self, limit: usize) -> Result<FoundKeys, Error> {
+        let Some(target) = self.targets.first() else { return Ok(FoundKeys::default()) };
         let mut found = std::collections::BTreeSet::new();
+        let mut has_more = false;
         let mut keys = target.cache.iter_keys(&key::logical_pattern(&target.key));
         while let Some(key) = keys.next().await? {
             if found.len() >= limit && !found.contains(&key) {
-                return Ok((found.into_iter().collect(), true));
+                has_more = true;
+                break;
             }
             found.insert(key);
         }
-        Ok((found.into_iter().collect(), false))
+        Ok(FoundKeys { keys: found.into_iter().collect(), has_more, no_text: keys.passed() })
     }
 
     fn check(&self, target: &Target, argument: &str, value: &PyValue) -> Result<(), Error> {

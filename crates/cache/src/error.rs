@@ -121,6 +121,16 @@ impl Error {
         }
     }
 
+    /// Returns the raw key at which something else stands than this cache holds, if that is why: it stays as it is.
+    pub fn foreign(&self) -> Option<&str> {
+        match self {
+            Self::Read { key, .. } => Some(key),
+            Self::Redis { key, source, .. } if source.wrong_type().is_some() => Some(key),
+            Self::Shared(error) => error.foreign(),
+            _ => None,
+        }
+    }
+
     /// Tells whether the server is out of memory.
     pub(crate) fn is_out_of_memory(&self) -> bool {
         matches!(self, Self::Redis { source, .. } if source.is_out_of_memory())

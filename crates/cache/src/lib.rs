@@ -70,7 +70,7 @@ mod pickle;
 pub use bigint::BigInt;
 pub use caches::{Caches, Cleared};
 pub use client::{Cache, Condition, Counts, Keys, Timeout, Ttl};
-pub use domain::DomainCache;
+pub use domain::{DomainCache, FoundKeys};
 pub use error::Error;
 pub use flight::Fetch;
 pub use format::FormatError;

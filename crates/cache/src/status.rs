@@ -35,7 +35,7 @@ impl StatusCache {
     /// Returns the status, if one was written of late.
     ///
     /// # Errors
-    /// [`Error::Read`] when something else stands there; it is left alone. See [`StatusCache::at_hand`].
+    /// [`Error::foreign`] when something else stands there; it is left alone. See [`StatusCache::at_hand`].
     pub async fn read(&self) -> Result<Option<Status>, Error> {
         let Some(value) = self.target.cache.get(&self.target.key).await? else { return Ok(None) };
         value.deserialize().map(Some).map_err(|source| Error::Read { key: self.shown(), source })
@@ -48,7 +48,7 @@ impl StatusCache {
     /// [`Error::Redis`].
     pub async fn at_hand(&self) -> Result<Option<Status>, Error> {
         match self.read().await {
-            Err(error @ Error::Read { .. }) => {
+            Err(error) if error.foreign().is_some() => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
                 tracing::warn!(%error, cause, "the scraping status is not ours, and counts as none");
                 Ok(None)

@@ -6,9 +6,9 @@ mod monitor;
 mod schedules;
 mod sessions;
 
-use std::time::Duration;
+use std::{ffi::OsString, time::Duration};
 
-use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use rhubarb_core::{config::CommonArgs, queue_name};
 
 pub(crate) use cache::{CacheClearArgs, CacheCommand, CacheShowArgs};
@@ -32,6 +32,27 @@ pub(crate) struct Cli {
     /// What to do; may be left out with `--print-config`.
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
+}
+
+impl Cli {
+    /// Reads a command line, the program's name first.
+    ///
+    /// # Errors
+    /// What clap has to say, help and version among it. A negative number is a value like any other, so that what is
+    /// wrong with it is told by its option.
+    pub(crate) fn read(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let mut command = with_negative_numbers(Self::command());
+        let matches = command.try_get_matches_from_mut(args)?;
+        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    }
+}
+
+fn with_negative_numbers(command: clap::Command) -> clap::Command {
+    let negative = |arg: clap::Arg| match arg.get_action().takes_values() {
+        true => arg.allow_negative_numbers(true),
+        false => arg,
+    };
+    command.mut_args(negative).mut_subcommands(with_negative_numbers)
 }
 
 /// The commands.
@@ -155,7 +176,7 @@ Examples:
 Prints the task's id; with --wait what was found, source by source, and exit code 6 when the task failed.")]
 pub(crate) struct ScrapeArgs {
     /// What to look for
-    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    #[arg(value_parser = not_empty)]
     pub(crate) keyword: String,
     /// Count only listings in this place
     #[arg(long, value_name = "L")]
@@ -184,7 +205,7 @@ Examples:
 With --json the listings are printed as Django reads them. Exit code 1 when none are cached.")]
 pub(crate) struct ListingsArgs {
     /// The keyword that was scraped
-    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    #[arg(value_parser = not_empty)]
     pub(crate) keyword: String,
     /// How it is shown.
     #[command(flatten)]
@@ -237,7 +258,7 @@ pub(crate) struct PurgeArgs {
 #[derive(Args, Debug)]
 pub(crate) struct RevokeArgs {
     /// The tasks' ids
-    #[arg(required = true, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(required = true, value_name = "ID", value_parser = not_empty)]
     pub(crate) ids: Vec<String>,
     /// Also end those that run
     #[arg(long)]
@@ -248,7 +269,7 @@ pub(crate) struct RevokeArgs {
 #[derive(Args, Debug)]
 pub(crate) struct TaskArgs {
     /// The task's id
-    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    #[arg(value_parser = not_empty)]
     pub(crate) id: String,
     /// How it is shown.
     #[command(flatten)]
@@ -327,13 +348,13 @@ pub(crate) struct HandBackArgs {
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct FilterArgs {
     /// Only this task's
-    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "NAME", value_parser = not_empty)]
     pub(crate) task: Option<String>,
     /// Only those of this queue
     #[arg(long, value_name = "Q", value_parser = parse_queue)]
     pub(crate) queue: Option<String>,
     /// Only those whose reason contains this, in any case
-    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "TEXT", value_parser = not_empty)]
     pub(crate) reason: Option<String>,
     /// Only those kept at least this many seconds ago
     #[arg(long, value_name = "S", value_parser = parse_seconds)]
@@ -413,6 +434,10 @@ pub(crate) struct CheckArgs {
     pub(crate) shown: Shown,
 }
 
+fn not_empty(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("it is empty".to_owned()) } else { Ok(text.to_owned()) }
+}
+
 fn parse_queue(text: &str) -> Result<String, String> {
     if queue_name::is_valid(text) { Ok(text.to_owned()) } else { Err(queue_name::RULE.to_owned()) }
 }
@@ -425,14 +450,15 @@ fn parse_seconds(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::{CommandFactory, error::ErrorKind};
+    use clap::error::ErrorKind;
     use serde_json::Value;
 
     use super::*;
 
     fn parse(line: &str) -> Result<Command, clap::Error> {
         let words = line.split('|').map(str::trim);
-        Cli::try_parse_from(std::iter::once("rhubarb").chain(words)).map(|cli| cli.command.unwrap())
+        let words = std::iter::once("rhubarb").chain(words).map(OsString::from);
+        Cli::read(words).map(|cli| cli.command.unwrap())
     }
 
     fn enqueue(line: &str) -> EnqueueArgs {
@@ -500,6 +526,9 @@ mod tests {
             ("enqueue|t|--header|x", "expected a name and a value such as x-trace=1"),
             ("enqueue|t|--time-limit|0", "expected a number of seconds above zero"),
             ("enqueue|t|--ignore-result|--wait|1", "cannot be used with"),
+            ("dead|list|--older-than|-3", "expected a number of seconds, zero or more"),
+            ("parked|list|--limit|-3", "-3 is not in 1..=1000000"),
+            ("cache|show|users|", "it is empty"),
             ("enqueue", "required arguments were not provided"),
             ("enqueue|t|--signature|x.json", "cannot be used with"),
             ("enqueue|t|--id|7", "invalid value '7' for '--id <UUID>'"),
@@ -520,6 +549,33 @@ mod tests {
         }
     }
 
+    /// Whoever computes a number should read what is wrong with it, not that `-3` is no flag.
+    #[test]
+    fn a_negative_or_empty_value_is_told_by_its_option_in_every_command() {
+        fn check(command: &clap::Command, path: &[String]) {
+            // Of a file that is none clap says as much itself.
+            let files = ["config", "signature", "file"];
+            let all = command.get_arguments().filter(|arg| arg.get_action().takes_values());
+            for arg in all.filter(|arg| !files.contains(&arg.get_id().as_str())) {
+                let value = |text: &str| match arg.get_long() {
+                    Some(long) => vec![format!("--{long}"), text.to_owned()],
+                    None => vec![text.to_owned()],
+                };
+                for text in ["-3", ""] {
+                    let words = path.iter().cloned().chain(value(text)).map(OsString::from);
+                    let Err(told) = Cli::read(words) else { continue };
+                    let is_clear = told.kind() != ErrorKind::UnknownArgument
+                        && !told.to_string().contains("none was supplied");
+                    assert!(is_clear, "{path:?} {} {text:?}: {told}", arg.get_id());
+                }
+            }
+            for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+                check(sub, &[path, &[sub.get_name().to_owned()]].concat());
+            }
+        }
+        check(&Cli::command(), &["rhubarb".to_owned()]);
+    }
+
     #[test]
     fn every_command_has_help_and_a_version() {
         fn check(command: &clap::Command, path: &[String]) {
@@ -527,7 +583,8 @@ mod tests {
                 [("--help", ErrorKind::DisplayHelp), ("--version", ErrorKind::DisplayVersion)]
             {
                 let words = path.iter().map(String::as_str).chain([flag]);
-                assert_eq!(Cli::try_parse_from(words).unwrap_err().kind(), kind, "{path:?} {flag}");
+                let told = Cli::read(words.map(OsString::from)).unwrap_err();
+                assert_eq!(told.kind(), kind, "{path:?} {flag}");
             }
             assert!(command.get_about().is_some(), "{path:?}");
             for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {

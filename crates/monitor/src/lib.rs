@@ -21,7 +21,7 @@ mod view;
 
 use std::ffi::OsString;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use rhubarb_core::{
     config::{Config, Loaded},
     exit, process, telemetry,
@@ -49,7 +49,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
 }
 
 fn parse_and_run(args: impl IntoIterator<Item = OsString>) -> Result<u8, Error> {
-    let Cli { common, command } = match Cli::try_parse_from(args) {
+    let Cli { common, command } = match Cli::read(args) {
         Ok(cli) => cli,
         Err(told) => return Ok(tell(&told)),
     };

@@ -43,10 +43,12 @@ pub async fn pause(client: &Client, queue: &str, note: Option<&str>) -> Result<b
     let pause = Pause { since: clock::iso(clock::now()), note: note.map(str::to_owned) };
     let record = serde_json::to_vec(&pause).map_err(|e| Error::Refused(e.to_string()))?;
     let keys = QueueKeys::new(queue, client.celery());
-    let mut set = ::redis::cmd("SET");
-    set.arg(&keys.paused).arg(record).arg("GET");
-    let before: Option<Vec<u8>> =
-        client.queue().query(&set).await.map_err(redis(format!("pause queue `{queue}`")))?;
+    let mut pipeline = ::redis::pipe();
+    // First, so that no pause is ever there that nobody can see.
+    pipeline.cmd("SADD").arg(client.keys().paused_queues()).arg(queue).ignore();
+    pipeline.cmd("SET").arg(&keys.paused).arg(record).arg("GET");
+    let (before,): (Option<Vec<u8>>,) =
+        client.queue().pipe(&pipeline).await.map_err(redis(format!("pause queue `{queue}`")))?;
     Ok(before.is_none())
 }
 
@@ -58,11 +60,11 @@ pub async fn pause(client: &Client, queue: &str, note: Option<&str>) -> Result<b
 pub async fn resume(client: &Client, queue: &str) -> Result<bool, Error> {
     check(queue)?;
     let keys = QueueKeys::new(queue, client.celery());
-    let gone: u64 = client
-        .queue()
-        .query(::redis::cmd("DEL").arg(&keys.paused))
-        .await
-        .map_err(redis(format!("resume queue `{queue}`")))?;
+    let mut pipeline = ::redis::pipe();
+    pipeline.cmd("DEL").arg(&keys.paused);
+    pipeline.cmd("SREM").arg(client.keys().paused_queues()).arg(queue).ignore();
+    let (gone,): (u64,) =
+        client.queue().pipe(&pipeline).await.map_err(redis(format!("resume queue `{queue}`")))?;
     Ok(gone == 1)
 }
 

@@ -26,6 +26,7 @@
 //! | `rhubarb:schedules:version` | string | one number | schedule_edit | beat |
 //! | `redbeat::schedule`, `redbeat::lock`, `redbeat:<name>` | zset, string, hash | RedBeat's own | Python | beat, inspect |
 //! | `rhubarb:queues` | set | one member a queue | publish, consumer | inspect |
+//! | `rhubarb:queues:paused` | set | one member a paused queue | operator | inspect |
 //! | `rhubarb:workers` | zset | alive, and an hour after | heartbeat | inspect |
 //! | `rhubarb:worker:<id>` | string | one hour | heartbeat | inspect |
 //! | `rhubarb:dead`, `rhubarb:dead:letters`, `rhubarb:dead:bytes` | zset, hash, string | capped by count, age and bytes | settle, replay | inspect, replay |
@@ -88,6 +89,11 @@ impl Keys {
     /// Returns the set of all queues that were ever published to or consumed from.
     pub fn queues(&self) -> String {
         self.ours("queues")
+    }
+
+    /// Returns the set of queues that were paused, which nobody else may know.
+    pub fn paused_queues(&self) -> String {
+        self.ours("queues:paused")
     }
 
     /// Returns the zset of tasks that shall not run, to when that ends, ms.

@@ -45,6 +45,44 @@ async fn the_table_of_caches_is_listed_with_place_time_and_cap() {
 }
 
 #[tokio::test]
+async fn values_with_keys_that_are_no_text_are_counted_and_cleared() {
+    let installation = installation().await;
+    let mut cache = installation.redis.connect(1).await;
+    for end in [b"\xff", b"\xfe"] {
+        let key = [b"hire_voo_ai:1:user:".as_slice(), end].concat();
+        let _: () = cache.set_ex(key, 1, 300).await.unwrap();
+    }
+    let shown = installation.rhubarb(&["cache", "show", "users"]).await;
+    assert!(shown.code == 0 && shown.stdout.contains("user:3"), "{}", shown.stdout);
+    assert!(shown.stderr.contains("2 more with keys that are not UTF-8"), "{}", shown.stderr);
+    let cleared = json(&installation, &["clear", "users", "--yes"]).await;
+    assert_eq!(cleared["deleted"], 5);
+    let empty = installation.rhubarb(&["cache", "show", "users", ""]).await;
+    assert!(empty.code == 2 && empty.stderr.contains("it is empty"), "{}", empty.stderr);
+}
+
+#[tokio::test]
+async fn a_class_that_is_not_read_is_named() {
+    let installation = installation().await;
+    // A pickle of datetime.time(1, 2, 3).
+    let time = b"\x80\x04cdatetime\ntime\nC\x06\x01\x02\x03\0\0\0\x85R.".as_slice();
+    let mut cache = installation.redis.connect(1).await;
+    let _: () = cache.set_ex("hire_voo_ai:1:user:t", time, 300).await.unwrap();
+    let shown = installation.rhubarb(&["cache", "show", "users", "t"]).await;
+    assert!(shown.code == 1 && shown.stderr.contains("holds `datetime.time`"), "{}", shown.stderr);
+    let left: Vec<u8> = cache.get("hire_voo_ai:1:user:t").await.unwrap();
+    assert_eq!(left, time);
+}
+
+#[tokio::test]
+async fn where_there_is_no_session_to_end_it_is_said_once() {
+    let installation = Installation::new(BINARIES, RedisServer::start().await, "");
+    let ran = installation.rhubarb(&["sessions", "revoke", "--user", "7", "--yes"]).await;
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));
+    assert_eq!(ran.stderr.matches("session").count(), 1, "{}", ran.stderr);
+}
+
+#[tokio::test]
 async fn a_worker_that_stops_has_counted_all_that_it_read() {
     let installation = installation().await;
     let mut worker = installation.worker(&[]);

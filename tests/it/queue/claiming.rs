@@ -81,7 +81,7 @@ async fn a_task_is_found_from_its_publishing_to_its_end() {
     .await;
     gate.add_permits(1);
     assert_eq!(bench.result(&id).await.status.as_str(), "SUCCESS");
-    assert_eq!((&*place().await.place, &*place().await.state), ("unknown", "SUCCESS"));
+    assert_eq!((&*place().await.place, &*place().await.state), ("done", "SUCCESS"));
     assert!(worker.stop().await);
 }
 

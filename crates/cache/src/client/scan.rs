@@ -18,6 +18,7 @@ pub(crate) const MAX_KEYS: usize = 100_000;
 pub struct Keys {
     scan: Scan,
     found: VecDeque<String>,
+    passed: u64,
 }
 
 /// The raw keys that match a pattern, a turn at a time.
@@ -53,7 +54,7 @@ impl Cache {
     /// A key that comes or goes meanwhile may be missed; one may come twice. Keys that are not UTF-8 are passed over.
     pub fn iter_keys(&self, pattern: &str) -> Keys {
         let pattern = key::glob(&self.alias, pattern);
-        Keys { scan: Scan::new(self, pattern), found: VecDeque::new() }
+        Keys { scan: Scan::new(self, pattern), found: VecDeque::new(), passed: 0 }
     }
 
     /// Deletes every key that matches a glob pattern and returns how many there were.
@@ -128,10 +129,18 @@ impl Keys {
             }
             let Some(found) = self.scan.turn().await? else { return Ok(None) };
             let prefix = self.scan.cache.raw_key("");
-            let logical = found.into_iter().filter_map(|raw| String::from_utf8(raw).ok());
-            self.found
-                .extend(logical.filter_map(|raw| Some(raw.strip_prefix(&prefix)?.to_owned())));
+            for raw in found {
+                match String::from_utf8(raw) {
+                    Ok(raw) => self.found.extend(raw.strip_prefix(&prefix).map(str::to_owned)),
+                    Err(_) => self.passed += 1,
+                }
+            }
         }
+    }
+
+    /// Returns how many keys were passed over so far because they are not UTF-8.
+    pub fn passed(&self) -> u64 {
+        self.passed
     }
 }
 

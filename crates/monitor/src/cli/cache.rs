@@ -1,8 +1,8 @@
 //! `cache`
 
-use clap::{Args, Subcommand, builder::NonEmptyStringValueParser};
+use clap::{Args, Subcommand};
 
-use super::Shown;
+use super::{Shown, not_empty};
 
 /// `cache`
 #[derive(Debug, Subcommand)]
@@ -30,10 +30,10 @@ Examples:
 Passwords of proxies are not shown. Exit code 1 when nothing is cached.")]
 pub(crate) struct CacheShowArgs {
     /// The cache's name, as `rhubarb cache list` has it
-    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    #[arg(value_parser = not_empty)]
     pub(crate) name: String,
     /// Which of its values: a keyword, an id, a path
-    #[arg(value_name = "ARG", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(value_name = "ARG", value_parser = not_empty)]
     pub(crate) argument: Option<String>,
     /// At most so many keys
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -51,10 +51,10 @@ Examples:
   rhubarb cache clear responses --yes")]
 pub(crate) struct CacheClearArgs {
     /// The cache's name, as `rhubarb cache list` has it
-    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    #[arg(value_parser = not_empty)]
     pub(crate) name: String,
     /// Only this value: a keyword, an id, a path
-    #[arg(value_name = "ARG", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(value_name = "ARG", value_parser = not_empty)]
     pub(crate) argument: Option<String>,
     /// Do not ask
     #[arg(long)]

@@ -2,13 +2,13 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, builder::NonEmptyStringValueParser};
+use clap::Args;
 use jiff::{Timestamp, civil::DateTime};
 use rhubarb_queue::wire;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Shown, parse_queue, parse_seconds};
+use super::{Shown, not_empty, parse_queue, parse_seconds};
 
 /// `enqueue`
 #[derive(Args, Debug)]
@@ -61,7 +61,7 @@ pub(crate) struct EnqueueArgs {
     #[arg(long, value_name = "S", value_parser = parse_limit)]
     pub(crate) soft_time_limit: Option<Duration>,
     /// Show it under this name
-    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "NAME", value_parser = not_empty)]
     pub(crate) shadow: Option<String>,
     /// Add a header to the message; may be given several times
     #[arg(long = "header", value_name = "K=V", value_parser = parse_header)]
@@ -70,10 +70,10 @@ pub(crate) struct EnqueueArgs {
     #[arg(long, conflicts_with = "wait")]
     pub(crate) ignore_result: bool,
     /// Call this task with the result of a success; may be given several times
-    #[arg(long, value_name = "TASK", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "TASK", value_parser = not_empty)]
     pub(crate) link: Vec<String>,
     /// Call this task with the task's id after a failure; may be given several times
-    #[arg(long, value_name = "TASK", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "TASK", value_parser = not_empty)]
     pub(crate) link_error: Vec<String>,
     /// Publish it once: for this many seconds the same task with the same arguments is not published again
     #[arg(long, value_name = "S", value_parser = parse_seconds)]

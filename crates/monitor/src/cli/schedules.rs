@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, builder::NonEmptyStringValueParser};
+use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
 use super::{
     Shown,
     enqueue::{JsonArgs, parse_args, parse_kwargs},
+    not_empty,
 };
 
 /// `schedules`
@@ -37,7 +38,7 @@ pub(crate) enum SchedulesCommand {
 #[derive(Args, Debug)]
 pub(crate) struct NameArg {
     /// The schedule's name
-    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    #[arg(value_parser = not_empty)]
     pub(crate) name: String,
 }
 
@@ -45,7 +46,7 @@ pub(crate) struct NameArg {
 #[derive(Args, Debug)]
 pub(crate) struct PauseScheduleArgs {
     /// The schedule's name
-    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    #[arg(value_parser = not_empty)]
     pub(crate) name: String,
     /// Why, for whoever looks at the schedules
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
@@ -105,7 +106,7 @@ Examples:
 Lengths of time are seconds, or text such as 90s, 10m, 1h30m. deploy/rhubarb.toml says what each setting means.")]
 pub(crate) struct EntryArgs {
     /// The schedule's name
-    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    #[arg(value_parser = not_empty)]
     pub(crate) name: String,
     /// The task's name
     #[arg(long, value_name = "TASK")]

@@ -1,8 +1,8 @@
 //! The command line of `sessions`.
 
-use clap::{ArgGroup, Args, Subcommand, builder::NonEmptyStringValueParser};
+use clap::{ArgGroup, Args, Subcommand};
 
-use super::Shown;
+use super::{Shown, not_empty};
 
 /// `sessions`
 #[derive(Debug, Subcommand)]
@@ -48,10 +48,10 @@ pub(crate) struct CountArgs {
 #[command(group = ArgGroup::new("which").required(true).args(["key", "user"]))]
 pub(crate) struct WhichArgs {
     /// The session's key, or its first 8 characters or more
-    #[arg(value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(value_name = "KEY", value_parser = not_empty)]
     pub(crate) key: Option<String>,
     /// All sessions of the user with this primary key
-    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "ID", value_parser = not_empty)]
     pub(crate) user: Option<String>,
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rhubarb_cache::{Caches, DomainCache, PyValue, Timeout, Ttl};
+use rhubarb_cache::{Caches, DomainCache, FoundKeys, PyValue, Timeout, Ttl};
 use rhubarb_core::{
     config::{DOMAINS, Holds},
     redact,
@@ -146,7 +146,13 @@ fn shown_line(line: &str) -> String {
 }
 
 async fn show_keys(cache: &DomainCache, limit: u32, format: Format) -> Result<(), Error> {
-    let (keys, has_more) = cache.keys(limit as usize).await?;
+    let FoundKeys { keys, has_more, no_text } = cache.keys(limit as usize).await?;
+    if no_text > 0 {
+        let name = cache.domain().name;
+        output::note(&format!(
+            "note: {no_text} more with keys that are not UTF-8; `rhubarb cache clear {name}` deletes them, too"
+        ));
+    }
     let Some((place, ..)) = cache.place() else { return Err(nothing(cache)) };
     let mut found = Vec::new();
     for key in keys {
@@ -155,7 +161,7 @@ async fn show_keys(cache: &DomainCache, limit: u32, format: Format) -> Result<()
             ttl => found.push(Key { key: place.raw_key(&key), ttl_s: seconds(ttl) }),
         }
     }
-    if found.is_empty() {
+    if found.is_empty() && no_text == 0 {
         return Err(nothing(cache));
     }
     if has_more {

@@ -26,7 +26,9 @@ async fn read(context: &Context, keyword: &str) -> Result<Vec<Value>, Error> {
     let target =
         target.ok_or_else(|| Error::Failed("no cache of listings is configured".to_owned()))?;
     let logical = key::of_keyword(&target.key, keyword);
-    let found = caches.alias(&target.alias)?.get(&logical).await?;
+    let place = caches.alias(&target.alias)?;
+    let clear = format!("listings \"{}\"", clean(keyword));
+    let found = place.get(&logical).await.map_err(|error| foreign(error, "list", &clear))?;
     let found = found.ok_or_else(|| {
         let keyword = clean(keyword);
         Error::Failed(format!(
@@ -35,11 +37,24 @@ async fn read(context: &Context, keyword: &str) -> Result<Vec<Value>, Error> {
     })?;
     match found.to_json() {
         Ok(Value::Array(listings)) => Ok(listings),
-        Ok(_) => {
-            Err(Error::Failed(format!("what is cached for \"{}\" is no list", clean(keyword))))
-        }
+        Ok(_) => Err(not_ours(&place.raw_key(&logical), "list", None, &clear)),
         Err(problem) => Err(Error::Failed(format!("what is cached cannot be shown: {problem}"))),
     }
+}
+
+/// Says what stands where a value of ours is looked for, and how to be rid of it; any other error stays what it is.
+fn foreign(error: rhubarb_cache::Error, what: &str, clear: &str) -> Error {
+    let why = std::error::Error::source(&error).map(ToString::to_string);
+    match error.foreign() {
+        None => Error::Cache(error),
+        Some(key) => not_ours(key, what, why.as_deref(), clear),
+    }
+}
+
+fn not_ours(key: &str, what: &str, why: Option<&str>, clear: &str) -> Error {
+    let why = why.map_or_else(String::new, |why| format!(" ({why})"));
+    let told = format!("what is cached as `{key}` is no {what}{why}");
+    Error::Failed(format!("{}; `rhubarb cache clear {clear}` deletes it", clean(&told)))
 }
 
 /// Reads what a table needs; a listing of another shape is shown as far as it goes.
@@ -63,7 +78,8 @@ fn titled(value: &Value) -> Listing {
 /// Shows the status of the last scrape.
 pub(crate) async fn status(context: &Context, shown: Shown) -> Result<(), Error> {
     let caches = Caches::new(&context.config, &context.connections)?;
-    let status = caches.status().at_hand().await?;
+    let status = caches.status().read().await;
+    let status = status.map_err(|error| foreign(error, "scraping status", "status"))?;
     let status = status.ok_or_else(|| {
         Error::Failed("no scrape has left a status, or it has expired".to_owned())
     })?;

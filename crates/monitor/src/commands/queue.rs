@@ -156,7 +156,8 @@ fn unknown_task(task: &TaskInfo) -> String {
 
 fn task_lines(task: &TaskInfo) -> String {
     let field = |name: &str| task.result.as_ref().and_then(|result| result.get(name));
-    let place = (task.place != "unknown").then(|| task.place.clone());
+    // That it is done, and that nothing is known, its state says.
+    let place = (!["unknown", "done"].contains(&&*task.place)).then(|| task.place.clone());
     let mut lines = Vec::new();
     let rows = [
         ("id", Some(task.id.clone())),

@@ -151,7 +151,10 @@ async fn revoke(directory: &Directory, args: &RevokeSessionsArgs) -> Result<(), 
             directory.revoke_user(user).await?
         }
     };
-    Format::of(args.shown.json).show(&revoked, told)?;
+    // In words the error below says it.
+    if revoked.ended > 0 || args.shown.json {
+        Format::of(args.shown.json).show(&revoked, told)?;
+    }
     if revoked.unreadable > 0 {
         let n = revoked.unreadable;
         output::note(&format!(

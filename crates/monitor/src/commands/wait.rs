@@ -6,11 +6,15 @@ use rhubarb_queue::{
     Client,
     client::Joined,
     inspect,
+    letter::{self, Kind},
     wire::{ResultTree, State, TaskResult},
 };
 use serde_json::Value;
 
 use crate::{error::Error, progress::Progress, table::clean};
+
+/// How often it is looked whether the task was parked.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Waits for a task's value, showing what it reports on the way.
 ///
@@ -23,15 +27,14 @@ pub(crate) async fn result(
     what: &str,
 ) -> Result<TaskResult, Error> {
     let mut progress = Progress::start(what);
-    let waited = client
-        .wait(id, timeout, |state| {
-            if matches!(state.status, State::Custom(_)) {
-                progress.report(&state.result);
-            }
-        })
-        .await;
+    let waiting = client.wait(id, timeout, |state| {
+        if matches!(state.status, State::Custom(_)) {
+            progress.report(&state.result);
+        }
+    });
+    let waited = unless_parked(client, id, waiting).await;
     progress.end();
-    match waited? {
+    match waited?? {
         Some(result) if result.status == State::Success => Ok(result),
         Some(result) => Err(failure(id, &result)),
         None => Err(late(client, id, timeout).await),
@@ -49,12 +52,38 @@ pub(crate) async fn canvas(
     what: &str,
 ) -> Result<Value, Error> {
     let progress = Progress::start(what);
-    let joined = client.join(tree, timeout).await;
+    let joined = unless_parked(client, &tree.id, client.join(tree, timeout)).await;
     progress.end();
-    match joined? {
+    match joined?? {
         Some(Joined::Success(value)) => Ok(value),
         Some(Joined::Failed(failed)) => Err(failure(&failed.task_id, &failed)),
         None => Err(late(client, &tree.id, timeout).await),
+    }
+}
+
+/// Waits, until it is seen that nobody runs the task: then there will be no end to wait for.
+async fn unless_parked<T>(
+    client: &Client,
+    id: &str,
+    waiting: impl Future<Output = T>,
+) -> Result<T, Error> {
+    let mut looks = tokio::time::interval(LOOK);
+    let parked = async {
+        loop {
+            looks.tick().await;
+            // A look that fails tells nothing; the wait itself says what is wrong with Redis.
+            if let Ok(Some(letter)) = letter::find(client, Kind::Parked, id).await {
+                return letter;
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        waited = waiting => Ok(waited),
+        letter = parked => Err(Error::Failed(clean(&format!(
+            "task {id} is parked: {}; it runs once a worker knows it, and `rhubarb parked replay {id}` puts it back now",
+            letter.reason
+        )))),
     }
 }
 

@@ -62,8 +62,8 @@ pub fn of_settings(celery: &CeleryConfig) -> Vec<String> {
     in_order(routes.chain([celery.task_default_queue.clone()]).collect())
 }
 
-/// Returns the names of all queues: those of Celery's settings, those that Rhubarb knows, `more`, and those that only
-/// Celery's programs use.
+/// Returns the names of all queues: those of Celery's settings, those that Rhubarb knows, `more`, those that are paused,
+/// and those that only Celery's programs use.
 ///
 /// For the last ones it looks at keys for at most `effort`, and at 250,000 of them for each second of it.
 ///
@@ -77,6 +77,7 @@ pub async fn all_queue_names(
 ) -> Result<Names, Error> {
     let mut names = queue_names(client, more).await?;
     names.extend(of_settings(client.celery()));
+    names.extend(paused(client).await?);
     let unseen = match look(client, &mut names, effort).await {
         Ok(unseen) => unseen,
         Err(rhubarb_connection::Error::Refused { reason, .. }) => {
@@ -85,6 +86,15 @@ pub async fn all_queue_names(
         Err(source) => return Err(redis("look for queues of Celery")(source)),
     };
     Ok(Names { names: in_order(names), unseen })
+}
+
+/// Returns the queues that an operator has paused, mistyped ones among them; none where that key is no set.
+async fn paused(client: &Client) -> Result<Vec<String>, Error> {
+    let key = client.keys().paused_queues();
+    match client.queue().query(::redis::cmd("SMEMBERS").arg(key)).await {
+        Err(error) if error.wrong_type().is_some() => Ok(Vec::new()),
+        other => other.map_err(redis("list the paused queues")),
+    }
 }
 
 /// Tells whether anybody knows a queue: Rhubarb, Celery's settings, kombu, or whoever left a message in it.

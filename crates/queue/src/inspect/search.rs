@@ -36,11 +36,11 @@ pub struct TaskInfo {
     pub id: String,
     /// Celery's state: the stored one, `PENDING` where none is.
     pub state: String,
-    /// `waiting`, `scheduled`, `running`, `dead`, `parked` or `unknown` (done, or never seen).
+    /// `waiting`, `scheduled`, `running`, `dead`, `parked`; `done` where it has ended and is in no place, else `unknown`.
     pub place: String,
     /// The queue, where it is on one.
     pub queue: Option<String>,
-    /// The worker, where one runs it.
+    /// The worker, where one runs it, or where its result says who did (`result_extended`).
     pub worker: Option<String>,
     /// Its name, where it is known.
     pub task: Option<String>,
@@ -82,7 +82,7 @@ pub async fn task(client: &Client, id: &str) -> Result<TaskInfo, Error> {
     let mut info = TaskInfo {
         id: id.to_owned(),
         state: state.as_str().to_owned(),
-        place: "unknown".to_owned(),
+        place: if state.is_final() { "done" } else { "unknown" }.to_owned(),
         queue: None,
         worker: None,
         task: None,
@@ -108,8 +108,18 @@ pub async fn task(client: &Client, id: &str) -> Result<TaskInfo, Error> {
     let passed = std::mem::take(&mut info.passed);
     if !seek(client, &known, &mut info, shallow).await? {
         info.passed = passed;
+        told_by_result(&mut info);
     }
     Ok(info)
+}
+
+/// Takes from the result of a task that is in no place what it says: with `result_extended`, whose it was.
+fn told_by_result(info: &mut TaskInfo) {
+    let told = |name: &str| Some(info.result.as_ref()?.get(name)?.as_str()?.to_owned());
+    let (task, worker, queue) = (told("name"), told("worker"), told("queue"));
+    info.task = info.task.take().or(task);
+    info.worker = info.worker.take().or(worker);
+    info.queue = info.queue.take().or(queue);
 }
 
 /// How far a search goes.

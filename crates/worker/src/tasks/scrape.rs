@@ -1,5 +1,6 @@
 //! One scrape: fetch, merge, write listings and status, summarise.
 
+use rhubarb_cache::{Cached, Caches};
 use rhubarb_core::{
     clock, keyword,
     listing::Listing,
@@ -47,7 +48,7 @@ async fn at_hand(
     if wanted.force && !by_another {
         return Ok(None);
     }
-    let Some(cached) = caches.listings().read(&wanted.keyword).await? else { return Ok(None) };
+    let Some(cached) = cached(caches, &wanted.keyword).await? else { return Ok(None) };
     let fresh = cached.age.is_some_and(|age| age < scraping.0.config.fresh_for);
     if !fresh && !by_another {
         return Ok(None);
@@ -55,6 +56,18 @@ async fn at_hand(
     let status = caches.status().at_hand().await?;
     let location = wanted.location.as_deref();
     Ok(Some(Summary::cached(&wanted.keyword, &cached.listings, location, status.as_ref())))
+}
+
+/// Reads what is cached for a keyword; something else there is never overwritten, and said with what to do about it.
+async fn cached(caches: &Caches, keyword: &str) -> Result<Option<Cached>, TaskError> {
+    caches.listings().read(keyword).await.map_err(|error| {
+        let Some(key) = error.foreign() else { return error.into() };
+        let why =
+            std::error::Error::source(&error).map_or_else(String::new, |why| format!(" ({why})"));
+        let told = format!("what is cached as `{key}` is no list of listings{why}");
+        let clear = format!("`rhubarb cache clear listings \"{keyword}\"` deletes it");
+        TaskError::failed("ValueError", format!("{told}; {clear}"))
+    })
 }
 
 /// Fetches and writes; the caller holds the keyword's lock.
@@ -67,7 +80,7 @@ async fn run(
 ) -> Result<Summary, TaskError> {
     let caches = &scraping.0.caches;
     let started = Instant::now();
-    let earlier = caches.listings().read(&wanted.keyword).await?;
+    let earlier = cached(caches, &wanted.keyword).await?;
     let earlier = earlier.map(|cached| cached.listings).unwrap_or_default();
     let scraper = narrowed(scraping.0.scraper.clone(), wanted)?;
     let (earlier, untouched) = asked(earlier, &scraper, wanted);

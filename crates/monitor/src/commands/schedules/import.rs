@@ -78,12 +78,12 @@ fn text(args: &ImportArgs) -> Result<String, Error> {
         Box::new(std::io::stdin())
     } else {
         let file = std::fs::File::open(&args.file).map_err(|error| {
-            Error::Failed(format!("cannot read {}: {error}", args.file.display()))
+            Error::Usage(format!("cannot read {}: {error}", args.file.display()))
         })?;
         Box::new(file)
     };
     let read = reader.take(MOST_BYTES).read_to_string(&mut text);
-    read.map_err(|error| Error::Failed(format!("cannot read {}: {error}", args.file.display())))?;
+    read.map_err(|error| Error::Usage(format!("cannot read {}: {error}", args.file.display())))?;
     Ok(text)
 }
 

@@ -174,6 +174,10 @@ fn evictions(findings: &mut Findings<'_>, info: &ServerInfo) {
 }
 
 fn lookups(findings: &mut Findings<'_>, info: &ServerInfo) {
+    // Without caches there is nothing to be done about it.
+    if !["cache", "sessions", "jobs"].iter().any(|role| findings.serves(role)) {
+        return;
+    }
     let (Some(hits), Some(misses)) = (info.stats.hits, info.stats.misses) else { return };
     let Some(rate) = info.stats.hit_rate else { return };
     if hits.saturating_add(misses) >= LOOKUPS && rate < LOW_HIT_RATE {

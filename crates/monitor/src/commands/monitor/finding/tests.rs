@@ -50,6 +50,17 @@ fn a_server_that_is_as_it_should_be_gives_no_findings() {
 }
 
 #[test]
+fn a_server_without_caches_has_no_hit_rate_to_be_mended() {
+    let misses = GOOD.replace("keyspace_hits:900", "keyspace_hits:1");
+    let misses = misses.replace("keyspace_misses:200", "keyspace_misses:2000");
+    assert_eq!(codes(&report(vec![server(&["queue", "results"], &misses)], Vec::new())), []);
+    for role in ["cache", "sessions", "jobs"] {
+        let found = codes(&report(vec![server(&["queue", role], &misses)], Vec::new()));
+        assert_eq!(found, [("info", "hit_rate")], "{role}");
+    }
+}
+
+#[test]
 fn each_fault_of_a_server_is_found() {
     for (line, expect) in [
         ("maxmemory_policy:allkeys-lru", ("error", "eviction_policy")),
@@ -71,7 +82,11 @@ fn each_fault_of_a_server_is_found() {
     ] {
         // The later of two lines holds.
         let info = format!("{GOOD}{line}\n");
-        assert_eq!(codes(&report(vec![server(&["queue"], &info)], Vec::new())), [expect], "{line}");
+        assert_eq!(
+            codes(&report(vec![server(&["queue", "cache"], &info)], Vec::new())),
+            [expect],
+            "{line}"
+        );
     }
     let swapped = "used_memory:900000000\nused_memory_rss:300000000\nmem_fragmentation_ratio:0.3\n";
     let swapped = server(&["cache"], swapped);
