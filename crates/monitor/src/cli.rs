@@ -445,7 +445,11 @@ fn parse_queue(text: &str) -> Result<String, String> {
 fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse::<f64>().ok().filter(|seconds| seconds.is_finite() && *seconds >= 0.0);
     let seconds = seconds.ok_or_else(|| "expected a number of seconds, zero or more".to_owned())?;
-    Duration::try_from_secs_f64(seconds).map_err(|_| "that is more than can be counted".to_owned())
+    // 300 years; beyond the calendar's end neither Python nor Redis could count.
+    if seconds > 1e10 {
+        return Err("expected at most 10000000000 seconds".to_owned());
+    }
+    Duration::try_from_secs_f64(seconds).map_err(|problem| problem.to_string())
 }
 
 #[cfg(test)]
@@ -526,6 +530,8 @@ mod tests {
             ("enqueue|t|--header|x", "expected a name and a value such as x-trace=1"),
             ("enqueue|t|--time-limit|0", "expected a number of seconds above zero"),
             ("enqueue|t|--ignore-result|--wait|1", "cannot be used with"),
+            ("enqueue|t|--countdown|1e18", "expected at most 10000000000 seconds"),
+            ("enqueue|t|--unique-for|1e300", "expected at most 10000000000 seconds"),
             ("dead|list|--older-than|-3", "expected a number of seconds, zero or more"),
             ("parked|list|--limit|-3", "-3 is not in 1..=1000000"),
             ("cache|show|users|", "it is empty"),

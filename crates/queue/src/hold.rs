@@ -43,12 +43,12 @@ pub async fn pause(client: &Client, queue: &str, note: Option<&str>) -> Result<b
     let pause = Pause { since: clock::iso(clock::now()), note: note.map(str::to_owned) };
     let record = serde_json::to_vec(&pause).map_err(|e| Error::Refused(e.to_string()))?;
     let keys = QueueKeys::new(queue, client.celery());
-    let mut pipeline = ::redis::pipe();
-    // First, so that no pause is ever there that nobody can see.
-    pipeline.cmd("SADD").arg(client.keys().paused_queues()).arg(queue).ignore();
-    pipeline.cmd("SET").arg(&keys.paused).arg(record).arg("GET");
-    let (before,): (Option<Vec<u8>>,) =
-        client.queue().pipe(&pipeline).await.map_err(redis(format!("pause queue `{queue}`")))?;
+    // First, so that no pause is there that nobody can see.
+    list(client, "SADD", queue).await.map_err(redis(format!("pause queue `{queue}`")))?;
+    let mut set = ::redis::cmd("SET");
+    set.arg(&keys.paused).arg(record).arg("GET");
+    let before: Option<Vec<u8>> =
+        client.queue().query(&set).await.map_err(redis(format!("pause queue `{queue}`")))?;
     Ok(before.is_none())
 }
 
@@ -60,12 +60,25 @@ pub async fn pause(client: &Client, queue: &str, note: Option<&str>) -> Result<b
 pub async fn resume(client: &Client, queue: &str) -> Result<bool, Error> {
     check(queue)?;
     let keys = QueueKeys::new(queue, client.celery());
-    let mut pipeline = ::redis::pipe();
-    pipeline.cmd("DEL").arg(&keys.paused);
-    pipeline.cmd("SREM").arg(client.keys().paused_queues()).arg(queue).ignore();
-    let (gone,): (u64,) =
-        client.queue().pipe(&pipeline).await.map_err(redis(format!("resume queue `{queue}`")))?;
+    let failed = || redis(format!("resume queue `{queue}`"));
+    let gone: u64 =
+        client.queue().query(::redis::cmd("DEL").arg(&keys.paused)).await.map_err(failed())?;
+    list(client, "SREM", queue).await.map_err(failed())?;
     Ok(gone == 1)
+}
+
+/// Keeps the list of paused queues. A pause counts without it, so that a refusal is no error.
+async fn list(
+    client: &Client,
+    command: &str,
+    queue: &str,
+) -> Result<(), rhubarb_connection::Error> {
+    let mut change = ::redis::cmd(command);
+    change.arg(client.keys().paused_queues()).arg(queue);
+    match client.queue().query::<u64>(&change).await {
+        Err(rhubarb_connection::Error::Refused { .. }) => Ok(()),
+        other => other.map(drop),
+    }
 }
 
 /// Throws away what waits in a queue, and with `scheduled` what waits for its time as well. What runs goes on.
