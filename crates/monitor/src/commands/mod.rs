@@ -42,7 +42,7 @@ pub(crate) async fn run(command: Command, config: Config) -> Result<(), Error> {
     let queue = |config| Context::connect(config, Role::Queue);
     match command {
         Command::Demo(args) => Ok(crate::demo::run(args.seconds).await?),
-        Command::Enqueue(args) => enqueue::enqueue(&queue(config).await?, *args).await,
+        Command::Enqueue(args) => Box::pin(enqueue::enqueue(&queue(config).await?, *args)).await,
         Command::Scrape(args) => enqueue::scrape(&queue(config).await?, args).await,
         Command::Listings(args) => {
             cached::listings(&Context::connect(config, Role::Jobs).await?, &args).await
