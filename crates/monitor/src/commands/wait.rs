@@ -32,7 +32,7 @@ pub(crate) async fn result(
             progress.report(&state.result);
         }
     });
-    let waited = unless_parked(client, id, waiting).await;
+    let waited = Box::pin(unless_parked(client, id, waiting)).await;
     progress.end();
     match waited?? {
         Some(result) if result.status == State::Success => Ok(result),
@@ -52,7 +52,7 @@ pub(crate) async fn canvas(
     what: &str,
 ) -> Result<Value, Error> {
     let progress = Progress::start(what);
-    let joined = unless_parked(client, &tree.id, client.join(tree, timeout)).await;
+    let joined = Box::pin(unless_parked(client, &tree.id, client.join(tree, timeout))).await;
     progress.end();
     match joined?? {
         Some(Joined::Success(value)) => Ok(value),
