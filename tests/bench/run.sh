@@ -1,7 +1,7 @@
 #!/bin/sh
 # The benchmarks, in one command: `sh tests/bench/run.sh [quick|full]`; README.md beside it says what each part is.
 #
-#   quick | full [--only PART,...] [--write-readme]   side by side with the peers; tables to target/bench/
+#   quick | full [--only PART,...] [--write-docs]   side by side with the peers; tables to target/bench/
 #   pure                                              what is computed without Redis, by Criterion
 #   get-latency | schedules | flat-memory [TASKS]     one worker or beat of ours, figures only
 #   monitor [KEYS]                                    `rhubarb monitor` on a Redis with many keys, figures only

@@ -1,4 +1,4 @@
-"""`python -m suite quick|full [--only PART,...] [--write-readme]`."""
+"""`python -m suite quick|full [--only PART,...] [--write-docs]`."""
 
 import argparse
 import datetime
@@ -14,20 +14,20 @@ from .targets import all_targets
 from .tools import HERE, Tools
 
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
-README = HERE.parents[2] / "README.md"
+PAGE = HERE.parents[2] / "docs" / "benchmarks.md"
 
 
 def arguments():
     parser = argparse.ArgumentParser(prog="sh tests/bench/run.sh", description="Measures Rhubarb beside its peers.")
     parser.add_argument("size", choices=SIZES)
     parser.add_argument("--only", metavar="PART,...", help=f"of {', '.join(PARTS)}")
-    parser.add_argument("--write-readme", action="store_true", help="put the tables into README.md")
+    parser.add_argument("--write-docs", action="store_true", help="put the tables into docs/benchmarks.md")
     given = parser.parse_args()
     parts = given.only.split(",") if given.only else list(PARTS)
     if unknown := set(parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
-    if given.write_readme and given.only:
-        parser.error("README shows whole runs only")
+    if given.write_docs and given.only:
+        parser.error("docs/benchmarks.md shows whole runs only")
     return given, parts
 
 
@@ -46,7 +46,7 @@ def main():
     finally:
         server.end_all()
     about["minutes"] = (time.monotonic() - begun) / 60
-    write(tools, run, about, given.write_readme and whole)
+    write(tools, run, about, given.write_docs and whole)
     shout(f"{name} {reason}" for name, reason in run.left_out.items())
     sys.exit(not whole)
 
@@ -62,15 +62,15 @@ def attempt(run):
         return False
 
 
-def write(tools, run, about, write_readme):
+def write(tools, run, about, write_docs):
     tools.out.mkdir(parents=True, exist_ok=True)
     text = report.whole(run, about)
     stem = tools.out / about["size"]
     stem.with_suffix(".md").write_text(text)
     targets = [vars(target) | {"verdict": target.verdict} for target in all_targets(run)]
     stem.with_suffix(".json").write_text(json.dumps(about | run.as_json() | {"targets": targets}, indent=1))
-    if write_readme:
-        README.write_text(report.write_between(README.read_text(), BEGIN, END, report.short(run, about)))
+    if write_docs:
+        PAGE.write_text(report.write_between(PAGE.read_text(), BEGIN, END, report.short(run, about)))
     print(f"\n{text}\n{stem}.md, {stem}.json")
 
 

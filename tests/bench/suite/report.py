@@ -18,7 +18,7 @@ def medians(run, what, kind):
 
 
 def short(run, about):
-    """What README shows."""
+    """What docs/benchmarks.md shows."""
     return "\n".join([*heading(about), *left_out(run), *compared(run), *targets(run), *notes(run)]).rstrip() + "\n"
 
 

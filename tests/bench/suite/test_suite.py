@@ -1,4 +1,4 @@
-"""What can be wrong without a server: reading, medians, verdicts, the README's marks."""
+"""What can be wrong without a server: reading, medians, verdicts, the page's marks."""
 
 import os
 import tempfile

@@ -1,4 +1,4 @@
-"""The differences that are meant, each with its reason. The table in README shows them; nothing else is let pass."""
+"""The differences that are meant, each with its reason. The table in docs/celery.md shows them; nothing else is let pass."""
 
 import re
 from dataclasses import dataclass

@@ -17,7 +17,7 @@ fn the_conformance_suite_sees_no_difference_that_is_not_meant() {
     let tracking = format!("env RHUBARB_CELERY_TASK_TRACK_STARTED=true {worker}");
     let extended = format!("env RHUBARB_CELERY_RESULT_EXTENDED=true {tracking}");
     let (canvases, seed) = (setting("RHUBARB_TEST_CANVASES"), setting("RHUBARB_TEST_SEED"));
-    let readme = file("../README.md").display().to_string();
+    let page = file("../docs/celery.md").display().to_string();
     let mut args = vec!["-m", "conformance", "run", "--worker", &tracking, "--extended", &extended];
     args.extend(["--random", canvases.as_deref().unwrap_or(CANVASES)]);
     args.extend(["--seed", seed.as_deref().unwrap_or(SEED)]);
@@ -30,7 +30,7 @@ fn the_conformance_suite_sees_no_difference_that_is_not_meant() {
     }
     // Other canvases may need other notes.
     if older.is_some() && canvases.is_none() && seed.is_none() {
-        args.extend(["--table", &readme]);
+        args.extend(["--table", &page]);
     }
     let logs = logs();
     let shown = logs.display().to_string();
