@@ -29,6 +29,7 @@ impl Side {
     async fn new(prefix: &'static str, redis: &RedisServer) -> Self {
         let configuration = format!(
             "[celery]\nglobal_keyprefix = \"{prefix}\"\n\
+             result_global_keyprefix = \"{prefix}\"\n\
              [worker]\nlease = 3\n\
              [schedules.nightly]\ntask = \"e2e.ticked\"\nevery = 1\nqueue = \"ticks\"\n"
         );
@@ -39,6 +40,7 @@ impl Side {
         let mut config = Config::default();
         config.redis.url = redis.url(0).parse().unwrap();
         prefix.clone_into(&mut config.celery.global_keyprefix);
+        prefix.clone_into(&mut config.celery.result_global_keyprefix);
         let client = Client::new(&Connections::new(&config, "e2e").unwrap(), &config);
         Self { prefix, installation, client }
     }
@@ -217,7 +219,8 @@ async fn the_django_backends_of_two_installations_see_nothing_of_each_other() {
             python.set("DJANGO_SETTINGS_MODULE", "background.settings");
             python.set("PYTHONPATH", backend.to_str().unwrap());
             let options = json!({
-                "TASK_NAMES": {"background.tasks.nap": "e2e.sleep"}, "GLOBAL_KEYPREFIX": side.prefix,
+                "TASK_NAMES": {"background.tasks.nap": "e2e.sleep"},
+                "GLOBAL_KEYPREFIX": side.prefix, "RESULT_GLOBAL_KEYPREFIX": side.prefix,
             });
             python.set("TASKS_OPTIONS", &options.to_string());
             python
@@ -236,29 +239,27 @@ async fn the_django_backends_of_two_installations_see_nothing_of_each_other() {
 
 /// Listens to events, asks who is there, and revokes, as a client of Celery's with a prefix.
 const CLIENT: &str = r#"
-import json, sys, threading
+import json, sys
 from celery import Celery
-from celery.exceptions import TaskRevokedError
 
 url, prefix, waiting = sys.argv[1:]
 options = {"global_keyprefix": prefix}
 app = Celery("shop", broker=url, backend=url, broker_transport_options=options)
-told = {"pids": set()}
+told = {"pids": set(), "seen": []}
 
 def note(event):
     told["pids"].add(event["pid"])
     receiver.should_stop = event["type"] == "worker-heartbeat"
     told["seen"].append(event["type"])
 
-told["seen"] = []
 with app.connection() as connection:
     receiver = app.events.Receiver(connection, handlers={"*": note})
     receiver.capture(limit=None, timeout=30)
 told["pids"] = sorted(told["pids"])
-told["ping"] = app.control.ping(timeout=3)
-told["stats"] = {node: stats["pid"] for node, stats in (app.control.inspect(timeout=3).stats() or {}).items()}
+told["ping"] = app.control.ping(timeout=2)
+told["stats"] = {node: stats["pid"] for node, stats in (app.control.inspect(timeout=2).stats() or {}).items()}
 app.control.revoke(waiting)
-told["revoked"] = (app.control.inspect(timeout=3).revoked() or {}).get("same@it")
+told["revoked"] = (app.control.inspect(timeout=2).revoked() or {}).get("same@it")
 print(json.dumps(told))
 "#;
 
@@ -288,4 +289,66 @@ async fn celerys_control_and_events_reach_the_workers_of_their_prefix_alone() {
         assert!(revoked(&mut queue, &a).await.is_some() && revoked(&mut queue, &b).await.is_none());
         drop((worker_a, worker_b));
     }
+}
+
+/// Gets results, of a group and a chord too, as a client of Celery's with these two prefixes.
+const RESULTS: &str = r#"
+import json, sys
+from celery import Celery, chord, group
+
+url, broker_prefix, prefix = sys.argv[1:]
+app = Celery("shop", broker=url, backend=url)
+app.conf.broker_transport_options = {"global_keyprefix": broker_prefix}
+app.conf.result_backend_transport_options = {"global_keyprefix": prefix}
+add = lambda x, y: app.signature("e2e.add", (x, y))
+told = {"prefix": app.backend.task_keyprefix.decode()}
+told["get"] = add(1, 2).delay().get(timeout=30)
+told["group"] = group(add(1, 1), add(2, 2))().get(timeout=30)
+told["chord"] = chord([add(1, 1), add(2, 2)])(app.signature("e2e.sum")).get(timeout=30)
+nested = chord([group(add(1, 1), add(2, 2)), add(3, 3)])(app.signature("e2e.sum"))
+told["nested"] = nested.get(timeout=30)
+told["ping"] = app.control.ping(timeout=20, limit=1)
+print(json.dumps(told))
+"#;
+
+#[tokio::test]
+async fn results_stand_where_each_celery_looks_under_all_four_pairs_of_prefixes() {
+    let redis = RedisServer::start().await;
+    let url = redis.url(0);
+    let pythons = [("5.7", Python::for_redis(&url)), ("5.4", Python::with_oldest_celery(&url))];
+    for (form, python) in pythons {
+        let Some(python) = python else { continue };
+        for (broker, results) in [("", ""), ("a:", ""), ("", "shop:"), ("a:", "shop"), ("a:", "a:")]
+        {
+            let told = get_results(&redis, &python, (form, broker, results)).await;
+            let case = format!("{form} {broker:?} {results:?}: {told:#}");
+            assert_eq!((&told["get"], &told["group"]), (&json!(3), &json!([2, 4])), "{case}");
+            assert_eq!((&told["chord"], &told["nested"]), (&json!(6), &json!(12)), "{case}");
+            assert_eq!(told["ping"], json!([{"same@it": {"ok": "pong"}}]), "{case}");
+            let prefix = told["prefix"].as_str().unwrap();
+            let keys: Vec<String> = redis.connect(0).await.keys("*celery-task*").await.unwrap();
+            let stem = prefix.strip_suffix("celery-task-meta-").unwrap();
+            let group = format!("{stem}celery-taskset-meta-");
+            let celerys = |key: &&String| key.starts_with(prefix) || key.starts_with(&group);
+            assert_eq!(keys.iter().find(|key| !celerys(key)), None, "{case}");
+            let _: () =
+                redis::cmd("FLUSHALL").query_async(&mut redis.connect(0).await).await.unwrap();
+        }
+    }
+}
+
+async fn get_results(
+    redis: &RedisServer,
+    python: &Python,
+    (form, broker, results): (&str, &str, &str),
+) -> Value {
+    let configuration = format!(
+        "[celery]\nglobal_keyprefix = \"{broker}\"\nresult_global_keyprefix = \"{results}\"\n\
+         result_keyprefix_form = \"{form}\"\n"
+    );
+    let mut installation = Installation::new(BINARIES, RedisServer::start().await, &configuration);
+    installation.set("REDIS_URL", &redis.url(0));
+    let mut worker = installation.start("own-worker", OWN_WORKER, &["-n", "same@it"]);
+    worker.line("worker ready", SOON).await;
+    python.run(&["-c", RESULTS, &redis.url(0), broker, results]).await
 }

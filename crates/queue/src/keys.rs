@@ -1,6 +1,7 @@
 //! Every key on the queue's database: name, type, life, who writes and who reads.
 //!
-//! All of them begin with the broker's `global_keyprefix`, Celery's, kombu's and ours alike; RedBeat's have
+//! All of them begin with the broker's `global_keyprefix`, Celery's, kombu's and ours alike, but for `celery-task…`:
+//! these have the results' own, `result_global_keyprefix`, as Celery joins it. RedBeat's have
 //! `beat.redbeat_key_prefix` alone, as RedBeat reads them. A prefix with a hash tag (`{shop}:`) puts all of
 //! an installation into one slot of a cluster.
 //!
@@ -59,12 +60,17 @@ const OURS: &str = "rhubarb:";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keys {
     prefix: Arc<str>,
+    /// That of results, Celery's other setting.
+    results: Arc<str>,
 }
 
 impl Keys {
     /// Returns the keys of the installation that has these settings.
     pub fn new(celery: &CeleryConfig) -> Self {
-        Self { prefix: celery.global_keyprefix.as_str().into() }
+        Self {
+            prefix: celery.global_keyprefix.as_str().into(),
+            results: celery.result_prefix().into(),
+        }
     }
 
     fn ours(&self, name: &str) -> String {
@@ -74,6 +80,16 @@ impl Keys {
     /// Returns a key of kombu's.
     pub(crate) fn kombus(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
+    }
+
+    /// Returns the key and channel of a task's result.
+    pub fn result(&self, id: &str) -> String {
+        format!("{}{}{id}", self.results, rhubarb_wire::RESULT_PREFIX)
+    }
+
+    /// Returns the key of what belongs to a group or chord; `part` is empty or `.j`, `.s`, ….
+    pub(crate) fn group(&self, id: &str, part: &str) -> String {
+        format!("{}{}{id}{part}", self.results, rhubarb_wire::GROUP_PREFIX)
     }
 
     /// Returns the zset of workers, to the ends of their leases.
@@ -279,11 +295,12 @@ pub struct Family {
 /// Returns the families that the table above names, for whoever counts keys; the lists are [`QueueKeys::lists`].
 pub fn families(celery: &CeleryConfig) -> Vec<Family> {
     let keys = Keys::new(celery);
+    let results = |name, prefix| Family { name, prefix, suffix: "" };
     let celerys = |name, key: &str, suffix| Family { name, prefix: keys.kombus(key), suffix };
     let ours = |name, key: &str| Family { name, prefix: keys.ours(key), suffix: "" };
     vec![
-        celerys("results", rhubarb_wire::RESULT_PREFIX, ""),
-        celerys("groups and chords", rhubarb_wire::GROUP_PREFIX, ""),
+        results("results", keys.result("")),
+        results("groups and chords", keys.group("", "")),
         celerys("bindings", "_kombu.binding", ""),
         celerys("unacknowledged by Python", "unacked", ""),
         celerys("replies", "", ".reply.celery.pidbox"),
@@ -368,6 +385,34 @@ mod tests {
     }
 
     #[test]
+    fn results_have_their_own_prefix_as_each_celery_joins_it() {
+        use rhubarb_core::config::KeyprefixForm::{Celery5_4, Celery5_7};
+
+        for (form, prefix, expect) in [
+            (Celery5_7, "", ""),
+            (Celery5_4, "", ""),
+            (Celery5_7, "shop", "shop_"),
+            (Celery5_4, "shop", "shop_"),
+            (Celery5_7, "shop:", "shop:"),
+            (Celery5_4, "shop:", "shop:_"),
+            (Celery5_7, "shop-", "shop-"),
+            (Celery5_7, "shop.", "shop."),
+            (Celery5_7, "shop_", "shop_"),
+            (Celery5_4, "shop_", "shop__"),
+            (Celery5_7, "{shop}", "{shop}_"),
+        ] {
+            let keys = Keys::new(&CeleryConfig {
+                global_keyprefix: "other:".into(),
+                result_global_keyprefix: prefix.into(),
+                result_keyprefix_form: form,
+                ..celery()
+            });
+            assert_eq!(keys.result("1"), format!("{expect}celery-task-meta-1"));
+            assert_eq!(keys.group("1", ".j"), format!("{expect}celery-taskset-meta-1.j"));
+        }
+    }
+
+    #[test]
     fn without_a_prefix_every_key_is_what_it_always_was() {
         let all = every_key(&CeleryConfig { priority_steps: vec![0, 5], ..celery() });
         let expect = "rhubarb:workers rhubarb:worker:w rhubarb:queues rhubarb:revoked \
@@ -429,7 +474,11 @@ mod tests {
 
     #[test]
     fn every_key_of_ours_is_in_the_family_that_is_named_first() {
-        let celery = CeleryConfig { global_keyprefix: "shop:".into(), ..celery() };
+        let celery = CeleryConfig {
+            global_keyprefix: "shop:".into(),
+            result_global_keyprefix: "its".into(),
+            ..celery()
+        };
         let families = families(&celery);
         let family = |key: &str| {
             let found = families
@@ -445,7 +494,7 @@ mod tests {
         assert_eq!(family(&keys.queues()), "rhubarb");
         assert_eq!(family(&keys.unique("x")), "unique locks");
         assert_eq!(family(&keys.letters(Kind::Dead).bytes), "dead letters");
-        assert_eq!(family("shop:celery-task-meta-1"), "results");
+        assert_eq!(family("its_celery-task-meta-1"), "results");
         assert_eq!(family("shop:1.reply.celery.pidbox"), "replies");
         assert_eq!(family("celery-task-meta-1"), "none");
     }

@@ -167,8 +167,7 @@ class RhubarbBackend(BaseTaskBackend):
         if not self.settings.results:
             return super().get_result(result_id)
         options = self.settings
-        prefix = options.global_keyprefix
-        keys = [record_key(prefix, result_id), result_key(prefix, result_id)]
+        keys = [record_key(options.global_keyprefix, result_id), result_key(options.result_prefix(), result_id)]
         record, stored = self.redis(options.result_url).mget(keys)
         if record is None:
             raise TaskResultDoesNotExist(result_id)

@@ -34,6 +34,12 @@ class Options:
     global_keyprefix: str = ""
     """Stands in front of every key of Celery's and ours; the worker's setting ``celery.global_keyprefix``."""
 
+    result_global_keyprefix: str = ""
+    """Stands in front of Celery's keys of results; the worker's setting ``celery.result_global_keyprefix``."""
+
+    result_keyprefix_form: str = "5.7"
+    """How it is joined, "5.7" or "5.4"; the worker's setting ``celery.result_keyprefix_form``."""
+
     priority_steps: tuple[int, ...] = (0, 3, 6, 9)
     """Celery's priority steps; the worker's setting ``celery.priority_steps``."""
 
@@ -58,6 +64,12 @@ class Options:
     enqueue_on_commit: bool = False
     """True: a task enqueued inside a transaction is sent when that commits, and never if it rolls back."""
 
+    def result_prefix(self) -> str:
+        """Returns what stands before the name of a result, as Celery 5.7 or 5.4 joins it."""
+        prefix = self.result_global_keyprefix
+        joined = not prefix or (self.result_keyprefix_form == "5.7" and prefix[-1] in ":_-.")
+        return prefix if joined else f"{prefix}_"
+
 
 def read_options(
     given: Mapping[str, Any], setting: Callable[[str], Any], environment: Mapping[str, str]
@@ -73,12 +85,11 @@ def read_options(
     known = [option.name for option in fields(Options)]
     there = ", ".join(known).upper()
     problems = [f"{name} is no option; there are {there}" for name in given if str(name).lower() not in known]
-    transport = setting("CELERY_BROKER_TRANSPORT_OPTIONS") or {}
-    if not isinstance(transport, Mapping):
-        problems.append("the setting CELERY_BROKER_TRANSPORT_OPTIONS is no dict")
-        transport = {}
+    broker, of_results = (transport_options(name, setting, problems) for name in TRANSPORTS)
     values = {
-        **{name: transport[name] for name in ("global_keyprefix", "priority_steps", "sep") if name in transport},
+        **{name: broker[name] for name in ("global_keyprefix", "priority_steps", "sep") if name in broker},
+        # Celery takes None for none there.
+        "result_global_keyprefix": of_results.get("global_keyprefix") or "",
         "redis_url": broker_url(setting, environment),
         "result_expires": celery_expires(setting("CELERY_RESULT_EXPIRES")),
         **{name: value for name, value in named.items() if name in known},
@@ -89,6 +100,18 @@ def read_options(
     if problems:
         raise ImproperlyConfigured("; ".join(problems))
     return Options(**settled(values, setting("CELERY_TASK_DEFAULT_QUEUE") or "celery"))
+
+
+TRANSPORTS = ("CELERY_BROKER_TRANSPORT_OPTIONS", "CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS")
+
+
+def transport_options(name: str, setting: Callable[[str], Any], problems: list[str]) -> Mapping[str, Any]:
+    """Returns a setting of Celery's that is a dict; adds a problem where it is something else."""
+    options = setting(name) or {}
+    if isinstance(options, Mapping):
+        return options
+    problems.append(f"the setting {name} is no dict")
+    return {}
 
 
 def settled(values: dict[str, Any], default_queue: str) -> dict[str, Any]:
@@ -133,6 +156,8 @@ def wrong(name: str, value: Any) -> str | None:
         "result_url": "a URL of redis://, rediss:// or unix:// (or RESULTS: False for no results)",
         "client": "a dict of redis-py's keyword arguments",
         "global_keyprefix": "text",
+        "result_global_keyprefix": "text",
+        "result_keyprefix_form": "'5.7' or '5.4'",
         "priority_steps": "an ascending list of numbers from 0 to 255 that begins with 0",
         "sep": "text",
         "default_priority": "a whole number from 0 to 9",
@@ -166,6 +191,8 @@ def fits(name: str, value: Any) -> bool:
             return isinstance(value, Mapping)
         case "queue_names" | "task_names":
             return isinstance(value, Mapping) and all(isinstance(one, str) and one for one in value.values())
+        case "result_keyprefix_form":
+            return value in ("5.7", "5.4")
         case "priority_steps":
             whole = isinstance(value, (list, tuple)) and all(type(step) is int for step in value)
             return whole and list(value[:1]) == [0] and list(value) == sorted(set(value)) and value[-1] <= 255

@@ -35,6 +35,15 @@ class Sources(unittest.TestCase):
         options = read({"SEP": "-"}, {"CELERY_BROKER_TRANSPORT_OPTIONS": transport})
         self.assertEqual((options.global_keyprefix, options.priority_steps, options.sep), ("shop:", (0, 5), "-"))
 
+    def test_results_have_a_prefix_of_their_own_as_each_celery_joins_it(self):
+        settings = {"CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS": {"global_keyprefix": "shop:"}}
+        self.assertEqual(read({}, settings).result_prefix(), "shop:")
+        self.assertEqual(read({"RESULT_KEYPREFIX_FORM": "5.4"}, settings).result_prefix(), "shop:_")
+        for form in ("5.7", "5.4"):
+            options = {"RESULT_GLOBAL_KEYPREFIX": "shop", "RESULT_KEYPREFIX_FORM": form}
+            self.assertEqual(read(options).result_prefix(), "shop_")
+            self.assertEqual(read({"RESULT_KEYPREFIX_FORM": form, "GLOBAL_KEYPREFIX": "a:"}).result_prefix(), "")
+
     def test_djangos_default_queue_is_celerys(self):
         self.assertEqual(read().queue_names["default"], "celery")
         settings = {"CELERY_TASK_DEFAULT_QUEUE": "work"}
@@ -85,6 +94,8 @@ class Problems(unittest.TestCase):
             "ENQUEUE_ON_COMMIT": "yes",
             "PRIORITY_STEPS": [0, 3, 3],
             "GLOBAL_KEYPREFIX": None,
+            "RESULT_GLOBAL_KEYPREFIX": 1,
+            "RESULT_KEYPREFIX_FORM": "5.5",
             "REDIS_URL": 6379,
         }
         for name, value in wrong.items():

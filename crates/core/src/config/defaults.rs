@@ -80,6 +80,8 @@ impl Default for CeleryConfig {
             task_default_queue: "celery".into(),
             task_default_priority: 0,
             task_routes: Vec::new(),
+            result_global_keyprefix: String::new(),
+            result_keyprefix_form: KeyprefixForm::Celery5_7,
             result_expires: seconds(86_400),
             result_compression: ResultCompression::None,
             result_compression_min_bytes: 1 << 10,

@@ -116,6 +116,10 @@ pub struct CeleryConfig {
     pub task_default_priority: u8,
     /// The queue and the priority of tasks that name none, by name: see [`CeleryConfig::route`].
     pub task_routes: Vec<Route>,
+    /// `global_keyprefix` of `result_backend_transport_options`, as it is written there.
+    pub result_global_keyprefix: String,
+    /// Which version of Celery's clients reads the results: how it joins that prefix.
+    pub result_keyprefix_form: KeyprefixForm,
     /// How long results are kept.
     pub result_expires: Duration,
     /// How the results of successful tasks are compressed; readers are told in the result itself.
@@ -140,6 +144,16 @@ pub struct CeleryConfig {
     pub task_inherit_parent_priority: bool,
     /// Celery's `timezone`: that of an ETA without offset.
     pub timezone: String,
+}
+
+/// How a version of Celery joins the prefix of results and a key's name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyprefixForm {
+    /// Celery 5.7: with `_`, unless the prefix ends in one of `:_-.`.
+    #[default]
+    Celery5_7,
+    /// Celery 5.4: always with `_`.
+    Celery5_4,
 }
 
 /// How results are compressed, by Celery's name.

@@ -4,8 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{
     model::{
-        Compressor, Layout, LogFormat, ResultCompression, Role, Serializer, SourceKind,
-        UnknownTasks,
+        Compressor, KeyprefixForm, Layout, LogFormat, ResultCompression, Role, Serializer,
+        SourceKind, UnknownTasks,
     },
     urls,
 };
@@ -278,6 +278,7 @@ macro_rules! words {
 pub(super) use words;
 words!(Layout: "four" => Self::Four, "two" => Self::Two);
 words!(LogFormat: "auto" => Self::Auto, "text" => Self::Text, "logfmt" => Self::Logfmt, "json" => Self::Json);
+words!(KeyprefixForm: "5.7" => Self::Celery5_7, "5.4" => Self::Celery5_4);
 words!(ResultCompression: "none" => Self::None, "zlib" => Self::Zlib, "gzip" => Self::Zlib, "bzip2" => Self::Bzip2,
     "zstd" => Self::Zstd);
 words!(Serializer: "pickle" => Self::Pickle, "json" => Self::Json, "msgpack" => Self::MsgPack);

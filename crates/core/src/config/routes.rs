@@ -4,10 +4,21 @@
 //! comes first; patterns follow in the order of the file, as shell patterns of the whole name: `*` for any text, `?`
 //! for one character, `[ab]` and `[!ab]` for one of a set.
 
-use super::model::{CeleryConfig, Route};
+use super::model::{CeleryConfig, KeyprefixForm, Route};
 use crate::queue_name;
 
 impl CeleryConfig {
+    /// Returns what stands before the names of results, groups and chords.
+    ///
+    /// Celery's `KeyValueStoreBackend._add_global_keyprefix`, read in 5.4.0 and 5.7.0.
+    pub fn result_prefix(&self) -> String {
+        let prefix = &self.result_global_keyprefix;
+        let joined = prefix.is_empty()
+            || self.result_keyprefix_form == KeyprefixForm::Celery5_7
+                && prefix.ends_with([':', '_', '-', '.']);
+        if joined { prefix.clone() } else { format!("{prefix}_") }
+    }
+
     /// Returns the route of a task.
     pub fn route(&self, task: &str) -> Option<&Route> {
         let routes = &self.task_routes;

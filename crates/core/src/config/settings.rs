@@ -163,6 +163,8 @@ static ROWS: &[Row] = rows! {
     "celery.sep": celery.sep, "text of 1 to 8 bytes", |sep: &String| (1..=8).contains(&sep.len());
     "celery.task_default_queue": celery.task_default_queue, "a queue's name of 1 to 512 characters without control characters", |text: &String| queue_name::is_valid(text);
     "celery.task_default_priority": celery.task_default_priority, "0 (most urgent) to 255", |_| true;
+    "celery.result_global_keyprefix": celery.result_global_keyprefix, "text", |_| true;
+    "celery.result_keyprefix_form": celery.result_keyprefix_form, "\"5.7\" or \"5.4\"", |_| true;
     "celery.result_expires": celery.result_expires, "1 s to 365 days", within(1, 365 * 86_400);
     "celery.result_compression": celery.result_compression, "one of \"none\", \"zlib\", \"gzip\", \"bzip2\", \"zstd\"", |_| true;
     "celery.result_compression_min_bytes": celery.result_compression_min_bytes, "0 to 512 MiB", |n: &usize| *n <= 512 << 20;

@@ -92,13 +92,12 @@ impl Client {
 
     /// Returns the key of what belongs to a group or chord; `part` is empty or `.j`, `.s`, ….
     pub(crate) fn group_key(&self, id: &str, part: &str) -> String {
-        format!("{}celery-taskset-meta-{id}{part}", self.celery.global_keyprefix)
+        self.keys.group(id, part)
     }
 
     /// Returns the key and channel of a task's result.
     pub fn result_key(&self, id: &str) -> String {
-        let prefix = format!("{}{}", self.celery.global_keyprefix, rhubarb_wire::RESULT_PREFIX);
-        rhubarb_wire::result_key(&prefix, id)
+        self.keys.result(id)
     }
 }
 
@@ -115,18 +114,6 @@ pub(crate) fn declare(pipeline: &mut ::redis::Pipeline, queue: &str, celery: &Ce
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_results_key_is_celerys() {
-        let key = |prefix: &str| {
-            let mut config = Config::default();
-            config.celery.global_keyprefix = prefix.to_owned();
-            let connections = Connections::new(&config, "test").unwrap();
-            Client::new(&connections, &config).result_key("7c1e")
-        };
-        assert_eq!(key(""), "celery-task-meta-7c1e");
-        assert_eq!(key("shop:"), "shop:celery-task-meta-7c1e");
-    }
 
     #[test]
     fn names_with_control_characters_are_refused() {

@@ -96,6 +96,9 @@ pub(in super::super) fn settings(config: &Config) -> Map<String, Value> {
             "priority_steps": celery.priority_steps,
             "sep": celery.sep,
         },
+        "result_backend_transport_options": {
+            "global_keyprefix": celery.result_global_keyprefix,
+        },
         "task_default_queue": celery.task_default_queue,
         "task_ignore_result": celery.task_ignore_result,
         "task_store_errors_even_if_ignored": celery.task_store_errors_even_if_ignored,
