@@ -47,6 +47,8 @@ mod namespaces;
 mod producers;
 /// What the queue promises.
 mod queue;
+/// What no queue can be named, and names that look alike.
+mod queue_names;
 /// What the command line tells of queues and tasks, whoever filled them.
 mod queues;
 /// From a schedule to the cache.

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use rhubarb_core::queue_name;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -250,6 +251,14 @@ impl<'c> Sweep<'c> {
         Ok(queues)
     }
 
+    /// Returns a name, or why no queue of ours can have it.
+    fn usable(&self, queue: String) -> Result<String, String> {
+        if queue.is_empty() {
+            return Err("it names no queue".to_owned());
+        }
+        queue_name::check(&queue, self.client.celery()).map(|()| queue)
+    }
+
     /// Returns the queue that a message came from, or why that is not known.
     async fn queue_of(
         &mut self,
@@ -257,8 +266,7 @@ impl<'c> Sweep<'c> {
         routing_key: String,
     ) -> Result<Result<String, String>, Error> {
         if exchange.is_empty() {
-            let named = !routing_key.is_empty();
-            return Ok(named.then_some(routing_key).ok_or_else(|| "it names no queue".to_owned()));
+            return Ok(self.usable(routing_key));
         }
         let route = (exchange, routing_key);
         if let Some(known) = self.bindings.get(&route) {
@@ -274,6 +282,7 @@ impl<'c> Sweep<'c> {
             .await
             .map_err(redis(format!("read the bindings of exchange `{exchange}`")))?;
         let found = bound(&members, exchange, routing_key, &self.client.celery().sep);
+        let found = found.and_then(|queue| self.usable(queue));
         if self.bindings.len() >= BINDINGS {
             self.bindings.clear();
         }

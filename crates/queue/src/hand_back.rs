@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::{
     Client, Error,
     error::redis,
-    fields, inspect,
+    fields, hold, inspect,
     keys::{LetterKeys, QueueKeys, list_number},
     letter::{Kind, Letter},
     reap::{self, Look},
@@ -76,6 +76,7 @@ pub async fn hand_back(client: &Client, wanted: &HandBack) -> Result<HandedBack,
     let names = if wanted.queues.is_empty() {
         inspect::queue_names(client, &[]).await?
     } else {
+        wanted.queues.iter().try_for_each(|queue| hold::check(client, queue))?;
         wanted.queues.clone()
     };
     let queues: Vec<QueueKeys> =
@@ -344,6 +345,10 @@ impl<'c> Parked<'c> {
                 self.unreadable += 1;
                 continue;
             };
+            if hold::check(self.client, &letter.queue).is_err() {
+                self.unreadable += 1;
+                continue;
+            }
             if !chosen(&letter) {
                 continue;
             }

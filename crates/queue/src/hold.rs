@@ -36,7 +36,7 @@ pub struct Purged {
 ///
 /// [`Error::Refused`] for a name or a note that cannot be; [`Error::Redis`].
 pub async fn pause(client: &Client, queue: &str, note: Option<&str>) -> Result<bool, Error> {
-    check(queue)?;
+    check(client, queue)?;
     if note.is_some_and(|note| note.chars().count() > MAX_NOTE) {
         return Err(Error::Refused(format!("a note has at most {MAX_NOTE} characters")));
     }
@@ -58,7 +58,7 @@ pub async fn pause(client: &Client, queue: &str, note: Option<&str>) -> Result<b
 ///
 /// [`Error::Refused`] for a name that cannot be; [`Error::Redis`].
 pub async fn resume(client: &Client, queue: &str) -> Result<bool, Error> {
-    check(queue)?;
+    check(client, queue)?;
     let keys = QueueKeys::new(queue, client.celery());
     let failed = || redis(format!("resume queue `{queue}`"));
     let gone: u64 =
@@ -89,7 +89,7 @@ async fn list(
 ///
 /// [`Error::Refused`] for a name that cannot be; [`Error::Redis`].
 pub async fn purge(client: &Client, queue: &str, scheduled: bool) -> Result<Purged, Error> {
-    check(queue)?;
+    check(client, queue)?;
     let keys = QueueKeys::new(queue, client.celery());
     let named: Vec<String> = std::iter::once(keys.scheduled).chain(keys.lists).collect();
     let (waiting, scheduled): (u64, u64) = client
@@ -100,10 +100,7 @@ pub async fn purge(client: &Client, queue: &str, scheduled: bool) -> Result<Purg
     Ok(Purged { waiting, scheduled })
 }
 
-fn check(queue: &str) -> Result<(), Error> {
-    if queue_name::is_valid(queue) {
-        Ok(())
-    } else {
-        Err(Error::Refused(queue_name::RULE.to_owned()))
-    }
+/// Refuses what is no name of a queue.
+pub(crate) fn check(client: &Client, queue: &str) -> Result<(), Error> {
+    queue_name::check(queue, client.celery()).map_err(Error::Refused)
 }

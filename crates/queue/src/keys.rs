@@ -270,10 +270,23 @@ pub(crate) fn list_number(priority: u8, steps: &[u8]) -> usize {
     steps.iter().rposition(|step| *step <= priority).unwrap_or(0) + 1
 }
 
-/// A name with braces of its own keeps them as its tag, as Redis Cluster reads names.
+/// Returns a queue's part of its keys: another one for each name, with the hash tag of its lists.
+///
+/// A name with braces of its own keeps them as its tag, as Redis Cluster reads names. `{x}` would so have the keys of
+/// `x`: it gets a beginning that no other queue can have, because no queue's name begins so (`queue_name`).
 fn tag(name: &str) -> String {
-    let own = name.find('{').is_some_and(|open| name[open + 1..].find('}').is_some_and(|n| n > 0));
-    if own { name.to_owned() } else { format!("{{{name}}}") }
+    if !has_tag(name) {
+        return format!("{{{name}}}");
+    }
+    let within = name.strip_prefix('{').and_then(|name| name.strip_suffix('}'));
+    match within.is_some_and(|within| !has_tag(within)) {
+        true => format!("{OURS}{name}"),
+        false => name.to_owned(),
+    }
+}
+
+fn has_tag(name: &str) -> bool {
+    name.find('{').is_some_and(|open| name[open + 1..].find('}').is_some_and(|n| n > 0))
 }
 
 fn lists(name: &str, celery: &CeleryConfig) -> Vec<String> {
@@ -352,6 +365,22 @@ mod tests {
         assert_eq!(QueueKeys::new("celery", &celery()).scheduled, "rhubarb:{celery}:scheduled");
         assert_eq!(QueueKeys::new("{a}b", &celery()).claims("w"), "rhubarb:{a}b:claims:w");
         assert_eq!(QueueKeys::new("{}", &celery()).paused, "rhubarb:{{}}:paused");
+    }
+
+    #[test]
+    fn no_two_queues_share_a_key_and_each_keeps_its_tag() {
+        let names =
+            ["x", "{x}", "{{x}}", "a{x}", "{x}a", "{}", "{{}}", "{a}{b}", "a}{b", "x}", "{x"];
+        let mut found = std::collections::HashMap::new();
+        for name in names {
+            let paused = QueueKeys::new(name, &celery()).paused;
+            assert_eq!(found.insert(paused.clone(), name), None, "{name}: {paused}");
+        }
+        assert_eq!(QueueKeys::new("{x}", &celery()).paused, "rhubarb:rhubarb:{x}:paused");
+        for name in ["x", "{x}", "a{x}", "{x}a"] {
+            let QueueKeys { lists, paused, .. } = QueueKeys::new(name, &celery());
+            assert!(slot(&paused) == slot("x") && slot(&lists[0]) == slot("x"), "{name}");
+        }
     }
 
     /// Every key of an installation, of two queues among them.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use rhubarb_core::{clock, config::CeleryConfig};
+use rhubarb_core::{clock, config::CeleryConfig, queue_name};
 use rhubarb_wire::{Exception, State, TaskResult, brief_args, brief_kwargs};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -201,6 +201,11 @@ fn retry(
     around: Circumstances<'_>,
 ) -> Plan {
     let again = received.notes().again.clone();
+    if let Some(Err(reason)) = again.queue.as_ref().map(|q| queue_name::check(q, around.celery)) {
+        let exception = Exception::builtin("ValueError", vec![reason.into()]);
+        let failed = Failed { state: State::Failure, exception, traceback };
+        return failure(&failed, received, stores_errors(received, around.celery), around);
+    }
     let at = again.at.unwrap_or_else(|| later(around.now, after));
     let mut next = received.envelope.retry(around.tag, at);
     let deaths = received.notes().deaths.clone();

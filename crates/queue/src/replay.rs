@@ -5,6 +5,7 @@ use rhubarb_wire::Envelope;
 use crate::{
     Client, Error,
     error::redis,
+    hold,
     keys::{LetterKeys, QueueKeys},
     letter::{self, Filter, Kind, Letter},
     script,
@@ -86,6 +87,7 @@ async fn put_back(
             letter.size
         )));
     };
+    hold::check(client, &letter.queue)?;
     let envelope = Envelope::decode(&bytes).ok();
     if let Some(envelope) = &envelope {
         client.forget_result(&envelope.headers.id).await?;

@@ -12,9 +12,9 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rhubarb_connection::Redis;
 use rhubarb_core::{
     config::{Config, ScheduleConfig, check_name},
+    queue_name,
     schedule::Schedule,
 };
 
@@ -22,7 +22,7 @@ pub use self::{
     overlap::unfinished,
     redbeat::{RedBeat, RedBeatEntry},
 };
-use crate::{Client, Error, Publish, error::redis, hash, keys::Keys, script, tick::Record};
+use crate::{Client, Error, Publish, error::redis, hash, hold, keys::Keys, script, tick::Record};
 
 /// The most live schedules, and the most pauses.
 const MOST: usize = 20_000;
@@ -193,14 +193,13 @@ pub enum Edited {
 /// The schedules in Redis.
 #[derive(Clone, Debug)]
 pub struct Schedules {
-    redis: Redis,
-    keys: Keys,
+    client: Client,
 }
 
 impl Schedules {
     /// Prepares; nothing is sent.
     pub fn new(client: &Client) -> Self {
-        Self { redis: client.queue().clone(), keys: client.keys().clone() }
+        Self { client: client.clone() }
     }
 
     /// Returns the number of edits so far: while it is the same, so is [`Schedules::live`].
@@ -210,8 +209,9 @@ impl Schedules {
     /// [`Error::Redis`].
     pub async fn version(&self) -> Result<Version, Error> {
         let version: Result<Option<Vec<u8>>, Error> = self
-            .redis
-            .query(::redis::cmd("GET").arg(self.keys.schedules_version()))
+            .client
+            .queue()
+            .query(::redis::cmd("GET").arg(self.client.keys().schedules_version()))
             .await
             .map_err(redis("read the schedules' version"));
         let text = match readable(version)? {
@@ -236,8 +236,9 @@ impl Schedules {
         if let Version::Broken(what) = &live.version {
             live.broken.insert(Part::Version, what.clone());
         }
+        let (redis_, keys) = (self.client.queue(), self.client.keys());
         let what = "read the live schedules";
-        let entries = hash::scan(&self.redis, &self.keys.schedules(), what, |name, text| {
+        let entries = hash::scan(redis_, &keys.schedules(), what, |name, text| {
             let (added, json) = text.split_once(' ').unwrap_or(("", &text));
             let added = added.parse().ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
             let entry = match added {
@@ -248,7 +249,7 @@ impl Schedules {
             live.entries.insert(name, entry);
         })
         .await;
-        let pauses = hash::scan(&self.redis, &self.keys.schedule_pauses(), what, |name, text| {
+        let pauses = hash::scan(redis_, &keys.schedule_pauses(), what, |name, text| {
             live.pauses.extend(pause(&text).map(|pause| (name, pause)));
         })
         .await;
@@ -262,8 +263,9 @@ impl Schedules {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] for a name that is none or when there are too many, [`Error::Redis`].
+    /// [`Error::Refused`] for a name or a queue that cannot be or when there are too many, [`Error::Redis`].
     pub async fn add(&self, name: &str, entry: &ScheduleConfig) -> Result<Edited, Error> {
+        self.check(entry)?;
         self.edit("add", name, &entry.to_json().to_string()).await
     }
 
@@ -273,6 +275,7 @@ impl Schedules {
     ///
     /// As for [`Schedules::add`].
     pub async fn set(&self, name: &str, entry: &ScheduleConfig) -> Result<Edited, Error> {
+        self.check(entry)?;
         self.edit("set", name, &entry.to_json().to_string()).await
     }
 
@@ -308,14 +311,19 @@ impl Schedules {
         self.edit("resume", name, "").await
     }
 
+    fn check(&self, entry: &ScheduleConfig) -> Result<(), Error> {
+        entry.queue.iter().try_for_each(|queue| hold::check(&self.client, queue))
+    }
+
     async fn edit(&self, op: &str, name: &str, value: &str) -> Result<Edited, Error> {
         check_name(name).map_err(|expected| Error::Refused(format!("{name:?}: {expected}")))?;
-        let keys = Part::ALL.map(|part| part.key(&self.keys));
-        let refused = |part: Part, what| Err(Error::Refused(part.broken(&self.keys, what)));
+        let keys = Part::ALL.map(|part| part.key(self.client.keys()));
+        let refused = |part: Part, what| Err(Error::Refused(part.broken(self.client.keys(), what)));
         let args = [op, name, value].map(|arg| arg.as_bytes().to_vec());
         let args = [args.as_slice(), &[MOST.to_string().into_bytes()]].concat();
         let answer: i64 = self
-            .redis
+            .client
+            .queue()
             .eval(&script::SCHEDULE_EDIT, &keys, &args, &[])
             .await
             .map_err(redis(format!("{op} the schedule `{name}`")))?;
@@ -448,6 +456,9 @@ impl All {
             Ok(schedule) => {
                 let routed = || config.celery.queue_for(&entry.task).to_owned();
                 let queue = entry.queue.clone().unwrap_or_else(routed);
+                if let Err(problem) = queue_name::check(&queue, &config.celery) {
+                    return self.wrong(name, owner, problem);
+                }
                 let added = floor.filter(|_| owner == Owner::Live);
                 let known = Known { schedule, queue, owner, pause: None, added, floor };
                 self.known.insert(name.to_owned(), Box::new(known));

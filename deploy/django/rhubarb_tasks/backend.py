@@ -87,7 +87,7 @@ class RhubarbBackend(BaseTaskBackend):
         """Sends the task and returns its result, which is READY.
 
         At least once: redis-py sends again when it loses the connection before the answer.
-        Raises TypeError or ValueError for arguments that are no JSON, before anything is sent, and redis-py's errors
+        Raises TypeError or ValueError for arguments that are no JSON and for a queue that cannot be, before anything is sent, and redis-py's errors
         when Redis does not take it. In a transaction, with ENQUEUE_ON_COMMIT, it is sent when that commits: until then
         the result has no ``enqueued_at``, and Redis's errors come from the commit.
         """
@@ -106,10 +106,13 @@ class RhubarbBackend(BaseTaskBackend):
     def call(self, task: Task, args: list, kwargs: dict) -> message.Call:
         """Returns the call of a task, under Celery's names."""
         names = self.settings
+        queue = names.queue_names.get(task.queue_name, task.queue_name)
+        if problem := names.queue_problem(queue):
+            raise ValueError(problem)
         return message.Call(
             id=str(uuid.uuid4()),
             name=getattr(task, "task_name", None) or names.task_names.get(task.module_path, task.module_path),
-            queue=names.queue_names.get(task.queue_name, task.queue_name),
+            queue=queue,
             priority=message.celery_priority(int(task.priority), names.default_priority),
             eta=task.run_after and aware(task.run_after),
             args=args,

@@ -1,6 +1,7 @@
 """OPTIONS of the TASKS setting: read, given defaults, and checked. Nothing here connects."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
@@ -70,6 +71,26 @@ class Options:
         joined = not prefix or (self.result_keyprefix_form == "5.7" and prefix[-1] in ":_-.")
         return prefix if joined else f"{prefix}_"
 
+    def queue_problem(self, name: str) -> str | None:
+        """Returns why no queue can have a name; None when one can. The worker refuses the same names."""
+        return queue_problem(name, self.global_keyprefix, self.result_prefix())
+
+
+BEGINNINGS = ("rhubarb:", "_kombu.")
+WHOLE = ("unacked", "unacked_index", "unacked_mutex", "celery.pidbox", "reply.celery.pidbox", "celeryev")
+
+
+def queue_problem(name: str, prefix: str, result_prefix: str) -> str | None:
+    """Returns why no queue can have a name, under these prefixes; None when one can."""
+    if not 1 <= len(name.encode(errors="replace")) <= 512 or any(unicodedata.category(c) == "Cc" for c in name):
+        return f"{name!r} is no queue's name: it has 1 to 512 characters and no control characters"
+    key = prefix + name
+    others = (f"{result_prefix}celery-task-meta-", f"{result_prefix}celery-taskset-meta-", "redbeat:")
+    ends = name.endswith(".reply.celery.pidbox")
+    if name.startswith(BEGINNINGS) or name in WHOLE or ends or key.startswith(others):
+        return f"no queue can be named {name!r}: such names are other keys of Rhubarb's or Celery's; give it another name"
+    return None
+
 
 def read_options(
     given: Mapping[str, Any], setting: Callable[[str], Any], environment: Mapping[str, str]
@@ -97,9 +118,12 @@ def read_options(
     if values.get("results", True):
         values.setdefault("result_url", result_url(setting, environment))
     problems += [problem for name, value in values.items() if (problem := wrong(name, value))]
+    if not problems:
+        options = Options(**settled(values, setting("CELERY_TASK_DEFAULT_QUEUE") or "celery"))
+        problems = list(filter(None, map(options.queue_problem, options.queue_names.values())))
     if problems:
         raise ImproperlyConfigured("; ".join(problems))
-    return Options(**settled(values, setting("CELERY_TASK_DEFAULT_QUEUE") or "celery"))
+    return options
 
 
 TRANSPORTS = ("CELERY_BROKER_TRANSPORT_OPTIONS", "CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS")

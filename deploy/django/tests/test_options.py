@@ -44,6 +44,17 @@ class Sources(unittest.TestCase):
             self.assertEqual(read(options).result_prefix(), "shop_")
             self.assertEqual(read({"RESULT_KEYPREFIX_FORM": form, "GLOBAL_KEYPREFIX": "a:"}).result_prefix(), "")
 
+    def test_a_queue_cannot_be_named_as_another_key(self):
+        for name in ("rhubarb:{celery}:paused", "_kombu.x", "unacked", "celery-task-meta-1", "redbeat:x", "a\nb", "q" * 513):
+            self.assertIsNotNone(read().queue_problem(name), name)
+        for name in ("celery", "celery-tasks", "redbeat", "{x}"):
+            self.assertIsNone(read().queue_problem(name), name)
+        shop = read({"GLOBAL_KEYPREFIX": "shop:"})
+        self.assertIsNone(shop.queue_problem("celery-task-meta-1"))
+        self.assertIsNotNone(shop.queue_problem("rhubarb:queues"))
+        with self.assertRaises(ImproperlyConfigured):
+            read({"QUEUE_NAMES": {"mail": "rhubarb:queues"}})
+
     def test_djangos_default_queue_is_celerys(self):
         self.assertEqual(read().queue_names["default"], "celery")
         settings = {"CELERY_TASK_DEFAULT_QUEUE": "work"}

@@ -19,6 +19,7 @@ use super::{
     settings::{self, Row},
     tables,
 };
+use crate::queue_name;
 
 /// The flags that all binaries have.
 #[derive(Args, Clone, Default)]
@@ -197,6 +198,7 @@ pub fn load(
     }
     loading.follow_the_broker();
     loading.check_pairs();
+    queue_name::check_all(&loading.config, &mut loading.problems);
     tables::check_targets(&loading.config, &mut loading.problems);
     if !loading.problems.is_empty() {
         return Err(Problems(loading.problems));

@@ -12,11 +12,17 @@ impl CeleryConfig {
     ///
     /// Celery's `KeyValueStoreBackend._add_global_keyprefix`, read in 5.4.0 and 5.7.0.
     pub fn result_prefix(&self) -> String {
-        let prefix = &self.result_global_keyprefix;
+        let (prefix, joint) = self.result_prefix_parts();
+        format!("{prefix}{joint}")
+    }
+
+    /// Returns the same as the setting and what joins it to a name.
+    pub(crate) fn result_prefix_parts(&self) -> (&str, &'static str) {
+        let prefix = self.result_global_keyprefix.as_str();
         let joined = prefix.is_empty()
             || self.result_keyprefix_form == KeyprefixForm::Celery5_7
                 && prefix.ends_with([':', '_', '-', '.']);
-        if joined { prefix.clone() } else { format!("{prefix}_") }
+        (prefix, if joined { "" } else { "_" })
     }
 
     /// Returns the route of a task.

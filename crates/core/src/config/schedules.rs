@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     crontab::{Crontab, CrontabError},
+    queue_name,
     schedule::Schedule,
 };
 
@@ -144,8 +145,7 @@ fn check(reader: &mut Reader<'_>, schedule: &ScheduleConfig) {
     if schedule.priority.is_some_and(|priority| priority > 9) {
         reader.wrong("priority", "0 (most urgent) to 9 is expected");
     }
-    let control = |text: &String| text.is_empty() || text.chars().any(char::is_control);
-    if schedule.queue.as_ref().is_some_and(control) {
+    if schedule.queue.as_ref().is_some_and(|name| !queue_name::is_valid(name)) {
         reader.wrong("queue", "a queue's name is expected");
     }
     if schedule.timezone.as_deref().is_some_and(|zone| TimeZone::get(zone).is_err()) {

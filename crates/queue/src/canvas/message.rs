@@ -1,6 +1,7 @@
 //! The message of one task: Celery's `send_task` and `as_task_v2`.
 
 use jiff::{SignedDuration, Timestamp};
+use rhubarb_core::queue_name;
 use rhubarb_wire::{Embed, NewTask, Signature, Time};
 use serde_json::{Map, Value};
 
@@ -38,7 +39,8 @@ impl Unroll<'_> {
         let route_name = route_name.as_deref().unwrap_or(&task);
         let celery = self.publisher.celery;
         let queue = taker.queue()?.unwrap_or_else(|| celery.queue_for(route_name).to_owned());
-        check_name(&queue, "queue", &task)?;
+        queue_name::check(&queue, celery)
+            .map_err(|reason| taker.wrong("queue", &format!("is refused: {reason}")))?;
         let when = taker.when(self.publisher.now)?;
         taker.serializer()?;
         let priority = taker.whole("priority", u8::MAX.into())?;

@@ -53,7 +53,8 @@ pub async fn queue_names(client: &Client, more: &[String]) -> Result<Vec<String>
         .query(::redis::cmd("SMEMBERS").arg(client.keys().queues()))
         .await
         .map_err(redis("list the queues"))?;
-    Ok(in_order(names.into_iter().chain(more.iter().cloned()).collect()))
+    let usable = |name: &String| queue_name::check(name, client.celery()).is_ok();
+    Ok(in_order(names.into_iter().filter(usable).chain(more.iter().cloned()).collect()))
 }
 
 /// Returns the queues that Celery's settings name: the default one, and those of the routes.
@@ -163,14 +164,14 @@ async fn bound(client: &Client, table: &str) -> Result<Vec<String>, rhubarb_conn
         Err(error) if error.wrong_type().is_some() => Vec::new(),
         other => other?,
     };
-    let sep = &client.celery().sep;
-    Ok(members.iter().filter_map(|member| queue_of(member, sep)).collect())
+    let celery = client.celery();
+    Ok(members.iter().filter_map(|member| queue_of(member, celery)).collect())
 }
 
 /// Returns the queue of a member: what is behind the second separator.
-fn queue_of(member: &[u8], sep: &str) -> Option<String> {
-    let queue = std::str::from_utf8(member).ok()?.splitn(3, sep).nth(2)?;
-    queue_name::is_valid(queue).then(|| queue.to_owned())
+fn queue_of(member: &[u8], celery: &CeleryConfig) -> Option<String> {
+    let queue = std::str::from_utf8(member).ok()?.splitn(3, celery.sep.as_str()).nth(2)?;
+    queue_name::check(queue, celery).is_ok().then(|| queue.to_owned())
 }
 
 /// Writes a prefix as `MATCH` has it.
@@ -197,16 +198,17 @@ mod tests {
 
     #[test]
     fn a_queue_is_read_from_kombus_binding() {
-        let sep = rhubarb_wire::SEPARATOR;
+        let (sep, celery) = (rhubarb_wire::SEPARATOR, CeleryConfig::default());
         let check = |member: &str, expect: Option<&str>| {
             let member = member.replace('|', sep);
-            assert_eq!(queue_of(member.as_bytes(), sep).as_deref(), expect, "{member:?}");
+            assert_eq!(queue_of(member.as_bytes(), &celery).as_deref(), expect, "{member:?}");
         };
         check("mail||mail", Some("mail"));
         check("news.#|news.*|all news", Some("all news"));
         check("mail", None);
+        check("mail||rhubarb:queues", None);
         check("||", None);
-        assert_eq!(queue_of(b"a\x06\x16\x06\x16\xff", sep), None);
+        assert_eq!(queue_of(b"a\x06\x16\x06\x16\xff", &celery), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Changing schedules while beats run.
 
-use rhubarb_core::{clock, config::ScheduleConfig, schedule::Schedule};
+use rhubarb_core::{clock, config::ScheduleConfig, queue_name, schedule::Schedule};
 use rhubarb_queue::schedules::{Edited, Owner};
 use serde_json::{Map, Value};
 
@@ -105,6 +105,10 @@ fn given(
     })?;
     let schedule = Schedule::compile(name, entry.clone(), &store.config.beat.timezone)
         .map_err(|error| Error::Usage(format!("{}: {error}", clean(name))))?;
+    if let Some(queue) = &entry.queue {
+        let refused = |problem| Error::Usage(format!("--queue: {problem}"));
+        queue_name::check(queue, &store.config.celery).map_err(refused)?;
+    }
     let now = clock::now();
     let ends = args.given();
     let ends = ["at", "end_at"].into_iter().find(|key| ends.contains_key(*key));

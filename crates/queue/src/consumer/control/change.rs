@@ -83,8 +83,8 @@ fn time_limit(shared: &Shared, arguments: &Arguments<'_>) -> Result<Answer, Stri
 
 fn add_consumer(shared: &Arc<Shared>, arguments: &Arguments<'_>) -> Result<Answer, String> {
     let queue = arguments.required("add_consumer", "queue")?;
-    if !queue_name::is_valid(queue) {
-        return Err("ValueError('no name for a queue')".to_owned());
+    if let Err(reason) = queue_name::check(queue, shared.client.celery()) {
+        return Err(format!("ValueError({reason:?})"));
     }
     if !shared.queues.add(QueueKeys::new(queue, shared.client.celery())) {
         return Err("ValueError('this worker serves too many queues')".to_owned());
