@@ -60,7 +60,7 @@ fn connection_info(
             insecure: false,
             tls_params: None,
         },
-        "unix" | "redis+socket" | "socket" => ConnectionAddr::Unix(raw.path().into()),
+        "unix" | "redis+socket" | "socket" => ConnectionAddr::Unix(decoded(raw.path()).into()),
         other => {
             return Err(format!(
                 "the scheme `{other}` is none of redis, rediss, unix, redis+socket"
@@ -101,12 +101,12 @@ fn credentials(url: &SafeUrl) -> (Option<String>, Option<String>) {
 
 fn host(url: &SafeUrl) -> Result<String, String> {
     let host = url.expose().host_str().ok_or("it names no host")?;
-    Ok(host.trim_matches(['[', ']']).to_owned())
+    Ok(decoded(host.trim_matches(['[', ']'])))
 }
 
 fn decoded(text: &str) -> String {
     // A form-urlencoded pair decodes percent signs; a literal plus has to survive it.
-    let pair = format!("x={}", text.replace('+', "%2B"));
+    let pair = format!("x={}", text.replace('+', "%2B").replace('&', "%26"));
     url::form_urlencoded::parse(pair.as_bytes())
         .next()
         .map(|(_, v)| v.into_owned())
@@ -142,6 +142,15 @@ mod tests {
         check("redis://%C3%BCser:p%3Aw%25@h", Some("üser"), Some("p:w%"));
         check("redis://h/0?username=u&password=a%26b", Some("u"), Some("a&b"));
         check("unix:///run/redis.sock?db=1&user=u&pass=p", Some("u"), Some("p"));
+    }
+
+    #[test]
+    fn a_sockets_path_and_a_host_are_read_without_their_escapes() {
+        let socket = info("unix:///run/my%20redis%25.sock?db=1").unwrap();
+        assert_eq!(socket.addr(), &ConnectionAddr::Unix("/run/my redis%.sock".into()));
+        let server = info("redis://u:a&b@my%2Dhost").unwrap();
+        assert_eq!(server.addr(), &ConnectionAddr::Tcp("my-host".into(), 6379));
+        assert_eq!(server.redis_settings().password(), Some("a&b"));
     }
 
     #[test]

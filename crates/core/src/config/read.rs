@@ -7,7 +7,7 @@ use super::{
         Compressor, KeyprefixForm, Layout, LogFormat, ResultCompression, Role, Serializer,
         SourceKind, UnknownTasks,
     },
-    urls,
+    redis_url,
 };
 use crate::redact::{self, Address, SafeUrl};
 
@@ -193,7 +193,7 @@ impl Setting for PathBuf {
 impl Setting for SafeUrl {
     const SECRET: bool = true;
     fn read(input: Input<'_>) -> Result<Self, String> {
-        urls::parse(&input.text()?)
+        redis_url::parse(&input.text()?)
     }
     fn show(&self) -> String {
         format!("\"{self}\"")
