@@ -7,7 +7,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rhubarb_connection::{Backoff, Connections, Redis, Role};
+use rhubarb_connection::{Backoff, Connections, Redis, Role, Spell};
 use rhubarb_core::{class::Class, config::Config, shutdown::Shutdown};
 use rhubarb_queue::{
     Client, inspect,
@@ -26,6 +26,10 @@ use crate::{
 
 /// How long letting go of the lead may take at the end; after that the lease ends by itself.
 const LAST_WORDS: Duration = Duration::from_secs(3);
+/// How many faults that are not over are told apart.
+const FAULTS: usize = 50;
+/// For how long a fault must not have come until it is news again.
+const FAULT_OVER: Duration = Duration::from_secs(60);
 /// How often a beat that stands by says so.
 const STANDING: Duration = Duration::from_secs(3_600);
 
@@ -91,7 +95,8 @@ pub(crate) struct Beat<'a> {
     holder: String,
     lease: Duration,
     standing: Standing,
-    /// When it was last said that another beat leads.
+    /// What was last said of it, and when: a fault in between changes nothing that is worth a line.
+    last_said: Standing,
     said: Instant,
     /// The greatest fencing number that this beat has met.
     greatest: u64,
@@ -108,8 +113,8 @@ pub(crate) struct Beat<'a> {
     /// The problems of entries that were logged.
     told: BTreeSet<(String, String)>,
     pub(crate) hooks: Webhooks,
-    /// The last fault that was logged, so that a lasting one is logged once.
-    fault: Option<String>,
+    /// The faults that were logged, so that each is once, however many take turns.
+    faults: BTreeMap<String, Spell>,
 }
 
 impl<'a> Beat<'a> {
@@ -131,6 +136,7 @@ impl<'a> Beat<'a> {
             holder,
             lease,
             standing: Standing::Unknown,
+            last_said: Standing::Unknown,
             said: Instant::now(),
             greatest: 0,
             book: Book::default(),
@@ -141,7 +147,7 @@ impl<'a> Beat<'a> {
             redbeat: RedBeat::default(),
             told: BTreeSet::new(),
             hooks: Webhooks::new(&config.beat),
-            fault: None,
+            faults: BTreeMap::new(),
         })
     }
 
@@ -174,19 +180,28 @@ impl<'a> Beat<'a> {
         }
     }
 
-    /// Whoever cannot reach Redis does not lead. That it is unreachable was logged by the connection.
+    /// Whoever cannot reach Redis does not lead.
     fn fail(&mut self, error: rhubarb_queue::Error) {
         self.standing = Standing::Unknown;
-        if !error.is_unreachable() {
-            self.warn_once(error);
-        }
+        self.warn_once(error);
     }
 
+    /// Logs a fault that the connection has not logged: when it begins, and once a minute.
     pub(crate) fn warn_once(&mut self, error: rhubarb_queue::Error) {
+        if error.is_logged() {
+            return;
+        }
         let error = format!("{:#}", anyhow::Error::new(error));
-        if self.fault.as_ref() != Some(&error) {
+        let now = std::time::Instant::now();
+        self.faults.retain(|_, spell| spell.over(now).is_none());
+        if let Some(spell) = self.faults.get_mut(&error) {
+            if let Some(lasted) = spell.again(now) {
+                let lasts_s = lasted.as_secs();
+                tracing::warn!(error, lasts_s, "beat still cannot do its work, trying again");
+            }
+        } else if self.faults.len() < FAULTS {
             tracing::warn!(error, "beat cannot do its work, trying again");
-            self.fault = Some(error);
+            self.faults.insert(error, Spell::begin(FAULT_OVER, now));
         }
     }
 
@@ -194,7 +209,7 @@ impl<'a> Beat<'a> {
         let (fence, now) = match self.ticks.hold(self.greatest).await? {
             Lead::Ours { fence, now } => (fence, now),
             Lead::Theirs { holder, leading, .. } => {
-                self.stand_behind(holder, leading);
+                self.stand_behind(&holder, leading);
                 return Ok(Looked::Done);
             }
         };
@@ -231,18 +246,36 @@ impl<'a> Beat<'a> {
     }
 
     /// Says that another beat leads: when it is news, and each hour.
-    fn stand_behind(&mut self, leader: String, leading: Duration) {
-        let standing = Standing::Behind(leader);
-        if self.standing == standing && self.said.elapsed() < STANDING {
-            return;
+    fn stand_behind(&mut self, leader: &str, leading: Duration) {
+        let standing = Standing::Behind(leader.to_owned());
+        if self.standing != standing {
+            self.standing = standing.clone();
+            self.book = Book::default();
         }
-        if let Standing::Behind(leader) = &standing {
+        if self.last_said != standing || self.said.elapsed() >= STANDING {
             let leading_s = leading.as_secs();
             tracing::info!(leader, leading_s, "standing by: another beat leads");
+            self.said = Instant::now();
+            self.last_said = standing;
         }
-        self.said = Instant::now();
-        self.standing = standing;
-        self.book = Book::default();
+    }
+
+    /// Says that this beat leads, when it is news.
+    fn lead(&mut self, fence: u64) {
+        self.standing = Standing::Leading(fence);
+        if self.last_said == self.standing {
+            return;
+        }
+        match &self.last_said {
+            Standing::Behind(before) => {
+                tracing::info!(fence, before, "taking over: this beat leads");
+            }
+            _ => tracing::info!(fence, "this beat leads"),
+        }
+        self.last_said = self.standing.clone();
+        if self.book.n_on() == 0 && self.barred.is_empty() {
+            tracing::warn!("no schedule is configured and enabled: nothing is published");
+        }
     }
 
     /// Begins to lead: shuts earlier leaders out, reads what they left, and opens the book. False when it lost the lead
@@ -255,17 +288,7 @@ impl<'a> Beat<'a> {
         if !self.take_up(fence, now).await? {
             return Ok(false);
         }
-        match &self.standing {
-            Standing::Behind(before) => {
-                tracing::info!(fence, before, "taking over: this beat leads");
-            }
-            _ => tracing::info!(fence, "this beat leads"),
-        }
-        self.standing = Standing::Leading(fence);
-        self.fault = None;
-        if self.book.n_on() == 0 && self.barred.is_empty() {
-            tracing::warn!("no schedule is configured and enabled: nothing is published");
-        }
+        self.lead(fence);
         Ok(true)
     }
 
@@ -444,8 +467,13 @@ impl<'a> Beat<'a> {
     }
 
     async fn leave(&self) {
+        // Whoever has led may do so still, whatever its last look ended with.
+        if !matches!(self.last_said, Standing::Leading(_)) {
+            tracing::info!(beat = self.holder, "stopped");
+            return;
+        }
         let released = tokio::time::timeout(LAST_WORDS, self.ticks.release()).await;
-        let clean = matches!(released, Ok(Ok(())));
-        tracing::info!(beat = self.holder, lead_released = clean, "stopped");
+        let released = matches!(released, Ok(Ok(true)));
+        tracing::info!(beat = self.holder, lead_released = released, "stopped");
     }
 }

@@ -1,9 +1,17 @@
 //! Log lines: for a person on a terminal, for a collector elsewhere.
 
-use std::io::IsTerminal;
+use std::{fmt, io::IsTerminal};
 
+use tracing::{Event, Subscriber};
+use tracing_logfmt::FieldsFormatter;
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry, fmt::writer::BoxMakeWriter, layer::SubscriberExt,
+    EnvFilter, Layer, Registry,
+    fmt::{
+        FmtContext, FormatEvent, FormatFields, FormattedFields, format::Writer,
+        writer::BoxMakeWriter,
+    },
+    layer::SubscriberExt,
+    registry::LookupSpan,
     util::SubscriberInitExt,
 };
 
@@ -123,6 +131,61 @@ fn known_level(word: &str) -> Option<&'static str> {
     words.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, level)| *level)
 }
 
+/// A logfmt line: time, level, target, message, the fields of the task that it is about, its own fields.
+///
+/// The task's name and id come before whatever is long: an error's text may be cut off by a collector.
+struct Logfmt;
+
+impl<S, N> FormatEvent<S, N> for Logfmt
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let metadata = event.metadata();
+        let level = metadata.level().as_str().to_ascii_lowercase();
+        let now = jiff::Timestamp::now();
+        write!(writer, "ts={now:.9} level={level} target={}", metadata.target())?;
+        let mut fields = String::new();
+        context.field_format().format_fields(Writer::new(&mut fields), event)?;
+        let (message, own) = split_message(&fields);
+        write!(writer, "{message}")?;
+        for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
+            let extensions = span.extensions();
+            let fields = extensions.get::<FormattedFields<N>>().filter(|one| !one.is_empty());
+            fields.map_or(Ok(()), |fields| write!(writer, " {fields}"))?;
+        }
+        writeln!(writer, "{own}")
+    }
+}
+
+/// Splits an event's fields behind its message, which comes first; each part has a space before it.
+fn split_message(fields: &str) -> (String, String) {
+    let spaced = |part: &str| if part.is_empty() { String::new() } else { format!(" {part}") };
+    let Some(value) = fields.strip_prefix("message=") else {
+        return (String::new(), spaced(fields));
+    };
+    let end = match value.strip_prefix('"') {
+        None => value.find(' ').unwrap_or(value.len()),
+        Some(text) => {
+            let mut escaped = false;
+            let quote = text.bytes().position(|byte| {
+                let ends = byte == b'"' && !escaped;
+                escaped = byte == b'\\' && !escaped;
+                ends
+            });
+            quote.map_or(value.len(), |quote| quote + 2)
+        }
+    };
+    let (message, own) = fields.split_at("message=".len() + end);
+    (spaced(message), spaced(own.trim_start()))
+}
+
 fn resolve(format: LogFormat, terminal: bool) -> LogFormat {
     match format {
         LogFormat::Auto if terminal => LogFormat::Text,
@@ -140,11 +203,9 @@ fn layer(
         LogFormat::Json => {
             tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(writer).boxed()
         }
-        // A task's span has no name of its own to tell: its fields stand in every line.
-        LogFormat::Logfmt => tracing_logfmt::builder()
-            .with_span_name(false)
-            .with_span_path(false)
-            .layer()
+        LogFormat::Logfmt => tracing_subscriber::fmt::layer()
+            .event_format(Logfmt)
+            .fmt_fields(FieldsFormatter::default())
             .with_writer(writer)
             .boxed(),
         LogFormat::Auto | LogFormat::Text => tracing_subscriber::fmt::layer()
@@ -226,6 +287,37 @@ mod tests {
             assert!(filter(text).is_err(), "{text}");
         }
         assert!(level("rhubarb_queue=loud").is_err());
+    }
+
+    #[test]
+    fn the_tasks_name_and_id_stand_before_a_long_error() {
+        let lines = Lines::default();
+        let sink = lines.clone();
+        let writer = BoxMakeWriter::new(move || sink.clone());
+        let subscriber = Registry::default().with(layer(LogFormat::Logfmt, false, writer));
+        tracing::subscriber::with_default(subscriber, || {
+            let span = tracing::info_span!("task", task = "shop.mail", id = "t1");
+            let error = format!("said \"no\" {}", "x".repeat(5000));
+            tracing::warn!(parent: &span, elapsed_ms = 7, error, "task ended: \"badly\" \\");
+        });
+        let line = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let places = ["level=warn", "message=", "task=shop.mail id=t1", "elapsed_ms=7", "error="];
+        let places = places.map(|part| line.find(part).unwrap_or_else(|| panic!("{part}: {line}")));
+        assert!(places.is_sorted(), "{}", &line[..300]);
+        assert_eq!(line.lines().count(), 1);
+    }
+
+    #[test]
+    fn a_message_ends_at_its_own_quote() {
+        let check = |fields: &str, message: &str, own: &str| {
+            assert_eq!(split_message(fields), (message.to_owned(), own.to_owned()));
+        };
+        check("message=ready n=1", " message=ready", " n=1");
+        check("message=\"a \\\"b\\\" c\" n=1", " message=\"a \\\"b\\\" c\"", " n=1");
+        check("message=\"a \\\\\" n=1", " message=\"a \\\\\"", " n=1");
+        check("message=ready", " message=ready", "");
+        check("n=1 m=2", "", " n=1 m=2");
+        check("", "", "");
     }
 
     #[test]

@@ -109,13 +109,13 @@ impl Ticks {
         Ok(Lead::Theirs { holder, leading, rest: millis(rest) })
     }
 
-    /// Gives up the lead, so that the next beat takes it at once. Harmless when another leads.
+    /// Gives up the lead, so that the next beat takes it at once; tells whether it was ours. Harmless when another leads.
     ///
     /// # Errors
     ///
     /// [`Error::Redis`]; the lease then ends by itself.
-    pub async fn release(&self) -> Result<(), Error> {
-        self.lease("release", 0).await.map(drop)
+    pub async fn release(&self) -> Result<bool, Error> {
+        self.lease("release", 0).await.map(|(ours, ..)| ours == 1)
     }
 
     async fn lease(&self, what: &str, least: u64) -> Result<Lease, Error> {

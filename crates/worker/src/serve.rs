@@ -39,6 +39,10 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How much longer hooks may take, on the last ends and on the stop: the platform's patience still holds.
 const HOOKS: Duration = Duration::from_millis(500);
 
+/// How often a stop says what it waits for, and how many tasks it names.
+const DRAIN_SAID: Duration = Duration::from_secs(10);
+const DRAIN_SHOWN: usize = 10;
+
 /// Why a worker could not start or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -109,7 +113,7 @@ pub async fn serve(mut app: App, shutdown: &Shutdown) -> Result<Stopped, Error> 
     let monitor = monitor(&node, backend, Runner::new(app, client, tasks, stop.clone()));
     let asked = consumer.stop_asked();
     let ended = tokio::select! {
-        ended = until_stopped(monitor, &stop, shutdown, drain) => ended,
+        ended = until_stopped(monitor, &stop, shutdown, Draining { drain, consumer: &consumer }) => ended,
         never = obey(&asked, shutdown) => match never {},
     };
     intakes.shutdown().await;
@@ -206,7 +210,7 @@ async fn until_stopped(
     monitor: Monitor,
     stop: &Stop,
     shutdown: &Shutdown,
-    drain: Duration,
+    draining: Draining<'_>,
 ) -> Result<(), Error> {
     // On the runtime's own threads, where the task that claims is: handing over costs no switch of threads.
     let mut running = AbortOnDropHandle::new(tokio::spawn(monitor.run()));
@@ -216,14 +220,41 @@ async fn until_stopped(
     }
     tokio::select! {
         ended = &mut running => return end(ended),
-        () = tokio::time::sleep(drain) => tracing::info!("handing back what still runs"),
-        () = shutdown.abort().cancelled() => tracing::info!("handing back at once"),
+        () = draining.wait() => draining.say("handing back what still runs"),
+        () = shutdown.abort().cancelled() => draining.say("handing back at once"),
     }
     stop.hand_back.cancel();
     // Every runner answers at once now; a defect in one must not outlast the platform's patience.
     match tokio::time::timeout(LAST_WORDS, running).await {
         Ok(ended) => end(ended),
         Err(_) => Ok(()),
+    }
+}
+
+/// A stop's first phase, in which what runs may end.
+struct Draining<'a> {
+    drain: Duration,
+    consumer: &'a Consumer,
+}
+
+impl Draining<'_> {
+    /// Lets the drain pass, and says what it waits for: at its beginning and every few seconds.
+    async fn wait(&self) {
+        let end = Instant::now() + self.drain;
+        while Instant::now() < end {
+            if self.consumer.held() > 0 {
+                let left_s = (end - Instant::now()).as_secs();
+                self.say(&format!("waiting for what still runs, for {left_s} s at the most"));
+            }
+            tokio::time::sleep_until(end.min(Instant::now() + DRAIN_SAID)).await;
+        }
+    }
+
+    fn say(&self, what: &str) {
+        let running = self.consumer.running(DRAIN_SHOWN);
+        let tasks: Vec<String> =
+            running.iter().map(|one| format!("{}[{}]", one.task, one.id)).collect();
+        tracing::info!(n = self.consumer.held(), tasks = tasks.join(" "), "{what}");
     }
 }
 

@@ -8,7 +8,8 @@
 -- ARGV[4] a number that a new fencing number has to be greater than: the greatest that the caller has met
 --
 -- Returns {1, fencing number, leading since in ms, lease ms, holder, now in us} when the caller leads, {0, the leader's
--- number, since, its lease's rest in ms, the leader's id, now} when it does not; for "release" {0, 0, 0, 0, "", now}.
+-- number, since, its lease's rest in ms, the leader's id, now} when it does not; for "release" {1 if the caller
+-- has led, else 0, 0, 0, 0, "", now}.
 --
 -- The fencing number grows by one with each change of leader, never with a renewal.
 -- If the caller dies right after: the lease ends by itself, and the next beat leads with a greater number.
@@ -25,8 +26,9 @@ if held then
   end
 end
 if ARGV[1] == 'release' then
-  if holder == ARGV[2] then redis.call('DEL', KEYS[1]) end
-  return {0, 0, 0, 0, '', now}
+  local released = 0
+  if holder == ARGV[2] then released = redis.call('DEL', KEYS[1]) end
+  return {released, 0, 0, 0, '', now}
 end
 if not fence then
   fence = redis.call('INCR', KEYS[2])
