@@ -33,6 +33,8 @@ mod dead;
 mod django;
 /// What a Django application with `django.tasks` gets.
 mod django_tasks;
+/// Fail-overs that leave the old primary alive.
+mod fail_over;
 /// A bad network, a bad server, workers that die: nothing is lost, nobody stops.
 mod faults;
 /// Sizes that are too much, a full Redis, a worker that grows.

@@ -3,7 +3,7 @@
 use redis::RedisError;
 use rhubarb_core::{class::Class, redact::SafeUrl};
 
-use crate::outage;
+use crate::refusal;
 
 /// An error of a connection or of a command on it.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +93,7 @@ impl Error {
             | Self::Unexpected { .. } => Class::Permanent,
             Self::Unreachable { .. } | Self::Lost { .. } => Class::Transient,
             Self::Refused { code, .. } => {
-                let passes = code.as_deref().is_some_and(outage::passes);
+                let passes = code.as_deref().is_some_and(refusal::passes);
                 if passes { Class::Transient } else { Class::Permanent }
             }
         }
@@ -107,9 +107,14 @@ impl Error {
     /// Tells whether the connection has said so in the log, once for as long as it lasts.
     pub fn is_logged(&self) -> bool {
         match self {
-            Self::Refused { code: Some(code), .. } => outage::meaning(code).is_some(),
+            Self::Refused { code: Some(code), .. } => refusal::known(code).is_some(),
             _ => self.is_unreachable(),
         }
+    }
+
+    /// Tells whether the server said that another one serves us: its connection was left, and the command not carried out.
+    pub fn is_elsewhere(&self) -> bool {
+        matches!(self, Self::Refused { code: Some(code), .. } if refusal::leaves_at_once(code))
     }
 
     /// Tells whether the server is out of memory.
@@ -143,7 +148,7 @@ pub(crate) fn refusal(command: String, error: RedisError) -> Error {
     let first = error.into_server_errors().and_then(|errors| errors.first().cloned());
     let Some((idx, first)) = first else { return Error::Refused { command, code, reason: said } };
     let details = first.details().map(plain).unwrap_or_default();
-    let known = code.as_deref().and_then(|code| Some((code, outage::explained(code)?)));
+    let known = code.as_deref().and_then(|code| Some((code, refusal::explained(code)?)));
     let reason = match (known, &code) {
         // Which command or key is not allowed is known only to the server.
         (Some(("NOPERM", meaning)), _) => format!("{meaning}; it says: {details}"),
@@ -174,7 +179,7 @@ fn plain(details: &str) -> String {
 fn inside_script(details: &str) -> Option<&str> {
     let (_, after) = details.split_once("script")?;
     let codes = after.split_whitespace().filter_map(|word| word.strip_prefix('-'));
-    codes.into_iter().find(|code| outage::passes(code))
+    codes.into_iter().find(|code| refusal::passes(code))
 }
 
 #[cfg(test)]

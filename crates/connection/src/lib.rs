@@ -3,7 +3,9 @@
 //!
 //! A [`Redis`] is a cheap handle. It connects on first use, gives each command a deadline, and after a loss
 //! the next command connects again; whoever has to go on for ever waits with a [`Backoff`] between tries.
-//! One log line says that a server went away and one that it is back, with the outage's length. After each
+//! A connection is also left when an answer says that its server cannot serve us, as a primary's does after a fail-over
+//! (see [`refusal`]). One log line says that a server went away and one that it is back, with the outage's length;
+//! between them a line tells each new reason, and one a minute that it lasts. After each
 //! connect the name is set, tracking is armed and the subscriptions are made again; [`Push::Connected`] and
 //! [`Change::Connected`] tell those who hold state on the connection (armed keys) that it is gone.
 //!
@@ -20,7 +22,7 @@
 //! ```
 //!
 //! Modules: [`address`] URLs to addresses and TLS, [`backoff`] waiting between tries, [`push`] what the server
-//! sends unasked, [`error`] what can go wrong.
+//! sends unasked, [`error`] what can go wrong, [`spell`] what comes and goes.
 
 pub mod address;
 pub mod backoff;
@@ -29,18 +31,22 @@ pub mod error;
 mod link;
 mod outage;
 pub mod push;
+mod refusal;
 mod script;
+pub mod spell;
 mod tls;
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
 pub use backoff::Backoff;
 pub use error::Error;
+use link::Siblings;
 pub use link::{Options, Redis};
 pub use push::{Change, Push};
 use rhubarb_core::config::Config;
 pub use rhubarb_core::config::Role;
 pub use script::Script;
+pub use spell::{Spell, Telling};
 
 /// The connections of one process: one for each server and database in use, whatever asks for it.
 #[derive(Clone)]
@@ -60,6 +66,7 @@ impl Connections {
     pub fn new(config: &Config, name: &str) -> Result<Self, Error> {
         let mut by_role = HashMap::new();
         let mut made: HashMap<(String, u32), Redis> = HashMap::new();
+        let mut servers: HashMap<String, Arc<Siblings>> = HashMap::new();
         for role in [Role::Queue, Role::Results, Role::Cache, Role::Sessions, Role::Jobs] {
             let (url, db) = config.url_for(role);
             let key = (url.expose().to_string(), db);
@@ -67,7 +74,9 @@ impl Connections {
                 Some(redis) => redis.clone(),
                 None => {
                     let options = Options { name: name.to_owned(), tracking: role == Role::Queue };
-                    let redis = Redis::new(&url, db, &config.redis, options)?;
+                    let server = url.with_database(0).expose().to_string();
+                    let siblings = servers.entry(server).or_default();
+                    let redis = Redis::beside(siblings, &url, db, &config.redis, options)?;
                     made.insert(key, redis.clone());
                     redis
                 }

@@ -1,6 +1,7 @@
 //! One connection that comes back by itself.
 
 mod connecting;
+mod siblings;
 
 use std::{
     collections::BTreeSet,
@@ -13,10 +14,14 @@ use std::{
 };
 
 use redis::{Cmd, FromRedisValue, Pipeline, ProtocolVersion, RedisError, RedisResult, Value};
-use rhubarb_core::{config::RedisConfig, redact::SafeUrl};
+use rhubarb_core::{
+    config::{RedisConfig, deadline_of},
+    redact::SafeUrl,
+};
 use tokio::sync::broadcast;
 
 use self::connecting::{Failure, Live, State};
+pub(crate) use self::siblings::Siblings;
 use crate::{
     Change, Error, Push, Script, address,
     error::{is_loss, refusal},
@@ -46,6 +51,7 @@ struct Inner {
     db: u32,
     config: RedisConfig,
     options: Options,
+    siblings: Arc<Siblings>,
     live: RwLock<State>,
     connecting: tokio::sync::Mutex<()>,
     /// When the last attempt to connect failed, and with what.
@@ -75,14 +81,26 @@ impl Redis {
         config: &RedisConfig,
         options: Options,
     ) -> Result<Self, Error> {
+        Self::beside(&Arc::default(), url, db, config, options)
+    }
+
+    /// Prepares a connection that is left together with the others to its server.
+    pub(crate) fn beside(
+        siblings: &Arc<Siblings>,
+        url: &SafeUrl,
+        db: u32,
+        config: &RedisConfig,
+        options: Options,
+    ) -> Result<Self, Error> {
         // Only the first call in a process has an effect, and every call would install the same provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         address::client(url, db, ProtocolVersion::RESP3, config.ca_file.as_deref())?;
         let inner = Inner {
             url: url.clone(),
             db,
-            config: config.clone(),
+            config: with_deadlines(config, url),
             options,
+            siblings: Arc::clone(siblings),
             live: RwLock::default(),
             connecting: tokio::sync::Mutex::new(()),
             failed: Mutex::default(),
@@ -96,7 +114,9 @@ impl Redis {
             pushes: broadcast::channel(PUSH_BUFFER).0,
             changes: broadcast::channel(PUSH_BUFFER).0,
         };
-        Ok(Self { inner: Arc::new(inner) })
+        let inner = Arc::new(inner);
+        siblings.join(&inner);
+        Ok(Self { inner })
     }
 
     /// Returns the URL; printing it hides the password.
@@ -210,22 +230,39 @@ impl Redis {
 
     /// Asks the server for a sign of life on a connection made for that alone, and ends it again.
     ///
-    /// For a watchdog: it says whether the server or this handle is at fault.
-    ///
     /// # Errors
     ///
     /// As for [`Redis::ready`]; [`Error::Refused`] when the server answers, and is not at work (it loads, say).
     pub async fn probe(&self) -> Result<(), Error> {
+        self.probe_with(&redis::cmd("PING")).await
+    }
+
+    /// Runs a script on a connection made for that alone, and ends it again.
+    ///
+    /// For a watchdog: it says whether the server or this handle is at fault that the script has not run.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Redis::probe`].
+    pub async fn probe_script(
+        &self,
+        script: &Script,
+        keys: &[String],
+        args: &[Vec<u8>],
+    ) -> Result<(), Error> {
+        self.probe_with(&call("EVAL", script.code(), keys, args)).await
+    }
+
+    async fn probe_with(&self, cmd: &Cmd) -> Result<(), Error> {
         let bare = Options::default();
         let dial = self.dial(self.protocol(), &bare, Vec::new())?;
         let failed = |error: &RedisError| self.error(self.failure(error));
         let mut connection = dial.connect(drop).await.map_err(|e| failed(&e))?.connection;
-        let answer = redis::cmd("PING").query_async::<Value>(&mut connection).await;
-        match answer {
-            Ok(Value::ServerError(error)) => Err(refusal("PING".to_owned(), error.into())),
+        match cmd.query_async::<Value>(&mut connection).await {
+            Ok(Value::ServerError(error)) => Err(refusal(name_of(cmd), error.into())),
             Ok(_) => Ok(()),
             Err(error) if is_loss(&error) => Err(failed(&error)),
-            Err(error) => Err(refusal("PING".to_owned(), error)),
+            Err(error) => Err(refusal(name_of(cmd), error)),
         }
     }
 
@@ -335,8 +372,10 @@ impl Redis {
             }
             Err(error) => {
                 let error = refusal(command(), error);
-                if let Error::Refused { code: Some(code), .. } = &error {
-                    outages.refused(&inner.url, inner.db, code, &command());
+                if let Error::Refused { code: Some(code), .. } = &error
+                    && outages.refused(&inner.url, inner.db, code, &command())
+                {
+                    self.leave(live, code);
                 }
                 Err(error)
             }
@@ -351,6 +390,15 @@ impl fmt::Debug for Redis {
             .field("db", &self.inner.db)
             .finish_non_exhaustive()
     }
+}
+
+/// Returns the settings with the deadlines that a URL names in redis-py's words.
+fn with_deadlines(config: &RedisConfig, url: &SafeUrl) -> RedisConfig {
+    let mut config = config.clone();
+    let named = |name| deadline_of(url, name);
+    config.command_timeout = named("socket_timeout").unwrap_or(config.command_timeout);
+    config.connect_timeout = named("socket_connect_timeout").unwrap_or(config.connect_timeout);
+    config
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -1,101 +1,113 @@
-//! What is wrong with a server now, said once when it begins and once when it is over.
+//! What is wrong with a server now: said when it begins, when its reason changes, each minute, and when it is over.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use rhubarb_core::redact::SafeUrl;
 
-/// Refusals that pass by themselves, with what a person should know of them.
-///
-/// Server error codes as of Redis 7.0.
-const PASSING: [(&str, &str); 9] = [
-    ("LOADING", "it is loading its data"),
-    ("READONLY", "it is a replica, which takes no writes"),
-    ("MASTERDOWN", "it is a replica that has lost its primary"),
-    ("OOM", "it is out of memory (maxmemory)"),
-    ("MISCONF", "it cannot save to disk and takes no writes"),
-    ("NOREPLICAS", "it has too few replicas to take writes"),
-    ("BUSY", "a script is running for too long"),
-    ("TRYAGAIN", "its cluster is moving the slot"),
-    ("CLUSTERDOWN", "its cluster is down"),
-];
+use crate::{Backoff, Spell, refusal, spell::NEAR_THE_LIMIT};
 
-/// Refusals that somebody has to mend, and that last until then.
-const LASTING: [(&str, &str); 2] = [
-    ("NOPERM", "its access list (ACL) does not allow our user to"),
-    ("NOAUTH", "it wants a user or password now"),
-];
-
-/// What a person can do about a refusal, by code.
-const ADVICE: [(&str, &str); 11] = [
-    ("LOADING", "it answers when that is done"),
-    ("READONLY", "use the URL of its primary"),
-    ("MASTERDOWN", "use the URL of its primary, or wait for it"),
-    ("OOM", "free memory, or raise maxmemory"),
-    ("MISCONF", "see its log and its disk"),
-    ("NOREPLICAS", "see its replicas and min-replicas-to-write"),
-    ("BUSY", "wait, or end the script by SCRIPT KILL"),
-    ("TRYAGAIN", "wait"),
-    ("CLUSTERDOWN", "see its nodes"),
-    ("NOPERM", "allow it by ACL SETUSER"),
-    ("NOAUTH", "put them into the URL"),
-];
-
-/// Returns what a known refusal means and what to do about it, as one part of a sentence.
-pub(crate) fn explained(code: &str) -> Option<String> {
-    let meaning = meaning(code)?;
-    let (_, advice) = ADVICE.iter().find(|(known, _)| *known == code)?;
-    Some(format!("{meaning} ({code}): {advice}"))
-}
-
-/// Tells whether a refusal passes by itself.
-pub(crate) fn passes(code: &str) -> bool {
-    PASSING.iter().any(|(passing, _)| *passing == code)
-}
-
-/// Says what a refusal means that is logged once for as long as it lasts; none for any other.
-pub(crate) fn meaning(code: &str) -> Option<&'static str> {
-    PASSING.iter().chain(&LASTING).find(|(known, _)| *known == code).map(|(_, meaning)| *meaning)
-}
+/// How many reasons of one outage are told.
+const REASONS: usize = 20;
 
 /// What is wrong with one server and database.
 #[derive(Debug, Default)]
 pub(crate) struct Outages {
-    down: Mutex<Option<Instant>>,
-    /// By code: since when, and the command that was refused first.
-    refusing: Mutex<BTreeMap<String, (Instant, String)>>,
+    down: Mutex<Option<Down>>,
+    /// By code.
+    refusing: Mutex<BTreeMap<String, Refusing>>,
+    leaving: Mutex<Leaving>,
+}
+
+/// An outage.
+#[derive(Debug)]
+struct Down {
+    spell: Spell,
+    reasons: BTreeSet<String>,
+}
+
+/// A refusal that lasts.
+#[derive(Debug)]
+struct Refusing {
+    spell: Spell,
+    /// The command that was refused first.
+    command: String,
+}
+
+/// When a server was last left that cannot serve us: for as long as it cannot, ever more seldom.
+#[derive(Debug, Default)]
+struct Leaving {
+    next: Option<Instant>,
+    backoff: Backoff,
+}
+
+impl Leaving {
+    /// Tells whether to leave it now.
+    fn is_due(&mut self, now: Instant) -> bool {
+        if self.next.is_some_and(|next| now < next) {
+            return false;
+        }
+        self.next = Some(now + self.backoff.next_wait());
+        true
+    }
 }
 
 impl Outages {
     /// Notes that the server cannot be reached or went away.
     pub(crate) fn down(&self, url: &SafeUrl, db: u32, reason: &str) {
+        let now = Instant::now();
         let mut down = lock(&self.down);
-        if down.is_none() {
-            *down = Some(Instant::now());
+        let Some(known) = &mut *down else {
+            let (spell, reasons) =
+                (Spell::begin(Duration::ZERO, now), BTreeSet::from([reason.to_owned()]));
+            *down = Some(Down { spell, reasons });
             tracing::warn!(%url, db, reason, "redis is unreachable, trying again");
+            return;
+        };
+        let told = known.spell.again(now);
+        let is_new = known.reasons.len() < REASONS && known.reasons.insert(reason.to_owned());
+        if is_new || told.is_some() {
+            let outage_s = known.spell.lasted(now).as_secs_f64();
+            tracing::warn!(%url, db, reason, outage_s, "redis is still unreachable, trying again");
         }
     }
 
     /// Notes that a connection stands.
     pub(crate) fn up(&self, url: &SafeUrl, db: u32) {
-        if let Some(since) = lock(&self.down).take() {
+        if let Some(down) = lock(&self.down).take() {
             // We connect again only when we have something to say: an idle database's outage is longer than the server's.
-            let outage_s = since.elapsed().as_secs_f64();
+            let outage_s = down.spell.lasted(Instant::now()).as_secs_f64();
             tracing::info!(%url, db, outage_s, "redis is back, counted until this database was used again");
         }
     }
 
-    /// Notes a refusal.
-    pub(crate) fn refused(&self, url: &SafeUrl, db: u32, code: &str, command: &str) {
-        let Some(meaning) = meaning(code) else { return };
+    /// Notes a refusal; tells whether the connection is to be left, since this server cannot serve us.
+    pub(crate) fn refused(&self, url: &SafeUrl, db: u32, code: &str, command: &str) -> bool {
+        let Some(known) = refusal::known(code) else { return false };
+        let now = Instant::now();
+        let reason = known.meaning;
         let mut refusing = lock(&self.refusing);
-        if !refusing.contains_key(code) {
-            refusing.insert(code.to_owned(), (Instant::now(), command.to_owned()));
-            tracing::warn!(%url, db, code, reason = meaning, command, "redis refuses commands, trying again");
-        }
+        let lasted = match refusing.get_mut(code) {
+            None => {
+                let quiet = if code == "OOM" { NEAR_THE_LIMIT } else { Duration::ZERO };
+                let (spell, command) = (Spell::begin(quiet, now), command.to_owned());
+                tracing::warn!(%url, db, code, reason, command, "redis refuses commands, trying again");
+                refusing.insert(code.to_owned(), Refusing { spell, command });
+                Duration::ZERO
+            }
+            Some(Refusing { spell, .. }) => {
+                if let Some(lasted) = spell.again(now) {
+                    let outage_s = lasted.as_secs_f64();
+                    tracing::warn!(%url, db, code, reason, command, outage_s, "redis still refuses commands, trying again");
+                }
+                spell.lasted(now)
+            }
+        };
+        drop(refusing);
+        known.leaves_after(lasted) && lock(&self.leaving).is_due(now)
     }
 
     /// Tells whether anything is refused, so that an answer is worth a look.
@@ -105,15 +117,23 @@ impl Outages {
 
     /// Notes that a command was answered: a refusal is over when what was refused is carried out.
     pub(crate) fn answered(&self, url: &SafeUrl, db: u32, command: &str) {
-        lock(&self.refusing).retain(|code, (since, refused)| {
+        let now = Instant::now();
+        let mut refusing = lock(&self.refusing);
+        refusing.retain(|code, refusing| {
             // Whoever loads refuses everything, so that any answer ends it.
-            let over = refused == command || code == "LOADING";
-            if over {
-                let outage_s = since.elapsed().as_secs_f64();
+            let carried_out = refusing.command == command || code == "LOADING";
+            let over = carried_out.then(|| refusing.spell.over(now)).flatten();
+            // What was refused may never be sent again.
+            let over = over.or_else(|| refusing.spell.faded(now));
+            if let Some(outage) = over {
+                let outage_s = outage.as_secs_f64();
                 tracing::info!(%url, db, code, outage_s, "redis takes commands again");
             }
-            !over
+            over.is_none()
         });
+        if refusing.is_empty() {
+            *lock(&self.leaving) = Leaving::default();
+        }
     }
 }
 
@@ -126,27 +146,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_refusal_that_is_known_says_what_to_do() {
-        for (code, meaning) in PASSING.iter().chain(&LASTING) {
-            let explained = explained(code).unwrap();
-            assert!(explained.starts_with(&format!("{meaning} ({code}): ")), "{explained}");
-        }
-        assert_eq!(explained("WRONGTYPE"), None);
-    }
-
-    #[test]
     fn a_refusal_is_over_when_what_was_refused_is_carried_out() {
         let url: SafeUrl = "redis://h".parse().unwrap();
         let outages = Outages::default();
-        outages.refused(&url, 0, "WRONGTYPE", "GET");
+        assert!(!outages.refused(&url, 0, "WRONGTYPE", "GET"));
         assert!(!outages.is_refusing(), "waiting does not cure it");
-        outages.refused(&url, 0, "READONLY", "the script claim");
+        assert!(outages.refused(&url, 0, "READONLY", "the script claim"));
         outages.answered(&url, 0, "GET");
         assert!(outages.is_refusing(), "a replica answers reads");
         outages.answered(&url, 0, "the script claim");
         assert!(!outages.is_refusing());
-        outages.refused(&url, 0, "LOADING", "the script claim");
+        assert!(!outages.refused(&url, 0, "LOADING", "the script claim"));
         outages.answered(&url, 0, "GET");
         assert!(!outages.is_refusing());
+        assert!(!outages.refused(&url, 0, "OOM", "the script claim"));
+        outages.answered(&url, 0, "the script claim");
+        assert!(outages.is_refusing(), "near its limit it takes one and refuses the next");
+    }
+
+    #[test]
+    fn a_server_that_stays_a_replica_is_left_ever_more_seldom() {
+        let begun = Instant::now();
+        let mut leaving = Leaving::default();
+        let left = (0..6_000).filter(|n| leaving.is_due(begun + *n * Duration::from_millis(10)));
+        let left = left.count();
+        assert!((12..=30).contains(&left), "{left} times in a minute");
     }
 }

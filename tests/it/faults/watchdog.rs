@@ -77,3 +77,21 @@ async fn an_outage_is_waited_out_for_longer_than_the_watchdogs_limit() {
     assert!(client.wait(&id, SOON, |_| {}).await.unwrap().is_some());
     assert!(worker.is_running());
 }
+
+/// A replica answers, on a fresh connection too, and no claim works on it: an outage, and none of the worker's faults.
+#[tokio::test]
+async fn a_redis_that_stays_a_replica_is_waited_out_for_longer_than_the_watchdogs_limit() {
+    let shop = watched().await;
+    let mut worker = shop.installation.start("own-worker", OWN_WORKER, &[]);
+    shop.registered_workers(1).await;
+    shop.installation.redis.command("REPLICAOF 127.0.0.1 1").await;
+    worker.line("code=READONLY", SOON).await;
+    // No event to wait for: that none comes is what is tested.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert!(worker.is_running());
+    shop.installation.redis.command("REPLICAOF NO ONE").await;
+    let client = shop.client();
+    let id = client.publish(&Publish::new("e2e.sleep").arg(0.0)).await.unwrap().id;
+    assert!(client.wait(&id, SOON, |_| {}).await.unwrap().is_some());
+    assert!(worker.is_running());
+}

@@ -3,10 +3,12 @@
 use std::{
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
+
+use rhubarb_connection::{Spell, Telling, spell::NEAR_THE_LIMIT};
 
 use crate::error::Error;
 
@@ -15,8 +17,8 @@ const INTERVAL: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
 pub(super) struct Outage {
-    /// Whether the last value was not written because the server is out of memory.
-    full: AtomicBool,
+    /// Since values are not written because the server is out of memory.
+    full: Mutex<Option<Spell>>,
     ignored: AtomicU64,
     told: Mutex<Option<Instant>>,
 }
@@ -44,22 +46,35 @@ impl Outage {
         written: Result<T, Error>,
         nothing: T,
     ) -> Result<T, Error> {
-        let is_full = written.as_ref().is_err_and(Error::is_out_of_memory);
-        let was_full = self.full.swap(is_full, Ordering::Relaxed);
+        let mut full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
         match written {
-            Err(error) if is_full => {
-                if !was_full {
-                    let cause = std::error::Error::source(&error).map(ToString::to_string);
-                    tracing::warn!(%error, cause, prefix, "redis is out of memory: values are not cached");
-                }
+            Err(error) if error.is_out_of_memory() => {
+                let telling = Spell::note(&mut full, NEAR_THE_LIMIT, Instant::now());
+                drop(full);
+                tell_full(telling, prefix, &error);
                 Ok(nothing)
             }
             written => {
-                if was_full {
+                if full.as_ref().is_some_and(|full| full.over(Instant::now()).is_some()) {
+                    *full = None;
                     tracing::info!(prefix, "redis has memory again: values are cached");
                 }
                 written
             }
         }
+    }
+}
+
+fn tell_full(telling: Option<Telling>, prefix: &str, error: &Error) {
+    let cause = std::error::Error::source(error).map(ToString::to_string);
+    match telling {
+        Some(Telling::Begins) => {
+            tracing::warn!(%error, cause, prefix, "redis is out of memory: values are not cached");
+        }
+        Some(Telling::GoesOn(full)) => {
+            let full_s = full.as_secs_f64();
+            tracing::warn!(%error, cause, prefix, full_s, "redis is still out of memory: values are not cached");
+        }
+        None => {}
     }
 }

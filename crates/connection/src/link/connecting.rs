@@ -85,8 +85,9 @@ impl Redis {
         }
         let mut connection = live.connection.clone();
         match redis::cmd("PING").query_async::<Value>(&mut connection).await {
+            // Ended while it was idle, by the server's `timeout` say: no outage, until nothing answers a new one.
             Err(error) if is_loss(&error) => {
-                self.lose(live, &error.to_string());
+                self.drop_number(live.generation);
                 false
             }
             // A refusal is an answer too.
@@ -171,18 +172,35 @@ impl Redis {
         Ok(live)
     }
 
-    /// Lets go of a connection that was lost, so that the next command makes a new one.
+    /// Lets go of a connection that was lost with a command on it, so that the next command makes a new one.
     pub(super) fn lose(&self, lost: &Live, reason: &str) {
-        self.lose_number(lost.generation, reason);
+        self.drop_number(lost.generation);
+        // Where a newer one stands, this one's end was seen before its commands' was.
+        if self.current().is_none() {
+            self.inner.outages.down(&self.inner.url, self.inner.db, reason);
+        }
     }
 
-    fn lose_number(&self, generation: u64, reason: &str) {
+    /// Lets go of a connection to a server that cannot serve us, and of this process's others to it.
+    ///
+    /// What is under way on them still gets its answers.
+    pub(super) fn leave(&self, left: &Live, code: &str) {
+        tracing::debug!(url = %self.inner.url, db = self.inner.db, code, "leaving a server that cannot serve us");
+        self.drop_number(left.generation);
+        for other in self.inner.siblings.others(&self.inner) {
+            if let Some(live) = other.current() {
+                other.drop_number(live.generation);
+            }
+        }
+    }
+
+    /// Forgets a connection, and tells those who hold state on it.
+    fn drop_number(&self, generation: u64) {
         let mut state = self.state();
         state.lost = state.lost.max(generation);
         if state.live.as_ref().is_some_and(|live| live.generation == generation) {
             state.live = None;
             drop(state);
-            self.inner.outages.down(&self.inner.url, self.inner.db, reason);
             self.inner.tell(Push::Lost, Change::Lost);
         }
     }
@@ -221,7 +239,8 @@ impl Inner {
 fn pushed(inner: &Weak<Inner>, generation: u64, info: PushInfo) {
     let Some(inner) = inner.upgrade() else { return };
     if info.kind == PushKind::Disconnection {
-        Redis { inner }.lose_number(generation, "the server ended the connection");
+        // No outage by itself: a server ends idle connections (`timeout`). Where it is gone, dialling says so.
+        Redis { inner }.drop_number(generation);
         return;
     }
     // Nobody listening is fine.

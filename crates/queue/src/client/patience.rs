@@ -2,21 +2,22 @@
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{self, Duration},
 };
 
 use ::redis::FromRedisValue;
-use rhubarb_connection::{Backoff, Redis};
+use rhubarb_connection::{Backoff, Redis, Spell, Telling, spell::NEAR_THE_LIMIT};
 use tokio::time::Instant;
 
 /// Since when the server refuses what takes memory, if it does. Clones share it, so that it is said once.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Patience {
-    full_since: Arc<Mutex<Option<Instant>>>,
+    full: Arc<Mutex<Option<Spell>>>,
 }
 
 impl Patience {
-    /// Sends a pipeline, and again for so long, as long as the answer is that the server is out of memory.
+    /// Sends a pipeline, and again for so long, as long as the answer is that the server is out of memory; once more
+    /// where it is that another server serves us.
     ///
     /// The pipeline must change nothing when it is refused.
     pub(crate) async fn pipe<T: FromRedisValue>(
@@ -27,6 +28,7 @@ impl Patience {
     ) -> Result<T, rhubarb_connection::Error> {
         let until = Instant::now() + patience;
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
+        let mut is_second = false;
         loop {
             match redis.pipe(pipeline).await {
                 Err(error) if error.is_out_of_memory() => {
@@ -37,6 +39,8 @@ impl Patience {
                     }
                     tokio::time::sleep(wait).await;
                 }
+                // Said to a server that has become a replica: the next try is on a new connection.
+                Err(error) if error.is_elsewhere() && !is_second => is_second = true,
                 Ok(done) => {
                     self.note_free();
                     return Ok(done);
@@ -47,17 +51,24 @@ impl Patience {
     }
 
     fn note_full(&self, error: &rhubarb_connection::Error) {
-        let mut since = self.full_since.lock().unwrap_or_else(PoisonError::into_inner);
-        if since.is_none() {
-            *since = Some(Instant::now());
-            tracing::warn!(%error, "redis is out of memory: publishing waits for it");
+        let mut full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
+        match Spell::note(&mut full, NEAR_THE_LIMIT, time::Instant::now()) {
+            Some(Telling::Begins) => {
+                tracing::warn!(%error, "redis is out of memory: publishing waits for it");
+            }
+            Some(Telling::GoesOn(full)) => {
+                let full_s = full.as_secs_f64();
+                tracing::warn!(%error, full_s, "redis is still out of memory: publishing waits for it");
+            }
+            None => {}
         }
     }
 
     fn note_free(&self) {
-        let since = self.full_since.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(since) = since {
-            let full_s = since.elapsed().as_secs_f64();
+        let mut full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(was) = full.as_ref().and_then(|full| full.over(time::Instant::now())) {
+            *full = None;
+            let full_s = was.as_secs_f64();
             tracing::info!(full_s, "redis has memory again: publishing goes on");
         }
     }

@@ -145,6 +145,7 @@ impl Claimer {
             }
             match self.round(slots.num_permits()).await {
                 Ok(mut round) => {
+                    Counters::add(&self.shared.counters.rounds);
                     backoff.reset();
                     let (again, too_early) = (round.again, round.too_early);
                     let looked = std::mem::take(&mut round.looked);
@@ -162,6 +163,10 @@ impl Claimer {
                 }
                 Err(error) => {
                     drop(slots);
+                    if error.wrong_type().is_some() {
+                        // The key is at fault, not the connection.
+                        Counters::add(&self.shared.counters.rounds);
+                    }
                     // The connection has said what it can say once; anything else is news.
                     if !error.is_logged() {
                         let cause = super::settle::source(&error);
@@ -197,7 +202,6 @@ impl Claimer {
 
     /// Looks at each queue once, beginning with the one after the last that was begun with.
     async fn round(&mut self, n: usize) -> Result<Round, Error> {
-        Counters::add(&self.shared.counters.rounds);
         self.obey().await?;
         let queues = self.shared.queues.active();
         let n_queues = queues.len();
@@ -248,6 +252,7 @@ impl Claimer {
             .map_err(redis(format!("claim from queue `{}`", queue.name)))?;
         answer.number_from(number);
         shared.set_clock(answer.now);
+        Counters::add(&shared.counters.worked);
         Ok(answer)
     }
 

@@ -11,7 +11,7 @@ use tokio::{sync::broadcast, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Running, Shared,
+    Counters, Running, Shared,
     events::{HEARTBEAT, Publication, Sign},
     memory::Memory,
 };
@@ -154,6 +154,7 @@ async fn beat(shared: &Shared, sign: Option<Sign>) -> Result<(), Error> {
         .eval(&script::HEARTBEAT, &keys, &args, &[])
         .await
         .map_err(redis("renew the registry entry"))?;
+    Counters::add(&shared.counters.worked);
     Ok(())
 }
 

@@ -148,6 +148,13 @@ impl Held {
         self.claims().contains_key(&claim)
     }
 
+    /// Returns a claim's task and its id, as far as they are known.
+    pub(crate) fn task_of(&self, claim: ClaimId) -> Option<(String, String)> {
+        let claims = self.claims();
+        let (id, task) = claims.get(&claim)?.task();
+        Some((task.to_owned(), id.to_owned()))
+    }
+
     /// Returns the places of the queues on which we hold claims.
     pub(crate) fn queues(&self) -> Vec<usize> {
         let mut queues: Vec<usize> = self.claims().keys().map(|claim| claim.queue).collect();

@@ -145,8 +145,10 @@ pub struct Counters {
     pub dead: AtomicU64,
     /// Messages that were parked.
     pub parked: AtomicU64,
-    /// Looks at the queues for something to claim.
+    /// Looks at the queues for something to claim that Redis has answered.
     pub rounds: AtomicU64,
+    /// Claims, ends and heartbeats that Redis has carried out.
+    pub worked: AtomicU64,
     /// Handlers that were begun.
     pub started: AtomicU64,
     /// Broadcasts that were no commands.
@@ -227,6 +229,11 @@ impl Consumer {
         self.shared.held.len()
     }
 
+    /// Returns the first `limit` claims in our hands.
+    pub fn running(&self, limit: usize) -> Vec<Running> {
+        self.shared.held.running(&self.shared.queues, limit)
+    }
+
     /// Returns what fires when remote control asks this worker to stop.
     pub fn stop_asked(&self) -> CancellationToken {
         self.shared.stop_asked.clone()
@@ -242,6 +249,13 @@ impl Consumer {
         let end = Instant::now() + deadline;
         let emptied =
             tokio::time::timeout_at(end, self.shared.held.wait_until_empty()).await.is_ok();
+        if !emptied {
+            let n = self.shared.held.len();
+            tracing::warn!(
+                n,
+                "the ends of tasks could not be written in time: they run again elsewhere when our lease ends"
+            );
+        }
         self.settling.cancel();
         let stopped =
             tokio::time::timeout_at(end, async { while self.roles.join_next().await.is_some() {} })

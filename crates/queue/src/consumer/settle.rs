@@ -163,7 +163,10 @@ async fn settle_queue(
     let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(2));
     loop {
         match settle_once(shared, &shared.queues[queue], batch).await {
-            Ok(late) => return conclude(shared, batch, &late),
+            Ok(late) => {
+                Counters::add(&shared.counters.worked);
+                return conclude(shared, batch, &late);
+            }
             Err(error) => {
                 if !error.is_logged() {
                     let cause = source(&error);
@@ -183,10 +186,15 @@ async fn settle_queue(
 /// Lets go of claims that were ended; `late` are the places, from 1, of those that were no longer ours.
 fn conclude(shared: &Shared, batch: &mut [Ready], late: &[usize]) {
     for (ready, place) in batch.iter_mut().zip(1..) {
+        let is_late = late.contains(&place) && !ready.tried;
+        let of = if is_late { shared.held.task_of(ready.claim) } else { None };
         shared.held.let_go(ready.claim);
-        if late.contains(&place) && !ready.tried {
+        if is_late {
             Counters::add(&shared.counters.late);
+            let (task, id) = of.unwrap_or_default();
             tracing::warn!(
+                task,
+                id,
                 queue = shared.queues[ready.claim.queue].name,
                 claim = ready.claim.number,
                 "a late acknowledgement changed nothing: our lease had ended and the message went back"

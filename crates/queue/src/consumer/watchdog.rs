@@ -14,7 +14,11 @@ use rhubarb_core::exit;
 use tokio::{runtime, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::Shared;
+use super::{
+    Shared,
+    claim::{arguments, keys},
+};
+use crate::script;
 
 /// How often it looks within its limit.
 const LOOKS: u32 = 12;
@@ -22,13 +26,13 @@ const LOOKS: u32 = 12;
 /// What is known at one look.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Facts {
-    /// For how long nothing has succeeded on the queue's connection.
+    /// For how long Redis has carried out nothing of what keeps a worker: claims, ends, heartbeats.
     pub(super) silent: Duration,
-    /// For how long no claim was tried although a slot was free.
+    /// For how long no claim has worked although a slot was free.
     pub(super) idle: Duration,
     /// Whether claiming has ended on purpose.
     pub(super) draining: bool,
-    /// Whether Redis answers a connection made for asking; none when it was not asked yet.
+    /// Whether a claim works on a connection made for asking; none when it was not asked yet.
     pub(super) redis_answers: Option<bool>,
 }
 
@@ -37,7 +41,7 @@ pub(super) struct Facts {
 pub(super) struct Limits {
     /// For [`Facts::silent`]; the heartbeat alone succeeds three times a lease.
     pub(super) silent: Duration,
-    /// For [`Facts::idle`]; an idle worker looks once a poll interval.
+    /// For [`Facts::idle`]; an idle worker claims once a poll interval.
     pub(super) idle: Duration,
 }
 
@@ -65,9 +69,9 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (what, time) = match self {
             Self::Silent(time) => ("nothing has succeeded on the queue's connection", time),
-            Self::Idle(time) => ("no claim was tried although a slot was free", time),
+            Self::Idle(time) => ("no claim has worked although a slot was free", time),
         };
-        write!(f, "{what} for {} s, while Redis answers a fresh connection", time.as_secs())
+        write!(f, "{what} for {} s, while claims work on a fresh connection", time.as_secs())
     }
 }
 
@@ -109,7 +113,7 @@ pub(super) fn start(shared: &Arc<Shared>, stop: CancellationToken) -> io::Result
 /// How far the worker's side has come, and for how long it has come no further.
 #[derive(Debug, Default)]
 struct Progress {
-    successes: u64,
+    worked: u64,
     silent: Duration,
     rounds: u64,
     idle: Duration,
@@ -117,12 +121,12 @@ struct Progress {
 
 impl Progress {
     /// Takes a look's numbers in, this long after the last look.
-    fn note(&mut self, passed: Duration, successes: u64, rounds: u64, slot_is_free: bool) {
-        let silent = successes == self.successes;
+    fn note(&mut self, passed: Duration, worked: u64, rounds: u64, slot_is_free: bool) {
+        let silent = worked == self.worked;
         self.silent = if silent { self.silent + passed } else { Duration::ZERO };
         let idle = rounds == self.rounds && slot_is_free;
         self.idle = if idle { self.idle + passed } else { Duration::ZERO };
-        (self.successes, self.rounds) = (successes, rounds);
+        (self.worked, self.rounds) = (worked, rounds);
     }
 }
 
@@ -138,9 +142,9 @@ async fn watch(shared: &Weak<Shared>, limits: Limits, stop: &CancellationToken) 
         let Some(shared) = shared.upgrade() else { return };
         // A process that was stopped for an hour (SIGSTOP, a sleeping laptop) has not failed to work in it.
         let passed = asleep.elapsed().min(2 * period);
-        let successes = shared.queue.successes();
+        let worked = shared.counters.worked.load(Ordering::Relaxed);
         let rounds = shared.counters.rounds.load(Ordering::Relaxed);
-        progress.note(passed, successes, rounds, shared.slots.any_free());
+        progress.note(passed, worked, rounds, shared.slots.any_free());
         match look(&shared, &progress, limits).await {
             Verdict::Fine | Verdict::Ask => {}
             Verdict::Forgive => (progress.silent, progress.idle) = Default::default(),
@@ -158,11 +162,25 @@ async fn look(shared: &Shared, progress: &Progress, limits: Limits) -> Verdict {
     };
     match verdict(facts, limits) {
         Verdict::Ask => {
-            let redis_answers = Some(shared.queue.probe().await.is_ok());
+            let redis_answers = Some(claims_work(shared).await);
             verdict(Facts { redis_answers, ..facts }, limits)
         }
         other => other,
     }
+}
+
+/// Tells whether Redis carries out a claim, of nothing, for a connection made for asking.
+///
+/// A sign of life would not do: a replica answers, and so does a server whose access list forbids us to claim.
+async fn claims_work(shared: &Shared) -> bool {
+    let asked = match shared.queues.active().first() {
+        Some(&idx) => {
+            let (keys, args) = (keys(shared, &shared.queues[idx]), arguments(shared, 0, 0));
+            shared.queue.probe_script(&script::CLAIM, &keys, &args).await
+        }
+        None => shared.queue.probe().await,
+    };
+    asked.is_ok()
 }
 
 #[expect(clippy::exit, reason = "a runtime that no longer moves cannot be asked to end")]
