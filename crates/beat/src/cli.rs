@@ -1,9 +1,12 @@
 //! The command line of the beat: flags, configuration, logging, signals, exit codes.
 
+mod celery;
+
 use std::process::ExitCode;
 
 use clap::Parser;
 use rhubarb_core::{
+    celery_flags::CelerysFlags,
     config::{CommonArgs, Config},
     exit, process,
     shutdown::Shutdown,
@@ -11,6 +14,7 @@ use rhubarb_core::{
 };
 use tokio::runtime;
 
+use self::celery::OfBeat;
 use crate::run::run;
 
 /// Publishes scheduled tasks, each tick exactly once with any number of beats.
@@ -27,6 +31,9 @@ and ends.
 
 While Redis cannot be reached at the start it waits for as long as it takes, with one log line.
 
+Celery's other flags are taken, with one warning for each that changes nothing; what would do something else than in \
+Celery is refused with the reason.
+
 Exit codes: 0 stopped as told, 1 ended by itself, 2 wrong command line, 3 wrong configuration (a password that Redis
             refuses, too)"
 )]
@@ -37,6 +44,8 @@ pub struct Cli {
     /// Log level (debug, info, warning, error, critical; any case) or filter directives [default: info]
     #[arg(short, long, alias = "log-level", value_name = "LEVEL", value_parser = telemetry::level)]
     pub loglevel: Option<String>,
+    #[command(flatten)]
+    celerys: CelerysFlags<OfBeat>,
 }
 
 impl Cli {
@@ -49,7 +58,8 @@ impl Cli {
 /// Runs a beat as a process: reads the command line and the configuration, publishes until told to stop.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    process::main(&cli.common, &cli.settings(), runtime::Builder::new_current_thread(), live)
+    let runtime = runtime::Builder::new_current_thread();
+    process::main(&cli.common, &cli.settings(), cli.celerys.told(), runtime, live)
 }
 
 async fn live(config: Config, shutdown: Shutdown) -> u8 {
@@ -75,6 +85,23 @@ mod tests {
         assert_eq!(settings("beat -l DEBUG"), [("log.level", "debug".to_owned())]);
         assert_eq!(settings("beat"), []);
         assert!(Cli::try_parse_from(["beat", "--nope"]).is_err());
+    }
+
+    #[test]
+    fn celerys_flags_are_told_of_or_refused_with_the_reason() {
+        let taken = |line: &str| {
+            let cli = Cli::try_parse_from(line.split(' '));
+            cli.map(|cli| cli.celerys.told().to_vec()).map_err(|error| error.to_string())
+        };
+        for line in
+            ["beat -s /tmp/beat", "beat -S redbeat.RedBeatScheduler", "beat --max-interval 5"]
+        {
+            let told = taken(line).unwrap();
+            assert!(told.len() == 1 && told[0].contains("changes nothing here: "), "{told:?}");
+        }
+        let django = "beat -S django_celery_beat.schedulers:DatabaseScheduler";
+        assert!(taken(django).unwrap_err().contains("rhubarb_tasks.schedules"));
+        assert!(taken("beat --detach").unwrap_err().contains("supervisor"));
     }
 
     #[test]

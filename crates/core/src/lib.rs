@@ -3,6 +3,7 @@
 //! Pure values and their rules; the only I/O is reading the configuration file and the environment, and
 //! the only async is waiting for a signal. It knows neither Redis nor HTTP.
 
+pub mod celery_flags;
 pub mod class;
 pub mod clock;
 pub mod config;

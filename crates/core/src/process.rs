@@ -37,11 +37,13 @@ pub fn log(loaded: &Loaded, output: Output) -> Result<(), u8> {
 
 /// Runs a process from its command line to its exit code: `live` is everything that is its own.
 ///
+/// `warnings` are what is to be said of the command line, beside what the configuration warns of.
 /// `live` is told to stop by SIGTERM and SIGINT, which are caught before it begins. Threads that still compute when it
 /// has ended are left behind.
 pub fn main<Live>(
     common: &CommonArgs,
     flags: &[(&'static str, String)],
+    warnings: &[String],
     runtime: runtime::Builder,
     live: impl FnOnce(Config, Shutdown) -> Live,
 ) -> ExitCode
@@ -50,6 +52,9 @@ where
 {
     let told = configured(common, flags)
         .and_then(|loaded| log(&loaded, Output::Stdout).map(|()| loaded.config));
+    for warning in warnings.iter().filter(|_| told.is_ok()) {
+        tracing::warn!("{warning}");
+    }
     match told {
         Ok(config) => run(runtime, |shutdown| live(config, shutdown)).into(),
         Err(code) => code.into(),

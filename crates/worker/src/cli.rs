@@ -1,9 +1,12 @@
 //! The command line of a worker, ours or anyone's own: flags, configuration, logging, signals, exit codes.
 
+mod celery;
+
 use std::process::ExitCode;
 
 use clap::Parser;
 use rhubarb_core::{
+    celery_flags::CelerysFlags,
     config::{CommonArgs, Config},
     exit, process,
     shutdown::Shutdown,
@@ -11,6 +14,7 @@ use rhubarb_core::{
 };
 use tokio::runtime;
 
+use self::celery::{OfWorker, SOLO};
 use crate::{
     App,
     serve::{Error, Stopped, serve},
@@ -30,6 +34,9 @@ its queue. Further SIGTERMs are ignored; a second SIGINT hands back at once.
 
 While Redis cannot be reached at the start it waits for as long as it takes, with one log line.
 
+Celery's other flags (-P gevent, -O fair, --max-tasks-per-child, …) are taken, with one warning for each that changes \
+nothing; what would do something else than in Celery is refused with the reason.
+
 Exit codes: 0 stopped as told, 1 ended by itself, 2 wrong command line, 3 wrong configuration (a password that Redis
             refuses, too), 5 stopped before everything could be handed back"
 )]
@@ -40,13 +47,27 @@ pub struct Cli {
     /// Queues to serve, in order, separated by commas [default: celery]
     #[arg(short = 'Q', long, value_name = "QUEUES", value_delimiter = ',')]
     pub queues: Vec<String>,
-    /// Node name; `%h` stands for the host (default: rhubarb@$DYNO or rhubarb@host)
+    /// Queues not to serve, of those that -Q or worker.queues names
+    #[arg(short = 'X', long, value_name = "QUEUES", value_delimiter = ',')]
+    pub exclude_queues: Vec<String>,
+    /// Node name; `%h` stands for the host, `%n` and `%d` for its name and domain (default: rhubarb@$DYNO or rhubarb@host)
     #[arg(short = 'n', long, value_name = "NAME")]
     pub hostname: Option<String>,
-    /// Tasks at once, at most 1000; 0 for 8 a core [default: 0]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(..=1000),
-        allow_negative_numbers = true)]
+    /// Tasks at once, at most 1000; 0 or `auto` for 8 a core [default: 0]
+    #[arg(short, long, value_name = "N", value_parser = celery::concurrency, allow_negative_numbers = true)]
     pub concurrency: Option<u16>,
+    /// Accepted for Celery's sake: as many tasks at once as the greater number
+    #[arg(long, value_name = "MAX,MIN", value_parser = celery::autoscale, hide = true)]
+    pub autoscale: Option<u16>,
+    /// Accepted for Celery's sake: one task at a time for `solo`, nothing else
+    #[arg(short = 'P', long, value_name = "POOL", value_parser = celery::pool, hide = true)]
+    pub pool: Option<String>,
+    /// Hard time limit of a task that has none of its own, seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub time_limit: Option<String>,
+    /// Soft time limit of a task that has none of its own, seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub soft_time_limit: Option<String>,
     /// Log level (debug, info, warning, error, critical; any case) or filter directives [default: info]
     #[arg(short, long, alias = "log-level", value_name = "LEVEL", value_parser = telemetry::level)]
     pub loglevel: Option<String>,
@@ -56,24 +77,46 @@ pub struct Cli {
     /// Do not tell `celery events` and Flower of the worker itself
     #[arg(long)]
     pub without_heartbeat: bool,
-    /// Accepted for Celery's sake: workers of Rhubarb do not gossip
-    #[arg(long, hide = true)]
-    pub without_gossip: bool,
+    /// Do not ask the other workers at the start what they know as revoked
+    #[arg(long)]
+    pub without_mingle: bool,
+    #[command(flatten)]
+    celerys: CelerysFlags<OfWorker>,
 }
 
 impl Cli {
     /// Returns the flags that were given, as settings: what they win over is the configuration's to decide.
     fn settings(&self) -> Vec<(&'static str, String)> {
-        let queues = (!self.queues.is_empty()).then(|| self.queues.join(","));
+        let list = |queues: &[String]| (!queues.is_empty()).then(|| queues.join(","));
+        let solo = (self.pool.as_deref() == Some(SOLO)).then_some(1);
+        let concurrency = solo.or(self.autoscale).or(self.concurrency);
         let flags = [
-            ("worker.queues", queues),
+            ("worker.queues", list(&self.queues)),
+            ("worker.exclude_queues", list(&self.exclude_queues)),
             ("worker.hostname", self.hostname.clone()),
-            ("worker.concurrency", self.concurrency.map(|n| n.to_string())),
+            ("worker.concurrency", concurrency.map(|n| n.to_string())),
+            ("worker.task_time_limit", self.time_limit.clone()),
+            ("worker.task_soft_time_limit", self.soft_time_limit.clone()),
             ("worker.send_task_events", self.task_events.then(|| "true".to_owned())),
             ("worker.send_heartbeats", self.without_heartbeat.then(|| "false".to_owned())),
+            ("worker.mingle", self.without_mingle.then(|| "false".to_owned())),
             ("log.level", self.loglevel.clone()),
         ];
         flags.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+
+    /// Returns one sentence for each flag of Celery's that was taken and changes nothing, or other than there.
+    fn told(&self) -> Vec<String> {
+        let pool = self.pool.as_deref().filter(|pool| *pool != SOLO).map(|_| {
+            "--pool changes nothing here: tasks are async, or run on threads (worker.blocking_threads)"
+                .to_owned()
+        });
+        let autoscale = self.autoscale.map(|most| {
+            format!(
+                "--autoscale is taken as --concurrency {most}: a slot that is free costs nothing"
+            )
+        });
+        self.celerys.told().iter().cloned().chain(pool).chain(autoscale).collect()
     }
 }
 
@@ -83,7 +126,7 @@ impl Cli {
 pub fn main(register: impl FnOnce(&mut App) -> anyhow::Result<()>) -> ExitCode {
     let cli = Cli::parse();
     let runtime = runtime::Builder::new_multi_thread();
-    process::main(&cli.common, &cli.settings(), runtime, |config, shutdown| {
+    process::main(&cli.common, &cli.settings(), &cli.told(), runtime, |config, shutdown| {
         live(config, shutdown, register)
     })
 }
@@ -147,6 +190,79 @@ mod tests {
             assert_eq!(settings(&format!("worker --log-level {level}")), expect);
         }
         assert_eq!(settings("worker"), []);
+    }
+
+    #[test]
+    fn celerys_flags_that_have_a_meaning_here_are_obeyed() {
+        let check = |line: &str, expect: &[(&'static str, &str)]| {
+            let expect: Vec<_> =
+                expect.iter().map(|(name, to)| (*name, (*to).to_owned())).collect();
+            assert_eq!(settings(line), expect, "{line}");
+        };
+        check("worker -c auto", &[("worker.concurrency", "0")]);
+        check("worker --without-mingle", &[("worker.mingle", "false")]);
+        let limits = [("worker.task_time_limit", "60"), ("worker.task_soft_time_limit", "50.5")];
+        check("worker --time-limit 60 --soft-time-limit=50.5", &limits);
+        let queues = [("worker.queues", "a,b,c"), ("worker.exclude_queues", "b,c")];
+        check("worker -Q a,b,c -X b,c", &queues);
+        check("worker -P solo -c 8", &[("worker.concurrency", "1")]);
+        for line in ["worker --autoscale 10,3", "worker --autoscale=3,10", "worker --autoscale 10"]
+        {
+            check(line, &[("worker.concurrency", "10")]);
+        }
+    }
+
+    fn told(line: &str) -> Vec<String> {
+        Cli::try_parse_from(line.split(' ')).unwrap().told()
+    }
+
+    #[test]
+    fn each_of_celerys_flags_that_changes_nothing_is_told_once() {
+        let line = "worker -A proj -P gevent -Ofair --without-gossip --max-tasks-per-child=100 -S /tmp/state \
+                    --prefetch-multiplier 4 --schedule x";
+        let flags = [
+            "--app ",
+            "--without-gossip ",
+            "--optimization ",
+            "--prefetch-multiplier ",
+            "--max-tasks-per-child ",
+            "--statedb ",
+            "--schedule-filename ",
+            "--pool ",
+        ];
+        let told = told(line);
+        assert_eq!(told.len(), flags.len(), "{told:?}");
+        for (told, flag) in told.iter().zip(flags) {
+            assert!(told.starts_with(flag) && told.contains("changes nothing here: "), "{told}");
+        }
+        assert_eq!(settings(line), []);
+        assert_eq!(
+            super::tests::told("worker -c 4 -P solo --without-mingle -E"),
+            Vec::<String>::new()
+        );
+    }
+
+    #[test]
+    fn what_would_do_something_else_than_in_celery_is_refused_with_the_reason() {
+        for (line, reason) in [
+            ("worker -B", "start `beat` as a process of its own"),
+            ("worker --purge", "rhubarb purge QUEUE"),
+            ("worker --discard", "rhubarb purge QUEUE"),
+            ("worker -D", "supervisor"),
+            ("worker --pidfile x", "echo $!"),
+            ("worker -f /tmp/log", "standard output"),
+            ("worker --uid 1", "as that user"),
+            ("worker -P custom", "no class of Python's is loaded"),
+            ("worker -P fibers", "gevent or solo is expected"),
+            ("worker -O slow", "fair"),
+            ("worker --autoscale 0", "the greater from 1 to 1000"),
+            ("worker --autoscale 1,2,3", "one or two"),
+            ("worker --prefetch-multiplier x", "a whole number"),
+        ] {
+            let error = Cli::try_parse_from(line.split(' ')).unwrap_err();
+            let text = error.to_string();
+            assert!(error.exit_code() == 2 && text.contains(reason), "{line}: {text}");
+        }
     }
 
     #[test]

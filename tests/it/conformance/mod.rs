@@ -3,6 +3,8 @@
 
 /// The suite itself.
 mod differential;
+/// What becomes of the flags of Celery's processes.
+mod flags;
 /// A page or an answer of a web server.
 mod http;
 /// What a worker that starts learns of revoked tasks.

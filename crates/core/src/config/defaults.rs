@@ -104,6 +104,7 @@ impl Default for WorkerConfig {
             concurrency: 0,
             blocking_threads: 0,
             queues: Vec::new(),
+            exclude_queues: Vec::new(),
             lease: seconds(15),
             drain: seconds(25),
             task_time_limit: Duration::ZERO,

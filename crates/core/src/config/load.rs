@@ -352,6 +352,10 @@ impl Loading {
                 scrape.connect_timeout.as_secs_f64(), scrape.request_timeout.as_secs_f64()
             ));
         }
+        if self.config.worker_queues().is_empty() {
+            let problem = "worker.exclude_queues: no queue is left to serve";
+            self.problems.push(problem.to_owned());
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod schedule;
 
 mod defaults;
 mod load;
+mod node;
 mod places;
 mod read;
 mod redis_url;

@@ -190,6 +190,8 @@ pub struct WorkerConfig {
     pub blocking_threads: usize,
     /// The queues to serve, in order; empty means `task_default_queue`.
     pub queues: Vec<String>,
+    /// Queues that are not served although `queues` names them.
+    pub exclude_queues: Vec<String>,
     /// How long a worker may be silent before others take its tasks. Shorter: tasks of a paused worker run twice.
     pub lease: Duration,
     /// How long running tasks may go on after SIGTERM before they are handed back. Heroku kills after 30 s.

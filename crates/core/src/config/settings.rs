@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{
     model::{Config, MAX_BLOCKING_THREADS},
+    node,
     read::{Input, Kept, Setting, not},
 };
 use crate::{queue_name, redact::Address, telemetry};
@@ -42,7 +43,7 @@ fn checked<T: Setting>(
 }
 
 macro_rules! rows {
-    ($($name:literal: $($field:ident).+, $accepts:literal, $holds:expr;)*) => {
+    ($($name:literal: $($field:ident).+, $accepts:expr, $holds:expr;)*) => {
         &[$(Row {
             name: $name,
             accepts: $accepts,
@@ -180,6 +181,7 @@ static ROWS: &[Row] = rows! {
     "worker.concurrency": worker.concurrency, "0 to 1000 (0 for 8 a core)", |n: &usize| *n <= 1000;
     "worker.blocking_threads": worker.blocking_threads, "0 to 256 (0 for as many as worker.concurrency)", |n: &usize| *n <= MAX_BLOCKING_THREADS;
     "worker.queues": worker.queues, "a list of at most 100 queue names, each of 1 to 512 characters without control characters", |queues: &Vec<String>| queues.len() <= 100 && queues.iter().all(|queue| queue_name::is_valid(queue));
+    "worker.exclude_queues": worker.exclude_queues, "a list of at most 100 queue names, each of 1 to 512 characters without control characters", |queues: &Vec<String>| queues.len() <= 100 && queues.iter().all(|queue| queue_name::is_valid(queue));
     "worker.lease": worker.lease, "1 s to 10 minutes", within(1, 600);
     "worker.drain": worker.drain, "0 s to 1 h", within(0, 3600);
     "worker.task_time_limit": worker.task_time_limit, "0 s (none) to 7 days", within(0, 7 * 86_400);
@@ -196,7 +198,7 @@ static ROWS: &[Row] = rows! {
     "worker.max_memory": worker.max_memory, "0 (off), or 16 MiB to 1024 GiB", |n: &usize| *n == 0 || (16 << 20..=1 << 40).contains(n);
     "worker.poll_interval": worker.poll_interval, "1 s to 10 minutes", within(1, 600);
     "worker.watchdog": worker.watchdog, "0 s (off), or 1 s to 1 h", |d: &Duration| d.is_zero() || within(1, 3600)(d);
-    "worker.hostname": worker.hostname, "a node name of at most 200 characters", |text: &String| text.is_empty() || name(text);
+    "worker.hostname": worker.hostname, node::RULE, |text: &String| node::is_valid(text);
     "worker.unknown_tasks": worker.unknown_tasks, "\"park\" or \"forward:QUEUE\"", |_| true;
     "worker.send_task_events": worker.send_task_events, "true or false", |_| true;
     "worker.send_heartbeats": worker.send_heartbeats, "true or false", |_| true;

@@ -1,6 +1,9 @@
 //! Which server and database each role uses.
 
-use super::model::{Config, Layout, MAX_BLOCKING_THREADS, Role};
+use super::{
+    model::{Config, Layout, MAX_BLOCKING_THREADS, Role},
+    node,
+};
 use crate::redact::SafeUrl;
 
 impl Role {
@@ -57,22 +60,22 @@ impl Config {
 
     /// Returns the node's name: the one configured, else `rhubarb@$DYNO`, else `rhubarb@host`.
     ///
-    /// A configured name without `@` gets the host's name, as Celery's `-n` does; `%h` stands for the host.
+    /// A configured name without `@` gets the host's name; `%h`, `%n`, `%d`, `%i`, `%I` and `%%` are Celery's.
     pub fn node_name(&self) -> String {
         let host = self.machine.dyno.as_deref().unwrap_or(&self.machine.host);
-        match self.worker.hostname.as_str() {
-            "" => format!("rhubarb@{host}"),
-            name if name.contains('@') => name.replace("%h", host),
-            name => format!("{}@{host}", name.replace("%h", host)),
-        }
+        let pattern = &self.worker.hostname;
+        // One that means nothing is refused when the configuration is read.
+        node::expand(pattern, host).unwrap_or_else(|| pattern.clone())
     }
 
-    /// Returns the queues that a worker serves: those configured, else the default one.
+    /// Returns the queues that a worker serves: those configured, else the default one, without those excluded.
     pub fn worker_queues(&self) -> Vec<String> {
-        match self.worker.queues.as_slice() {
+        let mut queues = match self.worker.queues.as_slice() {
             [] => vec![self.celery.task_default_queue.clone()],
             queues => queues.to_vec(),
-        }
+        };
+        queues.retain(|queue| !self.worker.exclude_queues.contains(queue));
+        queues
     }
 
     /// Returns how many tasks a worker runs at once: as configured, else 8 for each core, for the work is I/O-bound.
