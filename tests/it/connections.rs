@@ -9,7 +9,7 @@ use std::{
 };
 
 use redis::AsyncCommands;
-use rhubarb_connection::{Connections, Error, Options, Push, Redis, Role, Script};
+use rhubarb_connection::{Change, Connections, Error, Options, Push, Redis, Role, Script};
 use rhubarb_core::{
     class::Class,
     config::{Config, RedisConfig},
@@ -497,8 +497,10 @@ async fn as_admin(port: u16, words: &str) -> redis::Value {
 async fn a_redis_that_is_loading_is_waited_for() {
     let mut shop = Shop::open_on(RedisServer::start_durable().await, "").await;
     let mut queue = shop.queue().await;
+    // A look at the clients every 2 MB of the file, and 40 ms a key.
+    shop.installation.redis.command("CONFIG SET rdbcompression no").await;
     for n in 0..60 {
-        let _: () = queue.set(format!("filler-{n}"), "x".repeat(4000)).await.unwrap();
+        let _: () = queue.set(format!("filler-{n}"), "x".repeat(1 << 20)).await.unwrap();
     }
     let mut worker = shop.installation.start("own-worker", OWN_WORKER, &[]);
     shop.registered_workers(1).await;
@@ -512,13 +514,7 @@ async fn a_redis_that_is_loading_is_waited_for() {
     })
     .await;
     let redis = &mut shop.installation.redis;
-    // 40 ms a key, with a look at the clients every kilobyte.
-    redis.add_options(&[
-        "--key-load-delay",
-        "40000",
-        "--loading-process-events-interval-bytes",
-        "1024",
-    ]);
+    redis.add_options(&["--key-load-delay", "40000"]);
     redis.restart_unready();
     worker.line("code=LOADING", SOON).await;
     worker.line("redis takes commands again", SOON).await;
@@ -554,4 +550,32 @@ fn one_process_has_one_connection_for_each_database_in_use() {
     let (queue, results) = (connections.role(Role::Queue), connections.role(Role::Results));
     assert!(queue.same_database(&results));
     assert!(!queue.same_database(&connections.role(Role::Cache)));
+}
+
+/// Before Redis 7.0 the server writes the news of a changed key into the middle of a transaction's answer.
+#[tokio::test]
+async fn a_transaction_that_changes_a_tracked_key_shifts_no_answers_and_tells_of_the_change() {
+    let server = RedisServer::start().await;
+    let redis = handle(&server.url(0)).unwrap();
+    redis.ready().await.unwrap();
+    let mut changes = redis.changes();
+    let echo =
+        async |text: &str| -> String { redis.query(redis::cmd("ECHO").arg(text)).await.unwrap() };
+    let read = Script::new("read", "return redis.call('LLEN', KEYS[1])");
+    let mut caching = redis::cmd("CLIENT");
+    caching.arg("CACHING").arg("YES");
+    for round in 0..3 {
+        let keys = ["list".to_owned()];
+        let n: usize = redis.eval(&read, &keys, &[], std::slice::from_ref(&caching)).await.unwrap();
+        assert_eq!(n, 2 * round);
+        let mut both = redis::pipe();
+        both.atomic().cmd("LPUSH").arg("list").arg("a").cmd("LPUSH").arg("list").arg("b");
+        let (both, first, second) = (redis.pipe::<redis::Value>(&both), echo("1"), echo("2"));
+        let (both, first, second) = tokio::join!(both, first, second);
+        both.unwrap();
+        assert_eq!((first.as_str(), second.as_str()), ("1", "2"), "round {round}");
+        let change = tokio::time::timeout(SOON, changes.recv()).await.expect("the change is told");
+        assert!(matches!(change, Ok(Change::Keys(_) | Change::All)), "{change:?}");
+    }
+    assert_eq!(server.command("LLEN list").await, redis::Value::Int(6));
 }

@@ -1,6 +1,6 @@
 //! One connection attempt: handshake, name, tracking, subscriptions.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use redis::{
     AsyncConnectionConfig, ProtocolVersion, PushInfo, RedisError, RedisResult, Value,
@@ -13,6 +13,8 @@ use crate::{Options, error::is_loss};
 pub(crate) struct Dialled {
     pub(crate) connection: MultiplexedConnection,
     pub(crate) tracking: bool,
+    /// Whether the server writes what it sends unasked into the middle of a transaction's answer.
+    pub(crate) interrupts: bool,
     /// The subscriptions that the server refused; it serves us in all else.
     pub(crate) refused: Vec<String>,
 }
@@ -54,12 +56,10 @@ impl Dial<'_> {
             // A server that forbids CLIENT is served without a name.
             unless_lost(set.query_async::<Value>(&mut connection).await)?;
         }
-        let (mut tracking, mut refused) = (false, Vec::new());
+        let (mut tracking, mut interrupts, mut refused) = (false, false, Vec::new());
         if self.protocol.supports_resp3() {
             if self.options.tracking {
-                let mut track = redis::cmd("CLIENT");
-                track.arg("TRACKING").arg("ON").arg("OPTIN");
-                tracking = unless_lost(track.query_async::<Value>(&mut connection).await)?;
+                (tracking, interrupts) = track(&mut connection).await?;
             }
             for channel in &self.channels {
                 // An access list that changed must not keep us from what it still allows.
@@ -68,8 +68,38 @@ impl Dial<'_> {
                 }
             }
         }
-        Ok(Dialled { connection, tracking, refused })
+        Ok(Dialled { connection, tracking, interrupts, refused })
     }
+}
+
+/// Arms the tracking of keys; tells whether the server does it, and whether it then interrupts transactions.
+async fn track(connection: &mut MultiplexedConnection) -> RedisResult<(bool, bool)> {
+    let mut both = redis::pipe();
+    both.ignore_errors().cmd("CLIENT").arg("TRACKING").arg("ON").arg("OPTIN");
+    both.cmd("HELLO").arg(3);
+    match both.query_async::<(Value, Value)>(connection).await {
+        Ok((tracked, hello)) => {
+            Ok((!matches!(tracked, Value::ServerError(_)), interrupts_transactions(&hello)))
+        }
+        Err(error) if is_loss(&error) => Err(error),
+        Err(_) => Ok((false, true)),
+    }
+}
+
+/// Tells whether a server is older than Redis 7.0, or does not say.
+///
+/// Before 7.0 the invalidation of a key that a connection changes in a transaction of its own stands
+/// between the transaction's answers, and is read as one of them: each later command would be given
+/// the answer of the one before (seen with 6.2.5).
+fn interrupts_transactions(hello: &Value) -> bool {
+    let said = redis::from_redis_value_ref::<BTreeMap<String, Value>>(hello).unwrap_or_default();
+    !said.get("version").is_some_and(is_seven_or_later)
+}
+
+fn is_seven_or_later(version: &Value) -> bool {
+    let version = redis::from_redis_value_ref::<String>(version).unwrap_or_default();
+    let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+    major.is_some_and(|major| major >= 7)
 }
 
 /// Tells whether a command was carried out; only a lost connection is an error.
@@ -97,4 +127,26 @@ pub(crate) fn refuses_credentials(error: &RedisError) -> bool {
         || ["NOAUTH", "WRONGPASS", "invalid password", "without any password configured"]
             .iter()
             .any(|refusal| text.contains(refusal))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_server_that_says_that_it_is_redis_7_or_later_lets_transactions_be() {
+        let hello = |version: &str| {
+            let text = |text: &str| Value::BulkString(text.into());
+            Value::Map(vec![(text("server"), text("redis")), (text("version"), text(version))])
+        };
+        for version in ["7.0.15", "7", "8.2.3", "10.0.0", "255.255.255"] {
+            assert!(!interrupts_transactions(&hello(version)), "{version}");
+        }
+        for version in ["6.2.5", "6.0.16", "", "?", "v7.0.0"] {
+            assert!(interrupts_transactions(&hello(version)), "{version}");
+        }
+        for odd in [Value::Nil, Value::Okay, Value::Int(7), Value::Map(Vec::new())] {
+            assert!(interrupts_transactions(&odd), "{odd:?}");
+        }
+    }
 }

@@ -60,6 +60,8 @@ struct Inner {
     successes: AtomicU64,
     plain_protocol: AtomicBool,
     tracking: AtomicBool,
+    /// Whether tracking has to rest during a transaction.
+    interrupts: AtomicBool,
     channels: Mutex<BTreeSet<String>>,
     /// Those of the channels that the server does not let us hear.
     refused: Mutex<BTreeSet<String>>,
@@ -108,6 +110,7 @@ impl Redis {
             successes: AtomicU64::new(0),
             plain_protocol: AtomicBool::new(false),
             tracking: AtomicBool::new(false),
+            interrupts: AtomicBool::new(false),
             channels: Mutex::default(),
             refused: Mutex::default(),
             answered: Mutex::new(Instant::now()),
@@ -152,6 +155,8 @@ impl Redis {
 
     /// Sends a pipeline in one write and reads its answers.
     ///
+    /// A transaction's answers may come with those of commands that it was told to ignore.
+    ///
     /// # Cancel safety
     ///
     /// As for [`Redis::query`].
@@ -161,6 +166,10 @@ impl Redis {
     /// As for [`Redis::query`]; the commands before a refused one were carried out.
     pub async fn pipe<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, Error> {
         let live = self.live().await?;
+        let rests = pipeline.is_transaction() && self.inner.interrupts.load(Ordering::Relaxed);
+        let resting = rests.then(|| without_tracking(pipeline));
+        let pipeline = resting.as_ref().unwrap_or(pipeline);
+        let _told = rests.then(|| Unheard(&self.inner.changes));
         let mut connection = live.connection.clone();
         let answer = pipeline.query_async::<Value>(&mut connection).await;
         self.finish(&live, answer, || {
@@ -401,6 +410,16 @@ fn with_deadlines(config: &RedisConfig, url: &SafeUrl) -> RedisConfig {
     config
 }
 
+/// Tells when it goes, even if the call is dropped, that something was changed that the server tells nobody here.
+struct Unheard<'a>(&'a broadcast::Sender<Change>);
+
+impl Drop for Unheard<'_> {
+    fn drop(&mut self) {
+        // Nobody listening is fine.
+        let _ = self.0.send(Change::All);
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -409,6 +428,18 @@ fn call(how: &str, script: &str, keys: &[String], args: &[Vec<u8>]) -> Cmd {
     let mut eval = redis::cmd(how);
     eval.arg(script).arg(keys.len()).arg(keys).arg(args);
     eval
+}
+
+/// Returns a transaction during which its connection is not told of changes: the keys that it changes are
+/// tracked no more, the others are as before.
+fn without_tracking(transaction: &Pipeline) -> Pipeline {
+    let mut resting = Pipeline::with_capacity(transaction.len() + 2);
+    resting.atomic().cmd("CLIENT").arg("TRACKING").arg("OFF").ignore();
+    for cmd in transaction.cmd_iter() {
+        resting.add_command(cmd.clone());
+    }
+    resting.cmd("CLIENT").arg("TRACKING").arg("ON").arg("OPTIN").ignore();
+    resting
 }
 
 fn name_of(cmd: &Cmd) -> String {

@@ -137,6 +137,7 @@ impl Redis {
         let inner = Arc::downgrade(&self.inner);
         let dialled = dial.connect(move |info| pushed(&inner, generation, info)).await?;
         self.inner.tracking.store(dialled.tracking, Ordering::Relaxed);
+        self.inner.interrupts.store(dialled.interrupts, Ordering::Relaxed);
         *lock(&self.inner.refused) = dialled.refused.into_iter().collect();
         *lock(&self.inner.answered) = Instant::now();
         self.keep(Live { generation, connection: dialled.connection })
