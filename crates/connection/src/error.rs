@@ -153,7 +153,10 @@ pub(crate) fn refusal(command: String, error: RedisError) -> Error {
         // Which command or key is not allowed is known only to the server.
         (Some(("NOPERM", meaning)), _) => format!("{meaning}; it says: {details}"),
         (Some((_, meaning)), _) => meaning,
-        (None, Some(code)) => format!("{code} {details}").trim_end().to_owned(),
+        (None, Some(code)) => {
+            let details = details.strip_prefix(code.as_str()).unwrap_or(&details).trim_start();
+            format!("{code} {details}").trim_end().to_owned()
+        }
         (None, None) => details,
     };
     let command = command.split('+').nth(idx).map_or_else(|| command.clone(), str::to_owned);
@@ -174,12 +177,21 @@ fn plain(details: &str) -> String {
         .to_owned()
 }
 
-/// Finds the code of the command that a script failed at, which Redis 6.2 wraps into one of its own:
-/// `ERR Error running script (call to f_…): @user_script:1: -OOM command not allowed …`.
-fn inside_script(details: &str) -> Option<&str> {
-    let (_, after) = details.split_once("script")?;
-    let codes = after.split_whitespace().filter_map(|word| word.strip_prefix('-'));
-    codes.into_iter().find(|code| refusal::passes(code))
+/// Finds the code of the command that a script failed at. Redis 6.2 wraps it into one of its own:
+/// `ERR Error running script (call to f_…): @user_script:1: -OOM command not allowed …`. For what the
+/// access list forbids inside a script, Redis up to 7.0 has none.
+fn inside_script(details: &str) -> Option<&'static str> {
+    let said = plain(details);
+    if said.starts_with("The user executing the script can't") {
+        return Some("NOPERM");
+    }
+    let wrapped = details.starts_with("Error running script");
+    let code = said.split(' ').next().filter(|_| wrapped)?;
+    if code == "WRONGTYPE" {
+        Some("WRONGTYPE")
+    } else {
+        refusal::known(code).map(|known| known.code)
+    }
 }
 
 #[cfg(test)]
@@ -211,7 +223,19 @@ mod tests {
             "Error running script (call to f_6b1b): @user_script:2: -READONLY You can't write against a read only replica.",
             Some("READONLY"),
         );
-        check("Error running script (call to f_6b1b): @user_script:1: -WRONGTYPE Operation", None);
+        let wrong = "@user_script:1: WRONGTYPE Operation against a key";
+        check(&format!("Error running script (call to f_6b1b): {wrong}"), Some("WRONGTYPE"));
+        check("Error running script (call to f_6b1b): @user_script:1: OOM or so", Some("OOM"));
+        check("Error running script (call to f_6b1b): @user_script:1: MINE own words", None);
+        let denied = "The user executing the script can't run this command or subcommand";
+        let place = "script: 39b0c1, on @user_script:1.";
+        check(&format!("{denied} {place}"), Some("NOPERM"));
+        check(
+            &format!(
+                "Error running script (call to f_6): @user_script:1: @user_script: 1: {denied}"
+            ),
+            Some("NOPERM"),
+        );
         check("unknown command 'X', with args beginning with: '-OOM'", None);
     }
 }
