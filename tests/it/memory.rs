@@ -1,7 +1,7 @@
-//! Sizes that are too much, a Redis that is full, a worker that grows.
+//! Sizes that are too much, floods, a Redis that is full, a worker that grows.
 
 use redis::AsyncCommands;
-use rhubarb_e2e::eventually::eventually;
+use rhubarb_e2e::{eventually::eventually, process::Signal};
 use rhubarb_queue::Publish;
 use serde_json::json;
 
@@ -129,4 +129,26 @@ async fn a_compressed_result_is_read_by_celery_and_a_success_is_not_overwritten(
         let kept: Vec<u8> = shop.queue().await.get(&key).await.unwrap();
         assert_eq!(kept, stored, "{method}");
     }
+}
+
+#[tokio::test]
+async fn a_flood_of_unknown_tasks_is_told_once_for_each_name_with_a_count() {
+    let shop = Shop::open().await;
+    let client = shop.client();
+    let tasks = (0..1_000).map(|n| Publish::new(["shop.a", "shop.b"][n % 2]));
+    client.publish_all(tasks).await.unwrap();
+    let mut worker = shop.worker(&[]).await;
+    let mut redis = shop.queue().await;
+    eventually(SOON, "all are parked", async || {
+        let n: u64 = redis.zcard("rhubarb:parked").await.unwrap();
+        (n == 1_000).then_some(())
+    })
+    .await;
+    assert_eq!(worker.lines_with("message kept apart").len(), 2, "{}", worker.stdout());
+    worker.signal(Signal::TERM);
+    assert_eq!(worker.ended(SOON).await.code(), Some(0));
+    let sums = worker.lines_with("over: messages of a task that nobody knows are parked");
+    assert_eq!(sums.len(), 2, "{}", worker.stdout());
+    assert!(sums.iter().all(|line| line.contains("n=500")), "{sums:?}");
+    assert!(worker.stdout().len() < 10_000, "{}", worker.stdout());
 }

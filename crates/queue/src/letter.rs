@@ -11,7 +11,14 @@ use base64_text as text;
 use rhubarb_core::config::{LetterCaps, WorkerConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::{Client, Error, error::redis, fields, keys::LetterKeys, script};
+use crate::{
+    Client, Error,
+    error::redis,
+    fields,
+    floods::{Flood, Floods, What},
+    keys::LetterKeys,
+    script,
+};
 
 pub use history::Attempt;
 pub(crate) use history::{add_attempt, attempts, deaths};
@@ -125,7 +132,7 @@ impl Letter {
     }
 
     /// The record, without the message where that alone is more than may be kept.
-    fn record(&self, caps: &LetterCaps) -> Result<Vec<u8>, Error> {
+    fn record(&self, caps: &LetterCaps, floods: &Floods) -> Result<Vec<u8>, Error> {
         let malformed = |e: serde_json::Error| Error::Malformed {
             what: format!("letter `{}`", self.id),
             reason: e.to_string(),
@@ -135,10 +142,12 @@ impl Letter {
             return Ok(record);
         }
         let setting = self.kind.setting();
-        tracing::warn!(
-            id = self.id, kind = ?self.kind, bytes = record.len(),
-            "the message alone is more than {setting}_bytes: only what is known of it is kept"
-        );
+        if floods.note(Flood::new(What::Stripped, self.task.as_deref(), None), 1) {
+            tracing::warn!(
+                id = self.id, kind = ?self.kind, bytes = record.len(),
+                "the message alone is more than {setting}_bytes: only what is known of it is kept"
+            );
+        }
         let known = Self { message: None, message_base64: None, ..self.clone() };
         serde_json::to_vec(&known).map_err(malformed)
     }
@@ -150,13 +159,13 @@ impl Letter {
 ///
 /// [`Error::Redis`]; whoever holds the claim goes on holding it and tries again.
 pub(crate) async fn keep(client: &Client, letter: &Letter, caps: &LetterCaps) -> Result<(), Error> {
-    let record = letter.record(caps)?;
+    let record = letter.record(caps, &client.floods)?;
     let operation = format!("keep the message `{}` apart", letter.id);
     let more = enforce(client, letter.kind, caps, (&letter.id, record), operation).await?;
     if more { tidy(client, letter.kind, caps).await } else { Ok(()) }
 }
 
-/// Has what is over the caps give way; a warning for each.
+/// Has what is over the caps give way, and warns of it.
 ///
 /// # Errors
 ///
@@ -191,7 +200,9 @@ async fn enforce(
     for [id, why] in gave_way {
         let setting = kind.setting();
         let cap = if why == "count" { setting.to_owned() } else { format!("{setting}_{why}") };
-        tracing::warn!(id, kind = ?kind, "a kept message had to give way to {cap}, and is lost");
+        if client.floods.note(Flood::new(What::GaveWay, None, Some(&cap)), 1) {
+            tracing::warn!(id, kind = ?kind, "a kept message had to give way to {cap}, and is lost");
+        }
     }
     Ok(gave_way.len() == BATCH)
 }

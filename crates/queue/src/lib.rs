@@ -29,6 +29,7 @@ pub mod delivery;
 pub mod ended;
 pub mod error;
 mod fields;
+mod floods;
 mod follow;
 pub mod hand_back;
 mod hash;

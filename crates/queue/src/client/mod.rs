@@ -20,7 +20,7 @@ use rhubarb_core::config::{CeleryConfig, Config};
 use uuid::Uuid;
 
 use self::patience::Patience;
-use crate::keys::Keys;
+use crate::{floods::Floods, keys::Keys};
 
 pub use group::Joined;
 pub use publish::{Publish, Published};
@@ -49,6 +49,8 @@ pub struct Client {
     pub(crate) origin: String,
     declared: Arc<Mutex<HashSet<String>>>,
     patience: Patience,
+    /// What comes by the thousand, and is told as one.
+    pub(crate) floods: Arc<Floods>,
     /// Tells of what is published, where that is asked for.
     sent: Option<Arc<sent::Sent>>,
     /// The running task that publishes, if one does.
@@ -71,6 +73,7 @@ impl Client {
             origin,
             declared: Arc::default(),
             patience: Patience::default(),
+            floods: Arc::default(),
             parent: None,
         }
     }

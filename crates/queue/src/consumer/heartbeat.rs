@@ -60,6 +60,7 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             pace.reaped(Instant::now(), reaped.is_ok());
         }
         memory.check(&shared);
+        shared.client.floods.ebb();
         if Instant::now() >= tidy_at {
             tidy_at = Instant::now() + TIDY;
             tidy(&shared).await;
@@ -76,6 +77,7 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     }
     // A worker is offline after its last task's end, not before.
     let _ = tokio::time::timeout(LAST_EVENTS, shared.events.flushed.cancelled()).await;
+    shared.client.floods.finish();
     // A record that could not be removed shows the worker as lost until it ends by itself.
     let _ = leave(&shared).await;
 }

@@ -12,6 +12,7 @@ use super::{Shared, chord};
 use crate::{
     Error,
     delivery::{ClaimId, Message, Settlement},
+    floods::Flood,
     follow::Outgoing,
     keys::QueueKeys,
     letter,
@@ -102,10 +103,13 @@ async fn prepare_once(
 ) -> Result<(), Error> {
     if let Some(letter) = &plan.letter {
         letter::keep(&shared.client, letter, letter.kind.caps(&shared.config)).await?;
-        tracing::warn!(
-            id = letter.id, task = letter.task, queue = letter.queue, kind = ?letter.kind,
-            reason = letter.reason, "message kept apart"
-        );
+        let flood = Flood::new(letter.kind.into(), letter.task.as_deref(), Some(&letter.reason));
+        if shared.client.floods.note(flood, 1) {
+            tracing::warn!(
+                id = letter.id, task = letter.task, queue = letter.queue, kind = ?letter.kind,
+                reason = letter.reason, "message kept apart"
+            );
+        }
         plan.letter = None;
     }
     if let (Some(queue), Message::Read(received)) = (&plan.forward, message) {

@@ -18,6 +18,7 @@ use crate::{
     Error, Lock,
     delivery::Ticket,
     error::redis,
+    floods::{Flood, What},
     hand_back::Parked,
     letter::{Kind, Letter},
     outcome::Outcome,
@@ -93,11 +94,14 @@ async fn decide(shared: &Shared, first: Stranger, more: &mut mpsc::Receiver<Stra
             Some(false) => one.keep,
             Some(true) => {
                 shared.others.pass_over(&one.queue, &one.task);
-                tracing::info!(
-                    task = one.task,
-                    queue = one.queue,
-                    "left for the workers that run this task"
-                );
+                let flood = Flood::new(What::Left, Some(&one.task), Some(&one.queue));
+                if shared.client.floods.note(flood, 1) {
+                    tracing::info!(
+                        task = one.task,
+                        queue = one.queue,
+                        "left for the workers that run this task"
+                    );
+                }
                 one.leave
             }
             None => Outcome::HandBack,
