@@ -247,8 +247,7 @@ async fn a_refused_subscription_is_no_reason_not_to_connect() {
     redis.subscribe("news").await.unwrap();
     assert!(redis.is_subscribed("news"));
     let mut pushes = redis.pushes();
-    // Redis ends connections that hear what they may no longer hear.
-    server.command("ACL SETUSER app resetchannels &other").await;
+    server.forbid_channels("app", "&other").await;
     let lost = async { while pushes.recv().await.unwrap() != Push::Lost {} };
     tokio::time::timeout(SOON, lost).await.expect("the loss is seen at once");
     ping(&redis).await.unwrap();
@@ -292,7 +291,7 @@ async fn a_new_connection_has_the_name_the_tracking_and_the_subscriptions_of_the
 async fn a_server_without_resp3_or_tracking_is_served_all_the_same() {
     let old = RedisServer::start_with(&["--save", "", "--rename-command", "HELLO", ""]).await;
     let forbidding = RedisServer::start().await;
-    forbidding.command("ACL SETUSER default -client|tracking").await;
+    forbidding.command("ACL SETUSER default -client +client|kill").await;
     for server in [old, forbidding] {
         let redis = handle(&server.url(0)).unwrap();
         assert_eq!(ping(&redis).await.unwrap(), "PONG");
@@ -364,6 +363,11 @@ async fn each_condition_of_redis_is_logged_once_waited_out_and_logged_once_when_
     ];
     for (code, begin, end) in conditions {
         shop.installation.redis.command(begin).await;
+        if code == "code=NOREPLICAS" && scripts_write(&shop.installation.redis).await {
+            // So it is before Redis 7.0: the worker, which writes by scripts, is refused nothing.
+            shop.installation.redis.command(end).await;
+            continue;
+        }
         worker.line(code, SOON).await;
         eventually(SOON, "it is refused again and again", async || {
             let stats = shop.installation.redis.command("INFO errorstats").await;
@@ -475,12 +479,23 @@ async fn a_worker_waits_out_a_redis_that_forbids_everything_and_starts_on_a_repl
     assert!(worker.is_running());
 }
 
+async fn scripts_write(server: &RedisServer) -> bool {
+    let mut eval = redis::cmd("EVAL");
+    eval.arg("redis.call('SET', KEYS[1], '') redis.call('DEL', KEYS[1])").arg(1).arg("any");
+    eval.query_async::<redis::Value>(&mut server.connect(0).await).await.is_ok()
+}
+
 /// Returns how many commands the server has refused with a `code=…`, by its own count.
+///
+/// Before Redis 7.0 what a script is refused counts as `ERR`.
 fn refusals(stats: &redis::Value, code: &str) -> u64 {
     let stats: String = redis::from_redis_value(stats.clone()).unwrap();
-    let line = code.replace("code=", "errorstat_") + ":count=";
-    let count = stats.lines().find_map(|stat| stat.strip_prefix(&line));
-    count.map_or(0, |count| count.parse().unwrap())
+    let count = |code: &str| {
+        let line = format!("errorstat_{code}:count=");
+        let count = stats.lines().find_map(|stat| stat.strip_prefix(&line));
+        count.map_or(0, |count| count.parse().unwrap())
+    };
+    count(code.trim_start_matches("code=")) + count("ERR")
 }
 
 async fn as_admin(port: u16, words: &str) -> redis::Value {

@@ -190,6 +190,13 @@ impl RedisServer {
         cmd.query_async(&mut connection).await.unwrap_or_else(|e| panic!("{cmd:?}: {e}"))
     }
 
+    /// Leaves a user no channels but some, and ends its connections that hear others, as later servers do by themselves
+    /// (6.2 does not where the user had all channels).
+    pub async fn forbid_channels(&self, user: &str, but: &str) {
+        self.command(&format!("ACL SETUSER {user} resetchannels {but}")).await;
+        self.command(&format!("CLIENT KILL USER {user} TYPE pubsub")).await;
+    }
+
     /// Kills the server with SIGKILL; what it had not written to disk is lost.
     pub fn kill(&mut self) {
         self.process = None;
