@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::{
+    budget::Budget,
     dates::{self, DateOrder},
     proxies::parse_list,
     robots::Robots,
@@ -85,7 +86,7 @@ fn no_text_holds_a_reader_up() {
     let now = context().now;
     for piece in PIECES {
         let text = repeated(piece);
-        soon("description", piece, || drop(text::description(&text)));
+        soon("description", piece, || drop(text::description(&text, &Budget::unlimited())));
         soon("line", piece, || drop(text::line(&text)));
         soon("unescape", piece, || drop(text::unescape(&text)));
         soon("salary", piece, || drop(Salary::from_text(&text)));

@@ -1,67 +1,106 @@
 //! schema.org `JobPosting`s in the JSON-LD blocks of a page, as sites write them: with mistakes.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{borrow::Cow, collections::HashMap, fmt::Write};
 
+use html5ever::tokenizer::{Tag, TagKind, Token};
 use rhubarb_core::listing::Listing;
-use scraper::{Html, Selector};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use url::Url;
 
 use crate::{
+    budget::{Budget, TooMuch},
     dates::{self, DateOrder},
     location::{self, Place},
     record,
     salary::{self, Salary},
-    source::{Context, Parsed},
+    source::{Context, ParseError, Parsed},
     text,
+    tokens::tokens,
 };
 
 /// Postings read of one page.
 const MAX_POSTINGS: usize = 1_000;
 
+/// What a block takes beside its text.
+const BLOCK: usize = 128;
+
+/// Organisations of a posting and names of one of them that are looked through: many postings may refer
+/// to the same.
+const MAX_NAMES: usize = 5;
+
 /// Returns every posting of the page: in any block, alone, in an array or a `@graph`, or inside another object.
-pub(crate) fn postings(page: &Html, context: &Context) -> Parsed {
+///
+/// # Errors
+/// The budget is used up.
+pub(crate) fn postings(page: &str, context: &Context) -> Result<Parsed, ParseError> {
+    let budget = &*context.budget;
     let mut parsed = Parsed::default();
     let mut roots = Vec::new();
-    for block in blocks(page) {
-        match json(&block) {
+    let (blocks, address) = blocks(page, context)?;
+    for block in &blocks {
+        match json(bare(block), budget) {
             Ok(root) => roots.push(root),
-            Err(reason) => parsed.skipped.push(format!("JSON-LD block cannot be read: {reason}")),
+            Err(reason) => parsed.skip(format!("JSON-LD block cannot be read: {reason}")),
         }
+        budget.spent()?;
     }
-    let mut found = Vec::new();
-    let mut known = HashMap::new();
+    let mut found = Found { budget, postings: Vec::new(), known: HashMap::new() };
     for root in &roots {
-        collect(root, &mut found, &mut known);
+        found.collect(root)?;
     }
-    let alone = found.len() == 1;
-    let address = canonical(page, context);
+    let Found { postings, known, .. } = found;
+    let alone = postings.len() == 1;
     let context = &Context { page: address, ..context.clone() };
-    for posting in found.iter().take(MAX_POSTINGS) {
-        parsed.add(Posting { posting, known: &known, alone }.read(context));
+    for posting in postings.iter().take(MAX_POSTINGS) {
+        parsed.add(Posting { posting, known: &known, alone }.read(context), context)?;
     }
-    parsed
+    Ok(parsed)
 }
 
-/// Returns the address that the page names as its own, when that is on the same host; else where it came from.
-fn canonical(page: &Html, context: &Context) -> Url {
-    let links = Selector::parse("link[rel=canonical]").expect("a fixed selector");
-    let mut links = page.select(&links).filter_map(|link| link.value().attr("href"));
-    let named = links.find_map(|href| record::link(&context.page, href));
-    named.filter(|url| url.host() == context.page.host()).unwrap_or_else(|| context.page.clone())
+/// Returns the texts of the page's JSON-LD blocks, and the page's address: the one that it names as its
+/// own, when that is on the same host; else where it came from.
+fn blocks(page: &str, context: &Context) -> Result<(Vec<String>, Url), TooMuch> {
+    let mut blocks = Vec::new();
+    let mut named = None;
+    let mut inside = false;
+    let read = tokens(page, &context.budget, |token| match token {
+        Token::CharacterTokens(text) if inside => {
+            if let (Some(block), Ok(())) = (blocks.last_mut(), context.budget.take(text.len())) {
+                String::push_str(block, &text);
+            }
+        }
+        Token::TagToken(tag) => {
+            inside = is_jsonld(&tag);
+            if inside && context.budget.take(BLOCK).is_ok() {
+                blocks.push(String::new());
+            } else if named.is_none() && is_canonical(&tag) {
+                named = attribute(&tag, "href").and_then(|href| record::link(&context.page, href));
+            }
+        }
+        _ => {}
+    });
+    read?;
+    let named = named.filter(|url| url.host() == context.page.host());
+    Ok((blocks, named.unwrap_or_else(|| context.page.clone())))
 }
 
-/// Returns the texts of the page's JSON-LD blocks, without the comment and CDATA marks around some.
-fn blocks(page: &Html) -> Vec<String> {
-    let scripts = Selector::parse("script[type]").expect("a fixed selector");
-    let is_jsonld = |kind: &str| kind.to_ascii_lowercase().contains("ld+json");
-    page.select(&scripts)
-        .filter(|script| script.value().attr("type").is_some_and(is_jsonld))
-        .map(|script| bare(&script.text().collect::<String>()).to_owned())
-        .filter(|block| !block.is_empty())
-        .collect()
+fn is_jsonld(tag: &Tag) -> bool {
+    tag.kind == TagKind::StartTag
+        && &*tag.name == "script"
+        && attribute(tag, "type").is_some_and(|kind| kind.to_ascii_lowercase().contains("ld+json"))
 }
 
+fn is_canonical(tag: &Tag) -> bool {
+    &*tag.name == "link"
+        && attribute(tag, "rel").is_some_and(|rel| rel.eq_ignore_ascii_case("canonical"))
+}
+
+fn attribute<'a>(tag: &'a Tag, name: &str) -> Option<&'a str> {
+    let found = tag.attrs.iter().find(|attribute| &*attribute.name.local == name);
+    found.map(|attribute| &*attribute.value)
+}
+
+/// Takes off the comment and CDATA marks that stand around some blocks.
 fn bare(block: &str) -> &str {
     const BEFORE: [&str; 5] = ["<!--", "//", "/*", "<![CDATA[", "*/"];
     const AFTER: [&str; 6] = ["-->", "//", "]]>", "*/", "/*", ";"];
@@ -76,16 +115,24 @@ fn bare(block: &str) -> &str {
 }
 
 /// Reads JSON; when it breaks the rules inside strings, reads it repaired.
-fn json(block: &str) -> Result<Value, serde_json::Error> {
-    serde_json::from_str(block).or_else(|error| match repaired(block) {
-        Cow::Owned(text) => serde_json::from_str(&text),
+fn json(block: &str, budget: &Budget) -> Result<Value, serde_json::Error> {
+    record::value(block, budget).or_else(|error| match repaired(block, budget) {
+        Cow::Owned(text) => record::value(&text, budget),
         Cow::Borrowed(_) => Err(error),
     })
 }
 
+/// How much longer a control character is when it is escaped.
+const CONTROL: usize = 5;
+
 /// Escapes raw control characters in strings, and takes the backslash off escapes that JSON does not have.
-fn repaired(block: &str) -> Cow<'_, str> {
-    let mut out = String::with_capacity(block.len());
+fn repaired<'a>(block: &'a str, budget: &Budget) -> Cow<'a, str> {
+    let n_controls = block.bytes().filter(|byte| *byte < 0x20).count();
+    let length = block.len() + n_controls * CONTROL;
+    if budget.take(length).is_err() {
+        return Cow::Borrowed(block);
+    }
+    let mut out = String::with_capacity(length);
     let mut inside = false;
     let mut rest = block.chars().peekable();
     while let Some(c) = rest.next() {
@@ -100,7 +147,8 @@ fn repaired(block: &str) -> Cow<'_, str> {
                 _ => continue,
             },
             c if inside && (c as u32) < 0x20 => {
-                out.push_str(&format!("\\u{:04x}", c as u32));
+                // Writing to a text does not fail.
+                let _ = write!(out, "\\u{:04x}", c as u32);
                 continue;
             }
             _ => {}
@@ -110,28 +158,37 @@ fn repaired(block: &str) -> Cow<'_, str> {
     if out == block { Cow::Borrowed(block) } else { Cow::Owned(out) }
 }
 
-/// Walks a block: postings in the order of the page, and each object that has an `@id` and a name.
-fn collect<'a>(
-    value: &'a Value,
-    found: &mut Vec<&'a Value>,
-    known: &mut HashMap<&'a str, &'a Value>,
-) {
-    // serde_json reads at most 128 levels, so this recursion is bounded.
-    match value {
-        Value::Array(items) => items.iter().for_each(|item| collect(item, found, known)),
-        Value::Object(fields) => {
-            if let (Some(Value::String(id)), true) =
-                (fields.get("@id"), fields.contains_key("name"))
-            {
-                known.insert(id, value);
-            }
-            if is_posting(value) {
-                found.push(value);
-            } else {
-                fields.values().for_each(|field| collect(field, found, known));
-            }
+/// The postings in the order of the page, and each object that has an `@id` and a name.
+struct Found<'a> {
+    budget: &'a Budget,
+    postings: Vec<&'a Value>,
+    known: HashMap<&'a str, &'a Value>,
+}
+
+impl<'a> Found<'a> {
+    fn collect(&mut self, value: &'a Value) -> Result<(), TooMuch> {
+        self.budget.step()?;
+        // serde_json reads at most 128 levels, so this recursion is bounded.
+        match value {
+            Value::Array(items) => items.iter().try_for_each(|item| self.collect(item)),
+            Value::Object(fields) => self.collect_fields(value, fields),
+            _ => Ok(()),
         }
-        _ => {}
+    }
+
+    fn collect_fields(
+        &mut self,
+        value: &'a Value,
+        fields: &'a Map<String, Value>,
+    ) -> Result<(), TooMuch> {
+        if let (Some(Value::String(id)), true) = (fields.get("@id"), fields.contains_key("name")) {
+            self.known.insert(id, value);
+        }
+        if is_posting(value) {
+            self.postings.push(value);
+            return Ok(());
+        }
+        fields.values().try_for_each(|field| self.collect(field))
     }
 }
 
@@ -173,8 +230,7 @@ impl Posting<'_> {
         listing.job_function = self.joined("occupationalCategory");
         listing.industries = self.joined("industry");
         listing.tags = self.skills();
-        listing.description =
-            record::raw(self.posting, &["description"]).map(text::description).unwrap_or_default();
+        listing.description = record::description(self.posting, &["description"], context);
         listing.posted_at = self
             .line(&["datePosted"])
             .and_then(|date| dates::text(&date, DateOrder::DayFirst, context.now));
@@ -187,7 +243,8 @@ impl Posting<'_> {
     /// The organisation is an object, a reference to one by `@id`, or its bare name.
     fn company(&self) -> Option<String> {
         let named = |value: &Value| record::as_line(value).or_else(|| name(value));
-        record::items(record::at(self.posting, &["hiringOrganization"])).iter().find_map(|given| {
+        let given = record::items(record::at(self.posting, &["hiringOrganization"])).iter();
+        given.take(MAX_NAMES).find_map(|given| {
             let referred = || record::raw(given, &["@id"]).and_then(|id| self.known.get(id));
             named(given).or_else(|| named(referred()?))
         })
@@ -279,7 +336,8 @@ fn place(given: &Value) -> Place {
 
 /// Returns an object's name; of a list of names the first.
 fn name(value: &Value) -> Option<String> {
-    record::lines(value, &["name"]).into_iter().next()
+    let names = record::items(record::at(value, &["name"])).iter();
+    names.take(MAX_NAMES).find_map(record::as_line)
 }
 
 fn slashless(url: &str) -> &str {
@@ -294,7 +352,7 @@ mod tests {
     fn read(blocks: &[&str]) -> Parsed {
         let script = |block: &&str| format!("<script type='application/ld+json'>{block}</script>");
         let page: String = blocks.iter().map(script).collect();
-        postings(&text::document(&page).unwrap(), &context())
+        postings(&page, &context()).unwrap()
     }
 
     const POSTING: &str = r#"{"@type":"JobPosting","title":"Cook"}"#;

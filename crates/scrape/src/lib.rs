@@ -21,8 +21,8 @@
 //!
 //! From the outside in: [`run`] asks the sources of a configuration side by side; [`source`] says what a
 //! source is; [`sources`] has the kinds, one file each; [`dedupe`] makes one list; [`salary`],
-//! [`dates`] and [`text`] read what sources have in common; [`fetch`] keeps every rule
-//! that a request keeps on its way to a page.
+//! [`dates`] and [`text`] read what sources have in common; [`budget`] bounds what reading costs;
+//! [`fetch`] keeps every rule that a request keeps on its way to a page.
 
 pub mod run;
 
@@ -30,7 +30,9 @@ pub mod dedupe;
 pub mod source;
 pub mod sources;
 
+pub mod budget;
 pub mod dates;
+mod dom;
 #[cfg(test)]
 mod hostile;
 mod jsonld;
@@ -40,6 +42,7 @@ pub mod salary;
 #[cfg(test)]
 mod testing;
 pub mod text;
+mod tokens;
 
 pub mod error;
 pub mod fetch;

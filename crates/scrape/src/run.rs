@@ -199,8 +199,8 @@ impl Scraper {
         };
         let permanent = matches!(outcome, Outcome::Failed { permanent: true, .. });
         let (end, listings) = match outcome {
-            Outcome::Found(listings) => {
-                let total = listings.len();
+            Outcome::Found { listings, others } => {
+                let total = listings.len() + others;
                 let matching = listings.into_iter().filter(|listing| query.matches(listing));
                 let matching: Vec<Listing> = matching.collect();
                 (End::Found { matched: matching.len(), total }, matching)
@@ -265,7 +265,7 @@ mod tests {
             external_id: title.into(),
             ..Listing::default()
         };
-        Outcome::Found(vec![listing("Cook"), listing("Driver")])
+        Outcome::Found { listings: vec![listing("Cook"), listing("Driver")], others: 0 }
     }
 
     fn query() -> Query {
@@ -287,7 +287,7 @@ mod tests {
             Fake("hanging", cook),
             Fake("failing", || Outcome::Failed { reason: "503".into(), permanent: false }),
             Fake("gone", || Outcome::NotFound { reason: "404".into() }),
-            Fake("empty", || Outcome::Found(Vec::new())),
+            Fake("empty", || Outcome::Found { listings: Vec::new(), others: 0 }),
         ]);
         let report = scraper.scrape(&query(), &|_| {}).await;
         assert_eq!(report.listings.len(), 1);

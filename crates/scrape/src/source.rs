@@ -15,10 +15,11 @@ use rhubarb_core::{
 use url::Url;
 
 use crate::{
+    budget::{self, Allowance, Budget, SourceEnd, TooMuch},
     error::FetchError,
     fetch::Fetcher,
     page::{Kind, Page, Request},
-    sources,
+    record, sources,
     sources::html::HtmlSource,
 };
 
@@ -40,11 +41,16 @@ impl Query {
     }
 }
 
-/// How a source ended. An empty `Found` is an honest zero: the source was read and has nothing.
+/// How a source ended. A `Found` of nothing is an honest zero: the source was read and has nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// Everything that the source has, matching or not.
-    Found(Vec<Listing>),
+    /// It was read.
+    Found {
+        /// What may match.
+        listings: Vec<Listing>,
+        /// How many others it has, which do not match.
+        others: usize,
+    },
     /// There is no such board: mistyped, or gone.
     NotFound {
         /// One sentence for the status.
@@ -127,7 +133,15 @@ pub struct Context {
     pub page: Url,
     /// When it was fetched.
     pub now: Timestamp,
+    /// What reading it may cost.
+    pub budget: Arc<Budget>,
 }
+
+/// Reasons kept of records that could not be read.
+const MAX_SKIPPED: usize = 100;
+
+/// What of a source matches may take this much memory: twice as much as the listings of a keyword.
+const MAX_MATCHES: usize = 16 << 20;
 
 /// What a payload holds.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -136,8 +150,12 @@ pub struct Parsed {
     pub listings: Vec<Listing>,
     /// The next page, on the same server.
     pub next: Option<Url>,
-    /// Why each other record could not be read.
+    /// Why other records could not be read, the first [`MAX_SKIPPED`] of them.
     pub skipped: Vec<String>,
+    /// How many records could not be read.
+    pub n_skipped: usize,
+    /// How many records were read and do not match.
+    pub others: usize,
     /// Whether a board that answers so is taken as one that does not exist.
     pub no_board: bool,
 }
@@ -174,6 +192,9 @@ pub enum ParseError {
         /// What was looked for.
         expected: &'static str,
     },
+    /// Reading it costs more than a page may.
+    #[error("the answer was not read to its end: {0}")]
+    TooMuch(#[from] TooMuch),
 }
 
 /// A pure reader of one kind of payload.
@@ -208,18 +229,13 @@ impl Source for Feed {
     }
 
     fn run<'a>(&'a self, fetcher: &'a Fetcher, query: &'a Query) -> Running<'a> {
-        Box::pin(async move {
-            match self.read_all(fetcher, query).await {
-                Ok(listings) => Outcome::Found(listings),
-                Err(outcome) => outcome,
-            }
-        })
+        Box::pin(async move { self.read_all(fetcher, query).await.unwrap_or_else(|ended| ended) })
     }
 }
 
 impl Feed {
-    async fn read_all(&self, fetcher: &Fetcher, query: &Query) -> Result<Vec<Listing>, Outcome> {
-        let mut all = Parsed::default();
+    async fn read_all(&self, fetcher: &Fetcher, query: &Query) -> Result<Outcome, Outcome> {
+        let mut all = Gathering::default();
         let mut gone = Vec::new();
         for template in &self.urls {
             let mut next = Some(with_keyword(template, &query.keyword).map_err(failed_for_good)?);
@@ -229,54 +245,136 @@ impl Feed {
                     gone.push(host(&url));
                     break;
                 };
-                let parsed = self.read(page, query).await?;
-                all.listings.extend(parsed.listings);
-                all.skipped.extend(parsed.skipped);
-                all.no_board |= parsed.no_board;
-                next = parsed.next.filter(|next| *next != url);
+                let parsed = self.read(page, query, all.allowance()).await?;
+                next = all.add(parsed)?.filter(|next| *next != url);
             }
-        }
-        for reason in all.skipped.iter().take(20) {
-            tracing::debug!(source = %self.name, reason, "record skipped");
         }
         if gone.len() == self.urls.len() {
             return Err(Outcome::NotFound { reason: format!("`{}` has no such page", gone[0]) });
         }
-        all.judge()
+        all.parsed.judge(&self.name)?;
+        Ok(all.parsed.outcome())
     }
 
-    /// Parses off the runtime's threads, which a large page would hold up; a panic there is the source's failure.
-    async fn read(&self, page: Page, query: &Query) -> Result<Parsed, Outcome> {
-        let context = Context {
-            source: self.name.clone(),
-            company: self.company.clone(),
-            page: page.url.clone(),
-            now: query.now,
+    /// Reads a page and keeps what matches.
+    async fn read(
+        &self,
+        page: Page,
+        query: &Query,
+        allowance: Allowance,
+    ) -> Result<Parsed, Outcome> {
+        let context = Context::new(&self.name, &self.company, &page.url, query.now);
+        let (parse, query) = (self.parse, query.clone());
+        let matching = move |body: &str, context: &Context| {
+            let mut parsed = parse(body, context)?;
+            let total = parsed.listings.len();
+            parsed
+                .listings
+                .retain(|listing| context.budget.step().is_ok() && query.matches(listing));
+            context.budget.spent()?;
+            parsed.others += total - parsed.listings.len();
+            Ok(parsed)
         };
-        let parse = self.parse;
-        read_apart(page, move |body| parse(body, &context)).await
+        read_apart(page, context, allowance, matching).await
+    }
+}
+
+/// What a source has, page after page; with its end, what still reads for it ends.
+#[derive(Debug, Default)]
+pub(crate) struct Gathering {
+    end: SourceEnd,
+    bytes: usize,
+    pub(crate) parsed: Parsed,
+}
+
+impl Gathering {
+    /// Returns what is left to the source for reading.
+    pub(crate) fn allowance(&self) -> Allowance {
+        self.end.allowance()
+    }
+
+    /// Adds a page and returns the next one's address.
+    pub(crate) fn add(&mut self, page: Parsed) -> Result<Option<Url>, Outcome> {
+        self.bytes += page.listings.iter().map(record::size).sum::<usize>();
+        if self.bytes > MAX_MATCHES {
+            let mib = MAX_MATCHES >> 20;
+            return Err(failed_for_good(format_args!(
+                "its listings that match take more than {mib} MiB; a narrower keyword has fewer"
+            )));
+        }
+        let all = &mut self.parsed;
+        all.listings.extend(page.listings);
+        all.skipped.extend(page.skipped);
+        all.skipped.truncate(MAX_SKIPPED);
+        all.n_skipped += page.n_skipped;
+        all.others += page.others;
+        all.no_board |= page.no_board;
+        Ok(page.next)
+    }
+}
+
+impl Context {
+    /// Returns the context of a source's page, with an unlimited budget.
+    pub fn new(source: &str, company: &str, page: &Url, now: Timestamp) -> Self {
+        Self {
+            source: source.to_owned(),
+            company: company.to_owned(),
+            page: page.clone(),
+            now,
+            budget: Arc::new(Budget::unlimited()),
+        }
     }
 }
 
 impl Parsed {
     /// Tells what the pages together mean.
-    pub(crate) fn judge(self) -> Result<Vec<Listing>, Outcome> {
-        if self.listings.is_empty() && self.no_board {
+    ///
+    /// # Errors
+    /// They have nothing, and that is no honest zero.
+    pub(crate) fn judge(&self, source: &str) -> Result<(), Outcome> {
+        for reason in self.skipped.iter().take(20) {
+            tracing::debug!(source, reason, "record skipped");
+        }
+        let found = self.listings.len() + self.others;
+        if found == 0 && self.no_board {
             let reason = "the answer holds no posting at all, as for a board that does not exist";
             return Err(Outcome::NotFound { reason: reason.into() });
         }
-        if let (true, Some(first)) = (self.listings.is_empty(), self.skipped.first()) {
-            let count = self.skipped.len();
+        if let (0, Some(first)) = (found, self.skipped.first()) {
+            let count = self.n_skipped;
             return Err(failed(format!("none of {count} records could be read; first: {first}")));
         }
-        Ok(self.listings)
+        Ok(())
+    }
+
+    pub(crate) fn outcome(self) -> Outcome {
+        Outcome::Found { listings: self.listings, others: self.others }
     }
 
     /// Adds a record, or why it could not be read.
-    pub(crate) fn add(&mut self, record: Result<Listing, String>) {
+    ///
+    /// # Errors
+    /// The budget is used up.
+    pub(crate) fn add(
+        &mut self,
+        record: Result<Listing, String>,
+        context: &Context,
+    ) -> Result<(), ParseError> {
+        context.budget.step()?;
         match record {
-            Ok(listing) => self.listings.push(listing),
-            Err(reason) => self.skipped.push(reason),
+            Ok(listing) => {
+                context.budget.take(record::size(&listing))?;
+                self.listings.push(listing);
+            }
+            Err(reason) => self.skip(reason),
+        }
+        Ok(())
+    }
+
+    pub(crate) fn skip(&mut self, reason: String) {
+        self.n_skipped += 1;
+        if self.skipped.len() < MAX_SKIPPED {
+            self.skipped.push(reason);
         }
     }
 }
@@ -290,22 +388,35 @@ fn failed_for_good(reason: impl fmt::Display) -> Outcome {
     Outcome::Failed { reason: reason.to_string(), permanent: true }
 }
 
-/// Runs a parser on a thread for blocking work.
-pub(crate) async fn apart<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Outcome> {
+/// Runs a parser on a thread for blocking work; a panic there is the source's failure.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Outcome> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|_| failed("reading the answer panicked; this is a defect of the reader"))
 }
 
-/// Decodes and parses a page apart; a parser's error is the source's failure.
+/// Decodes and parses a page off the runtime's threads, which a large page would hold up, when there is
+/// room for it; a parser's error is the source's failure.
 pub(crate) async fn read_apart<T: Send + 'static>(
     page: Page,
-    parse: impl FnOnce(&str) -> Result<T, ParseError> + Send + 'static,
+    context: Context,
+    allowance: Allowance,
+    parse: impl FnOnce(&str, &Context) -> Result<T, ParseError> + Send + 'static,
 ) -> Result<T, Outcome> {
     let host = host(&page.url);
-    let parsed = apart(move || parse(&page.text())).await?;
-    parsed.map_err(|error| failed(format!("`{host}`: {error}")))
+    let room = budget::room(page.bytes.len()).await;
+    let parsed = apart(move || {
+        let _room = room;
+        let budget = Arc::new(Budget::of_page(page.bytes.len(), allowance));
+        let text = page.text();
+        // The bytes are of no more use: what is made of the text needs the room.
+        drop(page);
+        parse(&text, &Context { budget, ..context })
+    });
+    parsed.await?.map_err(|error| match error {
+        // The same page costs as much again.
+        ParseError::TooMuch(_) => failed_for_good(format!("`{host}`: {error}")),
+        _ => failed(format!("`{host}`: {error}")),
+    })
 }
 
 /// Returns a page, or nothing when the server says that there is none (404, 410).

@@ -12,12 +12,8 @@ use url::Url;
 use crate::source::{Context, Parse, ParseError, Parsed};
 
 pub(crate) fn context() -> Context {
-    Context {
-        source: "source".into(),
-        company: "Configured".into(),
-        page: Url::parse("https://example.test/jobs/board").unwrap(),
-        now: "2026-11-23T12:00:00Z".parse().unwrap(),
-    }
+    let page = Url::parse("https://example.test/jobs/board").unwrap();
+    Context::new("source", "Configured", &page, "2026-11-23T12:00:00Z".parse().unwrap())
 }
 
 pub(crate) fn config(kind: SourceKind) -> SourceConfig {

@@ -121,17 +121,17 @@ async fn check_one(
         }
         Err(error) => Outcome::Failed { reason: error.to_string(), permanent: true },
     };
-    let (state, listings, reason) = match outcome {
-        Outcome::Found(listings) => ("ok", listings, None),
-        Outcome::NotFound { reason } => ("not_found", Vec::new(), Some(reason)),
-        Outcome::Failed { reason, .. } => ("failed", Vec::new(), Some(reason)),
+    let (state, listings, others, reason) = match outcome {
+        Outcome::Found { listings, others } => ("ok", listings, others, None),
+        Outcome::NotFound { reason } => ("not_found", Vec::new(), 0, Some(reason)),
+        Outcome::Failed { reason, .. } => ("failed", Vec::new(), 0, Some(reason)),
     };
     Checked {
         source: source.name.clone(),
         kind: view::kind(source.kind),
         state,
         matching: listings.iter().filter(|listing| query.matches(listing)).count(),
-        listings: listings.len(),
+        listings: listings.len() + others,
         elapsed_ms: begun.elapsed().as_millis(),
         reason,
     }

@@ -177,9 +177,11 @@ mod tests {
             for (idx, keyword) in KEYWORDS.into_iter().enumerate() {
                 let query = Query { keyword: keyword.to_owned(), match_description: false, now };
                 let outcome = built.run(&fetcher, &query).await;
-                let Outcome::Found(found) = outcome else { panic!("{}: {outcome:?}", source.name) };
+                let Outcome::Found { listings, .. } = outcome else {
+                    panic!("{}: {outcome:?}", source.name)
+                };
                 let found: BTreeSet<_> =
-                    found.iter().filter(|listing| query.matches(listing)).map(read).collect();
+                    listings.iter().filter(|listing| query.matches(listing)).map(read).collect();
                 let all = openings(part(source.kind), now);
                 let wanted: BTreeSet<_> = all
                     .iter()

@@ -12,7 +12,6 @@ use crate::{
     page::Kind,
     record,
     source::{BuildError, Context, Feed, ParseError, Parsed, endpoint},
-    text,
 };
 
 /// The site's address.
@@ -37,10 +36,10 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
 /// # Errors
 /// The answer is not JSON, or has no array `data`.
 pub fn parse(body: &str, context: &Context) -> Result<Parsed, ParseError> {
-    let root = record::json(body)?;
+    let root = record::json(body, &context.budget)?;
     let mut parsed = Parsed::default();
     for posting in record::array(&root, "data", "array `data`")? {
-        parsed.add(read(posting, context));
+        parsed.add(read(posting, context), context)?;
     }
     parsed.next =
         record::line(&root, &["links", "next"]).and_then(|next| next_page(&next, &context.page));
@@ -75,8 +74,7 @@ fn read(posting: &Value, context: &Context) -> Result<Listing, String> {
         kinds.iter().find_map(|kind| location::employment_type(kind)).map(str::to_owned);
     listing.tags = record::lines(posting, &["tags"]);
     listing.job_function = listing.tags.first().cloned();
-    listing.description =
-        record::raw(posting, &["description"]).map(text::description).unwrap_or_default();
+    listing.description = record::description(posting, &["description"], context);
     listing.posted_at = record::number(posting, &["created_at"]).and_then(dates::epoch);
     record::finish(listing, context)
 }

@@ -39,11 +39,11 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
 /// # Errors
 /// The answer is not JSON, or has no array `jobs`.
 pub fn parse(body: &str, context: &Context) -> Result<Parsed, ParseError> {
-    let root = record::json(body)?;
+    let root = record::json(body, &context.budget)?;
     let jobs = record::array(&root, "jobs", "array `jobs`")?;
     let mut parsed = Parsed { no_board: jobs.is_empty(), ..Parsed::default() };
     for job in jobs.iter().filter(|job| record::flag(job, &["isListed"]) != Some(false)) {
-        parsed.add(read(job, context));
+        parsed.add(read(job, context), context)?;
     }
     Ok(parsed)
 }
@@ -70,7 +70,7 @@ fn read(job: &Value, context: &Context) -> Result<Listing, String> {
     listing.description = ["descriptionHtml", "descriptionPlain"]
         .iter()
         .find_map(|key| record::raw(job, &[key]))
-        .map(text::description)
+        .map(|markup| text::description(markup, &context.budget))
         .unwrap_or_default();
     listing.posted_at = line(&["publishedAt"])
         .and_then(|date| dates::text(&date, DateOrder::DayFirst, context.now));

@@ -12,7 +12,6 @@ use crate::{
     record,
     salary::Salary,
     source::{BuildError, Context, Feed, ParseError, Parsed, board, endpoint},
-    text,
 };
 
 /// The API's address.
@@ -38,10 +37,10 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
 /// # Errors
 /// The answer is not JSON, or has no array `jobs`.
 pub fn parse(body: &str, context: &Context) -> Result<Parsed, ParseError> {
-    let root = record::json(body)?;
+    let root = record::json(body, &context.budget)?;
     let mut parsed = Parsed::default();
     for job in record::array(&root, "jobs", "array `jobs`")? {
-        parsed.add(read(job, context));
+        parsed.add(read(job, context), context)?;
     }
     Ok(parsed)
 }
@@ -67,7 +66,7 @@ fn read(job: &Value, context: &Context) -> Result<Listing, String> {
     listing.job_function = record::items(record::at(job, &["departments"]))
         .iter()
         .find_map(|department| record::line(department, &["name"]));
-    listing.description = record::raw(job, &["content"]).map(text::description).unwrap_or_default();
+    listing.description = record::description(job, &["content"], context);
     listing.posted_at = ["first_published", "updated_at"]
         .iter()
         .find_map(|key| dates::text(&line(&[key])?, DateOrder::DayFirst, context.now));

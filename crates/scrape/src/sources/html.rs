@@ -6,7 +6,7 @@
 mod picks;
 mod read;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, mem, sync::Arc};
 
 use rhubarb_core::{config::SourceConfig, listing::Listing, redact::Address};
 use url::Url;
@@ -16,11 +16,12 @@ pub use self::{
     read::{parse_detail, parse_list},
 };
 use crate::{
+    budget::Allowance,
     fetch::Fetcher,
     page::Kind,
     record,
     source::{
-        BuildError, Context, Outcome, Parsed, Query, Running, Source, apart, failed, get, host,
+        BuildError, Context, Gathering, Outcome, Query, Running, Source, failed, get, host,
         read_apart, urls, with_keyword,
     },
 };
@@ -53,8 +54,8 @@ impl HtmlSource {
         })
     }
 
-    async fn read_all(&self, fetcher: &Fetcher, query: &Query) -> Result<Vec<Listing>, Outcome> {
-        let mut all = Parsed::default();
+    async fn read_all(&self, fetcher: &Fetcher, query: &Query) -> Result<Outcome, Outcome> {
+        let mut all = Gathering::default();
         let mut seen = BTreeSet::new();
         let mut gone = Vec::new();
         for template in &self.urls {
@@ -66,81 +67,78 @@ impl HtmlSource {
                     break;
                 };
                 let (picks, context) = (Arc::clone(&self.picks), self.context(&page.url, query));
-                let parsed =
-                    read_apart(page, move |body| parse_list(body, &picks, &context)).await?;
-                all.listings.extend(parsed.listings);
-                all.skipped.extend(parsed.skipped);
-                next = parsed.next;
+                let parse = move |body: &str, context: &Context| parse_list(body, &picks, context);
+                next = all.add(read_apart(page, context, all.allowance(), parse).await?)?;
             }
         }
-        if gone.len() == self.urls.len() && all.listings.is_empty() {
+        if gone.len() == self.urls.len() && all.parsed.listings.is_empty() {
             return Err(Outcome::NotFound { reason: format!("`{}` has no such page", gone[0]) });
         }
-        let listings = all.judge()?;
-        if self.picks.detail.is_empty() {
-            Ok(listings)
-        } else {
-            self.details(listings, fetcher, query).await
+        all.parsed.judge(&self.name)?;
+        if !self.picks.detail.is_empty() {
+            self.details(&mut all, fetcher, query).await?;
         }
+        Ok(all.parsed.outcome())
     }
 
     /// Fetches the detail pages that are worth it. One that fails leaves its listing as the list page has it;
     /// one that is gone takes its listing with it.
     async fn details(
         &self,
-        listings: Vec<Listing>,
+        all: &mut Gathering,
         fetcher: &Fetcher,
         query: &Query,
-    ) -> Result<Vec<Listing>, Outcome> {
+    ) -> Result<(), Outcome> {
         let blind = query.match_description
             || ["title", "tags"].iter().any(|field| self.picks.detail.contains_key(field));
-        let mut fetched = 0;
-        let mut out = Vec::with_capacity(listings.len());
-        for listing in listings {
+        let (mut fetched, mut out) = (0, Vec::new());
+        for listing in mem::take(&mut all.parsed.listings) {
             let url = Url::parse(&listing.url).map_err(failed)?;
             if fetched < MAX_DETAILS && (blind || query.matches(&listing)) {
                 fetched += 1;
-                out.extend(self.detail(listing, &url, fetcher, query).await?);
-            } else if !listing.title.is_empty() {
+                out.extend(self.detail(listing, &url, all.allowance(), fetcher, query).await);
+            } else {
                 out.push(listing);
             }
         }
-        Ok(out)
+        out.retain(|listing| !listing.title.is_empty());
+        all.parsed.listings = out;
+        Ok(())
     }
 
+    /// Returns a listing with what its own page adds; nothing when that page is gone.
     async fn detail(
         &self,
         listing: Listing,
         url: &Url,
+        allowance: Allowance,
         fetcher: &Fetcher,
         query: &Query,
-    ) -> Result<Option<Listing>, Outcome> {
-        let whole = |listing: Listing| Some(listing).filter(|listing| !listing.title.is_empty());
+    ) -> Option<Listing> {
         let page = match get(fetcher, url, Kind::Html).await {
-            Ok(Some(page)) => page,
-            Ok(None) => return Ok(None),
+            Ok(page) => page?,
             Err(outcome) => {
                 tracing::debug!(source = %self.name, ?outcome, "detail page not read");
-                return Ok(whole(listing));
+                return Some(listing);
             }
         };
         let (picks, context) = (Arc::clone(&self.picks), self.context(&page.url, query));
-        let read = move || {
-            let mut detailed = listing.clone();
-            let done = parse_detail(&page.text(), &picks, &context, &mut detailed);
-            let finished = done.is_ok().then(|| record::finish(detailed, &context).ok());
-            finished.flatten().unwrap_or(listing)
+        let mut detailed = listing.clone();
+        let read = move |body: &str, context: &Context| {
+            parse_detail(body, &picks, context, &mut detailed)?;
+            Ok(record::finish(detailed, context).ok())
         };
-        Ok(whole(apart(read).await?))
+        match read_apart(page, context, allowance, read).await {
+            Ok(finished) => Some(finished.unwrap_or(listing)),
+            Err(outcome) => {
+                tracing::debug!(source = %self.name, ?outcome, "detail page not read");
+                Some(listing)
+            }
+        }
     }
 
     fn context(&self, page: &Url, query: &Query) -> Context {
-        Context {
-            source: self.name.clone(),
-            company: self.company.clone(),
-            page: page.clone(),
-            now: query.now,
-        }
+        Context::new(&self.name, &self.company, page, query.now)
     }
 }
 
@@ -155,12 +153,7 @@ impl Source for HtmlSource {
     }
 
     fn run<'a>(&'a self, fetcher: &'a Fetcher, query: &'a Query) -> Running<'a> {
-        Box::pin(async move {
-            match self.read_all(fetcher, query).await {
-                Ok(listings) => Outcome::Found(listings),
-                Err(outcome) => outcome,
-            }
-        })
+        Box::pin(async move { self.read_all(fetcher, query).await.unwrap_or_else(|ended| ended) })
     }
 }
 

@@ -8,7 +8,6 @@ use crate::{
     jsonld,
     page::Kind,
     source::{BuildError, Context, Feed, ParseError, Parsed, urls},
-    text,
 };
 
 pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
@@ -26,16 +25,12 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
 /// Reads a page. A page without any posting is an honest zero: sites remove the markup of closed postings.
 ///
 /// # Errors
-/// The page is empty or takes too long to read.
+/// The page is empty or takes too much to read.
 pub fn parse(body: &str, context: &Context) -> Result<Parsed, ParseError> {
     if body.trim().is_empty() {
         return Err(ParseError::Empty);
     }
-    let page = text::document(body).ok_or_else(|| ParseError::Invalid {
-        expected: "HTML",
-        reason: "reading it takes too long".into(),
-    })?;
-    Ok(jsonld::postings(&page, context))
+    jsonld::postings(body, context)
 }
 
 #[cfg(test)]

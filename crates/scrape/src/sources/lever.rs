@@ -42,11 +42,11 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
 /// # Errors
 /// The answer is not JSON, or not an array.
 pub fn parse(body: &str, context: &Context) -> Result<Parsed, ParseError> {
-    let root = record::json(body)?;
+    let root = record::json(body, &context.budget)?;
     let postings = root.as_array().ok_or(ParseError::Shape { expected: "array of postings" })?;
     let mut parsed = Parsed::default();
     for posting in postings {
-        parsed.add(read(posting, context));
+        parsed.add(read(posting, context), context)?;
     }
     Ok(parsed)
 }
@@ -69,7 +69,7 @@ fn read(posting: &Value, context: &Context) -> Result<Listing, String> {
     listing.seniority_level = line(&["categories", "level"]);
     listing.job_function =
         line(&["categories", "department"]).or_else(|| line(&["categories", "team"]));
-    listing.description = text::description(&markup(posting));
+    listing.description = text::description(&markup(posting), &context.budget);
     listing.posted_at = record::number(posting, &["createdAt"]).and_then(dates::epoch);
     if let Some(range) = record::at(posting, &["salaryRange"]) {
         let interval = record::line(range, &["interval"]);

@@ -13,7 +13,6 @@ use crate::{
     record,
     salary::Salary,
     source::{BuildError, Context, Feed, ParseError, Parsed, endpoint},
-    text,
 };
 
 /// The site's address.
@@ -36,11 +35,11 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
 /// # Errors
 /// The answer is not JSON, or not an array.
 pub fn parse(body: &str, context: &Context) -> Result<Parsed, ParseError> {
-    let root = record::json(body)?;
+    let root = record::json(body, &context.budget)?;
     let postings = root.as_array().ok_or(ParseError::Shape { expected: "array of postings" })?;
     let mut parsed = Parsed::default();
     for posting in postings.iter().filter(|posting| !is_notice(posting)) {
-        parsed.add(read(posting, context));
+        parsed.add(read(posting, context), context)?;
     }
     Ok(parsed)
 }
@@ -63,8 +62,7 @@ fn read(posting: &Value, context: &Context) -> Result<Listing, String> {
     let kinds = listing.tags.iter().filter(|tag| tag.as_str() != "other");
     listing.employment_type =
         kinds.filter_map(|tag| location::employment_type(tag)).next().map(str::to_owned);
-    listing.description =
-        record::raw(posting, &["description"]).map(text::description).unwrap_or_default();
+    listing.description = record::description(posting, &["description"], context);
     let date =
         line(&["date"]).and_then(|date| dates::text(&date, DateOrder::DayFirst, context.now));
     listing.posted_at = date.or_else(|| record::number(posting, &["epoch"]).and_then(dates::epoch));

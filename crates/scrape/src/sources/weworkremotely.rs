@@ -9,6 +9,7 @@ use quick_xml::{Reader, events::Event};
 use rhubarb_core::{config::SourceConfig, listing::Listing, redact::Address};
 
 use crate::{
+    budget::Budget,
     dates::{self, DateOrder},
     location::{self, Place},
     page::Kind,
@@ -46,17 +47,34 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
 /// The answer is not XML, is cut off, or is not RSS.
 pub fn parse(body: &str, context: &Context) -> Result<Parsed, ParseError> {
     let mut parsed = Parsed::default();
-    for item in items(body)? {
-        parsed.add(read(&item, context));
-    }
+    items(body, &context.budget, |item| parsed.add(read(&item, context), context))?;
     Ok(parsed)
 }
 
 /// The texts of an item's elements by name; of several with one name the first counts.
-type Item = BTreeMap<String, String>;
+type Item = BTreeMap<&'static str, String>;
+
+/// The elements that are read of an item.
+const FIELDS: [&str; 11] = [
+    "title",
+    "link",
+    "guid",
+    "region",
+    "state",
+    "country",
+    "category",
+    "type",
+    "skills",
+    "description",
+    "pubDate",
+];
 
 /// Reads the items of a feed without expanding entities: only the five of XML and characters by number are known.
-fn items(body: &str) -> Result<Vec<Item>, ParseError> {
+fn items(
+    body: &str,
+    budget: &Budget,
+    mut each: impl FnMut(Item) -> Result<(), ParseError>,
+) -> Result<(), ParseError> {
     let body = body.trim_start_matches('\u{feff}').trim_start();
     if body.is_empty() {
         return Err(ParseError::Empty);
@@ -66,12 +84,17 @@ fn items(body: &str) -> Result<Vec<Item>, ParseError> {
     reader.config_mut().allow_dangling_amp = true;
     let mut walk = Walk::default();
     loop {
+        budget.step()?;
         let event = reader.read_event();
         let event = event.map_err(|error| invalid(&error.to_string()))?;
         match event {
             Event::Start(start) => walk.open(start.local_name().as_ref())?,
             Event::Empty(_) => {}
-            Event::End(_) => walk.close(),
+            Event::End(_) => {
+                if let Some(item) = walk.close() {
+                    each(item)?;
+                }
+            }
             Event::Text(text) => walk.text.push_str(&text),
             Event::CData(text) => walk.text.push_str(&text),
             Event::GeneralRef(name) => match name.resolve_char_ref() {
@@ -88,7 +111,7 @@ fn items(body: &str) -> Result<Vec<Item>, ParseError> {
     if !walk.path.is_empty() {
         return Err(ParseError::Truncated { expected: "RSS" });
     }
-    Ok(walk.items)
+    Ok(())
 }
 
 fn invalid(reason: &str) -> ParseError {
@@ -100,7 +123,7 @@ struct Walk {
     path: Vec<String>,
     text: String,
     seen_root: bool,
-    items: Vec<Item>,
+    item: Item,
 }
 
 impl Walk {
@@ -118,21 +141,23 @@ impl Walk {
             return Err(invalid("elements are nested too deeply"));
         }
         if name == "item" {
-            self.items.push(Item::new());
+            self.item = Item::new();
         }
         self.path.push(name.to_owned());
         self.text.clear();
         Ok(())
     }
 
-    fn close(&mut self) {
-        let Some(name) = self.path.pop() else { return };
+    /// Closes an element; that of an item ends it.
+    fn close(&mut self) -> Option<Item> {
+        let name = self.path.pop()?;
+        let text = std::mem::take(&mut self.text);
         if self.path.last().is_some_and(|parent| parent == "item")
-            && let Some(item) = self.items.last_mut()
+            && let Some(field) = FIELDS.iter().find(|field| **field == name)
         {
-            item.entry(name).or_insert_with(|| std::mem::take(&mut self.text));
+            self.item.entry(field).or_insert(text);
         }
-        self.text.clear();
+        (name == "item").then(|| std::mem::take(&mut self.item))
     }
 
     /// A named entity; HTML's are left as they stand and are read with the text.
@@ -163,8 +188,10 @@ fn read(item: &Item, context: &Context) -> Result<Listing, String> {
         line("type").and_then(|kind| location::employment_type(&kind)).map(str::to_owned);
     let skills = line("skills").unwrap_or_default();
     listing.tags = skills.split(',').map(str::to_owned).chain(line("category")).collect();
-    listing.description =
-        item.get("description").map(|markup| text::description(markup)).unwrap_or_default();
+    listing.description = item
+        .get("description")
+        .map(|markup| text::description(markup, &context.budget))
+        .unwrap_or_default();
     listing.posted_at =
         line("pubDate").and_then(|date| dates::text(&date, DateOrder::DayFirst, context.now));
     record::finish(listing, context)

@@ -88,12 +88,8 @@ const TEXTS: [&str; 32] = [
 ];
 
 fn context() -> Context {
-    Context {
-        source: "source".into(),
-        company: "Configured".into(),
-        page: "https://example.test/jobs/board".parse().unwrap(),
-        now: "2026-11-23T12:00:00Z".parse().unwrap(),
-    }
+    let page = "https://example.test/jobs/board".parse().unwrap();
+    Context::new("source", "Configured", &page, "2026-11-23T12:00:00Z".parse().unwrap())
 }
 
 fn config() -> ProptestConfig {

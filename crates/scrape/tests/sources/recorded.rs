@@ -256,12 +256,8 @@ fn address(facts: &str) -> Url {
 }
 
 fn context() -> Context {
-    Context {
-        source: "recorded".into(),
-        company: String::new(),
-        page: Url::parse("http://host.invalid/page").expect("a fixed address"),
-        now: "2026-11-23T12:00:00Z".parse().expect("a fixed time"),
-    }
+    let page = Url::parse("http://host.invalid/page").expect("a fixed address");
+    Context::new("recorded", "", &page, "2026-11-23T12:00:00Z".parse().expect("a fixed time"))
 }
 
 fn selected(item: &str, fields: &[(&str, &str)]) -> SourceConfig {

@@ -6,7 +6,13 @@ use rhubarb_core::config::{Selectors, SourceConfig};
 use scraper::{ElementRef, Selector};
 use url::Url;
 
-use crate::{record, source::BuildError, text};
+use crate::{budget::Budget, dom, record, source::BuildError, text};
+
+/// Elements looked at for one field.
+const MAX_FOUND: usize = 100;
+
+/// As much of an attribute as is read: descriptions stand in some.
+const MAX_ATTRIBUTE: usize = text::MAX_MARKUP;
 
 /// The fields that a detail page may give.
 const DETAIL_FIELDS: [&str; 8] =
@@ -124,42 +130,44 @@ fn selector(config: &SourceConfig, setting: &str, css: &str) -> Result<Selector,
 }
 
 impl Pick {
-    pub(crate) fn all(&self, element: ElementRef<'_>) -> Vec<String> {
-        let read = |element: ElementRef<'_>| match &self.attribute {
-            Some(name) => element.value().attr(name).map(str::to_owned),
-            None => Some(spaced(element)),
-        };
-        match &self.selector {
-            Some(selector) => element.select(selector).take(100).filter_map(read).collect(),
-            None => read(element).into_iter().collect(),
-        }
+    /// Returns what it finds, in the order of the page.
+    pub(crate) fn all<'a>(
+        &'a self,
+        element: ElementRef<'a>,
+        budget: &'a Budget,
+    ) -> impl Iterator<Item = String> + 'a {
+        let found = self.selector.iter().flat_map(move |css| dom::select(element, css, budget));
+        let own = self.selector.is_none().then_some(element);
+        found.chain(own).take(MAX_FOUND).filter_map(move |element| match &self.attribute {
+            Some(name) => Some(text::cut(element.value().attr(name)?, MAX_ATTRIBUTE).to_owned()),
+            // The text is data here, not markup: what looks like an entity was decoded already.
+            None => Some(dom::spaced(element, budget).replace('&', "&amp;")),
+        })
     }
 
     /// Returns the first that is not empty, as one clean line.
-    pub(crate) fn line(&self, element: ElementRef<'_>) -> Option<String> {
-        self.all(element).iter().find_map(|found| text::some_line(found))
+    pub(crate) fn line(&self, element: ElementRef<'_>, budget: &Budget) -> Option<String> {
+        self.all(element, budget).find_map(|found| text::some_line(&found))
     }
 
     /// Returns the markup of the first, for descriptions.
-    pub(crate) fn markup(&self, element: ElementRef<'_>) -> Option<String> {
+    pub(crate) fn markup(&self, element: ElementRef<'_>, budget: &Budget) -> Option<String> {
         if self.attribute.is_some() {
-            return self.all(element).into_iter().next();
+            return self.all(element, budget).next();
         }
-        self.selector.as_ref()?;
-        element.select(self.selector.as_ref()?).next().map(|found| found.inner_html())
+        let first = dom::select(element, self.selector.as_ref()?, budget).next()?;
+        Some(dom::markup(first, text::MAX_MARKUP))
     }
 }
 
-/// Returns the text with a space where elements meet, so that `Paris<br>75010` stays two words.
-fn spaced(element: ElementRef<'_>) -> String {
-    let texts: Vec<&str> = element.text().take(2_000).collect();
-    // The text is data here, not markup: what looks like an entity was decoded already.
-    texts.join(" ").replace('&', "&amp;")
-}
-
 /// Returns the first link; a pick without an attribute means the element's `href`.
-pub(crate) fn first_link(pick: &Pick, element: ElementRef<'_>, page: &Url) -> Option<Url> {
+pub(crate) fn first_link(
+    pick: &Pick,
+    element: ElementRef<'_>,
+    page: &Url,
+    budget: &Budget,
+) -> Option<Url> {
     let attribute = pick.attribute.clone().or_else(|| Some("href".into()));
     let pick = Pick { selector: pick.selector.clone(), attribute };
-    pick.all(element).iter().find_map(|href| record::link(page, href))
+    pick.all(element, budget).find_map(|href| record::link(page, &href))
 }

@@ -8,8 +8,9 @@ use url::Url;
 
 use super::picks::{Pick, Picks, first_link};
 use crate::{
+    budget::Budget,
     dates::{self, DateOrder},
-    jsonld,
+    dom, jsonld,
     location::{self, Place},
     record,
     salary::Salary,
@@ -39,20 +40,23 @@ const TRACKING: [&str; 12] = [
 /// Reads a list page.
 ///
 /// # Errors
-/// The page is empty or takes too long to read.
+/// The page is empty or takes too much to read.
 pub fn parse_list(body: &str, picks: &Picks, context: &Context) -> Result<Parsed, ParseError> {
-    let page = page(body)?;
+    let budget = &*context.budget;
+    let page = page(body, budget)?;
     let order = order(&page);
     let mut parsed = Parsed::default();
-    for item in page.select(&picks.item).take(MAX_ITEMS) {
-        parsed.add(read_item(item, picks, context, order));
+    for item in dom::select(page.root_element(), &picks.item, budget).take(MAX_ITEMS) {
+        parsed.add(read_item(item, picks, context, order), context)?;
     }
     let server = |url: &Url| (url.host_str().map(str::to_owned), url.port_or_known_default());
     parsed.next = picks
         .next_page
         .as_ref()
-        .and_then(|pick| first_link(pick, page.root_element(), &context.page))
+        .and_then(|pick| first_link(pick, page.root_element(), &context.page, budget))
         .filter(|next| server(next) == server(&context.page));
+    // What was found until the budget ended is not all, and tells nothing of what is gone.
+    budget.spent()?;
     Ok(parsed)
 }
 
@@ -63,7 +67,8 @@ fn read_item(
     order: DateOrder,
 ) -> Result<Listing, String> {
     let own = Pick { selector: None, attribute: Some("href".into()) };
-    let link = first_link(picks.link.as_ref().unwrap_or(&own), item, &context.page);
+    let pick = picks.link.as_ref().unwrap_or(&own);
+    let link = first_link(pick, item, &context.page, &context.budget);
     let mut listing = record::listing(&context.source, context.now);
     listing.company.clone_from(&context.company);
     listing.url = link.map(|link| without_tracking(link).into()).unwrap_or_default();
@@ -77,29 +82,27 @@ fn read_item(
 /// Reads a detail page into its listing; what the selectors do not give, the page's JSON-LD may.
 ///
 /// # Errors
-/// The page is empty or takes too long to read.
+/// The page is empty or takes too much to read.
 pub fn parse_detail(
     body: &str,
     picks: &Picks,
     context: &Context,
     listing: &mut Listing,
 ) -> Result<(), ParseError> {
-    let page = page(body)?;
+    let page = page(body, &context.budget)?;
     fill(listing, &picks.detail, page.root_element(), context, order(&page));
-    if let Some(structured) = jsonld::postings(&page, context).listings.into_iter().next() {
+    context.budget.spent()?;
+    if let Some(structured) = jsonld::postings(body, context)?.listings.into_iter().next() {
         merge(listing, structured);
     }
     Ok(())
 }
 
-fn page(body: &str) -> Result<Html, ParseError> {
+fn page(body: &str, budget: &Budget) -> Result<Html, ParseError> {
     if body.trim().is_empty() {
         return Err(ParseError::Empty);
     }
-    text::document(body).ok_or_else(|| ParseError::Invalid {
-        expected: "HTML",
-        reason: "reading it takes too long".into(),
-    })
+    Ok(dom::document(body, budget)?)
 }
 
 /// Sets each field that its selector finds; the others stay as they are.
@@ -110,18 +113,19 @@ fn fill(
     context: &Context,
     order: DateOrder,
 ) {
+    let budget = &*context.budget;
     for (field, pick) in picks {
         if *field == "tags" {
-            listing.tags.extend(pick.all(element));
+            listing.tags.extend(pick.all(element, budget));
             continue;
         }
         if *field == "description" {
-            if let Some(markup) = pick.markup(element) {
-                listing.description = text::description(&markup);
+            if let Some(markup) = pick.markup(element, budget) {
+                listing.description = text::description(&markup, budget);
             }
             continue;
         }
-        let Some(line) = pick.line(element) else { continue };
+        let Some(line) = pick.line(element, budget) else { continue };
         match *field {
             "title" => listing.title = line,
             "company" => listing.company = line,

@@ -1,0 +1,175 @@
+//! Pages as trees, for selectors: within a budget, whatever their markup makes of it.
+
+use std::{cell::Cell, io};
+
+use ego_tree::{NodeId, iter::Edge};
+use html5ever::{
+    serialize::{SerializeOpts, TraversalScope, serialize},
+    tokenizer::{Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts},
+    tree_builder::{TreeBuilder, TreeBuilderOpts, TreeSink},
+};
+use scraper::{ElementRef, Html, HtmlTreeSink, Node, Selector};
+
+use crate::{
+    budget::{Budget, TooMuch},
+    tokens::feed,
+};
+
+/// A selector walks up from each element; browsers go no deeper than 512 either.
+const MAX_DEPTH: usize = 2_000;
+
+/// Attributes kept of one element.
+const MAX_ATTRIBUTES: usize = 100;
+
+/// What a node takes, with the room that the tree's vector grows by.
+const NODE: usize = 2 * size_of::<Node>() + 80;
+
+/// What an attribute takes beside a long value.
+const ATTRIBUTE: usize = 48;
+
+/// As much of one element's text as is read.
+const MAX_TEXT: usize = 16_000;
+
+/// Parses a page.
+///
+/// # Errors
+/// The budget is used up, or the page is nested deeper than any that people read.
+pub(crate) fn document(html: &str, budget: &Budget) -> Result<Html, TooMuch> {
+    let sink = HtmlTreeSink::new(Html::new_document());
+    let tree = TreeBuilder::new(sink, TreeBuilderOpts::default());
+    let watched = Watched { tree, budget, most_attributes: Cell::new(0) };
+    let tokenizer = Tokenizer::new(watched, TokenizerOpts::default());
+    feed(&tokenizer, html, budget)?;
+    let page = tokenizer.sink.tree.sink.finish();
+    if is_too_deep(&page) { Err(TooMuch::Depth) } else { Ok(page) }
+}
+
+fn is_too_deep(page: &Html) -> bool {
+    let mut depth = 0_usize;
+    page.tree.root().traverse().any(|edge| {
+        match edge {
+            Edge::Open(_) => depth += 1,
+            Edge::Close(_) => depth -= 1,
+        }
+        depth > MAX_DEPTH
+    })
+}
+
+/// Counts what the tree builder makes of each token.
+///
+/// One tag may look through all open elements, and open all formatting elements again that were left
+/// open: a page made for it takes the square of its length, in time and in nodes.
+struct Watched<'b> {
+    tree: TreeBuilder<NodeId, HtmlTreeSink>,
+    budget: &'b Budget,
+    most_attributes: Cell<usize>,
+}
+
+impl Watched<'_> {
+    fn n_nodes(&self) -> usize {
+        self.tree.sink.0.borrow().tree.values().len()
+    }
+
+    /// Returns what a tag's attributes take, and leaves out those that no real tag has.
+    fn trimmed(&self, tag: &mut Tag) -> usize {
+        tag.attrs.truncate(MAX_ATTRIBUTES);
+        if tag.kind == TagKind::StartTag {
+            self.most_attributes.set(self.most_attributes.get().max(tag.attrs.len()));
+        }
+        tag.attrs.iter().map(|attribute| ATTRIBUTE + attribute.value.len()).sum()
+    }
+}
+
+impl TokenSink for Watched<'_> {
+    type Handle = NodeId;
+
+    fn process_token(&self, mut token: Token, line: u64) -> TokenSinkResult<NodeId> {
+        let own = match &mut token {
+            Token::TagToken(tag) => self.trimmed(tag),
+            Token::CharacterTokens(text) | Token::CommentToken(text) => text.len(),
+            _ => 0,
+        };
+        if self.budget.step().and_then(|()| self.budget.take(own)).is_err() {
+            return TokenSinkResult::Continue;
+        }
+        let before = self.n_nodes();
+        let then = self.tree.process_token(token, line);
+        let made = self.n_nodes() - before;
+        // Those beside the tag's own are copies of earlier ones, attributes and all.
+        let copies = made.saturating_sub(1) * ATTRIBUTE * self.most_attributes.get();
+        let _next_step_tells = self.budget.take(made * NODE + copies);
+        then
+    }
+
+    fn end(&self) {
+        self.tree.end();
+    }
+
+    fn adjusted_current_node_present_but_not_in_html_namespace(&self) -> bool {
+        self.tree.adjusted_current_node_present_but_not_in_html_namespace()
+    }
+}
+
+/// Returns the elements under this one that a selector matches; it ends early with the budget.
+pub(crate) fn select<'a>(
+    scope: ElementRef<'a>,
+    selector: &'a Selector,
+    budget: &'a Budget,
+) -> impl Iterator<Item = ElementRef<'a>> {
+    scope
+        .descendent_elements()
+        .skip(1)
+        .take_while(|_| budget.step().is_ok())
+        .filter(move |element| selector.matches_with_scope(element, Some(scope)))
+}
+
+/// Returns the text with a space where elements meet, so that `Paris<br>75010` stays two words.
+pub(crate) fn spaced(element: ElementRef<'_>, budget: &Budget) -> String {
+    let mut text = String::new();
+    for node in element.descendants().take_while(|_| budget.step().is_ok()) {
+        let Node::Text(found) = node.value() else { continue };
+        let found = found.trim();
+        if !found.is_empty() {
+            text.push_str(crate::text::cut(found, MAX_TEXT));
+            text.push(' ');
+        }
+        if text.len() > MAX_TEXT {
+            break;
+        }
+    }
+    text
+}
+
+/// Returns the markup inside an element, of no more than so many bytes.
+pub(crate) fn markup(element: ElementRef<'_>, bytes: usize) -> String {
+    let mut markup = Bounded { bytes: Vec::new(), limit: bytes };
+    let scope = TraversalScope::ChildrenOnly(None);
+    let options = SerializeOpts {
+        scripting_enabled: false,
+        traversal_scope: scope,
+        create_missing_parent: false,
+    };
+    // Its only error is that the limit is reached.
+    let _whole = serialize(&mut markup, &element, options);
+    String::from_utf8_lossy(&markup.bytes).into_owned()
+}
+
+struct Bounded {
+    bytes: Vec<u8>,
+    limit: usize,
+}
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() >= self.limit {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let taken = bytes.len().min(self.limit - self.bytes.len());
+        self.bytes.extend_from_slice(&bytes[..taken]);
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

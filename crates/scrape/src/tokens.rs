@@ -1,0 +1,92 @@
+//! Markup as the tokens that a browser sees, without a tree: in time and memory of its length.
+
+use std::cell::RefCell;
+
+use html5ever::{
+    TokenizerResult,
+    tokenizer::{
+        BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts,
+        states::RawKind,
+    },
+};
+
+use crate::{
+    budget::{Budget, TooMuch},
+    text::cut,
+};
+
+/// The budget is looked at after each so many bytes: the tokenizer looks through all attributes of a
+/// tag at each of them, so that one tag takes the square of their number.
+const STEP: usize = 2_048;
+
+/// Calls back with each token of the markup.
+///
+/// # Errors
+/// The budget is used up; the tokens until then were given.
+pub(crate) fn tokens(
+    markup: &str,
+    budget: &Budget,
+    each: impl FnMut(Token),
+) -> Result<(), TooMuch> {
+    let tokenizer =
+        Tokenizer::new(Each { each: RefCell::new(each), budget }, TokenizerOpts::default());
+    feed(&tokenizer, markup, budget)
+}
+
+/// Feeds markup to a tokenizer, to its end or that of the budget.
+pub(crate) fn feed<S: TokenSink>(
+    tokenizer: &Tokenizer<S>,
+    markup: &str,
+    budget: &Budget,
+) -> Result<(), TooMuch> {
+    let input = BufferQueue::default();
+    let mut rest = markup;
+    while !rest.is_empty() {
+        budget.look()?;
+        let step = cut(rest, STEP);
+        rest = &rest[step.len()..];
+        input.push_back(step.into());
+        // It stops after a script or at a charset, for those who would do something about it.
+        while !matches!(tokenizer.feed(&input), TokenizerResult::Done) {}
+    }
+    budget.look()?;
+    tokenizer.end();
+    budget.spent()
+}
+
+struct Each<'b, F> {
+    each: RefCell<F>,
+    budget: &'b Budget,
+}
+
+impl<F: FnMut(Token)> TokenSink for Each<'_, F> {
+    type Handle = ();
+
+    fn process_token(&self, token: Token, _line: u64) -> TokenSinkResult<()> {
+        if self.budget.step().is_err() {
+            return TokenSinkResult::Continue;
+        }
+        let then = match &token {
+            Token::TagToken(tag) => inside(tag),
+            _ => TokenSinkResult::Continue,
+        };
+        (self.each.borrow_mut())(token);
+        then
+    }
+}
+
+/// Tells how what stands inside an element is read: tags in a script are none.
+fn inside(tag: &Tag) -> TokenSinkResult<()> {
+    if tag.kind == TagKind::EndTag {
+        return TokenSinkResult::Continue;
+    }
+    match &*tag.name {
+        "script" => TokenSinkResult::RawData(RawKind::ScriptData),
+        "title" | "textarea" => TokenSinkResult::RawData(RawKind::Rcdata),
+        "style" | "xmp" | "iframe" | "noembed" | "noframes" | "noscript" => {
+            TokenSinkResult::RawData(RawKind::Rawtext)
+        }
+        "plaintext" => TokenSinkResult::Plaintext,
+        _ => TokenSinkResult::Continue,
+    }
+}
