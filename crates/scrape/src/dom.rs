@@ -110,6 +110,19 @@ impl TokenSink for Watched<'_> {
     }
 }
 
+/// Returns the elements of a page that a selector matches, `html` itself among them; it ends early with
+/// the budget.
+pub(crate) fn select_all<'a>(
+    page: &'a Html,
+    selector: &'a Selector,
+    budget: &'a Budget,
+) -> impl Iterator<Item = ElementRef<'a>> {
+    page.root_element()
+        .descendent_elements()
+        .take_while(|_| budget.step().is_ok())
+        .filter(move |element| selector.matches(element))
+}
+
 /// Returns the elements under this one that a selector matches; it ends early with the budget.
 pub(crate) fn select<'a>(
     scope: ElementRef<'a>,

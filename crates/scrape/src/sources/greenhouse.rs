@@ -32,17 +32,24 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
     })
 }
 
-/// Reads a board's answer.
+/// Reads a board's answer, or that of a single posting's address.
 ///
 /// # Errors
 /// The answer is not JSON, or has no array `jobs`.
 pub fn parse(body: &str, context: &Context) -> Result<Parsed, ParseError> {
     let root = record::json(body, &context.budget)?;
     let mut parsed = Parsed::default();
-    for job in record::array(&root, "jobs", "array `jobs`")? {
+    for job in jobs(&root)? {
         parsed.add(read(job, context), context)?;
     }
     Ok(parsed)
+}
+
+fn jobs(root: &Value) -> Result<&[Value], ParseError> {
+    if root.get("jobs").is_none() && root.get("absolute_url").is_some() {
+        return Ok(std::slice::from_ref(root));
+    }
+    record::array(root, "jobs", "array `jobs`")
 }
 
 fn read(job: &Value, context: &Context) -> Result<Listing, String> {

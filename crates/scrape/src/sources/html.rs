@@ -219,6 +219,14 @@ mod tests {
     }
 
     #[test]
+    fn a_whole_page_may_be_the_item() {
+        let whole = Selectors { item: "html".into(), ..selectors() };
+        let picks = Picks::new(&html(whole)).unwrap();
+        let parsed = parse_list(LIST, &picks, &context()).unwrap();
+        assert_eq!(parsed.listings.len(), 1, "{parsed:?}");
+    }
+
+    #[test]
     fn pagination_never_leaves_the_host() {
         let list = "<a rel=next href='http://169.254.169.254/latest'>";
         assert_eq!(parse_list(list, &picks(), &context()).unwrap().next, None);

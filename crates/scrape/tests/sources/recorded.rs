@@ -17,7 +17,10 @@ use rhubarb_scrape::{
 use url::Url;
 
 /// Facts that no listing can have, and why.
-const UNREACHABLE: [(&str, &str); 3] = [
+const UNREACHABLE: [(&str, &str); 6] = [
+    ("rows", "the count of records is checked by the table's own column"),
+    ("postings", "the same count, in words"),
+    ("updated", "a listing knows when it was posted, not when it was changed"),
     ("validThrough", "a listing has no expiry; it lives as long as its source names it"),
     ("page title", "the window's title is not the posting's"),
     ("notes", "words between the facts for the person who reads them"),
@@ -209,12 +212,13 @@ fn check_payload(file: &Path, row: &[&str], tally: &mut Tally) {
     let mut listing = parsed.listings.first();
     for record in row[9].split(" || ") {
         let facts = facts(record);
-        if let Some((_, title)) = facts.iter().find(|(key, _)| *key == "title") {
+        let title = facts.iter().find(|(key, _)| *key == "title").map(|(_, title)| title);
+        if title.is_some() || facts.iter().any(|(key, _)| *key == "id") {
             // Postings with one title are told apart by the other facts.
             let right =
                 |one: &&Listing| facts.iter().filter(|(key, value)| has(one, key, value)).count();
-            let same = parsed.listings.iter().filter(|listing| titled(listing, title));
-            listing = same.max_by_key(right);
+            let of_title = |one: &&Listing| title.is_none_or(|title| titled(one, title));
+            listing = parsed.listings.iter().filter(of_title).max_by_key(right);
         }
         for (key, value) in facts {
             if let Some((name, _)) = UNREACHABLE.iter().find(|(name, _)| *name == key) {
@@ -301,7 +305,7 @@ fn facts(record: &str) -> Vec<(&str, String)> {
     let record = record.split_once("@graph: ").map_or(record, |(_, rest)| rest);
     let fact = |part: &'_ str| -> Option<(usize, String)> {
         let (key, value) = part.split_once('=')?;
-        let value = [" (only", " (href", " (Créé le"]
+        let value = [" (only", " (href", " (Créé le", " (parameter", " (min_cents", " (the single"]
             .iter()
             .fold(value, |value, note| value.split_once(note).map_or(value, |(value, _)| value));
         Some((key.len(), value.trim().to_owned()))
@@ -309,7 +313,12 @@ fn facts(record: &str) -> Vec<(&str, String)> {
     record
         .split("; ")
         .map(|part| {
-            fact(part).map_or(("notes", part.to_owned()), |(end, value)| (&part[..end], value))
+            let known = fact(part).map(|(end, value)| (&part[..end], value));
+            let known = known.map(|(key, value)| match key.split_once(' ') {
+                Some(("postings", _)) => ("postings", value),
+                _ => (key, value),
+            });
+            known.unwrap_or(("notes", part.to_owned()))
         })
         .collect()
 }
@@ -340,6 +349,16 @@ fn has(listing: &Listing, key: &str, value: &str) -> bool {
         "age" => listing.posted_at.is_some() && listing.posted_at == date(value),
         "workplace" => listing.workplace.as_deref() == Some(&value.to_lowercase()),
         "locationType" => value == "TELECOMMUTE" && listing.is_remote == Some(true),
+        "id" => listing.external_id == value,
+        "location starts with" => {
+            listing.location.as_deref().is_some_and(|place| place.starts_with(value))
+        }
+        "salary" if value == "none in the list" => listing.salary_display.is_none(),
+        "salary" if value.contains(" to ") => {
+            let of = |bound: Option<f64>| bound.unwrap_or_default().to_string();
+            let currency = listing.salary_currency.as_deref().unwrap_or_default();
+            value == format!("{} to {} {currency}", of(listing.salary_min), of(listing.salary_max))
+        }
         "salary" => bare(listing.salary_display.as_deref().unwrap_or_default()) == bare(value),
         "city" => same(&listing.city),
         "country" => same(&listing.country),

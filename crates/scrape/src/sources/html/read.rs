@@ -46,7 +46,7 @@ pub fn parse_list(body: &str, picks: &Picks, context: &Context) -> Result<Parsed
     let page = page(body, budget)?;
     let order = order(&page);
     let mut parsed = Parsed::default();
-    for item in dom::select(page.root_element(), &picks.item, budget).take(MAX_ITEMS) {
+    for item in dom::select_all(&page, &picks.item, budget).take(MAX_ITEMS) {
         parsed.add(read_item(item, picks, context, order), context)?;
     }
     let server = |url: &Url| (url.host_str().map(str::to_owned), url.port_or_known_default());
