@@ -107,7 +107,9 @@ pub async fn hand_back(client: &Client, wanted: &HandBack) -> Result<HandedBack,
         let claimed = claims(redis_, queue, wanted.dry_run).await?;
         back.queues.entry(queue.name.clone()).or_default().claimed = claimed;
     }
-    Ok(back)
+    // Who was taken for dead may have come back meanwhile.
+    let left = if wanted.dry_run { None } else { served(client, &queues).await? };
+    left.map_or(Ok(back), |reason| Err(Error::Refused(format!("not all is back: {reason}"))))
 }
 
 /// Says who of ours would take everything again, if anybody would.
@@ -216,6 +218,8 @@ async fn scheduled(redis_: &Redis, queue: &QueueKeys, dry_run: bool) -> Result<u
 }
 
 /// Returns what workers held whose lease has ended, as every worker of ours would.
+///
+/// What came before may have taken so long that a look grants each lease one more period; that is waited for, too.
 async fn claims(redis_: &Redis, queue: &QueueKeys, dry_run: bool) -> Result<u64, Error> {
     let mut moved = 0;
     loop {
@@ -227,15 +231,14 @@ async fn claims(redis_: &Redis, queue: &QueueKeys, dry_run: bool) -> Result<u64,
         if dry_run {
             return held(redis_, queue, &ended).await;
         }
-        moved += reap(redis_, queue).await?;
+        let look = Look { most: reap::MOST, ..Look::default() };
+        // Each claim counts as a death, as when a worker reaps.
+        let reaped = reap::look(redis_, queue, look).await?;
+        moved += reaped.given.iter().map(|(_, n)| n).sum::<u64>();
+        if reaped.granted > 0 {
+            wait_out(redis_, vec![queue]).await?;
+        }
     }
-}
-
-/// Gives back at most 500 claims; returns how many. Each counts as a death, as when a worker reaps.
-async fn reap(redis_: &Redis, queue: &QueueKeys) -> Result<u64, Error> {
-    let look = Look { most: reap::MOST, ..Look::default() };
-    let reaped = reap::look(redis_, queue, look).await?;
-    Ok(reaped.given.iter().map(|(_, n)| n).sum())
 }
 
 /// Has workers that an outage of Redis may have cut off come back before they are taken for dead.
@@ -252,6 +255,11 @@ async fn doubt(redis_: &Redis, queues: &[QueueKeys]) -> Result<(), Error> {
             doubtful.push(queue);
         }
     }
+    wait_out(redis_, doubtful).await
+}
+
+/// Waits until no worker holds anything of these queues under a lease that has not ended, for at most a minute.
+async fn wait_out(redis_: &Redis, mut doubtful: Vec<&QueueKeys>) -> Result<(), Error> {
     let until = Instant::now() + DOUBT;
     while !doubtful.is_empty() && Instant::now() < until {
         tokio::time::sleep(DOUBT_LOOK).await;

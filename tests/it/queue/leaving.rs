@@ -73,6 +73,38 @@ async fn hand_back_waits_for_the_lease_of_a_killed_worker_and_says_for_how_long(
     assert_eq!(back.await.queues["celery"].claimed, 1);
 }
 
+/// Has the leases' last look stand hours ago, as after an outage, once the first scheduled message is back.
+async fn fall_silent(bench: &Bench) {
+    let mut redis = bench.redis().await;
+    let mut redis = async |command: &str, args: &[&str]| {
+        redis::cmd(command).arg(args).query_async::<i64>(&mut redis).await.unwrap()
+    };
+    while redis("LLEN", &["celery"]).await == 0 {}
+    redis("HSET", &["rhubarb:{celery}:looks", "at", "1"]).await;
+    assert_ne!(redis("EXISTS", &["rhubarb:{celery}:claims:w1"]).await, 0, "it was too late");
+}
+
+/// Where moving what is scheduled took longer than half a lease, the claims were left, and nobody was told.
+#[tokio::test]
+async fn hand_back_leaves_no_claim_however_long_the_rest_of_it_takes() {
+    let bench = Bench::with(|config| config.worker.lease = Duration::from_secs(3)).await;
+    holding(&bench, "w1", Arc::default()).await.kill();
+    let mut redis = bench.redis().await;
+    let mut scheduled = redis::cmd("ZADD");
+    scheduled.arg("rhubarb:{celery}:scheduled");
+    for n in 0..20_000_u64 {
+        scheduled.arg(4_000_000_000_000 + n).arg(format!("1|{n}"));
+    }
+    scheduled.query_async::<()>(&mut redis).await.unwrap();
+    eventually(WAIT, "its lease has ended", async || {
+        back(&bench, true).await.unwrap().refused.is_none().then_some(())
+    })
+    .await;
+    let (back, ()) = tokio::join!(back(&bench, false), fall_silent(&bench));
+    let back = back.unwrap().queues["celery"];
+    assert_eq!((back.claimed, back.scheduled), (1, 20_000));
+}
+
 #[tokio::test]
 async fn a_lost_worker_shows_what_has_not_been_given_back() {
     let bench = Bench::new().await;
