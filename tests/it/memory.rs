@@ -3,6 +3,7 @@
 use redis::AsyncCommands;
 use rhubarb_e2e::{eventually::eventually, process::Signal};
 use rhubarb_queue::Publish;
+use rhubarb_wire::control::{Command, ReplyTo};
 use serde_json::json;
 
 use crate::{
@@ -151,4 +152,54 @@ async fn a_flood_of_unknown_tasks_is_told_once_for_each_name_with_a_count() {
     assert_eq!(sums.len(), 2, "{}", worker.stdout());
     assert!(sums.iter().all(|line| line.contains("n=500")), "{sums:?}");
     assert!(worker.stdout().len() < 10_000, "{}", worker.stdout());
+}
+
+/// The most memory that a process has had, MiB.
+fn peak_mib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+}
+
+#[tokio::test]
+async fn a_flood_of_revocations_takes_little_memory_and_tells_what_it_forgets() {
+    let shop = Shop::open().await;
+    let mut worker = shop.worker(&[]).await;
+    shop.registered_workers(1).await;
+    let mut redis = shop.queue().await;
+    eventually(SOON, "the worker hears", async || {
+        let heard: u64 = redis.publish("/0.celery.pidbox", "x").await.unwrap();
+        (heard > 0).then_some(())
+    })
+    .await;
+    let before = peak_mib(worker.id());
+    let revoke = |first: usize| {
+        let ids: Vec<String> =
+            (first..first + 10_000).map(|n| format!("00000000-0000-4000-8000-{n:012}")).collect();
+        let arguments = json!({ "task_id": ids });
+        let command = Command {
+            ticket: Some("t".to_owned()),
+            reply_to: Some(ReplyTo::client("gone")),
+            ..Command::new("revoke", arguments.as_object().unwrap().clone())
+        };
+        command.encode("tag")
+    };
+    for first in (0..360_000).step_by(10_000) {
+        let _: u64 = redis.publish("/0.celery.pidbox", revoke(first)).await.unwrap();
+    }
+    eventually(SOON, "the last stands in Redis", async || {
+        let last = "00000000-0000-4000-8000-000000359999";
+        redis.zscore::<_, _, Option<f64>>("rhubarb:revoked", last).await.unwrap()
+    })
+    .await;
+    assert_eq!(redis.zcard::<_, u64>("rhubarb:revoked").await.unwrap(), 50_000);
+    let peak = peak_mib(worker.id());
+    eprintln!("peak {peak} MiB, {before} before");
+    assert!(peak < before + 100, "{peak} MiB, {before} before");
+    assert_eq!(worker.lines_with("the oldest revocations are forgotten").len(), 1);
+    assert!(worker.lines_with("revoked").len() < 30, "{}", worker.stdout());
+    worker.signal(Signal::TERM);
+    assert_eq!(worker.ended(SOON).await.code(), Some(0));
+    let sums = worker.lines_with("over: the oldest revocations give way");
+    assert!(sums.len() == 1 && sums[0].contains("n=310000"), "{}", worker.stdout());
 }

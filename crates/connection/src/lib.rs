@@ -21,13 +21,15 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Modules: [`address`] URLs to addresses and TLS, [`backoff`] waiting between tries, [`push`] what the server
-//! sends unasked, [`error`] what can go wrong, [`spell`] what comes and goes.
+//! Modules: [`address`] URLs to addresses and TLS, [`backoff`] waiting between tries, [`push`] what
+//! the server sends unasked, [`inbox`] one channel's messages, [`error`] what can go wrong,
+//! [`spell`] what comes and goes.
 
 pub mod address;
 pub mod backoff;
 mod dial;
 pub mod error;
+pub mod inbox;
 mod link;
 mod outage;
 pub mod push;
@@ -40,6 +42,7 @@ use std::{collections::HashMap, fmt, sync::Arc};
 
 pub use backoff::Backoff;
 pub use error::Error;
+pub use inbox::{Heard, Inbox};
 use link::Siblings;
 pub use link::{Options, Redis};
 pub use push::{Change, Push};

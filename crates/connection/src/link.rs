@@ -25,6 +25,7 @@ pub(crate) use self::siblings::Siblings;
 use crate::{
     Change, Error, Push, Script, address,
     error::{is_loss, refusal},
+    inbox::{self, Inbox, Letterbox},
     outage::Outages,
 };
 
@@ -69,6 +70,7 @@ struct Inner {
     answered: Mutex<Instant>,
     pushes: broadcast::Sender<Push>,
     changes: broadcast::Sender<Change>,
+    letterboxes: Mutex<Vec<Letterbox>>,
 }
 
 impl Redis {
@@ -116,6 +118,7 @@ impl Redis {
             answered: Mutex::new(Instant::now()),
             pushes: broadcast::channel(PUSH_BUFFER).0,
             changes: broadcast::channel(PUSH_BUFFER).0,
+            letterboxes: Mutex::default(),
         };
         let inner = Arc::new(inner);
         siblings.join(&inner);
@@ -300,6 +303,15 @@ impl Redis {
     /// A receiver that lags has to behave as if it had missed what it waits for.
     pub fn pushes(&self) -> broadcast::Receiver<Push> {
         self.inner.pushes.subscribe()
+    }
+
+    /// Returns an inbox of one channel's messages, from now on, for whoever must not miss any.
+    ///
+    /// They are not told to [`Redis::pushes`] then. It does not subscribe: [`Redis::subscribe`] does.
+    pub fn inbox(&self, channel: &str) -> Inbox {
+        let (letterbox, inbox) = inbox::inbox(channel);
+        lock(&self.inner.letterboxes).push(letterbox);
+        inbox
     }
 
     /// Returns a receiver of changes of tracked keys, from now on.

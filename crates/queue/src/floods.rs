@@ -36,6 +36,16 @@ pub(crate) enum What {
     GaveWay,
     /// Messages that were too large to be kept.
     Stripped,
+    /// Revocations.
+    Revoked,
+    /// Revocations that were too many.
+    Forgotten,
+    /// Revocations that could not be taken.
+    Refused,
+    /// Commands that were not heard.
+    Missed,
+    /// Commands that were not answered.
+    Unanswered,
 }
 
 impl What {
@@ -46,6 +56,11 @@ impl What {
             Self::Dead => ("messages go to the dead letters", 10, true),
             Self::Left => ("messages are left for the workers that run their task", 1, false),
             Self::Stripped => ("of messages only what is known of them is kept", 1, true),
+            Self::Revoked => ("tasks are revoked by remote control", 20, false),
+            Self::Forgotten => ("the oldest revocations give way, and are forgotten", 1, true),
+            Self::Refused => ("revocations are refused", 1, true),
+            Self::Missed => ("commands of remote control are missed", 1, true),
+            Self::Unanswered => ("commands of remote control are dropped", 1, true),
             Self::GaveWay => ("kept messages have to give way, and are lost", 1, true),
         }
     }

@@ -11,7 +11,10 @@ use std::{
 use redis::AsyncCommands;
 use rhubarb_e2e::{eventually::eventually, redis_server::RedisServer};
 use rhubarb_queue::{Outcome, Publish};
-use rhubarb_wire::{NewTask, State};
+use rhubarb_wire::{
+    NewTask, State,
+    control::{Command, ReplyTo},
+};
 use serde_json::{Value, json};
 
 use super::{Bench, WAIT, echo};
@@ -237,4 +240,61 @@ async fn revocations_are_bounded_and_expire() {
     assert_eq!(redis.zcard::<_, u64>("rhubarb:revoked").await.unwrap(), 50_000);
     let oldest: Option<f64> = redis.zscore("rhubarb:revoked", "old-50009").await.unwrap();
     assert!(oldest.is_some(), "those that end first have given way");
+}
+
+/// A command as a client sends it that reads no replies.
+fn command(method: &str, arguments: &Value) -> Vec<u8> {
+    let command = Command {
+        ticket: Some("t".to_owned()),
+        reply_to: Some(ReplyTo::client("gone")),
+        ..Command::new(method, arguments.as_object().unwrap().clone())
+    };
+    command.encode("tag")
+}
+
+#[tokio::test]
+async fn a_flood_of_revocations_loses_none() {
+    let bench = Bench::new().await;
+    let worker = bench.worker(echo);
+    bench.ask("ping", &json!({})).await;
+    let mut redis = bench.redis().await;
+    let mut flood = redis::pipe();
+    for n in 0..3_000 {
+        let revoke = command("revoke", &json!({"task_id": n.to_string()}));
+        flood.publish("/0.celery.pidbox", revoke).ignore();
+        flood.publish("/0.celery.pidbox", command("inspect", &json!({}))).ignore();
+    }
+    let _: () = flood.query_async(&mut redis).await.unwrap();
+    eventually(WAIT, "all stand in Redis", async || {
+        let n: u64 = redis.zcard("rhubarb:revoked").await.unwrap();
+        (n == 3_000).then_some(())
+    })
+    .await;
+    let result = bench.result("2999").await;
+    assert_eq!(result.status, State::Revoked);
+    let known = eventually(WAIT, "questions are answered again", async || {
+        // One that came while too many were being answered is dropped.
+        tokio::time::timeout(Duration::from_secs(2), bench.ask("revoked", &json!({}))).await.ok()
+    })
+    .await;
+    assert_eq!(known.as_array().unwrap().len(), 3_000);
+    assert!(worker.stop().await);
+}
+
+#[tokio::test]
+async fn stamps_that_are_too_large_or_too_many_are_refused_with_a_reply() {
+    let bench = Bench::new().await;
+    let worker = bench.worker(echo);
+    let revoke = async |values: &Value| {
+        bench.ask("revoke_by_stamped_headers", &json!({"headers": {"order": values}})).await
+    };
+    let large = "x".repeat(2_900_000);
+    let refused = revoke(&json!([large])).await;
+    assert!(refused["error"].as_str().unwrap().contains("at most 4096 bytes"), "{refused}");
+    let many: Vec<String> = (0..300).map(|n| format!("{n}{}", "x".repeat(4_000))).collect();
+    let refused = revoke(&json!(many)).await;
+    assert!(refused["error"].as_str().unwrap().contains("were not taken"), "{refused}");
+    let taken = revoke(&json!("7")).await;
+    assert!(taken["ok"].as_str().unwrap().contains("flagged as revoked"), "{taken}");
+    assert!(worker.stop().await);
 }

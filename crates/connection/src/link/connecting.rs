@@ -1,7 +1,7 @@
 //! Making a connection when there is none, and letting go of one that was lost.
 
 use std::{
-    sync::{Arc, PoisonError, RwLockWriteGuard, Weak, atomic::Ordering},
+    sync::{Arc, MutexGuard, PoisonError, RwLockWriteGuard, Weak, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -15,6 +15,7 @@ use crate::{
     Change, Error, Options, Push, address,
     dial::{self, Dial},
     error::is_loss,
+    inbox::Letterbox,
     push::{self, Unasked},
 };
 
@@ -170,6 +171,7 @@ impl Redis {
         drop(state);
         self.inner.outages.up(&self.inner.url, self.inner.db);
         self.inner.tell(Push::Connected, Change::Connected);
+        self.inner.letterboxes().iter().for_each(Letterbox::connected);
         Ok(live)
     }
 
@@ -228,6 +230,22 @@ impl Redis {
 }
 
 impl Inner {
+    /// Returns those letterboxes that somebody reads.
+    fn letterboxes(&self) -> MutexGuard<'_, Vec<Letterbox>> {
+        let mut letterboxes = lock(&self.letterboxes);
+        letterboxes.retain(Letterbox::is_read);
+        letterboxes
+    }
+
+    /// Puts a message into its channel's letterbox, or tells all who listen.
+    fn deliver(&self, channel: String, payload: Vec<u8>) {
+        match self.letterboxes().iter().find(|letterbox| letterbox.channel == channel) {
+            Some(letterbox) => letterbox.put(payload),
+            // Nobody listening is fine.
+            None => drop(self.pushes.send(Push::Message { channel, payload })),
+        }
+    }
+
     /// Tells all who listen what has become of the connection.
     fn tell(&self, push: Push, change: Change) {
         // Nobody listening is fine.
@@ -246,6 +264,7 @@ fn pushed(inner: &Weak<Inner>, generation: u64, info: PushInfo) {
     }
     // Nobody listening is fine.
     match push::read(info) {
+        Some(Unasked::Push(Push::Message { channel, payload })) => inner.deliver(channel, payload),
         Some(Unasked::Push(push)) => drop(inner.pushes.send(push)),
         Some(Unasked::Change(change)) => drop(inner.changes.send(change)),
         None => {}

@@ -1,7 +1,7 @@
 //! The claims in a worker's hands: what they are, which of them run, and how to end one that runs.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
@@ -189,10 +189,11 @@ impl Held {
         self.claims().values().filter_map(seen).collect()
     }
 
-    /// Tells whether a task of this id runs.
-    pub(crate) fn is_active(&self, id: &str) -> bool {
-        let active = |holding: &Holding| matches!(holding.stage, Stage::Active(_));
-        self.claims().values().any(|holding| active(holding) && holding.task().0 == id)
+    /// Returns the ids of the tasks that run.
+    pub(crate) fn active(&self) -> HashSet<String> {
+        let active = |holding: &&Holding| matches!(holding.stage, Stage::Active(_));
+        let claims = self.claims();
+        claims.values().filter(active).map(|holding| holding.task().0.to_owned()).collect()
     }
 
     /// Returns how many claims run.

@@ -51,6 +51,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::{
+    control::Unwritten,
     events::Events,
     held::{Held, Termination},
     others::Others,
@@ -105,6 +106,8 @@ pub(crate) struct Shared {
     strangers: mpsc::Sender<Stranger>,
     pub(crate) held: Held,
     pub(crate) revoked: Revoked,
+    /// What of revocations is not written yet.
+    pub(crate) unwritten: Unwritten,
     pub(crate) events: Events,
     /// Fires when remote control asks the worker to stop.
     pub(crate) stop_asked: CancellationToken,
@@ -153,7 +156,7 @@ pub struct Counters {
     pub started: AtomicU64,
     /// Broadcasts that were no commands.
     pub garbage: AtomicU64,
-    /// Commands that were dropped because too many were being answered.
+    /// Commands that were not answered because too many were being answered.
     pub unanswered: AtomicU64,
     /// Handlers that were begun, by task.
     pub(crate) by_task: Mutex<BTreeMap<String, u64>>,
@@ -298,6 +301,7 @@ impl Shared {
             strangers: mpsc::channel(1).0,
             held: Held::default(),
             revoked: Revoked::default(),
+            unwritten: Unwritten::default(),
             events,
             stop_asked: CancellationToken::new(),
             changed: Notify::new(),
@@ -346,10 +350,12 @@ impl Shared {
     }
 
     /// Revokes tasks in memory; returns those that were not revoked before.
-    pub(crate) fn revoke(&self, ids: impl IntoIterator<Item = String>) -> Vec<String> {
+    pub(crate) fn revoke(&self, ids: impl IntoIterator<Item = Arc<str>>) -> Vec<Arc<str>> {
         let now = self.now();
         let until = revoked::expiry(now, self.config.revoke_expires);
-        self.revoked.add(ids.into_iter().map(|id| (id, until)), now)
+        let added = self.revoked.add(ids.into_iter().map(|id| (id, until)), now);
+        control::forget(self, added.forgotten);
+        added.fresh
     }
 
     /// Notes Redis's clock as a script told it.

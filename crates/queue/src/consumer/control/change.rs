@@ -15,9 +15,9 @@ pub(super) fn answer(
     arguments: &Arguments<'_>,
 ) -> Option<Answer> {
     let answer = match method {
-        "revoke" => revoke::revoke(shared, arguments, arguments.flag("terminate")),
-        "terminate" => revoke::revoke(shared, arguments, true),
-        "revoke_by_stamped_headers" => revoke::revoke_by_stamps(shared, arguments),
+        "revoke" => told(shared, revoke::revoke(shared, arguments, arguments.flag("terminate"))),
+        "terminate" => told(shared, revoke::revoke(shared, arguments, true)),
+        "revoke_by_stamped_headers" => told(shared, revoke::revoke_by_stamps(shared, arguments)),
         "rate_limit" => rate_limit(shared, arguments),
         "time_limit" => time_limit(shared, arguments),
         "add_consumer" => add_consumer(shared, arguments),
@@ -35,6 +35,10 @@ pub(super) fn answer(
         _ => return None,
     };
     Some(answer.unwrap_or_else(Answer::error))
+}
+
+fn told(shared: &Shared, answer: Result<Answer, String>) -> Result<Answer, String> {
+    answer.inspect_err(|wrong| revoke::refused(shared, wrong))
 }
 
 fn rate_limit(shared: &Shared, arguments: &Arguments<'_>) -> Result<Answer, String> {

@@ -3,8 +3,10 @@
 use rhubarb_wire::repr;
 use serde_json::{Map, Value};
 
+use crate::revoked;
+
 /// The most ids that one command may name.
-const MAX_IDS: usize = 10_000;
+const MAX_IDS: usize = revoked::MAX;
 /// The longest id, bytes.
 const MAX_ID: usize = 512;
 

@@ -25,7 +25,7 @@ pub(super) fn answer(
         "reserved" | "dump_reserved" => Answer::Now(held(shared, false)),
         "scheduled" | "dump_schedule" => scheduled(shared),
         "query_task" => query_task(shared, arguments),
-        "revoked" | "dump_revoked" => Answer::Now(json!(shared.revoked.ids(shared.now()))),
+        "revoked" | "dump_revoked" => Answer::Now(revoked(shared)),
         "registered" | "dump_tasks" => Answer::Now(registered(shared, arguments)),
         "active_queues" => Answer::Now(active_queues(shared)),
         "stats" => Answer::Now(about::stats(shared)),
@@ -52,6 +52,10 @@ fn scheduled(shared: &Arc<Shared>) -> Answer {
             Err(error) => json!({ "error": error.to_string() }),
         }
     })
+}
+
+fn revoked(shared: &Shared) -> Value {
+    shared.revoked.ids(shared.now()).iter().map(|id| json!(&**id)).collect()
 }
 
 /// Looks for tasks in our hands and among what is scheduled on our queues.
@@ -138,6 +142,5 @@ fn hello(shared: &Arc<Shared>, arguments: &Arguments<'_>) -> Answer {
     if let Some(told) = arguments.get("revoked") {
         shared.revoke(mingle::ids(told));
     }
-    let revoked = shared.revoked.ids(shared.now());
-    Answer::Now(json!({ "revoked": revoked, "clock": shared.events.clock.forward() }))
+    Answer::Now(json!({ "revoked": revoked(shared), "clock": shared.events.clock.forward() }))
 }

@@ -80,7 +80,8 @@ async fn wait(shared: &Shared, list: &str, listening: usize) {
 
 fn hello(shared: &Shared, oid: &str) -> Vec<u8> {
     let known = shared.revoked.ids(shared.now());
-    let told = &known[known.len().saturating_sub(MAX_TOLD)..];
+    let told: Vec<&str> =
+        known[known.len().saturating_sub(MAX_TOLD)..].iter().map(|id| &**id).collect();
     let arguments = json!({ "from_node": shared.node, "revoked": told });
     let arguments = arguments.as_object().cloned().unwrap_or_default();
     let command = Command {
@@ -112,14 +113,14 @@ async fn learn(shared: &Shared, replies: &[Vec<u8>]) -> Result<(), Error> {
 }
 
 /// Reads revoked ids as another worker tells them, a list or an object; the newest where they are too many.
-pub(super) fn ids(told: &Value) -> Vec<String> {
+pub(super) fn ids(told: &Value) -> Vec<Arc<str>> {
     let ids: Vec<&str> = match told {
         Value::Array(ids) => ids.iter().filter_map(Value::as_str).collect(),
         Value::Object(ids) => ids.keys().map(String::as_str).collect(),
         _ => Vec::new(),
     };
     let newest = ids.iter().skip(ids.len().saturating_sub(revoked::MAX));
-    newest.filter(|id| command::is_id(id)).map(|&id| id.to_owned()).collect()
+    newest.filter(|id| command::is_id(id)).map(|&id| Arc::from(id)).collect()
 }
 
 #[cfg(test)]
@@ -128,6 +129,8 @@ mod tests {
 
     #[test]
     fn revoked_ids_are_read_as_celery_5_4_and_as_5_7_tell_them() {
+        let ids =
+            |told: &Value| -> Vec<String> { ids(told).iter().map(ToString::to_string).collect() };
         assert_eq!(ids(&json!(["b", "a"])), ["b", "a"]);
         assert_eq!(ids(&json!({"b": [1.5, "b"], "a": [2.5, "a"]})), ["b", "a"]);
         assert_eq!(ids(&json!(["a", 1, "", "x".repeat(513)])), ["a"]);

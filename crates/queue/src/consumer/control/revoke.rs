@@ -1,20 +1,49 @@
 //! Revocations: obeyed at once here, kept in Redis for those who do not hear of them, told to those who wait.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use futures_util::FutureExt;
+use futures_util::future::join_all;
 use rhubarb_connection::Backoff;
+use rhubarb_core::class::Class;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::{
     super::{Shared, events::signum},
     Answer,
+    backlog::Backlog,
     command::{Arguments, quoted, set_of},
 };
-use crate::{Error, revoked};
+use crate::{
+    Error,
+    floods::{Flood, What},
+    revoked,
+};
 
-/// How often a revocation is tried to be written while Redis is away. It holds in memory all the same.
-const TRIES: usize = 20;
+/// How long what is not written yet may hold up the worker's end.
+const LAST: Duration = Duration::from_secs(1);
+
+/// What is to be written of revocations. They hold in memory all the same.
+#[derive(Debug)]
+pub(crate) struct Unwritten {
+    /// Those that are to stand in Redis.
+    orders: Backlog<Order>,
+    /// Those of them that are to be told to whoever waits, for they did not run.
+    told: Backlog<Arc<str>>,
+}
+
+#[derive(Clone, Debug)]
+struct Order {
+    id: Arc<str>,
+    terminate: bool,
+    runs: bool,
+}
+
+impl Default for Unwritten {
+    fn default() -> Self {
+        Self { orders: Backlog::new(revoked::MAX), told: Backlog::new(revoked::MAX) }
+    }
+}
 
 /// Revokes tasks by id, and ends those that run when told to.
 pub(super) fn revoke(
@@ -24,34 +53,39 @@ pub(super) fn revoke(
 ) -> Result<Answer, String> {
     let ids = arguments.ids("revoke", "task_id")?;
     let signal = signal(arguments, terminate)?;
-    shared.revoke(ids.iter().cloned());
-    let waiting: Vec<String> =
-        ids.iter().filter(|id| !shared.held.is_active(id)).cloned().collect();
     let text = if terminate {
         terminated(shared, &signal, &ids)
     } else {
         format!("tasks {} flagged as revoked", set_of(&ids))
     };
-    tracing::info!(
-        n = ids.len(),
-        first = ids.first(),
-        terminate,
-        "tasks revoked by remote control"
-    );
-    let shared = shared.clone();
-    Ok(Answer::later_then(async move {
-        // Told after it stands, as a rule; a Redis that is away delays the reply by one try.
-        let recorded = record(&shared, &ids, terminate, &waiting).await;
-        let again = recorded.err().map(|error| {
-            tracing::debug!(%error, "a revocation was not written, trying again");
-            record_later(shared, ids, terminate, waiting).boxed()
-        });
-        (json!({ "ok": text }), again)
-    }))
+    if shared.client.floods.note(What::Revoked, 1) {
+        let (n, first) = (ids.len(), ids.first());
+        tracing::info!(n, first, terminate, "tasks revoked by remote control");
+    }
+    let ids: Vec<Arc<str>> = ids.into_iter().map(Arc::from).collect();
+    shared.revoke(ids.iter().cloned());
+    let active = shared.held.active();
+    let order = |id: Arc<str>| Order { runs: active.contains(&*id), id, terminate };
+    // What gives way there has given way in memory too, and is told by that.
+    shared.unwritten.orders.add(ids.into_iter().map(order));
+    // Told after it stands, as a rule; a Redis that is away delays the reply by one try.
+    Ok(Answer::Written(json!({ "ok": text })))
+}
+
+/// Tells of revocations that had to give way.
+pub(crate) fn forget(shared: &Shared, n: usize) {
+    if n > 0 && shared.client.floods.note(What::Forgotten, n as u64) {
+        tracing::warn!(
+            n,
+            max = revoked::MAX,
+            "more tasks are revoked than are remembered: the oldest revocations are forgotten"
+        );
+    }
 }
 
 fn terminated(shared: &Shared, signal: &str, ids: &[String]) -> String {
-    let wanted = |received: &crate::Received| ids.contains(&received.envelope.headers.id);
+    let ids: HashSet<&str> = ids.iter().map(String::as_str).collect();
+    let wanted = |received: &crate::Received| ids.contains(&*received.envelope.headers.id);
     let ended = shared.held.terminate(signal, wanted);
     if ended.is_empty() {
         return "terminate: tasks unknown".to_owned();
@@ -83,9 +117,10 @@ pub(super) fn revoke_by_stamps(
         .ok_or("ValueError('headers are stamps by name, or a list of name=value')")?;
     let terminate = arguments.flag("terminate");
     let signal = signal(arguments, true)?;
-    for (name, values) in &headers {
-        shared.revoked.add_stamps(name, values);
-    }
+    shared
+        .revoked
+        .add_stamps(&headers)
+        .map_err(|wrong| format!("ValueError({})", quoted(&wrong)))?;
     let shown: serde_json::Map<String, Value> =
         headers.iter().map(|(name, values)| (name.clone(), json!(values))).collect();
     let shown = rhubarb_wire::repr(&Value::Object(shown));
@@ -121,40 +156,82 @@ fn stamps(headers: Option<&Value>) -> Option<Vec<(String, Vec<Value>)>> {
     }
 }
 
-/// Writes a revocation, and REVOKED for those tasks that have no state yet which says that they began.
-async fn record(
-    shared: &Shared,
-    ids: &[String],
-    terminate: bool,
-    waiting: &[String],
-) -> Result<(), Error> {
-    revoked::store(&shared.client, ids, terminate, shared.config.revoke_expires).await?;
-    for id in waiting {
-        revoked::mark(&shared.client, id).await?;
+/// Writes what is ordered, for ever.
+pub(super) async fn write(shared: &Shared) {
+    tokio::join!(write_orders(shared), tell(shared));
+}
+
+async fn write_orders(shared: &Shared) {
+    let mut backoff = Backoff::default();
+    loop {
+        let (orders, end) = shared.unwritten.orders.next().await;
+        let written = store(shared, &orders).await;
+        shared.unwritten.orders.wrote(end, written, &mut backoff).await;
+    }
+}
+
+async fn tell(shared: &Shared) {
+    let mut backoff = Backoff::default();
+    loop {
+        let (ids, end) = shared.unwritten.told.next().await;
+        let written = mark(shared, &ids).await;
+        shared.unwritten.told.wrote(end, written, &mut backoff).await;
+    }
+}
+
+/// Waits until what was ordered so far is written, or cannot be written now.
+pub(super) async fn written(shared: &Shared) {
+    shared.unwritten.orders.tried().await;
+    shared.unwritten.told.tried().await;
+}
+
+/// Gives the last orders a moment, and tells of those that hold nowhere from now on.
+pub(super) async fn finish(shared: &Shared) {
+    let last = async {
+        tokio::select! {
+            () = write(shared) => {}
+            () = written(shared) => {}
+        }
+    };
+    // What is left is told.
+    let _ = timeout(LAST, last).await;
+    let n = shared.unwritten.orders.len();
+    if n > 0 {
+        tracing::warn!(n, "revocations were not written to Redis: other workers may not know them");
+    }
+}
+
+/// Writes revocations.
+async fn store(shared: &Shared, orders: &[Order]) -> Result<(), Error> {
+    for terminate in [false, true] {
+        let orders = orders.iter().filter(|order| order.terminate == terminate);
+        let ids: Vec<Arc<str>> = orders.map(|order| order.id.clone()).collect();
+        revoked::store(&shared.client, &ids, terminate, shared.config.revoke_expires).await?;
+    }
+    let waiting = orders.iter().filter(|order| !order.runs);
+    shared.unwritten.told.add(waiting.map(|order| order.id.clone()));
+    Ok(())
+}
+
+/// Stores REVOKED for those tasks that have no state yet which says that they began.
+async fn mark(shared: &Shared, ids: &[Arc<str>]) -> Result<(), Error> {
+    // One round trip: they go out together, on one connection.
+    let marked = join_all(ids.iter().map(|id| revoked::mark(&shared.client, id))).await;
+    for error in marked.into_iter().filter_map(Result::err) {
+        if error.class() == Class::Transient {
+            return Err(error);
+        }
+        tracing::debug!(%error, "a revocation is not told");
     }
     Ok(())
 }
 
-async fn record_later(
-    shared: Arc<Shared>,
-    ids: Vec<String>,
-    terminate: bool,
-    waiting: Vec<String>,
-) {
+/// Obeys what was ordered while we did not hear, trying until it is read.
+pub(super) async fn catch_up(shared: &Shared) {
     let mut backoff = Backoff::default();
-    for _ in 0..TRIES {
+    while let Err(error) = read(shared).await {
+        tracing::debug!(%error, "the revocations were not read, trying again");
         backoff.sleep().await;
-        if record(&shared, &ids, terminate, &waiting).await.is_ok() {
-            return;
-        }
-    }
-    tracing::warn!(n = ids.len(), "a revocation was not written to Redis; it holds in this worker");
-}
-
-/// Obeys what was ordered while we did not hear.
-pub(super) async fn catch_up(shared: Arc<Shared>) {
-    if let Err(error) = read(&shared).await {
-        tracing::debug!(%error, "the revocations were not read");
     }
 }
 
@@ -169,4 +246,11 @@ async fn read(shared: &Shared) -> Result<(), Error> {
         terminated(shared, "SIGTERM", &ordered);
     }
     Ok(())
+}
+
+/// Tells of a revocation that could not be taken: nobody may be waiting for the reply that says so.
+pub(super) fn refused(shared: &Shared, wrong: &str) {
+    if shared.client.floods.note(Flood::new(What::Refused, None, Some(wrong)), 1) {
+        tracing::warn!(reason = wrong, "a revocation is refused");
+    }
 }
