@@ -102,6 +102,15 @@ impl Plan {
 
 /// Decides what an outcome does.
 pub(crate) fn plan(outcome: Outcome, message: &Message, around: Circumstances<'_>) -> Plan {
+    let mut plan = decide(outcome, message, around);
+    if around.celery.results_disabled {
+        plan.result = None;
+        plan.follow.results.clear();
+    }
+    plan
+}
+
+fn decide(outcome: Outcome, message: &Message, around: Circumstances<'_>) -> Plan {
     match (outcome, message) {
         (Outcome::HandBack, _) => Plan::act(Act::Back),
         (Outcome::Leave, _) => Plan::act(Act::Leave),

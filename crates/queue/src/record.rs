@@ -97,7 +97,11 @@ fn extend(record: &mut TaskResult, received: &Received, worker: &str) {
 }
 
 /// Tells whether a task's results are stored: as its call says, else its registration, else the settings.
+/// Where results are disabled, none is.
 pub(crate) fn stores_results(received: &Received, celery: &CeleryConfig) -> bool {
+    if celery.results_disabled {
+        return false;
+    }
     let by_task = received.notes().ignore_result.unwrap_or(celery.task_ignore_result);
     !received.envelope.headers.ignore_result.unwrap_or(by_task)
 }
@@ -105,6 +109,7 @@ pub(crate) fn stores_results(received: &Received, celery: &CeleryConfig) -> bool
 /// Tells whether a task's failures and retries are stored.
 pub(crate) fn stores_errors(received: &Received, celery: &CeleryConfig) -> bool {
     let even_if_ignored = received.notes().store_errors_even_if_ignored;
-    stores_results(received, celery)
-        || even_if_ignored.unwrap_or(celery.task_store_errors_even_if_ignored)
+    !celery.results_disabled
+        && (stores_results(received, celery)
+            || even_if_ignored.unwrap_or(celery.task_store_errors_even_if_ignored))
 }

@@ -77,6 +77,42 @@ async fn ignored_results_are_not_stored_unless_the_call_or_their_failure_asks_fo
     assert_eq!(bench.client.result(&fails).await.unwrap(), None);
 }
 
+/// `redis.results_url = "disabled://"`, as Celery has it.
+#[tokio::test]
+async fn where_results_are_disabled_nothing_is_stored_and_waiting_says_so() {
+    let bench = Bench::with(|config| {
+        config.celery.results_disabled = true;
+        config.celery.task_track_started = true;
+        config.celery.task_store_errors_even_if_ignored = true;
+    })
+    .await;
+    let worker = bench.worker(|app| {
+        app.task("t.fails", fails);
+        app.task("t.reports", async |context: TaskContext| context.progress(1, 2, "half").await);
+        let again = async || -> Result<(), TaskError> { Err(Retry::after(Duration::ZERO).into()) };
+        app.task("t.again", again).retry(RetryPolicy { max_retries: 1, ..RetryPolicy::default() });
+    });
+    for task in ["t.fails", "t.reports", "t.again", "t.nobody_knows"] {
+        bench.publish(&Publish::new(task)).await;
+    }
+    // What its call asks for is not there either.
+    let mut asked = bench.client.message(Publish::new("t.reports")).unwrap().envelope;
+    asked.headers.ignore_result = Some(false);
+    let mut redis = bench.redis().await;
+    let _: u64 = redis.lpush("celery", asked.encode()).await.unwrap();
+    let dead = Publish {
+        expires: Some("2020-01-01T00:00:00Z".parse().unwrap()),
+        ..Publish::new("t.fails")
+    };
+    bench.publish(&dead).await;
+    bench.waiting(0).await;
+    worker.stop().await;
+    let stored: Vec<String> = redis.keys("*celery-task-meta*").await.unwrap();
+    assert_eq!(stored, [""; 0]);
+    let waited = bench.client.wait(&asked.headers.id, WAIT, |_| {}).await.unwrap_err().to_string();
+    assert!(waited.contains("disabled://"), "{waited}");
+}
+
 #[tokio::test]
 async fn an_extended_result_tells_what_was_called_in_celerys_order() {
     let bench = Bench::with(|config| {

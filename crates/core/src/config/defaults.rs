@@ -88,6 +88,7 @@ impl Default for CeleryConfig {
             max_publish_bytes: 8 << 20,
             publish_patience: seconds(10),
             result_extended: false,
+            results_disabled: false,
             task_ignore_result: false,
             task_store_errors_even_if_ignored: false,
             task_track_started: false,

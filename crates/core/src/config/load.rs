@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
+    fmt, mem,
     path::{Path, PathBuf},
 };
 
@@ -185,8 +185,12 @@ pub fn load(
     environment: &Environment,
     flags: &[(&'static str, String)],
 ) -> Result<Loaded, Problems> {
-    let mut loading =
-        Loading { config: Config::default(), origins: BTreeMap::new(), problems: Vec::new() };
+    let mut loading = Loading {
+        config: Config::default(),
+        origins: BTreeMap::new(),
+        problems: Vec::new(),
+        others: BTreeMap::new(),
+    };
     if let Some((path, text)) = file {
         loading.file(path, text);
     }
@@ -196,6 +200,7 @@ pub fn load(
             loading.set(row, Input::Text(value), "a flag");
         }
     }
+    loading.problems.extend(mem::take(&mut loading.others).into_values());
     loading.follow_the_broker();
     loading.check_pairs();
     queue_name::check_all(&loading.config, &mut loading.problems);
@@ -211,6 +216,8 @@ struct Loading {
     config: Config,
     origins: BTreeMap<String, String>,
     problems: Vec<String>,
+    /// What is wrong with variables that other programs read too, by setting: nothing, where it is set otherwise.
+    others: BTreeMap<&'static str, String>,
 }
 
 impl Loading {
@@ -218,9 +225,15 @@ impl Loading {
         match (row.set)(&mut self.config, input) {
             Ok(()) => {
                 self.origins.insert(row.name.to_owned(), origin.to_owned());
+                self.others.remove(row.name);
             }
             Err(problem) => {
-                self.problems.push(format!("{} (from {origin}): {problem}", row.name));
+                let problem = format!("{} (from {origin}): {problem}", row.name);
+                if KNOWN_VARIABLES.iter().any(|(variable, _)| *variable == origin) {
+                    self.others.insert(row.name, problem);
+                } else {
+                    self.problems.push(problem);
+                }
             }
         }
     }

@@ -132,6 +132,8 @@ pub struct CeleryConfig {
     pub publish_patience: Duration,
     /// Whether a result also tells the task's name, arguments, worker, retries and queue.
     pub result_extended: bool,
+    /// Whether no result is ever stored, whatever a call asks for: `redis.results_url` is `disabled://`.
+    pub results_disabled: bool,
     /// Whether no task stores a result unless its call asks for it.
     pub task_ignore_result: bool,
     /// Whether failures of tasks whose results are ignored are stored all the same.

@@ -56,17 +56,60 @@ macro_rules! rows {
     };
 }
 
+const fn is_results(role: &str) -> bool {
+    matches!(role.as_bytes(), b"results")
+}
+
+/// Celery's own URL of a result backend that stores nothing.
+const DISABLED: &str = "disabled://";
+
+fn set_results_url(config: &mut Config, input: Input<'_>) -> Result<(), String> {
+    // Celery takes the scheme alone, too.
+    let text = String::read(input).unwrap_or_default();
+    config.celery.results_disabled = text.trim_end_matches("://") == "disabled";
+    if !config.celery.results_disabled {
+        config.redis.urls.insert(
+            "results".to_owned(),
+            Setting::read(input).map_err(|problem| {
+                format!(
+                    "{problem}; `{DISABLED}` stores no results, other backends are Celery's alone"
+                )
+            })?,
+        );
+    }
+    Ok(())
+}
+
+fn show_results_url(config: &Config) -> String {
+    if config.celery.results_disabled {
+        return DISABLED.to_owned().show();
+    }
+    config.redis.urls.get("results").cloned().show()
+}
+
 macro_rules! roles {
     ($($role:literal),*) => {
         &[$(
             Row {
                 name: concat!("redis.", $role, "_url"),
-                accepts: "a Redis URL",
+                accepts: if is_results($role) {
+                    "a Redis URL, or \"disabled://\" for no results,"
+                } else {
+                    "a Redis URL"
+                },
                 set: |config, input| {
+                    if is_results($role) {
+                        return set_results_url(config, input);
+                    }
                     config.redis.urls.insert($role.to_owned(), Setting::read(input)?);
                     Ok(())
                 },
-                show: |config| config.redis.urls.get($role).cloned().show(),
+                show: |config| {
+                    if is_results($role) {
+                        return show_results_url(config);
+                    }
+                    config.redis.urls.get($role).cloned().show()
+                },
             },
             Row {
                 name: concat!("redis.", $role, "_db"),

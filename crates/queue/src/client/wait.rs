@@ -44,13 +44,17 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As for [`Client::result`].
+    /// As for [`Client::result`]; [`Error::Refused`] where no results are stored.
     pub async fn wait(
         &self,
         id: &str,
         timeout: Duration,
         mut on_state: impl FnMut(&TaskResult),
     ) -> Result<Option<TaskResult>, Error> {
+        if self.celery.results_disabled {
+            let reason = "no results are stored (redis.results_url is `disabled://`): a task's end cannot be waited for";
+            return Err(Error::Refused(reason.to_owned()));
+        }
         let channel = self.result_key(id);
         let mut pushes = self.results.pushes();
         let deadline = Instant::now() + timeout;
@@ -142,6 +146,9 @@ impl Client {
     }
 
     async fn store(&self, stored: &Stored, how: &str) -> Result<bool, Error> {
+        if self.celery.results_disabled {
+            return Ok(true);
+        }
         let args = [
             self.celery.result_expires.as_secs().max(1).to_string().into_bytes(),
             stored.bytes.clone(),

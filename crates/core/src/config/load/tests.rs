@@ -75,6 +75,36 @@ fn another_kind_of_broker_is_refused_in_one_sentence_without_its_password() {
 }
 
 #[test]
+fn a_backend_of_another_kind_is_nothing_where_ours_is_set() {
+    let environment = |backend| {
+        let ours = ("RHUBARB_REDIS_RESULTS_URL", "redis://one:1/3");
+        Environment::of(&[("CELERY_RESULT_BACKEND", backend), ours])
+    };
+    for backend in ["django-db", "rpc://", "disabled://", "amqp://h//"] {
+        let config = load(None, &environment(backend), &[]).unwrap().config;
+        assert_eq!(config.url_for(Role::Results).1, 3, "{backend}");
+        assert!(!config.celery.results_disabled, "{backend}");
+    }
+    let environment =
+        Environment::of(&[("REDIS_URL", "sentinel://x"), ("REDIS_TLS_URL", "rediss://two:2")]);
+    assert_eq!(
+        load(None, &environment, &[]).unwrap().config.redis.url.expose().as_str(),
+        "rediss://two:2"
+    );
+}
+
+#[test]
+fn disabled_results_are_shown_as_they_are_written() {
+    for text in ["disabled://", "disabled"] {
+        let loaded = load(None, &Environment::of(&[("CELERY_RESULT_BACKEND", text)]), &[]).unwrap();
+        assert!(loaded.config.celery.results_disabled, "{text}");
+        assert_eq!(loaded.config.url_for(Role::Results), loaded.config.url_for(Role::Queue));
+        let shown = loaded.to_string();
+        assert!(shown.contains("redis.results_url = \"disabled://\""), "{shown}");
+    }
+}
+
+#[test]
 fn an_unknown_variable_of_ours_is_reported() {
     let environment =
         Environment::of(&[("RHUBARB_WORKER_CONCURENCY", "3"), ("RHUBARB_TEST_PYTHON", "p")]);
