@@ -17,6 +17,9 @@ use super::{
 /// About what a message has beside its body, bytes.
 const ENVELOPE: usize = 1_000;
 
+/// The first second of the year 1, in seconds since 1970.
+const YEAR_1: i64 = -62_135_596_800;
+
 /// What is said about when a task runs.
 struct When {
     eta: Option<Time>,
@@ -197,8 +200,9 @@ impl Taker<'_> {
     fn after(&self, now: Timestamp, seconds: f64, name: &'static str) -> Result<Time, CanvasError> {
         let after = SignedDuration::try_from_secs_f64(seconds).ok();
         match after.and_then(|after| now.checked_add(after).ok()) {
-            Some(at) => Ok(Time::at(at)),
-            None => Err(self.wrong(name, "is beyond the calendar")),
+            // Python's calendar begins with the year 1, and a time before it is read nowhere.
+            Some(at) if at.as_second() >= YEAR_1 => Ok(Time::at(at)),
+            _ => Err(self.wrong(name, "is beyond the calendar")),
         }
     }
 

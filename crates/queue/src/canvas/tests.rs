@@ -335,6 +335,7 @@ fn options_that_mean_nothing_are_refused_by_name() {
             "`countdown` of task `job_scraper.tasks.add` must be a number of seconds",
         ),
         (json!({"countdown": 1e300}), "is beyond the calendar"),
+        (json!({"countdown": -186_714_183_631.5}), "is beyond the calendar"),
         (
             json!({"priority": 256}),
             "`priority` of task `job_scraper.tasks.add` must be a whole number from 0 to 255",
