@@ -15,6 +15,7 @@ use crate::{
     fields, hold, inspect,
     keys::{LetterKeys, QueueKeys, list_number},
     letter::{Kind, Letter},
+    orphans::{self, Orphan},
     reap::{self, Look},
     replay, script,
 };
@@ -25,6 +26,10 @@ const BATCH: u64 = 200;
 const LETTERS: usize = 100;
 /// How long it waits for workers that an outage may have kept from renewing their leases.
 const DOUBT: Duration = Duration::from_secs(60);
+/// How long claims without a lease are looked for.
+const ORPHANS: Duration = Duration::from_secs(5);
+/// How long the worker of such claims has to come back where no worker's lease is known: the default of `worker.lease`.
+const ORPHAN_LEASE: Duration = Duration::from_secs(15);
 /// How often it looks meanwhile.
 const DOUBT_LOOK: Duration = Duration::from_millis(500);
 
@@ -73,8 +78,9 @@ pub struct Returned {
 /// [`Error::Refused`] while a Rhubarb worker serves one of the queues, which would take it all again;
 /// [`Error::Redis`].
 pub async fn hand_back(client: &Client, wanted: &HandBack) -> Result<HandedBack, Error> {
+    let orphans = orphans::find(client, ORPHANS).await?;
     let names = if wanted.queues.is_empty() {
-        inspect::queue_names(client, &[]).await?
+        inspect::queue_names(client, &orphans::queues(client, &orphans)).await?
     } else {
         wanted.queues.iter().try_for_each(|queue| hold::check(client, queue))?;
         wanted.queues.clone()
@@ -82,7 +88,7 @@ pub async fn hand_back(client: &Client, wanted: &HandBack) -> Result<HandedBack,
     let queues: Vec<QueueKeys> =
         names.iter().map(|name| QueueKeys::new(name, client.celery())).collect();
     if !wanted.dry_run {
-        doubt(client.queue(), &queues).await?;
+        doubt(client.queue(), &queues, &orphans).await?;
     }
     let refused = served(client, &queues).await?;
     if let Some(reason) = refused.clone().filter(|_| !wanted.dry_run) {
@@ -107,8 +113,12 @@ pub async fn hand_back(client: &Client, wanted: &HandBack) -> Result<HandedBack,
         let claimed = claims(redis_, queue, wanted.dry_run).await?;
         back.queues.entry(queue.name.clone()).or_default().claimed = claimed;
     }
+    if wanted.dry_run {
+        count_orphans(redis_, &orphans, &queues, &mut back).await?;
+        return Ok(back);
+    }
     // Who was taken for dead may have come back meanwhile.
-    let left = if wanted.dry_run { None } else { served(client, &queues).await? };
+    let left = served(client, &queues).await?;
     left.map_or(Ok(back), |reason| Err(Error::Refused(format!("not all is back: {reason}"))))
 }
 
@@ -221,7 +231,7 @@ async fn scheduled(redis_: &Redis, queue: &QueueKeys, dry_run: bool) -> Result<u
 ///
 /// What came before may have taken so long that a look grants each lease one more period; that is waited for, too.
 async fn claims(redis_: &Redis, queue: &QueueKeys, dry_run: bool) -> Result<u64, Error> {
-    let mut moved = 0;
+    let (mut moved, mut before) = (0, Vec::new());
     loop {
         let ended: Vec<String> =
             leases(redis_, queue).await?.into_iter().filter(|l| l.1 <= 0).map(|l| l.0).collect();
@@ -237,7 +247,14 @@ async fn claims(redis_: &Redis, queue: &QueueKeys, dry_run: bool) -> Result<u64,
         moved += reaped.given.iter().map(|(_, n)| n).sum::<u64>();
         if reaped.granted > 0 {
             wait_out(redis_, vec![queue]).await?;
+        } else if reaped.given.is_empty() && ended == before {
+            return Err(Error::Refused(format!(
+                "what dead workers hold of queue `{}` stays with them: a key of another type stands in \
+                 the place of one of its lists; rename that key and try again",
+                queue.name
+            )));
         }
+        before = ended;
     }
 }
 
@@ -245,9 +262,14 @@ async fn claims(redis_: &Redis, queue: &QueueKeys, dry_run: bool) -> Result<u64,
 ///
 /// Where nobody has looked at a queue's leases for a while, either all its workers are gone or Redis was; only time
 /// tells, one period of a lease.
-async fn doubt(redis_: &Redis, queues: &[QueueKeys]) -> Result<(), Error> {
+async fn doubt(redis_: &Redis, queues: &[QueueKeys], orphans: &[Orphan]) -> Result<(), Error> {
     let mut doubtful = Vec::new();
     for queue in queues {
+        for orphan in orphans.iter().filter(|orphan| orphan.is_on(queue)) {
+            if orphan.adopt(redis_, ORPHAN_LEASE).await? > 0 {
+                doubtful.push(queue);
+            }
+        }
         let leases = leases(redis_, queue).await?;
         let ended: Vec<String> = leases.into_iter().filter(|l| l.1 <= 0).map(|l| l.0).collect();
         let holds = !ended.is_empty() && held(redis_, queue, &ended).await? > 0;
@@ -272,6 +294,22 @@ async fn wait_out(redis_: &Redis, mut doubtful: Vec<&QueueKeys>) -> Result<(), E
             }
         }
         doubtful = still;
+    }
+    Ok(())
+}
+
+/// Counts, besides, what workers without a lease hold.
+async fn count_orphans(
+    redis_: &Redis,
+    orphans: &[Orphan],
+    queues: &[QueueKeys],
+    back: &mut HandedBack,
+) -> Result<(), Error> {
+    for orphan in orphans {
+        if let Some(queue) = queues.iter().find(|queue| orphan.is_on(queue)) {
+            let n = orphan.len(redis_).await?;
+            back.queues.entry(queue.name.clone()).or_default().claimed += n;
+        }
     }
     Ok(())
 }

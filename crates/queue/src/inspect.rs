@@ -13,12 +13,14 @@ use crate::{
     hold::Pause,
     keys::QueueKeys,
     letter::{self, Filter, Kind, Letter},
+    orphans,
     tick::{self, Record, Ticks},
 };
 
 mod names;
 mod search;
 
+pub(crate) use names::{KEYS_PER_SECOND, SCAN_COUNT, escaped};
 pub use names::{Names, Unseen, all_queue_names, is_known, of_settings, queue_names};
 pub use search::{Passed, TaskInfo, task};
 
@@ -112,6 +114,30 @@ pub struct WorkerInfo {
 /// [`Error::Redis`].
 pub async fn queues(client: &Client, more: &[String]) -> Result<Vec<QueueInfo>, Error> {
     queues_named(client, &queue_names(client, more).await?).await
+}
+
+/// Returns each queue of [`all_queue_names`], and counts as claimed what workers without a lease hold, too; looks for
+/// both for at most `effort`, and tells what was not looked through.
+///
+/// # Errors
+///
+/// [`Error::Redis`].
+pub async fn all_queues(
+    client: &Client,
+    more: &[String],
+    effort: Duration,
+) -> Result<(Vec<QueueInfo>, Option<Unseen>), Error> {
+    let orphans = orphans::find(client, effort).await?;
+    let more = [more, &orphans::queues(client, &orphans)].concat();
+    let Names { names, unseen } = all_queue_names(client, &more, effort).await?;
+    let mut queues = queues_named(client, &names).await?;
+    for queue in queues.iter_mut().filter(|queue| queue.problem.is_none()) {
+        let keys = QueueKeys::new(&queue.name, client.celery());
+        for orphan in orphans.iter().filter(|orphan| orphan.is_on(&keys)) {
+            queue.claimed += orphan.len(client.queue()).await?;
+        }
+    }
+    Ok((queues, unseen))
 }
 
 /// Returns each of these queues as it stands.

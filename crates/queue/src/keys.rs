@@ -28,6 +28,7 @@
 //! | `redbeat::schedule`, `redbeat::lock`, `redbeat:<name>` | zset, string, hash | RedBeat's own | Python | beat, inspect |
 //! | `rhubarb:queues` | set | one member a queue | publish, consumer | inspect |
 //! | `rhubarb:queues:paused` | set | one member a paused queue | operator | inspect |
+//! | `rhubarb:walk` | hash | a day after the last step | walk | walk |
 //! | `rhubarb:workers` | zset | alive, and an hour after | heartbeat | inspect |
 //! | `rhubarb:worker:<id>` | string | one hour | heartbeat | inspect |
 //! | `rhubarb:dead`, `rhubarb:dead:letters`, `rhubarb:dead:bytes` | zset, hash, string | capped by count, age and bytes | settle, replay | inspect, replay |
@@ -51,7 +52,7 @@ use rhubarb_core::config::CeleryConfig;
 use crate::letter::Kind;
 
 /// What the name of every key of ours begins with, behind the broker's prefix.
-const OURS: &str = "rhubarb:";
+pub(crate) const OURS: &str = "rhubarb:";
 
 /// The keys of one installation that are no single queue's.
 ///
@@ -73,7 +74,7 @@ impl Keys {
         }
     }
 
-    fn ours(&self, name: &str) -> String {
+    pub(crate) fn ours(&self, name: &str) -> String {
         format!("{}{OURS}{name}", self.prefix)
     }
 
@@ -155,6 +156,11 @@ impl Keys {
     /// Returns the key that keeps a second task of the same name and arguments out.
     pub fn unique(&self, digest: &str) -> String {
         self.ours(&format!("unique:{digest}"))
+    }
+
+    /// Returns how far the fleet's walk for claims without a lease has come.
+    pub fn walk(&self) -> String {
+        self.ours("walk")
     }
 
     /// Returns the keys of the messages that are kept apart.

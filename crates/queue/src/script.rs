@@ -24,6 +24,10 @@ scripts! {
     SETTLE = "settle" with "takes";
     /// Renews a lease and gives the claims of dead workers back.
     REAP = "reap" with "takes";
+    /// Takes a step of the walk that finds claims without a lease.
+    WALK = "walk";
+    /// Gives claims without a lease one.
+    ORPHAN = "orphan";
     /// Keeps a worker in the registry.
     HEARTBEAT = "heartbeat";
     /// Records revocations.

@@ -105,6 +105,146 @@ async fn hand_back_leaves_no_claim_however_long_the_rest_of_it_takes() {
     assert_eq!((back.claimed, back.scheduled), (1, 20_000));
 }
 
+/// Takes away the leases of all workers, as an eviction or a hand does.
+async fn forget_leases(bench: &Bench) {
+    let mut redis = bench.redis().await;
+    let gone: u64 =
+        redis::cmd("DEL").arg("rhubarb:{celery}:leases").query_async(&mut redis).await.unwrap();
+    assert_eq!(gone, 1);
+}
+
+/// Nobody looks at leases that are not there; the claims are found by themselves.
+#[tokio::test]
+async fn claims_whose_worker_has_lost_its_lease_run_elsewhere_and_count_as_a_death() {
+    let bench = Bench::new().await;
+    let doomed = bench.worker(|_| std::future::pending());
+    let id = bench.publish(&Publish::new("t").arg(7)).await;
+    eventually(WAIT, "it runs", async || (doomed.consumer().held() == 1).then_some(())).await;
+    doomed.kill();
+    forget_leases(&bench).await;
+    let mut redis = bench.redis().await;
+    let death = async |redis: &mut redis::aio::MultiplexedConnection| {
+        redis::cmd("HLEN").arg("rhubarb:{celery}:deliveries").query_async::<u64>(redis).await
+    };
+    assert_eq!(death(&mut redis).await.unwrap(), 0);
+    let found = inspect::task(&bench.client, &id).await.unwrap();
+    assert_eq!(found.place, "running", "{found:?}");
+    // Nor is their queue lost with the set of queues.
+    redis::cmd("DEL").arg("rhubarb:queues").query_async::<()>(&mut redis).await.unwrap();
+    let (queues, _) =
+        inspect::all_queues(&bench.client, &[], Duration::from_secs(1)).await.unwrap();
+    assert_eq!((queues[0].name.as_str(), queues[0].claimed), ("celery", 1));
+
+    let (go_on, went_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let heir = bench.worker({
+        let (go_on, went_on) = (go_on.clone(), went_on.clone());
+        move |delivery| {
+            let (go_on, went_on) = (go_on.clone(), went_on.clone());
+            async move {
+                went_on.notify_one();
+                go_on.notified().await;
+                echo(delivery).await
+            }
+        }
+    });
+    went_on.notified().await;
+    assert_eq!(death(&mut redis).await.unwrap(), 2, "counted, with who died when");
+    go_on.notify_one();
+    assert_eq!(bench.result(&id).await.result, 7);
+
+    // Once more, while a worker lives: it walks from time to time.
+    let second = bench.publish(&Publish::new("t").arg(8)).await;
+    went_on.notified().await;
+    let claims = "rhubarb:{celery}:claims:gone";
+    let raw: Vec<u8> = redis::cmd("HVALS")
+        .arg(format!("rhubarb:{{celery}}:claims:{}", heirs_id(&bench).await))
+        .query_async::<Vec<Vec<u8>>>(&mut redis)
+        .await
+        .unwrap()
+        .remove(0);
+    go_on.notify_one();
+    assert_eq!(bench.result(&second).await.result, 8);
+    redis::cmd("HSET").arg(claims).arg(1).arg(raw).query_async::<()>(&mut redis).await.unwrap();
+    went_on.notified().await;
+    go_on.notify_one();
+    assert!(heir.stop().await);
+}
+
+async fn heirs_id(bench: &Bench) -> String {
+    let workers = inspect::workers(&bench.client).await.unwrap();
+    workers.into_iter().find(|worker| worker.alive).unwrap().record.id
+}
+
+/// A worker that lives and has lost its lease's entry renews it, and keeps its task.
+#[tokio::test]
+async fn a_living_worker_whose_lease_was_evicted_keeps_its_task() {
+    let bench = Bench::new().await;
+    let go_on = Arc::new(Notify::new());
+    let worker = holding(&bench, "w1", go_on.clone()).await;
+    let mut redis = bench.redis().await;
+    let mut next = async || {
+        redis::cmd("HGET").arg("rhubarb:walk").arg("next").query_async::<String>(&mut redis).await
+    };
+    let first = next().await.unwrap();
+    forget_leases(&bench).await;
+    let other = bench.worker_named("w2", echo);
+    eventually(WAIT, "there was another walk", async || {
+        (next().await.unwrap() != first).then_some(())
+    })
+    .await;
+    let lease = async || {
+        redis::cmd("ZSCORE")
+            .arg("rhubarb:{celery}:leases")
+            .arg("w1")
+            .query_async::<Option<f64>>(&mut bench.redis().await)
+            .await
+            .unwrap()
+    };
+    let granted = lease().await;
+    eventually(WAIT, "it renews its lease", async || (lease().await > granted).then_some(())).await;
+    go_on.notify_one();
+    assert!(worker.stop().await);
+    assert!(other.stop().await);
+    let deaths: bool = redis::cmd("EXISTS")
+        .arg("rhubarb:{celery}:deliveries")
+        .query_async(&mut redis)
+        .await
+        .unwrap();
+    assert!(!deaths);
+}
+
+#[tokio::test]
+async fn hand_back_returns_claims_whose_worker_has_lost_its_lease() {
+    let bench = Bench::new().await;
+    holding(&bench, "w1", Arc::default()).await.kill();
+    eventually(WAIT, "it is lost", async || {
+        let workers = inspect::workers(&bench.client).await.unwrap();
+        workers.iter().all(|worker| !worker.alive).then_some(())
+    })
+    .await;
+    forget_leases(&bench).await;
+    let mut redis = bench.redis().await;
+    redis::cmd("DEL").arg("rhubarb:queues").query_async::<()>(&mut redis).await.unwrap();
+    assert_eq!(back(&bench, true).await.unwrap().queues["celery"].claimed, 1);
+    assert_eq!(back(&bench, false).await.unwrap().queues["celery"].claimed, 1);
+    let queues = inspect::queues(&bench.client, &["celery".to_owned()]).await.unwrap();
+    assert_eq!((queues[0].waiting, queues[0].claimed), (1, 0));
+}
+
+/// It asked for ever, as fast as it could.
+#[tokio::test]
+async fn hand_back_says_what_keeps_a_claim_where_it_is() {
+    let bench = Bench::new().await;
+    holding(&bench, "w1", Arc::default()).await.kill();
+    let mut redis = bench.redis().await;
+    redis::cmd("SET").arg("celery").arg("no list").query_async::<()>(&mut redis).await.unwrap();
+    eventually(WAIT, "its lease has ended", async || {
+        let refused = back(&bench, false).await.unwrap_err().to_string();
+        refused.contains("what dead workers hold of queue `celery` stays").then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_lost_worker_shows_what_has_not_been_given_back() {
     let bench = Bench::new().await;

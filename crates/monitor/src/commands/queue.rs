@@ -1,6 +1,6 @@
 //! `queues`, `workers` and `task`: the queue as it stands.
 
-use rhubarb_queue::inspect::{self, Names, Passed, QueueInfo, TaskInfo, Unseen, WorkerInfo};
+use rhubarb_queue::inspect::{self, Passed, QueueInfo, TaskInfo, Unseen, WorkerInfo};
 use serde_json::Value;
 
 use super::Context;
@@ -14,8 +14,7 @@ use crate::{
 /// Shows each queue.
 pub(crate) async fn queues(context: &Context, args: &QueuesArgs) -> Result<(), Error> {
     let (client, served) = (&context.client, &context.config.worker.queues);
-    let Names { names, unseen } = inspect::all_queue_names(client, served, args.effort).await?;
-    let queues = inspect::queues_named(client, &names).await?;
+    let (queues, unseen) = inspect::all_queues(client, served, args.effort).await?;
     Format::of(args.shown.json).show(&queues, |queues| queue_table(queues))?;
     if let Some(unseen) = unseen {
         let more = if unseen.reason.is_none() { "; --effort S looks at more" } else { "" };

@@ -20,6 +20,7 @@ use crate::{
     error::redis,
     inspect::WorkerRecord,
     letter::{self, Kind},
+    orphans::Walk,
     reap::{self, Look},
     script,
 };
@@ -41,6 +42,7 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let mut sign = Sign::Online;
     let mut memory = Memory::new(shared.config.max_memory);
     let mut tidy_at = Instant::now();
+    let mut walk = Walk::new(shared.config.lease);
     let mut pushes = shared.queue.pushes();
     loop {
         let mut wanted = false;
@@ -58,6 +60,9 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
                 tracing::debug!(%error, "looking at the leases failed, trying again");
             }
             pace.reaped(Instant::now(), reaped.is_ok());
+            if let Err(error) = walk.go_on(&shared.client).await {
+                tracing::debug!(%error, "looking for claims without a lease failed, trying again later");
+            }
         }
         memory.check(&shared);
         shared.client.floods.ebb();

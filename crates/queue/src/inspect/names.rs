@@ -13,9 +13,9 @@ use tokio::time::Instant;
 use crate::{Client, Error, error::redis, keys::QueueKeys};
 
 /// How many keys one `SCAN` looks at: a quarter of a millisecond of the server's time, measured with a million keys.
-const SCAN_COUNT: usize = 500;
+pub(crate) const SCAN_COUNT: usize = 500;
 /// How many keys are looked at for each second of effort.
-const KEYS_PER_SECOND: u128 = 250_000;
+pub(crate) const KEYS_PER_SECOND: u128 = 250_000;
 /// So many exchanges are read, and so many queues of each.
 const BINDINGS: usize = 1000;
 /// What the names of kombu's exchanges for remote control end with, and the one for events: what is bound there holds
@@ -175,7 +175,7 @@ fn queue_of(member: &[u8], celery: &CeleryConfig) -> Option<String> {
 }
 
 /// Writes a prefix as `MATCH` has it.
-fn escaped(prefix: &str) -> String {
+pub(crate) fn escaped(prefix: &str) -> String {
     let mut pattern = String::new();
     for c in prefix.chars() {
         if matches!(c, '*' | '?' | '[' | ']' | '\\') {

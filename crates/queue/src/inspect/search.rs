@@ -13,6 +13,7 @@ use crate::{
     fields,
     keys::QueueKeys,
     letter::{self, Kind},
+    orphans::{self, Orphan},
 };
 
 /// How many messages of each list are read at first: what was published lately, or runs soon.
@@ -92,13 +93,16 @@ pub async fn task(client: &Client, id: &str) -> Result<TaskInfo, Error> {
         unseen: None,
     };
     let known = queue_names(client, &of_settings(client.celery())).await?;
-    let shallow = Bounds { depth: SHALLOW, until: None };
+    let shallow = Bounds { depth: SHALLOW, until: None, orphans: &[] };
     if seek(client, &known, &mut info, shallow).await? {
         return Ok(info);
     }
     if !state.is_final() {
-        let Names { names, unseen } = all_queue_names(client, &known, EFFORT).await?;
-        let deep = Bounds { depth: DEEP, until: Some(Instant::now() + PATIENCE) };
+        let orphans = orphans::find(client, EFFORT).await?;
+        let all = [known.clone(), orphans::queues(client, &orphans)].concat();
+        let Names { names, unseen } = all_queue_names(client, &all, EFFORT).await?;
+        let until = Some(Instant::now() + PATIENCE);
+        let deep = Bounds { depth: DEEP, until, orphans: &orphans };
         if seek(client, &names, &mut info, deep).await? {
             return Ok(info);
         }
@@ -124,11 +128,13 @@ fn told_by_result(info: &mut TaskInfo) {
 
 /// How far a search goes.
 #[derive(Clone, Copy, Debug)]
-struct Bounds {
+struct Bounds<'o> {
     /// Messages of each list.
     depth: usize,
     /// When it ends; what is found until then counts.
     until: Option<Instant>,
+    /// Claims without a lease.
+    orphans: &'o [Orphan],
 }
 
 fn as_json(result: &TaskResult) -> serde_json::Value {
@@ -141,12 +147,12 @@ async fn seek(
     client: &Client,
     queues: &[String],
     info: &mut TaskInfo,
-    bounds: Bounds,
+    bounds: Bounds<'_>,
 ) -> Result<bool, Error> {
     info.passed.clear();
     for queue in queues {
         if seek_waiting(client, queue, info, bounds).await?
-            || seek_claimed(client, queue, info).await?
+            || seek_claimed(client, queue, info, bounds.orphans).await?
         {
             info.queue = Some(queue.clone());
             info.passed.clear();
@@ -171,7 +177,7 @@ async fn seek_waiting(
     client: &Client,
     queue: &str,
     info: &mut TaskInfo,
-    bounds: Bounds,
+    bounds: Bounds<'_>,
 ) -> Result<bool, Error> {
     let keys = QueueKeys::new(queue, client.celery());
     let (mut searched, mut holds) = (0, 0);
@@ -216,7 +222,7 @@ impl Shelf<'_> {
         &self,
         client: &Client,
         id: &str,
-        bounds: Bounds,
+        bounds: Bounds<'_>,
     ) -> Result<Sought, rhubarb_connection::Error> {
         let len = if self.is_list { "LLEN" } else { "ZCARD" };
         let holds: usize = client.queue().query(::redis::cmd(len).arg(self.key)).await?;
@@ -271,13 +277,20 @@ fn is_surely_another(message: &[u8], id: &str) -> bool {
 
 /// Looks into what workers hold: the claims themselves, since a worker's record tells only its first ones, and those
 /// of some seconds ago.
-async fn seek_claimed(client: &Client, queue: &str, info: &mut TaskInfo) -> Result<bool, Error> {
+async fn seek_claimed(
+    client: &Client,
+    queue: &str,
+    info: &mut TaskInfo,
+    orphans: &[Orphan],
+) -> Result<bool, Error> {
     let keys = QueueKeys::new(queue, client.celery());
     let failed = || redis(format!("search what is claimed of queue `{queue}`"));
     let redis_ = client.queue();
     let mut leases = ::redis::cmd("ZRANGE");
     leases.arg(&keys.leases).arg(0).arg(-1);
-    let holders: Vec<String> = redis_.query(&leases).await.map_err(failed())?;
+    let mut holders: Vec<String> = redis_.query(&leases).await.map_err(failed())?;
+    let orphaned = orphans.iter().filter(|orphan| orphan.is_on(&keys));
+    holders.extend(orphaned.map(|orphan| orphan.worker.clone()));
     for holder in holders {
         let key = keys.claims(&holder);
         let claims = redis_.query(::redis::cmd("HKEYS").arg(&key)).await.map_err(failed())?;
