@@ -8,6 +8,7 @@ set -eu
 
 cd "$(dirname "$0")/.."
 . deploy/install.sh
+. tests/environments.sh
 exec </dev/null
 
 # One line for each thing that was not run, said again at the very end.
@@ -70,48 +71,6 @@ prerequisites() {
     echo "$(cargo --version), $(redis-server --version 2>/dev/null || valkey-server --version), $(python3 --version)"
 }
 
-# environment PYTHON REQUIREMENTS: a folder named by what is in it, so that another list of packages makes another
-# environment. Marked when it is whole; an unmarked one is the remains of an interrupted run. Sets $venv.
-environment() {
-    version=$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-    sum=$(cksum <"$2" | tr ' ' '-')
-    venv="${XDG_CACHE_HOME:-$HOME/.cache}/rhubarb-tests/venv-$version-$sum"
-    if [ ! -f "$venv/complete" ]; then
-        rm -rf "$venv"
-        mkdir -p "$venv"
-        "$1" -m venv "$venv"
-        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$2"
-        : >"$venv/complete"
-    fi
-}
-
-python_environment() {
-    environment python3 tests/interop/requirements.txt
-    RHUBARB_TEST_PYTHON=$venv/bin/python
-    export RHUBARB_TEST_PYTHON
-    "$RHUBARB_TEST_PYTHON" -c 'import celery, django; print("celery", celery.__version__, "django", django.__version__)'
-    # The oldest Celery that the conformance suite compares with.
-    environment python3 tests/interop/requirements-5.4.txt
-    RHUBARB_TEST_PYTHON_OLD=$venv/bin/python
-    export RHUBARB_TEST_PYTHON_OLD
-    "$RHUBARB_TEST_PYTHON_OLD" -c 'import celery; print("celery", celery.__version__)'
-}
-
-# Django 6 needs Python 3.12. One that is there is used, also one of pyenv's that is not on the path; none is
-# installed for it.
-newest_django() {
-    for python in python3 python3.14 python3.13 python3.12 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.1[2-9]*/bin/python3; do
-        if "$python" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 12))' >/dev/null 2>&1; then
-            environment "$python" tests/interop/requirements-django6.txt
-            RHUBARB_TEST_PYTHON_DJANGO6=$venv/bin/python
-            export RHUBARB_TEST_PYTHON_DJANGO6
-            "$RHUBARB_TEST_PYTHON_DJANGO6" -c 'import django; print("django", django.__version__)'
-            return
-        fi
-    done
-    leave_out "DJANGO 6: no Python 3.12 or later is here; django.tasks was tested with the backport only"
-}
-
 unit_and_end_to_end() {
     if cargo nextest --version >/dev/null 2>&1; then
         cargo nextest run --workspace --profile ci
@@ -121,6 +80,19 @@ unit_and_end_to_end() {
         cargo test --workspace --tests recorded -- --nocapture --test-threads 1
         cargo test --workspace --tests conformance_suite -- --nocapture --test-threads 1
     fi
+}
+
+# A few tests of each promise on every server that we promise to work with; the whole is `sh tests/engines.sh`.
+engines() {
+    code=0
+    table=$(sh tests/engines.sh smoke) || code=$?
+    printf '%s\n' "$table"
+    while read -r mark line; do
+        [ "$mark" != LEFT ] || leave_out "${line#OUT: }"
+    done <<LINES
+$table
+LINES
+    return "$code"
 }
 
 # The benchmarks measure nothing here; what they conclude from figures is tested.
@@ -136,6 +108,7 @@ stage format cargo fmt --all --check
 stage clippy cargo clippy --workspace --all-targets -- -D warnings
 stage build cargo build --workspace
 stage tests unit_and_end_to_end
+stage engines engines
 stage 'benchmarks, their own tests' benchmarks
 if ! cargo nextest --version >/dev/null 2>&1; then
     leave_out "cargo-nextest is not installed: cargo test ran the same tests, without their time limits"

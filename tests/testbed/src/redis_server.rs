@@ -32,6 +32,7 @@ const DURABLE: [&str; 6] = ["--save", "", "--appendonly", "yes", "--appendfsync"
 #[derive(Debug)]
 pub struct RedisServer {
     process: Option<Process>,
+    program: OsString,
     dir: TempDir,
     port: u16,
     options: Vec<String>,
@@ -65,7 +66,7 @@ impl RedisServer {
 
     fn new(options: Vec<String>, primary: Option<u16>) -> Self {
         let dir = tempfile::tempdir().expect("there is a folder for temporary files");
-        Self { process: None, dir, port: free_port(), options, primary }
+        Self { process: None, program: program(), dir, port: free_port(), options, primary }
     }
 
     async fn start_as(options: Vec<String>, primary: Option<u16>) -> Self {
@@ -76,8 +77,16 @@ impl RedisServer {
                 return server;
             }
             server.port = free_port();
+            server.find_tls();
         }
         panic!("redis-server did not start on any of ten free ports");
+    }
+
+    /// A chosen server that was built without TLS does not start with it, and gives way to the installed one.
+    fn find_tls(&mut self) {
+        if self.options.iter().any(|option| option == "--tls-port") {
+            self.program = installed().unwrap_or_else(program);
+        }
     }
 
     /// Starts a replica of this server, with the same options, and waits until it has all that is there.
@@ -235,7 +244,7 @@ impl RedisServer {
     }
 
     fn begin(&self) -> Process {
-        let mut command = clean_command(program());
+        let mut command = clean_command(&self.program);
         command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"]);
         command.arg("--unixsocket").arg(self.socket());
         command.args(["--daemonize", "no", "--dir"]).arg(self.dir.path()).args(&self.options);
