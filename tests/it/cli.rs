@@ -365,6 +365,22 @@ async fn who_waits_for_a_task_that_is_parked_is_told_so_at_once() {
 }
 
 #[tokio::test]
+async fn who_waits_over_a_retry_is_told_why_it_takes_longer() {
+    let shop = Shop::open().await;
+    let mut worker = shop.installation.start("own-worker", crate::OWN_WORKER, &[]);
+    worker.line("worker ready", SOON).await;
+    let ran = shop.rhubarb(&["enqueue", "e2e.later", "--args", "[1]", "--wait", "60"]).await;
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let told = "it is to be tried again: RuntimeError('not yet')";
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
+
+    let ran = shop.rhubarb(&["enqueue", "e2e.later", "--args", "[600]", "--wait", "3"]).await;
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    let told = "; it waits to be tried again (RuntimeError('not yet'))";
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
+}
+
+#[tokio::test]
 async fn a_task_that_has_ended_is_done() {
     let shop = Shop::open().await;
     let _worker = shop.worker(&[]).await;

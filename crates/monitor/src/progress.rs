@@ -47,6 +47,14 @@ impl Progress {
         self.last = step;
     }
 
+    /// Says a sentence that stays.
+    pub(crate) fn say(&self, sentence: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(sentence),
+            None => output::note(sentence),
+        }
+    }
+
     fn show(&self, step: &Step) {
         let Some(bar) = &self.bar else {
             return output::note(&format!("{}/{} {}", step.done, step.total, step.label));

@@ -27,17 +27,22 @@ pub(crate) async fn result(
     what: &str,
 ) -> Result<TaskResult, Error> {
     let mut progress = Progress::start(what);
-    let waiting = client.wait(id, timeout, |state| {
-        if matches!(state.status, State::Custom(_)) {
-            progress.report(&state.result);
+    let mut retry = None;
+    let waiting = client.wait(id, timeout, |state| match state.status {
+        State::Custom(_) => progress.report(&state.result),
+        State::Retry => {
+            let why = reason(state);
+            progress.say(&format!("it is to be tried again: {why}"));
+            retry = Some(why);
         }
+        _ => retry = None,
     });
     let waited = Box::pin(unless_parked(client, id, waiting)).await;
     progress.end();
     match waited?? {
         Some(result) if result.status == State::Success => Ok(result),
         Some(result) => Err(failure(id, &result)),
-        None => Err(late(client, id, timeout).await),
+        None => Err(late(client, id, timeout, retry).await),
     }
 }
 
@@ -57,7 +62,7 @@ pub(crate) async fn canvas(
     match joined?? {
         Some(Joined::Success(value)) => Ok(value),
         Some(Joined::Failed(failed)) => Err(failure(&failed.task_id, &failed)),
-        None => Err(late(client, &tree.id, timeout).await),
+        None => Err(late(client, &tree.id, timeout, None).await),
     }
 }
 
@@ -88,19 +93,25 @@ async fn unless_parked<T>(
 }
 
 fn failure(id: &str, result: &TaskResult) -> Error {
-    let reason = result.exception().map_or_else(|| result.result.to_string(), |e| e.to_string());
-    Error::Task { id: id.to_owned(), state: result.status.to_string(), reason: clean(&reason) }
+    Error::Task { id: id.to_owned(), state: result.status.to_string(), reason: reason(result) }
+}
+
+fn reason(result: &TaskResult) -> String {
+    clean(&result.exception().map_or_else(|| result.result.to_string(), |e| e.to_string()))
 }
 
 /// Says that the time is over, and why nothing may have happened.
-async fn late(client: &Client, id: &str, timeout: Duration) -> Error {
+async fn late(client: &Client, id: &str, timeout: Duration, retry: Option<String>) -> Error {
     let nobody = match inspect::workers(client).await {
         Ok(workers) => !workers.iter().any(|worker| worker.alive),
         Err(_) => false,
     };
     let hint = if nobody { "; no Rhubarb worker is running" } else { "" };
+    let retry =
+        retry.map(|why| format!("; it waits to be tried again ({why})")).unwrap_or_default();
     let seconds = timeout.as_secs_f64();
     Error::Failed(format!(
-        "task {id} has no result after {seconds} s and is not cancelled{hint}; look again with `rhubarb task {id}`"
+        "task {id} has no result after {seconds} s and is not cancelled{retry}{hint}; \
+         look again with `rhubarb task {id}`"
     ))
 }
