@@ -249,14 +249,19 @@ fn time(map: &mut Map<String, Value>, key: &str) -> Result<Option<Time>, String>
     }
 }
 
-// Read as 0, a wrong count would let a failing task be sent again for ever.
+// Read as 0, a wrong count would let a failing task be sent again for ever. Python's workers take a text for what it says.
 fn retries(map: &mut Map<String, Value>) -> Result<u32, String> {
     match map.shift_remove("retries") {
         None | Some(Value::Null) => Ok(0),
-        Some(value) => value
-            .as_u64()
-            .and_then(|count| u32::try_from(count).ok())
-            .ok_or_else(|| format!("{} is not a count", excerpt(&value))),
+        Some(value) => {
+            let count = match &value {
+                Value::String(text) => text.trim().parse().ok(),
+                value => value.as_u64(),
+            };
+            count
+                .and_then(|count| u32::try_from(count).ok())
+                .ok_or_else(|| format!("{} is not a count", excerpt(&value)))
+        }
     }
 }
 
@@ -326,6 +331,12 @@ mod tests {
     }
 
     #[test]
+    fn a_count_of_attempts_may_be_a_text_as_python_takes_it() {
+        let headers = read(&json!({"task": "t", "id": "1", "retries": "2"})).unwrap();
+        assert_eq!(headers.retries, 2);
+    }
+
+    #[test]
     fn deciding_headers_are_refused_with_the_id_known() {
         let check = |key: &str, value: Value, expected: &str| {
             let error = read(&json!({"task": "t", "id": "1", key: value})).unwrap_err();
@@ -334,7 +345,7 @@ mod tests {
         };
         check("eta", json!("tomorrow"), "header `eta` is unusable: \"tomorrow\" is not a time");
         check("expires", json!(60), "header `expires` is unusable: 60 is not a time");
-        check("retries", json!("3"), "header `retries` is unusable: \"3\" is not a count");
+        check("retries", json!("x"), "header `retries` is unusable: \"x\" is not a count");
         check("retries", json!(-1), "header `retries` is unusable: -1 is not a count");
     }
 

@@ -38,7 +38,7 @@
 //! - `control`, `event`: commands to workers with their replies, and what workers report; `message`
 //!   is the envelope of both, `matcher` the patterns of node names.
 //! - `error`: why bytes could not be read, and whose they were.
-//! - `time`, `plain`: Python's values.
+//! - `time` and `iso`, `plain`: Python's values.
 //! - `json` and `dump`, `repr`: Python's two text forms of a value.
 //! - `keys`: the names of lists, bindings, results and channels in Redis.
 
@@ -69,6 +69,7 @@ mod message;
 mod error;
 
 mod dump;
+mod iso;
 mod json;
 mod plain;
 mod repr;

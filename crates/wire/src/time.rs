@@ -4,6 +4,8 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Unit};
 
+use crate::iso::{self, Said};
+
 /// A time as a message gives it.
 ///
 /// The text is kept, so that a message written again says what its producer said. Celery writes ISO
@@ -22,11 +24,16 @@ enum Instant {
 }
 
 impl Time {
-    /// Reads ISO 8601: with offset, with `Z`, or naive; `None` for anything else.
+    /// Reads ISO 8601 in all forms that Celery takes: with offset, with `Z`, or naive; `None` for anything
+    /// else.
     pub fn parse(text: &str) -> Option<Self> {
-        let instant = match text.parse::<Timestamp>() {
-            Ok(instant) => Instant::Known(instant),
-            Err(_) => Instant::Naive(text.parse::<DateTime>().ok()?),
+        let instant = match (text.parse::<Timestamp>(), text.parse::<DateTime>()) {
+            (Ok(instant), _) => Instant::Known(instant),
+            (_, Ok(local)) => Instant::Naive(local),
+            _ => match iso::parse(text)? {
+                Said::Instant(instant) => Instant::Known(instant),
+                Said::Local(local) => Instant::Naive(local),
+            },
         };
         Some(Self { text: text.to_owned(), instant })
     }
