@@ -45,6 +45,8 @@ mod mixed;
 mod monitor;
 /// Several installations on one Redis.
 mod namespaces;
+/// Values that only pass through.
+mod passing;
 /// Who enqueues, besides.
 mod producers;
 /// What the queue promises.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rhubarb_connection::{Redis, Role};
 use rhubarb_queue::Publish;
-use rhubarb_worker::{App, Args, Retry, State, TaskContext, TaskError};
+use rhubarb_worker::{App, Args, RawArgs, Retry, State, TaskContext, TaskError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -93,11 +93,23 @@ async fn publishes(context: TaskContext) -> Result<Value, TaskError> {
     Ok(json!([one, note]))
 }
 
+/// A text of so many bytes.
+async fn large(Args((n,)): Args<(usize,)>) -> String {
+    "x".repeat(n)
+}
+
+/// The arguments as JSON text.
+async fn raw(RawArgs { args, kwargs }: RawArgs) -> [String; 2] {
+    [args, kwargs]
+}
+
 /// Registers all of them.
 pub(crate) fn register(app: &mut App) {
     app.state(app.connections().role(Role::Queue));
     app.task("e2e.add", add);
     app.task("e2e.sum", sum);
+    app.task("e2e.large", large);
+    app.task("e2e.raw", raw);
     app.task("e2e.echo", echo);
     app.task("e2e.fail", fail);
     app.task("e2e.flaky", flaky);

@@ -7,6 +7,7 @@ use std::io::Write;
 
 use serde_json::{Map, Number, Value};
 
+use crate::exact::unsealed;
 use crate::json::{float, is_blank};
 
 /// How many characters of a text are looked at in one step; compilers make a few instructions of it.
@@ -223,6 +224,9 @@ impl Json for String {
 
 impl Json for str {
     fn dump(&self, out: &mut Vec<u8>) {
+        if let Some(json) = unsealed(self) {
+            return ascii(out, json);
+        }
         out.push(b'"');
         let mut rest = self;
         loop {
@@ -239,6 +243,17 @@ impl Json for str {
 
     fn is_blank(&self) -> bool {
         self.is_empty()
+    }
+}
+
+/// Appends a sealed value: a number, or a text with its quotes and escapes.
+fn ascii(out: &mut Vec<u8>, json: &str) {
+    for c in json.chars() {
+        if c.is_ascii() && c != '\u{7f}' {
+            display(out, c);
+        } else {
+            escape(out, c);
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::headers::{self, Headers};
 use crate::json::{self, kind, take, text};
 use crate::old;
 use crate::properties::Properties;
+use crate::reader;
 use crate::time::Time;
 use crate::usual;
 
@@ -57,7 +58,7 @@ impl Envelope {
     /// Reads whatever is a message, by way of a tree of values.
     fn decode_any(bytes: &[u8]) -> Result<Self, DecodeError> {
         let not_message = |reason| DecodeError::NotMessage { reason };
-        let value = json::read(bytes).map_err(not_message)?;
+        let value = reader::read(bytes).map_err(not_message)?;
         let Value::Object(mut map) = value else {
             return Err(not_message(format!("{} instead of an object", kind(&value))));
         };
@@ -261,7 +262,7 @@ mod tests {
         check("[1]", "message is unreadable: a list instead of an object", None);
         check(
             &"[".repeat(100_000),
-            "message is unreadable: not JSON: recursion limit exceeded",
+            "message is unreadable: not JSON: nested deeper than 1000 levels",
             None,
         );
         check(

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use crate::dump::dumps;
 use crate::error::{DecodeError, excerpt};
 use crate::exception::Exception;
-use crate::json::{self, kind};
+use crate::json::kind;
+use crate::reader;
 use crate::repr::repr;
 use crate::result::State;
 
@@ -104,7 +105,7 @@ impl ResultTree {
     /// [`DecodeError::NotResult`]: the bytes are no saved group. Treat it as not saved.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let not_result = |reason| DecodeError::NotResult { reason };
-        let value = json::read(bytes).map_err(not_result)?;
+        let value = reader::read_lossy(bytes).map_err(not_result)?;
         let Some(tree) = value.get("result") else {
             return Err(not_result(format!("no `result` in {}", excerpt(&value))));
         };
@@ -138,7 +139,8 @@ pub struct ChordPart {
     pub task_id: String,
     /// The final state of the task.
     pub state: State,
-    /// The value, or the exception as [`Exception::to_value`] gives it.
+    /// The value, or the exception as [`Exception::to_value`] gives it; sealed where it cannot be held, so
+    /// that the chord's body gets it as it was: see [`exact`](crate::exact()).
     pub result: Value,
 }
 
@@ -149,7 +151,7 @@ impl ChordPart {
     /// [`DecodeError::NotResult`]: the bytes were not written by a task of a chord.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let not_result = |reason| DecodeError::NotResult { reason };
-        let value = json::read(bytes).map_err(not_result)?;
+        let value = reader::read(bytes).map_err(not_result)?;
         match value.as_array().map(Vec::as_slice) {
             Some([_, Value::String(task_id), Value::String(state), result]) => Ok(Self {
                 task_id: task_id.clone(),

@@ -4,7 +4,8 @@ use serde_json::{Map, Value};
 
 use crate::dump::{Json, object};
 use crate::error::{DecodeError, Identity, excerpt};
-use crate::json::{self, take, text};
+use crate::exact::open;
+use crate::json::{self, exact_text, take, text};
 use crate::time::Time;
 
 /// The names of the headers that Celery 5.7 writes (protocol 2), in its order.
@@ -127,7 +128,7 @@ impl Headers {
             lang: take(map, "lang", text).unwrap_or_else(|| "py".to_owned()),
             task,
             id,
-            shadow: take(map, "shadow", text),
+            shadow: take(map, "shadow", exact_text),
             eta: time(map, "eta").map_err(|reason| wrong("eta", reason))?,
             expires: time(map, "expires").map_err(|reason| wrong("expires", reason))?,
             group: take(map, "group", text),
@@ -136,9 +137,9 @@ impl Headers {
             timelimit: take(map, "timelimit", timelimit).unwrap_or_default(),
             root_id: take(map, "root_id", text),
             parent_id: take(map, "parent_id", text),
-            argsrepr: take(map, "argsrepr", text),
-            kwargsrepr: take(map, "kwargsrepr", text),
-            origin: take(map, "origin", text),
+            argsrepr: take(map, "argsrepr", exact_text),
+            kwargsrepr: take(map, "kwargsrepr", exact_text),
+            origin: take(map, "origin", exact_text),
             ignore_result: take(map, "ignore_result", Value::as_bool),
             replaced_task_nesting: take(map, "replaced_task_nesting", Value::as_u64)
                 .unwrap_or_default(),
@@ -230,7 +231,7 @@ fn names(value: &Value) -> Option<Vec<String>> {
 fn timelimit(value: &Value) -> Option<(Option<f64>, Option<f64>)> {
     let limit = |value: &Value| match value {
         Value::Null => Some(None),
-        value => value.as_f64().map(Some),
+        value => open(value.clone()).as_f64().map(Some),
     };
     match value.as_array()?.as_slice() {
         [hard, soft] => Some((limit(hard)?, limit(soft)?)),

@@ -8,8 +8,9 @@
 //! nor MessagePack are refused by name. It does not run chains, groups or chords, it only builds them
 //! and shows what they hold.
 //!
-//! Input may be hostile. Nothing here panics on it; depth is bounded to 128 levels, and a body after
-//! decompression to the size that the caller gives. The size of a message or a result as it comes in
+//! Input may be hostile. Nothing here panics on it; depth is bounded to 1,000 levels, the memory
+//! of the values that are read to 64 MiB or eight times their text, and a body after decompression to
+//! the size that the caller gives. The size of a message or a result as it comes in
 //! is the caller's to bound.
 //!
 //! ```
@@ -39,7 +40,8 @@
 //!   is the envelope of both, `matcher` the patterns of node names.
 //! - `error`: why bytes could not be read, and whose they were.
 //! - `time` and `iso`, `plain`: Python's values.
-//! - `json` and `dump`, `repr`: Python's two text forms of a value.
+//! - `reader` and `dump`: JSON as Python writes it; `exact` keeps what `serde_json` cannot hold.
+//! - `repr`: values as Python prints them; `json`: small helpers.
 //! - `keys`: the names of lists, bindings, results and channels in Redis.
 
 mod envelope;
@@ -69,9 +71,11 @@ mod message;
 mod error;
 
 mod dump;
+mod exact;
 mod iso;
 mod json;
 mod plain;
+mod reader;
 mod repr;
 mod time;
 
@@ -81,6 +85,7 @@ pub use body::{Body, Embed};
 pub use compression::Compression;
 pub use envelope::Envelope;
 pub use error::{DecodeError, Identity};
+pub use exact::{exact, json, memory, memory_of, open, open_map, seal};
 pub use exception::Exception;
 pub use group::{ChordPart, ResultTree};
 pub use headers::{HEADERS, Headers};

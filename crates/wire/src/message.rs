@@ -8,6 +8,7 @@ use crate::envelope::JSON;
 use crate::error::{DecodeError, Identity};
 use crate::json::{self, kind, take, text};
 use crate::properties::{BASE64, DeliveryInfo, Properties};
+use crate::reader;
 
 /// A message with any JSON value for its body.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,7 +25,7 @@ impl Message {
         if bytes.len() / 2 > max_bytes.saturating_add(1 << 16) {
             return Err(DecodeError::TooLarge { limit: max_bytes, identity: Identity::default() });
         }
-        let value = json::read(bytes).map_err(not_message)?;
+        let value = reader::read_lossy(bytes).map_err(not_message)?;
         let Value::Object(mut map) = value else {
             return Err(not_message(format!("{} instead of an object", kind(&value))));
         };

@@ -8,15 +8,14 @@ use base64::Engine;
 use serde_json::{Map, Value, json};
 
 use crate::body::STANDARD;
-
-/// As deep as JSON is read.
-const DEPTH: usize = 128;
+use crate::exact::sealed;
+use crate::reader::Budget;
 
 /// Reads one value, to the end of `bytes`; the error is the reason as text.
 ///
 /// A claimed length allocates nothing: memory is in proportion to the bytes that are there.
 pub(crate) fn read(bytes: &[u8]) -> Result<Value, String> {
-    let mut reader = Reader { bytes, at: 0 };
+    let mut reader = Reader { bytes, at: 0, budget: Budget::of(bytes.len()) };
     let value = reader.value(0).and_then(|value| match reader.bytes.len() - reader.at {
         0 => Ok(value),
         more => Err(format!("{more} bytes follow the value")),
@@ -24,9 +23,16 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Value, String> {
     value.map_err(|reason| format!("not MessagePack: {reason} at byte {}", reader.at))
 }
 
+/// As deep as Python's packer goes.
+const DEPTH: usize = 512;
+
+/// About what the marker of bytes takes beside them, bytes.
+const MARKER: usize = 512;
+
 struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
+    budget: Budget,
 }
 
 impl<'a> Reader<'a> {
@@ -38,14 +44,31 @@ impl<'a> Reader<'a> {
         // Tags of one kind come in rows of widths: 1, 2, 4 and 8 bytes.
         let width = |first: u8| 1_usize << (tag - first);
         match tag {
-            0x00..=0x7f | 0xe0.. => Ok(json!(tag.cast_signed())),
             0x80..=0x8f => self.map(usize::from(tag & 0x0f), depth),
             0x90..=0x9f => self.array(usize::from(tag & 0x0f), depth),
+            0xdc | 0xdd => {
+                let length = self.length(2 * width(0xdc))?;
+                self.array(length, depth)
+            }
+            0xde | 0xdf => {
+                let length = self.length(2 * width(0xde))?;
+                self.map(length, depth)
+            }
+            tag => self.scalar(tag),
+        }
+    }
+
+    /// Reads what holds no other values; apart, so that the stack has room for many levels of the others.
+    fn scalar(&mut self, tag: u8) -> Result<Value, String> {
+        let width = |first: u8| 1_usize << (tag - first);
+        match tag {
+            0x00..=0x7f | 0xe0.. => Ok(json!(tag.cast_signed())),
             0xa0..=0xbf => self.text(usize::from(tag & 0x1f)).map(Value::from),
             0xc0 => Ok(Value::Null),
             0xc2 | 0xc3 => Ok(json!(tag == 0xc3)),
             0xc4..=0xc6 => {
                 let length = self.length(width(0xc4))?;
+                self.budget.value(2 * length + MARKER)?;
                 Ok(marked(self.take(length)?))
             }
             0xca => {
@@ -59,16 +82,8 @@ impl<'a> Reader<'a> {
                 let length = self.length(width(0xd9))?;
                 self.text(length).map(Value::from)
             }
-            0xdc | 0xdd => {
-                let length = self.length(2 * width(0xdc))?;
-                self.array(length, depth)
-            }
-            0xde | 0xdf => {
-                let length = self.length(2 * width(0xde))?;
-                self.map(length, depth)
-            }
             0xc7..=0xc9 | 0xd4..=0xd8 => Err("an extension type".to_owned()),
-            0xc1 => Err("the tag that is never used".to_owned()),
+            _ => Err("the tag that is never used".to_owned()),
         }
     }
 
@@ -94,6 +109,7 @@ impl<'a> Reader<'a> {
     }
 
     fn text(&mut self, length: usize) -> Result<String, String> {
+        self.budget.value(length)?;
         let text = std::str::from_utf8(self.take(length)?);
         text.map(str::to_owned).map_err(|_| "text is not UTF-8".to_owned())
     }
@@ -101,6 +117,7 @@ impl<'a> Reader<'a> {
     fn array(&mut self, length: usize, depth: usize) -> Result<Value, String> {
         let mut items = Vec::new();
         for _ in 0..length {
+            self.budget.value(0)?;
             items.push(self.value(depth + 1)?);
         }
         Ok(Value::Array(items))
@@ -110,6 +127,7 @@ impl<'a> Reader<'a> {
         let mut map = Map::new();
         for _ in 0..length {
             let key = self.key()?;
+            self.budget.key(key.len())?;
             map.insert(key, self.value(depth + 1)?);
         }
         Ok(Value::Object(map))
@@ -127,13 +145,13 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The text of a float that JSON does not know, as everywhere in this crate.
+/// A float; one that JSON does not know is sealed.
 fn float(value: f64) -> Value {
     if value.is_finite() {
         return Value::from(value);
     }
     let infinite = if value > 0.0 { "Infinity" } else { "-Infinity" };
-    Value::from(if value.is_nan() { "NaN" } else { infinite })
+    Value::from(sealed(if value.is_nan() { "NaN" } else { infinite }))
 }
 
 fn marked(bytes: &[u8]) -> Value {
@@ -157,10 +175,8 @@ mod tests {
         check(b"\xd3\x80\0\0\0\0\0\0\0", json!(i64::MIN));
         check(b"\xcf\xff\xff\xff\xff\xff\xff\xff\xff", json!(u64::MAX));
         check(b"\x92\xca\x3f\xc0\0\0\xcb\xbf\xf8\0\0\0\0\0\0", json!([1.5, -1.5]));
-        check(
-            b"\x93\xcb\x7f\xf0\0\0\0\0\0\0\xca\xff\x80\0\0\xcb\x7f\xf8\0\0\0\0\0\0",
-            json!(["Infinity", "-Infinity", "NaN"]),
-        );
+        let odd = read(b"\x93\xcb\x7f\xf0\0\0\0\0\0\0\xca\xff\x80\0\0\xcb\x7f\xf8\0\0\0\0\0\0");
+        assert_eq!(crate::exact::json(&odd.unwrap()), "[Infinity, -Infinity, NaN]");
         check(b"\x82\xa1a\x01\xc4\x01b\xd9\x01c", json!({"a": 1, "b": "c"}));
         check(b"\xde\0\x01\xda\0\x01k\xdc\0\x01\xdb\0\0\0\x01v", json!({"k": ["v"]}));
         check(b"\xc4\x02ab", json!({"__type__": "bytes", "__value__": "ab"}));
@@ -178,7 +194,7 @@ mod tests {
         check(b"\xc1", "the tag that is never used at byte 1");
         check(b"\xa1\xff", "text is not UTF-8 at byte 2");
         check(b"\x81\x01\x01", "a key is no text at byte 2");
-        check(&[0x91; 1000], "nested deeper than 128 levels at byte 128");
+        check(&[0x91; 2000], "nested deeper than 512 levels at byte 512");
     }
 
     #[test]

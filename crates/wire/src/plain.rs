@@ -2,8 +2,7 @@
 
 use serde_json::{Map, Value};
 
-/// Values nested deeper than this are left as they are; parsed JSON is never deeper.
-const DEPTH: usize = 128;
+use crate::reader::DEPTH;
 
 /// Replaces kombu's type markers by plain text, at any depth.
 ///

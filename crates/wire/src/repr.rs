@@ -6,12 +6,17 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
+use crate::exact::unsealed;
 use crate::json::float;
+use crate::reader;
 
 /// Celery's limit for `argsrepr` and for `kwargsrepr`, in characters.
 const BRIEF: usize = 1024;
+
+/// The longest sealed value that is turned into Python's form, bytes.
+const LONG: usize = 16 * 1024;
 
 /// Containers nested deeper than this are printed as `[...]` or `{...}`.
 const LEVELS: usize = 3;
@@ -19,12 +24,15 @@ const LEVELS: usize = 3;
 /// Python's `repr` of a JSON value.
 pub fn repr(value: &Value) -> String {
     match value {
-        Value::String(text) => quoted(text),
+        Value::String(text) => match unsealed(text) {
+            Some(json) => python(json),
+            None => quoted(text),
+        },
         Value::Array(items) => format!("[{}]", joined(items)),
         Value::Object(map) => {
             let pairs: Vec<String> = map
                 .iter()
-                .map(|(key, value)| format!("{}: {}", quoted(key), repr(value)))
+                .map(|(key, value)| format!("{}: {}", repr(&json!(key)), repr(value)))
                 .collect();
             format!("{{{}}}", pairs.join(", "))
         }
@@ -57,6 +65,22 @@ pub fn brief(value: &Value) -> String {
     let mut printer = Printer::new();
     printer.value(value);
     printer.out
+}
+
+/// A sealed value, of which a text has lost its halves of surrogate pairs.
+fn python(json: &str) -> String {
+    match json {
+        "NaN" => "nan".to_owned(),
+        "Infinity" => "inf".to_owned(),
+        "-Infinity" => "-inf".to_owned(),
+        // A long one is shown as JSON, of which its reader sees the beginning.
+        json if json.len() > LONG => json[..json.floor_char_boundary(LONG)].to_owned(),
+        json => match reader::lossy(json) {
+            Value::String(text) if json.starts_with('"') => quoted(&text),
+            Value::String(number) => number,
+            value => repr(&value),
+        },
+    }
 }
 
 fn plain(scalar: &Value) -> String {
@@ -176,6 +200,9 @@ impl Printer {
 
     /// Celery escapes the single quote alone.
     fn text(&mut self, text: &str) {
+        if let Some(json) = unsealed(text) {
+            return self.token(&self.cut(&python(json)));
+        }
         let mut text = self.cut(text);
         if text.contains('\'') {
             text = Cow::Owned(text.replace('\'', "\\'"));
@@ -222,8 +249,6 @@ impl Printer {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

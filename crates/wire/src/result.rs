@@ -9,6 +9,7 @@ use crate::dump::{Json, dumps, object};
 use crate::error::{DecodeError, excerpt};
 use crate::exception::Exception;
 use crate::json::{self, take, text};
+use crate::reader;
 
 /// What a compressed result begins with, before the method's name and a zero (`COMPRESSED_PAYLOAD_MAGIC` of
 /// `celery/backends/base.py`, 5.7.0).
@@ -137,9 +138,24 @@ impl TaskResult {
     /// # Errors
     /// [`DecodeError::NotResult`]: the bytes were not written by a task. Treat the result as unknown.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        Self::read(bytes, reader::read_lossy)
+    }
+
+    /// Reads a result that is passed on: what cannot be held exactly is sealed, see [`exact`](crate::exact()).
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub fn decode_exact(bytes: &[u8]) -> Result<Self, DecodeError> {
+        Self::read(bytes, reader::read)
+    }
+
+    fn read(
+        bytes: &[u8],
+        read: impl Fn(&[u8]) -> Result<Value, String>,
+    ) -> Result<Self, DecodeError> {
         let not_result = |reason| DecodeError::NotResult { reason };
         let bytes = plain(bytes).map_err(not_result)?;
-        let value = json::read(&bytes).map_err(not_result)?;
+        let value = read(&bytes).map_err(not_result)?;
         let Value::Object(mut map) = value else {
             return Err(not_result(format!("{} instead of an object", json::kind(&value))));
         };

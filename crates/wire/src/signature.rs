@@ -84,8 +84,11 @@ impl Json for Signature {
 
 /// Takes a list that may be missing or null.
 pub(crate) fn list(map: &mut Map<String, Value>, key: &str) -> Result<Vec<Value>, String> {
-    let found = take(map, key, |value| value.as_array().cloned());
-    absent_or(map, key, found, "a list")
+    match map.shift_remove(key) {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::Array(items)) => Ok(items),
+        Some(value) => Err(format!("{key} is {}, must be a list", json::kind(&value))),
+    }
 }
 
 /// Takes an object that may be missing or null.
@@ -93,20 +96,10 @@ pub(crate) fn mapping(
     map: &mut Map<String, Value>,
     key: &str,
 ) -> Result<Map<String, Value>, String> {
-    let found = take(map, key, json::object);
-    absent_or(map, key, found, "an object")
-}
-
-fn absent_or<T: Default>(
-    map: &Map<String, Value>,
-    key: &str,
-    found: Option<T>,
-    wanted: &str,
-) -> Result<T, String> {
-    match (found, map.get(key)) {
-        (Some(found), _) => Ok(found),
-        (None, None) => Ok(T::default()),
-        (None, Some(value)) => Err(format!("{key} is {}, must be {wanted}", json::kind(value))),
+    match map.shift_remove(key) {
+        None | Some(Value::Null) => Ok(Map::new()),
+        Some(Value::Object(members)) => Ok(members),
+        Some(value) => Err(format!("{key} is {}, must be an object", json::kind(&value))),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The usual message and the usual body, read at once into their fields.
+//! The usual message, read at once into its fields.
 //!
 //! Celery's clients write the same fields with the same types into nearly every message. Those are read here without a
 //! tree of values in between, at about a fifth of the cost. Whatever is in any way unusual (an unknown field, another
@@ -10,9 +10,8 @@ use std::{fmt, marker::PhantomData};
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
-use serde_json::{Map, Value};
+use serde_json::Map;
 
-use crate::body::{Body, Embed};
 use crate::envelope::{Envelope, JSON};
 use crate::headers::Headers;
 use crate::properties::{DeliveryInfo, Properties};
@@ -29,13 +28,6 @@ pub(crate) fn envelope(bytes: &[u8]) -> Option<Envelope> {
         body: message.body,
         other: Map::new(),
     })
-}
-
-/// Reads a body after which nothing follows. Numbers of Python's have to be rewritten before.
-pub(crate) fn body(text: &str) -> Option<Body> {
-    type Parts = (Vec<Value>, Map<String, Value>, Object<Nothing>);
-    let (args, kwargs, _) = serde_json::from_str::<Parts>(text).ok()?;
-    Some(Body { args, kwargs, embed: Embed::default() })
 }
 
 #[derive(Deserialize)]
@@ -100,20 +92,6 @@ struct Info {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Empty {}
-
-/// What follows a task after which nothing follows.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {
-    #[serde(default, rename = "callbacks")]
-    _callbacks: (),
-    #[serde(default, rename = "errbacks")]
-    _errbacks: (),
-    #[serde(default, rename = "chain")]
-    _chain: (),
-    #[serde(default, rename = "chord")]
-    _chord: (),
-}
 
 fn headers(head: Head) -> Option<Headers> {
     if head.task.is_empty() || head.id.is_empty() {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use rhubarb_wire::{
     Body, ChordPart, DecodeError, Embed, Envelope, Exception, GROUP_PREFIX, NewTask, ResultTree,
     SEPARATOR, STEPS, Signature, State, TaskResult, Time, brief_args, brief_kwargs, chord_keys,
-    group_key, plain, queue_list,
+    group_key, open, plain, queue_list,
 };
 use serde_json::{Value, json};
 
@@ -277,7 +277,7 @@ fn every_type_of_messagepack_is_read() {
         map.collect::<Value>(),
         "Infinity"
     ]);
-    assert_eq!(json!(body.args[12..]), rest);
+    assert_eq!(open(json!(body.args[12..])), rest);
     let (after, failed) = (&body.embed.callbacks[0], &body.embed.errbacks[0]);
     assert_eq!((after.task.as_str(), after.immutable), ("job_scraper.tasks.scrape_jobs", false));
     assert_eq!((&failed.args, failed.immutable), (&vec![json!(1)], true));

@@ -6,7 +6,7 @@
 
 use rhubarb_queue::{
     canvas::Call,
-    wire::{Exception, Signature, plain},
+    wire::{Exception, Signature, open, plain},
 };
 use serde_json::{Map, Value, json};
 
@@ -96,7 +96,7 @@ async fn each(
     let items = list(take(&mut call, 1, "it"), "it")?;
     let mut results = Vec::with_capacity(items.len());
     for item in items {
-        let arguments = Arguments { args: arguments(plain(item)), kwargs: Map::new() };
+        let arguments = Arguments { args: arguments(plain(open(item))), kwargs: Map::new() };
         results.push(context.call(&task.task, arguments).await.map_err(no_retry)?);
         // A task that never waits must not keep the thread for all of the items.
         tokio::task::yield_now().await;

@@ -8,7 +8,7 @@ use std::{
 use rhubarb_queue::{
     Client, Error, Publish, Received,
     canvas::ResultTree,
-    wire::{Signature, State},
+    wire::{Signature, State, open_map},
 };
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
@@ -109,9 +109,9 @@ impl TaskInfo {
             reply_to: properties.reply_to.clone(),
             eta: headers.eta.as_ref().map(|time| time.as_str().to_owned()),
             expires: headers.expires.as_ref().map(|time| time.as_str().to_owned()),
-            headers: headers.other.clone(),
+            headers: open_map(headers.other.clone()),
             stamped_headers: headers.stamped_headers.clone().unwrap_or_default(),
-            stamps: headers.stamps.clone(),
+            stamps: open_map(headers.stamps.clone()),
         }
     }
 }

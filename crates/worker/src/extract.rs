@@ -6,7 +6,9 @@ use std::{
     sync::Arc,
 };
 
+use rhubarb_queue::wire::json;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::{
     args::{ArgumentError, Arguments},
@@ -80,6 +82,26 @@ impl<T: DeserializeOwned> FromCall for Args<T> {
 impl FromCall for Arguments {
     fn from_call(call: &mut Call) -> Result<Self, TaskError> {
         Ok(call.arguments.take().unwrap_or_default())
+    }
+}
+
+/// All arguments as JSON text, without any loss: numbers that `serde_json` has no room for (`NaN`, integers of any size)
+/// and halves of surrogate pairs are as the caller wrote them, Python's own types as kombu marks them.
+///
+/// Shares the place of [`Args`]: the first of a handler gets them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawArgs {
+    /// The positional arguments: a JSON array.
+    pub args: String,
+    /// The keyword arguments: a JSON object.
+    pub kwargs: String,
+}
+
+impl FromCall for RawArgs {
+    fn from_call(call: &mut Call) -> Result<Self, TaskError> {
+        call.take_arguments();
+        let Arguments { args, kwargs } = call.context.raw_arguments();
+        Ok(Self { args: json(&Value::Array(args)), kwargs: json(&Value::Object(kwargs)) })
     }
 }
 

@@ -60,5 +60,5 @@ pub use app::App;
 pub use cli::main;
 pub use context::TaskContext;
 pub use error::{Passing, TaskError};
-pub use extract::{Args, State};
+pub use extract::{Args, RawArgs, State};
 pub use retry::{Retry, RetryPolicy};

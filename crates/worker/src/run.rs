@@ -13,7 +13,7 @@ use apalis_core::task::Task;
 use futures_util::{FutureExt, future::BoxFuture};
 use jiff::Timestamp;
 use rhubarb_core::{clock, config::WorkerConfig};
-use rhubarb_queue::wire::{Body, Exception, Headers, plain};
+use rhubarb_queue::wire::{Body, Exception, Headers, open, open_map, plain};
 use rhubarb_queue::{Again, Client, Delivery, Limits, Outcome, Tasks};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -127,9 +127,14 @@ impl Runner {
 fn arguments(body: &Body) -> Arguments {
     let kwargs = body.kwargs.iter();
     Arguments {
-        args: body.args.iter().cloned().map(plain).collect(),
-        kwargs: kwargs.map(|(name, value)| (name.clone(), plain(value.clone()))).collect(),
+        args: body.args.iter().map(readable).collect(),
+        kwargs: open_map(kwargs.map(|(name, value)| (name.clone(), readable(value))).collect()),
     }
+}
+
+/// A value as handlers have it: nothing is sealed, and Python's own types are texts.
+fn readable(value: &Value) -> Value {
+    plain(open(value.clone()))
 }
 
 impl Service<Task<Delivery>> for Runner {

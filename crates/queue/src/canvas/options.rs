@@ -1,5 +1,8 @@
 //! Calling options, as maps by Celery's names.
 
+use std::collections::HashSet;
+
+use rhubarb_wire::open;
 use serde_json::{Map, Value};
 
 /// Options that a chain reads itself instead of handing them to its first step.
@@ -19,12 +22,10 @@ pub(super) fn overlay(own: &mut Options, over: Options) {
 
 /// As [`overlay`], but what a task belongs to and its stamps stay: changing them would stall the tasks around it.
 pub(super) fn merge(own: &mut Options, over: Options) {
-    let stamped: Vec<String> = names(own.get("stamped_headers"));
+    let stamped: HashSet<String> = names(own.get("stamped_headers")).into_iter().collect();
     let fixed = |own: &Options, key: &str| {
         own.contains_key(key)
-            && (key == "group_id"
-                || key == "stamped_headers"
-                || stamped.iter().any(|name| name == key))
+            && (key == "group_id" || key == "stamped_headers" || stamped.contains(key))
     };
     for (key, value) in over {
         if !value.is_null() && !fixed(own, &key) {
@@ -41,19 +42,27 @@ pub(super) fn for_first_step(options: &Options) -> Options {
 
 /// Takes an option that says something.
 pub(super) fn take(options: &mut Options, key: &str) -> Option<Value> {
-    options.shift_remove(key).filter(|value| !value.is_null())
+    match options.shift_remove(key)? {
+        Value::Null => None,
+        // A number that is not written as we write it: what it is counts here.
+        text @ Value::String(_) => Some(open(text)),
+        value => Some(value),
+    }
 }
 
 /// Takes a text that says something; anything else goes too.
 pub(super) fn take_text(options: &mut Options, key: &str) -> Option<String> {
-    match options.shift_remove(key) {
+    match take(options, key) {
         Some(Value::String(text)) if !text.is_empty() => Some(text),
         _ => None,
     }
 }
 
 pub(super) fn text(options: &Options, key: &str) -> Option<String> {
-    options.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
+    match open(options.get(key).filter(|value| value.is_string())?.clone()) {
+        Value::String(text) if !text.is_empty() => Some(text),
+        _ => None,
+    }
 }
 
 /// A single value stands for a list of itself; null for none.

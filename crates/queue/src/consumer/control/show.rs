@@ -47,7 +47,8 @@ fn info(shared: &Shared, received: &Received, began: Option<Timestamp>) -> Value
 fn arguments(received: &Received) -> (Value, Value) {
     let headers = &received.envelope.headers;
     let brief = || (json!(headers.argsrepr), json!(headers.kwargsrepr));
-    if received.envelope.body_len() > MAX_BODY {
+    // What is packed may be large.
+    if received.envelope.body_len() > MAX_BODY || headers.compression.is_some() {
         return brief();
     }
     received.body().map_or_else(|_| brief(), |body| (json!(body.args), json!(body.kwargs)))
