@@ -15,7 +15,7 @@ const IMPORTS: [(&str, &[&str]); 9] = [
     ("queue", &["core", "connection", "wire"]),
     ("worker", &["core", "connection", "queue", "scrape", "cache"]),
     ("beat", &["core", "connection", "queue"]),
-    ("monitor", &["core", "connection", "queue", "cache", "scrape"]),
+    ("cli", &["core", "connection", "queue", "cache", "scrape"]),
 ];
 
 /// What a crate must not even reach through others: its tests stay fast and its readers unafraid.

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    rhubarb_monitor::run(std::env::args_os()).into()
+    rhubarb_cli::run(std::env::args_os()).into()
 }

@@ -6,7 +6,7 @@ use rhubarb_queue::{
     replay::{replay, replay_all},
 };
 
-use super::{Context, hold::confirmed};
+use super::{Context, pauses::confirmed};
 use crate::{
     cli::{Chosen, DeadCommand, DropArgs, FilterArgs, LettersArgs, ParkedCommand, TaskArgs},
     error::Error,

@@ -10,7 +10,7 @@ use rhubarb_core::{
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Context, hold::confirmed};
+use super::{Context, pauses::confirmed};
 use crate::{
     cli::{CacheClearArgs, CacheCommand, CacheShowArgs, Shown},
     error::Error,

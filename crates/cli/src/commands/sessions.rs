@@ -9,7 +9,7 @@ use rhubarb_core::config::Config;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::hold::confirmed;
+use super::pauses::confirmed;
 use crate::{
     cli::{CountArgs, RevokeSessionsArgs, SessionsCommand, ShowArgs},
     error::Error,

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{collect, report::Report};
 use crate::{
     commands::Context,
-    commands::hold::confirmed,
+    commands::pauses::confirmed,
     error::Error,
     output::{self, Format},
 };

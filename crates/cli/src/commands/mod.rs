@@ -7,13 +7,13 @@ use rhubarb_queue::Client;
 use crate::{cli::Command, error::Error};
 
 mod cache;
-mod cached;
 mod enqueue;
 mod handover;
-mod hold;
-mod kept;
+mod letters;
+mod listings;
 mod monitor;
-mod queue;
+mod pauses;
+mod queues;
 mod revoke;
 pub(crate) mod schedules;
 mod sessions;
@@ -45,24 +45,24 @@ pub(crate) async fn run(command: Command, config: Config) -> Result<(), Error> {
         Command::Enqueue(args) => Box::pin(enqueue::enqueue(&queue(config).await?, *args)).await,
         Command::Scrape(args) => enqueue::scrape(&queue(config).await?, args).await,
         Command::Listings(args) => {
-            cached::listings(&Context::connect(config, Role::Jobs).await?, &args).await
+            listings::listings(&Context::connect(config, Role::Jobs).await?, &args).await
         }
         Command::Status(shown) => {
-            cached::status(&Context::connect(config, Role::Cache).await?, shown).await
+            listings::status(&Context::connect(config, Role::Cache).await?, shown).await
         }
         Command::Monitor(args) => monitor::run(config, &args).await,
         Command::Cache(command) => {
             cache::run(&Context::connect(config, Role::Cache).await?, command).await
         }
-        Command::Queues(args) => queue::queues(&queue(config).await?, &args).await,
-        Command::Pause(args) => hold::pause(&queue(config).await?, &args).await,
-        Command::Resume(args) => hold::resume(&queue(config).await?, &args).await,
-        Command::Purge(args) => hold::purge(&queue(config).await?, &args).await,
-        Command::Workers(shown) => queue::workers(&queue(config).await?, shown).await,
-        Command::Task(args) => queue::task(&queue(config).await?, &args).await,
+        Command::Queues(args) => queues::queues(&queue(config).await?, &args).await,
+        Command::Pause(args) => pauses::pause(&queue(config).await?, &args).await,
+        Command::Resume(args) => pauses::resume(&queue(config).await?, &args).await,
+        Command::Purge(args) => pauses::purge(&queue(config).await?, &args).await,
+        Command::Workers(shown) => queues::workers(&queue(config).await?, shown).await,
+        Command::Task(args) => queues::task(&queue(config).await?, &args).await,
         Command::Revoke(args) => revoke::revoke(&queue(config).await?, &args).await,
-        Command::Dead(command) => kept::dead(&queue(config).await?, command).await,
-        Command::Parked(command) => kept::parked(&queue(config).await?, command).await,
+        Command::Dead(command) => letters::dead(&queue(config).await?, command).await,
+        Command::Parked(command) => letters::parked(&queue(config).await?, command).await,
         Command::AdoptUnacked(args) => handover::adopt(&queue(config).await?, &args).await,
         Command::HandBack(args) => handover::hand_back(&queue(config).await?, args).await,
         Command::Schedules(command) => schedules::run(&config, command).await,

@@ -14,7 +14,7 @@ use super::{
     report::{DatabaseReport, Report, ServerReport},
 };
 use crate::{
-    commands::queue::queue_table,
+    commands::queues::queue_table,
     table::{Grid, clean},
 };
 
