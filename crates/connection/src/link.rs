@@ -156,6 +156,25 @@ impl Redis {
         self.finish(&live, answer, || name_of(cmd))
     }
 
+    /// Sends a command that the server may refuse without anybody being told; nothing where it does.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`Redis::query`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Redis::query`], but for [`Error::Refused`].
+    pub async fn query_quietly<T: FromRedisValue>(&self, cmd: &Cmd) -> Result<Option<T>, Error> {
+        let live = self.live().await?;
+        let mut connection = live.connection.clone();
+        match cmd.query_async::<Value>(&mut connection).await {
+            Ok(Value::ServerError(_)) => Ok(None),
+            Err(error) if !is_loss(&error) => Ok(None),
+            answer => self.finish(&live, answer, || name_of(cmd)).map(Some),
+        }
+    }
+
     /// Sends a pipeline in one write and reads its answers.
     ///
     /// A transaction's answers may come with those of commands that it was told to ignore.

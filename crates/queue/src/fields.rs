@@ -2,7 +2,7 @@
 
 use rhubarb_connection::Redis;
 
-use crate::{Error, error::redis};
+use crate::{Error, error::redis, script};
 
 /// How much one answer holds, unless a single field is larger.
 const BYTES: usize = 4 * 1024 * 1024;
@@ -58,11 +58,47 @@ pub(crate) async fn read(
     key: &str,
     group: Vec<Vec<u8>>,
 ) -> Result<Vec<Field>, Error> {
+    if let [field] = group.as_slice() {
+        let value = in_pieces(redis_, key, field, BYTES).await?;
+        return Ok(group.into_iter().map(|field| (field, value.clone())).collect());
+    }
     let mut get = ::redis::cmd("HMGET");
     get.arg(key).arg(&group);
     let values: Vec<Option<Vec<u8>>> =
         redis_.query(&get).await.map_err(redis(format!("read fields of `{key}`")))?;
     Ok(group.into_iter().zip(values).collect())
+}
+
+/// Reads one field, at most `at_once` bytes in each answer; none when it has gone.
+///
+/// # Errors
+///
+/// [`Error::Redis`].
+pub(crate) async fn in_pieces(
+    redis_: &Redis,
+    key: &str,
+    field: &[u8],
+    at_once: usize,
+) -> Result<Option<Vec<u8>>, Error> {
+    let keys = [key.to_owned()];
+    let (mut value, mut size) = (Vec::new(), None);
+    loop {
+        let args = [field.to_vec(), value.len().to_string().into(), at_once.to_string().into()];
+        let piece: Option<(usize, Vec<u8>)> = redis_
+            .eval(&script::PIECE, &keys, &args, &[])
+            .await
+            .map_err(redis(format!("read a field of `{key}`")))?;
+        let Some((whole, piece)) = piece else { return Ok(None) };
+        if size.replace(whole).is_some_and(|before| before != whole) {
+            // Another value stands there by now.
+            value.clear();
+            continue;
+        }
+        value.extend(piece);
+        if value.len() >= whole {
+            return Ok(Some(value));
+        }
+    }
 }
 
 #[cfg(test)]

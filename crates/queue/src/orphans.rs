@@ -200,8 +200,7 @@ impl Walk {
                 queue = orphan.queue(client),
                 worker = orphan.worker,
                 n,
-                "a worker holds tasks and has no lease (its entry was evicted or deleted): they go \
-                 back to the queue unless it renews its lease within one period"
+                "a worker holds tasks and has no lease: they go back unless it renews one within a period"
             );
         }
         Ok(())

@@ -36,6 +36,8 @@ scripts! {
     MARK_REVOKED = "mark_revoked";
     /// Replies to a client that still waits.
     REPLY = "reply";
+    /// Reads a part of one field of a hash.
+    PIECE = "piece";
     /// Shows the first scheduled messages.
     PEEK = "peek";
     /// Stores a passing or final state.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use redis::{AsyncCommands, aio::MultiplexedConnection};
 use rhubarb_e2e::eventually::eventually;
-use rhubarb_queue::{Publish, hold, inspect};
+use rhubarb_queue::{Delivery, Outcome, Publish, hold, inspect};
 
 use super::{Bench, WAIT, echo};
 
@@ -125,4 +125,102 @@ async fn what_10_000_dead_workers_held_is_given_back_soon_by_bounded_scripts() {
     .await;
     scripts_are_bounded(&mut redis).await;
     assert!(worker.stop().await);
+}
+
+/// A handler that returns how long the first argument is.
+async fn len(delivery: Delivery) -> Outcome {
+    let body = delivery.received.body().unwrap();
+    Outcome::Success(body.args[0].as_str().map_or(0, str::len).into())
+}
+
+/// A bench whose Redis holds so much back for a connection with subscriptions, and workers with room for a lot.
+async fn tight(limits: &str) -> Bench {
+    let bench = Bench::with(|config| {
+        config.worker.concurrency = 32;
+        config.worker.max_message_bytes = 64 << 20;
+        config.celery.max_publish_bytes = 64 << 20;
+    })
+    .await;
+    set(&bench, &["CONFIG", "SET", "client-output-buffer-limit", &format!("pubsub {limits}")])
+        .await;
+    bench
+}
+
+async fn set(bench: &Bench, words: &[&str]) {
+    let mut command = redis::cmd(words[0]);
+    command.arg(&words[1..]).query_async::<()>(&mut bench.redis().await).await.unwrap();
+}
+
+/// Publishes `n` messages with an argument of so many bytes; whoever publishes has no subscriptions.
+async fn publish_of(bench: &Bench, n: usize, bytes: usize) -> Vec<String> {
+    let mut ids = Vec::new();
+    for _ in 0..n {
+        ids.push(bench.publish(&Publish::new("t").arg("x".repeat(bytes))).await);
+    }
+    ids
+}
+
+async fn ended_with(bench: &Bench, ids: &[String], bytes: usize) {
+    for id in ids {
+        assert_eq!(bench.result(id).await.result, bytes);
+    }
+}
+
+/// How often Redis has ended a connection for what waited for it; 6.2 does not count.
+async fn ended_for_their_buffers(bench: &Bench) -> u64 {
+    let stats: String =
+        redis::cmd("INFO").arg("stats").query_async(&mut bench.redis().await).await.unwrap();
+    let count = stats
+        .lines()
+        .find_map(|line| line.strip_prefix("client_output_buffer_limit_disconnections:"));
+    count.map_or(0, |count| count.parse().unwrap())
+}
+
+/// Together they were more than the buffer holds: the connection was ended, and each time the same was asked for.
+#[tokio::test]
+async fn messages_that_no_output_buffer_holds_together_are_all_run() {
+    for (limits, n, bytes) in
+        [("32mb 8mb 60", 4, 12 << 20), ("8mb 2mb 60", 20, 900_000), ("8mb 2mb 60", 1, 10 << 20)]
+    {
+        let bench = tight(limits).await;
+        let ids = publish_of(&bench, n, bytes).await;
+        let worker = bench.worker(len);
+        ended_with(&bench, &ids, bytes).await;
+        assert!(worker.stop().await);
+        assert_eq!(ended_for_their_buffers(&bench).await, 0, "{limits}");
+    }
+}
+
+#[tokio::test]
+async fn where_redis_does_not_tell_its_limit_less_is_asked_for_until_it_comes() {
+    let bench = tight("2mb 1mb 60").await;
+    set(&bench, &["ACL", "SETUSER", "default", "-config"]).await;
+    let ids = publish_of(&bench, 8, 900_000).await;
+    let large = publish_of(&bench, 1, 6 << 20).await;
+    let worker = bench.worker(len);
+    ended_with(&bench, &ids, 900_000).await;
+    ended_with(&bench, &large, 6 << 20).await;
+    assert!(worker.stop().await);
+    let ended = ended_for_their_buffers(&bench).await;
+    assert!(ended < 20, "{ended}");
+}
+
+/// They are taken by another script, one by one.
+#[tokio::test]
+async fn large_messages_among_those_that_others_run_are_all_run() {
+    let bench = tight("8mb 2mb 60").await;
+    let busy = bench.worker_of("busy", vec!["other".to_owned()].into(), |_| std::future::pending());
+    for _ in 0..40 {
+        bench.publish(&Publish::new("other")).await;
+    }
+    eventually(WAIT, "no slot is free", async || (busy.consumer().held() == 32).then_some(()))
+        .await;
+    let ids = publish_of(&bench, 20, 900_000).await;
+    let worker = bench.worker(len);
+    ended_with(&bench, &ids, 900_000).await;
+    let large = publish_of(&bench, 1, 10 << 20).await;
+    ended_with(&bench, &large, 10 << 20).await;
+    assert!(worker.stop().await);
+    assert_eq!(ended_for_their_buffers(&bench).await, 0);
+    busy.kill();
 }

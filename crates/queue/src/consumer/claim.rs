@@ -25,13 +25,15 @@ pub(super) use self::{
     call::{arguments, caching, keys},
 };
 use super::{
-    Counters, Shared,
+    Counters, Shared, handout,
     pick::{Passing, pick},
 };
 use crate::{
     Error,
     delivery::{ClaimId, Delivery, Settlement},
     error::redis,
+    fields,
+    keys::QueueKeys,
     revoked, script,
 };
 
@@ -58,6 +60,7 @@ pub(super) async fn run(shared: Arc<Shared>, deliver: mpsc::UnboundedSender<Deli
         obeyed: None,
         passing,
         declared,
+        measured: None,
     };
     claimer.declare().await;
     claimer.run().await;
@@ -76,6 +79,8 @@ struct Claimer {
     passing: BTreeMap<usize, Passing>,
     /// Whether the queues are declared.
     declared: bool,
+    /// The connection on which it was asked how much the server hands out at once.
+    measured: Option<u64>,
 }
 
 /// What one look at the queues brought.
@@ -203,6 +208,7 @@ impl Claimer {
     /// Looks at each queue once, beginning with the one after the last that was begun with.
     async fn round(&mut self, n: usize) -> Result<Round, Error> {
         self.obey().await?;
+        self.measure().await?;
         let queues = self.shared.queues.active();
         let n_queues = queues.len();
         let mut round = Round::new();
@@ -253,7 +259,19 @@ impl Claimer {
         answer.number_from(number);
         shared.set_clock(answer.now);
         Counters::add(&shared.counters.worked);
+        complete(shared, idx, &mut answer).await?;
         Ok(answer)
+    }
+
+    /// Asks how much the server may hand out at once, on each new connection.
+    async fn measure(&mut self) -> Result<(), Error> {
+        let connection = self.shared.queue.connection_number();
+        if connection.is_none() || connection != self.measured {
+            let said = self.shared.queue.query_quietly(&handout::question()).await;
+            self.shared.handout.told(said.map_err(redis("ask how much it hands out"))?.as_ref());
+            self.measured = connection;
+        }
+        Ok(())
     }
 
     /// Lets time pass before the next look at a queue that brought nothing of ours past what others run.
@@ -293,18 +311,44 @@ impl Claimer {
             if recorded.is_empty() {
                 self.shared.queues.is_empty_of_ours(idx);
             }
-            for number in recorded {
+            let lost =
+                |number: &u64| !self.shared.held.holds(ClaimId { queue: idx, number: *number });
+            let lost: Vec<u64> = recorded.into_iter().filter(lost).collect();
+            self.ask_for_less(queue, &lost).await;
+            for number in lost {
+                tracing::info!(
+                    queue = queue.name,
+                    number,
+                    "a claim whose answer was lost goes back"
+                );
                 let claim = ClaimId { queue: idx, number };
-                if !self.shared.held.holds(claim) {
-                    tracing::info!(
-                        queue = queue.name,
-                        number,
-                        "a claim whose answer was lost goes back"
-                    );
-                    let lost = Settlement::of_lost_answer(claim);
-                    self.shared.settlements.send(lost);
-                }
+                self.shared.settlements.send(Settlement::of_lost_answer(claim));
             }
+        }
+    }
+
+    /// Has smaller answers asked for where a large one was lost, which Redis may have ended the connection for.
+    async fn ask_for_less(&self, queue: &QueueKeys, lost: &[u64]) {
+        let mut sizes = ::redis::pipe();
+        for number in lost.iter().take(BATCH) {
+            sizes.cmd("HSTRLEN").arg(queue.claims(&self.shared.id)).arg(number);
+        }
+        if lost.is_empty() {
+            return;
+        }
+        let sizes: Vec<usize> = match self.shared.queue.pipe(&sizes).await {
+            Ok(sizes) => sizes,
+            Err(error) => return tracing::debug!(%error, "what was lost was not measured"),
+        };
+        let bytes = sizes.iter().sum();
+        if let Some(at_once) = self.shared.handout.lost(bytes) {
+            tracing::warn!(
+                queue = queue.name,
+                bytes,
+                at_once,
+                "a large answer was lost, perhaps for its size: less is asked for at once for 10 minutes \
+                 (see Redis's client-output-buffer-limit)"
+            );
         }
     }
 
@@ -371,4 +415,27 @@ impl Claimer {
             () = tokio::time::sleep(wait) => false,
         }
     }
+}
+
+/// Reads the messages that did not fit into an answer, in pieces that do.
+///
+/// # Errors
+///
+/// [`Error::Redis`]: all of the answer goes back by reconciling.
+pub(super) async fn complete(
+    shared: &Shared,
+    idx: usize,
+    answer: &mut Answer,
+) -> Result<(), Error> {
+    let max = shared.config.max_message_bytes;
+    let key = shared.queues[idx].claims(&shared.id);
+    for claimed in answer.left_out(max) {
+        let (number, at_once) = (claimed.number.to_string(), call::at_once(shared));
+        let read = fields::in_pieces(&shared.queue, &key, number.as_bytes(), at_once).await?;
+        if let Some(recorded) = read {
+            claimed.complete(recorded);
+        }
+    }
+    answer.keep_whole(max);
+    Ok(())
 }

@@ -12,6 +12,7 @@ mod chord;
 mod claim;
 mod control;
 pub(crate) mod events;
+mod handout;
 mod heartbeat;
 mod held;
 mod join;
@@ -53,6 +54,7 @@ use tokio_util::sync::CancellationToken;
 use self::{
     control::Unwritten,
     events::Events,
+    handout::Handout,
     held::{Held, Termination},
     others::Others,
     queues::Queues,
@@ -117,6 +119,8 @@ pub(crate) struct Shared {
     pub(crate) beat_wanted: Notify,
     /// Fires when the others have told what they know as revoked, or cannot: the first claim waits for it.
     pub(crate) mingled: CancellationToken,
+    /// How many bytes Redis may hand out at once.
+    handout: Handout,
     /// Whether broadcasts are heard, so that revocations need not be read again.
     pub(crate) hears: AtomicBool,
     clock: Mutex<Option<(Timestamp, Instant)>>,
@@ -307,6 +311,7 @@ impl Shared {
             changed: Notify::new(),
             beat_wanted: Notify::new(),
             mingled: CancellationToken::new(),
+            handout: Handout::default(),
             hears: AtomicBool::new(false),
             clock: Mutex::default(),
             counters: Counters::default(),

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{
     Shared,
-    claim::{Answer, arguments, caching, keys},
+    claim::{Answer, arguments, caching, complete, keys},
 };
 use crate::{Error, error::redis, script};
 
@@ -91,12 +91,13 @@ pub(super) async fn pick(
         args.push(cursor.list.to_string().into_bytes());
         args.push(cursor.passed.to_string().into_bytes());
         args.extend(names.iter().map(|name| name.clone().into_bytes()));
-        let picked: Picked = shared
+        let mut picked: Picked = shared
             .queue
             .eval(&script::PICK, &keys(shared, queue), &args, &caching(shared))
             .await
             .map_err(redis(format!("claim from queue `{}`", queue.name)))?;
         shared.set_clock(picked.answer.now);
+        complete(shared, idx, &mut picked.answer).await?;
         cursor.is_any |= picked.passed_over > 0;
         all.join(picked.answer);
         if let Some((list, passed)) = picked.rest {

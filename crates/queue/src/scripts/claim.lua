@@ -12,12 +12,14 @@
 -- ARGV[2] worker id
 -- ARGV[3] lease, ms
 -- ARGV[4] the number of the first claim; the next ones count up
--- ARGV[5] the greatest message that is handed out, bytes; once that much is taken, no more is
+-- ARGV[5] the greatest message that is handed out, bytes
+-- ARGV[6] how many bytes of messages the answer may have; once that much is taken, no more is
 --
 -- Returns {now ms, state, at ms, item...}. state: 0 as much as fits, more may wait, 1 empty, 2 paused. at: when the next
 -- scheduled message is due, -1 for none. item, in the order of their numbers, of which none is left out: the message; or,
--- where it is over ARGV[5] or workers died with it, {claim number, list, deliveries, size, message, deaths}. Of a message
--- over ARGV[5] the message is its first 4 kB and its last 64 kB. deaths: as the hash has them.
+-- where it is over ARGV[5], no longer fits, or workers died with it, {claim number, list, deliveries, size, message, deaths}.
+-- Of a message over ARGV[5] the message is its first 4 kB and its last 64 kB; that of one that no longer fits is empty, and
+-- the caller reads it from the claims hash. deaths: as the hash has them.
 --
 -- What a message costs here is mostly its way into Lua, which hashes every byte of each string (1.9 us for 1.4 kB,
 -- Redis 7.0, 2026-11): it is made a string once, and recorded as it is.
@@ -34,7 +36,7 @@
 -- reap gives them back when the lease has ended. If only the reply is lost, the worker's reconcile does.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local n, max = tonumber(ARGV[1]), tonumber(ARGV[5])
+local n, max, room = tonumber(ARGV[1]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local out, number, bytes = {now, 0, -1}, tonumber(ARGV[4]), 0
 
 if redis.call('GETEX', KEYS[4]) then
@@ -42,9 +44,9 @@ if redis.call('GETEX', KEYS[4]) then
   return {now, 2, -1}
 end
 
-local function tell(message, list, died, deaths)
-  if died == 0 and #message <= max then return message end
-  local handed = message
+local function tell(message, list, died, deaths, fits)
+  if died == 0 and fits and #message <= max then return message end
+  local handed = fits and message or ''
   if #message > max then handed = string.sub(message, 1, 4096) .. string.sub(message, -65536) end
   return {number, list, died, #message, handed, deaths}
 end
@@ -53,9 +55,9 @@ local refused
 
 -- Pops, and records what it has popped: nothing in between may fail. A list whose key is of another type gives nothing.
 local function take()
-  local lists, messages, records = {}, {}, {}
+  local lists, messages, records, fits = {}, {}, {}, true
   for list = 1, #KEYS - 5 do
-    while n > 0 and bytes < max do
+    while n > 0 and bytes < room do
       local message = redis.pcall('RPOP', KEYS[5 + list])
       if not message then break end
       if type(message) == 'table' then
@@ -66,6 +68,7 @@ local function take()
       lists[#messages] = list
       -- Over the greatest size only the two ends are handed out.
       bytes = bytes + (#message > max and 69632 or #message)
+      fits = bytes <= room
       n = n - 1
     end
   end
@@ -81,7 +84,7 @@ local function take()
     local plain = list == 1 and string.byte(message) == 123
     records[2 * i - 1] = number
     records[2 * i] = plain and message or list .. ':' .. died .. ':' .. now .. ':' .. message
-    out[#out + 1] = tell(message, list, died, deaths)
+    out[#out + 1] = tell(message, list, died, deaths, fits or i < #messages)
     number = number + 1
   end
   redis.call('HSET', KEYS[1], unpack(records))
@@ -92,7 +95,7 @@ take()
 if move_due(now) > 0 then take() end
 if refused and number == tonumber(ARGV[4]) then return refused end
 
-if n > 0 and bytes < max then
+if n > 0 and bytes < room then
   out[2] = 1
   redis.call('EXISTS', KEYS[4], unpack(KEYS, 6))
   local next_due = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')

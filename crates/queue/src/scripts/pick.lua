@@ -12,10 +12,11 @@
 -- ARGV[2] worker id
 -- ARGV[3] lease, ms
 -- ARGV[4] the number of the first claim; the next ones count up
--- ARGV[5] the greatest message that is handed out, bytes; once that much is taken, no more is
--- ARGV[6] the list to begin with
--- ARGV[7] how many messages of that list, from the consumer's end, were passed over before
--- ARGV[8..] the names of the tasks to pass over
+-- ARGV[5] the greatest message that is handed out, bytes
+-- ARGV[6] how many bytes of messages the answer may have; once that much is taken, no more is
+-- ARGV[7] the list to begin with
+-- ARGV[8] how many messages of that list, from the consumer's end, were passed over before
+-- ARGV[9..] the names of the tasks to pass over
 --
 -- Returns {now ms, state, at ms, list, passed over of it, passed over by this call, item...}; items as `claim` gives
 -- those of messages that workers died with. state: 0 as much as fits, 1 all was looked at, 2 paused, 3 looked at 1,000 messages or 4 MB: the next call goes on
@@ -27,14 +28,14 @@
 -- If the caller dies right after: as for `claim`; what was passed over was not touched.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local n, max = tonumber(ARGV[1]), tonumber(ARGV[5])
-local list, offset = tonumber(ARGV[6]), tonumber(ARGV[7])
+local n, max, room = tonumber(ARGV[1]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local list, offset = tonumber(ARGV[7]), tonumber(ARGV[8])
 
 if redis.call('EXISTS', KEYS[4]) == 1 then
   return {now, 2, -1, 1, 0, 0}
 end
 local over = {}
-for a = 8, #ARGV do over[ARGV[a]] = true end
+for a = 9, #ARGV do over[ARGV[a]] = true end
 
 move_due(now)
 
@@ -46,7 +47,7 @@ end
 local any_died = redis.call('TYPE', KEYS[5]).ok == 'hash'
 local out = {now, 0, -1, 1, 0, 0}
 local number, bytes, looked, read = tonumber(ARGV[4]), 0, 0, 0
-while list <= #KEYS - 5 and n > 0 and bytes < max and looked < 1000 and read < 4194304 do
+while list <= #KEYS - 5 and n > 0 and bytes < room and looked < 1000 and read < 4194304 do
   local key = KEYS[5 + list]
   local message = redis.call('LINDEX', key, -1 - offset)
   if not message then
@@ -67,11 +68,12 @@ while list <= #KEYS - 5 and n > 0 and bytes < max and looked < 1000 and read < 4
       end
       redis.call('HSET', KEYS[1], number, list .. ':' .. died .. ':' .. now .. ':' .. message)
       local handed = message
+      if bytes + #message > room then handed = '' end
       if #message > max then
         handed = string.sub(message, 1, 4096) .. string.sub(message, -65536)
       end
       out[#out + 1] = {number, list, died, #message, handed, deaths}
-      bytes = bytes + #handed
+      bytes = bytes + (handed == '' and room or #handed)
       number = number + 1
       n = n - 1
     end
@@ -81,7 +83,7 @@ if #out > 6 then
   redis.call('ZADD', KEYS[2], now + ARGV[3], ARGV[2])
 end
 
-if n > 0 and bytes < max then
+if n > 0 and bytes < room then
   out[2] = 3
   if list > #KEYS - 5 then out[2] = 1 else out[4], out[5] = list, offset end
   for i = 6, #KEYS do redis.call('EXISTS', KEYS[i]) end

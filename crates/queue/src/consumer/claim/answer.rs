@@ -41,6 +41,16 @@ impl Answer {
         }
     }
 
+    /// Returns the claims whose messages did not fit into the answer.
+    pub(super) fn left_out(&mut self, max: usize) -> impl Iterator<Item = &mut Claimed> {
+        self.claimed.iter_mut().filter(move |claimed| claimed.is_left_out(max))
+    }
+
+    /// Forgets the claims without their messages: they are ours no more.
+    pub(super) fn keep_whole(&mut self, max: usize) {
+        self.claimed.retain(|claimed| !claimed.is_left_out(max));
+    }
+
     pub(super) fn merge_into(self, idx: usize, round: &mut Round) {
         round.now = self.now;
         round.claimed.extend(self.claimed.into_iter().map(|claimed| (idx, claimed)));
@@ -49,6 +59,19 @@ impl Answer {
         } else if let (Some(due), Some(again)) = (self.next_due, &mut round.again) {
             *again = Some(again.map_or(due, |earlier| earlier.min(due)));
         }
+    }
+}
+
+impl Claimed {
+    /// Tells whether its message, of at most `max` bytes, did not fit into the answer.
+    fn is_left_out(&self, max: usize) -> bool {
+        self.message.is_empty() && (1..=max).contains(&self.size)
+    }
+
+    /// Takes the message out of what the claims hash has of it.
+    pub(super) fn complete(&mut self, mut recorded: Vec<u8>) {
+        recorded.drain(..recorded.len().saturating_sub(self.size));
+        self.message = recorded;
     }
 }
 

@@ -23,7 +23,13 @@ pub(in crate::consumer) fn arguments(shared: &Shared, n: usize, number: u64) -> 
         shared.config.lease.as_millis().to_string().into_bytes(),
         number.to_string().into_bytes(),
         shared.config.max_message_bytes.to_string().into_bytes(),
+        at_once(shared).to_string().into_bytes(),
     ]
+}
+
+/// How many bytes of messages a claim hands out, and how many a piece of one has.
+pub(super) fn at_once(shared: &Shared) -> usize {
+    shared.handout.at_once().min(shared.config.max_message_bytes)
 }
 
 /// What goes before a claim so that the server tracks the keys that it reads.
