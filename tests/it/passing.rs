@@ -99,3 +99,23 @@ async fn what_a_chord_joins_is_what_its_parts_from_python_were() {
     let result = raw_result(&shop, &tree.id).await;
     assert!(result.contains(ODD), "{result}");
 }
+
+#[tokio::test]
+async fn a_chord_whose_parts_are_too_large_together_fails_and_cuts_no_connection() {
+    let shop = Shop::open_on(RedisServer::start().await, "").await;
+    let mut config = redis::cmd("CONFIG");
+    config.arg("SET").arg("client-output-buffer-limit").arg("normal 8mb 0 0 pubsub 8mb 2mb 60");
+    let _: () = config.query_async(&mut shop.queue().await).await.unwrap();
+    let _own = own_worker(&shop);
+    let large = || Signature::new("e2e.large").arg(2_000_000);
+    let body = Signature::new("e2e.sum");
+    let tree = shop.client().apply(chord((0..20).map(|_| large()).collect(), body)).await.unwrap();
+    let result = raw_result(&shop, &tree.id).await;
+    assert!(result.contains("worker.max_message_bytes"), "{result}");
+    let info: String =
+        redis::cmd("INFO").arg("stats").query_async(&mut shop.queue().await).await.unwrap();
+    let cut = info.lines().find_map(|line| {
+        line.strip_prefix("client_output_buffer_limit_disconnections:").map(str::to_owned)
+    });
+    assert_eq!(cut.as_deref().unwrap_or("0").trim(), "0");
+}

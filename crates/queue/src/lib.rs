@@ -50,6 +50,7 @@ pub mod schedules;
 pub mod script;
 pub mod tasks;
 pub mod tick;
+mod turns;
 mod unacked;
 mod write;
 

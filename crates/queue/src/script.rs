@@ -40,6 +40,10 @@ scripts! {
     PIECE = "piece";
     /// Shows the first scheduled messages.
     PEEK = "peek";
+    /// Reads a piece of what a chord's header has collected.
+    PARTS = "parts";
+    /// Reads texts whose sizes are not known.
+    VALUES = "values";
     /// Stores a passing or final state.
     STATE = "state";
     /// Counts a part of a chord.

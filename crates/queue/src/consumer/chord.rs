@@ -138,7 +138,8 @@ async fn count(
 /// Ends a chord all of whose parts have returned; gives the parts of other chords that end with it.
 async fn end(shared: &Shared, claim: ClaimId, part: &PartReturn) -> Result<Vec<PartReturn>, Error> {
     let around = prepare::around(shared, claim.queue, "");
-    let follow = match join::results(shared, part).await? {
+    let (results, _turn) = join::results(shared, part).await?;
+    let follow = match results {
         Ok(results) => chord_body(part, results, around),
         Err(cause) => {
             tracing::warn!(chord = part.group, reason = cause.message, "a chord has failed");

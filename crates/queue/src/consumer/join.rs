@@ -2,19 +2,25 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use rhubarb_wire::{ChordPart, Exception, State, TaskResult};
+use ::redis::{FromRedisValue, ParsingError};
+use rhubarb_wire::{ChordPart, Exception, State, TaskResult, seal};
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use super::Shared;
 use crate::{
     Error,
     error::redis,
     follow::{ChordCause, PartReturn},
+    script,
 };
 
-/// How many parts are read at once.
+/// How many results are looked up at once.
 const CHUNK: usize = 1000;
+/// About how many bytes are read at once: the connection may be one whose answers Redis bounds.
+const PIECE: usize = 1 << 20;
+/// From how many bytes on the results of chords are brought together one after the other.
+const LARGE: usize = 1 << 20;
 
 /// How long results of a nested header are waited for: Celery's `result_chord_join_timeout`.
 ///
@@ -24,20 +30,32 @@ const WAIT: Duration = Duration::from_secs(3);
 /// How long until they are looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// Returns the results in their order, or why there are none.
+/// Returns the results in their order, or why there are none; with it the turn of large ones, to be kept until the body
+/// is published.
 ///
 /// Where the header is nested, its results are as nested: each task's is then looked up by its id.
 pub(super) async fn results(
     shared: &Shared,
     part: &PartReturn,
+) -> Result<(Result<Vec<Value>, ChordCause>, Option<OwnedSemaphorePermit>), Error> {
+    let mut bounds = Bounds::new(shared.config.max_message_bytes);
+    let results = within(shared, part, &mut bounds).await?;
+    Ok((results, bounds.turn))
+}
+
+async fn within(
+    shared: &Shared,
+    part: &PartReturn,
+    bounds: &mut Bounds,
 ) -> Result<Result<Vec<Value>, ChordCause>, Error> {
-    let parts = match collected(shared, &part.group).await? {
+    let parts = match collected(shared, &part.group, bounds).await? {
         Ok(parts) => parts,
         Err(cause) => return Ok(Err(cause)),
     };
-    match saved(shared, &part.group).await? {
-        Some(tree) => nested(shared, &tree, parts).await,
-        None => Ok(parts.into_iter().map(value).collect()),
+    match saved(shared, &part.group, bounds).await? {
+        Ok(Some(tree)) => nested(shared, &tree, parts, bounds).await,
+        Ok(None) => Ok(parts.into_iter().map(value).collect()),
+        Err(cause) => Ok(Err(cause)),
     }
 }
 
@@ -56,71 +74,138 @@ fn exception(value: &Value) -> Exception {
         .unwrap_or_else(|| Exception::builtin("Exception", vec![value.clone()]))
 }
 
-/// Reads the collection in its order, in bounded steps and up to the size of a message.
+/// Reads the collection in its order, in bounded steps and up to the size of a message. No piece is asked for whose size
+/// is not known to fit.
 async fn collected(
     shared: &Shared,
     group: &str,
+    bounds: &mut Bounds,
 ) -> Result<Result<Vec<ChordPart>, ChordCause>, Error> {
-    let key = shared.client.group_key(group, ".j");
-    let (mut parts, mut bytes) = (Vec::new(), 0);
+    let key = [shared.client.group_key(group, ".j")];
+    let (mut parts, mut first) = (Vec::new(), 0);
     loop {
-        let mut range = ::redis::cmd("ZRANGE");
-        range.arg(&key).arg(parts.len()).arg(parts.len() + CHUNK - 1);
-        let members: Vec<Vec<u8>> = shared
+        let args = [first, bounds.left, PIECE].map(|n| n.to_string().into_bytes());
+        let Piece { next, values } = shared
             .client
             .results
-            .query(&range)
+            .eval(&script::PARTS, &key, &args, &[])
             .await
             .map_err(redis(format!("read the parts of chord `{group}`")))?;
-        let n = members.len();
-        bytes += members.iter().map(Vec::len).sum::<usize>();
-        if bytes > shared.config.max_message_bytes {
-            let text = format!(
-                "the results of the header have more than worker.max_message_bytes = {}",
-                shared.config.max_message_bytes
-            );
-            let exception = Exception::builtin("ValueError", vec![text.into()]);
-            return Ok(Err(ChordCause::join(exception)));
+        parts.extend(values.iter().map(|member| read(member)));
+        bounds.spend(shared, &values).await;
+        match next {
+            -2 => return Ok(Err(bounds.too_large())),
+            -1 => return Ok(Ok(parts)),
+            next => first = usize::try_from(next).unwrap_or_default(),
         }
-        parts.extend(members.iter().map(|member| read(member)));
-        if n < CHUNK {
-            return Ok(Ok(parts));
+    }
+}
+
+/// What may still be read for one chord.
+#[derive(Debug)]
+struct Bounds {
+    left: usize,
+    max: usize,
+    /// Large ones are brought together one after the other.
+    turn: Option<OwnedSemaphorePermit>,
+}
+
+impl Bounds {
+    fn new(max: usize) -> Self {
+        Self { left: max, max, turn: None }
+    }
+
+    async fn spend(&mut self, shared: &Shared, values: &[Vec<u8>]) {
+        self.left = self.left.saturating_sub(values.iter().map(Vec::len).sum());
+        if self.turn.is_none() && self.max - self.left > LARGE {
+            self.turn = shared.large_joins.turn().await;
         }
+    }
+
+    fn too_large(&self) -> ChordCause {
+        let text = format!(
+            "the results of the header have more than worker.max_message_bytes = {}",
+            self.max
+        );
+        ChordCause::join(Exception::builtin("ValueError", vec![text.into()]))
+    }
+}
+
+/// An answer of the scripts that read in pieces: what comes next, and the values.
+struct Piece {
+    next: i64,
+    values: Vec<Vec<u8>>,
+}
+
+impl FromRedisValue for Piece {
+    fn from_redis_value(value: ::redis::Value) -> Result<Self, ParsingError> {
+        let mut values = Vec::<::redis::Value>::from_redis_value(value)?.into_iter();
+        let next = i64::from_redis_value(values.next().unwrap_or(::redis::Value::Int(-1)))?;
+        let values = values.map(Vec::<u8>::from_redis_value).collect::<Result<_, _>>()?;
+        Ok(Self { next, values })
     }
 }
 
 /// Reads an entry; one that is something else is a failure that says so.
 fn read(member: &[u8]) -> ChordPart {
-    ChordPart::decode(member).unwrap_or_else(|error| ChordPart {
+    let part = ChordPart::decode(member);
+    let part = part.map(|part| match part.state {
+        State::Failure | State::Revoked => part,
+        _ => ChordPart { result: kept(part.result), ..part },
+    });
+    part.unwrap_or_else(|error| ChordPart {
         task_id: String::new(),
         state: State::Failure,
         result: Exception::builtin("ValueError", vec![error.to_string().into()]).to_value(),
     })
 }
 
+/// A result that is only passed on: a container takes no more memory than its text.
+fn kept(value: Value) -> Value {
+    if value.is_array() || value.is_object() { seal(&value) } else { value }
+}
+
 /// The tree of a nested header, as it was saved.
-async fn saved(shared: &Shared, group: &str) -> Result<Option<Value>, Error> {
-    let key = shared.client.group_key(group, "");
-    let text: Option<Vec<u8>> = shared
-        .client
-        .results
-        .query(::redis::cmd("GET").arg(key))
-        .await
-        .map_err(redis(format!("read the group `{group}`")))?;
-    let tree = text.and_then(|text| serde_json::from_slice::<Value>(&text).ok());
-    Ok(tree.and_then(|mut tree| tree.get_mut("result").map(Value::take)))
+async fn saved(
+    shared: &Shared,
+    group: &str,
+    bounds: &mut Bounds,
+) -> Result<Result<Option<Value>, ChordCause>, Error> {
+    let key = [shared.client.group_key(group, "")];
+    let Piece { next, values } =
+        texts(shared, &key, bounds.max, format!("read the group `{group}`")).await?;
+    if next == -2 {
+        return Ok(Err(bounds.too_large()));
+    }
+    let tree =
+        values.first().and_then(|text| rhubarb_wire::exact(std::str::from_utf8(text).ok()?).ok());
+    Ok(Ok(tree.and_then(|mut tree| tree.get_mut("result").map(Value::take))))
+}
+
+async fn texts(
+    shared: &Shared,
+    keys: &[String],
+    left: usize,
+    operation: String,
+) -> Result<Piece, Error> {
+    let args = [left, PIECE].map(|n| n.to_string().into_bytes());
+    let results = &shared.client.results;
+    results.eval(&script::VALUES, keys, &args, &[]).await.map_err(redis(operation))
 }
 
 async fn nested(
     shared: &Shared,
     tree: &Value,
     parts: Vec<ChordPart>,
+    bounds: &mut Bounds,
 ) -> Result<Result<Vec<Value>, ChordCause>, Error> {
     let mut known: HashMap<String, ChordPart> =
         parts.into_iter().map(|part| (part.task_id.clone(), part)).collect();
     let until = Instant::now() + WAIT;
     loop {
-        look_up(shared, tree, &mut known).await?;
+        if let Err(cause) = look_up(shared, tree, &mut known, bounds).await? {
+            return Ok(Err(cause));
+        }
         let joined = match join(tree, &known) {
             Ok(Value::Array(values)) => Ok(values),
             Ok(one) => Ok(vec![one]),
@@ -139,25 +224,31 @@ async fn look_up(
     shared: &Shared,
     tree: &Value,
     known: &mut HashMap<String, ChordPart>,
-) -> Result<(), Error> {
+    bounds: &mut Bounds,
+) -> Result<Result<(), ChordCause>, Error> {
     let mut leaves = Vec::new();
     leaves_of(tree, &mut leaves);
     let has_ended = |id: &&str| known.get(*id).is_some_and(|part| part.state.is_final());
     let unknown: Vec<&str> = leaves.into_iter().filter(|id| !has_ended(id)).collect();
-    for ids in unknown.chunks(CHUNK) {
-        let mut get = ::redis::cmd("MGET");
-        get.arg(ids.iter().map(|id| shared.client.result_key(id)).collect::<Vec<_>>());
-        let found: Vec<Option<Vec<u8>>> =
-            shared.client.results.query(&get).await.map_err(redis("read a header's results"))?;
-        for (id, found) in ids.iter().zip(found) {
-            let Some(result) = found.and_then(|bytes| TaskResult::decode(&bytes).ok()) else {
-                continue;
-            };
+    let mut rest = unknown.as_slice();
+    while !rest.is_empty() {
+        let some = &rest[..rest.len().min(CHUNK)];
+        let keys: Vec<String> = some.iter().map(|id| shared.client.result_key(id)).collect();
+        let operation = "read a header's results".to_owned();
+        let Piece { next, values } = texts(shared, &keys, bounds.left, operation).await?;
+        bounds.spend(shared, &values).await;
+        for (id, found) in some.iter().zip(values) {
+            let Ok(result) = TaskResult::decode_exact(&found) else { continue };
             let (task_id, state) = ((*id).to_owned(), result.status);
-            known.insert(task_id.clone(), ChordPart { task_id, state, result: result.result });
+            let result = kept(result.result);
+            known.insert(task_id.clone(), ChordPart { task_id, state, result });
+        }
+        match usize::try_from(next) {
+            Ok(looked_at) => rest = &rest[looked_at.clamp(1, rest.len())..],
+            Err(_) => return Ok(Err(bounds.too_large())),
         }
     }
-    Ok(())
+    Ok(Ok(()))
 }
 
 /// The ids of the tasks in a tree: `[[id, parent], null]` is a task, `[[id, parent], [members]]` a group.

@@ -69,6 +69,7 @@ use crate::{
     outcome::{Outcome, Revocation},
     revoked::{self, Revoked},
     tasks::Tasks,
+    turns::Turns,
 };
 pub use backend::Backend;
 
@@ -107,6 +108,8 @@ pub(crate) struct Shared {
     /// The way of messages whose task is none of ours.
     strangers: mpsc::Sender<Stranger>,
     pub(crate) held: Held,
+    /// The large results of chords' headers, brought together one chord after the other.
+    pub(crate) large_joins: Turns,
     pub(crate) revoked: Revoked,
     /// What of revocations is not written yet.
     pub(crate) unwritten: Unwritten,
@@ -304,6 +307,7 @@ impl Shared {
             // Nobody reads it: the role's own takes its place.
             strangers: mpsc::channel(1).0,
             held: Held::default(),
+            large_joins: Turns::default(),
             revoked: Revoked::default(),
             unwritten: Unwritten::default(),
             events,
