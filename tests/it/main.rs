@@ -45,7 +45,7 @@ mod mixed;
 mod monitor;
 /// Several installations on one Redis.
 mod namespaces;
-/// Values that only pass through.
+/// Values that only pass through, and messages that cost more than they say.
 mod passing;
 /// Who enqueues, besides.
 mod producers;

@@ -1,7 +1,16 @@
-//! Values that only pass through a worker.
+//! Values that only pass through a worker, and messages that cost more memory than they have bytes.
 
+use std::{fs, io::Write};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use flate2::{Compression, write::ZlibEncoder};
 use redis::AsyncCommands;
-use rhubarb_e2e::{eventually::eventually, process::Process, redis_server::RedisServer};
+use rhubarb_e2e::{
+    eventually::eventually,
+    process::{Process, Signal},
+    redis_server::RedisServer,
+};
+use rhubarb_queue::Publish;
 use rhubarb_wire::{
     Signature,
     canvas::{chain, chord, group},
@@ -118,4 +127,115 @@ async fn a_chord_whose_parts_are_too_large_together_fails_and_cuts_no_connection
         line.strip_prefix("client_output_buffer_limit_disconnections:").map(str::to_owned)
     });
     assert_eq!(cut.as_deref().unwrap_or("0").trim(), "0");
+}
+
+/// A body of a task, and how it is compressed.
+struct Hostile {
+    name: &'static str,
+    body: String,
+    compression: &'static str,
+    /// How many small objects stand in its headers.
+    headers: usize,
+}
+
+impl Hostile {
+    fn message(&self, id: &str) -> Vec<u8> {
+        let objects = vec![json!({"a": 1}); self.headers];
+        let message = json!({
+            "body": self.body, "content-encoding": "utf-8", "content-type": "application/json",
+            "headers": {"task": "e2e.echo", "id": id, "lang": "py", "compression": self.compression,
+                "x": objects},
+            "properties": {"delivery_info": {"exchange": "", "routing_key": "celery"},
+                "body_encoding": "base64", "delivery_tag": id},
+        });
+        message.to_string().into_bytes()
+    }
+}
+
+fn zlib(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Messages that would cost hundreds of megabytes or more.
+fn hostile() -> Vec<Hostile> {
+    let body =
+        |args: &str, kwargs: &str, embed: &str| format!("[{args},{kwargs},{embed}]").into_bytes();
+    let many = |one: &str, n: usize| format!("[{}]", vec![one; n].join(","));
+    let task = r#"{"task":"t"}"#;
+    let grouped = |n: usize, headers: usize| {
+        let tasks = many(task, n);
+        format!(
+            r#"{{"callbacks":[{{"task":"celery.group","subtask_type":"group","args":[],"kwargs":{{"tasks":{tasks}}},"options":{{"headers":{{"x":"{}"}},"task_id":"g"}}}}]}}"#,
+            "x".repeat(headers)
+        )
+    };
+    let keys: Vec<String> = (0..700_000).map(|n| format!("\"k{n}\":0")).collect();
+    let plain = |name, body: Vec<u8>| Hostile {
+        name,
+        body: STANDARD.encode(body),
+        compression: "",
+        headers: 0,
+    };
+    let packed = |name, body: Vec<u8>| Hostile {
+        name,
+        body: STANDARD.encode(zlib(&body)),
+        compression: "zlib",
+        headers: 0,
+    };
+    let chorded = format!(
+        r#"{{"chain":[{{"task":"celery.chord","subtask_type":"chord","kwargs":{{"header":{},"body":{{"task":"b","args":["{}"],"kwargs":{{}}}},"kwargs":{{}}}}}}]}}"#,
+        many(task, 10_000),
+        "x".repeat(1_000_000)
+    );
+    vec![
+        plain("group", body("[1]", "{}", &grouped(100_000, 2_000_000))),
+        plain("smaller", body("[1]", "{}", &grouped(2_000, 300_000))),
+        packed("objects", body(&many(r#"{"a":1}"#, 1_000_000), "{}", "{}")),
+        packed("keys", body("[]", &format!("{{{}}}", keys.join(",")), "{}")),
+        packed("bomb", vec![b' '; 400_000_000]),
+        plain("chord", body("[1]", "{}", &chorded)),
+        Hostile { headers: 180_000, ..plain("headers", body("[1]", "{}", "{}")) },
+        plain("errbacks", body("[1]", "{}", &format!("{{\"callbacks\":{}}}", many(task, 300_000)))),
+    ]
+}
+
+fn memory(pid: u32, field: &str) -> usize {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// In 5 rounds of 8 at once: all are refused with a reason, and the memory that they take stays bounded.
+#[tokio::test]
+async fn forty_hostile_messages_are_refused_within_512_megabytes() {
+    let shop = Shop::open_on(RedisServer::start().await, "").await;
+    let mut own = own_worker(&shop);
+    let client = shop.client();
+    let first = client.publish(&Publish::new("e2e.add").arg(1).arg(2)).await.unwrap().id;
+    raw_result(&shop, &first).await;
+    let pid = own.id();
+    let before = memory(pid, "VmRSS:");
+    let hostile = hostile();
+    for round in 0..5 {
+        let id = |one: &Hostile| format!("{}-{round}", one.name);
+        for one in &hostile {
+            let _: () = shop.queue().await.lpush("celery", one.message(&id(one))).await.unwrap();
+        }
+        for one in &hostile {
+            let result = raw_result(&shop, &id(one)).await;
+            // What can be read runs; then it is what follows that is refused.
+            let runs = ["group", "smaller", "chord"].contains(&one.name);
+            assert_eq!(result.contains("FAILURE"), !runs, "{}: {result:.300}", one.name);
+        }
+        let now = ["VmRSS:", "VmHWM:"].map(|field| memory(pid, field) >> 10);
+        println!("round {round}: {now:?} MB of memory, at most");
+    }
+    let peak = memory(pid, "VmHWM:");
+    assert!(peak < 400 * 1024, "{} MB", peak / 1024);
+    // glibc keeps some of what was freed, which is used again: it does not grow from round to round.
+    println!("{} MB before, {} MB at most", before >> 10, peak >> 10);
+    own.signal(Signal::TERM);
+    assert_eq!(own.ended(SOON).await.code(), Some(0));
 }

@@ -33,6 +33,8 @@ pub struct Received {
     max_body_bytes: usize,
     body: OnceLock<Result<Body, DecodeError>>,
     notes: Mutex<Notes>,
+    /// The memory that the body was given.
+    memory: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
 /// What is noted while a task runs, for its end.
@@ -68,7 +70,18 @@ pub struct Again {
 impl Received {
     /// Takes an envelope whose body may have at most `max_body_bytes` after decompression.
     pub fn new(envelope: Envelope, max_body_bytes: usize) -> Self {
-        Self { envelope, max_body_bytes, body: OnceLock::new(), notes: Mutex::default() }
+        Self {
+            envelope,
+            max_body_bytes,
+            body: OnceLock::new(),
+            notes: Mutex::default(),
+            memory: Mutex::default(),
+        }
+    }
+
+    /// Keeps what the body was given of the worker's memory for as long as the message is there.
+    pub(crate) fn hold(&self, memory: OwnedSemaphorePermit) {
+        *self.memory.lock().unwrap_or_else(PoisonError::into_inner) = Some(memory);
     }
 
     /// Returns the notes of this run, to be read or written; nobody holds them for longer than that.

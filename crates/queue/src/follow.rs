@@ -8,7 +8,7 @@
 
 mod fail;
 
-use std::cell::Cell;
+use std::{borrow::Cow, cell::Cell};
 
 use rhubarb_core::config::CeleryConfig;
 use rhubarb_wire::{ChordPart, Exception, Signature, State};
@@ -18,7 +18,7 @@ use uuid::Uuid;
 pub(crate) use fail::{ChordCause, Failed, chord_failed, failure};
 
 use crate::{
-    canvas::{self, Call, Publisher, ResultTree},
+    canvas::{self, Call, CanvasError, Publisher, ResultTree},
     delivery::Received,
     plan::Circumstances,
     record::Stored,
@@ -39,6 +39,8 @@ pub(crate) struct Follow {
     pub(crate) returns: Vec<PartReturn>,
     /// What the task's result lists of all this.
     pub(crate) children: Vec<Value>,
+    /// Whether something was left out that needs more memory than was allowed: decide again, with all there is.
+    pub(crate) too_large: bool,
 }
 
 /// An encoded message and where it goes.
@@ -91,6 +93,7 @@ impl Follow {
         self.results.extend(other.results);
         self.returns.extend(other.returns);
         self.children.extend(other.children);
+        self.too_large |= other.too_large;
     }
 }
 
@@ -114,10 +117,7 @@ pub(crate) fn success(received: &Received, value: &Value, around: Circumstances<
     let Ok(body) = received.body() else { return Follow::default() };
     let (embed, by) = (&body.embed, Lineage::of(received, around.celery));
     let mut follow = Follow::default();
-    for (nth, callback) in as_celery_groups_them(&embed.callbacks).into_iter().enumerate() {
-        let call = Call { args: vec![value.clone()], ..call(&by) };
-        follow.add(publish(&callback, call, &by, &format!("callback {nth}"), around));
-    }
+    follow.add(callbacks(&embed.callbacks, value, &by, around));
     if let Some((next, rest)) = embed.chain.split_last() {
         let call = Call { args: vec![value.clone()], chain: rest.to_vec(), ..call(&by) };
         follow.add(publish(next, call, &by, "chain", around));
@@ -145,18 +145,71 @@ fn call(by: &Lineage) -> Call {
     }
 }
 
+fn callbacks(
+    callbacks: &[Signature],
+    value: &Value,
+    by: &Lineage,
+    around: Circumstances<'_>,
+) -> Follow {
+    if let Some(refused) = refused_together(callbacks, by, "callbacks", around) {
+        return refused;
+    }
+    let mut follow = Follow::default();
+    for (nth, callback) in as_celery_groups_them(callbacks).iter().enumerate() {
+        let call = Call { args: vec![value.clone()], ..call(by) };
+        follow.add(publish(callback, call, by, &format!("callback {nth}"), around));
+    }
+    follow
+}
+
 /// Several callbacks are called as one group, except that groups among them are called one by one and first.
-fn as_celery_groups_them(callbacks: &[Signature]) -> Vec<Signature> {
-    if callbacks.len() < 2 {
-        return callbacks.to_vec();
+fn as_celery_groups_them(callbacks: &[Signature]) -> Vec<Cow<'_, Signature>> {
+    if let [one] = callbacks {
+        return vec![Cow::Borrowed(one)];
     }
     let is_group = |callback: &&Signature| callback.subtask_type.as_deref() == Some("group");
-    let mut calls: Vec<Signature> = callbacks.iter().filter(is_group).cloned().collect();
+    let mut calls: Vec<Cow<'_, Signature>> =
+        callbacks.iter().filter(is_group).map(Cow::Borrowed).collect();
     let tasks: Vec<&Signature> = callbacks.iter().filter(|callback| !is_group(callback)).collect();
     if !tasks.is_empty() {
-        calls.push(group(tasks));
+        calls.push(Cow::Owned(group(tasks)));
     }
     calls
+}
+
+/// Sees before anything is copied whether signatures are too much to be published together; what becomes of them then.
+fn refused_together(
+    signatures: &[Signature],
+    by: &Lineage,
+    place: &str,
+    around: Circumstances<'_>,
+) -> Option<Follow> {
+    let limit = around.max_canvas_bytes;
+    let fits = signatures.iter().map(canvas::weight).sum::<usize>() <= limit;
+    let error = CanvasError::TooLarge { limit };
+    (!fits).then(|| refused(signatures, &error, by, place, around))
+}
+
+/// Fails signatures that cannot be published, and everything that waits for them.
+fn refused<'a>(
+    signatures: impl IntoIterator<Item = &'a Signature>,
+    error: &CanvasError,
+    by: &Lineage,
+    place: &str,
+    around: Circumstances<'_>,
+) -> Follow {
+    if matches!(error, CanvasError::TooLarge { .. })
+        && around.max_canvas_bytes < canvas::MAX_BYTES_IN_WORKER
+    {
+        return Follow { too_large: true, ..Follow::default() };
+    }
+    let mut signatures = signatures.into_iter().peekable();
+    let task = signatures.peek().map(|first| first.task.as_str()).unwrap_or_default();
+    let reason = format!("task {task} cannot be published: {error}");
+    tracing::warn!(id = by.id, place, reason, "what follows a task is refused");
+    let exception = Exception::builtin("ValueError", vec![reason.into()]);
+    let failed = Failed { state: State::Failure, exception, traceback: None };
+    fail::all(signatures, &failed, by, true, around)
 }
 
 fn group<'a>(tasks: impl IntoIterator<Item = &'a Signature>) -> Signature {
@@ -177,6 +230,12 @@ fn publish(
     place: &str,
     around: Circumstances<'_>,
 ) -> Follow {
+    let limit = around.max_canvas_bytes;
+    let weight = canvas::weight(signature) + call.chain.iter().map(canvas::weight).sum::<usize>();
+    if weight > limit {
+        let all = std::iter::once(signature).chain(&call.chain);
+        return refused(all, &CanvasError::TooLarge { limit }, by, place, around);
+    }
     let rest = call.chain.clone();
     let n_ids = Cell::new(0_u32);
     let fresh_id = || {
@@ -190,26 +249,20 @@ fn publish(
         reply_to: around.reply_to,
         origin: around.origin,
         fresh_id: &fresh_id,
+        max_bytes: limit,
     };
     let unrolled = canvas::unroll(signature.clone(), call, publisher)
-        .map_err(|error| error.to_string())
         .and_then(|unrolled| encode(unrolled, around.max_message_bytes));
-    unrolled.unwrap_or_else(|reason| {
-        let reason = format!("task {} cannot be published: {reason}", signature.task);
-        tracing::warn!(id = by.id, place, reason, "what follows a task is refused");
-        let exception = Exception::builtin("ValueError", vec![reason.into()]);
-        let failed = Failed { state: State::Failure, exception, traceback: None };
-        fail::all(std::iter::once(signature).chain(&rest), &failed, by, true, around)
+    unrolled.unwrap_or_else(|error| {
+        refused(std::iter::once(signature).chain(&rest), &error, by, place, around)
     })
 }
 
 /// Encodes the messages; none of them may be larger than what a worker takes.
-fn encode(unrolled: canvas::Unrolled, max: usize) -> Result<Follow, String> {
+fn encode(unrolled: canvas::Unrolled, max: usize) -> Result<Follow, CanvasError> {
     let follow = Follow::from(unrolled);
     match follow.messages.iter().map(|outgoing| outgoing.message.len()).max() {
-        Some(size) if size > max => {
-            Err(format!("the message has {size} bytes, more than worker.max_message_bytes = {max}"))
-        }
+        Some(size) if size > max => Err(CanvasError::Message { size, max }),
         _ => Ok(follow),
     }
 }

@@ -38,6 +38,7 @@ pub mod inspect;
 pub mod keys;
 pub mod letter;
 pub mod lock;
+pub mod memory;
 mod orphans;
 pub mod outcome;
 mod plan;

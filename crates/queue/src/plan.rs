@@ -67,6 +67,8 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) max_message_bytes: usize,
     /// The greatest result that is stored, bytes.
     pub(crate) max_result_bytes: usize,
+    /// How much memory may be taken for a signature that is published, bytes.
+    pub(crate) max_canvas_bytes: usize,
     /// Where unknown tasks are forwarded to, if they are.
     pub(crate) forward_to: Option<&'a str>,
     /// A fresh delivery tag; only a retry needs one.

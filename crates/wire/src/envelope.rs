@@ -58,7 +58,7 @@ impl Envelope {
     /// Reads whatever is a message, by way of a tree of values.
     fn decode_any(bytes: &[u8]) -> Result<Self, DecodeError> {
         let not_message = |reason| DecodeError::NotMessage { reason };
-        let value = reader::read(bytes).map_err(not_message)?;
+        let value = reader::read_message(bytes).map_err(not_message)?;
         let Value::Object(mut map) = value else {
             return Err(not_message(format!("{} instead of an object", kind(&value))));
         };

@@ -18,6 +18,10 @@ const LEAST_BUDGET: usize = 64 << 20;
 /// How many times its own length the values of a long text may take.
 const TIMES: usize = 8;
 
+/// The memory that a message may take beside twice its own length, bytes: its body is one text, and all the rest of it
+/// is held for as long as the task is.
+const MESSAGE_BUDGET: usize = 4 << 20;
+
 /// About what a text or the members of a container take beside their bytes: what the allocator adds.
 pub(crate) const BLOCK: usize = 32;
 
@@ -35,6 +39,12 @@ impl Budget {
     /// That for the values of `length` bytes.
     pub(crate) fn of(length: usize) -> Self {
         let limit = LEAST_BUDGET.max(length.saturating_mul(TIMES));
+        Self { left: limit, limit }
+    }
+
+    /// That for a message of `length` bytes whose body stays a text.
+    fn of_message(length: usize) -> Self {
+        let limit = length.saturating_mul(2).saturating_add(MESSAGE_BUDGET);
         Self { left: limit, limit }
     }
 
@@ -63,14 +73,18 @@ impl Budget {
 
 /// Parses JSON from Python; the error is the reason as text.
 pub(crate) fn read(bytes: &[u8]) -> Result<Value, String> {
-    let text = std::str::from_utf8(bytes).map_err(|error| format!("not UTF-8: {error}"))?;
-    Reader { text, at: 0, budget: Budget::of(text.len()), keeps: true }.all()
+    Reader { keeps: true, ..Reader::of(bytes)? }.all()
+}
+
+/// Parses a message whose body is a text: what else stands in it may take little.
+pub(crate) fn read_message(bytes: &[u8]) -> Result<Value, String> {
+    let budget = Budget::of_message(bytes.len());
+    Reader { keeps: true, budget, ..Reader::of(bytes)? }.all()
 }
 
 /// Parses JSON from Python for whoever does not write it again: what cannot be held exactly is a text.
 pub(crate) fn read_lossy(bytes: &[u8]) -> Result<Value, String> {
-    let text = std::str::from_utf8(bytes).map_err(|error| format!("not UTF-8: {error}"))?;
-    Reader { text, at: 0, budget: Budget::of(text.len()), keeps: false }.all()
+    Reader::of(bytes)?.all()
 }
 
 /// What can be held of a sealed value.
@@ -100,6 +114,11 @@ struct Waiting {
 }
 
 impl<'a> Reader<'a> {
+    fn of(bytes: &'a [u8]) -> Result<Self, String> {
+        let text = std::str::from_utf8(bytes).map_err(|error| format!("not UTF-8: {error}"))?;
+        Ok(Self { text, at: 0, budget: Budget::of(text.len()), keeps: false })
+    }
+
     fn all(mut self) -> Result<Value, String> {
         let value = self.value()?;
         match self.peek() {
@@ -453,6 +472,10 @@ mod tests {
             let error = read(many(one, 1_000_000).as_bytes()).unwrap_err();
             assert!(error.contains("too many values"), "{error}");
         }
+        let headers = format!(r#"{{"headers":{},"body":""}}"#, many(r#"{"a":1}"#, 100_000));
+        assert!(read_message(headers.as_bytes()).is_err());
+        let body = format!(r#"{{"headers":{{"task":"t"}},"body":"{}"}}"#, "x".repeat(8 << 20));
+        assert!(read_message(body.as_bytes()).is_ok());
         let keys: Vec<String> = (0..700_000).map(|n| format!("\"k{n}\":0")).collect();
         assert!(read(format!("{{{}}}", keys.join(",")).as_bytes()).is_err());
         assert!(read(many("123456", 800_000).as_bytes()).is_ok());

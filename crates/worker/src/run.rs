@@ -13,6 +13,7 @@ use apalis_core::task::Task;
 use futures_util::{FutureExt, future::BoxFuture};
 use jiff::Timestamp;
 use rhubarb_core::{clock, config::WorkerConfig};
+use rhubarb_queue::memory::Memory;
 use rhubarb_queue::wire::{Body, Exception, Headers, open, open_map, plain};
 use rhubarb_queue::{Again, Client, Delivery, Limits, Outcome, Tasks};
 use serde_json::Value;
@@ -53,6 +54,7 @@ struct Inner {
     tasks: Tasks,
     defaults: Limits,
     stop: Stop,
+    memory: Memory,
 }
 
 /// The two moments of a stop that running tasks have to know.
@@ -82,6 +84,7 @@ impl Runner {
         let defaults = default_limits(&config.worker);
         let node = config.node_name().into();
         let threads = Threads::new(config.blocking_threads());
+        let memory = Memory::for_messages_of(config.worker.max_message_bytes);
         let (aliases, states) = (config.task_aliases, Arc::new(states));
         Self(Arc::new(Inner {
             registry: Arc::new(Registry { tasks: handlers, aliases, states, threads }),
@@ -90,6 +93,7 @@ impl Runner {
             tasks,
             defaults,
             stop,
+            memory,
         }))
     }
 
@@ -101,6 +105,11 @@ impl Runner {
     pub async fn run(&self, delivery: &Delivery) -> Outcome {
         let headers = &delivery.envelope().headers;
         let Some(task) = self.0.registry.find(&headers.task) else { return Outcome::Unknown };
+        tokio::select! {
+            biased;
+            () = self.0.memory.read(&delivery.received) => {}
+            () = self.0.stop.began.cancelled() => return Outcome::HandBack,
+        }
         let body = match delivery.received.body() {
             Ok(body) => body,
             Err(error) => {

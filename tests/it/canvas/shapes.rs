@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rhubarb_core::config::Config;
 use rhubarb_e2e::{python::Python, redis_server::RedisServer};
 use rhubarb_queue::{
-    canvas::{Call, Publisher, unroll},
+    canvas::{Call, MAX_BYTES, Publisher, unroll},
     wire::Signature,
 };
 use serde_json::{Map, Value, json};
@@ -63,6 +63,7 @@ fn ours(case: &Value) -> Result<Value, String> {
         reply_to: "client",
         origin: "gen1@here",
         fresh_id: &fresh_id,
+        max_bytes: MAX_BYTES,
     };
     let signature = Signature::from_value(case["signature"].clone())?;
     let call = Call { args: case["args"].as_array().unwrap().clone(), ..Call::default() };

@@ -4,7 +4,7 @@ use rhubarb_wire::Signature;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Call, CanvasError, MAX_BYTES, Outgoing, Publisher, Unrolled,
+    Call, CanvasError, Outgoing, Publisher, Unrolled,
     chain::{joined, signatures},
     options::{Options, items, merge, take},
     part::{Kind, Part},
@@ -66,7 +66,7 @@ impl<'a> Unroll<'a> {
             root_id: call.root_id.clone(),
             parent_id: call.parent_id.clone(),
             priority: call.priority,
-            left: MAX_BYTES,
+            left: publisher.max_bytes,
         }
     }
 
@@ -118,7 +118,8 @@ impl<'a> Unroll<'a> {
 
     /// Counts what is built against the bound.
     pub(super) fn spend(&mut self, bytes: usize) -> Result<(), CanvasError> {
-        self.left = self.left.checked_sub(bytes).ok_or(CanvasError::TooLarge)?;
+        let limit = self.publisher.max_bytes;
+        self.left = self.left.checked_sub(bytes).ok_or(CanvasError::TooLarge { limit })?;
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use super::{
     CanvasError, MAX_DEPTH,
     apply::{How, Unroll},
     freeze::Freeze,
-    options::{self, items, merge, take, take_text, weight},
+    options::{self, items, merge, take, take_text},
     part::{Kind, Part},
     results::Res,
 };
@@ -251,16 +251,6 @@ impl Unroll<'_> {
         }
         done.steps.push((step, result));
         Ok(())
-    }
-
-    /// Counts copies of arguments for many members against the bound.
-    pub(super) fn spend_copies(
-        &mut self,
-        args: &[Value],
-        copies: usize,
-    ) -> Result<(), CanvasError> {
-        let size: usize = args.iter().map(weight).sum();
-        self.spend(size.saturating_mul(copies))
     }
 }
 

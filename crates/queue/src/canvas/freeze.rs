@@ -1,12 +1,13 @@
 //! Giving ids to a signature, and to all that follows from it, before it is sent.
 
+use rhubarb_wire::memory;
 use serde_json::{Value, json};
 
 use super::{
     CanvasError,
     apply::Unroll,
     chain::Prepare,
-    options::{text, weight},
+    options::text,
     part::{Chord, Kind, Part},
     results::Res,
 };
@@ -53,7 +54,7 @@ impl Unroll<'_> {
             options.entry("group_id").or_insert_with(|| json!(group_id));
         }
         if let Some(chord) = as_.chord {
-            self.spend(weight(chord))?;
+            self.spend(memory(chord))?;
             options.insert("chord".to_owned(), chord.clone());
         }
         if let Some(index) = as_.group_index {
@@ -89,7 +90,7 @@ impl Unroll<'_> {
             options.insert("group_id".to_owned(), json!(group_id));
         }
         if let Some(chord) = as_.chord {
-            self.spend(weight(chord))?;
+            self.spend(memory(chord))?;
             options.insert("chord".to_owned(), chord.clone());
         }
         if let Some(index) = as_.group_index {

@@ -1,5 +1,6 @@
 //! Groups: all members at once.
 
+use rhubarb_wire::{memory, memory_of};
 use serde_json::{Value, json};
 
 use super::{
@@ -8,7 +9,7 @@ use super::{
     chain::joined,
     freeze::{Freeze, flatten},
     options::{merge, take, take_text, text},
-    part::{Kind, Part},
+    part::{Kind, Part, memory_of_signature},
     results::Res,
 };
 
@@ -38,10 +39,15 @@ impl Unroll<'_> {
         self.note_size(&group_id, &members, chord.as_ref());
         let args = joined(how.args, part.args);
         self.groups += 1;
+        let copied = memory_of(&options)
+            + memory_of(&how.kwargs)
+            + args.iter().map(memory).sum::<usize>()
+            + how.chain.iter().flatten().map(memory_of_signature).sum::<usize>();
         for member in members {
-            self.spend_copies(&args, 1)?;
+            self.spend(copied)?;
             let mut options = options.clone();
             if let Some(chord) = chord.as_ref().or(member.options.get("chord")) {
+                self.spend(memory(chord))?;
                 options.insert("chord".to_owned(), chord.clone());
             }
             let how = How {

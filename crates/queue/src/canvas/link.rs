@@ -1,11 +1,12 @@
 //! Adding what follows a success (`link`) or a failure (`link_error`) to a signature of any kind.
 
+use rhubarb_wire::memory;
 use serde_json::Value;
 
 use super::{
     CanvasError,
     apply::Unroll,
-    options::{Options, items, take, weight},
+    options::{Options, items, take},
     part::{Kind, Part},
 };
 
@@ -96,7 +97,7 @@ impl Unroll<'_> {
         key: &'static str,
         value: &Value,
     ) -> Result<(), CanvasError> {
-        self.spend(weight(value))?;
+        self.spend(memory(value))?;
         let mut list = items(options.shift_remove(key));
         if !list.contains(value) {
             list.push(value.clone());

@@ -15,7 +15,7 @@ use super::{
 };
 
 /// About what a message has beside its body, bytes.
-const ENVELOPE: usize = 1_000;
+const ENVELOPE: usize = 3_000;
 
 /// The first second of the year 1, in seconds since 1970.
 const YEAR_1: i64 = -62_135_596_800;

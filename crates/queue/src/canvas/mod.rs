@@ -28,7 +28,8 @@
 //! # Bounds
 //!
 //! Signatures come out of messages and may be hostile. Nesting is bounded to [`MAX_DEPTH`], what is built for one
-//! signature to [`MAX_BYTES`]: ten thousand header tasks that each carry a large body are refused instead of built.
+//! signature to [`MAX_BYTES`], in a worker to [`MAX_BYTES_IN_WORKER`]. All that is built or copied is counted before it
+//! is made: ten thousand header tasks that each carry a large body, or large options, are refused instead of built.
 //! A chain takes time and memory in proportion to its length.
 
 mod apply;
@@ -51,8 +52,11 @@ use serde_json::{Map, Value};
 /// How deeply canvases may be nested in each other.
 pub const MAX_DEPTH: usize = 64;
 
-/// How much may be built for one signature, bytes of JSON.
-pub const MAX_BYTES: usize = 128 << 20;
+/// How much memory may be taken for one signature that a client publishes, bytes.
+pub const MAX_BYTES: usize = 512 << 20;
+
+/// The same for what a worker publishes: its signatures come out of messages.
+pub const MAX_BYTES_IN_WORKER: usize = 96 << 20;
 
 /// Who publishes, and what it goes by.
 #[derive(Clone, Copy)]
@@ -67,6 +71,8 @@ pub struct Publisher<'a> {
     pub origin: &'a str,
     /// Gives a fresh id at each call.
     pub fresh_id: &'a dyn Fn() -> String,
+    /// How much memory may be taken, bytes.
+    pub max_bytes: usize,
 }
 
 impl std::fmt::Debug for Publisher<'_> {
@@ -145,8 +151,19 @@ pub enum CanvasError {
     #[error("canvas is nested more than {MAX_DEPTH} levels deep")]
     TooDeep,
     /// The messages would be too large together.
-    #[error("canvas needs more than {MAX_BYTES} bytes of messages")]
-    TooLarge,
+    #[error("canvas needs more than {} MiB of memory for its messages", limit >> 20)]
+    TooLarge {
+        /// What it may have, bytes.
+        limit: usize,
+    },
+    /// One of the messages would be larger than what a worker takes.
+    #[error("the message has {size} bytes, more than worker.max_message_bytes = {max}")]
+    Message {
+        /// What it has, bytes.
+        size: usize,
+        /// What it may have.
+        max: usize,
+    },
     /// A chord's body is missing.
     #[error("chord has no body")]
     NoBody,
@@ -161,6 +178,13 @@ pub enum CanvasError {
     },
 }
 
+/// About how much memory it takes to publish a signature, at the least, bytes: known before anything is made of it.
+pub fn weight(signature: &Signature) -> usize {
+    /// A signature as a value: an object of six members.
+    const VALUE: usize = 1_300;
+    VALUE + part::memory_of_signature(signature) + part::weight(&signature.kwargs)
+}
+
 /// Turns a signature into what is to be written for it.
 ///
 /// # Errors
@@ -170,8 +194,9 @@ pub fn unroll(
     call: Call,
     publisher: Publisher<'_>,
 ) -> Result<Unrolled, CanvasError> {
-    let part = part::Part::read(signature, MAX_DEPTH)?;
     let mut unroll = apply::Unroll::new(publisher, &call);
+    unroll.spend(part::weight(&signature.kwargs))?;
+    let part = part::Part::read(signature, MAX_DEPTH)?;
     let how = apply::How::from(call);
     let result = unroll.apply(part, how)?;
     Ok(unroll.finish(result))

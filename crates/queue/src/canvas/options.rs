@@ -79,16 +79,3 @@ pub(super) fn names(value: Option<&Value>) -> Vec<String> {
     let items = value.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     items.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
-
-/// About how many bytes of JSON a value is.
-pub(super) fn weight(value: &Value) -> usize {
-    match value {
-        Value::Null | Value::Bool(_) => 5,
-        Value::Number(_) => 8,
-        Value::String(text) => text.len() + 4,
-        Value::Array(items) => items.iter().map(weight).sum::<usize>() + 4,
-        Value::Object(map) => {
-            map.iter().map(|(key, value)| key.len() + 6 + weight(value)).sum::<usize>() + 4
-        }
-    }
-}

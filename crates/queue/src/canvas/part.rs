@@ -1,12 +1,12 @@
 //! A signature with its parts in view.
 
-use rhubarb_wire::Signature;
+use rhubarb_wire::{Signature, memory, memory_of};
 use serde_json::{Map, Value, json};
 
-use super::{CanvasError, MAX_BYTES, options::weight};
+use super::{CanvasError, MAX_BYTES};
 
-/// About what a part takes beside its values, bytes.
-const PART: usize = 512;
+/// About what a part takes beside the values that it is made of, bytes: itself, and the options that it is frozen with.
+const PART: usize = 2_048;
 
 /// A signature whose parts, if it is a canvas, are read too.
 #[derive(Clone, Debug)]
@@ -161,6 +161,27 @@ impl Part {
     }
 }
 
+/// About what a signature takes as it is, bytes.
+pub(super) fn memory_of_signature(signature: &Signature) -> usize {
+    let Signature { args, kwargs, options, other, .. } = signature;
+    let maps = [kwargs, options, other].into_iter().map(memory_of).sum::<usize>();
+    size_of::<Signature>() + maps + args.iter().map(memory).sum::<usize>()
+}
+
+/// About what the parts of a signature will take, bytes: known before any is made.
+pub(super) fn weight(kwargs: &Map<String, Value>) -> usize {
+    let one = |value: &Value| match value.get("kwargs") {
+        Some(Value::Object(kwargs)) => PART + weight(kwargs),
+        _ => PART,
+    };
+    let all = |key: &str| match kwargs.get(key) {
+        Some(Value::Array(parts)) => parts.iter().map(one).sum(),
+        Some(part @ Value::Object(_)) => one(part),
+        _ => 0,
+    };
+    ["tasks", "header", "body"].into_iter().map(all).sum()
+}
+
 /// The signature as a value, without a copy of its parts.
 pub(super) fn value(signature: Signature) -> Value {
     let mut map = Map::new();
@@ -242,8 +263,8 @@ fn chunks(mut signature: Signature, depth: usize) -> Result<Part, CanvasError> {
     else {
         return Err(malformed("celery.chunks needs task, it (a list) and n (at least 1)"));
     };
-    if (weight(&task) + PART).saturating_mul(items.len().div_ceil(n)) > MAX_BYTES {
-        return Err(CanvasError::TooLarge);
+    if (memory(&task) + PART).saturating_mul(items.len().div_ceil(n)) > MAX_BYTES {
+        return Err(CanvasError::TooLarge { limit: MAX_BYTES });
     }
     let mut items = items.into_iter();
     let mut members = Vec::new();

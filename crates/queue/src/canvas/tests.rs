@@ -28,6 +28,7 @@ fn unroll_with(value: Value, call: Call) -> Result<Unrolled, CanvasError> {
         reply_to: "client",
         origin: "gen1@here",
         fresh_id: &fresh_id,
+        max_bytes: MAX_BYTES_IN_WORKER,
     };
     unroll(Signature::from_value(value).unwrap(), call, publisher)
 }
@@ -372,12 +373,14 @@ fn hostile_canvases_are_refused() {
     let members: Vec<Value> = (0..150).map(|_| add(json!([]))).collect();
     let heavy = task("t", json!(["x".repeat(1 << 20)]));
     let error = unroll_with(chord(json!(members.clone()), heavy.clone()), Call::default());
-    assert_eq!(error, Err(CanvasError::TooLarge));
+    assert!(matches!(error, Err(CanvasError::TooLarge { .. })));
     let errbacks = with(chain(json!(members)), json!({"link_error": heavy}));
-    assert_eq!(unroll_with(errbacks, Call::default()), Err(CanvasError::TooLarge));
+    let error = unroll_with(errbacks, Call::default());
+    assert!(matches!(error, Err(CanvasError::TooLarge { .. })));
     let chunks = json!({"task": "celery.chunks", "kwargs":
         {"task": task("t", json!(["x".repeat(1 << 20)])), "it": vec![json!([]); 150], "n": 1}});
-    assert_eq!(unroll_with(chunks, Call::default()), Err(CanvasError::TooLarge));
+    let error = unroll_with(chunks, Call::default());
+    assert!(matches!(error, Err(CanvasError::TooLarge { .. })));
 }
 
 #[test]

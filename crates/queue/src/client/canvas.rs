@@ -15,7 +15,9 @@ use super::{
 };
 use crate::{
     Error,
-    canvas::{Call, Outgoing, Publisher, ResultTree, Unrolled, unroll},
+    canvas::{
+        Call, MAX_BYTES, MAX_BYTES_IN_WORKER, Outgoing, Publisher, ResultTree, Unrolled, unroll,
+    },
     error::redis,
     keys,
 };
@@ -131,6 +133,8 @@ impl Client {
             reply_to: &self.reply_to,
             origin: &self.origin,
             fresh_id: &fresh_id,
+            // What a running task publishes may have come with its message.
+            max_bytes: if self.parent.is_some() { MAX_BYTES_IN_WORKER } else { MAX_BYTES },
         };
         unroll(signature, call, publisher).map_err(|error| Error::Refused(error.to_string()))
     }

@@ -108,6 +108,8 @@ pub(crate) struct Shared {
     /// The way of messages whose task is none of ours.
     strangers: mpsc::Sender<Stranger>,
     pub(crate) held: Held,
+    /// The large plans, one after the other.
+    pub(crate) large_plans: Turns,
     /// The large results of chords' headers, brought together one chord after the other.
     pub(crate) large_joins: Turns,
     pub(crate) revoked: Revoked,
@@ -307,6 +309,7 @@ impl Shared {
             // Nobody reads it: the role's own takes its place.
             strangers: mpsc::channel(1).0,
             held: Held::default(),
+            large_plans: Turns::default(),
             large_joins: Turns::default(),
             revoked: Revoked::default(),
             unwritten: Unwritten::default(),

@@ -6,11 +6,13 @@
 use std::{sync::Arc, time::Duration};
 
 use rhubarb_connection::Backoff;
+use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
 use super::{Shared, chord};
 use crate::{
     Error,
+    canvas::MAX_BYTES_IN_WORKER,
     delivery::{ClaimId, Message, Settlement},
     floods::Flood,
     follow::Outgoing,
@@ -24,6 +26,11 @@ use crate::{
 const FOLLOWERS: usize = 100;
 /// The most bytes of them.
 const FOLLOWERS_BYTES: usize = 4 << 20;
+
+/// How much memory a plan may take for what follows without waiting for its turn, bytes.
+const SMALL: usize = 4 << 20;
+/// From which size on messages are planned one after the other, bytes: each is copied a few times on its way.
+const LARGE_MESSAGE: usize = 1 << 20;
 
 /// Tells whether a settlement is planned in no time and needs no look at a body.
 pub(super) fn is_light(settlement: &Settlement) -> bool {
@@ -47,6 +54,14 @@ pub(super) fn decide(shared: &Shared, claim: ClaimId, outcome: Outcome, message:
     plan(outcome, message, around(shared, claim.queue, &tag))
 }
 
+/// The same where no more than a little memory is taken for what follows: [`Follow::too_large`] tells that it does not
+/// do.
+fn decide_small(shared: &Shared, claim: ClaimId, outcome: Outcome, message: &Message) -> Plan {
+    let tag = Uuid::new_v4().to_string();
+    let around = Circumstances { max_canvas_bytes: SMALL, ..around(shared, claim.queue, &tag) };
+    plan(outcome, message, around)
+}
+
 /// What plans are made under.
 pub(super) fn around<'a>(shared: &'a Shared, queue: usize, tag: &'a str) -> Circumstances<'a> {
     Circumstances {
@@ -56,6 +71,7 @@ pub(super) fn around<'a>(shared: &'a Shared, queue: usize, tag: &'a str) -> Circ
         celery: shared.client.celery(),
         max_message_bytes: shared.config.max_message_bytes,
         max_result_bytes: shared.config.max_result_bytes,
+        max_canvas_bytes: MAX_BYTES_IN_WORKER,
         forward_to: shared.forward_to(),
         tag,
         reply_to: &shared.client.reply_to,
@@ -136,12 +152,32 @@ async fn prepare_once(
     Ok(())
 }
 
-/// Plans and prepares; the rest of the plan is for the settling script.
-pub(super) async fn plan_and_prepare(shared: Arc<Shared>, settlement: Settlement) -> Plan {
+/// Plans and prepares; the rest of the plan is for the settling script, and until then what makes large plans wait for
+/// each other.
+pub(super) async fn plan_and_prepare(
+    shared: Arc<Shared>,
+    settlement: Settlement,
+) -> (Plan, Option<OwnedSemaphorePermit>) {
     let Settlement { claim, message, outcome, .. } = settlement;
-    let mut plan = decide(&shared, claim, outcome, &message);
+    let mut turn =
+        if size(&message) > LARGE_MESSAGE { shared.large_plans.turn().await } else { None };
+    let mut plan = decide_small(&shared, claim, outcome.clone(), &message);
+    if plan.follow.too_large {
+        if turn.is_none() {
+            turn = shared.large_plans.turn().await;
+        }
+        plan = decide(&shared, claim, outcome, &message);
+    }
     if !is_ready(&shared, claim, &plan) {
         prepare(&shared, claim, &mut plan, &message).await;
     }
-    plan
+    (plan, turn)
+}
+
+/// How many bytes of a message are in our hands.
+fn size(message: &Message) -> usize {
+    match message {
+        Message::Read(received) => received.envelope.body_len(),
+        Message::Raw(raw) => raw.bytes.len(),
+    }
 }

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use rhubarb_connection::Backoff;
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{Counters, Shared, prepare};
@@ -38,6 +41,8 @@ struct Ready {
     ended: Option<Ended>,
     /// Whether an earlier try of it may have been carried out, so that "late" proves nothing.
     tried: bool,
+    /// Given back when all that was planned is written.
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Ready {
@@ -99,20 +104,20 @@ fn accept(
         let Settlement { outcome, message, .. } = settlement;
         let mut plan = prepare::decide(shared, claim, outcome, &message);
         if prepare::is_ready(shared, claim, &plan) {
-            batch.push(Ready { claim, plan, ended, tried: false });
+            batch.push(Ready { claim, plan, ended, tried: false, _turn: None });
             return;
         }
         let (shared, ready) = (shared.clone(), ready.clone());
         preparing.spawn(async move {
             prepare::prepare(&shared, claim, &mut plan, &message).await;
-            let _ = ready.send(Ready { claim, plan, ended, tried: false });
+            let _ = ready.send(Ready { claim, plan, ended, tried: false, _turn: None });
         });
         return;
     }
     let (shared, ready) = (shared.clone(), ready.clone());
     preparing.spawn(async move {
-        let plan = prepare::plan_and_prepare(shared, settlement).await;
-        let _ = ready.send(Ready { claim, plan, ended, tried: false });
+        let (plan, turn) = prepare::plan_and_prepare(shared, settlement).await;
+        let _ = ready.send(Ready { claim, plan, ended, tried: false, _turn: turn });
     });
 }
 

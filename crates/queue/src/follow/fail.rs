@@ -3,11 +3,11 @@
 use std::collections::{HashSet, VecDeque};
 
 use rhubarb_core::clock;
-use rhubarb_wire::{Exception, Signature, State, TaskResult};
-use serde_json::{Value, json};
+use rhubarb_wire::{Exception, Signature, State, TaskResult, memory};
+use serde_json::{Map, Value, json};
 
 use super::{Call, Follow, Lineage, PartReturn, group, member, own_part, publish};
-use crate::{delivery::Received, plan::Circumstances, record::Stored};
+use crate::{canvas, delivery::Received, plan::Circumstances, record::Stored};
 
 /// How a task failed.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,12 +30,30 @@ impl Failed {
         if let Some(traceback) = told.traceback.as_mut().filter(|text| text.len() > TOLD) {
             traceback.truncate(traceback.floor_char_boundary(TOLD));
         }
-        let size = self.exception.to_value().to_string().len();
-        if size > TOLD {
-            let text = format!("{size} bytes, stored with the task that raised it");
-            told.exception.exc_message = vec![text.into()];
-        }
-        told
+        let size = self.size();
+        if size > TOLD { Self { traceback: told.traceback, ..self.brief() } } else { told }
+    }
+
+    /// How much its exception takes, bytes.
+    fn size(&self) -> usize {
+        self.exception.exc_message.iter().map(memory).sum()
+    }
+
+    /// The least that can be told.
+    fn brief(&self) -> Self {
+        let text = format!("{} bytes, stored with the task that raised it", self.size());
+        let name = self.exception.exc_type.clone();
+        let exc_message = if self.size() > 1_024 {
+            vec![text.into()]
+        } else {
+            self.exception.exc_message.clone()
+        };
+        let exception = Exception {
+            exc_type: name,
+            exc_message,
+            exc_module: self.exception.exc_module.clone(),
+        };
+        Self { state: self.state.clone(), exception, traceback: None }
     }
 }
 
@@ -66,8 +84,12 @@ fn errbacks(errbacks: &[Signature], by: &Lineage, around: Circumstances<'_>) -> 
     if errbacks.is_empty() {
         return Follow::default();
     }
+    let place = format!("errbacks {}", by.id);
+    if let Some(refused) = super::refused_together(errbacks, by, &place, around) {
+        return refused;
+    }
     let call = Call { args: vec![json!(by.id)], ..super::call(by) };
-    publish(&group(errbacks), call, by, &format!("errbacks {}", by.id), around)
+    publish(&group(errbacks), call, by, &place, around)
 }
 
 /// Fails signatures that will never be published, and everything that waits for them.
@@ -83,6 +105,67 @@ pub(crate) fn all<'a>(
     Follow { results, returns, ..Follow::default() }
 }
 
+/// The most tasks that one failure is told to, and the most bytes that are told to them in full: a canvas may name any
+/// number of ids.
+const MAX_TOLD: usize = 20_000;
+const MAX_TOLD_BYTES: usize = 16 << 20;
+
+/// A signature that is only looked at: one that was read, or one that still is a value in another.
+#[derive(Clone, Copy)]
+struct Seen<'a> {
+    task: &'a str,
+    args: Option<&'a [Value]>,
+    kwargs: Option<&'a Map<String, Value>>,
+    options: Option<&'a Map<String, Value>>,
+    subtask_type: Option<&'a str>,
+}
+
+impl<'a> From<&'a Signature> for Seen<'a> {
+    fn from(signature: &'a Signature) -> Self {
+        Self {
+            task: &signature.task,
+            args: Some(&signature.args),
+            kwargs: Some(&signature.kwargs),
+            options: Some(&signature.options),
+            subtask_type: signature.subtask_type.as_deref(),
+        }
+    }
+}
+
+impl<'a> Seen<'a> {
+    fn of(value: &'a Value) -> Option<Self> {
+        let map = |key: &str| value.get(key).and_then(Value::as_object);
+        Some(Self {
+            task: value.get("task")?.as_str()?,
+            args: value.get("args").and_then(Value::as_array).map(Vec::as_slice),
+            kwargs: map("kwargs"),
+            options: map("options"),
+            subtask_type: value.get("subtask_type").and_then(Value::as_str),
+        })
+    }
+
+    fn option(&self, name: &str) -> Option<&'a Value> {
+        self.options?.get(name)
+    }
+
+    fn text(&self, name: &str) -> Option<&'a str> {
+        self.option(name)?.as_str()
+    }
+
+    /// What has ids of its own inside a canvas that will never run.
+    fn inside(self) -> impl Iterator<Item = Self> {
+        let value = match self.subtask_type {
+            // Whoever waits for a chord waits for its body.
+            Some("chord") => self.kwargs.and_then(|it| it.get("body")).map(std::slice::from_ref),
+            Some("group" | "chain") => {
+                self.kwargs.and_then(|it| it.get("tasks")?.as_array()).map(Vec::as_slice)
+            }
+            _ => None,
+        };
+        value.unwrap_or_default().iter().filter_map(Self::of)
+    }
+}
+
 /// How signatures that will never be published end, each id once: a chain has the id of its last step, and it is the
 /// chain that knows of its chord.
 fn ends<'a>(
@@ -92,41 +175,36 @@ fn ends<'a>(
     around: Circumstances<'_>,
 ) -> (Vec<TaskResult>, Vec<PartReturn>) {
     let (mut results, mut returns) = (Vec::new(), Vec::new());
-    let failed = &failed.told();
+    let (mut failed, mut bytes) = (failed.told(), 0);
     let mut told = HashSet::new();
-    let mut waiting: VecDeque<Signature> = signatures.into_iter().cloned().collect();
-    while let Some(signature) = waiting.pop_front() {
-        let id = signature.options.get("task_id").and_then(Value::as_str);
-        if let Some(id) = id.filter(|id| told.insert((*id).to_owned())) {
-            results.push(state_of(id, &signature, failed, around));
-            returns.extend(part_of(id, &signature, failed, by));
+    let mut waiting: VecDeque<Seen<'_>> = signatures.into_iter().map(Seen::from).collect();
+    while let Some(seen) = waiting.pop_front() {
+        if let Some(id) = seen.text("task_id").filter(|id| told.insert(*id)) {
+            bytes += failed.size() + seen.args.into_iter().flatten().map(memory).sum::<usize>();
+            if bytes > MAX_TOLD_BYTES {
+                failed = failed.brief();
+            }
+            let extended = around.celery.result_extended && bytes <= MAX_TOLD_BYTES;
+            results.push(state_of(id, seen, &failed, extended, around));
+            returns.extend(part_of(id, seen, &failed, by));
         }
-        waiting.extend(inside(&signature));
+        if results.len() >= MAX_TOLD {
+            tracing::warn!(id = by.id, told = MAX_TOLD, "a failure is not told to all that wait");
+            break;
+        }
+        waiting.extend(seen.inside());
     }
     (results, returns)
 }
 
-/// What has ids of its own inside a canvas that will never run.
-fn inside(signature: &Signature) -> Vec<Signature> {
-    let value = match signature.subtask_type.as_deref() {
-        // Whoever waits for a chord waits for its body.
-        Some("chord") => signature.kwargs.get("body").map(std::slice::from_ref),
-        Some("group" | "chain") => {
-            signature.kwargs.get("tasks").and_then(Value::as_array).map(Vec::as_slice)
-        }
-        _ => None,
-    };
-    let values = value.unwrap_or_default().iter();
-    values.filter_map(|value| Signature::from_value(value.clone()).ok()).collect()
-}
-
 fn state_of(
     id: &str,
-    signature: &Signature,
+    seen: Seen<'_>,
     failed: &Failed,
+    extended: bool,
     around: Circumstances<'_>,
 ) -> TaskResult {
-    let text = |name: &str| signature.options.get(name).and_then(Value::as_str).map(str::to_owned);
+    let text = |name: &str| seen.text(name).map(str::to_owned);
     let mut result = TaskResult {
         traceback: failed.traceback.clone(),
         date_done: Some(clock::iso(around.now)),
@@ -134,11 +212,11 @@ fn state_of(
         parent_id: text("parent_id"),
         ..TaskResult::new(id, failed.state.clone(), failed.exception.to_value())
     };
-    if around.celery.result_extended {
+    if extended {
         for (key, value) in [
-            ("name", json!(signature.task)),
-            ("args", json!(signature.args)),
-            ("kwargs", json!(signature.kwargs)),
+            ("name", json!(seen.task)),
+            ("args", json!(seen.args.unwrap_or_default())),
+            ("kwargs", json!(seen.kwargs.unwrap_or(&Map::new()))),
             ("worker", Value::Null),
             ("retries", json!(0)),
             ("queue", Value::Null),
@@ -150,14 +228,13 @@ fn state_of(
 }
 
 /// The part of a chord that a signature would have been.
-fn part_of(id: &str, signature: &Signature, failed: &Failed, by: &Lineage) -> Option<PartReturn> {
-    let options = &signature.options;
+fn part_of(id: &str, seen: Seen<'_>, failed: &Failed, by: &Lineage) -> Option<PartReturn> {
     Some(PartReturn {
         task_id: id.to_owned(),
-        group: options.get("group_id")?.as_str()?.to_owned(),
-        index: options.get("group_index").and_then(Value::as_u64),
+        group: seen.text("group_id")?.to_owned(),
+        index: seen.option("group_index").and_then(Value::as_u64),
         member: member(id, &failed.state, &failed.exception.to_value()),
-        body: Signature::from_value(options.get("chord")?.clone()).ok()?,
+        body: Signature::from_value(seen.option("chord")?.clone()).ok()?,
         by: by.clone(),
     })
 }
@@ -187,7 +264,7 @@ pub(crate) fn chord_failed(
     let told = Failed { traceback: None, ..failed };
     let rest = body.options.get("chain").cloned().unwrap_or_default();
     let mut follow = all(&signatures(&rest), &told, &part.by, true, around);
-    for (id, errors) in errbacks_of(body) {
+    for (id, errors) in errbacks_of(body, around.max_canvas_bytes) {
         // As Celery has it: for the errbacks of a body the body is the root, and they are its children.
         let by = Lineage { id: id.clone(), root_id: id, ..part.by.clone() };
         let mut errbacks = errbacks(&errors, &by, around);
@@ -233,7 +310,7 @@ impl ChordCause {
 }
 
 /// The errbacks of a body, by the id that they are told: a group's members have theirs and the group's, each once.
-fn errbacks_of(body: &Signature) -> Vec<(String, Vec<Signature>)> {
+fn errbacks_of(body: &Signature, limit: usize) -> Vec<(String, Vec<Signature>)> {
     let linked = |signature: &Signature| {
         signatures(signature.options.get("link_error").unwrap_or(&Value::Null))
     };
@@ -253,7 +330,12 @@ fn errbacks_of(body: &Signature) -> Vec<(String, Vec<Signature>)> {
         return one(body, &[]).into_iter().collect();
     }
     let of_group = linked(body);
-    inside(body).iter().filter_map(|member| one(member, &of_group)).collect()
+    let each: usize = of_group.iter().map(canvas::weight).sum();
+    let members = body.kwargs.get("tasks").and_then(Value::as_array).into_iter().flatten();
+    // Each member is given copies of the group's: no more of them than may be published.
+    let most = limit.checked_div(each).unwrap_or(usize::MAX);
+    let members = members.filter_map(|value| Signature::from_value(value.clone()).ok());
+    members.take(most).filter_map(|member| one(&member, &of_group)).collect()
 }
 
 /// Reads a list of signatures out of an option; a single one stands for a list of itself.

@@ -31,11 +31,13 @@ pub(super) fn read(claimed: &Claimed, max: usize) -> Result<Envelope, Box<Unread
         return Err(Box::new(Unread { raw: Arc::new(raw), outcome: dead(reason) }));
     }
     Envelope::decode(&claimed.message).map_err(|error: DecodeError| {
+        // Headers that are too much to be held may still be seen.
+        let head = if error.task_id().is_none() { head_of(&claimed.message) } else { (None, None) };
         let raw = RawMessage {
             bytes: claimed.message.clone(),
             size: claimed.size,
-            task_id: error.task_id().map(str::to_owned),
-            task: error.task_name().map(str::to_owned),
+            task_id: error.task_id().map(str::to_owned).or(head.0),
+            task: error.task_name().map(str::to_owned).or(head.1),
             deaths: letter::deaths(&claimed.deaths),
         };
         let outcome = Outcome::Dead { reason: error.to_string(), exception: error.exception() };
@@ -55,12 +57,17 @@ fn head_of(ends: &[u8]) -> (Option<String>, Option<String>) {
     let text = String::from_utf8_lossy(ends);
     let Some(at) = text.rfind("\"headers\"") else { return (None, None) };
     let Some(open) = text[at..].find('{') else { return (None, None) };
-    let mut values =
-        serde_json::Deserializer::from_str(&text[at + open..]).into_iter::<serde_json::Value>();
-    let Some(Ok(headers)) = values.next() else { return (None, None) };
-    let field =
-        |name: &str| headers.get(name)?.as_str().filter(|s| s.len() <= 512).map(str::to_owned);
-    (field("id"), field("task"))
+    let mut values = serde_json::Deserializer::from_str(&text[at + open..]).into_iter::<Head>();
+    let Some(Ok(head)) = values.next() else { return (None, None) };
+    let short = |text: Option<String>| text.filter(|text| text.len() <= 512);
+    (short(head.id), short(head.task))
+}
+
+/// Whose a message is; what else stands there is passed over without being kept.
+#[derive(serde::Deserialize)]
+struct Head {
+    id: Option<String>,
+    task: Option<String>,
 }
 
 #[cfg(test)]
