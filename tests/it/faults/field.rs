@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     load::Load,
     oracle::{Disruption, End, Expect, Facts, LEASE_MS},
-    schedule::{Fault, Step, Victim, WORKERS},
+    schedule::{Fault, Outage, Step, Victim, WORKERS},
 };
 use crate::OWN_WORKER;
 
@@ -34,6 +34,8 @@ const TERMINATED: i32 = 15;
 /// All of it.
 pub(super) struct Field {
     pub(super) redis: RedisServer,
+    /// What was the primary until a fail-over, while some may still talk to it.
+    old: Option<RedisServer>,
     pub(super) ledger: Ledger,
     pub(super) load: Load,
     pub(super) workers: Vec<Worker>,
@@ -75,6 +77,7 @@ impl Field {
             started: 0,
             deadly: 0,
             redis,
+            old: None,
             ledger_server,
         };
         for n in 0..WORKERS {
@@ -130,11 +133,11 @@ impl Field {
             _ => self.now().await,
         };
         let pids = match hits(&step.fault) {
-            Some(n) => vec![before[n], self.pids()[n]],
-            None => Vec::new(),
+            Hit::Nobody => None,
+            Hit::Worker(n) => Some(vec![before[n], self.pids()[n]]),
+            Hit::Redis => Some(Vec::new()),
         };
-        // A turned clock is no reason to lose a lease: Redis's clock rules.
-        if !matches!(step.fault, Fault::ClockStep(..)) {
+        if let Some(pids) = pids {
             let what = step.fault.kind().to_owned();
             self.facts.disruptions.push(Disruption { what, from, to, pids });
         }
@@ -150,6 +153,8 @@ impl Field {
             Fault::RedisPaused => {
                 drop(redis.command(&format!("CLIENT PAUSE {}", lasts.as_millis())).await);
             }
+            Fault::Outage(outage, dies) => self.outage(*outage, *dies, lasts).await,
+            Fault::FailOver => self.fail_over().await,
             Fault::RedisReadOnly => drop(redis.command("REPLICAOF 127.0.0.1 1").await),
             Fault::RedisFull => drop(redis.command("CONFIG SET maxmemory 1").await),
             Fault::ScriptsFlushed => drop(redis.command("SCRIPT FLUSH").await),
@@ -162,6 +167,31 @@ impl Field {
             Fault::OnceDeadlyTask => self.deadly_task("onedeath", Expect::Success).await,
             network => self.network(network),
         }
+    }
+
+    /// Begins one, in which a worker may die too.
+    async fn outage(&mut self, outage: Outage, dies: Option<usize>, lasts: Duration) {
+        match outage {
+            Outage::Gone => self.redis.kill(),
+            Outage::Stopped => self.redis.signal(Signal::STOP),
+            Outage::Paused => {
+                drop(self.redis.command(&format!("CLIENT PAUSE {}", lasts.as_millis())).await);
+            }
+        }
+        if let Some(n) = dies {
+            self.rest(Duration::from_secs(1)).await;
+            self.kill(n).await;
+        }
+    }
+
+    /// Makes a replica the primary. New connections reach it; those that stand stay with the old one.
+    async fn fail_over(&mut self) {
+        let mut new = self.redis.start_replica().await;
+        self.redis.fail_over_to(&mut new).await;
+        for proxy in self.workers.iter().map(|worker| &worker.proxy).chain([&self.publisher]) {
+            proxy.redirect(new.port());
+        }
+        self.old = Some(std::mem::replace(&mut self.redis, new));
     }
 
     fn network(&self, fault: &Fault) {
@@ -198,7 +228,9 @@ impl Field {
 
     async fn end(&mut self, fault: &Fault) {
         match fault {
-            Fault::RedisKilled => self.redis.restart().await,
+            Fault::RedisKilled | Fault::Outage(Outage::Gone, _) => self.redis.restart().await,
+            Fault::Outage(Outage::Stopped, _) => self.redis.signal(Signal::CONT),
+            Fault::FailOver => self.old = None,
             Fault::RedisReadOnly => drop(self.redis.command("REPLICAOF NO ONE").await),
             Fault::RedisFull => drop(self.redis.command("CONFIG SET maxmemory 0").await),
             Fault::WorkerStopped(n) => self.workers[*n].process.signal(Signal::CONT),
@@ -269,7 +301,8 @@ impl Field {
                 let to = self.now().await;
                 let from = to.saturating_sub(u64::try_from(begun.elapsed().as_millis()).unwrap());
                 let what = "the machine was too slow".to_owned();
-                self.facts.disruptions.push(Disruption { what, from, to, pids: Vec::new() });
+                let pids = self.pids();
+                self.facts.disruptions.push(Disruption { what, from, to, pids });
             }
             if Instant::now() >= until {
                 return;
@@ -368,8 +401,14 @@ impl Field {
     }
 }
 
-/// Returns the worker that a fault hits; none for all of them, or for none.
-fn hits(fault: &Fault) -> Option<usize> {
+/// What stands between a worker and the end of its tasks in a fault.
+enum Hit {
+    Nobody,
+    Worker(usize),
+    Redis,
+}
+
+fn hits(fault: &Fault) -> Hit {
     match fault {
         Fault::Cut(victim)
         | Fault::CutAtCommand(victim, ..)
@@ -379,13 +418,21 @@ fn hits(fault: &Fault) -> Option<usize> {
         | Fault::Trickle(victim, _)
         | Fault::HalfClose(victim, _)
         | Fault::Refuse(victim) => match victim {
-            Victim::Worker(n) => Some(*n),
-            Victim::Publisher => None,
+            Victim::Worker(n) => Hit::Worker(*n),
+            Victim::Publisher => Hit::Nobody,
         },
-        Fault::WorkerKilled(n)
-        | Fault::WorkerStopped(n)
-        | Fault::WorkerTerminated(n)
-        | Fault::ClockStep(n, _) => Some(*n),
-        _ => None,
+        Fault::WorkerKilled(n) | Fault::WorkerStopped(n) | Fault::WorkerTerminated(n) => {
+            Hit::Worker(*n)
+        }
+        // A turned clock is no reason to lose a lease: Redis's clock rules.
+        Fault::ClockStep(..) | Fault::DeadlyTask | Fault::OnceDeadlyTask => Hit::Nobody,
+        Fault::RedisKilled
+        | Fault::RedisPaused
+        | Fault::Outage(..)
+        | Fault::FailOver
+        | Fault::RedisReadOnly
+        | Fault::RedisFull
+        | Fault::ScriptsFlushed
+        | Fault::ClientsKilled => Hit::Redis,
     }
 }

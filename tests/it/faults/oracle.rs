@@ -10,6 +10,8 @@ use rhubarb_e2e::ledger::Entry;
 pub(super) const LEASE_MS: u64 = 3000;
 /// How long an acknowledgement may be on its way where nothing disturbs it, and a death may go unseen, ms.
 const ON_THE_WAY_MS: u64 = 500;
+/// How long after a disturbance it may be on its way, ms: the settling role waits at most 2 s until it tries again.
+const NEXT_TRY_MS: u64 = 2500;
 
 /// How a task that was published ought to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,13 +43,13 @@ pub(super) struct Place {
     pub(super) parked: bool,
 }
 
-/// Something done to workers, from and to, ms.
+/// What was done on purpose, from and to, ms.
 #[derive(Clone, Debug)]
 pub(super) struct Disruption {
     pub(super) what: String,
     pub(super) from: u64,
     pub(super) to: u64,
-    /// The process ids that it hit; empty for all.
+    /// The process ids of the workers that it made silent; empty where it was Redis, which is nobody's death.
     pub(super) pids: Vec<u32>,
 }
 
@@ -73,11 +75,10 @@ pub(super) enum End {
 
 impl End {
     /// Says why a run that was cut short by it began again; none when it does not explain that.
-    fn explains(self, first: &Run, second: &Run) -> Option<&'static str> {
+    fn explains(self, first: &Run, second: &Run, held_until: u64) -> Option<&'static str> {
         match self {
             Self::Died(at, how) => {
-                let held = first.ended.is_none_or(|ended| at <= ended + ON_THE_WAY_MS);
-                (held && (first.at..=second.at).contains(&at)).then_some(how)
+                (at <= held_until && (first.at..=second.at).contains(&at)).then_some(how)
             }
             Self::Stopped(from, to) => {
                 let meanwhile = from <= second.at && first.at <= to;
@@ -117,8 +118,9 @@ pub(super) fn judge(facts: &Facts) -> Verdict {
     }
     for (id, runs) in runs(&facts.ledger) {
         verdict.runs += runs.len();
+        let mut again = published_again(facts, id);
         for pair in runs.windows(2) {
-            match explain(facts, id, &pair[0], &pair[1]) {
+            match explain(facts, &pair[0], &pair[1]).or_else(|| again.next()) {
                 Some(why) => *verdict.duplicates.entry(why).or_default() += 1,
                 None => verdict.violations.push(format!(
                     "task {id} attempt {} ran twice without a reason: {:?}, {:?}",
@@ -187,19 +189,33 @@ fn runs(ledger: &[Entry]) -> Vec<(&str, Vec<Run>)> {
     found.into_iter().map(|((id, _), runs)| (id, runs)).collect()
 }
 
+/// Explains as many runs too many as there may be messages of this task too many.
+fn published_again(facts: &Facts, id: &str) -> impl Iterator<Item = String> {
+    let sent = facts.sent.iter().find(|sent| sent.id == id);
+    let why = "published again after a cut".to_owned();
+    std::iter::repeat_n(why, sent.map_or(0, |sent| sent.unsure as usize))
+}
+
+/// Until then a run was going on, or its end was on the way to Redis, which a disturbance holds up.
+fn held_until(facts: &Facts, run: &Run) -> u64 {
+    let Some(ended) = run.ended else { return u64::MAX };
+    facts.disruptions.iter().fold(ended + ON_THE_WAY_MS, |until, disruption| {
+        let hit = disruption.pids.is_empty() || disruption.pids.contains(&run.pid);
+        let next_try = disruption.to + NEXT_TRY_MS;
+        let meanwhile = disruption.from <= until && ended <= next_try;
+        if hit && meanwhile { until.max(next_try) } else { until }
+    })
+}
+
 /// Says why an attempt that began once began again; none when at-least-once does not allow it.
-fn explain(facts: &Facts, id: &str, first: &Run, second: &Run) -> Option<String> {
-    if facts.sent.iter().any(|sent| sent.id == id && sent.unsure > 0) {
-        return Some("published again after a cut".to_owned());
-    }
-    let end = facts.ends.get(&first.pid).and_then(|end| end.explains(first, second));
+fn explain(facts: &Facts, first: &Run, second: &Run) -> Option<String> {
+    let held_until = held_until(facts, first);
+    let end = facts.ends.get(&first.pid).and_then(|end| end.explains(first, second, held_until));
     if let Some(how) = end {
         return Some(how.to_owned());
     }
-    // Until then it was running, or its end was on the way to Redis.
-    let held_until = first.ended.map_or(u64::MAX, |ended| ended + ON_THE_WAY_MS);
     let lost_lease = facts.disruptions.iter().find(|disruption| {
-        let hit = disruption.pids.is_empty() || disruption.pids.contains(&first.pid);
+        let hit = disruption.pids.contains(&first.pid);
         // The lease is renewed three times in its length, so that losing half of it is the least that loses all.
         let long = disruption.to.saturating_sub(disruption.from) >= LEASE_MS / 2;
         let there =
@@ -284,13 +300,24 @@ mod tests {
             explained(&Facts { disruptions: vec![disruption], ..twice() })
         };
         assert!(disrupted(1000, 3000, vec![7]));
-        assert!(disrupted(1000, 3000, vec![]));
-        assert!(!disrupted(2000, 4000, vec![]), "it had ended long before");
+        assert!(!disrupted(1000, 3000, vec![]), "an outage of Redis");
+        assert!(!disrupted(2000, 4000, vec![7]), "it had ended long before");
         assert!(!disrupted(1000, 3000, vec![8]));
         assert!(!disrupted(1000, 1100, vec![7]), "too short to lose a lease");
         assert!(!disrupted(6000, 9000, vec![7]), "after the second run");
+        let outage = |from, to, died| {
+            let outage = Disruption { what: "x".to_owned(), from, to, pids: Vec::new() };
+            let ends = [(7, End::Died(died, "killed"))].into();
+            explained(&Facts { disruptions: vec![outage], ends, ..twice() })
+        };
+        assert!(outage(1000, 4000, 3500), "its end did not come through before it died");
+        assert!(!outage(2000, 4000, 3500), "it had ended before the outage");
+        assert!(outage(500, 1000, 1700), "its end waited for the next try");
+        assert!(!outage(1000, 2000, 4700), "its end had come through by then");
         let mut unsure = twice();
         unsure.sent[0].unsure = 1;
         assert!(explained(&unsure));
+        unsure.ledger.push(entry(6000, "begin", 8));
+        assert!(!explained(&unsure), "two messages are no three runs");
     }
 }

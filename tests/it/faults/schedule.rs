@@ -5,6 +5,8 @@ use std::time::Duration;
 use fastrand::Rng;
 use rhubarb_e2e::proxy::Way;
 
+use super::oracle::LEASE_MS;
+
 /// How many workers the field has.
 pub(super) const WORKERS: usize = 2;
 
@@ -28,6 +30,10 @@ pub(super) enum Fault {
     Refuse(Victim),
     RedisKilled,
     RedisPaused,
+    /// For longer than a lease, and a worker that dies meanwhile.
+    Outage(Outage, Option<usize>),
+    /// The old primary lives on as a replica, with its connections open.
+    FailOver,
     RedisReadOnly,
     RedisFull,
     ScriptsFlushed,
@@ -40,6 +46,14 @@ pub(super) enum Fault {
     OnceDeadlyTask,
 }
 
+/// How Redis can be away from everyone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outage {
+    Gone,
+    Stopped,
+    Paused,
+}
+
 /// A fault, how long it lasts, and the quiet after it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Step {
@@ -49,7 +63,7 @@ pub(super) struct Step {
 }
 
 /// What kinds there are; each deck is all of them, shuffled.
-const KINDS: usize = 22;
+const KINDS: usize = 26;
 
 impl Fault {
     /// Its kind, for the report.
@@ -66,6 +80,10 @@ impl Fault {
             Self::Refuse(_) => "connections refused",
             Self::RedisKilled => "redis killed",
             Self::RedisPaused => "redis paused",
+            Self::Outage(Outage::Gone, _) => "redis gone for longer than a lease",
+            Self::Outage(Outage::Stopped, _) => "redis stopped for longer than a lease",
+            Self::Outage(Outage::Paused, _) => "clients paused for longer than a lease",
+            Self::FailOver => "fail-over",
             Self::RedisReadOnly => "redis read-only",
             Self::RedisFull => "redis full",
             Self::ScriptsFlushed => "scripts flushed",
@@ -125,6 +143,12 @@ fn step(kind: usize, rng: &mut Rng) -> Step {
         18 => (Fault::WorkerStopped(worker), ms(rng, 3500, 5500)),
         19 => (Fault::WorkerTerminated(worker), ms(rng, 0, 500)),
         20 => (Fault::ClockStep(worker, rng.i64(-90_000..90_000)), ms(rng, 1500, 2500)),
+        21 => (Fault::FailOver, ms(rng, 1000, 3000)),
+        22..25 => {
+            let outage = [Outage::Gone, Outage::Stopped, Outage::Paused][kind - 22];
+            let dies = rng.bool().then_some(worker);
+            (Fault::Outage(outage, dies), ms(rng, LEASE_MS + 500, 3 * LEASE_MS))
+        }
         _ if rng.bool() => (Fault::DeadlyTask, ms(rng, 500, 1000)),
         _ => (Fault::OnceDeadlyTask, ms(rng, 500, 1000)),
     };
@@ -150,6 +174,6 @@ mod tests {
     fn ten_minutes_hold_every_kind() {
         let steps = schedule(3, Duration::from_secs(600));
         let kinds: BTreeSet<_> = steps.iter().map(|step| step.fault.kind()).collect();
-        assert_eq!(kinds.len(), 21, "{kinds:?}");
+        assert_eq!(kinds.len(), 25, "{kinds:?}");
     }
 }

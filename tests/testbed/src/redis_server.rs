@@ -116,16 +116,28 @@ impl RedisServer {
     /// Waits until the other server is a replica of this one and up to date.
     async fn copied_by(&self, replica: &Self) {
         eventually(START, "the replica is up to date", async || {
-            let (primary, copy) = (self.role().await, replica.role().await);
+            let (primary, copy) =
+                (self.info("replication").await, replica.info("replication").await);
             let both = primary.contains("role:master\r\n") && copy.contains("role:slave\r\n");
             let online = primary.contains("state=online");
             (both && online && copy.contains("master_link_status:up")).then_some(())
         })
         .await;
+        replica.has_written().await;
     }
 
-    async fn role(&self) -> String {
-        let info = self.command("INFO replication").await;
+    /// Waits until what it has copied is in its file, if it has one: a kill before would lose it.
+    async fn has_written(&self) {
+        eventually(START, "the append-only file is whole", async || {
+            let info = self.info("persistence").await;
+            let busy = ["aof_rewrite_in_progress:1", "aof_rewrite_scheduled:1"];
+            (!busy.iter().any(|what| info.contains(what))).then_some(())
+        })
+        .await;
+    }
+
+    async fn info(&self, section: &str) -> String {
+        let info = self.command(&format!("INFO {section}")).await;
         redis::from_redis_value(info).expect("INFO is a text")
     }
 
