@@ -43,6 +43,27 @@ impl Certificates {
         Self(dir)
     }
 
+    /// Makes a server's certificate that nobody else signed, as `openssl req -x509` makes them: one
+    /// that could sign others too unless `leaf`.
+    ///
+    /// # Panics
+    /// When `openssl` is not installed or fails.
+    pub fn self_signed(host: &str, leaf: bool, days: i32) -> Self {
+        let dir = tempfile::tempdir().expect("there is a folder for temporary files");
+        let kind = if host.parse::<std::net::IpAddr>().is_ok() { "IP" } else { "DNS" };
+        let may_sign = if leaf { "FALSE" } else { "TRUE" };
+        openssl(
+            dir.path(),
+            &format!(
+                "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days {days} -subj /CN={host} \
+                 -addext basicConstraints=critical,CA:{may_sign} -addext subjectAltName={kind}:{host} \
+                 -keyout server.key -out server.pem"
+            ),
+        );
+        std::fs::copy(dir.path().join("server.pem"), dir.path().join("ca.pem")).expect("a copy");
+        Self(dir)
+    }
+
     /// Returns the path of a file: `ca.pem`, `server.pem`, `server.key`, `client.pem`, `client.key`.
     pub fn file(&self, name: &str) -> PathBuf {
         self.0.path().join(name)

@@ -30,7 +30,7 @@ impl Server {
             dbs: [].into(),
             connect_timeout: Duration::from_secs(5),
             command_timeout: Duration::from_secs(5),
-            ca_file: None,
+            ..RedisConfig::default()
         };
         Self { _redis: redis, config }
     }
@@ -271,6 +271,21 @@ async fn a_value_over_the_cap_is_refused_and_nothing_is_written() {
     let error = cache.set("a", &huge, Timeout::Default).await.unwrap_err();
     assert!(matches!(error, Error::Write { source: FormatError::TooLarge { .. }, .. }), "{error}");
     assert_eq!(server.keys(1).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn many_values_may_take_more_than_one_answer_does() {
+    let server = Server::start().await;
+    let cache = server.caches().alias("default").unwrap().clone();
+    let keys: Vec<String> = (0..7).map(|n| n.to_string()).collect();
+    let value = PyValue::Bytes(vec![7; 12 << 20]);
+    for key in &keys {
+        cache.set(key, &value, Timeout::Default).await.unwrap();
+    }
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let found = cache.get_many(&keys).await.unwrap();
+    assert_eq!(found.len(), 7);
+    assert!(found.values().all(|found| *found == value));
 }
 
 #[tokio::test]

@@ -1,12 +1,12 @@
 //! From a URL as people have it to an address and credentials.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use redis::{
-    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion,
-    io::tcp::{TcpSettings, socket2::TcpKeepalive},
+    ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion,
+    io::tcp::socket2::TcpKeepalive,
 };
-use rhubarb_core::redact::SafeUrl;
+use rhubarb_core::{config::RedisConfig, redact::SafeUrl};
 
 use crate::{
     Error,
@@ -18,7 +18,15 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 /// Between two such questions; after three without an answer the connection is dead.
 const KEEPALIVE_AGAIN: Duration = Duration::from_secs(5);
 
-/// Makes a client for a URL and a database, speaking the given protocol.
+/// Where a server is, and what it is told first.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) info: ConnectionInfo,
+    /// For `rediss`.
+    pub(crate) tls: Option<Tls>,
+}
+
+/// Reads a URL and the settings for it, for a database and a protocol.
 ///
 /// Schemes: `redis`, `rediss` (TLS; see [`crate::tls`] for the query), `unix` and `redis+socket`. User and password
 /// stand before the host, or in the query as `username` and `password` (redis-py) or `user` and `pass`.
@@ -26,24 +34,17 @@ const KEEPALIVE_AGAIN: Duration = Duration::from_secs(5);
 /// # Errors
 ///
 /// [`Error::Url`] with the reason.
-pub(crate) fn client(
+pub(crate) fn target(
     url: &SafeUrl,
     db: u32,
     protocol: ProtocolVersion,
-    ca_file: Option<&Path>,
-) -> Result<Client, Error> {
+    config: &RedisConfig,
+) -> Result<Target, Error> {
     let fail = |reason: String| Error::Url { url: url.clone(), reason };
-    let mut info = connection_info(url, db, protocol).map_err(fail)?;
-    if url.expose().scheme() == "rediss" {
-        let tls = Tls::read(url, ca_file).map_err(fail)?;
-        info = tls.apply(info).map_err(|e| fail(e.to_string()))?;
-    }
-    open(info).map_err(|e| fail(e.to_string()))
-}
-
-#[expect(clippy::disallowed_methods, reason = "this is the constructor that the ban points to")]
-fn open(info: ConnectionInfo) -> redis::RedisResult<Client> {
-    Client::open(info)
+    let info = connection_info(url, db, protocol).map_err(fail)?;
+    let secured = url.expose().scheme() == "rediss";
+    let tls = secured.then(|| Tls::read(url, config)).transpose().map_err(fail)?;
+    Ok(Target { info, tls })
 }
 
 fn connection_info(
@@ -81,14 +82,12 @@ fn connection_info(
     if let Some(password) = password {
         settings = settings.set_password(password);
     }
-    Ok(base.set_redis_settings(settings).set_tcp_settings(tcp()))
+    Ok(base.set_redis_settings(settings))
 }
 
-/// Commands and acknowledgements are small and wait for their answers: each has to go out at once.
-fn tcp() -> TcpSettings {
-    let keepalive =
-        TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE_AGAIN).with_retries(3);
-    TcpSettings::default().set_nodelay(true).set_keepalive(keepalive)
+/// When a server is asked on which nothing was heard whether it is still there.
+pub(crate) fn keepalive() -> TcpKeepalive {
+    TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE_AGAIN).with_retries(3)
 }
 
 fn credentials(url: &SafeUrl) -> (Option<String>, Option<String>) {
@@ -151,13 +150,6 @@ mod tests {
         let server = info("redis://u:a&b@my%2Dhost").unwrap();
         assert_eq!(server.addr(), &ConnectionAddr::Tcp("my-host".into(), 6379));
         assert_eq!(server.redis_settings().password(), Some("a&b"));
-    }
-
-    #[test]
-    fn a_connection_sends_at_once_and_asks_when_it_hears_nothing() {
-        let tcp = info("redis://h").unwrap().tcp_settings().clone();
-        assert!(tcp.nodelay());
-        assert!(tcp.keepalive().is_some());
     }
 
     #[test]

@@ -1,17 +1,27 @@
 //! One connection attempt: handshake, name, tracking, subscriptions.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 use redis::{
     AsyncConnectionConfig, ProtocolVersion, PushInfo, RedisError, RedisResult, Value,
     aio::MultiplexedConnection,
 };
+use tokio::{task::JoinHandle, time::timeout};
 
-use crate::{Options, error::is_loss};
+use crate::{
+    Options,
+    address::Target,
+    error::is_loss,
+    meter::{Allowance, Meter, Refused},
+    stream,
+    tls::Tls,
+};
 
 /// A connection that stands, and whether the server wakes us on it.
 pub(crate) struct Dialled {
     pub(crate) connection: MultiplexedConnection,
+    pub(crate) driver: Driver,
+    pub(crate) too_large: Refused,
     pub(crate) tracking: bool,
     /// Whether the server writes what it sends unasked into the middle of a transaction's answer.
     pub(crate) interrupts: bool,
@@ -19,9 +29,19 @@ pub(crate) struct Dialled {
     pub(crate) refused: Vec<String>,
 }
 
+/// What carries a connection's bytes, for as long as it is not dropped.
+pub(crate) struct Driver(JoinHandle<()>);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// How a connection is made.
 pub(crate) struct Dial<'a> {
-    pub(crate) client: redis::Client,
+    pub(crate) target: Target,
+    pub(crate) allowance: Arc<Allowance>,
     pub(crate) protocol: ProtocolVersion,
     pub(crate) connect_timeout: Duration,
     pub(crate) command_timeout: Duration,
@@ -32,23 +52,59 @@ pub(crate) struct Dial<'a> {
 impl Dial<'_> {
     /// Connects and sets the connection up; `pushed` is given what the server sends unasked (RESP3).
     pub(crate) async fn connect(
-        &self,
+        self,
         pushed: impl Fn(PushInfo) + Send + Sync + 'static,
     ) -> RedisResult<Dialled> {
-        let mut config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.connect_timeout))
-            .set_response_timeout(Some(self.command_timeout));
+        let mut config =
+            AsyncConnectionConfig::new().set_response_timeout(Some(self.command_timeout));
         if self.protocol.supports_resp3() {
             config = config.set_push_sender(move |info: PushInfo| {
                 pushed(info);
                 Ok::<(), redis::aio::SendError>(())
             });
         }
-        let connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
-        self.set_up(connection).await
+        let Self { target, allowance, connect_timeout, .. } = self;
+        let meter = Meter::new(allowance);
+        let too_large = meter.refused();
+        let connecting = connected(target, meter, config);
+        let timed_out = |_| RedisError::from(io::Error::from(io::ErrorKind::TimedOut));
+        let (connection, driver) =
+            timeout(connect_timeout, connecting).await.map_err(timed_out)??;
+        let set_up =
+            SetUp { protocol: self.protocol, options: self.options, channels: self.channels };
+        let (tracking, interrupts, refused) = set_up.of(connection.clone()).await?;
+        Ok(Dialled { connection, driver, too_large, tracking, interrupts, refused })
     }
+}
 
-    async fn set_up(&self, mut connection: MultiplexedConnection) -> RedisResult<Dialled> {
+async fn connected(
+    target: Target,
+    meter: Meter,
+    config: AsyncConnectionConfig,
+) -> RedisResult<(MultiplexedConnection, Driver)> {
+    let Target { info, tls } = target;
+    let tls = tls.map(Tls::config).transpose().map_err(io::Error::other)?.map(Arc::new);
+    let stream = stream::connect(info.addr(), tls.as_ref(), meter).await?;
+    let settings = info.redis_settings();
+    let (connection, driver) =
+        MultiplexedConnection::new_with_config(settings, stream, config).await?;
+    Ok((connection, Driver(tokio::spawn(driver))))
+}
+
+/// What a connection is told once it stands.
+struct SetUp<'a> {
+    protocol: ProtocolVersion,
+    options: &'a Options,
+    channels: Vec<String>,
+}
+
+impl SetUp<'_> {
+    /// Returns whether keys are tracked, whether transactions are interrupted, and which channels
+    /// were refused.
+    async fn of(
+        &self,
+        mut connection: MultiplexedConnection,
+    ) -> RedisResult<(bool, bool, Vec<String>)> {
         let name = self.options.name.replace(char::is_whitespace, "-");
         if !name.is_empty() {
             let mut set = redis::cmd("CLIENT");
@@ -68,7 +124,7 @@ impl Dial<'_> {
                 }
             }
         }
-        Ok(Dialled { connection, tracking, interrupts, refused })
+        Ok((tracking, interrupts, refused))
     }
 }
 

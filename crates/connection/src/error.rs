@@ -1,5 +1,7 @@
 //! What can go wrong between us and Redis, by what to do about it.
 
+use std::sync::Arc;
+
 use redis::RedisError;
 use rhubarb_core::{class::Class, redact::SafeUrl};
 
@@ -54,6 +56,21 @@ pub enum Error {
         /// How it was lost.
         reason: String,
     },
+    /// The answer takes more than was asked for, and was not read: the command may or may not have
+    /// been carried out. Its connection was ended.
+    #[error(
+        "the answer of Redis at `{url}` to {command} takes more than {} MiB and was not read: see \
+         what stands there (`rhubarb doctor`), and whether that is a Redis",
+        limit >> 20
+    )]
+    TooLarge {
+        /// The URL, password hidden.
+        url: SafeUrl,
+        /// The command's name.
+        command: String,
+        /// The most that the answer may take, bytes.
+        limit: u64,
+    },
     /// The server answered with an error, so the command was not carried out (a script up to the failing
     /// line).
     #[error("Redis refused {command}: {reason}")]
@@ -90,6 +107,7 @@ impl Error {
             Self::Url { .. }
             | Self::Denied { .. }
             | Self::NoDatabase { .. }
+            | Self::TooLarge { .. }
             | Self::Unexpected { .. } => Class::Permanent,
             Self::Unreachable { .. } | Self::Lost { .. } => Class::Transient,
             Self::Refused { code, .. } => {
@@ -129,6 +147,15 @@ pub(crate) fn is_loss(error: &RedisError) -> bool {
         || error.is_connection_dropped()
         || error.is_timeout()
         || error.is_unrecoverable_error()
+}
+
+/// Returns what the error inside an input or output error is, where it is of this kind.
+pub(crate) fn inside<T: std::error::Error + 'static>(error: &RedisError) -> Option<&T> {
+    type Shared = Arc<dyn std::error::Error + Send + Sync>;
+    let source = std::error::Error::source(error)?;
+    // The client wraps what it was given (redis 1.8).
+    let source = source.downcast_ref::<Shared>()?.downcast_ref::<std::io::Error>()?;
+    source.get_ref()?.downcast_ref()
 }
 
 /// Returns the server's error code; that of the first refused command of a pipeline.

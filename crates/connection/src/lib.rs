@@ -22,8 +22,8 @@
 //! ```
 //!
 //! Modules: [`address`] URLs to addresses and TLS, [`backoff`] waiting between tries, [`push`] what
-//! the server sends unasked, [`inbox`] one channel's messages, [`error`] what can go wrong,
-//! [`spell`] what comes and goes.
+//! the server sends unasked, [`inbox`] one channel's messages, `meter` what an answer may take,
+//! [`error`] what can go wrong, [`spell`] what comes and goes.
 
 pub mod address;
 pub mod backoff;
@@ -31,11 +31,13 @@ mod dial;
 pub mod error;
 pub mod inbox;
 mod link;
+mod meter;
 mod outage;
 pub mod push;
 mod refusal;
 mod script;
 pub mod spell;
+mod stream;
 mod tls;
 
 use std::{collections::HashMap, fmt, sync::Arc};
@@ -80,6 +82,8 @@ impl Connections {
                     let server = url.with_database(0).expose().to_string();
                     let siblings = servers.entry(server).or_default();
                     let redis = Redis::beside(siblings, &url, db, &config.redis, options)?;
+                    // A message that is shown, moved or kept comes with what is known of it.
+                    redis.expect_answers_of(2 * config.worker.max_message_bytes as u64);
                     made.insert(key, redis.clone());
                     redis
                 }

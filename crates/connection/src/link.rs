@@ -26,11 +26,16 @@ use crate::{
     Change, Error, Push, Script, address,
     error::{is_loss, refusal},
     inbox::{self, Inbox, Letterbox},
+    meter::{Allowance, TooLarge},
     outage::Outages,
 };
 
 /// How many unread pushes a receiver may fall behind before it is told that it lagged.
 const PUSH_BUFFER: usize = 1024;
+
+/// The most that the answer to one request may take, bytes: twice the greatest that is asked for
+/// without a word about its size, a chord's results.
+const ANSWER: u64 = 64 << 20;
 
 /// What a connection is set up with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,6 +57,7 @@ struct Inner {
     db: u32,
     config: RedisConfig,
     options: Options,
+    allowance: Arc<Allowance>,
     siblings: Arc<Siblings>,
     live: RwLock<State>,
     connecting: tokio::sync::Mutex<()>,
@@ -98,12 +104,13 @@ impl Redis {
     ) -> Result<Self, Error> {
         // Only the first call in a process has an effect, and every call would install the same provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        address::client(url, db, ProtocolVersion::RESP3, config.ca_file.as_deref())?;
+        address::target(url, db, ProtocolVersion::RESP3, config)?;
         let inner = Inner {
             url: url.clone(),
             db,
             config: with_deadlines(config, url),
             options,
+            allowance: Allowance::new(ANSWER),
             siblings: Arc::clone(siblings),
             live: RwLock::default(),
             connecting: tokio::sync::Mutex::new(()),
@@ -135,6 +142,14 @@ impl Redis {
         self.inner.db
     }
 
+    /// Lets the answer to one request take this many bytes, if that is more than the 64 MiB that each
+    /// may.
+    ///
+    /// An answer that takes more ends its connection: [`Error::TooLarge`].
+    pub fn expect_answers_of(&self, bytes: u64) {
+        self.inner.allowance.raise(bytes);
+    }
+
     /// Tells whether two handles reach the same server and database.
     pub fn same_database(&self, other: &Self) -> bool {
         self.inner.url == other.inner.url && self.inner.db == other.inner.db
@@ -151,6 +166,7 @@ impl Redis {
     /// [`Error::Unreachable`]: not sent. [`Error::Lost`]: perhaps carried out. [`Error::Refused`]: not carried out.
     pub async fn query<T: FromRedisValue>(&self, cmd: &Cmd) -> Result<T, Error> {
         let live = self.live().await?;
+        let _request = self.inner.allowance.request();
         let mut connection = live.connection.clone();
         let answer = cmd.query_async::<Value>(&mut connection).await;
         self.finish(&live, answer, || name_of(cmd))
@@ -191,9 +207,11 @@ impl Redis {
         let rests = pipeline.is_transaction() && self.inner.interrupts.load(Ordering::Relaxed);
         let resting = rests.then(|| without_tracking(pipeline));
         let pipeline = resting.as_ref().unwrap_or(pipeline);
+        let _request = self.inner.allowance.request();
         let _told = rests.then(|| Unheard(&self.inner.changes));
         let mut connection = live.connection.clone();
         let answer = pipeline.query_async::<Value>(&mut connection).await;
+        let answer = live.too_large.explain(answer);
         self.finish(&live, answer, || {
             pipeline.cmd_iter().map(name_of).collect::<Vec<_>>().join("+")
         })
@@ -234,6 +252,7 @@ impl Redis {
         before: &[Cmd],
     ) -> Result<T, Error> {
         let live = self.live().await?;
+        let _request = self.inner.allowance.request();
         let mut connection = live.connection.clone();
         let name = || format!("the script {}", script.name());
         if before.is_empty() {
@@ -246,6 +265,7 @@ impl Redis {
         }
         pipeline.add_command(eval);
         let answer = pipeline.query_async::<Value>(&mut connection).await;
+        let answer = live.too_large.explain(answer);
         let (answer,): (T,) = self.finish(&live, answer, name)?;
         Ok(answer)
     }
@@ -288,8 +308,8 @@ impl Redis {
         let bare = Options::default();
         let dial = self.dial(self.protocol(), &bare, Vec::new())?;
         let failed = |error: &RedisError| self.error(self.failure(error));
-        let mut connection = dial.connect(drop).await.map_err(|e| failed(&e))?.connection;
-        match cmd.query_async::<Value>(&mut connection).await {
+        let mut dialled = dial.connect(drop).await.map_err(|e| failed(&e))?;
+        match cmd.query_async::<Value>(&mut dialled.connection).await {
             Ok(Value::ServerError(error)) => Err(refusal(name_of(cmd), error.into())),
             Ok(_) => Ok(()),
             Err(error) if is_loss(&error) => Err(failed(&error)),
@@ -350,6 +370,7 @@ impl Redis {
     pub async fn subscribe(&self, channel: &str) -> Result<(), Error> {
         lock(&self.inner.channels).insert(channel.to_owned());
         let live = self.live().await?;
+        let _request = self.inner.allowance.request();
         let mut connection = live.connection.clone();
         let answer = connection.subscribe(channel).await.map(|()| Value::Okay);
         let answer = self.finish(&live, answer, || "SUBSCRIBE".to_owned());
@@ -379,6 +400,7 @@ impl Redis {
         lock(&self.inner.channels).remove(channel);
         lock(&self.inner.refused).remove(channel);
         let live = self.live().await?;
+        let _request = self.inner.allowance.request();
         let mut connection = live.connection.clone();
         let answer = connection.unsubscribe(channel).await.map(|()| Value::Okay);
         self.finish(&live, answer, || "UNSUBSCRIBE".to_owned())
@@ -402,8 +424,13 @@ impl Redis {
                 if outages.is_refusing() {
                     outages.answered(&inner.url, inner.db, &command());
                 }
+                let reason = |error: redis::ParsingError| short(error.to_string());
                 T::from_redis_value(value)
-                    .map_err(|e| Error::Unexpected { command: command(), reason: e.to_string() })
+                    .map_err(|e| Error::Unexpected { command: command(), reason: reason(e) })
+            }
+            Err(error) if let Some(TooLarge { limit }) = TooLarge::of(&error) => {
+                self.forget(live);
+                Err(Error::TooLarge { url: inner.url.clone(), command: command(), limit })
             }
             Err(error) if is_loss(&error) => {
                 let reason = error.to_string();
@@ -453,6 +480,16 @@ impl Drop for Unheard<'_> {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Shortens a text that shows a whole answer.
+fn short(mut text: String) -> String {
+    const SHOWN: usize = 300;
+    if text.len() > SHOWN {
+        text.truncate(text.floor_char_boundary(SHOWN));
+        text.push('…');
+    }
+    text
 }
 
 fn call(how: &str, script: &str, keys: &[String], args: &[Vec<u8>]) -> Cmd {

@@ -63,12 +63,7 @@ impl Cache {
         let mut found = BTreeMap::new();
         for keys in keys.chunks(MANY) {
             let raws: Vec<String> = keys.iter().map(|key| self.raw_key(key)).collect();
-            let mut batch = pipe();
-            for raw in &raws {
-                batch.add_command(fetch(raw));
-            }
-            let answer = self.redis.pipe::<Vec<Vec<u8>>>(&batch).await;
-            let stored = match answer.map_err(failed("get", &raws[0])) {
+            let stored = match self.fetch_many(&raws).await.map_err(failed("get", &raws[0])) {
                 Ok(stored) => stored,
                 Err(error) => return self.open(Err(error), found),
             };
@@ -80,6 +75,23 @@ impl Cache {
             }
         }
         Ok(found)
+    }
+
+    /// Returns the bytes of values; of fewer at once where they take more than one answer may.
+    async fn fetch_many(&self, raws: &[String]) -> Result<Vec<Vec<u8>>, rhubarb_connection::Error> {
+        let mut batch = pipe();
+        for raw in raws {
+            batch.add_command(fetch(raw));
+        }
+        match self.redis.pipe(&batch).await {
+            Err(rhubarb_connection::Error::TooLarge { .. }) if raws.len() > 1 => {
+                let (first, rest) = raws.split_at(raws.len() / 2);
+                let mut found = Box::pin(self.fetch_many(first)).await?;
+                found.extend(Box::pin(self.fetch_many(rest)).await?);
+                Ok(found)
+            }
+            other => other,
+        }
     }
 
     /// Tells whether there is such a key.

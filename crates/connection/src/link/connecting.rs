@@ -13,10 +13,12 @@ use rhubarb_core::config::RedisConfig;
 use super::{Inner, Redis, lock};
 use crate::{
     Change, Error, Options, Push, address,
-    dial::{self, Dial},
+    dial::{self, Dial, Dialled, Driver},
     error::is_loss,
     inbox::Letterbox,
+    meter::Refused,
     push::{self, Unasked},
+    tls,
 };
 
 /// How long a connection may be silent before it is asked whether it still stands: less than the shortest `timeout`
@@ -27,6 +29,9 @@ const IDLE: Duration = Duration::from_millis(500);
 pub(super) struct Live {
     pub(super) generation: u64,
     pub(super) connection: MultiplexedConnection,
+    /// Ends the connection with the last one who holds it.
+    _driver: Arc<Driver>,
+    pub(super) too_large: Refused,
 }
 
 /// The connection that stands, if one does.
@@ -139,9 +144,10 @@ impl Redis {
         let dialled = dial.connect(move |info| pushed(&inner, generation, info)).await?;
         self.inner.tracking.store(dialled.tracking, Ordering::Relaxed);
         self.inner.interrupts.store(dialled.interrupts, Ordering::Relaxed);
-        *lock(&self.inner.refused) = dialled.refused.into_iter().collect();
+        *lock(&self.inner.refused) = dialled.refused.iter().cloned().collect();
         *lock(&self.inner.answered) = Instant::now();
-        self.keep(Live { generation, connection: dialled.connection })
+        let Dialled { connection, driver, too_large, .. } = dialled;
+        self.keep(Live { generation, connection, _driver: Arc::new(driver), too_large })
     }
 
     pub(super) fn dial<'a>(
@@ -150,9 +156,10 @@ impl Redis {
         options: &'a Options,
         channels: Vec<String>,
     ) -> Result<Dial<'a>, Error> {
-        let RedisConfig { connect_timeout, command_timeout, ca_file, .. } = &self.inner.config;
+        let RedisConfig { connect_timeout, command_timeout, .. } = &self.inner.config;
         Ok(Dial {
-            client: address::client(&self.inner.url, self.inner.db, protocol, ca_file.as_deref())?,
+            target: address::target(&self.inner.url, self.inner.db, protocol, &self.inner.config)?,
+            allowance: Arc::clone(&self.inner.allowance),
             protocol,
             connect_timeout: *connect_timeout,
             command_timeout: *command_timeout,
@@ -184,6 +191,11 @@ impl Redis {
         }
     }
 
+    /// Lets go of a connection whose server answered more than was asked for: no outage.
+    pub(super) fn forget(&self, left: &Live) {
+        self.drop_number(left.generation);
+    }
+
     /// Lets go of a connection to a server that cannot serve us, and of this process's others to it.
     ///
     /// What is under way on them still gets its answers.
@@ -209,7 +221,10 @@ impl Redis {
     }
 
     pub(super) fn failure(&self, error: &RedisError) -> Failure {
-        let reason = error.to_string();
+        let mut reason = error.to_string();
+        if let Some(advice) = tls::advice(error) {
+            reason = format!("{reason}: {advice}");
+        }
         if reason.contains("DB index is out of range") {
             Failure::NoDatabase
         } else if dial::refuses_credentials(error) {

@@ -67,6 +67,10 @@ impl Default for RedisConfig {
             connect_timeout: seconds(5),
             command_timeout: seconds(5),
             ca_file: None,
+            ssl_cert_reqs: "required".into(),
+            ssl_check_hostname: true,
+            ssl_certfile: None,
+            ssl_keyfile: None,
         }
     }
 }

@@ -96,9 +96,17 @@ pub struct RedisConfig {
     pub connect_timeout: Duration,
     /// How long a command may take before its connection counts as lost.
     pub command_timeout: Duration,
-    /// A PEM file of the only certificate authorities that `rediss://` trusts; absent means the system's.
-    /// `ssl_ca_certs` in a URL wins over it.
+    /// A PEM file of the only certificates that `rediss://` trusts: authorities', or servers' own.
+    /// Absent means the system's. A URL's own parameters win over this and the following four.
     pub ca_file: Option<PathBuf>,
+    /// Whether a server's certificate is verified: `required`, `optional` (the same) or `none`.
+    pub ssl_cert_reqs: String,
+    /// Whether a server's certificate has to be for the URL's host.
+    pub ssl_check_hostname: bool,
+    /// A PEM file of our own certificate, for servers that ask for one.
+    pub ssl_certfile: Option<PathBuf>,
+    /// A PEM file of its key; absent means that the key stands in the certificate's file.
+    pub ssl_keyfile: Option<PathBuf>,
 }
 
 /// Celery's own settings, as the Django application has them.

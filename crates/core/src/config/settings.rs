@@ -202,6 +202,10 @@ static ROWS: &[Row] = rows! {
     "redis.connect_timeout": redis.connect_timeout, "100 ms to 60 s", |d: &Duration| *d >= Duration::from_millis(100) && *d <= s(60);
     "redis.command_timeout": redis.command_timeout, "100 ms to 60 s", |d: &Duration| *d >= Duration::from_millis(100) && *d <= s(60);
     "redis.ca_file": redis.ca_file, "the path of a PEM file", |_| true;
+    "redis.ssl_cert_reqs": redis.ssl_cert_reqs, "\"none\", \"optional\" or \"required\"", |text: &String| ["none", "optional", "required"].contains(&text.to_ascii_lowercase().trim_start_matches("cert_"));
+    "redis.ssl_check_hostname": redis.ssl_check_hostname, "true or false", |_| true;
+    "redis.ssl_certfile": redis.ssl_certfile, "the path of a PEM file", |_| true;
+    "redis.ssl_keyfile": redis.ssl_keyfile, "the path of a PEM file", |_| true;
     "celery.global_keyprefix": celery.global_keyprefix, "text", |_| true;
     "celery.priority_steps": celery.priority_steps, "an ascending list of numbers from 0 to 255 that begins with 0", |steps: &Vec<u8>| steps.first() == Some(&0) && steps.len() <= 16 && steps.windows(2).all(|w| w[0] < w[1]);
     "celery.sep": celery.sep, "text of 1 to 8 bytes", |sep: &String| (1..=8).contains(&sep.len());

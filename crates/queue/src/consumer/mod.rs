@@ -287,6 +287,9 @@ impl Shared {
         events: Events,
     ) -> Self {
         let queue = connections.role(Role::Queue);
+        // A claim for every slot, besides what any answer may take.
+        let claims = config.concurrency() as u64 * config.worker.max_message_bytes as u64;
+        queue.expect_answers_of(claims.saturating_add(64 << 20));
         let queues = config.worker_queues();
         Self {
             results_here: queue.same_database(&connections.role(Role::Results)),
