@@ -384,6 +384,27 @@ impl Redis {
         answer
     }
 
+    /// Subscribes to a channel that the server may refuse without anybody being told.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Redis::subscribe`], but for [`Error::Refused`].
+    pub async fn subscribe_quietly(&self, channel: &str) -> Result<(), Error> {
+        lock(&self.inner.channels).insert(channel.to_owned());
+        let live = self.live().await?;
+        let mut connection = live.connection.clone();
+        match connection.subscribe(channel).await {
+            Err(error) if !is_loss(&error) => {
+                lock(&self.inner.refused).insert(channel.to_owned());
+                Ok(())
+            }
+            answer => {
+                let answer = answer.map(|()| Value::Okay);
+                self.finish(&live, answer, || "SUBSCRIBE".to_owned())
+            }
+        }
+    }
+
     /// Tells whether a channel was subscribed to and the server has not refused it since, as it may at each connect.
     ///
     /// Without a connection: whether it will be asked for.

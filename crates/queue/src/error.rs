@@ -42,6 +42,11 @@ impl Error {
         matches!(self, Self::Redis { source, .. } if source.is_unreachable())
     }
 
+    /// Tells whether it may have been carried out: the answer was lost.
+    pub(crate) fn is_lost(&self) -> bool {
+        matches!(self, Self::Redis { source: rhubarb_connection::Error::Lost { .. }, .. })
+    }
+
     /// Returns what Redis says of a key of another type than the command is for.
     pub fn wrong_type(&self) -> Option<&str> {
         match self {

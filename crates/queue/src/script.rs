@@ -20,6 +20,8 @@ macro_rules! scripts {
 scripts! {
     /// Takes messages and records them as claimed.
     CLAIM = "claim" with "due";
+    /// Records as claimed what was published to all workers.
+    HEARD = "heard";
     /// Ends claims.
     SETTLE = "settle" with "takes";
     /// Renews a lease and gives the claims of dead workers back.

@@ -94,6 +94,14 @@ pub fn pidbox_channel(prefix: &str, db: i64) -> String {
     format!("{prefix}/{db}.{EXCHANGE}")
 }
 
+/// The channel on which a fanout exchange (a `Broadcast` queue) of this name is heard by all its workers.
+///
+/// `routing_key` is that of its binding; kombu leaves an empty one out.
+pub fn fanout_channel(prefix: &str, db: i64, exchange: &str, routing_key: &str) -> String {
+    let slash = if routing_key.is_empty() { "" } else { "/" };
+    format!("{prefix}/{db}.{exchange}{slash}{routing_key}")
+}
+
 /// The channel of events on `topic`: see [`event::topic`](crate::event::topic).
 ///
 /// Readers subscribe to the pattern whose topic is `*`, or `worker.*`.
@@ -161,6 +169,8 @@ mod tests {
         assert_eq!(pidbox_channel("app:", 3), "app:/3.celery.pidbox");
         assert_eq!(event_channel("", 0, "worker.heartbeat"), "/0.celeryev/worker.heartbeat");
         assert_eq!(event_channel("", 1, "*"), "/1.celeryev/*");
+        assert_eq!(fanout_channel("app:", 1, "bcast", "celery"), "app:/1.bcast/celery");
+        assert_eq!(fanout_channel("", 0, "bcast", ""), "/0.bcast");
     }
 
     #[test]

@@ -91,8 +91,8 @@ pub use group::{ChordPart, ResultTree};
 pub use headers::{HEADERS, Headers};
 pub use keys::{
     ChordKeys, GROUP_PREFIX, RESULT_PREFIX, SEPARATOR, STEPS, binding_keys, binding_member,
-    bound_queue, chord_keys, event_channel, exchange_key, group_key, lists, pidbox_channel,
-    queue_list, reply_binding_key, reply_binding_member, reply_queue, result_key,
+    bound_queue, chord_keys, event_channel, exchange_key, fanout_channel, group_key, lists,
+    pidbox_channel, queue_list, reply_binding_key, reply_binding_member, reply_queue, result_key,
 };
 pub use plain::plain;
 pub use properties::{DeliveryInfo, Properties};

@@ -2,6 +2,8 @@
 
 /// The way in: messages that dead Python workers had not acknowledged.
 mod adopting;
+/// What is published to all workers at once.
+mod broadcasting;
 /// One Python and one Rust worker on one queue.
 mod fleet;
 /// The way out: what a Python worker would not find.

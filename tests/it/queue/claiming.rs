@@ -10,7 +10,7 @@ use std::{
 
 use redis::AsyncCommands;
 use rhubarb_e2e::eventually::eventually;
-use rhubarb_queue::{Outcome, Publish, inspect};
+use rhubarb_queue::{Delivery, Outcome, Publish, hold, inspect};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
@@ -389,4 +389,54 @@ async fn an_idle_worker_sends_at_most_one_command_a_second() {
     let n = sent(&mut redis).await - before;
     assert!(n <= seconds, "{n} commands in {seconds} s");
     assert!(worker.stop().await);
+}
+
+/// It stood in no list: kombu publishes to a `Broadcast` queue's workers, and those of ours heard nothing.
+#[tokio::test]
+async fn what_is_published_to_all_workers_is_run_by_each_when_a_slot_is_free() {
+    let bench = Bench::with(|config| config.worker.concurrency = 1).await;
+    let ran = Arc::new(Mutex::new(Vec::new()));
+    let note = |worker: &'static str| {
+        let ran = ran.clone();
+        move |delivery: Delivery| {
+            let n = delivery.received.body().unwrap().args[0].clone();
+            ran.lock().unwrap().push((n.as_u64().unwrap(), worker));
+            async { Outcome::Success(1.into()) }
+        }
+    };
+    let (one, two) = (bench.worker_named("1", note("one")), bench.worker_named("2", note("two")));
+    hold::pause(&bench.client, "celery", None).await.unwrap();
+    let mut redis = bench.redis().await;
+    for n in 0..20 {
+        bench.publish(&Publish::new(if n % 4 == 3 { "other" } else { "t" }).arg(n)).await;
+        let message: Vec<u8> = redis.rpop("celery", None).await.unwrap();
+        // With the routing key that kombu binds such a queue with, and without any.
+        let channel = if n % 2 == 0 { "/0.celery/celery" } else { "/0.celery" };
+        eventually(WAIT, "both listen", async || {
+            let (_, n): (String, u64) = redis::cmd("PUBSUB")
+                .arg("NUMSUB")
+                .arg(channel)
+                .query_async(&mut redis)
+                .await
+                .unwrap();
+            (n == 2).then_some(())
+        })
+        .await;
+        let _: u64 = redis.publish(channel, message).await.unwrap();
+    }
+    assert_eq!(*ran.lock().unwrap(), [], "the queue is paused");
+    hold::resume(&bench.client, "celery").await.unwrap();
+    let expect = |worker| (0..20).filter(|n| n % 4 != 3).map(|n| (n, worker)).collect::<Vec<_>>();
+    for worker in ["one", "two"] {
+        eventually(WAIT, "each has run all", async || {
+            let ran = ran.lock().unwrap().clone();
+            let mut ran: Vec<_> = ran.into_iter().filter(|(_, by)| *by == worker).collect();
+            ran.sort_unstable();
+            (ran == expect(worker)).then_some(())
+        })
+        .await;
+    }
+    assert!(one.stop().await && two.stop().await);
+    let left: Vec<String> = redis.keys("rhubarb:{celery}:*").await.unwrap();
+    assert!(left.iter().all(|key| !key.contains("claims")), "{left:?}");
 }

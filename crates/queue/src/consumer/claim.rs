@@ -211,7 +211,7 @@ impl Claimer {
         self.measure().await?;
         let queues = self.shared.queues.active();
         let n_queues = queues.len();
-        let mut round = Round::new();
+        let mut round = self.heard(n).await?;
         let first = self.next_queue % n_queues.max(1);
         self.next_queue = first + 1;
         for idx in (0..n_queues).map(|i| queues[(first + i) % n_queues]) {
@@ -237,6 +237,64 @@ impl Claimer {
             }
         }
         Ok(round)
+    }
+
+    /// Takes up to `n` of those that were published to all workers.
+    async fn heard(&mut self, n: usize) -> Result<Round, Error> {
+        let (mut round, mut paused) = (Round::new(), Vec::new());
+        let mut failed = None;
+        while round.claimed.len() < n
+            && failed.is_none()
+            && let Some((idx, message)) = self.shared.broadcasts.take()
+        {
+            match self.record(idx, &message).await {
+                Ok(Some((now, number))) => {
+                    let max = self.shared.config.max_message_bytes;
+                    round.now = now;
+                    round.claimed.push((idx, Claimed::heard(number, message, max)));
+                }
+                Ok(None) => paused.push((idx, message)),
+                Err(error) => {
+                    // What is perhaps recorded comes back by reconciling.
+                    if !error.is_lost() {
+                        paused.push((idx, message));
+                    }
+                    failed = Some(error);
+                }
+            }
+        }
+        for (idx, message) in paused.into_iter().rev() {
+            self.shared.broadcasts.put_back(idx, message);
+        }
+        match failed {
+            Some(error) if round.claimed.is_empty() => Err(error),
+            _ => Ok(round),
+        }
+    }
+
+    /// Records a message that we have heard as claimed by us; tells when, and its number, unless the queue is paused.
+    async fn record(
+        &mut self,
+        idx: usize,
+        message: &[u8],
+    ) -> Result<Option<(Timestamp, u64)>, Error> {
+        let (shared, number) = (&self.shared, self.number);
+        let queue = &shared.queues[idx];
+        self.number += 1;
+        let keys = [queue.claims(&shared.id), queue.leases.clone(), queue.paused.clone()];
+        let args = [
+            number.to_string().into_bytes(),
+            shared.id.clone().into_bytes(),
+            shared.config.lease.as_millis().to_string().into_bytes(),
+            message.to_vec(),
+        ];
+        let now: Option<i64> = shared
+            .queue
+            .eval(&script::HEARD, &keys, &args, &[])
+            .await
+            .map_err(redis(format!("take what was broadcast to queue `{}`", queue.name)))?;
+        let now = now.map(|ms| Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH));
+        Ok(now.map(|now| (now, number)))
     }
 
     async fn claim(&mut self, idx: usize, n: usize) -> Result<Answer, Error> {

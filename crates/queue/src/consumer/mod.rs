@@ -8,6 +8,7 @@
 
 mod ask;
 pub mod backend;
+mod broadcasts;
 mod chord;
 mod claim;
 mod control;
@@ -52,6 +53,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::{
+    broadcasts::Broadcasts,
     control::Unwritten,
     events::Events,
     handout::Handout,
@@ -124,6 +126,8 @@ pub(crate) struct Shared {
     pub(crate) beat_wanted: Notify,
     /// Fires when the others have told what they know as revoked, or cannot: the first claim waits for it.
     pub(crate) mingled: CancellationToken,
+    /// What was published to all workers and waits for a slot.
+    broadcasts: Broadcasts,
     /// How many bytes Redis may hand out at once.
     handout: Handout,
     /// Whether broadcasts are heard, so that revocations need not be read again.
@@ -201,6 +205,7 @@ impl Consumer {
         let settling = CancellationToken::new();
         roles.spawn(settle::run(shared.clone(), to_settle, settling.clone()));
         roles.spawn(claim::run(shared.clone(), deliver));
+        roles.spawn(broadcasts::run(shared.clone()));
         roles.spawn(strangers::run(shared.clone(), to_decide));
         roles.spawn(heartbeat::run(shared.clone(), settling.clone()));
         roles.spawn(events::run(shared.clone(), to_send, settling.clone()));
@@ -321,6 +326,7 @@ impl Shared {
             changed: Notify::new(),
             beat_wanted: Notify::new(),
             mingled: CancellationToken::new(),
+            broadcasts: Broadcasts::default(),
             handout: Handout::default(),
             hears: AtomicBool::new(false),
             clock: Mutex::default(),

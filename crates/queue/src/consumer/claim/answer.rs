@@ -5,6 +5,9 @@ use redis::{FromRedisValue, ParsingError};
 
 use super::Round;
 
+/// How much is read of a message that is too large: its first and its last bytes.
+const ENDS: (usize, usize) = (4096, 65_536);
+
 /// One message as the script hands it out.
 pub(in crate::consumer) struct Claimed {
     pub(super) number: u64,
@@ -63,6 +66,15 @@ impl Answer {
 }
 
 impl Claimed {
+    /// Takes a message that was published to all workers; of one that is too large, its ends.
+    pub(super) fn heard(number: u64, mut message: Vec<u8>, max: usize) -> Self {
+        let size = message.len();
+        if size > max && size > ENDS.0 + ENDS.1 {
+            message.drain(ENDS.0..size - ENDS.1);
+        }
+        Self { number, deliveries: 0, size, message, deaths: Vec::new() }
+    }
+
     /// Tells whether its message, of at most `max` bytes, did not fit into the answer.
     fn is_left_out(&self, max: usize) -> bool {
         self.message.is_empty() && (1..=max).contains(&self.size)

@@ -93,6 +93,7 @@ fn add_consumer(shared: &Arc<Shared>, arguments: &Arguments<'_>) -> Result<Answe
     if !shared.queues.add(QueueKeys::new(queue, shared.client.celery())) {
         return Err("ValueError('this worker serves too many queues')".to_owned());
     }
+    shared.broadcasts.added.notify_one();
     tracing::info!(queue, "queue added by remote control");
     let (shared, queue) = (shared.clone(), queue.to_owned());
     Ok(Answer::later(async move {
