@@ -9,7 +9,7 @@
 //! and shows what they hold.
 //!
 //! Input may be hostile. Nothing here panics on it; depth is bounded to 1,000 levels, the memory
-//! of the values that are read to 64 MiB or eight times their text, and a body after decompression to
+//! of the values that are read to 64 MiB or twelve times their text, and a body after decompression to
 //! the size that the caller gives. The size of a message or a result as it comes in
 //! is the caller's to bound.
 //!

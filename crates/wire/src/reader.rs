@@ -1,8 +1,8 @@
 //! The reader of JSON as Python writes it: in one pass, without recursion, within a budget of memory.
 //!
 //! A value that `serde_json` cannot hold is sealed, see [`exact`](crate::exact). A tree of values takes up to two
-//! hundred times the memory of its text, so that memory is counted before it is taken, and what would need too much is
-//! refused half-way.
+//! hundred times the memory of its text, so that memory is counted before it is taken. Where a text is long enough to
+//! need too much, all of it is counted before the first value is made.
 
 use serde_json::{Map, Number, Value};
 
@@ -16,7 +16,10 @@ pub(crate) const DEPTH: usize = 1_000;
 const LEAST_BUDGET: usize = 64 << 20;
 
 /// How many times its own length the values of a long text may take.
-const TIMES: usize = 8;
+const TIMES: usize = 12;
+
+/// The most that a byte of text can need, bytes: a text that is so much shorter than its budget fits.
+const MOST: usize = 72;
 
 /// The memory that a message may take beside twice its own length, bytes: its body is one text, and all the rest of it
 /// is held for as long as the task is.
@@ -29,7 +32,7 @@ pub(crate) const BLOCK: usize = 32;
 pub(crate) const MEMBER: usize = size_of::<(usize, String)>() + 2 * size_of::<usize>();
 
 /// What may still be taken for the values of one text.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Budget {
     left: usize,
     limit: usize,
@@ -92,6 +95,40 @@ pub(crate) fn lossy(json: &str) -> Value {
     read_lossy(json.as_bytes()).unwrap_or_default()
 }
 
+/// What the values of a text will need, bytes. It is exact for JSON without blanks and escapes, and no less for any other.
+fn needed(text: &str) -> usize {
+    let mut bytes = size_of::<Value>();
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        bytes += match (first, rest.first()) {
+            (b'[', Some(b']')) | (b'{', Some(b'}')) => 0,
+            // Its first member; each other one follows a comma.
+            (b'[' | b'{', _) => 2 * BLOCK + size_of::<Value>(),
+            (b',', _) => size_of::<Value>(),
+            (b':', _) => MEMBER,
+            (b'"', _) => {
+                let length = length(rest);
+                rest = rest.get(length + 1..).unwrap_or_default();
+                length + BLOCK
+            }
+            _ => 0,
+        };
+    }
+    bytes
+}
+
+/// The length of a text up to its closing quote.
+fn length(text: &[u8]) -> usize {
+    let mut is_escaped = false;
+    let ends = |byte: &u8| {
+        let is_end = *byte == b'"' && !is_escaped;
+        is_escaped = *byte == b'\\' && !is_escaped;
+        is_end
+    };
+    text.iter().position(ends).unwrap_or(text.len())
+}
+
 struct Reader<'a> {
     text: &'a str,
     at: usize,
@@ -120,6 +157,10 @@ impl<'a> Reader<'a> {
     }
 
     fn all(mut self) -> Result<Value, String> {
+        if self.text.len().saturating_mul(MOST) > self.budget.limit {
+            let mut budget = self.budget;
+            budget.take(needed(self.text))?;
+        }
         let value = self.value()?;
         match self.peek() {
             None => Ok(value),
@@ -482,6 +523,32 @@ mod tests {
         assert!(
             read(many(r#"{"id": 1, "name": "a name of somebody"}"#, 100_000).as_bytes()).is_ok()
         );
+    }
+
+    #[test]
+    fn what_is_needed_is_known_before_anything_is_made() {
+        let spent = |text: &str| {
+            let mut reader = Reader::of(text.as_bytes()).unwrap();
+            reader.value().unwrap();
+            reader.budget.limit - reader.budget.left
+        };
+        for text in [
+            "1",
+            "[]",
+            r#"{"a":[1,{"b":{},"ccc":[[]]},"text"],"d":null}"#,
+            r#"[["x",1.5,true,{"a":"b"}]]"#,
+        ] {
+            assert_eq!(needed(text), spent(text), "{text}");
+        }
+        for text in [r#"["a\"b\\", " ,[{:"]"#, "[ ]", r#"{ "\u00e9" : [ 1 , 2 ] }"#, r#"["",""]"#] {
+            assert!(needed(text) >= spent(text), "{text}");
+        }
+        for dense in
+            ["0,", "[],", "\"\",", "[0],", "[[[[[[[[[0]]]]]]]]],", r#"{"":0},"#, r#"{"":""},"#]
+        {
+            let text = format!("[{}0]", dense.repeat(1_000));
+            assert!(needed(&text) < text.len() * MOST, "{dense}: {}", needed(&text) / text.len());
+        }
     }
 
     proptest! {
