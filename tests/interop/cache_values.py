@@ -79,6 +79,8 @@ def tell(value):
         return [kind.__name__, [[tell(k), tell(v)] for k, v in value.items()]]
     if kind is datetime.datetime:
         return ["datetime", value.isoformat(timespec="microseconds"), value.fold]
+    if kind is datetime.time:
+        return ["time", value.isoformat(timespec="microseconds"), value.fold]
     if kind is datetime.date:
         return ["date", value.isoformat()]
     if kind is datetime.timedelta:
@@ -114,6 +116,7 @@ class Maker:
         made = [lambda: bytes(r.choices(range(256), k=r.randrange(400)))]
         times = [
             self.datetime,
+            lambda: self.datetime().time(),
             lambda: datetime.date(r.randrange(1, 10000), r.randrange(1, 13), r.randrange(1, 29)),
             lambda: datetime.timedelta(r.randrange(-(10**8), 10**8), r.randrange(86400), r.randrange(10**6)),
             lambda: decimal.Decimal(r.randrange(-(10**12), 10**12)).scaleb(r.randrange(-20, 20)),

@@ -39,6 +39,8 @@ def told(value):
         return [kind, struct.pack(">d", value).hex()]
     if isinstance(value, datetime.datetime):
         return [kind, f"{value.isoformat(timespec='microseconds')} {value.fold}"]
+    if isinstance(value, datetime.time):
+        return [kind, f"{value.isoformat(timespec='microseconds')} {value.fold}"]
     if isinstance(value, datetime.timedelta):
         return [kind, f"{value.days} {value.seconds} {value.microseconds}"]
     return [kind, str(value)]
@@ -57,7 +59,7 @@ def scalar(rng):
     return rng.choice([
         None, True, False, rng.randint(-300, 300), rng.randint(-(2**63), 2**63 - 1), rng.randint(-(2**90), 2**90),
         rng.uniform(-1e9, 1e9), rng.choice([0.0, -0.0, float("inf"), 5e-324]), text(rng), rng.randbytes(rng.randrange(300)),
-        moment, moment.date(), datetime.timedelta(rng.randint(-9999, 9999), rng.randrange(86400), rng.randrange(10**6)),
+        moment, moment.date(), moment.timetz(), datetime.timedelta(rng.randint(-9999, 9999), rng.randrange(86400), rng.randrange(10**6)),
         Decimal(rng.randint(-(10**12), 10**12)).scaleb(rng.randint(-9, 9)), uuid.UUID(int=rng.getrandbits(128)),
         frozenset(rng.randrange(9) for _ in range(3)),
     ])

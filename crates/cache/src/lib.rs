@@ -78,4 +78,4 @@ pub use listings::{Cached, Listings};
 pub use lock::{Held, Lock};
 pub use proxies::{Proxies, ProxyList};
 pub use status::StatusCache;
-pub use value::{DateTime, Decimal, PyValue, TimeDelta, Zone};
+pub use value::{DateTime, Decimal, PyValue, TimeDelta, TimeOfDay, Zone};

@@ -63,7 +63,7 @@ fn put(out: &mut Vec<u8>, value: &PyValue, depth: usize) -> Result<(), FormatErr
         }
         PyValue::Set(_) => return Err(FormatError::unsupported("set in msgpack")),
         PyValue::FrozenSet(_) => return Err(FormatError::unsupported("frozenset in msgpack")),
-        PyValue::DateTime(_) | PyValue::Date(_) | PyValue::TimeDelta(_) => {
+        PyValue::DateTime(_) | PyValue::Date(_) | PyValue::Time(_) | PyValue::TimeDelta(_) => {
             return Err(FormatError::unsupported("time in msgpack"));
         }
         PyValue::Decimal(_) => return Err(FormatError::unsupported("decimal.Decimal in msgpack")),

@@ -55,6 +55,8 @@ pub enum PyValue {
     DateTime(DateTime),
     /// `datetime.date`.
     Date(civil::Date),
+    /// `datetime.time`.
+    Time(TimeOfDay),
     /// `datetime.timedelta`.
     TimeDelta(TimeDelta),
     /// `decimal.Decimal`.
@@ -74,6 +76,19 @@ pub struct DateTime {
     pub fold: bool,
     /// The time zone that the offset is of: a `zoneinfo.ZoneInfo`, as Django's `timezone.localtime()` has it. Absent for a
     /// naive datetime and for a `datetime.timezone`. Pickles keep it; JSON has the offset alone.
+    pub zone: Option<Zone>,
+}
+
+/// A `datetime.time`, to the microsecond.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimeOfDay {
+    /// The wall clock's time.
+    pub civil: civil::Time,
+    /// Whether this is the second pass of a repeated hour.
+    pub fold: bool,
+    /// The offset from UTC; absent for a naive time and for one in a `zoneinfo.ZoneInfo`.
+    pub offset: Option<Offset>,
+    /// A `zoneinfo.ZoneInfo`, whose offset no time of day alone has.
     pub zone: Option<Zone>,
 }
 
@@ -153,6 +168,7 @@ impl PyValue {
             ),
             Self::DateTime(at) => Value::from(at.isoformat()),
             Self::Date(date) => Value::from(date.to_string()),
+            Self::Time(at) => Value::from(at.isoformat()),
             Self::TimeDelta(delta) => Value::from(delta.iso_string()),
             Self::Decimal(decimal) => Value::from(decimal.as_str()),
             Self::Uuid(uuid) => Value::from(uuid.to_string()),
@@ -262,21 +278,41 @@ impl DateTime {
 
     /// Returns Python's `isoformat()`.
     fn isoformat(&self) -> String {
-        let micros = self.civil.subsec_nanosecond() / 1000;
-        let mut text = self.civil.strftime("%Y-%m-%dT%H:%M:%S").to_string();
-        if micros > 0 {
-            text += &format!(".{micros:06}");
-        }
-        if let Some(offset) = self.offset {
-            let total = offset.seconds();
-            let (sign, total) = (if total < 0 { '-' } else { '+' }, total.unsigned_abs());
-            text += &format!("{sign}{:02}:{:02}", total / 3600, total / 60 % 60);
-            if total % 60 > 0 {
-                text += &format!(":{:02}", total % 60);
-            }
-        }
-        text
+        self.civil.strftime("%Y-%m-%dT").to_string() + &time_text(self.civil.time(), self.offset)
     }
+}
+
+impl TimeOfDay {
+    /// Returns the text of Django's JSON encoder, cut to milliseconds; it has none for a time with a zone.
+    pub(crate) fn json_text(&self) -> Option<String> {
+        let naive = self.offset.is_none() && self.zone.is_none();
+        let mut text = naive.then(|| self.isoformat())?;
+        text.truncate("00:00:00.000".len());
+        Some(text)
+    }
+
+    /// Returns Python's `isoformat()`.
+    fn isoformat(&self) -> String {
+        time_text(self.civil, self.offset)
+    }
+}
+
+/// Returns a time of day as Python's `isoformat()` has it, with its offset.
+fn time_text(time: civil::Time, offset: Option<Offset>) -> String {
+    let micros = time.subsec_nanosecond() / 1000;
+    let mut text = time.strftime("%H:%M:%S").to_string();
+    if micros > 0 {
+        text += &format!(".{micros:06}");
+    }
+    if let Some(offset) = offset {
+        let total = offset.seconds();
+        let (sign, total) = (if total < 0 { '-' } else { '+' }, total.unsigned_abs());
+        text += &format!("{sign}{:02}:{:02}", total / 3600, total / 60 % 60);
+        if total % 60 > 0 {
+            text += &format!(":{:02}", total % 60);
+        }
+    }
+    text
 }
 
 impl TimeDelta {

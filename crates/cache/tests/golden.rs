@@ -7,6 +7,7 @@
 
 use std::{fs, path::PathBuf};
 
+use jiff::{civil, tz::Offset};
 use rhubarb_cache::{FormatError, PyValue, codec};
 use rhubarb_core::config::Serializer;
 use serde_json::Value;
@@ -66,6 +67,7 @@ fn repr(value: &PyValue) -> String {
         PyValue::Date(date) => {
             format!("datetime.date({}, {}, {})", date.year(), date.month(), date.day())
         }
+        PyValue::Time(at) => called("time", &clock(at.civil), at.offset),
         PyValue::TimeDelta(delta) => {
             let (days, seconds, micros) = delta.parts();
             format!("datetime.timedelta(days={days}, seconds={seconds}, microseconds={micros})")
@@ -84,9 +86,14 @@ fn bytes(bytes: &[u8]) -> String {
 }
 
 fn datetime(at: &rhubarb_cache::DateTime) -> String {
-    let (date, time) = (at.civil.date(), at.civil.time());
+    let date = at.civil.date();
     let mut parts = vec![i32::from(date.year()), date.month().into(), date.day().into()];
-    parts.extend([time.hour(), time.minute()].map(i32::from));
+    parts.extend(clock(at.civil.time()));
+    called("datetime", &parts, at.offset)
+}
+
+fn clock(time: civil::Time) -> Vec<i32> {
+    let mut parts = vec![i32::from(time.hour()), time.minute().into()];
     let micros = time.subsec_nanosecond() / 1000;
     if time.second() > 0 || micros > 0 {
         parts.push(time.second().into());
@@ -94,8 +101,12 @@ fn datetime(at: &rhubarb_cache::DateTime) -> String {
     if micros > 0 {
         parts.push(micros);
     }
+    parts
+}
+
+fn called(class: &str, parts: &[i32], offset: Option<Offset>) -> String {
     let parts: Vec<_> = parts.iter().map(i32::to_string).collect();
-    let zone = at.offset.map_or(String::new(), |offset| match offset.seconds() {
+    let zone = offset.map_or(String::new(), |offset| match offset.seconds() {
         0 => ", tzinfo=datetime.timezone.utc".to_owned(),
         seconds => format!(
             ", tzinfo=datetime.timezone(datetime.timedelta(days={}, seconds={}))",
@@ -103,7 +114,7 @@ fn datetime(at: &rhubarb_cache::DateTime) -> String {
             seconds.rem_euclid(86_400)
         ),
     });
-    format!("datetime.datetime({}{zone})", parts.join(", "))
+    format!("datetime.{class}({}{zone})", parts.join(", "))
 }
 
 /// Python's text was cut after so many characters; ours has to begin with it, or be it.
@@ -130,7 +141,6 @@ fn every_value_that_django_pickled_is_read_as_it_was() {
             "defaultdict" => {
                 assert_eq!(unsupported("pickle_defaultdict"), "collections.defaultdict")
             }
-            "time" => assert_eq!(unsupported("pickle_time"), "datetime.time"),
             name => {
                 let value = decode(&format!("pickle_{name}"), Serializer::Pickle).unwrap();
                 assert_reads_as(name, &value, facts["repr"].as_str().unwrap(), 300);

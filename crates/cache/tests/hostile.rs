@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use jiff::{civil, tz::Offset};
 use proptest::prelude::*;
-use rhubarb_cache::{DateTime, Decimal, FormatError, PyValue, TimeDelta, codec};
+use rhubarb_cache::{DateTime, Decimal, FormatError, PyValue, TimeDelta, TimeOfDay, codec};
 use rhubarb_core::config::{Compressor, Serializer};
 
 fn read(bytes: &[u8]) -> Result<PyValue, FormatError> {
@@ -28,6 +28,7 @@ fn hashable() -> impl Strategy<Value = PyValue> {
         (1_i16..=9999, 1_i8..=12, 1_i8..=28)
             .prop_map(|(y, m, d)| PyValue::Date(civil::date(y, m, d))),
         datetimes().prop_map(PyValue::DateTime),
+        datetimes().prop_map(time_of_day),
         (-999_999_998_i64..999_999_998, any::<i32>(), any::<i32>())
             .prop_filter_map("in range", |(d, s, us)| TimeDelta::new(d, s.into(), us.into()))
             .prop_map(PyValue::TimeDelta),
@@ -35,6 +36,11 @@ fn hashable() -> impl Strategy<Value = PyValue> {
             .prop_filter_map("a decimal", |text| Decimal::new(&text))
             .prop_map(PyValue::Decimal),
     ]
+}
+
+fn time_of_day(at: DateTime) -> PyValue {
+    let DateTime { civil, offset, fold, zone } = at;
+    PyValue::Time(TimeOfDay { civil: civil.time(), fold, offset, zone })
 }
 
 fn datetimes() -> impl Strategy<Value = DateTime> {

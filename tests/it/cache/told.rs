@@ -21,6 +21,11 @@ pub(super) fn tell(value: &PyValue) -> Value {
         PyValue::Dict(pairs) => json!(["dict", each(pairs)]),
         PyValue::OrderedDict(pairs) => json!(["OrderedDict", each(pairs)]),
         PyValue::DateTime(at) => json!(["datetime", isoformat(at), i32::from(at.fold)]),
+        PyValue::Time(at) => {
+            let micros = at.civil.subsec_nanosecond() / 1000;
+            let text = format!("{}.{micros:06}", at.civil.strftime("%H:%M:%S"));
+            json!(["time", text, i32::from(at.fold)])
+        }
         PyValue::Date(date) => json!(["date", date.to_string()]),
         PyValue::TimeDelta(delta) => {
             let (days, seconds, micros) = delta.parts();

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs};
 use fastrand::Rng;
 use jiff::{civil, tz::Offset};
 use rhubarb_cache::{
-    DateTime, Decimal, PyValue, TimeDelta,
+    DateTime, Decimal, PyValue, TimeDelta, TimeOfDay,
     sessions::{Backend, SessionData, SessionKey},
 };
 use rhubarb_e2e::{python::Python, redis_server::RedisServer};
@@ -100,7 +100,7 @@ fn text(rng: &mut Rng) -> String {
 }
 
 fn scalar(rng: &mut Rng) -> PyValue {
-    match rng.u8(0..13) {
+    match rng.u8(0..14) {
         0 => PyValue::None,
         1 => PyValue::Bool(rng.bool()),
         2 => PyValue::Int(rng.i64(-300..300)),
@@ -111,6 +111,7 @@ fn scalar(rng: &mut Rng) -> PyValue {
         7 => PyValue::ByteArray((0..rng.usize(0..9)).map(|_| rng.u8(..)).collect()),
         8 => PyValue::Date(date(rng)),
         9 => PyValue::DateTime(moment(rng)),
+        12 => PyValue::Time(time_of_day(rng)),
         10 => PyValue::TimeDelta(
             TimeDelta::new(rng.i64(-9999..9999), rng.i64(0..86_400), rng.i64(0..1_000_000))
                 .unwrap(),
@@ -124,6 +125,11 @@ fn scalar(rng: &mut Rng) -> PyValue {
 
 fn date(rng: &mut Rng) -> civil::Date {
     civil::date(rng.i16(1..=9999), rng.i8(1..=12), rng.i8(1..=28))
+}
+
+fn time_of_day(rng: &mut Rng) -> TimeOfDay {
+    let DateTime { civil, offset, fold, zone } = moment(rng);
+    TimeOfDay { civil: civil.time(), fold, offset, zone }
 }
 
 fn moment(rng: &mut Rng) -> DateTime {
@@ -161,6 +167,11 @@ fn told(value: &PyValue) -> Value {
         PyValue::Dict(p) => json!(["dict", pairs(p)]),
         PyValue::OrderedDict(p) => json!(["OrderedDict", pairs(p)]),
         PyValue::DateTime(at) => json!(["datetime", moment_text(at)]),
+        PyValue::Time(at) => {
+            let offset = offset_text(at.offset);
+            let text = at.civil.strftime("%H:%M:%S.%6f");
+            json!(["time", format!("{text}{offset} {}", u8::from(at.fold))])
+        }
         PyValue::Date(date) => json!(["date", date.to_string()]),
         PyValue::TimeDelta(delta) => {
             let (days, seconds, micros) = delta.parts();
@@ -171,12 +182,16 @@ fn told(value: &PyValue) -> Value {
     }
 }
 
-fn moment_text(at: &DateTime) -> String {
-    let offset = at.offset.map_or_else(String::new, |offset| {
+fn offset_text(offset: Option<Offset>) -> String {
+    offset.map_or_else(String::new, |offset| {
         let seconds = offset.seconds();
         let (sign, total) = (if seconds < 0 { '-' } else { '+' }, seconds.unsigned_abs());
         format!("{sign}{:02}:{:02}", total / 3600, total / 60 % 60)
-    });
+    })
+}
+
+fn moment_text(at: &DateTime) -> String {
+    let offset = offset_text(at.offset);
     let fold = u8::from(at.fold);
     format!("{}{offset} {fold}", at.civil.strftime("%Y-%m-%dT%H:%M:%S.%6f"))
 }

@@ -47,6 +47,11 @@ fn put(out: &mut Vec<u8>, value: &PyValue, depth: usize) -> Result<(), FormatErr
         }
         PyValue::DateTime(at) => put_text(out, &at.json_text())?,
         PyValue::Date(date) => put_text(out, &date.to_string())?,
+        PyValue::Time(at) => {
+            let text = at.json_text();
+            let zoned = || FormatError::unsupported("datetime.time with a time zone in JSON");
+            put_text(out, &text.ok_or_else(zoned)?)?;
+        }
         PyValue::TimeDelta(delta) => put_text(out, &delta.iso_string())?,
         PyValue::Decimal(decimal) => put_text(out, decimal.as_str())?,
         PyValue::Uuid(uuid) => put_text(out, &uuid.to_string())?,

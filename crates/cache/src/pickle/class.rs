@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::value::Node;
 use crate::{
     format::FormatError,
-    value::{DateTime, Decimal, PyValue, TimeDelta, Zone},
+    value::{DateTime, Decimal, PyValue, TimeDelta, TimeOfDay, Zone},
 };
 
 /// A class or function that stands for data.
@@ -29,6 +29,7 @@ pub(super) enum Class {
     /// `copyreg._reconstructor(class, object, None)`: how protocols 0 and 1 hold a UUID.
     Reconstructor,
     Set,
+    Time,
     TimeDelta,
     TimeZone,
     Uuid,
@@ -52,6 +53,7 @@ impl Class {
             ("collections", "OrderedDict") => Self::OrderedDict,
             ("datetime", "date") => Self::Date,
             ("datetime", "datetime") => Self::DateTime,
+            ("datetime", "time") => Self::Time,
             ("datetime", "timedelta") => Self::TimeDelta,
             ("datetime", "timezone") => Self::TimeZone,
             ("decimal", "Decimal") => Self::Decimal,
@@ -76,6 +78,7 @@ impl Class {
             Self::OrderedDict => ("collections", "OrderedDict"),
             Self::Reconstructor => ("copyreg", "_reconstructor"),
             Self::Set => ("builtins", "set"),
+            Self::Time => ("datetime", "time"),
             Self::TimeDelta => ("datetime", "timedelta"),
             Self::TimeZone => ("datetime", "timezone"),
             Self::Uuid => ("uuid", "UUID"),
@@ -120,6 +123,11 @@ pub(super) fn call<'a>(class: Class, args: &[&Node<'a>]) -> Option<Node<'a>> {
             datetime(state, Some(*offset))?
         }
         (Class::DateTime, [Node::Bytes(state), Node::Zone(zone)]) => in_zone(state, zone)?,
+        (Class::Time, [Node::Bytes(state)]) => time(state, None, None)?,
+        (Class::Time, [Node::Bytes(state), Node::TimeZone(offset)]) => {
+            time(state, Some(*offset), None)?
+        }
+        (Class::Time, [Node::Bytes(state), Node::Zone(zone)]) => time(state, None, Some(zone))?,
         (Class::GetAttr, [Node::Class(Class::ZoneInfo), Node::Str(name)])
             if name == "_unpickle" =>
         {
@@ -168,16 +176,30 @@ fn in_zone<'a>(state: &[u8], zone: &Zone) -> Option<Node<'a>> {
     Some(Node::Value(PyValue::DateTime(DateTime { civil, offset, fold, zone: Some(zone.clone()) })))
 }
 
+fn time<'a>(state: &[u8], offset: Option<Offset>, zone: Option<&Zone>) -> Option<Node<'a>> {
+    let [hour, rest @ ..] = state else { return None };
+    // PEP 495: from protocol 4 on, the hour's high bit is `fold`.
+    let (fold, hour) = (hour & 0x80 != 0, hour & 0x7f);
+    let civil = clock(hour, rest)?;
+    Some(Node::Value(PyValue::Time(TimeOfDay { civil, fold, offset, zone: zone.cloned() })))
+}
+
 /// The wall clock's time, and whether it is the second pass of a repeated hour.
 fn moment(state: &[u8]) -> Option<(civil::DateTime, bool)> {
-    let [y1, y2, month, day, hour, minute, second, u1, u2, u3] = *state else { return None };
+    let [y1, y2, month, day, hour, rest @ ..] = state else { return None };
     // PEP 495: from protocol 4 on, the month's high bit is `fold`.
     let (fold, month) = (month & 0x80 != 0, month & 0x7f);
+    let time = clock(*hour, rest)?;
+    Some((date(&[*y1, *y2, month, *day], true)?.to_datetime(time), fold))
+}
+
+/// A time of day: the state's bytes behind the hour are minute, second and microseconds.
+fn clock(hour: u8, rest: &[u8]) -> Option<civil::Time> {
+    let [minute, second, u1, u2, u3] = *rest else { return None };
     let micros = u32::from_be_bytes([0, u1, u2, u3]);
     let nanos = i32::try_from(micros.checked_mul(1000)?).ok()?;
     let small = |byte: u8| i8::try_from(byte).ok();
-    let time = civil::Time::new(small(hour)?, small(minute)?, small(second)?, nanos).ok()?;
-    Some((date(&[y1, y2, month, day], true)?.to_datetime(time), fold))
+    civil::Time::new(small(hour)?, small(minute)?, small(second)?, nanos).ok()
 }
 
 /// Python's offsets lie strictly inside a day; fractions of a second are allowed there but not here.

@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 
+use jiff::{civil, tz::Offset};
+
 use super::{class::Class, opcode as op, value::unhashable};
 use crate::{
     bigint::Integer,
     codec::{check_depth, check_size},
     format::FormatError,
-    value::{DateTime, PyValue, Zone},
+    value::{DateTime, PyValue, TimeOfDay, Zone},
 };
 
 /// Returns the pickle of a value; dict keys that come again are written once and referred to.
@@ -81,6 +83,7 @@ impl<'v> Writer<'v> {
                 self.out.extend([op::TUPLE1, op::REDUCE]);
             }
             PyValue::DateTime(at) => self.datetime(at)?,
+            PyValue::Time(at) => self.time(at)?,
             PyValue::TimeDelta(delta) => {
                 let (days, seconds, microseconds) = delta.parts();
                 self.timedelta(days, seconds, microseconds)?;
@@ -109,18 +112,28 @@ impl<'v> Writer<'v> {
     fn datetime(&mut self, at: &DateTime) -> Result<(), FormatError> {
         let mut state = date_state(at.civil.date())?;
         state[2] |= if at.fold { 0x80 } else { 0 };
-        let time = at.civil.time();
-        state.extend([time.hour(), time.minute(), time.second()].map(i8::cast_unsigned));
-        let micros = (time.subsec_nanosecond() / 1000).cast_unsigned().to_be_bytes();
-        state.extend_from_slice(&micros[1..]);
+        state.extend(time_state(at.civil.time()));
         self.class(Class::DateTime)?;
         self.counted([op::SHORT_BINBYTES, op::BINBYTES], &state)?;
-        if let Some(zone) = &at.zone {
+        self.in_zone(at.zone.as_ref(), at.offset)
+    }
+
+    fn time(&mut self, at: &TimeOfDay) -> Result<(), FormatError> {
+        let mut state = time_state(at.civil);
+        state[0] |= if at.fold { 0x80 } else { 0 };
+        self.class(Class::Time)?;
+        self.counted([op::SHORT_BINBYTES, op::BINBYTES], &state)?;
+        self.in_zone(at.zone.as_ref(), at.offset)
+    }
+
+    /// Ends the call of a class whose second argument is a time zone, where there is one.
+    fn in_zone(&mut self, zone: Option<&Zone>, offset: Option<Offset>) -> Result<(), FormatError> {
+        if let Some(zone) = zone {
             self.zone(zone)?;
             self.out.extend([op::TUPLE2, op::REDUCE]);
             return Ok(());
         }
-        let Some(offset) = at.offset else {
+        let Some(offset) = offset else {
             self.out.extend([op::TUPLE1, op::REDUCE]);
             return Ok(());
         };
@@ -250,6 +263,12 @@ impl<'v> Writer<'v> {
         self.out.extend_from_slice(bytes);
         Ok(())
     }
+}
+
+fn time_state(time: civil::Time) -> [u8; 6] {
+    let micros = (time.subsec_nanosecond() / 1000).cast_unsigned().to_be_bytes();
+    let [hour, minute, second] = [time.hour(), time.minute(), time.second()].map(i8::cast_unsigned);
+    [hour, minute, second, micros[1], micros[2], micros[3]]
 }
 
 fn date_state(date: jiff::civil::Date) -> Result<Vec<u8>, FormatError> {
