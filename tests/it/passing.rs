@@ -239,3 +239,25 @@ async fn forty_hostile_messages_are_refused_within_512_megabytes() {
     own.signal(Signal::TERM);
     assert_eq!(own.ended(SOON).await.code(), Some(0));
 }
+
+/// What Celery's workers run: a hundred callbacks one inside the other, arguments nested 300 deep.
+#[tokio::test]
+async fn what_is_nested_as_deep_as_celery_takes_it_runs() {
+    let shop = Shop::open_on(RedisServer::start().await, "").await;
+    let _own = own_worker(&shop);
+    let client = shop.client();
+    let link = |inner: Option<Signature>, n: usize| {
+        let one = Signature::new("e2e.echo").arg(n).set_option("task_id", format!("link-{n}"));
+        inner.into_iter().fold(one.immutable(), Signature::link)
+    };
+    let linked = (0..100).rev().fold(None, |inner, n| Some(link(inner, n))).unwrap();
+    client.apply(linked).await.unwrap();
+    let last = raw_result(&shop, "link-99").await;
+    assert!(last.contains("SUCCESS"), "{last}");
+
+    let deep = "[".repeat(300) + &"]".repeat(300);
+    let publish = Publish::new("e2e.echo").arg(exact(&deep).unwrap());
+    let id = client.publish(&publish).await.unwrap().id;
+    let result = raw_result(&shop, &id).await;
+    assert!(result.contains("SUCCESS") && result.contains(&deep), "{result}");
+}

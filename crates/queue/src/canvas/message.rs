@@ -166,11 +166,15 @@ impl Taker<'_> {
         }
     }
 
+    /// MessagePack is taken and JSON written: what came in a JSON message fits, and whoever reads the one reads
+    /// the other.
     fn serializer(&mut self) -> Result<(), CanvasError> {
-        match take(self.options, "serializer") {
-            None => Ok(()),
-            Some(Value::String(name)) if name == "json" || name == "application/json" => Ok(()),
-            Some(_) => Err(self.wrong("serializer", "must be json")),
+        match take(self.options, "serializer").as_ref().map(Value::as_str) {
+            None
+            | Some(Some("json" | "application/json" | "msgpack" | "application/x-msgpack")) => {
+                Ok(())
+            }
+            Some(_) => Err(self.wrong("serializer", "must be json or msgpack")),
         }
     }
 

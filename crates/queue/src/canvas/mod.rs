@@ -22,7 +22,7 @@
 //! - steps of a chain inside a chord's body are spliced and upgraded when it is published (Celery: when it runs), which
 //!   comes to the same;
 //! - `celery.map`, `celery.starmap` and the parts of `celery.chunks` are routed by the task that they call;
-//! - the serializer is JSON, bodies are not compressed, exchanges are not used: an `exchange` with a `routing_key`
+//! - the serializer is JSON, also where a step asks for msgpack; bodies are not compressed, exchanges are not used: an `exchange` with a `routing_key`
 //!   means the queue of that name, as it does where Celery makes queues by itself.
 //!
 //! # Bounds

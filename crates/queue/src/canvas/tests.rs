@@ -296,7 +296,7 @@ fn every_calling_option_reaches_the_message() {
         "task_id": "own", "queue": "q", "priority": 6, "countdown": 1.5, "expires": 60, "time_limit": 9,
         "soft_time_limit": 8, "shadow": "shown", "headers": {"x": "y"}, "ignore_result": true, "retries": 2,
         "reply_to": "other", "origin": "o", "root_id": "r", "parent_id": "p", "argsrepr": "(secret)",
-        "group_id": "g", "group_index": 3, "serializer": "json", "compression": "zlib",
+        "group_id": "g", "group_index": 3, "serializer": "msgpack", "compression": "zlib",
     });
     let found = sent(with(add(json!([1])), options));
     let one = &found.messages[0];
@@ -343,7 +343,7 @@ fn options_that_mean_nothing_are_refused_by_name() {
         ),
         (
             json!({"serializer": "pickle"}),
-            "`serializer` of task `job_scraper.tasks.add` must be json",
+            "`serializer` of task `job_scraper.tasks.add` must be json or msgpack",
         ),
         (json!({"queue": "a\nb"}), "`queue` of task"),
         (json!({"link": [1]}), "signature is a number"),
