@@ -48,6 +48,8 @@ pub struct Notes {
     pub store_errors_even_if_ignored: Option<bool>,
     /// What is to be different in its next attempt, should its outcome be a retry.
     pub again: Again,
+    /// Which of its errbacks were called where it failed, by their places; the others are published.
+    pub errbacks_called: Vec<usize>,
     /// The deaths of workers that are known, the oldest first.
     pub deaths: Vec<Attempt>,
 }

@@ -87,7 +87,9 @@ impl App {
         handler: H,
     ) -> &mut Registration {
         let function = Function::Awaits(Box::new(move |call| handler.call(call)));
-        self.register(name.into(), function, H::missing, H::refused())
+        let registration = self.register(name.into(), function, H::missing, H::refused());
+        registration.is_told_of_failures = H::is_told_of_failures();
+        registration
     }
 
     /// Registers a blocking function under a task's name: one that computes for long, or waits without `.await`.
@@ -131,7 +133,9 @@ impl App {
         handler: H,
     ) -> &mut Registration {
         let function = Function::Blocks(Arc::new(move |call| handler.call(call)));
-        self.register(name.into(), function, H::missing, H::refused())
+        let registration = self.register(name.into(), function, H::missing, H::refused());
+        registration.is_told_of_failures = H::is_told_of_failures();
+        registration
     }
 
     fn register(
@@ -148,6 +152,7 @@ impl App {
             function,
             missing,
             refused,
+            is_told_of_failures: false,
             retry: RetryPolicy::default(),
             limits: Limits::default(),
             rate_problem: None,
@@ -269,6 +274,8 @@ pub struct Registration {
     function: Function,
     missing: fn(&States) -> Vec<&'static str>,
     refused: Option<String>,
+    /// Whether it is an errback that is called where a task fails.
+    pub(crate) is_told_of_failures: bool,
     pub(crate) retry: RetryPolicy,
     limits: Limits,
     rate_problem: Option<String>,

@@ -97,7 +97,7 @@ async fn each(
     let mut results = Vec::with_capacity(items.len());
     for item in items {
         let arguments = Arguments { args: arguments(plain(open(item))), kwargs: Map::new() };
-        results.push(context.call(&task.task, arguments).await.map_err(no_retry)?);
+        results.push(context.call(&task.task, arguments, None).await.map_err(no_retry)?);
         // A task that never waits must not keep the thread for all of the items.
         tokio::task::yield_now().await;
     }

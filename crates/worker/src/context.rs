@@ -14,8 +14,8 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app::Slot, args::Arguments, error::TaskError, extract::Call as HandlerCall, output::TaskResult,
-    registry::Registry,
+    app::Slot, args::Arguments, errback::FailedTask, error::TaskError,
+    extract::Call as HandlerCall, output::TaskResult, registry::Registry,
 };
 
 /// The running task: who it is, how often it was tried, and how to report on it.
@@ -28,6 +28,8 @@ struct Inner {
     called: Option<String>,
     /// Most tasks never ask.
     info: OnceLock<TaskInfo>,
+    /// What an errback is told of.
+    failed: Option<Arc<FailedTask>>,
     run: Arc<Run>,
 }
 
@@ -138,8 +140,13 @@ impl Run {
 }
 
 impl TaskContext {
-    pub(crate) fn new(run: Arc<Run>) -> Self {
-        Self(Arc::new(Inner { called: None, info: OnceLock::new(), run }))
+    pub(crate) fn new(run: Arc<Run>, failed: Option<Arc<FailedTask>>) -> Self {
+        Self(Arc::new(Inner { called: None, info: OnceLock::new(), failed, run }))
+    }
+
+    /// Returns the failed task that an errback is told of.
+    pub(crate) fn failed(&self) -> Option<Arc<FailedTask>> {
+        self.0.failed.clone()
     }
 
     /// Returns the task's id.
@@ -149,7 +156,7 @@ impl TaskContext {
 
     /// Returns the facts about the task.
     pub fn info(&self) -> &TaskInfo {
-        let Inner { called, info, run } = &*self.0;
+        let Inner { called, info, run, .. } = &*self.0;
         info.get_or_init(|| {
             let info = TaskInfo::of(&run.received, Some(&run.queue), run.deaths);
             let name = called.clone().unwrap_or(info.name);
@@ -199,14 +206,19 @@ impl TaskContext {
     }
 
     /// Runs another registered task inside this one, as Python calls a task's function.
-    pub(crate) async fn call(&self, name: &str, arguments: Arguments) -> TaskResult {
+    pub(crate) async fn call(
+        &self,
+        name: &str,
+        arguments: Arguments,
+        failed: Option<Arc<FailedTask>>,
+    ) -> TaskResult {
         let registry = &self.0.run.registry;
         let Some(task) = registry.find(name) else {
             return Err(TaskError::raise(rhubarb_queue::wire::Exception::not_registered(name)));
         };
         let called = Some(name.to_owned());
         let (info, run) = (OnceLock::new(), self.0.run.clone());
-        let context = Self(Arc::new(Inner { called, info, run }));
+        let context = Self(Arc::new(Inner { called, info, failed, run }));
         let thread = task.thread(&registry.threads).await;
         let call = HandlerCall::new(arguments, context, registry.states.clone());
         task.run(call, thread, Slot::default()).await

@@ -61,6 +61,11 @@ pub trait FromCall: Sized {
     fn missing(_states: &States) -> Option<&'static str> {
         None
     }
+
+    /// Tells whether a handler with this parameter is an errback that is called where a task fails.
+    fn is_told_of_failures() -> bool {
+        false
+    }
 }
 
 /// The task's arguments as a type; see [`Arguments::bind`] for how they fit.

@@ -28,6 +28,9 @@ pub trait Handler<Parameters>: Send + Sync + 'static {
 
     /// Says why what it returns can end no task; see [`IntoTaskResult::refused`].
     fn refused() -> Option<String>;
+
+    /// Tells whether it is an errback that is called where a task fails.
+    fn is_told_of_failures() -> bool;
 }
 
 macro_rules! handler {
@@ -57,6 +60,11 @@ macro_rules! handler {
 
             fn refused() -> Option<String> {
                 R::refused()
+            }
+
+            fn is_told_of_failures() -> bool {
+                let told: Vec<bool> = vec![$($parameter::is_told_of_failures()),*];
+                told.contains(&true)
             }
         }
     };

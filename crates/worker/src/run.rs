@@ -14,9 +14,9 @@ use futures_util::{FutureExt, future::BoxFuture};
 use jiff::Timestamp;
 use rhubarb_core::{clock, config::WorkerConfig};
 use rhubarb_queue::memory::Memory;
-use rhubarb_queue::wire::{Body, Exception, Headers, open, open_map, plain};
+use rhubarb_queue::wire::{Body, Exception, Headers, Signature, open, open_map, plain};
 use rhubarb_queue::{Again, Client, Delivery, Limits, Outcome, Tasks};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tower::Service;
@@ -28,6 +28,7 @@ use crate::{
     blocking::{Thread, Threads},
     builtin,
     context::{Run, TaskContext},
+    errback::FailedTask,
     error::TaskError,
     extract::Call,
     failure::Raised,
@@ -128,17 +129,40 @@ impl Runner {
         let call = Attempt { task, place, delivery, limits };
         let ended = self.0.attempt(call, arguments(body)).await;
         let (outcome, again) = decide(ended, headers, &task.retry, fastrand::f64());
+        if let Outcome::Failure { exception, traceback } = &outcome
+            && !body.embed.errbacks.is_empty()
+        {
+            let traceback = traceback.as_deref();
+            self.0.call_errbacks(delivery, &body.embed.errbacks, exception, traceback).await;
+        }
         delivery.received.notes().again = again;
         outcome
     }
 }
 
 fn arguments(body: &Body) -> Arguments {
-    let kwargs = body.kwargs.iter();
+    readable_arguments(&body.args, &body.kwargs)
+}
+
+fn readable_arguments(args: &[Value], kwargs: &Map<String, Value>) -> Arguments {
+    let kwargs = kwargs.iter();
     Arguments {
-        args: body.args.iter().map(readable).collect(),
+        args: args.iter().map(readable).collect(),
         kwargs: open_map(kwargs.map(|(name, value)| (name.clone(), readable(value))).collect()),
     }
+}
+
+/// Tells whether an errback has had its call; else it is published as a task.
+fn is_called(errback: &str, ended: Ended) -> bool {
+    let reason = match ended {
+        Ended::Returned(Ok(_)) => return true,
+        Ended::Returned(Err(TaskError::Failed(raised))) => raised.exception.to_string(),
+        Ended::Panicked(message, _) => format!("it panicked: {message}"),
+        Ended::TimedOut(_) | Ended::SoftlyTimedOut => "its time limit has passed".to_owned(),
+        Ended::Returned(Err(_)) | Ended::Cancelled => return false,
+    };
+    tracing::warn!(errback, reason, "an errback failed");
+    true
 }
 
 /// A value as handlers have it: nothing is sealed, and Python's own types are texts.
@@ -211,23 +235,16 @@ impl Inner {
 
     /// Runs the handler in a tokio task of its own, so that computing neither delays the others nor the
     /// heartbeat, and a panic ends no more than itself.
-    async fn attempt(&self, attempt: Attempt<'_>, arguments: Arguments) -> Ended {
+    async fn attempt(&self, attempt: Attempt<'_>, mut arguments: Arguments) -> Ended {
         let Attempt { task, place: (thread, slot), delivery, limits } = attempt;
-        let run = Arc::new(Run {
-            received: delivery.received.clone(),
-            queue: delivery.queue.clone(),
-            deaths: delivery.deliveries,
-            parent: self.client.clone(),
-            client: OnceLock::new(),
-            stopping: self.stop.began.clone(),
-            soft_limit: limits.soft.map(|_| CancellationToken::new()),
-            given_up: CancellationToken::new(),
-            node: self.node.clone(),
-            registry: self.registry.clone(),
-        });
+        let run = self.running(delivery, &limits);
         // Also when this is dropped because the task was terminated.
         let _given_up = run.given_up.clone().drop_guard();
-        let context = TaskContext::new(run.clone());
+        let failed = match task.is_told_of_failures {
+            true => FailedTask::elsewhere(&self.client, &mut arguments).await,
+            false => None,
+        };
+        let context = TaskContext::new(run.clone(), failed);
         let call = Call::new(arguments, context, self.registry.states.clone());
         let handler = task.run(call, thread, slot);
         let handler = caught(handler).instrument(Span::current());
@@ -241,6 +258,69 @@ impl Inner {
         };
         run.note_children();
         self.told(ended, run.is_over_soft_limit())
+    }
+
+    fn running(&self, delivery: &Delivery, limits: &Limits) -> Arc<Run> {
+        Arc::new(Run {
+            received: delivery.received.clone(),
+            queue: delivery.queue.clone(),
+            deaths: delivery.deliveries,
+            parent: self.client.clone(),
+            client: OnceLock::new(),
+            stopping: self.stop.began.clone(),
+            soft_limit: limits.soft.map(|_| CancellationToken::new()),
+            given_up: CancellationToken::new(),
+            node: self.node.clone(),
+            registry: self.registry.clone(),
+        })
+    }
+
+    /// Calls those of a failed task's errbacks that are registered here and told of failures.
+    ///
+    /// They are called before the failure is stored, so that a death in between calls them again.
+    async fn call_errbacks(
+        &self,
+        delivery: &Delivery,
+        errbacks: &[Signature],
+        exception: &Exception,
+        traceback: Option<&str>,
+    ) {
+        let received = &delivery.received;
+        let (queue, deaths) = (&delivery.queue, delivery.deliveries);
+        let failed = FailedTask::here(received, queue, deaths, exception, traceback);
+        for (place, errback) in errbacks.iter().enumerate() {
+            let task = self.registry.find(&errback.task);
+            if !task.is_some_and(|task| task.is_told_of_failures) {
+                continue;
+            }
+            let ended = self.call_errback(delivery, errback, failed.clone()).await;
+            if is_called(&errback.task, ended) {
+                received.notes().errbacks_called.push(place);
+            }
+        }
+    }
+
+    async fn call_errback(
+        &self,
+        delivery: &Delivery,
+        errback: &Signature,
+        failed: Arc<FailedTask>,
+    ) -> Ended {
+        let (name, limits) = (errback.task.clone(), self.tasks.limits(&errback.task));
+        let limits = time_limits(&Headers::new(&*name, ""), &limits, &self.defaults);
+        let run = self.running(delivery, &limits);
+        let _given_up = run.given_up.clone().drop_guard();
+        let context = TaskContext::new(run.clone(), None);
+        let arguments = readable_arguments(&errback.args, &errback.kwargs);
+        let call = async move { context.call(&name, arguments, Some(failed)).await };
+        let call = caught(call.boxed()).instrument(Span::current());
+        let mut call = AbortOnDropHandle::new(tokio::spawn(call));
+        tokio::select! {
+            biased;
+            joined = &mut call => joined.unwrap_or(Ended::Cancelled),
+            limit = passed(&limits, run.soft_limit.as_ref()) => Ended::TimedOut(limit),
+            () = self.stop.hand_back.cancelled() => Ended::Cancelled,
+        }
     }
 
     /// A handler that gives up after its soft limit has exceeded it; after the worker's stop began, it is handed back.

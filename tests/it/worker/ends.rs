@@ -9,7 +9,7 @@ use redis::AsyncCommands;
 use rhubarb_e2e::eventually::eventually;
 use rhubarb_queue::Publish;
 use rhubarb_wire::{Envelope, Exception, Signature, State as TaskState, canvas};
-use rhubarb_worker::{Args, Retry, RetryPolicy, TaskContext, TaskError};
+use rhubarb_worker::{Args, FailedTask, Retry, RetryPolicy, TaskContext, TaskError};
 use serde_json::{Value, json};
 
 use super::{Bench, WAIT, raised};
@@ -382,5 +382,116 @@ async fn stamps_and_headers_of_the_application_stay_through_a_retry() {
         bench.result(&envelope.headers.id).await.result,
         json!([{"tenant": ["a"]}, ["tenant"], "7"])
     );
+    worker.stop().await;
+}
+
+/// What errbacks were told, with their own arguments.
+type Told = Arc<Mutex<Vec<(FailedTask, String)>>>;
+
+fn notes(
+    told: &Told,
+) -> impl Fn(FailedTask, Args<(String,)>) -> std::future::Ready<Result<(), TaskError>> + Clone + use<>
+{
+    let told = told.clone();
+    move |failed, Args((note,))| {
+        told.lock().unwrap().push((failed, note.clone()));
+        std::future::ready(match note.as_str() {
+            "fails" => Err(TaskError::failed("ValueError", "an errback's own")),
+            _ => Ok(()),
+        })
+    }
+}
+
+async fn told_of(told: &Told, n: usize) -> Vec<(FailedTask, String)> {
+    eventually(WAIT, "the errbacks are told", async || {
+        let told = told.lock().unwrap().clone();
+        (told.len() == n).then_some(told)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_errback_is_called_where_its_task_fails_with_request_exception_and_traceback() {
+    let (bench, told) = (Bench::new().await, Told::default());
+    let worker = bench.worker(|app| {
+        app.task("t.fails", fails).ignore_result(true);
+        app.task("t.panics", async || -> () { panic!("boom") });
+        app.task("t.on_error", notes(&told));
+    });
+    let on_error = |note: &str| Publish::new("t.on_error").arg(note).queue("elsewhere");
+    let fails = Publish::new("t.fails").link_error(on_error("fails")).link_error(on_error("two"));
+    let id = bench.publish(&fails).await;
+    let seen = told_of(&told, 2).await;
+    for (failed, note) in &seen {
+        let task = failed.task.as_ref().unwrap();
+        assert_eq!((&failed.id, &task.id, task.name.as_str()), (&id, &id, "t.fails"), "{note}");
+        let exception = failed.exception.as_ref().unwrap();
+        assert_eq!(exception, &Exception::builtin("ValueError", vec!["boom".into()]));
+        assert!(failed.traceback.as_ref().unwrap().contains("ends.rs"), "{failed:?}");
+    }
+    assert_eq!((seen[0].1.as_str(), seen[1].1.as_str()), ("fails", "two"));
+    let panics = Publish::new("t.panics").link_error(on_error("panic"));
+    let failure = bench.call(&panics).await;
+    assert_eq!(failure.status, TaskState::Failure);
+    let (failed, _) = &told_of(&told, 3).await[2];
+    assert_eq!(failed.traceback, failure.traceback);
+    worker.stop().await;
+    let mut redis = bench.redis().await;
+    let keys: Vec<String> = redis.keys("*elsewhere*").await.unwrap();
+    assert!(keys.is_empty(), "nothing is published: {keys:?}");
+}
+
+#[tokio::test]
+async fn an_errback_that_somebody_else_publishes_reads_what_is_stored() {
+    let (bench, told) = (Bench::new().await, Told::default());
+    let worker = bench.worker(|app| {
+        app.task("t.fails", fails);
+        app.task("t.on_error", notes(&told));
+    });
+    let failure = bench.call(&Publish::new("t.fails")).await;
+    // As Celery publishes an errback that it has not registered.
+    let published = Publish::new("t.on_error").arg(failure.task_id.as_str()).arg("its own");
+    assert_eq!(bench.call(&published).await.status, TaskState::Success);
+    let (failed, note) = told_of(&told, 1).await.remove(0);
+    assert_eq!((failed.id.as_str(), note.as_str()), (failure.task_id.as_str(), "its own"));
+    assert_eq!(failed.exception, Exception::from_value(&failure.result));
+    assert_eq!((failed.traceback, failed.task), (failure.traceback, None));
+    let nobody = Publish::new("t.on_error").arg("no such task").arg("its own");
+    assert_eq!(bench.call(&nobody).await.status, TaskState::Success);
+    assert_eq!(told_of(&told, 2).await[1].0.exception, None);
+    let without = bench.call(&Publish::new("t.on_error")).await;
+    assert_eq!(raised(&without).0, "TypeError");
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn errbacks_that_are_not_told_of_failures_or_not_registered_are_published_with_the_id() {
+    let (bench, told) = (Bench::new().await, Told::default());
+    let worker = bench.worker(|app| {
+        app.task("t.fails", fails);
+        app.task("t.old", async |Args((id,)): Args<(String,)>| id);
+        app.task("t.on_error", notes(&told));
+    });
+    let elsewhere = |name: &str| Publish::new(name).queue("elsewhere");
+    let fails = Publish::new("t.fails")
+        .link_error(elsewhere("t.old"))
+        .link_error(Publish::new("t.on_error").arg("here"))
+        .link_error(elsewhere("python.on_error"));
+    let id = bench.publish(&fails).await;
+    assert_eq!(told_of(&told, 1).await[0].0.id, id);
+    let mut redis = bench.redis().await;
+    let published = eventually(WAIT, "both are published", async || {
+        let waiting: Vec<Vec<u8>> = redis.lrange("elsewhere", 0, -1).await.unwrap();
+        (waiting.len() == 2).then_some(waiting)
+    })
+    .await;
+    let mut names = Vec::new();
+    for message in published {
+        let envelope = Envelope::decode(&message).unwrap();
+        assert_eq!(envelope.body(1 << 20).unwrap().args, [json!(id)]);
+        names.push(envelope.headers.task);
+    }
+    names.sort();
+    assert_eq!(names, ["python.on_error", "t.old"]);
     worker.stop().await;
 }
