@@ -7,6 +7,7 @@ use rhubarb_e2e::{
     eventually::eventually,
     ledger::{self, Ledger},
     process::{Process, Signal},
+    proxy::{Act, At, Proxy, Rule, Way},
     redis_server::RedisServer,
 };
 use rhubarb_queue::{Publish, inspect};
@@ -135,6 +136,28 @@ async fn two_outages_on_end_make_nobodys_task_run_twice() {
         sleep(Duration::from_secs(2)).await;
     }
     scene.all_ran_once().await;
+}
+
+/// Whoever cuts each script, such as a proxy that is broken, is not asked in a hurry, and a healthy one at once.
+#[tokio::test]
+async fn a_connection_that_each_script_loses_is_made_again_with_rests() {
+    let mut shop = Shop::open().await;
+    let proxy = Proxy::start(shop.installation.redis.port()).await;
+    shop.installation.set("REDIS_URL", &proxy.url(0));
+    let mut worker = shop.installation.start("worker", OWN_WORKER, &[]);
+    worker.line("worker ready", SOON).await;
+    let (way, name) = (Some(Way::ToClient), "EVALSHA".to_owned());
+    let at = At::Command { name, holding: String::new(), offset: 0 };
+    proxy.add(Rule { way, at, act: Act::Cut, times: Rule::ALWAYS });
+    proxy.cut();
+    let before = proxy.connections();
+    sleep(Duration::from_secs(3)).await;
+    let made = proxy.connections() - before;
+    assert!((2..40).contains(&made), "{made} connections in 3 s");
+    proxy.heal();
+    let client = shop.client();
+    let id = client.publish(&Publish::new("e2e.sleep").arg(0.0)).await.unwrap().id;
+    assert!(client.wait(&id, SOON, |_| {}).await.unwrap().is_some());
 }
 
 /// A worker dies while Redis is away: its tasks run elsewhere within three leases of Redis's return, those of the other

@@ -50,7 +50,7 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             biased;
             () = stop.cancelled() => break,
             () = shared.beat_wanted.notified() => wanted = true,
-            () = connected(&mut pushes) => pace.reap_at = Instant::now(),
+            () = connected(&mut pushes) => pace.connected(Instant::now()),
             () = tokio::time::sleep_until(pace.next()) => {}
         }
         // The lease first: it decides whether our tasks run twice.
@@ -102,13 +102,15 @@ struct Pace {
     lease: Duration,
     beat_period: Duration,
     reap_at: Instant,
+    /// No look comes before it, whatever happens.
+    rest_until: Instant,
     beat_at: Instant,
 }
 
 impl Pace {
     fn new(lease: Duration, heartbeats: bool, now: Instant) -> Self {
         let beat_period = if heartbeats { HEARTBEAT.min(lease / 3) } else { lease / 3 };
-        Self { lease, beat_period, reap_at: now, beat_at: now }
+        Self { lease, beat_period, reap_at: now, rest_until: now, beat_at: now }
     }
 
     fn next(&self) -> Instant {
@@ -117,7 +119,13 @@ impl Pace {
 
     /// After a failed look the next one comes soon: while Redis is away, a lease ends for want of a few seconds.
     fn reaped(&mut self, now: Instant, well: bool) {
-        self.reap_at = now + if well { self.lease / 3 } else { self.lease / 15 };
+        self.rest_until = now + self.lease / 15;
+        self.reap_at = if well { now + self.lease / 3 } else { self.rest_until };
+    }
+
+    /// A new connection brings the next look forward, not more: a look that is cut makes one itself.
+    fn connected(&mut self, now: Instant) {
+        self.reap_at = self.reap_at.min(self.rest_until.max(now));
     }
 
     fn beaten(&mut self, now: Instant) {
@@ -125,7 +133,7 @@ impl Pace {
     }
 }
 
-/// Returns when a new connection was made: the lease may be near its end, and the next tick far.
+/// Returns when a new connection was made: the lease may be near its end, and the next look far.
 async fn connected(pushes: &mut broadcast::Receiver<Push>) {
     loop {
         match pushes.recv().await {
@@ -238,4 +246,26 @@ async fn leave(shared: &Shared) -> Result<(), Error> {
     let _: ::redis::Value =
         shared.queue.pipe(&pipeline).await.map_err(redis("leave the registry"))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_connection_brings_the_next_look_forward_and_looks_that_are_cut_follow_no_faster() {
+        let begun = Instant::now();
+        let after = |seconds| begun + Duration::from_secs(seconds);
+        let mut pace = Pace::new(Duration::from_secs(15), true, begun);
+        assert_eq!(pace.reap_at, begun);
+        pace.reaped(begun, true);
+        assert_eq!(pace.reap_at, after(5));
+        pace.connected(after(3));
+        assert_eq!(pace.reap_at, after(3));
+        pace.reaped(after(3), false);
+        pace.connected(after(3));
+        assert_eq!(pace.reap_at, after(4), "a fifteenth of the lease later, as after each failure");
+        pace.connected(after(6));
+        assert_eq!(pace.reap_at, after(4), "never later than it would be");
+    }
 }

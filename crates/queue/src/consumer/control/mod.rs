@@ -20,13 +20,16 @@ mod reply;
 mod revoke;
 mod show;
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use futures_util::{FutureExt, future::BoxFuture};
 use rhubarb_connection::{Backoff, Heard, Inbox};
 use rhubarb_wire::{DecodeError, control::Command, pidbox_channel};
 use serde_json::{Map, Value, json};
-use tokio::{sync::Notify, task::JoinSet};
+use tokio::{sync::Notify, task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 pub(super) use self::about::settings;
@@ -37,6 +40,8 @@ use crate::floods::What;
 
 /// The greatest command that is read, bytes.
 const MAX_COMMAND: usize = 4 << 20;
+/// Between two questions to the others.
+const MINGLING_RESTS: Duration = Duration::from_secs(1);
 /// How many commands are being answered at once; further ones are not answered.
 const AT_ONCE: usize = 64;
 /// How many bytes of commands are being answered at once.
@@ -148,7 +153,7 @@ async fn catching_up(shared: &Shared, missed: &Notify) {
     }
 }
 
-/// Asks the others once for each connection.
+/// Asks the others once for each connection, with rests: our own answer to the question may be what loses it.
 async fn mingling(shared: &Arc<Shared>, connected: &Notify) {
     let mut asked_on = None;
     loop {
@@ -157,6 +162,7 @@ async fn mingling(shared: &Arc<Shared>, connected: &Notify) {
         if asked_on.is_none() || connection.is_some() && connection != asked_on {
             asked_on = connection;
             mingle::ask(shared.clone()).await;
+            sleep(MINGLING_RESTS).await;
         }
     }
 }
