@@ -6,7 +6,9 @@ use redis::AsyncCommands;
 use rhubarb_e2e::{
     eventually::eventually,
     process::{Process, Signal},
+    redis_server::RedisServer,
 };
+use rhubarb_queue::{Publish, schedules::unfinished};
 use serde_json::Value;
 
 use crate::shop::{SOON, Shop};
@@ -99,4 +101,20 @@ async fn what_beat_publishes_says_so_and_no_beat_runs_a_task() {
     }
     beat.signal(Signal::TERM);
     assert_eq!(beat.ended(Duration::from_secs(10)).await.code(), Some(0));
+}
+
+/// Where an answer of all that waits would be cut by Redis for its size.
+#[tokio::test]
+async fn a_last_run_is_found_behind_messages_that_are_too_large_together() {
+    let shop = Shop::open_on(RedisServer::start().await, "").await;
+    let (client, mut redis) = (shop.client(), shop.queue().await);
+    let mut limit = redis::cmd("CONFIG");
+    limit.arg("SET").arg("client-output-buffer-limit").arg("normal 4mb 0 0");
+    let _: () = limit.query_async(&mut redis).await.unwrap();
+    for _ in 0..20 {
+        let _: () = redis.lpush("celery", "x".repeat(1 << 20)).await.unwrap();
+    }
+    let id = client.publish(&Publish::new("t")).await.unwrap().id;
+    assert!(unfinished(&client, "celery", &id).await.unwrap());
+    assert!(!unfinished(&client, "celery", "another").await.unwrap());
 }

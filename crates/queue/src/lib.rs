@@ -41,6 +41,7 @@ pub mod lock;
 pub mod memory;
 mod orphans;
 pub mod outcome;
+mod piece;
 mod plan;
 pub mod rate;
 mod reap;

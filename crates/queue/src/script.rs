@@ -46,6 +46,8 @@ scripts! {
     PARTS = "parts";
     /// Reads texts whose sizes are not known.
     VALUES = "values";
+    /// Looks for a text in a piece of what a queue holds.
+    SEEK = "seek";
     /// Stores a passing or final state.
     STATE = "state";
     /// Counts a part of a chord.

@@ -2,7 +2,6 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use ::redis::{FromRedisValue, ParsingError};
 use rhubarb_wire::{ChordPart, Exception, State, TaskResult, seal};
 use serde_json::Value;
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
@@ -12,6 +11,7 @@ use crate::{
     Error,
     error::redis,
     follow::{ChordCause, PartReturn},
+    piece::Piece,
     script,
 };
 
@@ -128,21 +128,6 @@ impl Bounds {
             self.max
         );
         ChordCause::join(Exception::builtin("ValueError", vec![text.into()]))
-    }
-}
-
-/// An answer of the scripts that read in pieces: what comes next, and the values.
-struct Piece {
-    next: i64,
-    values: Vec<Vec<u8>>,
-}
-
-impl FromRedisValue for Piece {
-    fn from_redis_value(value: ::redis::Value) -> Result<Self, ParsingError> {
-        let mut values = Vec::<::redis::Value>::from_redis_value(value)?.into_iter();
-        let next = i64::from_redis_value(values.next().unwrap_or(::redis::Value::Int(-1)))?;
-        let values = values.map(Vec::<u8>::from_redis_value).collect::<Result<_, _>>()?;
-        Ok(Self { next, values })
     }
 }
 

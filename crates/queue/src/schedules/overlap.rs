@@ -2,10 +2,14 @@
 
 use rhubarb_wire::Envelope;
 
-use crate::{Client, Error, error::redis, keys::QueueKeys};
+use crate::{Client, Error, error::redis, keys::QueueKeys, piece::Piece, script};
 
 /// How many waiting messages of each list are searched: those that run next.
-const SEARCHED: isize = 1_000;
+const SEARCHED: i64 = 1_000;
+/// About how many bytes are looked at in one step.
+const PIECE: usize = 1 << 20;
+/// How many steps are taken for each list.
+const MOST_PIECES: usize = 256;
 /// How many workers' claims are searched.
 const MOST_WORKERS: isize = 1_000;
 
@@ -13,7 +17,7 @@ const MOST_WORKERS: isize = 1_000;
 ///
 /// It does while it lies in its queue, in a worker's claims or among the scheduled messages. A Python worker that has
 /// taken a message keeps it nowhere: there, only the state STARTED (`task_track_started`) or RETRY tells. A task that
-/// waits behind more than 1,000 others counts as done.
+/// waits behind more than 1,000 others, or 256 MiB of them, counts as done.
 ///
 /// # Errors
 ///
@@ -36,26 +40,38 @@ pub async fn unfinished(client: &Client, queue: &str, id: &str) -> Result<bool, 
 async fn held(client: &Client, queue: &str, id: &str) -> Result<bool, Error> {
     let keys = QueueKeys::new(queue, client.celery());
     let failed = || redis(format!("search queue `{queue}`"));
-    let mut pipeline = ::redis::pipe();
-    for list in &keys.lists {
-        pipeline.cmd("LRANGE").arg(list).arg(-SEARCHED).arg(-1);
+    for key in keys.lists.iter().chain([&keys.scheduled]) {
+        if names(client, key, id).await.map_err(failed())? {
+            return Ok(true);
+        }
     }
-    pipeline.cmd("ZRANGE").arg(&keys.scheduled).arg(0).arg(SEARCHED - 1);
-    pipeline.cmd("ZRANGE").arg(&keys.leases).arg(0).arg(MOST_WORKERS - 1);
-    let mut found: Vec<Vec<Vec<u8>>> = client.queue().pipe(&pipeline).await.map_err(failed())?;
-    let workers = found.pop().unwrap_or_default();
-    if found.iter().flatten().any(|message| is_of(message, id)) {
-        return Ok(true);
-    }
-    if workers.is_empty() {
-        return Ok(false);
-    }
-    let mut claims = ::redis::pipe();
+    let mut leases = ::redis::cmd("ZRANGE");
+    leases.arg(&keys.leases).arg(0).arg(MOST_WORKERS - 1);
+    let workers: Vec<Vec<u8>> = client.queue().query(&leases).await.map_err(failed())?;
     for worker in workers {
-        claims.cmd("HVALS").arg(keys.claims(&String::from_utf8_lossy(&worker)));
+        let claims = keys.claims(&String::from_utf8_lossy(&worker));
+        if names(client, &claims, id).await.map_err(failed())? {
+            return Ok(true);
+        }
     }
-    let claims: Vec<Vec<Vec<u8>>> = client.queue().pipe(&claims).await.map_err(failed())?;
-    Ok(claims.iter().flatten().any(|claim| is_of(claim, id)))
+    Ok(false)
+}
+
+/// Tells whether a message of the task is among the first elements of a list, a sorted set or a hash.
+async fn names(client: &Client, key: &str, id: &str) -> Result<bool, rhubarb_connection::Error> {
+    let (key, mut first) = ([key.to_owned()], 0);
+    for _ in 0..MOST_PIECES {
+        let args = [first.to_string(), id.to_owned(), PIECE.to_string()].map(String::into_bytes);
+        let Piece { next, values } = client.queue().eval(&script::SEEK, &key, &args, &[]).await?;
+        if values.iter().any(|message| is_of(message, id)) {
+            return Ok(true);
+        }
+        if !(0..SEARCHED).contains(&next) {
+            break;
+        }
+        first = next;
+    }
+    Ok(false)
 }
 
 /// Tells whether it is the task's message, whatever stands in front of its JSON.
