@@ -1,7 +1,7 @@
 //! Tasks that return something.
 
 use rhubarb_queue::Publish;
-use rhubarb_worker::{Args, TaskContext, TaskError, args::Arguments};
+use rhubarb_worker::{Args, FailedTask, TaskContext, TaskError, args::Arguments};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -110,17 +110,8 @@ pub(crate) async fn failed(Args(Failed { task_id }): Args<Failed>) -> Value {
     json!({"failed": task_id})
 }
 
-#[derive(Deserialize)]
-pub(crate) struct Noted {
-    request: Value,
-    #[serde(rename = "exception")]
-    _exception: Value,
-    #[serde(rename = "traceback")]
-    _traceback: Value,
-}
-
-pub(crate) async fn noted(Args(Noted { request, .. }): Args<Noted>) -> Value {
-    json!({"failed": request})
+pub(crate) async fn noted(failed: FailedTask) -> Value {
+    json!({"failed": failed.id})
 }
 
 #[derive(Deserialize)]

@@ -60,11 +60,6 @@ RHUBARB = [
     Known("a FAILURE says why; in Celery get() waits for ever", "calling: refused serializers: *", r"tasks > #1 > "),
     Known("a FAILURE says why; in Celery get() waits for ever", "malformed: *", r"tasks > #1 > "),
     Known(
-        "published as a task with the id: a function of Python cannot be called inside our process",
-        "calling: link_error: an errback that takes request exception and traceback",
-        r"tasks > #1/1$",
-    ),
-    Known(
         "what waits for a step that will never run is told so; in Celery get() waits for ever",
         "calling: expires: the first step of a chain",
         r"tasks > #1 > ",
