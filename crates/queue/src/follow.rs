@@ -199,7 +199,7 @@ fn refused<'a>(
     around: Circumstances<'_>,
 ) -> Follow {
     if matches!(error, CanvasError::TooLarge { .. })
-        && around.max_canvas_bytes < canvas::MAX_BYTES_IN_WORKER
+        && around.max_canvas_bytes < canvas::max_bytes_in_worker(around.max_message_bytes)
     {
         return Follow { too_large: true, ..Follow::default() };
     }

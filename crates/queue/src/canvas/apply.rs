@@ -122,4 +122,9 @@ impl<'a> Unroll<'a> {
         self.left = self.left.checked_sub(bytes).ok_or(CanvasError::TooLarge { limit })?;
         Ok(())
     }
+
+    /// Counts no longer what was there for a while.
+    pub(super) fn give_back(&mut self, bytes: usize) {
+        self.left += bytes;
+    }
 }

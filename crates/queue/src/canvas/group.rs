@@ -44,10 +44,12 @@ impl Unroll<'_> {
             + args.iter().map(memory).sum::<usize>()
             + how.chain.iter().flatten().map(memory_of_signature).sum::<usize>();
         for member in members {
-            self.spend(copied)?;
             let mut options = options.clone();
-            if let Some(chord) = chord.as_ref().or(member.options.get("chord")) {
-                self.spend(memory(chord))?;
+            let chord = chord.as_ref().or(member.options.get("chord"));
+            // What a member is given is there until its message is made, which counts what is left of it.
+            let given = copied + chord.map_or(0, memory);
+            self.spend(given)?;
+            if let Some(chord) = chord {
                 options.insert("chord".to_owned(), chord.clone());
             }
             let how = How {
@@ -57,6 +59,7 @@ impl Unroll<'_> {
                 chain: how.chain.clone(),
             };
             self.apply(member, how)?;
+            self.give_back(given);
         }
         self.groups -= 1;
         let result = self.group_result(&group_id, results);

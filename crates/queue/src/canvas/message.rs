@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use rhubarb_core::queue_name;
-use rhubarb_wire::{Embed, NewTask, Signature, Time};
+use rhubarb_wire::{Embed, NewTask, Signature, Time, memory_of};
 use serde_json::{Map, Value};
 
 use super::{
@@ -10,7 +10,7 @@ use super::{
     apply::Unroll,
     chain::signatures,
     options::{Options, items, names, take, take_text},
-    part::Part,
+    part::{PART, Part},
     results::Res,
 };
 
@@ -34,6 +34,8 @@ impl Unroll<'_> {
         let inner = inner_task(&part);
         let Part { task, args, kwargs, mut options, .. } = part;
         check_name(&task, "task", &task)?;
+        // They become headers and properties; a part is counted with some already.
+        self.spend(memory_of(&options).saturating_sub(PART))?;
         let id = take_text(&mut options, "task_id").unwrap_or_else(|| self.fresh_id());
         check_name(&id, "task_id", &task)?;
         let sent = self.results.task(&id);

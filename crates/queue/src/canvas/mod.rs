@@ -28,7 +28,7 @@
 //! # Bounds
 //!
 //! Signatures come out of messages and may be hostile. Nesting is bounded to [`MAX_DEPTH`], what is built for one
-//! signature to [`MAX_BYTES`], in a worker to [`MAX_BYTES_IN_WORKER`]. All that is built or copied is counted before it
+//! signature to [`MAX_BYTES`], in a worker to [`max_bytes_in_worker`]. All that is built or copied is counted before it
 //! is made: ten thousand header tasks that each carry a large body, or large options, are refused instead of built.
 //! A chain takes time and memory in proportion to its length.
 
@@ -55,8 +55,16 @@ pub const MAX_DEPTH: usize = 64;
 /// How much memory may be taken for one signature that a client publishes, bytes.
 pub const MAX_BYTES: usize = 512 << 20;
 
-/// The same for what a worker publishes: its signatures come out of messages.
-pub const MAX_BYTES_IN_WORKER: usize = 96 << 20;
+/// The same for what a worker publishes, at the least: its signatures come out of messages.
+const LEAST_IN_WORKER: usize = 128 << 20;
+
+/// How many of the greatest messages it may be.
+const MESSAGES_IN_WORKER: usize = 16;
+
+/// Returns how much memory may be taken for what a worker publishes at once, bytes.
+pub fn max_bytes_in_worker(max_message_bytes: usize) -> usize {
+    LEAST_IN_WORKER.max(max_message_bytes.saturating_mul(MESSAGES_IN_WORKER))
+}
 
 /// Who publishes, and what it goes by.
 #[derive(Clone, Copy)]
@@ -151,7 +159,10 @@ pub enum CanvasError {
     #[error("canvas is nested more than {MAX_DEPTH} levels deep")]
     TooDeep,
     /// The messages would be too large together.
-    #[error("canvas needs more than {} MiB of memory for its messages", limit >> 20)]
+    #[error(
+        "canvas needs more than {} MiB of memory for its messages: send it in smaller parts",
+        limit >> 20
+    )]
     TooLarge {
         /// What it may have, bytes.
         limit: usize,

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{CanvasError, MAX_BYTES};
 
 /// About what a part takes beside the values that it is made of, bytes: itself, and the options that it is frozen with.
-const PART: usize = 2_048;
+pub(super) const PART: usize = 2_048;
 
 /// A signature whose parts, if it is a canvas, are read too.
 #[derive(Clone, Debug)]

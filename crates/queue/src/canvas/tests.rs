@@ -28,7 +28,7 @@ fn unroll_with(value: Value, call: Call) -> Result<Unrolled, CanvasError> {
         reply_to: "client",
         origin: "gen1@here",
         fresh_id: &fresh_id,
-        max_bytes: MAX_BYTES_IN_WORKER,
+        max_bytes: max_bytes_in_worker(0),
     };
     unroll(Signature::from_value(value).unwrap(), call, publisher)
 }
@@ -381,6 +381,19 @@ fn hostile_canvases_are_refused() {
         {"task": task("t", json!(["x".repeat(1 << 20)])), "it": vec![json!([]); 150], "n": 1}});
     let error = unroll_with(chunks, Call::default());
     assert!(matches!(error, Err(CanvasError::TooLarge { .. })));
+}
+
+/// A step fetches a list, and a thousand tasks are given it; Celery runs these.
+#[test]
+fn a_large_result_reaches_each_member_of_a_large_group() {
+    for (members, bytes) in [(1_000, 50_000), (20_000, 1_000), (100, 800_000)] {
+        let all: Vec<Value> = (0..members).map(|n| add(json!([n]))).collect();
+        let result = json!("x".repeat(bytes));
+        let call = Call { args: vec![result], ..Call::default() };
+        let sent = unroll_with(group(json!(all)), call).map(|unrolled| unrolled.messages.len());
+        assert_eq!(sent, Ok(members), "{members} with {bytes} bytes each");
+    }
+    assert!(max_bytes_in_worker(64 << 20) > max_bytes_in_worker(8 << 20), "a setting raises it");
 }
 
 #[test]

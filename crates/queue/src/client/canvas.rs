@@ -16,7 +16,7 @@ use super::{
 use crate::{
     Error,
     canvas::{
-        Call, MAX_BYTES, MAX_BYTES_IN_WORKER, Outgoing, Publisher, ResultTree, Unrolled, unroll,
+        Call, MAX_BYTES, Outgoing, Publisher, ResultTree, Unrolled, max_bytes_in_worker, unroll,
     },
     error::redis,
     keys,
@@ -134,7 +134,10 @@ impl Client {
             origin: &self.origin,
             fresh_id: &fresh_id,
             // What a running task publishes may have come with its message.
-            max_bytes: if self.parent.is_some() { MAX_BYTES_IN_WORKER } else { MAX_BYTES },
+            max_bytes: match self.parent {
+                Some(_) => max_bytes_in_worker(self.celery.max_publish_bytes),
+                None => MAX_BYTES,
+            },
         };
         unroll(signature, call, publisher).map_err(|error| Error::Refused(error.to_string()))
     }

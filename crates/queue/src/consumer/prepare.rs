@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{Shared, chord};
 use crate::{
     Error,
-    canvas::MAX_BYTES_IN_WORKER,
+    canvas::max_bytes_in_worker,
     delivery::{ClaimId, Message, Settlement},
     floods::Flood,
     follow::Outgoing,
@@ -71,7 +71,7 @@ pub(super) fn around<'a>(shared: &'a Shared, queue: usize, tag: &'a str) -> Circ
         celery: shared.client.celery(),
         max_message_bytes: shared.config.max_message_bytes,
         max_result_bytes: shared.config.max_result_bytes,
-        max_canvas_bytes: MAX_BYTES_IN_WORKER,
+        max_canvas_bytes: max_bytes_in_worker(shared.config.max_message_bytes),
         forward_to: shared.forward_to(),
         tag,
         reply_to: &shared.client.reply_to,

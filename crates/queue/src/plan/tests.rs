@@ -17,7 +17,7 @@ fn around(celery: &CeleryConfig) -> Circumstances<'_> {
         celery,
         max_message_bytes: 100_000,
         max_result_bytes: 10_000,
-        max_canvas_bytes: crate::canvas::MAX_BYTES_IN_WORKER,
+        max_canvas_bytes: crate::canvas::max_bytes_in_worker(0),
         forward_to: None,
         tag: "fresh",
         reply_to: "client",
