@@ -231,6 +231,54 @@ async fn a_message_over_the_limit_is_refused_and_nothing_of_its_group_is_sent() 
     assert_eq!(keys, [""; 0]);
 }
 
+/// Each end is taken, however full Redis is: 100 results of 1 MB went as far beyond its limit as they liked.
+#[tokio::test]
+async fn results_go_beyond_maxmemory_as_far_as_the_setting_allows() {
+    const MB: u64 = 1 << 20;
+    let bench = Bench::with(|config| {
+        config.worker.concurrency = 8;
+        config.worker.results_beyond_maxmemory = 4 << 20;
+    })
+    .await;
+    let mut redis = bench.redis().await;
+    let (mut large, mut small) = (Vec::new(), Vec::new());
+    for n in 0..60 {
+        let (ids, n) = if n % 2 == 0 { (&mut large, 1_000_000) } else { (&mut small, 10) };
+        ids.push(bench.publish(&Publish::new("t").arg(n)).await);
+    }
+    let before = used(&mut redis).await;
+    let limit = before + 10 * MB;
+    set_limit(&mut redis, limit).await;
+    let worker = bench.worker(|delivery: Delivery| async move {
+        let n = delivery.received.body().unwrap().args[0].as_u64().unwrap();
+        Outcome::Success("x".repeat(usize::try_from(n).unwrap()).into())
+    });
+    for id in &small {
+        assert_eq!(bench.result(id).await.status.as_str(), "SUCCESS");
+    }
+    let mut stored = 0;
+    for id in &large {
+        let result = bench.result(id).await;
+        if result.status.as_str() == "SUCCESS" {
+            stored += 1;
+        } else {
+            let said = result.result["exc_message"][0].as_str().unwrap().to_owned();
+            assert!(said.contains("worker.results_beyond_maxmemory"), "{said}");
+            assert_eq!(result.result["exc_type"], "MemoryError");
+        }
+    }
+    assert!((8..16).contains(&stored), "{stored}");
+    let most = limit + 6 * MB;
+    assert!(used(&mut redis).await < most, "with what connections take");
+    set_limit(&mut redis, 0).await;
+    eventually(WAIT, "there is room again", async || {
+        let id = bench.publish(&Publish::new("t").arg(1_000_000)).await;
+        (bench.result(&id).await.status.as_str() == "SUCCESS").then_some(())
+    })
+    .await;
+    assert!(worker.stop().await);
+}
+
 async fn used(redis: &mut MultiplexedConnection) -> u64 {
     let info: String = redis::cmd("INFO").arg("memory").query_async(redis).await.unwrap();
     let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();

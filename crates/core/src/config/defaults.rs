@@ -117,6 +117,7 @@ impl Default for WorkerConfig {
             max_deliveries: 5,
             max_message_bytes: 8 << 20,
             max_result_bytes: 8 << 20,
+            results_beyond_maxmemory: 8 << 20,
             dead_letters: LetterCaps::default(),
             parked: LetterCaps::default(),
             max_memory: 0,

@@ -216,6 +216,9 @@ pub struct WorkerConfig {
     pub max_message_bytes: usize,
     /// The greatest result that is stored; a larger one is a FAILURE that says so.
     pub max_result_bytes: usize,
+    /// How far results may take a Redis that is out of memory beyond its `maxmemory`, bytes; beyond that, one that is
+    /// larger than its task's message is a FAILURE that says so.
+    pub results_beyond_maxmemory: usize,
     /// How much is kept of messages that can never run: `max_dead_letters`, `_age` and `_bytes`.
     pub dead_letters: LetterCaps,
     /// How much is kept of messages whose task nobody knows: `max_parked`, `_age` and `_bytes`.

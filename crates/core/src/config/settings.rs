@@ -236,6 +236,7 @@ static ROWS: &[Row] = rows! {
     "worker.max_deliveries": worker.max_deliveries, "1 to 1000", |n: &u32| (1..=1000).contains(n);
     "worker.max_message_bytes": worker.max_message_bytes, "1 KiB to 512 MiB", |n: &usize| (1 << 10..=512 << 20).contains(n);
     "worker.max_result_bytes": worker.max_result_bytes, "1 KiB to 512 MiB", |n: &usize| (1 << 10..=512 << 20).contains(n);
+    "worker.results_beyond_maxmemory": worker.results_beyond_maxmemory, "0 to 64 GiB", |n: &usize| *n <= 64 << 30;
     "worker.max_dead_letters": worker.dead_letters.count, "1 to 1000000", |n: &usize| (1..=1_000_000).contains(n);
     "worker.max_dead_letters_age": worker.dead_letters.age, "1 minute to 365 days", within(60, 365 * 86_400);
     "worker.max_dead_letters_bytes": worker.dead_letters.bytes, "64 KiB to 64 GiB", |n: &usize| (64 << 10..=64 << 30).contains(n);

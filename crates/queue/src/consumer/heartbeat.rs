@@ -60,6 +60,7 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
                 tracing::debug!(%error, "looking at the leases failed, trying again");
             }
             pace.reaped(Instant::now(), reaped.is_ok());
+            shared.room.watch(&shared.client.results).await;
             if let Err(error) = walk.go_on(&shared.client).await {
                 tracing::debug!(%error, "looking for claims without a lease failed, trying again later");
             }

@@ -24,6 +24,7 @@ mod others;
 mod pick;
 mod prepare;
 mod queues;
+mod room;
 mod settle;
 mod slots;
 mod strangers;
@@ -60,6 +61,7 @@ use self::{
     held::{Held, Termination},
     others::Others,
     queues::Queues,
+    room::Room,
     slots::Slots,
     strangers::Stranger,
 };
@@ -128,6 +130,8 @@ pub(crate) struct Shared {
     pub(crate) mingled: CancellationToken,
     /// What was published to all workers and waits for a slot.
     broadcasts: Broadcasts,
+    /// What room results find.
+    room: Room,
     /// How many bytes Redis may hand out at once.
     handout: Handout,
     /// Whether broadcasts are heard, so that revocations need not be read again.
@@ -327,6 +331,7 @@ impl Shared {
             beat_wanted: Notify::new(),
             mingled: CancellationToken::new(),
             broadcasts: Broadcasts::default(),
+            room: Room::new(config.worker.results_beyond_maxmemory),
             handout: Handout::default(),
             hears: AtomicBool::new(false),
             clock: Mutex::default(),

@@ -6,6 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use rhubarb_connection::Backoff;
+use rhubarb_wire::Exception;
 use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
@@ -60,6 +61,34 @@ fn decide_small(shared: &Shared, claim: ClaimId, outcome: Outcome, message: &Mes
     let tag = Uuid::new_v4().to_string();
     let around = Circumstances { max_canvas_bytes: SMALL, ..around(shared, claim.queue, &tag) };
     plan(outcome, message, around)
+}
+
+/// Tells whether a task may fail, instead, for want of room for its result.
+pub(super) fn may_fail(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Success(_) | Outcome::Failure { .. })
+}
+
+/// Returns how many bytes the result has that is to be stored.
+pub(super) fn result_bytes(plan: &Plan) -> usize {
+    plan.result.as_ref().map_or(0, |stored| stored.bytes.len())
+}
+
+/// Has a plan whose result finds no room be a failure that says so.
+pub(super) async fn with_room(
+    shared: &Shared,
+    claim: ClaimId,
+    plan: Plan,
+    message: &Message,
+) -> Plan {
+    let bytes = result_bytes(&plan);
+    match shared.room.ask(&shared.client.results, bytes, size(message)).await {
+        Ok(()) => plan,
+        Err(reason) => {
+            let exception = Exception::builtin("MemoryError", vec![reason.into()]);
+            let failed = Outcome::Failure { exception, traceback: None };
+            decide(shared, claim, failed, message)
+        }
+    }
 }
 
 /// What plans are made under.
@@ -161,12 +190,16 @@ pub(super) async fn plan_and_prepare(
     let Settlement { claim, message, outcome, .. } = settlement;
     let mut turn =
         if size(&message) > LARGE_MESSAGE { shared.large_plans.turn().await } else { None };
+    let may_fail = may_fail(&outcome);
     let mut plan = decide_small(&shared, claim, outcome.clone(), &message);
     if plan.follow.too_large {
         if turn.is_none() {
             turn = shared.large_plans.turn().await;
         }
         plan = decide(&shared, claim, outcome, &message);
+    }
+    if may_fail && !shared.room.takes(result_bytes(&plan)) {
+        plan = with_room(&shared, claim, plan, &message).await;
     }
     if !is_ready(&shared, claim, &plan) {
         prepare(&shared, claim, &mut plan, &message).await;

@@ -102,14 +102,21 @@ fn accept(
     let ended = shared.tells_ends().then(|| Ended::of(&settlement, slot)).flatten();
     if prepare::is_light(&settlement) {
         let Settlement { outcome, message, .. } = settlement;
+        let may_fail = prepare::may_fail(&outcome);
         let mut plan = prepare::decide(shared, claim, outcome, &message);
-        if prepare::is_ready(shared, claim, &plan) {
+        let fits = !may_fail || shared.room.takes(prepare::result_bytes(&plan));
+        if fits && prepare::is_ready(shared, claim, &plan) {
             batch.push(Ready { claim, plan, ended, tried: false, _turn: None });
             return;
         }
         let (shared, ready) = (shared.clone(), ready.clone());
         preparing.spawn(async move {
-            prepare::prepare(&shared, claim, &mut plan, &message).await;
+            if !fits {
+                plan = prepare::with_room(&shared, claim, plan, &message).await;
+            }
+            if !prepare::is_ready(&shared, claim, &plan) {
+                prepare::prepare(&shared, claim, &mut plan, &message).await;
+            }
             let _ = ready.send(Ready { claim, plan, ended, tried: false, _turn: None });
         });
         return;
