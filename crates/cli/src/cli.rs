@@ -512,6 +512,10 @@ mod tests {
     #[test]
     fn a_wrong_value_is_told_in_one_sentence() {
         for (line, sentence) in [
+            (
+                "enqueue|t|--args|[18446744073709551616]",
+                "`18446744073709551616` cannot be kept as it is",
+            ),
             ("enqueue|t|--args|[1", "not valid JSON: EOF while parsing"),
             ("enqueue|t|--args|{}", "expected a JSON array such as [\"a\", 1], not an object"),
             ("enqueue|t|--kwargs|[]", "expected a JSON object such as {\"a\": 1}, not an array"),

@@ -92,6 +92,32 @@ pub fn exact(text: &str) -> Result<Value, String> {
     reader::read(text.as_bytes())
 }
 
+/// Reads JSON for places that hold no more than `serde_json` does, such as a schedule.
+///
+/// # Errors
+/// As for [`exact`]; and for a value that would be changed there, which is named.
+pub fn common(text: &str) -> Result<Value, String> {
+    let value = exact(text)?;
+    match changed(&value) {
+        Some(json) => {
+            let shown: String = json.chars().take(40).collect();
+            Err(format!("`{shown}` cannot be kept as it is: pass it as text"))
+        }
+        None => Ok(open(value)),
+    }
+}
+
+/// The first value that [`open`] would turn into a text, or a text that it would change.
+fn changed(value: &Value) -> Option<&str> {
+    let seal = |text| unsealed(text).filter(|json| reader::lossy(json).is_string());
+    match value {
+        Value::String(text) => seal(text),
+        Value::Array(items) => items.iter().find_map(changed),
+        Value::Object(map) => map.iter().find_map(|(key, value)| seal(key).or(changed(value))),
+        _ => None,
+    }
+}
+
 /// Seals a whole value, which takes no more memory than its text then.
 pub fn seal(value: &Value) -> Value {
     Value::String(sealed(&json(value)))
@@ -140,6 +166,23 @@ mod tests {
         check("[NaN, 1e400, 1E2, 1.10]", json!(["NaN", "1e400", 100.0, 1.1]));
         check("[36893488147419103232, -0]", json!(["36893488147419103232", 0]));
         check(r#"{"\ud800": ["\udc00x"]}"#, json!({"\u{fffd}": ["\u{fffd}x"]}));
+    }
+
+    #[test]
+    fn what_would_be_changed_is_named() {
+        for fine in [r#"[1E2, 1.10, -0, 18446744073709551615, "\ud83e\udd80", {"a": null}]"#, "{}"]
+        {
+            assert_eq!(common(fine), Ok(open(exact(fine).unwrap())), "{fine}");
+        }
+        for (text, named) in [
+            ("[1, NaN]", "`NaN`"),
+            (r#"{"a": {"b": [1180591620717411303424]}}"#, "`1180591620717411303424`"),
+            (r#"["\ud800"]"#, r#"`"\ud800"`"#),
+            (r#"{"\udc00": 1}"#, r#"`"\udc00"`"#),
+        ] {
+            let told = common(text).unwrap_err();
+            assert!(told.starts_with(named), "{told}");
+        }
     }
 
     #[test]

@@ -85,7 +85,7 @@ pub use body::{Body, Embed};
 pub use compression::Compression;
 pub use envelope::Envelope;
 pub use error::{DecodeError, Identity};
-pub use exact::{exact, json, memory, memory_of, open, open_map, seal};
+pub use exact::{common, exact, json, memory, memory_of, open, open_map, seal};
 pub use exception::Exception;
 pub use group::{ChordPart, ResultTree};
 pub use headers::{HEADERS, Headers};

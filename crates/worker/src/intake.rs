@@ -10,7 +10,7 @@ use std::{sync::LazyLock, time::Duration};
 
 use rhubarb_connection::{Backoff, Redis, Script};
 use rhubarb_core::config::IntakeConfig;
-use rhubarb_queue::{Client, Publish, keys::QueueKeys};
+use rhubarb_queue::{Client, Publish, keys::QueueKeys, wire};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -169,7 +169,7 @@ pub fn task_id(queue: &str, id: &str) -> String {
 
 /// Returns a payload as arguments; `None` when it is not JSON.
 fn arguments(payload: &[u8]) -> Option<(Vec<Value>, Map<String, Value>)> {
-    Some(match serde_json::from_slice(payload).ok()? {
+    Some(match wire::exact(std::str::from_utf8(payload).ok()?).ok()? {
         Value::Object(kwargs) => (Vec::new(), kwargs),
         Value::Array(args) => (args, Map::new()),
         Value::Null => (Vec::new(), Map::new()),

@@ -120,7 +120,9 @@ pub(super) fn parse_kwargs(text: &str) -> Result<Map<String, Value>, String> {
 }
 
 fn parse_json(text: &str) -> Result<Value, String> {
-    serde_json::from_str(text).map_err(|problem| format!("not valid JSON: {problem}"))
+    let valid: Result<Value, _> = serde_json::from_str(text);
+    valid.map_err(|problem| format!("not valid JSON: {problem}"))?;
+    wire::common(text)
 }
 
 fn kind(value: &Value) -> &'static str {

@@ -12,7 +12,7 @@ use rhubarb_core::config::Config;
 use rhubarb_queue::{
     Publish, Published,
     canvas::Call,
-    wire::{Signature, TaskResult},
+    wire::{self, Signature, TaskResult},
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -99,8 +99,9 @@ fn read_signature(file: &Path) -> Result<Signature, Error> {
     if text.len() as u64 > MAX_SIGNATURE {
         return Err(wrong(format!("it has more than {} MiB", MAX_SIGNATURE >> 20)));
     }
-    let value: Value = serde_json::from_slice(&text)
-        .map_err(|problem| wrong(format!("not valid JSON: {problem}")))?;
+    let valid: Result<Value, _> = serde_json::from_slice(&text);
+    valid.map_err(|problem| wrong(format!("not valid JSON: {problem}")))?;
+    let value = wire::common(&String::from_utf8_lossy(&text)).map_err(wrong)?;
     Signature::from_value(value).map_err(wrong)
 }
 

@@ -6,6 +6,7 @@
 use jiff::{Timestamp, civil::DateTime, tz::Offset, tz::TimeZone};
 use rhubarb_connection::Redis;
 use rhubarb_core::config::{ScheduleConfig, check_name};
+use rhubarb_wire::{common, exact};
 use serde_json::{Map, Value, json};
 
 use crate::{Error, error::redis, script};
@@ -133,9 +134,11 @@ fn named<'a>(prefix: &str, key: &'a str) -> (&'a str, String) {
 
 /// Turns a definition into an entry of ours.
 fn entry(name: &str, definition: &str) -> Result<ScheduleConfig, String> {
-    let Ok(Value::Object(mut found)) = serde_json::from_str::<Value>(definition) else {
+    if !matches!(exact(definition), Ok(Value::Object(_))) {
         return Err("its definition is no JSON object".to_owned());
-    };
+    }
+    let found = common(definition).map_err(|problem| format!("its definition: {problem}"))?;
+    let Value::Object(mut found) = found else { return Err("it is no object".to_owned()) };
     let mut ours = Map::new();
     for key in ["task", "args", "kwargs", "enabled"] {
         ours.extend(found.remove(key).map(|value| (key.to_owned(), value)));
@@ -303,6 +306,7 @@ mod tests {
         for (definition, expect) in [
             (String::new(), "no JSON object"),
             ("{\"task\": \"t\"}".to_owned(), "it has no schedule"),
+            (r#"{"args": [NaN]}"#.to_owned(), "`NaN` cannot be kept as it is: pass it as text"),
             (
                 with(r#"{"__type__": "rrule", "freq": 5}"#),
                 "its schedule is rrule; interval and crontab",

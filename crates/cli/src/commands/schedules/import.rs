@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fmt, io::Read};
 
 use rhubarb_core::{config::ScheduleConfig, schedule::Schedule};
+use rhubarb_queue::wire;
 use serde::{
     Deserialize, Deserializer,
     de::{self, MapAccess, SeqAccess, Visitor},
@@ -22,7 +23,9 @@ pub(super) async fn import(store: &Store<'_>, args: &ImportArgs) -> Result<(), E
     let text = text(args)?;
     let file = args.file.display();
     let no_json = |error| Error::Failed(format!("{file} is no JSON: {error}"));
-    let found: Value = serde_json::from_str(&text).map_err(no_json)?;
+    let _: Value = serde_json::from_str(&text).map_err(no_json)?;
+    let changed = |problem| Error::Failed(format!("{file}: {problem}; nothing was imported"));
+    let found = wire::common(&text).map_err(changed)?;
     let _: Once = serde_json::from_str(&text)
         .map_err(|error| Error::Failed(format!("{file}: {error}; nothing was imported")))?;
     let Value::Object(mut entries) = found else {
