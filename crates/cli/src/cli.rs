@@ -243,7 +243,8 @@ pub(crate) struct PurgeArgs {
     /// The queue's name
     #[arg(value_parser = parse_queue)]
     pub(crate) queue: String,
-    /// Throw away the scheduled tasks (ETA, retries) as well
+    /// Throw away the scheduled tasks (ETA, retries) as well; one that no worker has looked at yet lies among those that
+    /// wait, and goes with them
     #[arg(long)]
     pub(crate) scheduled: bool,
     /// Do not ask
