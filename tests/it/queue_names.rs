@@ -141,3 +141,23 @@ async fn a_queue_and_its_namesake_in_braces_share_nothing() {
     assert_eq!(shop.rhubarb(&["resume", "x"]).await.code, 0);
     assert_eq!(client.wait(&held.id, SOON, |_| {}).await.unwrap().unwrap().status, State::Success);
 }
+
+/// Somebody's list stands where the pause is looked up.
+#[tokio::test]
+async fn a_key_of_another_type_that_stops_a_queue_is_named_once_and_when_it_is_gone() {
+    let shop = Shop::open().await;
+    let mut redis = shop.queue().await;
+    let _: u64 = redis.lpush(PAUSE, "x").await.unwrap();
+    let mut worker = shop.installation.start("own-worker", OWN_WORKER, &[]);
+    let told = worker.line("not claimed from until that key is gone", SOON).await;
+    let names = format!("key {PAUSE} is a list, not a string");
+    assert!(told.contains(&names), "{told}");
+    let id = shop.client().publish(&Publish::new("e2e.add").arg(1).arg(2)).await.unwrap().id;
+    let _: u64 = redis.del(PAUSE).await.unwrap();
+    worker.line("the queue is claimed from again", SOON).await;
+    let result = shop.client().wait(&id, SOON, |_| {}).await.unwrap().unwrap();
+    assert_eq!(result.result, json!(3));
+    let log = worker.stdout();
+    assert_eq!(log.matches("not claimed from until").count(), 1, "{log}");
+    assert!(!log.contains("claiming failed"), "{log}");
+}

@@ -151,7 +151,9 @@ pub async fn queues_named(client: &Client, names: &[String]) -> Result<Vec<Queue
     for name in names {
         found.push(match queue(redis_, name, celery).await {
             Err(error) if error.wrong_type().is_some() => {
-                unreadable(redis_, name, celery, error).await?
+                let wrong = wrong_keys(redis_, name, celery).await?;
+                let problem = wrong.unwrap_or_else(|| error.to_string());
+                QueueInfo { name: name.to_owned(), problem: Some(problem), ..QueueInfo::default() }
             }
             other => other?,
         });
@@ -159,13 +161,12 @@ pub async fn queues_named(client: &Client, names: &[String]) -> Result<Vec<Queue
     Ok(found)
 }
 
-/// Names the keys of a queue that are of another type.
-async fn unreadable(
+/// Names the keys of a queue that are of another type, if there are any.
+pub(crate) async fn wrong_keys(
     redis_: &Redis,
     name: &str,
     celery: &CeleryConfig,
-    error: Error,
-) -> Result<QueueInfo, Error> {
+) -> Result<Option<String>, Error> {
     let keys = QueueKeys::new(name, celery);
     let lists = keys.lists.iter().map(|list| (list, "list"));
     let others = [(&keys.scheduled, "zset"), (&keys.leases, "zset"), (&keys.paused, "string")];
@@ -179,8 +180,7 @@ async fn unreadable(
     let wrong = expected.iter().zip(&types).filter(|((_, kind), is)| is != kind && *is != "none");
     let wrong: Vec<String> =
         wrong.map(|((key, kind), is)| format!("key {key} is a {is}, not a {kind}")).collect();
-    let problem = if wrong.is_empty() { error.to_string() } else { wrong.join("; ") };
-    Ok(QueueInfo { name: name.to_owned(), problem: Some(problem), ..QueueInfo::default() })
+    Ok((!wrong.is_empty()).then(|| wrong.join("; ")))
 }
 
 async fn queue(redis_: &Redis, name: &str, celery: &CeleryConfig) -> Result<QueueInfo, Error> {

@@ -1,6 +1,7 @@
 //! Takes messages for free slots, never more; sleeps until the server says that something changed.
 
 mod answer;
+mod blocked;
 mod call;
 mod dispatch;
 mod read;
@@ -19,11 +20,11 @@ use tokio::{
     time::Instant,
 };
 
-use self::answer::Claimed;
 pub(super) use self::{
     answer::Answer,
     call::{arguments, caching, keys},
 };
+use self::{answer::Claimed, blocked::Blocked};
 use super::{
     Counters, Shared, handout,
     pick::{Passing, pick},
@@ -61,6 +62,7 @@ pub(super) async fn run(shared: Arc<Shared>, deliver: mpsc::UnboundedSender<Deli
         passing,
         declared,
         measured: None,
+        blocked: None,
     };
     claimer.declare().await;
     claimer.run().await;
@@ -81,6 +83,8 @@ struct Claimer {
     declared: bool,
     /// The connection on which it was asked how much the server hands out at once.
     measured: Option<u64>,
+    /// A queue that a key of another type keeps from being claimed from.
+    blocked: Option<Blocked>,
 }
 
 /// What one look at the queues brought.
@@ -154,6 +158,7 @@ impl Claimer {
                     backoff.reset();
                     let (again, too_early) = (round.again, round.too_early);
                     let looked = std::mem::take(&mut round.looked);
+                    self.tell_unblocked(&looked);
                     if !round.claimed.is_empty()
                         && let Err(error) = self.obey().await
                     {
@@ -168,12 +173,14 @@ impl Claimer {
                 }
                 Err(error) => {
                     drop(slots);
+                    let mut told = error.is_logged();
                     if error.wrong_type().is_some() {
                         // The key is at fault, not the connection.
                         Counters::add(&self.shared.counters.rounds);
+                        told |= self.tell_blocked(&error).await;
                     }
                     // The connection has said what it can say once; anything else is news.
-                    if !error.is_logged() {
+                    if !told {
                         let cause = super::settle::source(&error);
                         tracing::warn!(%error, cause, "claiming failed, trying again");
                     }

@@ -202,8 +202,12 @@ fn conclude(shared: &Shared, batch: &mut [Ready], late: &[usize]) {
         let of = if is_late { shared.held.task_of(ready.claim) } else { None };
         shared.held.let_go(ready.claim);
         if is_late {
+            let Some((task, id)) = of else {
+                let claim = ready.claim.number;
+                tracing::debug!(claim, "a claim that had no message here had gone back already");
+                continue;
+            };
             Counters::add(&shared.counters.late);
-            let (task, id) = of.unwrap_or_default();
             tracing::warn!(
                 task,
                 id,
