@@ -13,6 +13,12 @@ use crate::{Backoff, Spell, refusal, spell::NEAR_THE_LIMIT};
 /// How many reasons of one outage are told.
 const REASONS: usize = 20;
 
+/// What a server refuses as long as it takes no writes at all.
+const NO_WRITES: [&str; 3] = ["READONLY", "NOREPLICAS", "MISCONF"];
+
+/// Commands that write whenever they are carried out, and are sent again and again.
+const WRITES: [&str; 3] = ["the script reap", "the script heartbeat", "the script settle"];
+
 /// What is wrong with one server and database.
 #[derive(Debug, Default)]
 pub(crate) struct Outages {
@@ -120,8 +126,10 @@ impl Outages {
         let now = Instant::now();
         let mut refusing = lock(&self.refusing);
         refusing.retain(|code, refusing| {
-            // Whoever loads refuses everything, so that any answer ends it.
-            let carried_out = refusing.command == command || code == "LOADING";
+            // Whoever loads refuses everything, so that any answer ends it; whoever takes one write takes all.
+            let carried_out = refusing.command == command
+                || code == "LOADING"
+                || NO_WRITES.contains(&code.as_str()) && WRITES.contains(&command);
             let over = carried_out.then(|| refusing.spell.over(now)).flatten();
             // What was refused may never be sent again.
             let over = over.or_else(|| refusing.spell.faded(now));
@@ -156,6 +164,11 @@ mod tests {
         assert!(outages.is_refusing(), "a replica answers reads");
         outages.answered(&url, 0, "the script claim");
         assert!(!outages.is_refusing());
+        outages.refused(&url, 0, "NOREPLICAS", "SADD+PUBLISH");
+        outages.answered(&url, 0, "the script peek");
+        assert!(outages.is_refusing(), "what only reads is carried out all the time");
+        outages.answered(&url, 0, "the script reap");
+        assert!(!outages.is_refusing(), "a write is carried out");
         assert!(!outages.refused(&url, 0, "LOADING", "the script claim"));
         outages.answered(&url, 0, "GET");
         assert!(!outages.is_refusing());
