@@ -56,8 +56,11 @@ impl Body {
             identity: envelope.headers.identity(),
         };
         let (format, bytes) = source.read(max_bytes)?;
-        let value = format.value(&bytes).map_err(|reason| source.malformed(reason))?;
-        Self::from_value(value).map_err(|reason| source.malformed(reason))
+        let value = match format {
+            Format::Json => without_the_usual_end(bytes),
+            Format::MessagePack => msgpack::read(&bytes),
+        };
+        value.and_then(Self::from_value).map_err(|reason| source.malformed(reason))
     }
 
     fn from_value(value: Value) -> Result<Self, String> {
@@ -68,12 +71,9 @@ impl Body {
         let Ok([args, kwargs, embed]) = <[Value; 3]>::try_from(parts) else {
             return Err(format!("{count} elements, must be the three of [args, kwargs, embed]"));
         };
-        let mut call = Map::new();
-        call.insert("args".to_owned(), args);
-        call.insert("kwargs".to_owned(), kwargs);
         Ok(Self {
-            args: list(&mut call, "args")?,
-            kwargs: mapping(&mut call, "kwargs")?,
+            args: list(Some(args), "args")?,
+            kwargs: mapping(Some(kwargs), "kwargs")?,
             embed: Embed::from_value(embed)?,
         })
     }
@@ -98,6 +98,27 @@ impl Json for Body {
     fn is_blank(&self) -> bool {
         false
     }
+}
+
+/// How the body of a task ends that nothing follows, as Celery's clients and ours write it.
+const USUAL_END: &[u8] =
+    br#", {"callbacks": null, "errbacks": null, "chain": null, "chord": null}]"#;
+
+/// Reads a body, of the usual end no more than that it is there: null stands for it.
+///
+/// An end in which a text begins or ends is none: what is before it is no JSON then, and refused.
+fn without_the_usual_end(mut bytes: Vec<u8>) -> Result<Value, String> {
+    let Some(end) = bytes.len().checked_sub(USUAL_END.len()) else { return reader::read(&bytes) };
+    if !bytes.ends_with(USUAL_END) {
+        return reader::read(&bytes);
+    }
+    bytes.truncate(end);
+    bytes.push(b']');
+    let mut value = reader::read(&bytes)?;
+    if let Value::Array(parts) = &mut value {
+        parts.push(Value::Null);
+    }
+    Ok(value)
 }
 
 /// A value as the body of a message: JSON in base64.
@@ -300,6 +321,32 @@ mod tests {
     fn empty_parts_are_tolerated() {
         for body in ["[[], {}, {}]", "[[], {}, null]", "[null, null, null]"] {
             assert_eq!(envelope(body).body(MAX), Ok(Body::default()), "{body}");
+        }
+    }
+
+    /// The short way gives what the long one does, and takes nothing that the long one refuses.
+    #[test]
+    fn a_body_that_nothing_follows_is_read_as_any_other() {
+        let usual = std::str::from_utf8(USUAL_END).unwrap();
+        for head in [
+            "[[]",
+            "[[], {}",
+            "[[1, NaN, \"x\"], {\"a\": {\"chord\": null}}",
+            "[[\"]\"], {}",
+            "[[], {}, []",
+            "[null, null",
+            "[",
+            "[[], {},",
+            "[[], {\"a\":",
+            "[[], {}, \"x",
+            "[[\"x",
+            "{\"a\": [1",
+            "",
+        ] {
+            let body = [head, usual].concat();
+            let long = reader::read(body.as_bytes()).and_then(Body::from_value);
+            let short = envelope(&body).body(MAX);
+            assert_eq!(short.ok(), long.ok(), "{body}");
         }
     }
 

@@ -54,8 +54,8 @@ pub(crate) fn decode(
 }
 
 fn body_of(map: &mut Map<String, Value>) -> Result<Body, String> {
-    let args = list(map, "args")?;
-    let kwargs = mapping(map, "kwargs")?;
+    let args = list(map.shift_remove("args"), "args")?;
+    let kwargs = mapping(map.shift_remove("kwargs"), "kwargs")?;
     let parts = ["callbacks", "errbacks", "chain", "chord"];
     let embed =
         parts.iter().filter_map(|key| Some(((*key).to_owned(), map.shift_remove(*key)?))).collect();

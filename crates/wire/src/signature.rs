@@ -42,9 +42,9 @@ impl Signature {
         };
         Ok(Self {
             task,
-            args: list(&mut map, "args")?,
-            kwargs: mapping(&mut map, "kwargs")?,
-            options: mapping(&mut map, "options")?,
+            args: list(map.shift_remove("args"), "args")?,
+            kwargs: mapping(map.shift_remove("kwargs"), "kwargs")?,
+            options: mapping(map.shift_remove("options"), "options")?,
             subtask_type: take(&mut map, "subtask_type", text),
             immutable: take(&mut map, "immutable", Value::as_bool).unwrap_or_default(),
             other: map,
@@ -82,21 +82,18 @@ impl Json for Signature {
     }
 }
 
-/// Takes a list that may be missing or null.
-pub(crate) fn list(map: &mut Map<String, Value>, key: &str) -> Result<Vec<Value>, String> {
-    match map.shift_remove(key) {
+/// Reads a list that may be missing or null.
+pub(crate) fn list(value: Option<Value>, key: &str) -> Result<Vec<Value>, String> {
+    match value {
         None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::Array(items)) => Ok(items),
         Some(value) => Err(format!("{key} is {}, must be a list", json::kind(&value))),
     }
 }
 
-/// Takes an object that may be missing or null.
-pub(crate) fn mapping(
-    map: &mut Map<String, Value>,
-    key: &str,
-) -> Result<Map<String, Value>, String> {
-    match map.shift_remove(key) {
+/// Reads an object that may be missing or null.
+pub(crate) fn mapping(value: Option<Value>, key: &str) -> Result<Map<String, Value>, String> {
+    match value {
         None | Some(Value::Null) => Ok(Map::new()),
         Some(Value::Object(members)) => Ok(members),
         Some(value) => Err(format!("{key} is {}, must be an object", json::kind(&value))),
