@@ -1,4 +1,4 @@
-//! Connections as people have them (TLS, users, old servers), and as they break.
+//! Connections as people have them (users, old servers), and as they break.
 
 use std::{
     sync::{
@@ -15,11 +15,10 @@ use rhubarb_core::{
     config::{Config, RedisConfig},
 };
 use rhubarb_e2e::{
-    certificates::Certificates,
     eventually::eventually,
     process::Signal,
     proxy::{Act, Proxy, Rule, Way},
-    redis_server::{RedisServer, free_port},
+    redis_server::RedisServer,
 };
 use rhubarb_queue::Publish;
 use tokio::{
@@ -35,159 +34,19 @@ use crate::{
 /// What a command or a connection attempt may take in these tests.
 const DEADLINE: Duration = Duration::from_secs(1);
 
-fn settings() -> RedisConfig {
+pub(crate) fn settings() -> RedisConfig {
     let mut config = Config::default().redis;
     (config.connect_timeout, config.command_timeout) = (DEADLINE, DEADLINE);
     config
 }
 
-fn handle(url: &str) -> Result<Redis, Error> {
+pub(crate) fn handle(url: &str) -> Result<Redis, Error> {
     let options = Options { name: "rhubarb-test".to_owned(), tracking: true };
     Redis::new(&url.parse().unwrap(), 0, &settings(), options)
 }
 
-async fn ping(redis: &Redis) -> Result<String, Error> {
+pub(crate) async fn ping(redis: &Redis) -> Result<String, Error> {
     redis.query(&redis::cmd("PING")).await
-}
-
-/// A server with TLS on a port of its own, besides the plain one.
-async fn tls_server(certificates: &Certificates, auth_clients: &str) -> (RedisServer, u16) {
-    let port = free_port();
-    let server = RedisServer::start_with(&[
-        "--save",
-        "",
-        "--tls-port",
-        &port.to_string(),
-        "--tls-cert-file",
-        &certificates.path("server.pem"),
-        "--tls-key-file",
-        &certificates.path("server.key"),
-        "--tls-ca-cert-file",
-        &certificates.path("ca.pem"),
-        "--tls-auth-clients",
-        auth_clients,
-    ])
-    .await;
-    (server, port)
-}
-
-#[tokio::test]
-async fn tls_trusts_the_authority_that_it_was_told_and_no_other() {
-    let (ours, theirs) = (Certificates::for_host("127.0.0.1"), Certificates::for_host("127.0.0.1"));
-    let (_server, port) = tls_server(&ours, "no").await;
-    let answers = async |query: &str, ca_file: Option<std::path::PathBuf>| {
-        let url = format!("rediss://127.0.0.1:{port}/0{query}").parse().unwrap();
-        let config = RedisConfig { ca_file, ..settings() };
-        ping(&Redis::new(&url, 0, &config, Options::default()).unwrap()).await
-    };
-    let refuses = |answer: Result<String, Error>| {
-        let error = answer.unwrap_err();
-        assert!(matches!(error, Error::Unreachable { .. }), "{error}");
-        assert!(error.to_string().contains("certificate"), "{error}");
-    };
-    let (our_ca, their_ca) = (ours.path("ca.pem"), theirs.path("ca.pem"));
-    answers(&format!("?ssl_ca_certs={our_ca}"), None).await.unwrap();
-    answers(&format!("?ssl_ca_certs={our_ca}&ssl_cert_reqs=CERT_REQUIRED"), None).await.unwrap();
-    answers(&format!("?ssl_ca_certs={our_ca}&ssl_cert_reqs=optional"), None).await.unwrap();
-    answers("", Some(ours.file("ca.pem"))).await.unwrap();
-    answers(&format!("?ssl_ca_certs={our_ca}"), Some(theirs.file("ca.pem"))).await.unwrap();
-    answers("?ssl_cert_reqs=none", None).await.unwrap();
-    answers("?ssl_cert_reqs=CERT_NONE", Some(theirs.file("ca.pem"))).await.unwrap();
-    refuses(answers("", None).await);
-    refuses(answers(&format!("?ssl_ca_certs={their_ca}"), None).await);
-    refuses(answers("", Some(theirs.file("ca.pem"))).await);
-}
-
-#[tokio::test]
-async fn tls_wants_a_certificate_for_the_host_unless_told_otherwise() {
-    let certificates = Certificates::for_host("redis.example.test");
-    let (_server, port) = tls_server(&certificates, "no").await;
-    let url = format!("rediss://127.0.0.1:{port}/0?ssl_ca_certs={}", certificates.path("ca.pem"));
-    let error = ping(&handle(&url).unwrap()).await.unwrap_err();
-    assert!(error.to_string().contains("certificate"), "{error}");
-    ping(&handle(&format!("{url}&ssl_check_hostname=false")).unwrap()).await.unwrap();
-}
-
-#[tokio::test]
-async fn tls_shows_a_certificate_to_a_server_that_asks_for_one() {
-    let certificates = Certificates::for_host("127.0.0.1");
-    let (_server, port) = tls_server(&certificates, "yes").await;
-    let path = |name| certificates.path(name);
-    let url = format!("rediss://127.0.0.1:{port}/0?ssl_ca_certs={}", path("ca.pem"));
-    let error = ping(&handle(&url).unwrap()).await.unwrap_err();
-    assert!(error.is_unreachable(), "{error}");
-    let shown = format!("&ssl_certfile={}&ssl_keyfile={}", path("client.pem"), path("client.key"));
-    ping(&handle(&format!("{url}{shown}")).unwrap()).await.unwrap();
-}
-
-/// What a setting says, for a URL that a platform writes and rotates.
-async fn by_settings(port: u16, change: impl FnOnce(&mut RedisConfig)) -> Result<String, Error> {
-    let mut config = settings();
-    change(&mut config);
-    let url = format!("rediss://127.0.0.1:{port}/0").parse().unwrap();
-    ping(&Redis::new(&url, 0, &config, Options::default())?).await
-}
-
-#[tokio::test]
-async fn a_certificate_that_a_server_signed_itself_is_pinned_by_a_setting() {
-    for leaf in [false, true] {
-        let (ours, theirs) = (
-            Certificates::self_signed("127.0.0.1", leaf, 2),
-            Certificates::self_signed("127.0.0.1", leaf, 2),
-        );
-        let (_server, port) = tls_server(&ours, "no").await;
-        by_settings(port, |config| config.ca_file = Some(ours.file("server.pem"))).await.unwrap();
-        let error = by_settings(port, |config| config.ca_file = Some(theirs.file("server.pem")));
-        let error = error.await.unwrap_err().to_string();
-        assert!(error.contains("redis.ca_file"), "{error}");
-        let error = by_settings(port, |_| {}).await.unwrap_err().to_string();
-        assert!(error.contains("redis.ca_file"), "{error}");
-        assert!(error.contains("redis.ssl_cert_reqs"), "{error}");
-        by_settings(port, |config| config.ssl_cert_reqs = "none".into()).await.unwrap();
-    }
-}
-
-#[tokio::test]
-async fn a_pinned_certificate_is_for_its_host_unless_a_setting_says_otherwise() {
-    for leaf in [false, true] {
-        let certificates = Certificates::self_signed("redis.example.test", leaf, 2);
-        let (_server, port) = tls_server(&certificates, "no").await;
-        let pinned = Some(certificates.file("server.pem"));
-        let error = by_settings(port, |config| config.ca_file = pinned.clone()).await.unwrap_err();
-        assert!(error.to_string().contains("redis.ssl_check_hostname"), "{error}");
-        let any_host = |config: &mut RedisConfig| {
-            (config.ca_file, config.ssl_check_hostname) = (pinned.clone(), false);
-        };
-        by_settings(port, any_host).await.unwrap();
-    }
-}
-
-#[tokio::test]
-async fn our_own_certificate_is_named_by_settings() {
-    let certificates = Certificates::for_host("127.0.0.1");
-    let (_server, port) = tls_server(&certificates, "yes").await;
-    let ca = Some(certificates.file("ca.pem"));
-    let error = by_settings(port, |config| config.ca_file = ca.clone()).await.unwrap_err();
-    assert!(error.to_string().contains("redis.ssl_certfile"), "{error}");
-    let shown = |config: &mut RedisConfig| {
-        config.ca_file = ca.clone();
-        config.ssl_certfile = Some(certificates.file("client.pem"));
-        config.ssl_keyfile = Some(certificates.file("client.key"));
-    };
-    by_settings(port, shown).await.unwrap();
-}
-
-/// Without a word about certificates the system's roots count, here those of `SSL_CERT_FILE`.
-#[tokio::test]
-async fn tls_trusts_the_systems_roots_by_default() {
-    let certificates = Certificates::for_host("127.0.0.1");
-    let (_server, port) = tls_server(&certificates, "no").await;
-    let mut shop = Shop::open().await;
-    shop.installation.set("REDIS_URL", &format!("rediss://127.0.0.1:{port}/0"));
-    assert_eq!(shop.rhubarb(&["queues"]).await.code, 4, "nobody we know signed it");
-    shop.installation.set("SSL_CERT_FILE", &certificates.path("ca.pem"));
-    let ran = shop.rhubarb(&["queues"]).await;
-    assert_eq!(ran.code, 0, "{}", ran.stderr);
 }
 
 #[tokio::test]
@@ -262,8 +121,9 @@ async fn an_idle_connection_that_the_server_cut_is_replaced_before_use() {
     ping(&redis).await.unwrap();
 }
 
-/// With protocol 2 nobody tells of the end of an idle connection, and a command on it would fail as one that may have
-/// been carried out: publishing would have to say *perhaps* of what was never sent.
+/// With protocol 2 nobody tells of the end of an idle connection, and a command on it would fail as
+/// one that may have been carried out: publishing would have to say *perhaps* of what was never
+/// sent.
 #[tokio::test]
 async fn an_idle_connection_without_resp3_that_the_server_cut_is_replaced_before_use() {
     let server =
@@ -343,7 +203,8 @@ async fn a_new_connection_has_the_name_the_tracking_and_the_subscriptions_of_the
     assert_eq!(ours.len(), 1, "{clients}");
 }
 
-/// A server before Redis 6, and one that forbids tracking; no access list can forbid `HELLO` (Redis 7.0).
+/// A server before Redis 6, and one that forbids tracking; no access list can forbid `HELLO` (Redis
+/// 7.0).
 #[tokio::test]
 async fn a_server_without_resp3_or_tracking_is_served_all_the_same() {
     let old = RedisServer::start_with(&["--save", "", "--rename-command", "HELLO", ""]).await;
@@ -401,8 +262,8 @@ async fn a_probe_asks_on_a_connection_of_its_own() {
     redis.probe().await.unwrap_err();
 }
 
-/// A worker through one outage after the other: each is said once when it begins and once when it is over, and tasks
-/// run again.
+/// A worker through one outage after the other: each is said once when it begins and once when it
+/// is over, and tasks run again.
 #[tokio::test]
 async fn each_condition_of_redis_is_logged_once_waited_out_and_logged_once_when_it_is_over() {
     let mut shop = Shop::open_on(RedisServer::start_durable().await, "").await;
@@ -452,8 +313,8 @@ async fn each_condition_of_redis_is_logged_once_waited_out_and_logged_once_when_
     assert!(worker.is_running());
 }
 
-/// Something that answers each command with an error, `HELLO` and `AUTH` too; returns its port, and how often it was
-/// connected to.
+/// Something that answers each command with an error, `HELLO` and `AUTH` too; returns its port, and
+/// how often it was connected to.
 async fn nothing_but_errors() -> (u16, Arc<AtomicUsize>) {
     let connected = Arc::new(AtomicUsize::new(0));
     let counted = connected.clone();
@@ -624,7 +485,8 @@ fn one_process_has_one_connection_for_each_database_in_use() {
     assert!(!queue.same_database(&connections.role(Role::Cache)));
 }
 
-/// Before Redis 7.0 the server writes the news of a changed key into the middle of a transaction's answer.
+/// Before Redis 7.0 the server writes the news of a changed key into the middle of a transaction's
+/// answer.
 #[tokio::test]
 async fn a_transaction_that_changes_a_tracked_key_shifts_no_answers_and_tells_of_the_change() {
     let server = RedisServer::start().await;
@@ -650,98 +512,4 @@ async fn a_transaction_that_changes_a_tracked_key_shifts_no_answers_and_tells_of
         assert!(matches!(change, Ok(Change::Keys(_) | Change::All)), "{change:?}");
     }
     assert_eq!(server.command("LLEN list").await, redis::Value::Int(6));
-}
-
-/// A server that answers a greeting and then, to whatever it is asked, one thing over and over.
-/// Returns its port and how many bytes it could send.
-async fn endless(answer: &'static [u8]) -> (u16, Arc<AtomicUsize>) {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (port, sent) = (listener.local_addr().unwrap().port(), Arc::<AtomicUsize>::default());
-    let counted = sent.clone();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(answer_endlessly(stream, answer, counted.clone()));
-        }
-    });
-    (port, sent)
-}
-
-async fn answer_endlessly(
-    mut stream: tokio::net::TcpStream,
-    answer: &'static [u8],
-    sent: Arc<AtomicUsize>,
-) {
-    let (mut asked, part) = (vec![0; 1 << 16], answer.repeat((64 << 10) / answer.len()));
-    loop {
-        let Ok(n @ 1..) = stream.read(&mut asked).await else { return };
-        let text = String::from_utf8_lossy(&asked[..n]).into_owned();
-        let greets = ["HELLO", "SETNAME", "SELECT"].iter().any(|greeting| text.contains(greeting));
-        if greets {
-            let n = text.lines().filter(|line| line.starts_with('*')).count();
-            stream.write_all("+OK\r\n".repeat(n).as_bytes()).await.unwrap();
-            continue;
-        }
-        // Its begin, which is not repeated.
-        let (head, rest): (&[u8], _) = match answer[0] {
-            b'x' => (b"+", part.clone()),
-            b'b' => (b"$100000000000\r\n", part.clone()),
-            _ => (b"*1040000\r\n", part.clone()),
-        };
-        if stream.write_all(head).await.is_err() {
-            return;
-        }
-        while stream.write_all(&rest).await.is_ok() {
-            sent.fetch_add(rest.len(), Ordering::Relaxed);
-        }
-        return;
-    }
-}
-
-const ENDLESS: [&[u8]; 4] = [b"x", b"b", b"$5\r\naaaaa\r\n", b"*1000000\r\n"];
-
-#[tokio::test]
-async fn an_answer_that_takes_more_than_was_asked_for_is_not_read() {
-    for answer in ENDLESS {
-        let (port, sent) = endless(answer).await;
-        let config = RedisConfig { command_timeout: SOON, ..settings() };
-        let url = format!("redis://127.0.0.1:{port}").parse().unwrap();
-        let redis = Redis::new(&url, 0, &config, Options::default()).unwrap();
-        let error = redis.query::<redis::Value>(redis::cmd("GET").arg("k")).await.unwrap_err();
-        assert!(matches!(error, Error::TooLarge { .. }), "{error}");
-        assert!(sent.load(Ordering::Relaxed) < 80 << 20, "{sent:?}");
-    }
-}
-
-/// Returns the most memory that a process had, MiB, and how it ended.
-async fn peak_of(mut child: tokio::process::Child) -> (u64, Option<i32>) {
-    let mut peak = 0;
-    let status = format!("/proc/{}/status", child.id().unwrap());
-    loop {
-        if let Ok(Ok(ended)) = tokio::time::timeout(Duration::from_millis(5), child.wait()).await {
-            return (peak, ended.code());
-        }
-        let status = std::fs::read_to_string(&status).unwrap_or_default();
-        let line = status.lines().find(|line| line.starts_with("VmHWM:"));
-        let kib = line.and_then(|line| line.split_whitespace().nth(1)).and_then(|n| n.parse().ok());
-        peak = peak.max(kib.unwrap_or(0_u64) / 1024);
-    }
-}
-
-#[tokio::test]
-async fn a_redis_that_answers_without_end_costs_the_command_line_little() {
-    let mut shop = Shop::open().await;
-    for answer in ENDLESS {
-        let (port, _) = endless(answer).await;
-        shop.installation.set("REDIS_URL", &format!("redis://127.0.0.1:{port}/0"));
-        for args in [&["queues"][..], &["status"], &["workers"], &["dead", "list"]] {
-            let command = shop.installation.command(crate::BINARIES.rhubarb, args);
-            let mut command = tokio::process::Command::from(command);
-            let child = command.kill_on_drop(true).stdout(std::process::Stdio::null());
-            let child = child.stderr(std::process::Stdio::null()).spawn().unwrap();
-            let (peak, code) = tokio::time::timeout(SOON, peak_of(child)).await.unwrap();
-            eprintln!("{args:?}: {peak} MiB, {code:?}");
-            assert!(peak < 400, "{args:?}: {peak} MiB");
-            assert!(code.is_some_and(|code| code != 0), "{args:?}: {code:?}");
-        }
-    }
 }

@@ -33,6 +33,8 @@ mod dead;
 mod django;
 /// What a Django application with `django.tasks` gets.
 mod django_tasks;
+/// A Redis that is broken or hostile.
+mod endless;
 /// Fail-overs that leave the old primary alive.
 mod fail_over;
 /// A bad network, a bad server, workers that die: nothing is lost, nobody stops.
@@ -65,6 +67,8 @@ mod scripts;
 mod sessions;
 /// The set-up that most of these tests share.
 mod shop;
+/// Certificates: of servers, of authorities, of our own.
+mod tls;
 /// What the worker promises to authors of tasks.
 mod worker;
 

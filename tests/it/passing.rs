@@ -8,6 +8,7 @@ use redis::AsyncCommands;
 use rhubarb_e2e::{
     eventually::eventually,
     process::{Process, Signal},
+    python::Python,
     redis_server::RedisServer,
 };
 use rhubarb_queue::Publish;
@@ -30,6 +31,13 @@ fn own_worker(shop: &Shop) -> Process {
     shop.installation.start("own-worker", OWN_WORKER, &["--concurrency", "8"])
 }
 
+/// Starts a worker of Python's on the queue `python`.
+fn pythons_worker(shop: &Shop, python: &Python) -> Process {
+    let line =
+        ["-m", "celery", "-A", "fleet", "worker", "-l", "info", "-P", "solo", "-Q", "python"];
+    Process::start("celery", shop.installation.folder(), python.command(&line))
+}
+
 fn odd() -> Value {
     exact(ODD).unwrap()
 }
@@ -48,9 +56,7 @@ async fn raw_result(shop: &Shop, id: &str) -> String {
 async fn values_that_only_pass_through_reach_python_as_they_were() {
     let shop = Shop::open_on(RedisServer::start().await, "").await;
     let Some(python) = shop.python() else { return };
-    let line =
-        ["-m", "celery", "-A", "fleet", "worker", "-l", "info", "-P", "solo", "-Q", "python"];
-    let _celery = Process::start("celery", shop.installation.folder(), python.command(&line));
+    let _celery = pythons_worker(&shop, &python);
     let _own = own_worker(&shop);
     let client = shop.client();
     let echo = || {
@@ -96,9 +102,7 @@ async fn a_handler_that_asks_for_raw_arguments_has_them_without_loss() {
 async fn what_a_chord_joins_is_what_its_parts_from_python_were() {
     let shop = Shop::open_on(RedisServer::start().await, "").await;
     let Some(python) = shop.python() else { return };
-    let line =
-        ["-m", "celery", "-A", "fleet", "worker", "-l", "info", "-P", "solo", "-Q", "python"];
-    let _celery = Process::start("celery", shop.installation.folder(), python.command(&line));
+    let _celery = pythons_worker(&shop, &python);
     let _own = own_worker(&shop);
     let part = Signature::new("python.echo").queue("python").arg(odd());
     // The last part to end is ours, so that we join.
@@ -207,7 +211,8 @@ fn memory(pid: u32, field: &str) -> usize {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// In 5 rounds of 8 at once: all are refused with a reason, and the memory that they take stays bounded.
+/// In 5 rounds of 8 at once: all are refused with a reason, and the memory that they take stays
+/// bounded.
 #[tokio::test]
 async fn forty_hostile_messages_are_refused_within_512_megabytes() {
     let shop = Shop::open_on(RedisServer::start().await, "").await;
@@ -234,7 +239,8 @@ async fn forty_hostile_messages_are_refused_within_512_megabytes() {
     }
     let peak = memory(pid, "VmHWM:");
     assert!(peak < 320 * 1024, "{} MB", peak / 1024);
-    // glibc keeps some of what was freed, which is used again: it does not grow from round to round.
+    // glibc keeps some of what was freed, which is used again: it does not grow from round to
+    // round.
     println!("{} MB before, {} MB at most", before >> 10, peak >> 10);
     own.signal(Signal::TERM);
     assert_eq!(own.ended(SOON).await.code(), Some(0));

@@ -1,4 +1,5 @@
-//! Where the random faults happen: a durable Redis, workers and a producer each behind a bad network, and a ledger.
+//! Where the random faults happen: a durable Redis, workers and a producer each behind a bad
+//! network, and a ledger.
 
 use std::{
     collections::BTreeSet, fs, os::unix::process::ExitStatusExt, path::PathBuf, time::Duration,
@@ -184,7 +185,8 @@ impl Field {
         }
     }
 
-    /// Makes a replica the primary. New connections reach it; those that stand stay with the old one.
+    /// Makes a replica the primary. New connections reach it; those that stand stay with the old
+    /// one.
     async fn fail_over(&mut self) {
         let mut new = self.redis.start_replica().await;
         self.redis.fail_over_to(&mut new).await;
@@ -265,7 +267,8 @@ impl Field {
         worker.process.signal(Signal::TERM);
         let ended = worker.process.ended(Duration::from_secs(15)).await;
         let pid = worker.process.id();
-        // A process that is told before it listens for it ends like any other, and has begun nothing.
+        // A process that is told before it listens for it ends like any other, and has begun
+        // nothing.
         let is_young = worker.process.lines_with("worker ready").is_empty();
         if ended.code() != Some(0) && !(is_young && ended.signal() == Some(TERMINATED)) {
             self.violations.push(format!("worker {pid} ended with {ended} on SIGTERM"));
@@ -290,7 +293,8 @@ impl Field {
         self.workers.iter().map(|worker| worker.process.id()).collect()
     }
 
-    /// Lets time pass, putting a new worker where one has died, and noting when the machine itself was too slow.
+    /// Lets time pass, putting a new worker where one has died, and noting when the machine itself
+    /// was too slow.
     pub(super) async fn rest(&mut self, time: Duration) {
         let until = Instant::now() + time;
         loop {
@@ -353,7 +357,8 @@ impl Field {
         }
     }
 
-    /// Waits until nothing is waiting, scheduled or claimed, with the workers running and everything healed.
+    /// Waits until nothing is waiting, scheduled or claimed, with the workers running and
+    /// everything healed.
     pub(super) async fn quiet(&mut self, within: Duration) {
         let deadline = Instant::now() + within;
         loop {

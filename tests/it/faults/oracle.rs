@@ -8,9 +8,11 @@ use rhubarb_e2e::ledger::Entry;
 
 /// The lease of the field's workers, ms.
 pub(super) const LEASE_MS: u64 = 3000;
-/// How long an acknowledgement may be on its way where nothing disturbs it, and a death may go unseen, ms.
+/// How long an acknowledgement may be on its way where nothing disturbs it, and a death may go
+/// unseen, ms.
 const ON_THE_WAY_MS: u64 = 500;
-/// How long after a disturbance it may be on its way, ms: the settling role waits at most 2 s until it tries again.
+/// How long after a disturbance it may be on its way, ms: the settling role waits at most 2 s until
+/// it tries again.
 const NEXT_TRY_MS: u64 = 2500;
 
 /// How a task that was published ought to end.
@@ -49,7 +51,8 @@ pub(super) struct Disruption {
     pub(super) what: String,
     pub(super) from: u64,
     pub(super) to: u64,
-    /// The process ids of the workers that it made silent; empty where it was Redis, which is nobody's death.
+    /// The process ids of the workers that it made silent; empty where it was Redis, which is
+    /// nobody's death.
     pub(super) pids: Vec<u32>,
 }
 
@@ -216,7 +219,8 @@ fn explain(facts: &Facts, first: &Run, second: &Run) -> Option<String> {
     }
     let lost_lease = facts.disruptions.iter().find(|disruption| {
         let hit = disruption.pids.contains(&first.pid);
-        // The lease is renewed three times in its length, so that losing half of it is the least that loses all.
+        // The lease is renewed three times in its length, so that losing half of it is the least
+        // that loses all.
         let long = disruption.to.saturating_sub(disruption.from) >= LEASE_MS / 2;
         let there =
             disruption.from <= second.at.min(held_until) && disruption.to + LEASE_MS >= first.at;

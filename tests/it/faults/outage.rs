@@ -18,7 +18,8 @@ use crate::{
     shop::{SOON, Shop},
 };
 
-/// A fifth of the default, and so are the outages below of those that people had (25 s, 40 s, 22 s).
+/// A fifth of the default, and so are the outages below of those that people had (25 s, 40 s, 22
+/// s).
 const LEASE: Duration = Duration::from_secs(3);
 /// How many tasks each of the two workers runs.
 const EACH: usize = 16;
@@ -125,7 +126,8 @@ async fn redis_whose_clients_were_paused_for_longer_than_a_lease_makes_nobodys_t
     scene.all_ran_once().await;
 }
 
-/// Two outages with little in between, and the second begins while the first is still being made good.
+/// Two outages with little in between, and the second begins while the first is still being made
+/// good.
 #[tokio::test]
 async fn two_outages_on_end_make_nobodys_task_run_twice() {
     let mut scene = Scene::new(Duration::from_secs(14)).await;
@@ -138,7 +140,8 @@ async fn two_outages_on_end_make_nobodys_task_run_twice() {
     scene.all_ran_once().await;
 }
 
-/// Whoever cuts each script, such as a proxy that is broken, is not asked in a hurry, and a healthy one at once.
+/// Whoever cuts each script, such as a proxy that is broken, is not asked in a hurry, and a healthy
+/// one at once.
 #[tokio::test]
 async fn a_connection_that_each_script_loses_is_made_again_with_rests() {
     let mut shop = Shop::open().await;
@@ -160,8 +163,8 @@ async fn a_connection_that_each_script_loses_is_made_again_with_rests() {
     assert!(client.wait(&id, SOON, |_| {}).await.unwrap().is_some());
 }
 
-/// A worker dies while Redis is away: its tasks run elsewhere within three leases of Redis's return, those of the other
-/// run once.
+/// A worker dies while Redis is away: its tasks run elsewhere within three leases of Redis's
+/// return, those of the other run once.
 #[tokio::test]
 async fn a_death_during_an_outage_is_found_within_three_leases_after_it() {
     let mut scene = Scene::new(Duration::from_secs(8)).await;

@@ -5,7 +5,8 @@ use rhubarb_e2e::eventually::eventually;
 use super::{int, own_worker, shop_with_lease};
 use crate::shop::SOON;
 
-/// Publishes as Celery does once the exchange is known on its connection; before that, its own workers hear nothing.
+/// Publishes as Celery does once the exchange is known on its connection; before that, its own
+/// workers hear nothing.
 const PUBLISH: &str = "
 import sys
 from celery import Celery

@@ -102,8 +102,8 @@ async fn one_claim_takes_no_more_bytes_than_the_greatest_message_may_have() {
     for id in &ids {
         assert_eq!(bench.result(id).await.status.as_str(), "SUCCESS");
     }
-    // A message is about 40 kB with its base64: three fill a claim, so that twelve need four and a look that
-    // finds nothing.
+    // A message is about 40 kB with its base64: three fill a claim, so that twelve need four and a
+    // look that finds nothing.
     let claims = claims(&mut redis).await - before;
     assert!(claims >= 4, "{claims} claims took everything");
     assert!(worker.stop().await);
@@ -147,7 +147,8 @@ async fn a_lone_task_costs_one_claim() {
         assert_eq!(bench.result(&id).await.result, i);
     }
     let claims = claims(&mut redis).await - before;
-    // Neither the claim's own pop nor the end of its task wakes the worker; a lease's end or a lost answer may.
+    // Neither the claim's own pop nor the end of its task wakes the worker; a lease's end or a lost
+    // answer may.
     assert!((20..=23).contains(&claims), "{claims} claims for 20 tasks");
     assert!(worker.stop().await);
 }
@@ -178,7 +179,8 @@ async fn all_have_run(order: &Mutex<Vec<Value>>, expected: Value) {
     assert_eq!(&*order.lock().unwrap(), expected);
 }
 
-/// Moves the one waiting message to those that wait for their time, which has come; for the list of this number.
+/// Moves the one waiting message to those that wait for their time, which has come; for the list of
+/// this number.
 async fn make_due(bench: &Bench, list: usize) {
     let mut redis = bench.redis().await;
     let message: String = redis.rpop("celery", None).await.unwrap();
@@ -391,7 +393,8 @@ async fn an_idle_worker_sends_at_most_one_command_a_second() {
     assert!(worker.stop().await);
 }
 
-/// It stood in no list: kombu publishes to a `Broadcast` queue's workers, and those of ours heard nothing.
+/// It stood in no list: kombu publishes to a `Broadcast` queue's workers, and those of ours heard
+/// nothing.
 #[tokio::test]
 async fn what_is_published_to_all_workers_is_run_by_each_when_a_slot_is_free() {
     let bench = Bench::with(|config| config.worker.concurrency = 1).await;

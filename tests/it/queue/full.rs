@@ -188,7 +188,8 @@ async fn publishing_without_patience_fails_at_once_and_may_be_tried_again() {
 async fn nothing_is_lost_on_a_redis_that_really_is_full() {
     let bench = Bench::with(|config| config.celery.publish_patience = Duration::ZERO).await;
     let mut redis = bench.redis().await;
-    // From 7.0 on the server keeps a histogram of 17 kB for each command that it was ever sent: no room that comes back.
+    // From 7.0 on the server keeps a histogram of 17 kB for each command that it was ever sent: no
+    // room that comes back.
     let mut histograms = redis::cmd("CONFIG");
     histograms.arg("SET").arg("latency-tracking").arg("no");
     let _ = histograms.query_async::<()>(&mut redis).await;
@@ -231,7 +232,8 @@ async fn a_message_over_the_limit_is_refused_and_nothing_of_its_group_is_sent() 
     assert_eq!(keys, [""; 0]);
 }
 
-/// Each end is taken, however full Redis is: 100 results of 1 MB went as far beyond its limit as they liked.
+/// Each end is taken, however full Redis is: 100 results of 1 MB went as far beyond its limit as
+/// they liked.
 #[tokio::test]
 async fn results_go_beyond_maxmemory_as_far_as_the_setting_allows() {
     const MB: u64 = 1 << 20;

@@ -10,7 +10,8 @@ use super::{Bench, WAIT, echo};
 
 /// The most elements that a script may touch.
 const ELEMENTS: u64 = 1000;
-/// No script may hold Redis up for so long, on a busy machine. One that touches all of these numbers takes longer.
+/// No script may hold Redis up for so long, on a busy machine. One that touches all of these
+/// numbers takes longer.
 const SCRIPT: Duration = Duration::from_millis(250);
 
 /// What is counted as touching an element, when scripts do it.
@@ -19,7 +20,8 @@ const TOUCHES: [&str; 13] = [
     "setex", "publish",
 ];
 
-/// Fills Redis by a script of ours, a bounded number at a time; `N` in it is the number, `message()` a message of it.
+/// Fills Redis by a script of ours, a bounded number at a time; `N` in it is the number,
+/// `message()` a message of it.
 async fn fill(bench: &Bench, redis: &mut MultiplexedConnection, n: u64, each: &str) {
     let id = Some("NUMBER".to_owned());
     bench.publish(&Publish { id, ..Publish::new("t").arg(1) }).await;
@@ -133,7 +135,8 @@ async fn len(delivery: Delivery) -> Outcome {
     Outcome::Success(body.args[0].as_str().map_or(0, str::len).into())
 }
 
-/// A bench whose Redis holds so much back for a connection with subscriptions, and workers with room for a lot.
+/// A bench whose Redis holds so much back for a connection with subscriptions, and workers with
+/// room for a lot.
 async fn tight(limits: &str) -> Bench {
     let bench = Bench::with(|config| {
         config.worker.concurrency = 32;
@@ -151,7 +154,8 @@ async fn set(bench: &Bench, words: &[&str]) {
     command.arg(&words[1..]).query_async::<()>(&mut bench.redis().await).await.unwrap();
 }
 
-/// Publishes `n` messages with an argument of so many bytes; whoever publishes has no subscriptions.
+/// Publishes `n` messages with an argument of so many bytes; whoever publishes has no
+/// subscriptions.
 async fn publish_of(bench: &Bench, n: usize, bytes: usize) -> Vec<String> {
     let mut ids = Vec::new();
     for _ in 0..n {
@@ -176,7 +180,8 @@ async fn ended_for_their_buffers(bench: &Bench) -> u64 {
     count.map_or(0, |count| count.parse().unwrap())
 }
 
-/// Together they were more than the buffer holds: the connection was ended, and each time the same was asked for.
+/// Together they were more than the buffer holds: the connection was ended, and each time the same
+/// was asked for.
 #[tokio::test]
 async fn messages_that_no_output_buffer_holds_together_are_all_run() {
     for (limits, n, bytes) in

@@ -73,7 +73,8 @@ async fn hand_back_waits_for_the_lease_of_a_killed_worker_and_says_for_how_long(
     assert_eq!(back.await.queues["celery"].claimed, 1);
 }
 
-/// Has the leases' last look stand hours ago, as after an outage, once the first scheduled message is back.
+/// Has the leases' last look stand hours ago, as after an outage, once the first scheduled message
+/// is back.
 async fn fall_silent(bench: &Bench) {
     let mut redis = bench.redis().await;
     let mut redis = async |command: &str, args: &[&str]| {
@@ -84,7 +85,8 @@ async fn fall_silent(bench: &Bench) {
     assert_ne!(redis("EXISTS", &["rhubarb:{celery}:claims:w1"]).await, 0, "it was too late");
 }
 
-/// Where moving what is scheduled took longer than half a lease, the claims were left, and nobody was told.
+/// Where moving what is scheduled took longer than half a lease, the claims were left, and nobody
+/// was told.
 #[tokio::test]
 async fn hand_back_leaves_no_claim_however_long_the_rest_of_it_takes() {
     let bench = Bench::with(|config| config.worker.lease = Duration::from_secs(3)).await;

@@ -1,0 +1,112 @@
+//! Servers that answer without end: what is read of it, and what it costs.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use rhubarb_connection::{Error, Options, Redis};
+use rhubarb_core::config::RedisConfig;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::{
+    connections::settings,
+    shop::{SOON, Shop},
+};
+
+/// A server that answers a greeting and then, to whatever it is asked, one thing over and over.
+/// Returns its port and how many bytes it could send.
+async fn endless(answer: &'static [u8]) -> (u16, Arc<AtomicUsize>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (port, sent) = (listener.local_addr().unwrap().port(), Arc::<AtomicUsize>::default());
+    let counted = sent.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(answer_endlessly(stream, answer, counted.clone()));
+        }
+    });
+    (port, sent)
+}
+
+async fn answer_endlessly(
+    mut stream: tokio::net::TcpStream,
+    answer: &'static [u8],
+    sent: Arc<AtomicUsize>,
+) {
+    let (mut asked, part) = (vec![0; 1 << 16], answer.repeat((64 << 10) / answer.len()));
+    loop {
+        let Ok(n @ 1..) = stream.read(&mut asked).await else { return };
+        let text = String::from_utf8_lossy(&asked[..n]).into_owned();
+        let greets = ["HELLO", "SETNAME", "SELECT"].iter().any(|greeting| text.contains(greeting));
+        if greets {
+            let n = text.lines().filter(|line| line.starts_with('*')).count();
+            stream.write_all("+OK\r\n".repeat(n).as_bytes()).await.unwrap();
+            continue;
+        }
+        // Its begin, which is not repeated.
+        let (head, rest): (&[u8], _) = match answer[0] {
+            b'x' => (b"+", part.clone()),
+            b'b' => (b"$100000000000\r\n", part.clone()),
+            _ => (b"*1040000\r\n", part.clone()),
+        };
+        if stream.write_all(head).await.is_err() {
+            return;
+        }
+        while stream.write_all(&rest).await.is_ok() {
+            sent.fetch_add(rest.len(), Ordering::Relaxed);
+        }
+        return;
+    }
+}
+
+const ENDLESS: [&[u8]; 4] = [b"x", b"b", b"$5\r\naaaaa\r\n", b"*1000000\r\n"];
+
+#[tokio::test]
+async fn an_answer_that_takes_more_than_was_asked_for_is_not_read() {
+    for answer in ENDLESS {
+        let (port, sent) = endless(answer).await;
+        let config = RedisConfig { command_timeout: SOON, ..settings() };
+        let url = format!("redis://127.0.0.1:{port}").parse().unwrap();
+        let redis = Redis::new(&url, 0, &config, Options::default()).unwrap();
+        let error = redis.query::<redis::Value>(redis::cmd("GET").arg("k")).await.unwrap_err();
+        assert!(matches!(error, Error::TooLarge { .. }), "{error}");
+        assert!(sent.load(Ordering::Relaxed) < 80 << 20, "{sent:?}");
+    }
+}
+
+/// Returns the most memory that a process had, MiB, and how it ended.
+async fn peak_of(mut child: tokio::process::Child) -> (u64, Option<i32>) {
+    let mut peak = 0;
+    let status = format!("/proc/{}/status", child.id().unwrap());
+    loop {
+        if let Ok(Ok(ended)) = tokio::time::timeout(Duration::from_millis(5), child.wait()).await {
+            return (peak, ended.code());
+        }
+        let status = std::fs::read_to_string(&status).unwrap_or_default();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+        let kib = line.and_then(|line| line.split_whitespace().nth(1)).and_then(|n| n.parse().ok());
+        peak = peak.max(kib.unwrap_or(0_u64) / 1024);
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_answers_without_end_costs_the_command_line_little() {
+    let mut shop = Shop::open().await;
+    for answer in ENDLESS {
+        let (port, _) = endless(answer).await;
+        shop.installation.set("REDIS_URL", &format!("redis://127.0.0.1:{port}/0"));
+        for args in [&["queues"][..], &["status"], &["workers"], &["dead", "list"]] {
+            let command = shop.installation.command(crate::BINARIES.rhubarb, args);
+            let mut command = tokio::process::Command::from(command);
+            let child = command.kill_on_drop(true).stdout(std::process::Stdio::null());
+            let child = child.stderr(std::process::Stdio::null()).spawn().unwrap();
+            let (peak, code) = tokio::time::timeout(SOON, peak_of(child)).await.unwrap();
+            eprintln!("{args:?}: {peak} MiB, {code:?}");
+            assert!(peak < 400, "{args:?}: {peak} MiB");
+            assert!(code.is_some_and(|code| code != 0), "{args:?}: {code:?}");
+        }
+    }
+}
