@@ -2,6 +2,7 @@
 
 mod cache;
 mod enqueue;
+mod letters;
 mod monitor;
 mod schedules;
 mod sessions;
@@ -13,6 +14,7 @@ use rhubarb_core::{config::CommonArgs, queue_name};
 
 pub(crate) use cache::{CacheClearArgs, CacheCommand, CacheShowArgs};
 pub(crate) use enqueue::{EnqueueArgs, Eta};
+pub(crate) use letters::{Chosen, DeadCommand, DropArgs, FilterArgs, LettersArgs, ParkedCommand};
 pub(crate) use monitor::MonitorArgs;
 pub(crate) use schedules::{EntryArgs, ImportArgs, NextArgs, PauseScheduleArgs, SchedulesCommand};
 pub(crate) use sessions::{CountArgs, RevokeSessionsArgs, SessionsCommand, ShowArgs};
@@ -38,8 +40,8 @@ impl Cli {
     /// Reads a command line, the program's name first.
     ///
     /// # Errors
-    /// What clap has to say, help and version among it. A negative number is a value like any other, so that what is
-    /// wrong with it is told by its option.
+    /// What clap has to say, help and version among it. A negative number is a value like any
+    /// other, so that what is wrong with it is told by its option.
     pub(crate) fn read(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let mut command = with_negative_numbers(Self::command());
         let matches = command.try_get_matches_from_mut(args)?;
@@ -60,9 +62,10 @@ fn with_negative_numbers(command: clap::Command) -> clap::Command {
 pub(crate) enum Command {
     /// Shows everything at once on this machine: Redis, a job board, a worker and a beat
     ///
-    /// Starts a private Redis in a temporary folder, a local job board with invented openings, a worker, and a
-    /// beat with a schedule every few seconds. Goes on until Ctrl-C, then stops what it started and removes the
-    /// folder. Needs `redis-server`, and `worker` and `beat` beside `rhubarb`; reads no configuration.
+    /// Starts a private Redis in a temporary folder, a local job board with invented openings, a
+    /// worker, and a beat with a schedule every few seconds. Goes on until Ctrl-C, then stops what
+    /// it started and removes the folder. Needs `redis-server`, and `worker` and `beat` beside
+    /// `rhubarb`; reads no configuration.
     ///
     /// Ends with exit code 0 when it has seen listings from at least four kinds of sources.
     Demo(DemoArgs),
@@ -101,25 +104,29 @@ pub(crate) enum Command {
     Parked(ParkedCommand),
     /// The way in: puts what dead Python workers had not acknowledged back on its queues
     ///
-    /// A Celery worker with `acks_late`, or one killed with prefetched tasks, leaves them in kombu's `unacked`, where only
-    /// another Python worker would look, after its visibility timeout. This takes them over at once, under kombu's own
-    /// lock: each goes to the consumer's end of its queue, marked as redelivered, the oldest next.
+    /// A Celery worker with `acks_late`, or one killed with prefetched tasks, leaves them in
+    /// kombu's `unacked`, where only another Python worker would look, after its visibility
+    /// timeout. This takes them over at once, under kombu's own lock: each goes to the consumer's
+    /// end of its queue, marked as redelivered, the oldest next.
     ///
-    /// WARNING: a Python worker that is alive still runs what it has not acknowledged, and holds its ETA tasks there too.
-    /// With --older-than shorter than its longest task, or than its ETAs, those tasks run twice. Stop the Python workers first,
-    /// or choose a time longer than any of their tasks.
+    /// WARNING: a Python worker that is alive still runs what it has not acknowledged, and holds
+    /// its ETA tasks there too. With --older-than shorter than its longest task, or than its ETAs,
+    /// those tasks run twice. Stop the Python workers first, or choose a time longer than any of
+    /// their tasks.
     ///
-    /// Killed half-way, each message is either still unacknowledged or back on its queue; the lock ends after 30 s, then
-    /// run it again. Entries that make no message are told and left, with exit code 1.
+    /// Killed half-way, each message is either still unacknowledged or back on its queue; the lock
+    /// ends after 30 s, then run it again. Entries that make no message are told and left, with
+    /// exit code 1.
     AdoptUnacked(AdoptArgs),
     /// The way out: returns claims, scheduled and parked tasks to where a Python worker finds them
     ///
-    /// For a way back to Celery, once Rhubarb's workers are stopped: what dead workers had claimed, what waits for its
-    /// time (ETA, retries, put-off tasks; each carries its ETA, which a Python worker keeps itself), and the parked tasks
-    /// go to the consumer's end of their queues, the oldest next. Dead letters stay: nobody can run them.
+    /// For a way back to Celery, once Rhubarb's workers are stopped: what dead workers had claimed,
+    /// what waits for its time (ETA, retries, put-off tasks; each carries its ETA, which a Python
+    /// worker keeps itself), and the parked tasks go to the consumer's end of their queues, the
+    /// oldest next. Dead letters stay: nobody can run them.
     ///
-    /// Refused while a Rhubarb worker serves one of the queues, because it would take it all again. One that was killed
-    /// counts as alive until its lease has ended (15 s by default).
+    /// Refused while a Rhubarb worker serves one of the queues, because it would take it all again.
+    /// One that was killed counts as alive until its lease has ended (15 s by default).
     ///
     /// Killed half-way, each task is either where it was or back on its queue; run it again.
     HandBack(HandBackArgs),
@@ -148,7 +155,8 @@ pub(crate) struct Shown {
 Shown are the queues that Rhubarb knows, those of the configuration, and those that only Celery's programs use. The last
 ones are in no list of Redis's: keys are looked through for kombu's bindings, for at most --effort seconds.")]
 pub(crate) struct QueuesArgs {
-    /// Look for queues of Celery's for at most so many seconds, and through 250,000 keys for each of them
+    /// Look for queues of Celery's for at most so many seconds, and through 250,000 keys for each
+    /// of them
     #[arg(long, value_name = "S", default_value = "1", value_parser = monitor::parse_effort,
         allow_negative_numbers = true)]
     pub(crate) effort: Duration,
@@ -243,8 +251,8 @@ pub(crate) struct PurgeArgs {
     /// The queue's name
     #[arg(value_parser = parse_queue)]
     pub(crate) queue: String,
-    /// Throw away the scheduled tasks (ETA, retries) as well; one that no worker has looked at yet lies among those that
-    /// wait, and goes with them
+    /// Throw away the scheduled tasks (ETA, retries) as well; one that no worker has looked at yet
+    /// lies among those that wait, and goes with them
     #[arg(long)]
     pub(crate) scheduled: bool,
     /// Do not ask
@@ -275,35 +283,6 @@ pub(crate) struct TaskArgs {
     /// How it is shown.
     #[command(flatten)]
     pub(crate) shown: Shown,
-}
-
-/// `dead`
-#[derive(Debug, Subcommand)]
-pub(crate) enum DeadCommand {
-    /// Lists the dead letters, the newest first
-    List(LettersArgs),
-    /// Shows one dead letter with its reason and history
-    Show(TaskArgs),
-    /// Puts dead letters back on their queues, to run next, each as if it had never been delivered
-    ///
-    /// The task's old result is removed first, then the message moves in one step. Killed in between, the letter is still
-    /// there: run it again.
-    Retry(Chosen),
-    /// Forgets dead letters; with --all it asks first
-    Drop(DropArgs),
-}
-
-/// `parked`
-#[derive(Debug, Subcommand)]
-pub(crate) enum ParkedCommand {
-    /// Lists the parked tasks, the newest first
-    List(LettersArgs),
-    /// Shows one parked task
-    Show(TaskArgs),
-    /// Puts parked tasks back on their queues
-    Replay(Chosen),
-    /// Forgets parked tasks; with --all it asks first
-    Drop(DropArgs),
 }
 
 /// `adopt-unacked`
@@ -343,68 +322,6 @@ pub(crate) struct HandBackArgs {
     /// How it is shown.
     #[command(flatten)]
     pub(crate) shown: Shown,
-}
-
-/// Which kept messages are meant.
-#[derive(Args, Clone, Debug, Default)]
-pub(crate) struct FilterArgs {
-    /// Only this task's
-    #[arg(long, value_name = "NAME", value_parser = not_empty)]
-    pub(crate) task: Option<String>,
-    /// Only those of this queue
-    #[arg(long, value_name = "Q", value_parser = parse_queue)]
-    pub(crate) queue: Option<String>,
-    /// Only those whose reason contains this, in any case
-    #[arg(long, value_name = "TEXT", value_parser = not_empty)]
-    pub(crate) reason: Option<String>,
-    /// Only those kept at least this many seconds ago
-    #[arg(long, value_name = "S", value_parser = parse_seconds)]
-    pub(crate) older_than: Option<Duration>,
-}
-
-/// `dead list`, `parked list`
-#[derive(Args, Debug)]
-#[command(after_help = "\
-Examples:
-  rhubarb dead list --queue celery --reason 'workers died'
-  rhubarb dead list --older-than 86400 --limit 20 --json")]
-pub(crate) struct LettersArgs {
-    /// Which ones.
-    #[command(flatten)]
-    pub(crate) filter: FilterArgs,
-    /// At most so many
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub(crate) limit: u32,
-    /// How it is shown.
-    #[command(flatten)]
-    pub(crate) shown: Shown,
-}
-
-/// One kept message by its id, those that are meant, or all of them.
-#[derive(Args, Debug)]
-#[command(group = clap::ArgGroup::new("which").required(true).multiple(true)
-    .args(["id", "all", "task", "queue", "reason", "older_than"]))]
-pub(crate) struct Chosen {
-    /// The task's id
-    #[arg(conflicts_with_all = ["all", "task", "queue", "reason", "older_than"])]
-    pub(crate) id: Option<String>,
-    /// All of them
-    #[arg(long, conflicts_with_all = ["task", "queue", "reason", "older_than"])]
-    pub(crate) all: bool,
-    /// Which ones.
-    #[command(flatten)]
-    pub(crate) filter: FilterArgs,
-}
-
-/// `dead drop`, `parked drop`
-#[derive(Args, Debug)]
-pub(crate) struct DropArgs {
-    /// Which ones.
-    #[command(flatten)]
-    pub(crate) chosen: Chosen,
-    /// Do not ask
-    #[arg(long)]
-    pub(crate) yes: bool,
 }
 
 /// `sources`
