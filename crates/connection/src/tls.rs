@@ -7,9 +7,9 @@
 //! | `ssl_ca_certs` | `redis.ca_file` | a PEM file of the only certificates that are trusted | the system's |
 //! | `ssl_certfile`, `ssl_keyfile` | `redis.ssl_certfile`, `redis.ssl_keyfile` | our own certificate and key, PEM files | none is shown |
 //!
-//! The URL wins where both say something. Read as redis-py 6.4 and kombu 5.5 read them, but for one:
-//! Celery wants `ssl_cert_reqs` to be there (its result backend refuses the URL without), and ours is
-//! to verify. Servers always show a certificate, so that `optional` is `required`.
+//! The URL wins where both say something. Read as redis-py 6.4 and kombu 5.5 read them, but for
+//! one: Celery wants `ssl_cert_reqs` to be there (its result backend refuses the URL without), and
+//! ours is to verify. Servers always show a certificate, so that `optional` is `required`.
 //!
 //! A trusted certificate may be an authority's or the server's own, also one that it signed itself.
 //! OpenSSL, and so redis-py, takes a server's own as long as it has not expired.
@@ -30,6 +30,7 @@ use rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_name,
     },
+    crypto::WebPkiSupportedAlgorithms,
     crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
     server::ParsedCertificate,
@@ -153,6 +154,19 @@ impl Verifier {
     }
 }
 
+impl Verifier {
+    /// Checks a signature, unless no certificate is checked at all.
+    fn checked(
+        &self,
+        check: impl FnOnce(&WebPkiSupportedAlgorithms) -> Result<HandshakeSignatureValid, rustls::Error>,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        match self.chains {
+            Some(_) => check(&self.provider.signature_verification_algorithms),
+            None => Ok(HandshakeSignatureValid::assertion()),
+        }
+    }
+}
+
 impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
@@ -175,11 +189,7 @@ impl ServerCertVerifier for Verifier {
         shown: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        if self.chains.is_none() {
-            return Ok(HandshakeSignatureValid::assertion());
-        }
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, shown, signature, algorithms)
+        self.checked(|algorithms| verify_tls12_signature(message, shown, signature, algorithms))
     }
 
     fn verify_tls13_signature(
@@ -188,11 +198,7 @@ impl ServerCertVerifier for Verifier {
         shown: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        if self.chains.is_none() {
-            return Ok(HandshakeSignatureValid::assertion());
-        }
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, shown, signature, algorithms)
+        self.checked(|algorithms| verify_tls13_signature(message, shown, signature, algorithms))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
