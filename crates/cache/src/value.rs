@@ -74,8 +74,9 @@ pub struct DateTime {
     pub offset: Option<Offset>,
     /// Whether this is the second pass of a repeated hour.
     pub fold: bool,
-    /// The time zone that the offset is of: a `zoneinfo.ZoneInfo`, as Django's `timezone.localtime()` has it. Absent for a
-    /// naive datetime and for a `datetime.timezone`. Pickles keep it; JSON has the offset alone.
+    /// The time zone that the offset is of: a `zoneinfo.ZoneInfo`, as Django's
+    /// `timezone.localtime()` has it. Absent for a naive datetime and for a `datetime.timezone`.
+    /// Pickles keep it; JSON has the offset alone.
     pub zone: Option<Zone>,
 }
 
@@ -236,8 +237,8 @@ impl From<&str> for PyValue {
 }
 
 impl Zone {
-    /// Returns the zone of this name, as `Europe/Berlin`; `None` where the IANA database of this machine, and the one that is
-    /// built in where it has none, know no such name.
+    /// Returns the zone of this name, as `Europe/Berlin`; `None` where the IANA database of this
+    /// machine, and the one that is built in where it has none, know no such name.
     pub fn new(name: &str) -> Option<Self> {
         TimeZone::get(name).ok().map(|_| Self(Arc::new(name.to_owned())))
     }
@@ -247,8 +248,8 @@ impl Zone {
         &self.0
     }
 
-    /// Returns the offset at this time of its wall clock, by Python's rules (PEP 495): of a repeated hour that of the pass,
-    /// and in a gap the one before it, or behind it with `fold`.
+    /// Returns the offset at this time of its wall clock, by Python's rules (PEP 495): of a
+    /// repeated hour that of the pass, and in a gap the one before it, or behind it with `fold`.
     pub fn offset(&self, civil: civil::DateTime, fold: bool) -> Option<Offset> {
         let zone = TimeZone::get(&self.0).ok()?;
         Some(match zone.to_ambiguous_timestamp(civil).offset() {
@@ -283,7 +284,8 @@ impl DateTime {
 }
 
 impl TimeOfDay {
-    /// Returns the text of Django's JSON encoder, cut to milliseconds; it has none for a time with a zone.
+    /// Returns the text of Django's JSON encoder, cut to milliseconds; it has none for a time with
+    /// a zone.
     pub(crate) fn json_text(&self) -> Option<String> {
         let naive = self.offset.is_none() && self.zone.is_none();
         let mut text = naive.then(|| self.isoformat())?;
@@ -401,7 +403,8 @@ mod tests {
             let civil = civil::date(2026, month, day).at(hour, 30, 0, 0);
             zone.offset(civil, fold).unwrap().seconds() / 3600
         };
-        // Python 3.11: datetime(2026, m, d, h, 30, fold=f, tzinfo=ZoneInfo("Europe/Berlin")).utcoffset()
+        // Python 3.11: datetime(2026, m, d, h, 30, fold=f,
+        // tzinfo=ZoneInfo("Europe/Berlin")).utcoffset()
         assert_eq!((offset(7, 1, 12, false), offset(1, 1, 12, true)), (2, 1));
         assert_eq!((offset(3, 29, 2, false), offset(3, 29, 2, true)), (1, 2));
         assert_eq!((offset(10, 25, 2, false), offset(10, 25, 2, true)), (2, 1));

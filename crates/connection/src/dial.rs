@@ -50,7 +50,8 @@ pub(crate) struct Dial<'a> {
 }
 
 impl Dial<'_> {
-    /// Connects and sets the connection up; `pushed` is given what the server sends unasked (RESP3).
+    /// Connects and sets the connection up; `pushed` is given what the server sends unasked
+    /// (RESP3).
     pub(crate) async fn connect(
         self,
         pushed: impl Fn(PushInfo) + Send + Sync + 'static,
@@ -128,7 +129,8 @@ impl SetUp<'_> {
     }
 }
 
-/// Arms the tracking of keys; tells whether the server does it, and whether it then interrupts transactions.
+/// Arms the tracking of keys; tells whether the server does it, and whether it then interrupts
+/// transactions.
 async fn track(connection: &mut MultiplexedConnection) -> RedisResult<(bool, bool)> {
     let mut both = redis::pipe();
     both.ignore_errors().cmd("CLIENT").arg("TRACKING").arg("ON").arg("OPTIN");
@@ -144,9 +146,9 @@ async fn track(connection: &mut MultiplexedConnection) -> RedisResult<(bool, boo
 
 /// Tells whether a server is older than Redis 7.0, or does not say.
 ///
-/// Before 7.0 the invalidation of a key that a connection changes in a transaction of its own stands
-/// between the transaction's answers, and is read as one of them: each later command would be given
-/// the answer of the one before (seen with 6.2.5).
+/// Before 7.0 the invalidation of a key that a connection changes in a transaction of its own
+/// stands between the transaction's answers, and is read as one of them: each later command would
+/// be given the answer of the one before (seen with 6.2.5).
 fn interrupts_transactions(hello: &Value) -> bool {
     let said = redis::from_redis_value_ref::<BTreeMap<String, Value>>(hello).unwrap_or_default();
     !said.get("version").is_some_and(is_seven_or_later)
@@ -167,7 +169,8 @@ fn unless_lost(answer: RedisResult<Value>) -> RedisResult<bool> {
     }
 }
 
-/// Tells whether a server does not speak protocol 3: `HELLO` is unknown before Redis 6, and some proxies refuse it.
+/// Tells whether a server does not speak protocol 3: `HELLO` is unknown before Redis 6, and some
+/// proxies refuse it.
 pub(crate) fn refuses_hello(error: &RedisError) -> bool {
     let text = error.to_string();
     let is_about_hello = ["HELLO", "NOPROTO", "unknown command"];

@@ -26,7 +26,8 @@ pub enum Error {
         /// What the attempt ended with.
         reason: String,
     },
-    /// The server wants another user or password. Mend the configuration, or wait until the server's is mended.
+    /// The server wants another user or password. Mend the configuration, or wait until the
+    /// server's is mended.
     #[error("the Redis at `{url}` refuses our user or password: {reason}")]
     Denied {
         /// The URL, password hidden.
@@ -45,8 +46,8 @@ pub enum Error {
         /// The database number.
         db: u32,
     },
-    /// The connection was lost before the answer came, or the answer took too long: the command may or may
-    /// not have been carried out.
+    /// The connection was lost before the answer came, or the answer took too long: the command may
+    /// or may not have been carried out.
     #[error("lost the connection to Redis at `{url}` while waiting for {command}: {reason}")]
     Lost {
         /// The URL, password hidden.
@@ -71,8 +72,8 @@ pub enum Error {
         /// The most that the answer may take, bytes.
         limit: u64,
     },
-    /// The server answered with an error, so the command was not carried out (a script up to the failing
-    /// line).
+    /// The server answered with an error, so the command was not carried out (a script up to the
+    /// failing line).
     #[error("Redis refused {command}: {reason}")]
     Refused {
         /// The command's name.
@@ -130,7 +131,8 @@ impl Error {
         }
     }
 
-    /// Tells whether the server said that another one serves us: its connection was left, and the command not carried out.
+    /// Tells whether the server said that another one serves us: its connection was left, and the
+    /// command not carried out.
     pub fn is_elsewhere(&self) -> bool {
         matches!(self, Self::Refused { code: Some(code), .. } if refusal::leaves_at_once(code))
     }

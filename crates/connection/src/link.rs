@@ -102,7 +102,8 @@ impl Redis {
         config: &RedisConfig,
         options: Options,
     ) -> Result<Self, Error> {
-        // Only the first call in a process has an effect, and every call would install the same provider.
+        // Only the first call in a process has an effect, and every call would install the same
+        // provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         address::target(url, db, ProtocolVersion::RESP3, config)?;
         let inner = Inner {
@@ -142,8 +143,8 @@ impl Redis {
         self.inner.db
     }
 
-    /// Lets the answer to one request take this many bytes, if that is more than the 64 MiB that each
-    /// may.
+    /// Lets the answer to one request take this many bytes, if that is more than the 64 MiB that
+    /// each may.
     ///
     /// An answer that takes more ends its connection: [`Error::TooLarge`].
     pub fn expect_answers_of(&self, bytes: u64) {
@@ -172,7 +173,8 @@ impl Redis {
         self.finish(&live, answer, || name_of(cmd))
     }
 
-    /// Sends a command that the server may refuse without anybody being told; nothing where it does.
+    /// Sends a command that the server may refuse without anybody being told; nothing where it
+    /// does.
     ///
     /// # Cancel safety
     ///
@@ -217,7 +219,8 @@ impl Redis {
         })
     }
 
-    /// Runs a script by its hash, and by its text when the server does not know it (yet or any more).
+    /// Runs a script by its hash, and by its text when the server does not know it (yet or any
+    /// more).
     ///
     /// `before` are commands sent in the same write in front of it (such as `CLIENT CACHING YES`).
     ///
@@ -283,14 +286,16 @@ impl Redis {
     ///
     /// # Errors
     ///
-    /// As for [`Redis::ready`]; [`Error::Refused`] when the server answers, and is not at work (it loads, say).
+    /// As for [`Redis::ready`]; [`Error::Refused`] when the server answers, and is not at work (it
+    /// loads, say).
     pub async fn probe(&self) -> Result<(), Error> {
         self.probe_with(&redis::cmd("PING")).await
     }
 
     /// Runs a script on a connection made for that alone, and ends it again.
     ///
-    /// For a watchdog: it says whether the server or this handle is at fault that the script has not run.
+    /// For a watchdog: it says whether the server or this handle is at fault that the script has
+    /// not run.
     ///
     /// # Errors
     ///
@@ -322,7 +327,8 @@ impl Redis {
         self.inner.successes.load(Ordering::Relaxed)
     }
 
-    /// Tells whether the server wakes us when a tracked key changes; false before the first connect.
+    /// Tells whether the server wakes us when a tracked key changes; false before the first
+    /// connect.
     pub fn tracks(&self) -> bool {
         self.inner.tracking.load(Ordering::Relaxed)
     }
@@ -332,7 +338,8 @@ impl Redis {
         !self.inner.plain_protocol.load(Ordering::Relaxed)
     }
 
-    /// Returns the number of the connection that stands, which no other has; none while there is none.
+    /// Returns the number of the connection that stands, which no other has; none while there is
+    /// none.
     pub fn connection_number(&self) -> Option<u64> {
         self.current().map(|live| live.generation)
     }
@@ -346,7 +353,8 @@ impl Redis {
 
     /// Returns an inbox of one channel's messages, from now on, for whoever must not miss any.
     ///
-    /// They are not told to [`Redis::pushes`] then. It does not subscribe: [`Redis::subscribe`] does.
+    /// They are not told to [`Redis::pushes`] then. It does not subscribe: [`Redis::subscribe`]
+    /// does.
     pub fn inbox(&self, channel: &str) -> Inbox {
         let (letterbox, inbox) = inbox::inbox(channel);
         lock(&self.inner.letterboxes).push(letterbox);
@@ -355,8 +363,8 @@ impl Redis {
 
     /// Returns a receiver of changes of tracked keys, from now on.
     ///
-    /// They are told apart from [`Redis::pushes`], so that a change wakes nobody but who waits for it. A receiver that lags
-    /// has to behave as if everything had changed.
+    /// They are told apart from [`Redis::pushes`], so that a change wakes nobody but who waits for
+    /// it. A receiver that lags has to behave as if everything had changed.
     pub fn changes(&self) -> broadcast::Receiver<Change> {
         self.inner.changes.subscribe()
     }
@@ -365,8 +373,8 @@ impl Redis {
     ///
     /// # Errors
     ///
-    /// As for [`Redis::query`]; the subscription is made at the next connect all the same. A refused one is not tried
-    /// again before that: [`Redis::is_subscribed`] tells.
+    /// As for [`Redis::query`]; the subscription is made at the next connect all the same. A
+    /// refused one is not tried again before that: [`Redis::is_subscribed`] tells.
     pub async fn subscribe(&self, channel: &str) -> Result<(), Error> {
         lock(&self.inner.channels).insert(channel.to_owned());
         let live = self.live().await?;
@@ -405,7 +413,8 @@ impl Redis {
         }
     }
 
-    /// Tells whether a channel was subscribed to and the server has not refused it since, as it may at each connect.
+    /// Tells whether a channel was subscribed to and the server has not refused it since, as it may
+    /// at each connect.
     ///
     /// Without a connection: whether it will be asked for.
     pub fn is_subscribed(&self, channel: &str) -> bool {
@@ -489,7 +498,8 @@ fn with_deadlines(config: &RedisConfig, url: &SafeUrl) -> RedisConfig {
     config
 }
 
-/// Tells when it goes, even if the call is dropped, that something was changed that the server tells nobody here.
+/// Tells when it goes, even if the call is dropped, that something was changed that the server
+/// tells nobody here.
 struct Unheard<'a>(&'a broadcast::Sender<Change>);
 
 impl Drop for Unheard<'_> {
@@ -519,8 +529,8 @@ fn call(how: &str, script: &str, keys: &[String], args: &[Vec<u8>]) -> Cmd {
     eval
 }
 
-/// Returns a transaction during which its connection is not told of changes: the keys that it changes are
-/// tracked no more, the others are as before.
+/// Returns a transaction during which its connection is not told of changes: the keys that it
+/// changes are tracked no more, the others are as before.
 fn without_tracking(transaction: &Pipeline) -> Pipeline {
     let mut resting = Pipeline::with_capacity(transaction.len() + 2);
     resting.atomic().cmd("CLIENT").arg("TRACKING").arg("OFF").ignore();

@@ -1,4 +1,5 @@
-//! What is wrong with a server now: said when it begins, when its reason changes, each minute, and when it is over.
+//! What is wrong with a server now: said when it begins, when its reason changes, each minute, and
+//! when it is over.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -84,13 +85,15 @@ impl Outages {
     /// Notes that a connection stands.
     pub(crate) fn up(&self, url: &SafeUrl, db: u32) {
         if let Some(down) = lock(&self.down).take() {
-            // We connect again only when we have something to say: an idle database's outage is longer than the server's.
+            // We connect again only when we have something to say: an idle database's outage is
+            // longer than the server's.
             let outage_s = down.spell.lasted(Instant::now()).as_secs_f64();
             tracing::info!(%url, db, outage_s, "redis is back, counted until this database was used again");
         }
     }
 
-    /// Notes a refusal; tells whether the connection is to be left, since this server cannot serve us.
+    /// Notes a refusal; tells whether the connection is to be left, since this server cannot serve
+    /// us.
     pub(crate) fn refused(&self, url: &SafeUrl, db: u32, code: &str, command: &str) -> bool {
         let Some(known) = refusal::known(code) else { return false };
         let now = Instant::now();
@@ -126,7 +129,8 @@ impl Outages {
         let now = Instant::now();
         let mut refusing = lock(&self.refusing);
         refusing.retain(|code, refusing| {
-            // Whoever loads refuses everything, so that any answer ends it; whoever takes one write takes all.
+            // Whoever loads refuses everything, so that any answer ends it; whoever takes one write
+            // takes all.
             let carried_out = refusing.command == command
                 || code == "LOADING"
                 || NO_WRITES.contains(&code.as_str()) && WRITES.contains(&command);

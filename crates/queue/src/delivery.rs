@@ -15,7 +15,8 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::{letter::Attempt, outcome::Outcome};
 
-/// Names one claim of one worker: the queue's index among the worker's queues, and the claim's number.
+/// Names one claim of one worker: the queue's index among the worker's queues, and the claim's
+/// number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClaimId {
     pub(crate) queue: usize,
@@ -24,8 +25,8 @@ pub struct ClaimId {
 
 /// A message as it came in: its envelope, and its body once somebody has asked for it.
 ///
-/// The arguments are needed to run a task, and what follows it (callbacks, chain, chord) to end it: both read the
-/// same body, which is decoded once.
+/// The arguments are needed to run a task, and what follows it (callbacks, chain, chord) to end it:
+/// both read the same body, which is decoded once.
 #[derive(Debug)]
 pub struct Received {
     /// The envelope.
@@ -40,15 +41,18 @@ pub struct Received {
 /// What is noted while a task runs, for its end.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Notes {
-    /// What the task has published, as its result lists it: `[[id, null], null]` each, or a group's tree.
+    /// What the task has published, as its result lists it: `[[id, null], null]` each, or a group's
+    /// tree.
     pub children: Vec<Value>,
     /// Whether its registration has its results ignored; `None` leaves it to the settings.
     pub ignore_result: Option<bool>,
-    /// Whether its registration has its failures stored where results are ignored; `None` leaves it to the settings.
+    /// Whether its registration has its failures stored where results are ignored; `None` leaves it
+    /// to the settings.
     pub store_errors_even_if_ignored: Option<bool>,
     /// What is to be different in its next attempt, should its outcome be a retry.
     pub again: Again,
-    /// Which of its errbacks were called where it failed, by their places; the others are published.
+    /// Which of its errbacks were called where it failed, by their places; the others are
+    /// published.
     pub errbacks_called: Vec<usize>,
     /// The deaths of workers that are known, the oldest first.
     pub deaths: Vec<Attempt>,
@@ -86,7 +90,8 @@ impl Received {
         *self.memory.lock().unwrap_or_else(PoisonError::into_inner) = Some(memory);
     }
 
-    /// Returns the notes of this run, to be read or written; nobody holds them for longer than that.
+    /// Returns the notes of this run, to be read or written; nobody holds them for longer than
+    /// that.
     pub fn notes(&self) -> MutexGuard<'_, Notes> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -115,8 +120,8 @@ impl Received {
 
 /// A claimed message, decoded as far as its headers: what a handler's runtime receives.
 ///
-/// Whoever drops it without an outcome hands it back: the message returns to its queue and no attempt is
-/// burnt.
+/// Whoever drops it without an outcome hands it back: the message returns to its queue and no
+/// attempt is burnt.
 #[derive(Debug)]
 pub struct Delivery {
     /// The message.
@@ -236,12 +241,14 @@ impl Ticket {
         self.claim
     }
 
-    /// Gives the outcome of a message that no handler was asked to run to the settling role, and frees the slot.
+    /// Gives the outcome of a message that no handler was asked to run to the settling role, and
+    /// frees the slot.
     pub(crate) fn settle(mut self, outcome: Outcome) {
         self.send(outcome, None);
     }
 
-    /// Gives the outcome of a handler that ran for so long to the settling role, and frees the slot.
+    /// Gives the outcome of a handler that ran for so long to the settling role, and frees the
+    /// slot.
     pub(crate) fn settle_after(mut self, ran: Duration, outcome: Outcome) {
         self.send(outcome, Some(ran));
     }

@@ -1,5 +1,5 @@
-//! What may come by the thousand, told as one: by itself at first, then counted, with a line each minute and one when it
-//! is over.
+//! What may come by the thousand, told as one: by itself at first, then counted, with a line each
+//! minute and one when it is over.
 
 use std::{
     collections::BTreeMap,
@@ -49,7 +49,8 @@ pub(crate) enum What {
 }
 
 impl What {
-    /// What it is called in the lines that count it, how many are told one by one before, and whether it is bad.
+    /// What it is called in the lines that count it, how many are told one by one before, and
+    /// whether it is bad.
     fn told(self) -> (&'static str, u64, bool) {
         match self {
             Self::Parked => ("messages of a task that nobody knows are parked", 1, true),

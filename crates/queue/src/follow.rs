@@ -1,10 +1,11 @@
-//! What follows a task's end, decided without I/O: its callbacks and the next step of its chain, or the same failure
-//! for all that waits for it; and its part of a chord.
+//! What follows a task's end, decided without I/O: its callbacks and the next step of its chain, or
+//! the same failure for all that waits for it; and its part of a chord.
 //!
-//! The rules are those of `celery/app/trace.py` and `celery/backends/base.py` (5.7.0, read 2026-11). On purpose more is
-//! told here, so that nobody waits for ever: a revoked task and a dead letter fail the rest of their chain too, the
-//! members of a group that ends a chain get the failure under their own ids, and a chord whose header failed returns
-//! its own part where it is a part of another.
+//! The rules are those of `celery/app/trace.py` and `celery/backends/base.py` (5.7.0, read
+//! 2026-11). On purpose more is told here, so that nobody waits for ever: a revoked task and a dead
+//! letter fail the rest of their chain too, the members of a group that ends a chain get the
+//! failure under their own ids, and a chord whose header failed returns its own part where it is a
+//! part of another.
 
 mod fail;
 
@@ -39,7 +40,8 @@ pub(crate) struct Follow {
     pub(crate) returns: Vec<PartReturn>,
     /// What the task's result lists of all this.
     pub(crate) children: Vec<Value>,
-    /// Whether something was left out that needs more memory than was allowed: decide again, with all there is.
+    /// Whether something was left out that needs more memory than was allowed: decide again, with
+    /// all there is.
     pub(crate) too_large: bool,
 }
 
@@ -72,8 +74,8 @@ pub(crate) struct Lineage {
     pub(crate) id: String,
     /// The first task of the whole work.
     pub(crate) root_id: String,
-    /// What tells this publishing from any other: fresh ids are made of it, so that doing it again after a crash
-    /// gives the same ones.
+    /// What tells this publishing from any other: fresh ids are made of it, so that doing it again
+    /// after a crash gives the same ones.
     pub(crate) seed: String,
     /// The publishing task's priority, where it is inherited.
     pub(crate) priority: Option<u8>,
@@ -105,7 +107,8 @@ impl Lineage {
         Self {
             id: headers.id.clone(),
             root_id: headers.root_id.clone().unwrap_or_else(|| headers.id.clone()),
-            // A redelivered message has the tag that it had; one of the same task that is published anew has another.
+            // A redelivered message has the tag that it had; one of the same task that is published
+            // anew has another.
             seed: properties.delivery_tag.clone().unwrap_or_else(|| headers.id.clone()),
             priority: inherits.then_some(properties.priority),
         }
@@ -162,7 +165,8 @@ fn callbacks(
     follow
 }
 
-/// Several callbacks are called as one group, except that groups among them are called one by one and first.
+/// Several callbacks are called as one group, except that groups among them are called one by one
+/// and first.
 fn as_celery_groups_them(callbacks: &[Signature]) -> Vec<Cow<'_, Signature>> {
     if let [one] = callbacks {
         return vec![Cow::Borrowed(one)];
@@ -177,7 +181,8 @@ fn as_celery_groups_them(callbacks: &[Signature]) -> Vec<Cow<'_, Signature>> {
     calls
 }
 
-/// Sees before anything is copied whether signatures are too much to be published together; what becomes of them then.
+/// Sees before anything is copied whether signatures are too much to be published together; what
+/// becomes of them then.
 fn refused_together(
     signatures: &[Signature],
     by: &Lineage,
@@ -222,7 +227,8 @@ fn group<'a>(tasks: impl IntoIterator<Item = &'a Signature>) -> Signature {
     }
 }
 
-/// Turns a signature into messages; one that cannot be published fails, and what would have followed it.
+/// Turns a signature into messages; one that cannot be published fails, and what would have
+/// followed it.
 fn publish(
     signature: &Signature,
     call: Call,

@@ -1,7 +1,7 @@
 //! The way out: returns what only Rhubarb finds to where a Python worker finds it.
 //!
-//! Claims of workers that are no more, scheduled messages and parked ones go to the consumer's end of their lists. Dead
-//! letters stay: no worker of either kind can run them.
+//! Claims of workers that are no more, scheduled messages and parked ones go to the consumer's end
+//! of their lists. Dead letters stay: no worker of either kind can run them.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -28,7 +28,8 @@ const LETTERS: usize = 100;
 const DOUBT: Duration = Duration::from_secs(60);
 /// How long claims without a lease are looked for.
 const ORPHANS: Duration = Duration::from_secs(5);
-/// How long the worker of such claims has to come back where no worker's lease is known: the default of `worker.lease`.
+/// How long the worker of such claims has to come back where no worker's lease is known: the
+/// default of `worker.lease`.
 const ORPHAN_LEASE: Duration = Duration::from_secs(15);
 /// How often it looks meanwhile.
 const DOUBT_LOOK: Duration = Duration::from_millis(500);
@@ -51,7 +52,8 @@ pub struct HandedBack {
     pub unreadable: u64,
     /// Dead letters, of all queues; they stay.
     pub dead: u64,
-    /// Why nothing would be returned if it were not only counted; absent where nothing is in the way.
+    /// Why nothing would be returned if it were not only counted; absent where nothing is in the
+    /// way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
 }
@@ -67,7 +69,8 @@ pub struct Returned {
     pub parked: u64,
 }
 
-/// Returns claims, scheduled and parked messages to their queues' lists, to be taken next, the oldest first.
+/// Returns claims, scheduled and parked messages to their queues' lists, to be taken next, the
+/// oldest first.
 ///
 /// # Cancel safety
 ///
@@ -163,9 +166,11 @@ async fn served(client: &Client, queues: &[QueueKeys]) -> Result<Option<String>,
     Ok((!reasons.is_empty()).then(|| reasons.join("; ")))
 }
 
-/// Returns the workers that hold claims under a lease that has not ended, and its rest in milliseconds.
+/// Returns the workers that hold claims under a lease that has not ended, and its rest in
+/// milliseconds.
 ///
-/// A worker that has stopped cleanly holds none: its lease stands until it ends by itself, and keeps nobody from anything.
+/// A worker that has stopped cleanly holds none: its lease stands until it ends by itself, and
+/// keeps nobody from anything.
 async fn holding(redis_: &Redis, queue: &QueueKeys) -> Result<Vec<(String, i64)>, Error> {
     let leases = leases(redis_, queue).await?.into_iter().filter(|(_, rest)| *rest > 0);
     let leases: Vec<(String, i64)> = leases.collect();
@@ -229,7 +234,8 @@ async fn scheduled(redis_: &Redis, queue: &QueueKeys, dry_run: bool) -> Result<u
 
 /// Returns what workers held whose lease has ended, as every worker of ours would.
 ///
-/// What came before may have taken so long that a look grants each lease one more period; that is waited for, too.
+/// What came before may have taken so long that a look grants each lease one more period; that is
+/// waited for, too.
 async fn claims(redis_: &Redis, queue: &QueueKeys, dry_run: bool) -> Result<u64, Error> {
     let (mut moved, mut before) = (0, Vec::new());
     loop {
@@ -260,8 +266,8 @@ async fn claims(redis_: &Redis, queue: &QueueKeys, dry_run: bool) -> Result<u64,
 
 /// Has workers that an outage of Redis may have cut off come back before they are taken for dead.
 ///
-/// Where nobody has looked at a queue's leases for a while, either all its workers are gone or Redis was; only time
-/// tells, one period of a lease.
+/// Where nobody has looked at a queue's leases for a while, either all its workers are gone or
+/// Redis was; only time tells, one period of a lease.
 async fn doubt(redis_: &Redis, queues: &[QueueKeys], orphans: &[Orphan]) -> Result<(), Error> {
     let mut doubtful = Vec::new();
     for queue in queues {
@@ -280,7 +286,8 @@ async fn doubt(redis_: &Redis, queues: &[QueueKeys], orphans: &[Orphan]) -> Resu
     wait_out(redis_, doubtful).await
 }
 
-/// Waits until no worker holds anything of these queues under a lease that has not ended, for at most a minute.
+/// Waits until no worker holds anything of these queues under a lease that has not ended, for at
+/// most a minute.
 async fn wait_out(redis_: &Redis, mut doubtful: Vec<&QueueKeys>) -> Result<(), Error> {
     let until = Instant::now() + DOUBT;
     while !doubtful.is_empty() && Instant::now() < until {

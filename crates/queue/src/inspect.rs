@@ -46,7 +46,8 @@ pub struct QueueInfo {
     pub paused: bool,
     /// Since when and why it is paused, where that can be read.
     pub pause: Option<Pause>,
-    /// Why it cannot be read, where it cannot: a key of it is of another type. Nothing else is known of it then.
+    /// Why it cannot be read, where it cannot: a key of it is of another type. Nothing else is
+    /// known of it then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }
@@ -79,7 +80,8 @@ pub struct WorkerRecord {
     pub queues: Vec<String>,
     /// The tasks that it can run.
     pub tasks: Vec<String>,
-    /// How many claims it holds; of a lost worker as [`workers`] returns it, how many have not been given back.
+    /// How many claims it holds; of a lost worker as [`workers`] returns it, how many have not been
+    /// given back.
     pub n_running: usize,
     /// The first of them.
     pub running: Vec<Running>,
@@ -116,8 +118,8 @@ pub async fn queues(client: &Client, more: &[String]) -> Result<Vec<QueueInfo>, 
     queues_named(client, &queue_names(client, more).await?).await
 }
 
-/// Returns each queue of [`all_queue_names`], and counts as claimed what workers without a lease hold, too; looks for
-/// both for at most `effort`, and tells what was not looked through.
+/// Returns each queue of [`all_queue_names`], and counts as claimed what workers without a lease
+/// hold, too; looks for both for at most `effort`, and tells what was not looked through.
 ///
 /// # Errors
 ///
@@ -224,7 +226,8 @@ async fn queue(redis_: &Redis, name: &str, celery: &CeleryConfig) -> Result<Queu
 fn iso_ms(ms: f64) -> Option<String> {
     #[expect(clippy::cast_possible_truncation, reason = "scores are whole milliseconds below 2^53")]
     let ms = ms as i64;
-    // Python's last day goes on for longer than a timestamp here does: what is due in 9999 is due at its end.
+    // Python's last day goes on for longer than a timestamp here does: what is due in 9999 is due
+    // at its end.
     let last = jiff::Timestamp::MAX.as_second() * 1000;
     jiff::Timestamp::from_millisecond(ms.min(last)).ok().map(clock::iso)
 }

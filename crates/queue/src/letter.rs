@@ -1,7 +1,8 @@
-//! Messages kept apart: dead letters (they can never run) and parked tasks (nobody here knows them).
+//! Messages kept apart: dead letters (they can never run) and parked tasks (nobody here knows
+//! them).
 //!
-//! Both are capped by count, age and bytes; what gives way is told, one warning each. They are listed, found and dropped
-//! here, and brought back by [`crate::replay`].
+//! Both are capped by count, age and bytes; what gives way is told, one warning each. They are
+//! listed, found and dropped here, and brought back by [`crate::replay`].
 
 mod history;
 
@@ -84,7 +85,8 @@ pub struct Letter {
     pub headers: Option<String>,
     /// How often a worker died with it.
     pub deliveries: u32,
-    /// The attempts that are known, the oldest first: retries, deaths of workers, and what made it a letter.
+    /// The attempts that are known, the oldest first: retries, deaths of workers, and what made it
+    /// a letter.
     #[serde(default)]
     pub history: Vec<Attempt>,
 }
@@ -242,7 +244,8 @@ pub async fn ids(client: &Client, kind: Kind, filter: &Filter) -> Result<Vec<Str
     Ok(ids)
 }
 
-/// One pass over the letters that are meant, from the newest to the oldest, a bounded number of bytes at a time.
+/// One pass over the letters that are meant, from the newest to the oldest, a bounded number of
+/// bytes at a time.
 struct Walk<'c> {
     client: &'c Client,
     keys: LetterKeys,
@@ -271,7 +274,8 @@ impl<'c> Walk<'c> {
         Ok(Self { client, keys, filter, until, offset: 0, groups: Vec::new() })
     }
 
-    /// Returns the next letters, perhaps none of those that were looked at; `None` after the oldest.
+    /// Returns the next letters, perhaps none of those that were looked at; `None` after the
+    /// oldest.
     async fn next(&mut self) -> Result<Option<Vec<Letter>>, Error> {
         if self.groups.is_empty() {
             let mut range = ::redis::cmd("ZREVRANGEBYSCORE");

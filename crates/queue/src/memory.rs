@@ -1,7 +1,8 @@
 //! The memory of the bodies that a worker works on at once.
 //!
-//! A body's values take many times its bytes. Each body is bounded by itself when it is read; here all of them are
-//! bounded together, so that large messages wait for each other while small ones pass.
+//! A body's values take many times its bytes. Each body is bounded by itself when it is read; here
+//! all of them are bounded together, so that large messages wait for each other while small ones
+//! pass.
 
 use std::sync::Arc;
 
@@ -37,7 +38,8 @@ impl Memory {
         Self { units: Arc::new(Semaphore::new(all)), all, reading: Turns::default() }
     }
 
-    /// Reads a message's body when there is memory for it, which it holds until the message is let go.
+    /// Reads a message's body when there is memory for it, which it holds until the message is let
+    /// go.
     ///
     /// # Cancel safety
     ///

@@ -1,9 +1,9 @@
 //! Claims whose worker has no lease: its entry was evicted, or deleted by hand.
 //!
-//! Whoever looks at leases sees nothing of them. So the claims themselves are looked for, which stand in no list of
-//! ours that could not be lost in the same way: by `SCAN`, in bounded steps. The workers of a fleet walk together, a
-//! step of 1,000 keys with each look at the leases, at each start (and then faster) and a while after each walk's end;
-//! the command line looks for itself.
+//! Whoever looks at leases sees nothing of them. So the claims themselves are looked for, which
+//! stand in no list of ours that could not be lost in the same way: by `SCAN`, in bounded steps.
+//! The workers of a fleet walk together, a step of 1,000 keys with each look at the leases, at each
+//! start (and then faster) and a while after each walk's end; the command line looks for itself.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -66,7 +66,8 @@ impl Orphan {
             .map(str::to_owned)
     }
 
-    /// Gives it a lease of this length, or of the longest that a worker of its queue has; returns how many claims it has.
+    /// Gives it a lease of this length, or of the longest that a worker of its queue has; returns
+    /// how many claims it has.
     pub(crate) async fn adopt(&self, redis_: &Redis, grace: Duration) -> Result<u64, Error> {
         let keys = [self.leases(), self.claims(), format!("{}:looks", self.head)];
         let args = [self.worker.clone().into_bytes(), grace.as_millis().to_string().into_bytes()];
@@ -89,7 +90,8 @@ fn pattern(client: &Client) -> String {
     format!("{}*{CLAIMS}*", escaped(&client.keys().ours("")))
 }
 
-/// Looks for claims without a lease, for at most `effort` and at 250,000 keys for each second of it.
+/// Looks for claims without a lease, for at most `effort` and at 250,000 keys for each second of
+/// it.
 ///
 /// Where Redis does not permit a `SCAN`, none is found.
 pub(crate) async fn find(client: &Client, effort: Duration) -> Result<Vec<Orphan>, Error> {

@@ -1,4 +1,5 @@
-//! An answer of the scripts that read in pieces, so that nothing is fetched whose size is not known to fit.
+//! An answer of the scripts that read in pieces, so that nothing is fetched whose size is not known
+//! to fit.
 
 use ::redis::{FromRedisValue, ParsingError};
 

@@ -1,8 +1,8 @@
 //! How much reading a page may cost: CPU time and memory, for the page, its source and the process.
 //!
-//! A page chooses how long it is read and how much is made of it: a few kilobytes, decompressed, keep
-//! selectors busy for minutes or become a gigabyte of JSON objects. So every loop over what a page holds
-//! spends of a [`Budget`], and ends with the page when nothing is left.
+//! A page chooses how long it is read and how much is made of it: a few kilobytes, decompressed,
+//! keep selectors busy for minutes or become a gigabyte of JSON objects. So every loop over what a
+//! page holds spends of a [`Budget`], and ends with the page when nothing is left.
 
 use std::{
     sync::{

@@ -57,8 +57,8 @@ fn is_too_deep(page: &Html) -> bool {
 
 /// Counts what the tree builder makes of each token.
 ///
-/// One tag may look through all open elements, and open all formatting elements again that were left
-/// open: a page made for it takes the square of its length, in time and in nodes.
+/// One tag may look through all open elements, and open all formatting elements again that were
+/// left open: a page made for it takes the square of its length, in time and in nodes.
 struct Watched<'b> {
     tree: TreeBuilder<NodeId, HtmlTreeSink>,
     budget: &'b Budget,
@@ -110,8 +110,8 @@ impl TokenSink for Watched<'_> {
     }
 }
 
-/// Returns the elements of a page that a selector matches, `html` itself among them; it ends early with
-/// the budget.
+/// Returns the elements of a page that a selector matches, `html` itself among them; it ends early
+/// with the budget.
 pub(crate) fn select_all<'a>(
     page: &'a Html,
     selector: &'a Selector,

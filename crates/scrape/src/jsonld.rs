@@ -24,11 +24,12 @@ const MAX_POSTINGS: usize = 1_000;
 /// What a block takes beside its text.
 const BLOCK: usize = 128;
 
-/// Organisations of a posting and names of one of them that are looked through: many postings may refer
-/// to the same.
+/// Organisations of a posting and names of one of them that are looked through: many postings may
+/// refer to the same.
 const MAX_NAMES: usize = 5;
 
-/// Returns every posting of the page: in any block, alone, in an array or a `@graph`, or inside another object.
+/// Returns every posting of the page: in any block, alone, in an array or a `@graph`, or inside
+/// another object.
 ///
 /// # Errors
 /// The budget is used up.
@@ -57,8 +58,8 @@ pub(crate) fn postings(page: &str, context: &Context) -> Result<Parsed, ParseErr
     Ok(parsed)
 }
 
-/// Returns the texts of the page's JSON-LD blocks, and the page's address: the one that it names as its
-/// own, when that is on the same host; else where it came from.
+/// Returns the texts of the page's JSON-LD blocks, and the page's address: the one that it names as
+/// its own, when that is on the same host; else where it came from.
 fn blocks(page: &str, context: &Context) -> Result<(Vec<String>, Url), TooMuch> {
     let mut blocks = Vec::new();
     let mut named = None;
@@ -125,7 +126,8 @@ fn json(block: &str, budget: &Budget) -> Result<Value, serde_json::Error> {
 /// How much longer a control character is when it is escaped.
 const CONTROL: usize = 5;
 
-/// Escapes raw control characters in strings, and takes the backslash off escapes that JSON does not have.
+/// Escapes raw control characters in strings, and takes the backslash off escapes that JSON does
+/// not have.
 fn repaired<'a>(block: &'a str, budget: &Budget) -> Cow<'a, str> {
     let n_controls = block.bytes().filter(|byte| *byte < 0x20).count();
     let length = block.len() + n_controls * CONTROL;

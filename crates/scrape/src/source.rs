@@ -108,7 +108,8 @@ impl BuildError {
 /// Builds a source from its configuration.
 ///
 /// # Errors
-/// Names the setting that is missing or invalid; a selector that doesn't parse is named with its text.
+/// Names the setting that is missing or invalid; a selector that doesn't parse is named with its
+/// text.
 pub fn build(config: &SourceConfig) -> Result<Box<dyn Source>, BuildError> {
     Ok(match config.kind {
         SourceKind::Greenhouse => Box::new(sources::greenhouse::build(config)?),
@@ -394,8 +395,8 @@ async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> 
     done.map_err(|_| failed("reading the answer panicked; this is a defect of the reader"))
 }
 
-/// Decodes and parses a page off the runtime's threads, which a large page would hold up, when there is
-/// room for it; a parser's error is the source's failure.
+/// Decodes and parses a page off the runtime's threads, which a large page would hold up, when
+/// there is room for it; a parser's error is the source's failure.
 pub(crate) async fn read_apart<T: Send + 'static>(
     page: Page,
     context: Context,

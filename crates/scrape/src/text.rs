@@ -7,7 +7,8 @@ use crate::{
     tokens::tokens,
 };
 
-/// A description is cut at this many bytes: long enough for every real one, short enough for a cache.
+/// A description is cut at this many bytes: long enough for every real one, short enough for a
+/// cache.
 pub const MAX_DESCRIPTION: usize = 50_000;
 
 /// A title, name or place is cut at this many bytes.
@@ -64,11 +65,12 @@ pub fn some_line(text: &str) -> Option<String> {
     Some(line(text)).filter(|line| !line.is_empty())
 }
 
-/// Returns a description as plain text: a line a block, `- ` before list items, at most [`MAX_DESCRIPTION`].
+/// Returns a description as plain text: a line a block, `- ` before list items, at most
+/// [`MAX_DESCRIPTION`].
 ///
-/// Markup that is escaped as a whole (Greenhouse, Arbeitnow) is unescaped once. Tags that were cut in the
-/// middle, unclosed or unknown do no harm; scripts and styles are left out. When the budget ends, so does
-/// the description.
+/// Markup that is escaped as a whole (Greenhouse, Arbeitnow) is unescaped once. Tags that were cut
+/// in the middle, unclosed or unknown do no harm; scripts and styles are left out. When the budget
+/// ends, so does the description.
 pub fn description(markup: &str, budget: &Budget) -> String {
     let markup = cut(markup, MAX_MARKUP);
     let escaped = markup.contains("&lt;") && !has_tag(markup);

@@ -15,8 +15,8 @@ use crate::{
     text::cut,
 };
 
-/// The budget is looked at after each so many bytes: the tokenizer looks through all attributes of a
-/// tag at each of them, so that one tag takes the square of their number.
+/// The budget is looked at after each so many bytes: the tokenizer looks through all attributes of
+/// a tag at each of them, so that one tag takes the square of their number.
 const STEP: usize = 2_048;
 
 /// Calls back with each token of the markup.

@@ -1,9 +1,10 @@
 //! Values that `serde_json` cannot hold, kept as the JSON text that they were.
 //!
-//! Python writes `NaN`, integers of any size and halves of surrogate pairs; `serde_json` has no room for them. What
-//! only passes through a worker must not change, so such a value is *sealed*: a text that begins with a mark and goes
-//! on with the value's JSON. [`dump`](crate::dump) writes that JSON again; [`open`] gives what a handler can use. The
-//! mark is drawn at random by each process, so that nobody outside can write a text that counts as sealed.
+//! Python writes `NaN`, integers of any size and halves of surrogate pairs; `serde_json` has no
+//! room for them. What only passes through a worker must not change, so such a value is *sealed*: a
+//! text that begins with a mark and goes on with the value's JSON. [`dump`](crate::dump) writes
+//! that JSON again; [`open`] gives what a handler can use. The mark is drawn at random by each
+//! process, so that nobody outside can write a text that counts as sealed.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
@@ -13,7 +14,8 @@ use serde_json::{Map, Value};
 use crate::dump::dumps;
 use crate::reader;
 
-/// The last character that there is, which no text of people has, so that a look at one byte mostly decides.
+/// The last character that there is, which no text of people has, so that a look at one byte mostly
+/// decides.
 const FIRST: char = '\u{10ffff}';
 
 static MARK: LazyLock<String> = LazyLock::new(|| {
@@ -75,8 +77,8 @@ pub fn open_map(map: Map<String, Value>) -> Map<String, Value> {
     map.into_iter().map(|(name, value)| (key(name), open(value))).collect()
 }
 
-/// The JSON text of a value that was read from a message, without any loss: numbers and halves of surrogate pairs as
-/// their producer wrote them, beside that spaced and escaped as Python does.
+/// The JSON text of a value that was read from a message, without any loss: numbers and halves of
+/// surrogate pairs as their producer wrote them, beside that spaced and escaped as Python does.
 pub fn json(value: &Value) -> String {
     // What `dump` writes is ASCII.
     String::from_utf8(dumps(value)).unwrap_or_default()
@@ -87,7 +89,8 @@ pub fn json(value: &Value) -> String {
 /// What cannot be held is sealed: pass the value on, or [`open`] it.
 ///
 /// # Errors
-/// The text is no JSON, even by Python's rules, nested deeper than 1,000 levels, or too large to be held.
+/// The text is no JSON, even by Python's rules, nested deeper than 1,000 levels, or too large to be
+/// held.
 pub fn exact(text: &str) -> Result<Value, String> {
     reader::read(text.as_bytes())
 }

@@ -139,8 +139,8 @@ pub struct ChordPart {
     pub task_id: String,
     /// The final state of the task.
     pub state: State,
-    /// The value, or the exception as [`Exception::to_value`] gives it; sealed where it cannot be held, so
-    /// that the chord's body gets it as it was: see [`exact`](crate::exact()).
+    /// The value, or the exception as [`Exception::to_value`] gives it; sealed where it cannot be
+    /// held, so that the chord's body gets it as it was: see [`exact`](crate::exact()).
     pub result: Value,
 }
 

@@ -250,7 +250,8 @@ fn time(map: &mut Map<String, Value>, key: &str) -> Result<Option<Time>, String>
     }
 }
 
-// Read as 0, a wrong count would let a failing task be sent again for ever. Python's workers take a text for what it says.
+// Read as 0, a wrong count would let a failing task be sent again for ever. Python's workers take a
+// text for what it says.
 fn retries(map: &mut Map<String, Value>) -> Result<u32, String> {
     match map.shift_remove("retries") {
         None | Some(Value::Null) => Ok(0),

@@ -1,7 +1,7 @@
 //! The rarer forms of ISO 8601 that Celery takes.
 //!
-//! Celery reads times with `dateutil.parser.isoparse` (2.9): week dates, days of the year, dates without a day, `24:00`
-//! for the end of a day, and any one character between date and time.
+//! Celery reads times with `dateutil.parser.isoparse` (2.9): week dates, days of the year, dates
+//! without a day, `24:00` for the end of a day, and any one character between date and time.
 
 use jiff::civil::{Date, DateTime, ISOWeekDate, Time, Weekday};
 use jiff::tz::Offset;
@@ -17,7 +17,8 @@ pub(crate) enum Said {
 pub(crate) fn parse(text: &str) -> Option<Said> {
     let mut rest = Rest(text);
     let date = date(&mut rest)?;
-    // Nothing follows a month, or a year: the forms of the same length are those of a week and of a day of the year.
+    // Nothing follows a month, or a year: the forms of the same length are those of a week and of a
+    // day of the year.
     let read = &text[..text.len() - rest.0.len()];
     let has_day = read.len() > 7 || read.len() == 7 && read.as_bytes()[4] != b'-';
     let mut after = rest.0.chars();

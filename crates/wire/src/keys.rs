@@ -94,7 +94,8 @@ pub fn pidbox_channel(prefix: &str, db: i64) -> String {
     format!("{prefix}/{db}.{EXCHANGE}")
 }
 
-/// The channel on which a fanout exchange (a `Broadcast` queue) of this name is heard by all its workers.
+/// The channel on which a fanout exchange (a `Broadcast` queue) of this name is heard by all its
+/// workers.
 ///
 /// `routing_key` is that of its binding; kombu leaves an empty one out.
 pub fn fanout_channel(prefix: &str, db: i64, exchange: &str, routing_key: &str) -> String {
@@ -117,8 +118,8 @@ pub fn reply_queue(oid: &str) -> String {
 /// The set that leads replies to the clients who wait for them.
 ///
 /// A client adds its [`reply_binding_member`] before it asks and removes it, with the list,
-/// afterwards. Kombu 5.7 keeps it out of `_kombu.binding_permanent.*`, because the list expires, and
-/// sweeps the whole set an hour after the last such client was seen.
+/// afterwards. Kombu 5.7 keeps it out of `_kombu.binding_permanent.*`, because the list expires,
+/// and sweeps the whole set an hour after the last such client was seen.
 pub fn reply_binding_key() -> String {
     exchange_key(REPLY_EXCHANGE)
 }

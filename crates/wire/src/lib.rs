@@ -3,15 +3,15 @@
 //! This crate reads and writes what Celery (5.x, on Redis) puts into queues and results, so that
 //! workers and clients in Rust can stand beside those in Python. It works on values alone.
 //!
-//! It deliberately does no I/O, has no async code and reads no clock: instants, delivery tags and the
-//! application's time zone are given by the caller. It does not unpickle: bodies that are neither JSON
-//! nor MessagePack are refused by name. It does not run chains, groups or chords, it only builds them
-//! and shows what they hold.
+//! It deliberately does no I/O, has no async code and reads no clock: instants, delivery tags and
+//! the application's time zone are given by the caller. It does not unpickle: bodies that are
+//! neither JSON nor MessagePack are refused by name. It does not run chains, groups or chords, it
+//! only builds them and shows what they hold.
 //!
-//! Input may be hostile. Nothing here panics on it; depth is bounded to 1,000 levels, the memory
-//! of the values that are read to 64 MiB or twelve times their text, and a body after decompression to
-//! the size that the caller gives. The size of a message or a result as it comes in
-//! is the caller's to bound.
+//! Input may be hostile. Nothing here panics on it; depth is bounded to 1,000 levels, the memory of
+//! the values that are read to 64 MiB or twelve times their text, and a body after decompression to
+//! the size that the caller gives. The size of a message or a result as it comes in is the caller's
+//! to bound.
 //!
 //! ```
 //! use rhubarb_wire::{Envelope, NewTask};
@@ -29,9 +29,11 @@
 //! ```
 //!
 //! - `envelope`: the JSON object in a queue's list; retries.
-//! - `headers`, `properties`: what it says beside the body; `usual` reads the messages that nearly all are.
+//! - `headers`, `properties`: what it says beside the body; `usual` reads the messages that nearly
+//!   all are.
 //! - `body`, `signature`: arguments, callbacks, chains and chords.
-//! - `canvas`: building and taking apart signatures of chains, groups and chords; `compose` has the rules.
+//! - `canvas`: building and taking apart signatures of chains, groups and chords; `compose` has the
+//!   rules.
 //! - `compression`, `msgpack`: bodies that are not plain JSON.
 //! - `old`: protocol 1.
 //! - `task`: making messages.

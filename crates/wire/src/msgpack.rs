@@ -58,7 +58,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads what holds no other values; apart, so that the stack has room for many levels of the others.
+    /// Reads what holds no other values; apart, so that the stack has room for many levels of the
+    /// others.
     fn scalar(&mut self, tag: u8) -> Result<Value, String> {
         let width = |first: u8| 1_usize << (tag - first);
         match tag {

@@ -1,15 +1,18 @@
-//! The reader of JSON as Python writes it: in one pass, without recursion, within a budget of memory.
+//! The reader of JSON as Python writes it: in one pass, without recursion, within a budget of
+//! memory.
 //!
-//! A value that `serde_json` cannot hold is sealed, see [`exact`](crate::exact). A tree of values takes up to two
-//! hundred times the memory of its text, so that memory is counted before it is taken. Where a text is long enough to
-//! need too much, all of it is counted before the first value is made.
+//! A value that `serde_json` cannot hold is sealed, see [`exact`](crate::exact). A tree of values
+//! takes up to two hundred times the memory of its text, so that memory is counted before it is
+//! taken. Where a text is long enough to need too much, all of it is counted before the first value
+//! is made.
 
 use serde_json::{Map, Number, Value};
 
 use crate::exact::sealed;
 use crate::json::float;
 
-/// The deepest nesting that is read: about what Python's own reader takes before its recursion ends.
+/// The deepest nesting that is read: about what Python's own reader takes before its recursion
+/// ends.
 pub(crate) const DEPTH: usize = 1_000;
 
 /// The memory that the values of a short text may take, bytes.
@@ -18,17 +21,20 @@ const LEAST_BUDGET: usize = 64 << 20;
 /// How many times its own length the values of a long text may take.
 const TIMES: usize = 12;
 
-/// The most that a byte of text can need, bytes: a text that is so much shorter than its budget fits.
+/// The most that a byte of text can need, bytes: a text that is so much shorter than its budget
+/// fits.
 const MOST: usize = 72;
 
-/// The memory that a message may take beside twice its own length, bytes: its body is one text, and all the rest of it
-/// is held for as long as the task is.
+/// The memory that a message may take beside twice its own length, bytes: its body is one text, and
+/// all the rest of it is held for as long as the task is.
 const MESSAGE_BUDGET: usize = 4 << 20;
 
-/// About what a text or the members of a container take beside their bytes: what the allocator adds.
+/// About what a text or the members of a container take beside their bytes: what the allocator
+/// adds.
 pub(crate) const BLOCK: usize = 32;
 
-/// About what a member of an object takes beside its value, bytes: its hash, its key and its places in the index.
+/// About what a member of an object takes beside its value, bytes: its hash, its key and its places
+/// in the index.
 pub(crate) const MEMBER: usize = size_of::<(usize, String)>() + 2 * size_of::<usize>();
 
 /// What may still be taken for the values of one text.
@@ -85,7 +91,8 @@ pub(crate) fn read_message(bytes: &[u8]) -> Result<Value, String> {
     Reader { keeps: true, budget, ..Reader::of(bytes)? }.all()
 }
 
-/// Parses JSON from Python for whoever does not write it again: what cannot be held exactly is a text.
+/// Parses JSON from Python for whoever does not write it again: what cannot be held exactly is a
+/// text.
 pub(crate) fn read_lossy(bytes: &[u8]) -> Result<Value, String> {
     Reader::of(bytes)?.all()
 }
@@ -95,7 +102,8 @@ pub(crate) fn lossy(json: &str) -> Value {
     read_lossy(json.as_bytes()).unwrap_or_default()
 }
 
-/// What the values of a text will need, bytes. It is exact for JSON without blanks and escapes, and no less for any other.
+/// What the values of a text will need, bytes. It is exact for JSON without blanks and escapes, and
+/// no less for any other.
 fn needed(text: &str) -> usize {
     let mut bytes = size_of::<Value>();
     let mut rest = text.as_bytes();

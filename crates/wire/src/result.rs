@@ -11,7 +11,8 @@ use crate::exception::Exception;
 use crate::json::{self, take, text};
 use crate::reader;
 
-/// What a compressed result begins with, before the method's name and a zero (`COMPRESSED_PAYLOAD_MAGIC` of
+/// What a compressed result begins with, before the method's name and a zero
+/// (`COMPRESSED_PAYLOAD_MAGIC` of
 /// `celery/backends/base.py`, 5.7.0).
 const MAGIC: &[u8] = b"\0celery-compressed\0";
 
@@ -83,8 +84,8 @@ impl fmt::Display for State {
 
 /// A stored result.
 ///
-/// The same bytes are stored under [`result_key`](crate::result_key) and published on the channel of
-/// that name.
+/// The same bytes are stored under [`result_key`](crate::result_key) and published on the channel
+/// of that name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskResult {
     /// The state of the task.
@@ -141,7 +142,8 @@ impl TaskResult {
         Self::read(bytes, reader::read_lossy)
     }
 
-    /// Reads a result that is passed on: what cannot be held exactly is sealed, see [`exact`](crate::exact()).
+    /// Reads a result that is passed on: what cannot be held exactly is sealed, see
+    /// [`exact`](crate::exact()).
     ///
     /// # Errors
     /// As [`decode`](Self::decode).
@@ -204,12 +206,13 @@ impl Json for TaskResult {
     }
 }
 
-/// Compresses an encoded result as Celery's `result_compression` does: the same bytes to a client of 5.7, which reads them
-/// whatever its own setting is. Clients before 5.7 cannot read them.
+/// Compresses an encoded result as Celery's `result_compression` does: the same bytes to a client
+/// of 5.7, which reads them whatever its own setting is. Clients before 5.7 cannot read them.
 ///
-/// To be used for results of successes only: the method goes by kombu's short name, where Celery writes its content
-/// type, and scripts on the server take that for a SUCCESS, which they cannot see otherwise. Returns nothing where
-/// compression saves nothing, or the result has more than 64 MiB.
+/// To be used for results of successes only: the method goes by kombu's short name, where Celery
+/// writes its content type, and scripts on the server take that for a SUCCESS, which they cannot
+/// see otherwise. Returns nothing where compression saves nothing, or the result has more than 64
+/// MiB.
 pub fn compress_success(bytes: &[u8], method: Compression) -> Option<Vec<u8>> {
     let packed = (bytes.len() <= MAX_COMPRESSED).then(|| method.compress(bytes).ok()).flatten()?;
     let whole = [MAGIC, method.alias().as_bytes(), b"\0", &packed].concat();

@@ -24,8 +24,8 @@ enum Instant {
 }
 
 impl Time {
-    /// Reads ISO 8601 in all forms that Celery takes: with offset, with `Z`, or naive; `None` for anything
-    /// else.
+    /// Reads ISO 8601 in all forms that Celery takes: with offset, with `Z`, or naive; `None` for
+    /// anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let instant = match (text.parse::<Timestamp>(), text.parse::<DateTime>()) {
             (Ok(instant), _) => Instant::Known(instant),
@@ -60,8 +60,9 @@ impl Time {
 
     /// The instant meant; a time without offset is taken in `default_zone`.
     ///
-    /// A local time that a clock change skips or repeats is taken as most calendars do: skipped ones
-    /// move forward, repeated ones are the first. Times beyond the calendar are clamped to its ends.
+    /// A local time that a clock change skips or repeats is taken as most calendars do: skipped
+    /// ones move forward, repeated ones are the first. Times beyond the calendar are clamped to its
+    /// ends.
     pub fn resolve(&self, default_zone: &TimeZone) -> Timestamp {
         match self.instant {
             Instant::Known(instant) => instant,

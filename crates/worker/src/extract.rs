@@ -90,8 +90,9 @@ impl FromCall for Arguments {
     }
 }
 
-/// All arguments as JSON text, without any loss: numbers that `serde_json` has no room for (`NaN`, integers of any size)
-/// and halves of surrogate pairs are as the caller wrote them, Python's own types as kombu marks them.
+/// All arguments as JSON text, without any loss: numbers that `serde_json` has no room for (`NaN`,
+/// integers of any size) and halves of surrogate pairs are as the caller wrote them, Python's own
+/// types as kombu marks them.
 ///
 /// Shares the place of [`Args`]: the first of a handler gets them.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -46,12 +46,14 @@ impl RedisServer {
         Self::start_with(&["--save", "", "--appendonly", "no"]).await
     }
 
-    /// Starts a server that loses nothing it has answered for (`appendfsync always`), for tests that restart it.
+    /// Starts a server that loses nothing it has answered for (`appendfsync always`), for tests
+    /// that restart it.
     pub async fn start_durable() -> Self {
         Self::start_with(&DURABLE).await
     }
 
-    /// Returns a server as [`start_durable`](Self::start_durable) does, which [`restart`](Self::restart) starts.
+    /// Returns a server as [`start_durable`](Self::start_durable) does, which
+    /// [`restart`](Self::restart) starts.
     pub fn not_started() -> Self {
         Self::new(DURABLE.map(str::to_owned).into(), None)
     }
@@ -82,14 +84,16 @@ impl RedisServer {
         panic!("redis-server did not start on any of ten free ports");
     }
 
-    /// A chosen server that was built without TLS does not start with it, and gives way to the installed one.
+    /// A chosen server that was built without TLS does not start with it, and gives way to the
+    /// installed one.
     fn find_tls(&mut self) {
         if self.options.iter().any(|option| option == "--tls-port") {
             self.program = installed().unwrap_or_else(program);
         }
     }
 
-    /// Starts a replica of this server, with the same options, and waits until it has all that is there.
+    /// Starts a replica of this server, with the same options, and waits until it has all that is
+    /// there.
     ///
     /// # Panics
     /// When it does not in time.
@@ -100,9 +104,11 @@ impl RedisServer {
         replica
     }
 
-    /// Makes its replica the primary and itself the replica of that, by a real `FAILOVER`: nothing is lost.
+    /// Makes its replica the primary and itself the replica of that, by a real `FAILOVER`: nothing
+    /// is lost.
     ///
-    /// Connections to this server stay open, as in many a managed Redis. Both keep their parts when they are restarted.
+    /// Connections to this server stay open, as in many a managed Redis. Both keep their parts when
+    /// they are restarted.
     ///
     /// # Panics
     /// When it does not happen in time.
@@ -199,7 +205,8 @@ impl RedisServer {
         self.options.extend(options.iter().map(|&option| option.to_owned()));
     }
 
-    /// Lets the server run one command, by a connection of its own, such as `CONFIG SET maxmemory 1`.
+    /// Lets the server run one command, by a connection of its own, such as `CONFIG SET maxmemory
+    /// 1`.
     ///
     /// # Panics
     /// When the server does not take it.
@@ -211,8 +218,8 @@ impl RedisServer {
         cmd.query_async(&mut connection).await.unwrap_or_else(|e| panic!("{cmd:?}: {e}"))
     }
 
-    /// Leaves a user no channels but some, and ends its connections that hear others, as later servers do by themselves
-    /// (6.2 does not where the user had all channels).
+    /// Leaves a user no channels but some, and ends its connections that hear others, as later
+    /// servers do by themselves (6.2 does not where the user had all channels).
     pub async fn forbid_channels(&self, user: &str, but: &str) {
         self.command(&format!("ACL SETUSER {user} resetchannels {but}")).await;
         self.command(&format!("CLIENT KILL USER {user} TYPE pubsub")).await;
@@ -276,8 +283,8 @@ pub fn free_port() -> u16 {
     listener.local_addr().expect("a bound socket has an address").port()
 }
 
-/// Asked through the socket, which is nobody else's, as the port may be until the server has it. A server
-/// that wants a password answers too, with an error; one that still loads does not count.
+/// Asked through the socket, which is nobody else's, as the port may be until the server has it. A
+/// server that wants a password answers too, with an error; one that still loads does not count.
 async fn answers(socket: &Path) -> bool {
     let Ok(mut stream) = UnixStream::connect(socket).await else { return false };
     let mut reply = [0; 64];

@@ -51,7 +51,8 @@ impl fmt::Debug for CommonArgs {
 }
 
 impl CommonArgs {
-    /// Reads the configuration of this process; `flags` are settings by name (`worker.queues`) that win over all.
+    /// Reads the configuration of this process; `flags` are settings by name (`worker.queues`) that
+    /// win over all.
     ///
     /// # Errors
     ///
@@ -128,8 +129,9 @@ fn host() -> String {
     gethostname::gethostname().to_string_lossy().into_owned()
 }
 
-/// Tells whether Kubernetes set this variable: it gives every container the addresses of the services beside it, and
-/// those of a service named `rhubarb` or `rhubarb-web` begin as our own variables do.
+/// Tells whether Kubernetes set this variable: it gives every container the addresses of the
+/// services beside it, and those of a service named `rhubarb` or `rhubarb-web` begin as our own
+/// variables do.
 fn is_service_link(name: &str, value: &str) -> bool {
     ["_SERVICE_HOST", "_SERVICE_PORT", "_TCP_PROTO", "_TCP_PORT", "_TCP_ADDR"]
         .iter()
@@ -216,7 +218,8 @@ struct Loading {
     config: Config,
     origins: BTreeMap<String, String>,
     problems: Vec<String>,
-    /// What is wrong with variables that other programs read too, by setting: nothing, where it is set otherwise.
+    /// What is wrong with variables that other programs read too, by setting: nothing, where it is
+    /// set otherwise.
     others: BTreeMap<&'static str, String>,
 }
 
@@ -340,7 +343,8 @@ impl Loading {
         }
     }
 
-    /// Where only the broker's URL is given, the caches are on its server too rather than on this machine.
+    /// Where only the broker's URL is given, the caches are on its server too rather than on this
+    /// machine.
     fn follow_the_broker(&mut self) {
         let broker = self.config.redis.urls.get("queue").cloned();
         if let Some(url) = broker.filter(|_| !self.origins.contains_key("redis.url")) {

@@ -5,11 +5,12 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use super::schedule::{ScheduleConfig, WebhookUrl};
 use crate::redact::{Address, SafeUrl};
 
-/// The most blocking handlers at once: half of the threads that tokio has for everything that blocks, names of hosts
-/// looked up among it (512 by default).
+/// The most blocking handlers at once: half of the threads that tokio has for everything that
+/// blocks, names of hosts looked up among it (512 by default).
 pub(super) const MAX_BLOCKING_THREADS: usize = 256;
 
-/// Everything that can be configured. `Config::default()` is what runs with no file and no environment.
+/// Everything that can be configured. `Config::default()` is what runs with no file and no
+/// environment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// `[redis]`
@@ -84,7 +85,8 @@ pub enum Role {
 /// Where Redis is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RedisConfig {
-    /// One URL for all roles; the database number in it counts for the queue only. Password hidden when printed.
+    /// One URL for all roles; the database number in it counts for the queue only. Password hidden
+    /// when printed.
     pub url: SafeUrl,
     /// The databases' layout.
     pub layout: Layout,
@@ -134,13 +136,16 @@ pub struct CeleryConfig {
     pub result_compression: ResultCompression,
     /// Only results of at least this size are compressed, bytes.
     pub result_compression_min_bytes: usize,
-    /// The greatest message that is published, bytes; a larger one is refused before anything is sent.
+    /// The greatest message that is published, bytes; a larger one is refused before anything is
+    /// sent.
     pub max_publish_bytes: usize,
-    /// How long publishing waits for a Redis that is out of memory before it fails; zero for not at all.
+    /// How long publishing waits for a Redis that is out of memory before it fails; zero for not at
+    /// all.
     pub publish_patience: Duration,
     /// Whether a result also tells the task's name, arguments, worker, retries and queue.
     pub result_extended: bool,
-    /// Whether no result is ever stored, whatever a call asks for: `redis.results_url` is `disabled://`.
+    /// Whether no result is ever stored, whatever a call asks for: `redis.results_url` is
+    /// `disabled://`.
     pub results_disabled: bool,
     /// Whether no task stores a result unless its call asks for it.
     pub task_ignore_result: bool,
@@ -202,33 +207,38 @@ pub struct WorkerConfig {
     pub queues: Vec<String>,
     /// Queues that are not served although `queues` names them.
     pub exclude_queues: Vec<String>,
-    /// How long a worker may be silent before others take its tasks. Shorter: tasks of a paused worker run twice.
+    /// How long a worker may be silent before others take its tasks. Shorter: tasks of a paused
+    /// worker run twice.
     pub lease: Duration,
-    /// How long running tasks may go on after SIGTERM before they are handed back. Heroku kills after 30 s.
+    /// How long running tasks may go on after SIGTERM before they are handed back. Heroku kills
+    /// after 30 s.
     pub drain: Duration,
     /// A task's hard time limit where its registration and message name none; zero means none.
     pub task_time_limit: Duration,
-    /// After how long a task is asked to end where its registration and message name nothing; zero means never.
+    /// After how long a task is asked to end where its registration and message name nothing; zero
+    /// means never.
     pub task_soft_time_limit: Duration,
     /// How often a message may be delivered before it counts as one that kills workers.
     pub max_deliveries: u32,
-    /// The greatest message that is run; a larger one goes to the dead letters as headers, size and hash.
+    /// The greatest message that is run; a larger one goes to the dead letters as headers, size and
+    /// hash.
     pub max_message_bytes: usize,
     /// The greatest result that is stored; a larger one is a FAILURE that says so.
     pub max_result_bytes: usize,
-    /// How far results may take a Redis that is out of memory beyond its `maxmemory`, bytes; beyond that, one that is
-    /// larger than its task's message is a FAILURE that says so.
+    /// How far results may take a Redis that is out of memory beyond its `maxmemory`, bytes; beyond
+    /// that, one that is larger than its task's message is a FAILURE that says so.
     pub results_beyond_maxmemory: usize,
     /// How much is kept of messages that can never run: `max_dead_letters`, `_age` and `_bytes`.
     pub dead_letters: LetterCaps,
     /// How much is kept of messages whose task nobody knows: `max_parked`, `_age` and `_bytes`.
     pub parked: LetterCaps,
-    /// The resident memory over which the worker finishes what it runs and exits with 0, for its platform to start it
-    /// again, bytes; zero means never.
+    /// The resident memory over which the worker finishes what it runs and exits with 0, for its
+    /// platform to start it again, bytes; zero means never.
     pub max_memory: usize,
     /// How often queues are looked at when no wake-up came.
     pub poll_interval: Duration,
-    /// How long nothing may succeed, or no claim be tried, before the process is ended; zero means never.
+    /// How long nothing may succeed, or no claim be tried, before the process is ended; zero means
+    /// never.
     pub watchdog: Duration,
     /// The node name; empty means `rhubarb@$DYNO` or `rhubarb@host`.
     pub hostname: String,
@@ -236,11 +246,13 @@ pub struct WorkerConfig {
     pub unknown_tasks: UnknownTasks,
     /// Whether task events are sent from the start; remote control can switch them on and off.
     pub send_task_events: bool,
-    /// Whether the worker tells `celery events` and Flower of itself: online, a heartbeat every 2 s, offline.
+    /// Whether the worker tells `celery events` and Flower of itself: online, a heartbeat every 2
+    /// s, offline.
     pub send_heartbeats: bool,
     /// Whether remote control (`celery inspect`, `celery control`, Flower) is answered.
     pub enable_remote_control: bool,
-    /// Whether the other workers are asked at the start what they know as revoked, before the first claim.
+    /// Whether the other workers are asked at the start what they know as revoked, before the first
+    /// claim.
     pub mingle: bool,
     /// How long a revocation is kept.
     pub revoke_expires: Duration,
@@ -272,16 +284,19 @@ pub enum UnknownTasks {
 pub struct BeatConfig {
     /// The time zone of schedules that name none (IANA).
     pub timezone: String,
-    /// How long a silent leader stays leader. Shorter: fail-over is faster, a slow network loses the lead.
+    /// How long a silent leader stays leader. Shorter: fail-over is faster, a slow network loses
+    /// the lead.
     pub lease: Duration,
-    /// Whether the entries of Python's RedBeat on the queue's database are obeyed; they are never written.
+    /// Whether the entries of Python's RedBeat on the queue's database are obeyed; they are never
+    /// written.
     pub redbeat: bool,
     /// RedBeat's `redbeat_key_prefix`.
     pub redbeat_key_prefix: String,
-    /// The address that is told when a schedule is later than its `alert_after`, and when it no longer is.
+    /// The address that is told when a schedule is later than its `alert_after`, and when it no
+    /// longer is.
     pub alert_url: WebhookUrl,
-    /// The address that is told every minute that the leader publishes and nothing is late: a dead man's switch there
-    /// raises the alarm when it hears nothing.
+    /// The address that is told every minute that the leader publishes and nothing is late: a dead
+    /// man's switch there raises the alarm when it hears nothing.
     pub ping_url: WebhookUrl,
 }
 
@@ -312,9 +327,11 @@ pub struct ScrapeConfig {
     pub allow_downgrade: bool,
     /// Whether robots.txt is obeyed.
     pub obey_robots: bool,
-    /// Hosts (`host` or `host:port`) in private or loopback networks that may be fetched all the same; `*` allows all.
+    /// Hosts (`host` or `host:port`) in private or loopback networks that may be fetched all the
+    /// same; `*` allows all.
     pub allow_private: Vec<String>,
-    /// Proxies (`host` or `host:port`) in private or loopback networks that may be used all the same; `*` allows all.
+    /// Proxies (`host` or `host:port`) in private or loopback networks that may be used all the
+    /// same; `*` allows all.
     pub allow_private_proxies: Vec<String>,
     /// Whether keywords are also looked for in descriptions.
     pub match_description: bool,
@@ -370,7 +387,8 @@ pub struct SourceConfig {
     pub selectors: Selectors,
 }
 
-/// CSS selectors of an HTML source. A selector may end in `@attr` to take an attribute instead of the text.
+/// CSS selectors of an HTML source. A selector may end in `@attr` to take an attribute instead of
+/// the text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selectors {
     /// One listing on the list page.
@@ -391,7 +409,8 @@ pub struct Selectors {
     pub tags: Option<String>,
     /// The link to the next list page.
     pub next_page: Option<String>,
-    /// The detail page's fields by name (`title`, `company`, `location`, `salary`, `date`, `tags`, `description`,
+    /// The detail page's fields by name (`title`, `company`, `location`, `salary`, `date`, `tags`,
+    /// `description`,
     /// `employment_type`); the detail page is fetched only when this is not empty.
     pub detail: BTreeMap<String, String>,
 }

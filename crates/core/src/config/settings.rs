@@ -1,5 +1,5 @@
-//! The table of settings: name, what is accepted, where it lies. Files, environment, flags, `--print-config` and the
-//! documentation's test all read it.
+//! The table of settings: name, what is accepted, where it lies. Files, environment, flags,
+//! `--print-config` and the documentation's test all read it.
 
 use std::time::Duration;
 

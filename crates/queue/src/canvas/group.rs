@@ -14,7 +14,8 @@ use super::{
 };
 
 impl Unroll<'_> {
-    /// Sends the members of a group. Where they report to a chord, the number of their reports is its size.
+    /// Sends the members of a group. Where they report to a chord, the number of their reports is
+    /// its size.
     pub(super) fn apply_group(&mut self, mut part: Part, how: How) -> Result<Res, CanvasError> {
         for name in ["link", "link_error"] {
             if how.options.get(name).is_some_and(|given| !given.is_null()) {
@@ -46,7 +47,8 @@ impl Unroll<'_> {
         for member in members {
             let mut options = options.clone();
             let chord = chord.as_ref().or(member.options.get("chord"));
-            // What a member is given is there until its message is made, which counts what is left of it.
+            // What a member is given is there until its message is made, which counts what is left
+            // of it.
             let given = copied + chord.map_or(0, memory);
             self.spend(given)?;
             if let Some(chord) = chord {
@@ -67,7 +69,8 @@ impl Unroll<'_> {
         Ok(result)
     }
 
-    /// The script that counts reports needs the size before the last of them, so it is set before the first.
+    /// The script that counts reports needs the size before the last of them, so it is set before
+    /// the first.
     fn note_size(&mut self, group_id: &str, members: &[Part], chord: Option<&Value>) {
         let last_reports = members
             .last()

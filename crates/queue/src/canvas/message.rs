@@ -168,8 +168,8 @@ impl Taker<'_> {
         }
     }
 
-    /// MessagePack is taken and JSON written: what came in a JSON message fits, and whoever reads the one reads
-    /// the other.
+    /// MessagePack is taken and JSON written: what came in a JSON message fits, and whoever reads
+    /// the one reads the other.
     fn serializer(&mut self) -> Result<(), CanvasError> {
         match take(self.options, "serializer").as_ref().map(Value::as_str) {
             None

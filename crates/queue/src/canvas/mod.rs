@@ -1,8 +1,10 @@
-//! What publishing a signature means: the messages that Celery's `apply_async` sends for it, as a function of values.
+//! What publishing a signature means: the messages that Celery's `apply_async` sends for it, as a
+//! function of values.
 //!
-//! A signature is a task, or a canvas of them. [`unroll`] turns one into the messages that can be sent now; what
-//! comes later travels inside them, as Celery's layout has it, so that Python and Rust workers finish each other's
-//! canvases. No I/O, no clock and no random numbers: instants and ids are the caller's ([`Publisher`]).
+//! A signature is a task, or a canvas of them. [`unroll`] turns one into the messages that can be
+//! sent now; what comes later travels inside them, as Celery's layout has it, so that Python and
+//! Rust workers finish each other's canvases. No I/O, no clock and no random numbers: instants and
+//! ids are the caller's ([`Publisher`]).
 //!
 //! | signature | at publishing |
 //! |---|---|
@@ -13,24 +15,28 @@
 //! | `celery.chunks` | as a group of `celery.starmap`; one that has an id already is a task, for somebody waits for that id |
 //! | `celery.accumulate`, `celery.chord_unlock`, every other name | one message: workers run them as tasks |
 //!
-//! The rules are those of `celery/canvas.py`, `app/base.py` and `app/amqp.py`, read in 5.7.0 and 5.4.0 (2026-11). Where
-//! the two differ, 5.7 holds: a chord's tail stands in the chain instead of in each header message, and the body carries
-//! its header's group. These differ from both, on purpose:
+//! The rules are those of `celery/canvas.py`, `app/base.py` and `app/amqp.py`, read in 5.7.0 and
+//! 5.4.0 (2026-11). Where the two differ, 5.7 holds: a chord's tail stands in the chain instead of
+//! in each header message, and the body carries its header's group. These differ from both, on
+//! purpose:
 //! - groups inside a group keep their order (Celery reverses them in a chord's header);
 //! - links of a chain inside a chain are kept (Celery drops them once it went through JSON);
 //! - arguments from the task before reach a group that begins a chain (Celery drops them);
-//! - steps of a chain inside a chord's body are spliced and upgraded when it is published (Celery: when it runs), which
-//!   comes to the same;
-//! - `celery.map`, `celery.starmap` and the parts of `celery.chunks` are routed by the task that they call;
-//! - the serializer is JSON, also where a step asks for msgpack; bodies are not compressed, exchanges are not used: an `exchange` with a `routing_key`
-//!   means the queue of that name, as it does where Celery makes queues by itself.
+//! - steps of a chain inside a chord's body are spliced and upgraded when it is published (Celery:
+//!   when it runs), which comes to the same;
+//! - `celery.map`, `celery.starmap` and the parts of `celery.chunks` are routed by the task that
+//!   they call;
+//! - the serializer is JSON, also where a step asks for msgpack; bodies are not compressed,
+//!   exchanges are not used: an `exchange` with a `routing_key` means the queue of that name, as it
+//!   does where Celery makes queues by itself.
 //!
 //! # Bounds
 //!
-//! Signatures come out of messages and may be hostile. Nesting is bounded to [`MAX_DEPTH`], what is built for one
-//! signature to [`MAX_BYTES`], in a worker to [`max_bytes_in_worker`]. All that is built or copied is counted before it
-//! is made: ten thousand header tasks that each carry a large body, or large options, are refused instead of built.
-//! A chain takes time and memory in proportion to its length.
+//! Signatures come out of messages and may be hostile. Nesting is bounded to [`MAX_DEPTH`], what is
+//! built for one signature to [`MAX_BYTES`], in a worker to [`max_bytes_in_worker`]. All that is
+//! built or copied is counted before it is made: ten thousand header tasks that each carry a large
+//! body, or large options, are refused instead of built. A chain takes time and memory in
+//! proportion to its length.
 
 mod apply;
 mod chain;
@@ -96,7 +102,8 @@ impl std::fmt::Debug for Publisher<'_> {
 /// One call of a signature: what `apply_async` is given beside it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Call {
-    /// Put before the signature's own arguments, unless it is immutable: the result of the task before.
+    /// Put before the signature's own arguments, unless it is immutable: the result of the task
+    /// before.
     pub args: Vec<Value>,
     /// Calling options as Celery names them; they win over the signature's own.
     pub options: Map<String, Value>,
@@ -106,24 +113,26 @@ pub struct Call {
     pub root_id: Option<String>,
     /// The task that publishes this.
     pub parent_id: Option<String>,
-    /// The publishing task's priority, where tasks inherit it (`task_inherit_parent_priority`): for what names none.
+    /// The publishing task's priority, where tasks inherit it (`task_inherit_parent_priority`): for
+    /// what names none.
     pub priority: Option<u8>,
 }
 
 /// What is to be written for a signature, in this order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Unrolled {
-    /// Groups to be stored under their id first: headers whose members are groups again, as their body is given the
-    /// nested lists.
+    /// Groups to be stored under their id first: headers whose members are groups again, as their
+    /// body is given the nested lists.
     pub saved: Vec<ResultTree>,
-    /// Group id and number of parts of each chord: `<group>.s` is set to it, and `<group>.c` removed, before anything is
-    /// sent.
+    /// Group id and number of parts of each chord: `<group>.s` is set to it, and `<group>.c`
+    /// removed, before anything is sent.
     pub chord_sizes: Vec<(String, u64)>,
     /// The messages, in the order in which Celery sends them.
     pub messages: Vec<Outgoing>,
     /// What a caller waits for; nothing for a chain without steps, which sends nothing.
     pub result: Option<ResultTree>,
-    /// What the publishing task lists as its children: the tasks and whole groups that were sent, not what is to come.
+    /// What the publishing task lists as its children: the tasks and whole groups that were sent,
+    /// not what is to come.
     pub children: Vec<ResultTree>,
 }
 
@@ -189,7 +198,8 @@ pub enum CanvasError {
     },
 }
 
-/// About how much memory it takes to publish a signature, at the least, bytes: known before anything is made of it.
+/// About how much memory it takes to publish a signature, at the least, bytes: known before
+/// anything is made of it.
 pub fn weight(signature: &Signature) -> usize {
     /// A signature as a value: an object of six members.
     const VALUE: usize = 1_300;

@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::{CanvasError, MAX_BYTES};
 
-/// About what a part takes beside the values that it is made of, bytes: itself, and the options that it is frozen with.
+/// About what a part takes beside the values that it is made of, bytes: itself, and the options
+/// that it is frozen with.
 pub(super) const PART: usize = 2_048;
 
 /// A signature whose parts, if it is a canvas, are read too.
@@ -201,7 +202,8 @@ fn list(parts: Vec<Part>) -> Value {
     parts.into_iter().map(Part::into_value).collect()
 }
 
-/// Which canvas a signature is. Celery goes by `subtask_type` alone; one written by hand may have left it out.
+/// Which canvas a signature is. Celery goes by `subtask_type` alone; one written by hand may have
+/// left it out.
 fn canvas(signature: &Signature) -> Result<Option<&'static str>, CanvasError> {
     let has = |key: &str| signature.kwargs.contains_key(key);
     match signature.subtask_type.as_deref() {
@@ -231,7 +233,8 @@ fn tasks(kwargs: &mut Map<String, Value>, depth: usize) -> Result<Vec<Part>, Can
     }
 }
 
-/// A header is a list, or one signature: of a group or a chain its parts are the header, and its own options are lost.
+/// A header is a list, or one signature: of a group or a chain its parts are the header, and its
+/// own options are lost.
 fn chord(kwargs: &mut Map<String, Value>, depth: usize) -> Result<Chord, CanvasError> {
     let header = match kwargs.shift_remove("header") {
         Some(Value::Array(tasks)) => {

@@ -36,7 +36,8 @@ impl Client {
         stored.map(|bytes| decode(id, &bytes)).transpose()
     }
 
-    /// Waits for a task's final state, telling each state on the way; `None` when `timeout` passes first.
+    /// Waits for a task's final state, telling each state on the way; `None` when `timeout` passes
+    /// first.
     ///
     /// # Cancel safety
     ///
@@ -52,7 +53,8 @@ impl Client {
         mut on_state: impl FnMut(&TaskResult),
     ) -> Result<Option<TaskResult>, Error> {
         if self.celery.results_disabled {
-            let reason = "no results are stored (redis.results_url is `disabled://`): a task's end cannot be waited for";
+            let reason = "no results are stored (redis.results_url is `disabled://`): \
+                          a task's end cannot be waited for";
             return Err(Error::Refused(reason.to_owned()));
         }
         let channel = self.result_key(id);
@@ -97,7 +99,8 @@ impl Client {
         }
     }
 
-    /// Stores and publishes a passing state of a task (STARTED, PROGRESS, …) unless a final one stands.
+    /// Stores and publishes a passing state of a task (STARTED, PROGRESS, …) unless a final one
+    /// stands.
     ///
     /// # Errors
     ///
@@ -107,7 +110,8 @@ impl Client {
         self.store(&Stored::from(&result), "passing").await.map(drop)
     }
 
-    /// Stores and publishes a passing state of a task that `worker` runs, with what its message tells.
+    /// Stores and publishes a passing state of a task that `worker` runs, with what its message
+    /// tells.
     ///
     /// # Errors
     ///
@@ -180,7 +184,8 @@ pub(super) fn decode(id: &str, bytes: &[u8]) -> Result<TaskResult, Error> {
     })
 }
 
-/// Waits for a message on the channel; `None` at the deadline, and whenever the receiver may have missed one.
+/// Waits for a message on the channel; `None` at the deadline, and whenever the receiver may have
+/// missed one.
 async fn message_until(
     pushes: &mut broadcast::Receiver<Push>,
     channel: &str,

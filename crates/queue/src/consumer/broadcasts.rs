@@ -1,8 +1,10 @@
-//! Kombu's `Broadcast` queues: what is published to all workers of a queue at once, each of which runs it.
+//! Kombu's `Broadcast` queues: what is published to all workers of a queue at once, each of which
+//! runs it.
 //!
-//! Such a message stands nowhere in Redis. It is sent on a channel, and who is not connected misses it, as with kombu.
-//! What a worker hears it records as claimed by itself, and from there it is like any other message. Whether a queue is
-//! of that kind is known only to its producers, so that a worker listens for each of its queues.
+//! Such a message stands nowhere in Redis. It is sent on a channel, and who is not connected misses
+//! it, as with kombu. What a worker hears it records as claimed by itself, and from there it is
+//! like any other message. Whether a queue is of that kind is known only to its producers, so that
+//! a worker listens for each of its queues.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -108,7 +110,8 @@ async fn hear(shared: Arc<Shared>, idx: usize, channel: String) {
     }
 }
 
-/// Takes a message that we may run; what we do not know is for those who do, and they have heard it, too.
+/// Takes a message that we may run; what we do not know is for those who do, and they have heard
+/// it, too.
 fn take(shared: &Shared, idx: usize, message: Vec<u8>) {
     let known = |envelope: &Envelope| shared.tasks.contains(&envelope.headers.task);
     let is_strange = Envelope::decode(&message).is_ok_and(|envelope| !known(&envelope));

@@ -200,8 +200,8 @@ impl Claimer {
         }
     }
 
-    /// Reads the revocations that stand in Redis, if some may have been missed: broadcasts are, between a connection's
-    /// loss and the next one's making.
+    /// Reads the revocations that stand in Redis, if some may have been missed: broadcasts are,
+    /// between a connection's loss and the next one's making.
     async fn obey(&mut self) -> Result<(), Error> {
         let connection = self.shared.queue.connection_number();
         if connection.is_none() || connection != self.obeyed {
@@ -279,7 +279,8 @@ impl Claimer {
         }
     }
 
-    /// Records a message that we have heard as claimed by us; tells when, and its number, unless the queue is paused.
+    /// Records a message that we have heard as claimed by us; tells when, and its number, unless
+    /// the queue is paused.
     async fn record(
         &mut self,
         idx: usize,
@@ -313,7 +314,8 @@ impl Claimer {
             return pick(shared, idx, n, &mut self.number, &names, passing).await;
         }
         let number = self.number;
-        // Numbers are spent even if the answer is lost: a claim is never confused with an earlier one.
+        // Numbers are spent even if the answer is lost: a claim is never confused with an earlier
+        // one.
         self.number += n as u64;
         let args = arguments(shared, n, number);
         let mut answer: Answer = shared
@@ -339,7 +341,8 @@ impl Claimer {
         Ok(())
     }
 
-    /// Lets time pass before the next look at a queue that brought nothing of ours past what others run.
+    /// Lets time pass before the next look at a queue that brought nothing of ours past what others
+    /// run.
     fn space_out(&mut self, looked: &[usize], ours: &BTreeSet<usize>) {
         for idx in looked {
             let passes_over = self.shared.others.passes_over(&self.shared.queues[*idx].name);
@@ -392,7 +395,8 @@ impl Claimer {
         }
     }
 
-    /// Has smaller answers asked for where a large one was lost, which Redis may have ended the connection for.
+    /// Has smaller answers asked for where a large one was lost, which Redis may have ended the
+    /// connection for.
     async fn ask_for_less(&self, queue: &QueueKeys, lost: &[u64]) {
         let mut sizes = ::redis::pipe();
         for number in lost.iter().take(BATCH) {
@@ -432,7 +436,8 @@ impl Claimer {
         }
     }
 
-    /// Sleeps until a key changed, a scheduled message is due, it is no longer too early, or the slow poll.
+    /// Sleeps until a key changed, a scheduled message is due, it is no longer too early, or the
+    /// slow poll.
     async fn sleep_until_change(&mut self, due: Option<Timestamp>, too_early: Option<Instant>) {
         let poll = if self.shared.queue.tracks() {
             self.shared.config.poll_interval

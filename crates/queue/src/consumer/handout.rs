@@ -1,9 +1,10 @@
 //! How many bytes Redis may hand out at once.
 //!
-//! A worker's connection is subscribed to channels, so that Redis ends it when more than a limit waits for it: 32 MB,
-//! or 8 MB for a minute, by default; less on small plans. An answer above that never arrives, and nor does the next try.
-//! So answers stay below what the server says, or what is usual where it does not say. Where answers are lost all the
-//! same, as behind a proxy with limits of its own, smaller ones are asked for.
+//! A worker's connection is subscribed to channels, so that Redis ends it when more than a limit
+//! waits for it: 32 MB, or 8 MB for a minute, by default; less on small plans. An answer above that
+//! never arrives, and nor does the next try. So answers stay below what the server says, or what is
+//! usual where it does not say. Where answers are lost all the same, as behind a proxy with limits
+//! of its own, smaller ones are asked for.
 
 use std::{
     collections::HashMap,
@@ -15,7 +16,8 @@ use tokio::time::Instant;
 
 /// The setting that limits what waits for a connection.
 const SETTING: &str = "client-output-buffer-limit";
-/// Redis's own limits of a connection with subscriptions: at any time, and for longer than a minute.
+/// Redis's own limits of a connection with subscriptions: at any time, and for longer than a
+/// minute.
 const USUAL: (usize, usize) = (32 << 20, 8 << 20);
 /// The least that is asked for at once: more than the ends of a message that is too large.
 const LEAST: usize = 128 << 10;
@@ -53,7 +55,8 @@ impl Handout {
         self.with(|state| state.allowed = below(limits.unwrap_or(USUAL)));
     }
 
-    /// Asks for less for a while, since an answer of so many bytes was lost; returns how much, where it is less.
+    /// Asks for less for a while, since an answer of so many bytes was lost; returns how much,
+    /// where it is less.
     pub(super) fn lost(&self, bytes: usize) -> Option<usize> {
         let mut narrowed = None;
         self.with(|state| narrowed = state.lost(bytes, Instant::now()));
@@ -98,8 +101,8 @@ fn below((hard, soft): (usize, usize)) -> usize {
     (hard / 2).min(soft).max(LEAST)
 }
 
-/// Reads the setting: for each class of connections its name, two limits in bytes, and the seconds of the second; 0 is
-/// none. Ours have subscriptions, or where those are refused, none.
+/// Reads the setting: for each class of connections its name, two limits in bytes, and the seconds
+/// of the second; 0 is none. Ours have subscriptions, or where those are refused, none.
 fn limits(value: &str) -> Option<(usize, usize)> {
     let words: Vec<&str> = value.split_ascii_whitespace().collect();
     let mut least = None;

@@ -35,7 +35,8 @@ const TIDY: Duration = Duration::from_secs(3600);
 /// How long the last task events may hold up the worker's leaving.
 const LAST_EVENTS: Duration = Duration::from_secs(1);
 
-/// Renews the lease three times a lease and the registry entry with each heartbeat until `stop` fires, then leaves.
+/// Renews the lease three times a lease and the registry entry with each heartbeat until `stop`
+/// fires, then leaves.
 pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let heartbeats = shared.events.heartbeats;
     let mut pace = Pace::new(shared.config.lease, heartbeats, Instant::now());
@@ -118,13 +119,15 @@ impl Pace {
         self.reap_at.min(self.beat_at)
     }
 
-    /// After a failed look the next one comes soon: while Redis is away, a lease ends for want of a few seconds.
+    /// After a failed look the next one comes soon: while Redis is away, a lease ends for want of a
+    /// few seconds.
     fn reaped(&mut self, now: Instant, well: bool) {
         self.rest_until = now + self.lease / 15;
         self.reap_at = if well { now + self.lease / 3 } else { self.rest_until };
     }
 
-    /// A new connection brings the next look forward, not more: a look that is cut makes one itself.
+    /// A new connection brings the next look forward, not more: a look that is cut makes one
+    /// itself.
     fn connected(&mut self, now: Instant) {
         self.reap_at = self.reap_at.min(self.rest_until.max(now));
     }
@@ -205,8 +208,9 @@ fn record(shared: &Shared) -> WorkerRecord {
 async fn reap(shared: &Shared) -> Result<(), Error> {
     let until = Instant::now() + shared.config.lease / 3;
     for idx in shared.queues.watched() {
-        // Each call is bounded, so that a thousand dead workers take many: they follow each other for as long as one
-        // finds something, or tasks would wait for more leases than the two that are promised.
+        // Each call is bounded, so that a thousand dead workers take many: they follow each other
+        // for as long as one finds something, or tasks would wait for more leases than the two that
+        // are promised.
         while reap_queue(shared, idx).await? && Instant::now() < until {}
     }
     Ok(())

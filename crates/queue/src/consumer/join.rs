@@ -24,14 +24,14 @@ const LARGE: usize = 1 << 20;
 
 /// How long results of a nested header are waited for: Celery's `result_chord_join_timeout`.
 ///
-/// Clients of 5.4 count such a header wrongly (a group in it has the header's id), so that its body may be asked for
-/// before all of it has ended.
+/// Clients of 5.4 count such a header wrongly (a group in it has the header's id), so that its body
+/// may be asked for before all of it has ended.
 const WAIT: Duration = Duration::from_secs(3);
 /// How long until they are looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// Returns the results in their order, or why there are none; with it the turn of large ones, to be kept until the body
-/// is published.
+/// Returns the results in their order, or why there are none; with it the turn of large ones, to be
+/// kept until the body is published.
 ///
 /// Where the header is nested, its results are as nested: each task's is then looked up by its id.
 pub(super) async fn results(
@@ -74,8 +74,8 @@ fn exception(value: &Value) -> Exception {
         .unwrap_or_else(|| Exception::builtin("Exception", vec![value.clone()]))
 }
 
-/// Reads the collection in its order, in bounded steps and up to the size of a message. No piece is asked for whose size
-/// is not known to fit.
+/// Reads the collection in its order, in bounded steps and up to the size of a message. No piece is
+/// asked for whose size is not known to fit.
 async fn collected(
     shared: &Shared,
     group: &str,
@@ -236,7 +236,8 @@ async fn look_up(
     Ok(Ok(()))
 }
 
-/// The ids of the tasks in a tree: `[[id, parent], null]` is a task, `[[id, parent], [members]]` a group.
+/// The ids of the tasks in a tree: `[[id, parent], null]` is a task, `[[id, parent], [members]]` a
+/// group.
 fn leaves_of<'a>(tree: &'a Value, leaves: &mut Vec<&'a str>) {
     match tree.get(1) {
         Some(Value::Array(members)) => {

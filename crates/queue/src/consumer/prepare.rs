@@ -1,7 +1,9 @@
-//! Plans a claim's end, and writes what has to stand before it: letters, what follows on other queues, parts of chords.
+//! Plans a claim's end, and writes what has to stand before it: letters, what follows on other
+//! queues, parts of chords.
 //!
-//! Dying in between leaves the claim: the message comes again, and each of these writes replaces itself or counts once;
-//! what was published to another queue is published a second time, under the same ids.
+//! Dying in between leaves the claim: the message comes again, and each of these writes replaces
+//! itself or counts once; what was published to another queue is published a second time, under the
+//! same ids.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,14 +25,16 @@ use crate::{
     plan::{Circumstances, Plan, plan},
 };
 
-/// The most messages that follow one claim inside its settling script; more are published before it.
+/// The most messages that follow one claim inside its settling script; more are published before
+/// it.
 const FOLLOWERS: usize = 100;
 /// The most bytes of them.
 const FOLLOWERS_BYTES: usize = 4 << 20;
 
 /// How much memory a plan may take for what follows without waiting for its turn, bytes.
 const SMALL: usize = 4 << 20;
-/// From which size on messages are planned one after the other, bytes: each is copied a few times on its way.
+/// From which size on messages are planned one after the other, bytes: each is copied a few times
+/// on its way.
 const LARGE_MESSAGE: usize = 1 << 20;
 
 /// Tells whether a settlement is planned in no time and needs no look at a body.
@@ -55,8 +59,8 @@ pub(super) fn decide(shared: &Shared, claim: ClaimId, outcome: Outcome, message:
     plan(outcome, message, around(shared, claim.queue, &tag))
 }
 
-/// The same where no more than a little memory is taken for what follows: [`Follow::too_large`] tells that it does not
-/// do.
+/// The same where no more than a little memory is taken for what follows: [`Follow::too_large`]
+/// tells that it does not do.
 fn decide_small(shared: &Shared, claim: ClaimId, outcome: Outcome, message: &Message) -> Plan {
     let tag = Uuid::new_v4().to_string();
     let around = Circumstances { max_canvas_bytes: SMALL, ..around(shared, claim.queue, &tag) };
@@ -127,7 +131,8 @@ fn fits(queue: &QueueKeys, messages: &[Outgoing]) -> bool {
         && messages.iter().all(|outgoing| outgoing.queue == queue.name)
 }
 
-/// Writes all of a plan that the settling script cannot, trying for ever; what is left of it is for the script.
+/// Writes all of a plan that the settling script cannot, trying for ever; what is left of it is for
+/// the script.
 pub(super) async fn prepare(shared: &Shared, claim: ClaimId, plan: &mut Plan, message: &Message) {
     let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(2));
     while let Err(error) = prepare_once(shared, claim, plan, message).await {
@@ -181,8 +186,8 @@ async fn prepare_once(
     Ok(())
 }
 
-/// Plans and prepares; the rest of the plan is for the settling script, and until then what makes large plans wait for
-/// each other.
+/// Plans and prepares; the rest of the plan is for the settling script, and until then what makes
+/// large plans wait for each other.
 pub(super) async fn plan_and_prepare(
     shared: Arc<Shared>,
     settlement: Settlement,

@@ -1,9 +1,9 @@
 //! Where results still find room in a Redis that is out of memory.
 //!
-//! What ends a task frees its message first, after which Redis takes the result however full it is. So a bound is kept
-//! here: once Redis holds `worker.results_beyond_maxmemory` more than its `maxmemory`, a result that is larger than the
-//! message that it ends is a FAILURE that says so. Redis is asked how full it is before much is written, not for each
-//! result.
+//! What ends a task frees its message first, after which Redis takes the result however full it is.
+//! So a bound is kept here: once Redis holds `worker.results_beyond_maxmemory` more than its
+//! `maxmemory`, a result that is larger than the message that it ends is a FAILURE that says so.
+//! Redis is asked how full it is before much is written, not for each result.
 
 use std::{
     collections::HashMap,

@@ -20,7 +20,8 @@ pub(crate) struct Failed {
     pub(crate) traceback: Option<String>,
 }
 
-/// The most of an exception, and of a traceback, that is told on, bytes: it may be told to each of ten thousand steps.
+/// The most of an exception, and of a traceback, that is told on, bytes: it may be told to each of
+/// ten thousand steps.
 const TOLD: usize = 64 * 1024;
 
 impl Failed {
@@ -82,8 +83,8 @@ pub(crate) fn failure(
     follow
 }
 
-/// Calls errbacks: each is published as a task with the failed task's id, all as one group, as Celery does with those
-/// that it cannot call as functions.
+/// Calls errbacks: each is published as a task with the failed task's id, all as one group, as
+/// Celery does with those that it cannot call as functions.
 fn errbacks(errbacks: &[Signature], by: &Lineage, around: Circumstances<'_>) -> Follow {
     if errbacks.is_empty() {
         return Follow::default();
@@ -109,8 +110,8 @@ pub(crate) fn all<'a>(
     Follow { results, returns, ..Follow::default() }
 }
 
-/// The most tasks that one failure is told to, and the most bytes that are told to them in full: a canvas may name any
-/// number of ids.
+/// The most tasks that one failure is told to, and the most bytes that are told to them in full: a
+/// canvas may name any number of ids.
 const MAX_TOLD: usize = 20_000;
 const MAX_TOLD_BYTES: usize = 16 << 20;
 
@@ -170,8 +171,8 @@ impl<'a> Seen<'a> {
     }
 }
 
-/// How signatures that will never be published end, each id once: a chain has the id of its last step, and it is the
-/// chain that knows of its chord.
+/// How signatures that will never be published end, each id once: a chain has the id of its last
+/// step, and it is the chain that knows of its chord.
 fn ends<'a>(
     signatures: impl IntoIterator<Item = &'a Signature>,
     failed: &Failed,
@@ -254,7 +255,8 @@ pub(crate) fn chord_failed(
         |exception: Exception, traceback| Failed { state: State::Failure, exception, traceback };
     let is_group = body.subtask_type.as_deref() == Some("group");
     let failed = match cause.origin {
-        // Celery tells the members of a group what was raised in the header, anybody else that the chord failed.
+        // Celery tells the members of a group what was raised in the header, anybody else that the
+        // chord failed.
         Some(origin) if is_group => raised(origin, None),
         _ => {
             let text = format!(
@@ -269,7 +271,8 @@ pub(crate) fn chord_failed(
     let rest = body.options.get("chain").cloned().unwrap_or_default();
     let mut follow = all(&signatures(&rest), &told, &part.by, true, around);
     for (id, errors) in errbacks_of(body, around.max_canvas_bytes) {
-        // As Celery has it: for the errbacks of a body the body is the root, and they are its children.
+        // As Celery has it: for the errbacks of a body the body is the root, and they are its
+        // children.
         let by = Lineage { id: id.clone(), root_id: id, ..part.by.clone() };
         let mut errbacks = errbacks(&errors, &by, around);
         let children = std::mem::take(&mut errbacks.children);
@@ -313,7 +316,8 @@ impl ChordCause {
     }
 }
 
-/// The errbacks of a body, by the id that they are told: a group's members have theirs and the group's, each once.
+/// The errbacks of a body, by the id that they are told: a group's members have theirs and the
+/// group's, each once.
 fn errbacks_of(body: &Signature, limit: usize) -> Vec<(String, Vec<Signature>)> {
     let linked = |signature: &Signature| {
         signatures(signature.options.get("link_error").unwrap_or(&Value::Null))

@@ -15,9 +15,10 @@ const MOST_WORKERS: isize = 1_000;
 
 /// Tells whether a task still waits, runs, or waits for a retry.
 ///
-/// It does while it lies in its queue, in a worker's claims or among the scheduled messages. A Python worker that has
-/// taken a message keeps it nowhere: there, only the state STARTED (`task_track_started`) or RETRY tells. A task that
-/// waits behind more than 1,000 others, or 256 MiB of them, counts as done.
+/// It does while it lies in its queue, in a worker's claims or among the scheduled messages. A
+/// Python worker that has taken a message keeps it nowhere: there, only the state STARTED
+/// (`task_track_started`) or RETRY tells. A task that waits behind more than 1,000 others, or 256
+/// MiB of them, counts as done.
 ///
 /// # Errors
 ///
@@ -57,7 +58,8 @@ async fn held(client: &Client, queue: &str, id: &str) -> Result<bool, Error> {
     Ok(false)
 }
 
-/// Tells whether a message of the task is among the first elements of a list, a sorted set or a hash.
+/// Tells whether a message of the task is among the first elements of a list, a sorted set or a
+/// hash.
 async fn names(client: &Client, key: &str, id: &str) -> Result<bool, rhubarb_connection::Error> {
     let (key, mut first) = ([key.to_owned()], 0);
     for _ in 0..MOST_PIECES {

@@ -5,8 +5,8 @@
 -- ARGV[2] how many bytes may still be read in all
 -- ARGV[3] no further part is read once this many bytes are
 --
--- Returns {what comes, part, ...}: the place to go on at, -1 at the end, -2 where the next part is over what may be
--- read. At most 1,000 parts.
+-- Returns {what comes, part, ...}: the place to go on at, -1 at the end, -2 where the next part is
+-- over what may be read. At most 1,000 parts.
 --
 -- One element at a time: a page of large parts would be in memory before it could be cut.
 -- If the caller dies right after: nothing has changed.

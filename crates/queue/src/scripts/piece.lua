@@ -1,4 +1,5 @@
--- piece: reads a part of one field of a hash, as HGETRANGE would, so that no answer is larger than the reader can take.
+-- piece: reads a part of one field of a hash, as HGETRANGE would, so that no answer is larger than
+-- the reader can take.
 --
 -- KEYS[1] the hash
 -- ARGV[1] the field

@@ -5,8 +5,8 @@
 -- ARGV[2] the text
 -- ARGV[3] no further element is looked at once this many bytes are
 --
--- Returns {what comes, element, ...}: the place to go on at, -1 at the end; then the elements that have the text in
--- them. At most 1,000 elements.
+-- Returns {what comes, element, ...}: the place to go on at, -1 at the end; then the elements that
+-- have the text in them. At most 1,000 elements.
 --
 -- One element at a time: a page of large messages would be in memory before it could be cut.
 -- If the caller dies right after: nothing has changed.

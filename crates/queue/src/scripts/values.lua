@@ -4,8 +4,8 @@
 -- ARGV[1] how many bytes may be read in all
 -- ARGV[2] no further text is read once this many bytes are
 --
--- Returns {what comes, value, ...}: how many of the KEYS were looked at, or -2 where the next one is over what may be
--- read; a key that is absent or of another type is an empty text.
+-- Returns {what comes, value, ...}: how many of the KEYS were looked at, or -2 where the next one
+-- is over what may be read; a key that is absent or of another type is an empty text.
 --
 -- If the caller dies right after: nothing has changed.
 local left, enough = tonumber(ARGV[1]), tonumber(ARGV[2])

@@ -1,4 +1,5 @@
-//! Pages made to burn time or to fill memory: each is read or refused within bounds, in a process of its own.
+//! Pages made to burn time or to fill memory: each is read or refused within bounds, in a process
+//! of its own.
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 

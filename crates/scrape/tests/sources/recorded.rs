@@ -1,5 +1,5 @@
-//! Recorded payloads of real boards, where they stand beside the workspace: every fact that a person read
-//! off a payload has to be in what the parser made of it.
+//! Recorded payloads of real boards, where they stand beside the workspace: every fact that a
+//! person read off a payload has to be in what the parser made of it.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -252,7 +252,8 @@ fn read(file: &Path, row: &[&str]) -> Option<(&'static str, Parsed)> {
     Some((start, parsed))
 }
 
-/// Returns an address on the host of the facts' first one, but never that one: it has to be in the payload.
+/// Returns an address on the host of the facts' first one, but never that one: it has to be in the
+/// payload.
 fn address(facts: &str) -> Url {
     let url = facts.split("url=").nth(1).and_then(|rest| rest.split([' ', ';']).next());
     let url = url.and_then(|url| Url::parse(url).ok()).and_then(|url| url.join("/page").ok());

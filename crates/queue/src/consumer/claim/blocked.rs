@@ -1,4 +1,5 @@
-//! A queue that cannot be claimed from because a key of it is of another type: told once, and when it is over.
+//! A queue that cannot be claimed from because a key of it is of another type: told once, and when
+//! it is over.
 
 use super::Claimer;
 use crate::{Error, inspect};
@@ -10,7 +11,8 @@ pub(super) struct Blocked {
 }
 
 impl Claimer {
-    /// Says which key keeps a queue from being claimed from, unless that was said; `false` where none is seen.
+    /// Says which key keeps a queue from being claimed from, unless that was said; `false` where
+    /// none is seen.
     pub(super) async fn tell_blocked(&mut self, error: &Error) -> bool {
         let (redis, celery) = (self.shared.queue.clone(), self.shared.client.celery());
         for idx in self.shared.queues.active() {
@@ -19,7 +21,8 @@ impl Claimer {
                 continue;
             };
             if self.blocked.as_ref().is_none_or(|told| told.problem != problem) {
-                tracing::warn!(queue = name, problem, %error, "the queue is not claimed from until that key is gone");
+                let what = "the queue is not claimed from until that key is gone";
+                tracing::warn!(queue = name, problem, %error, "{what}");
                 self.blocked = Some(Blocked { idx, problem });
             }
             return true;

@@ -75,7 +75,8 @@ impl<T: Clone> Backlog<T> {
         let _ = self.state.subscribe().wait_for(|state| state.done >= place || state.failing).await;
     }
 
-    /// Waits until there is something to be written; returns the oldest of it, and the next's place.
+    /// Waits until there is something to be written; returns the oldest of it, and the next's
+    /// place.
     pub(crate) async fn next(&self) -> (Vec<T>, u64) {
         loop {
             let (chunk, end) = self.oldest();

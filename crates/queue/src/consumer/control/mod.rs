@@ -1,12 +1,15 @@
-//! Remote control: hears what `celery inspect`, `celery control` and Flower broadcast, obeys, and replies.
+//! Remote control: hears what `celery inspect`, `celery control` and Flower broadcast, obeys, and
+//! replies.
 //!
-//! The protocol is kombu's pidbox (`kombu/pidbox.py`, `celery/worker/control.py`; 5.4 and 5.7 agree), the texts are
-//! Celery's. A role of its own, over the queue's one connection: handlers run elsewhere, so that a worker whose slots
-//! are all taken answers like an idle one. Where the server refuses RESP3 there are no broadcasts, and while its access
-//! list refuses the subscription there are none for now: revocations are read from Redis now and then instead.
+//! The protocol is kombu's pidbox (`kombu/pidbox.py`, `celery/worker/control.py`; 5.4 and 5.7
+//! agree), the texts are Celery's. A role of its own, over the queue's one connection: handlers run
+//! elsewhere, so that a worker whose slots are all taken answers like an idle one. Where the server
+//! refuses RESP3 there are no broadcasts, and while its access list refuses the subscription there
+//! are none for now: revocations are read from Redis now and then instead.
 //!
-//! Modules: [`command`] a command's arguments, [`inspect`] what is asked, [`change`] what is ordered, [`revoke`]
-//! revocations, [`backlog`] what is still to be written, [`show`] a task as Celery shows it,
+//! Modules: [`command`] a command's arguments, [`inspect`] what is asked, [`change`] what is
+//! ordered, [`revoke`] revocations, [`backlog`] what is still to be written, [`show`] a task as
+//! Celery shows it,
 //! [`about`] the worker as Celery shows it, [`reply`] replies, [`mingle`] what is learnt from other
 //! workers at the start.
 
@@ -153,7 +156,8 @@ async fn catching_up(shared: &Shared, missed: &Notify) {
     }
 }
 
-/// Asks the others once for each connection, with rests: our own answer to the question may be what loses it.
+/// Asks the others once for each connection, with rests: our own answer to the question may be what
+/// loses it.
 async fn mingling(shared: &Arc<Shared>, connected: &Notify) {
     let mut asked_on = None;
     loop {
