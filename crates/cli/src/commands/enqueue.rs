@@ -47,6 +47,7 @@ impl Sent<'_> {
 /// Publishes any task, or a canvas.
 pub(crate) async fn enqueue(context: &Context, args: EnqueueArgs) -> Result<(), Error> {
     let (wait, shown) = (args.wait, args.shown);
+    check_wait(wait, &context.config)?;
     if let Some(file) = args.signature.clone() {
         return canvas(context, &file, publish(args, &context.config)?, (wait, shown)).await;
     }
@@ -108,6 +109,7 @@ fn read_signature(file: &Path) -> Result<Signature, Error> {
 /// Publishes a scrape.
 pub(crate) async fn scrape(context: &Context, args: ScrapeArgs) -> Result<(), Error> {
     check_sources(&args.sources, &context.config)?;
+    check_wait(args.wait, &context.config)?;
     let published = context.client.publish(&scrape_task(&args)).await?;
     let Some(timeout) = args.wait else {
         return Sent { id: &published.id, duplicate: published.duplicate }.show(args.shown);
@@ -161,6 +163,15 @@ fn instant(eta: Eta, timezone: &str) -> Result<Timestamp, Error> {
     }
 }
 
+/// Said before anything is published: a task that was published for nothing would be published again.
+fn check_wait(wait: Option<Duration>, config: &Config) -> Result<(), Error> {
+    if wait.is_some() && config.celery.results_disabled {
+        let reason = "--wait: no results are stored (redis.results_url is `disabled://`)";
+        return Err(Error::Usage(reason.to_owned()));
+    }
+    Ok(())
+}
+
 /// A scrape of a name that is not configured would find nothing and say so as an honest zero.
 fn check_sources(wanted: &[String], config: &Config) -> Result<(), Error> {
     let known: Vec<&str> = config.sources.iter().map(|source| source.name.as_str()).collect();
@@ -199,6 +210,16 @@ mod tests {
         let expect: Timestamp = "2027-07-01T07:00:00Z".parse().unwrap();
         assert_eq!(instant(local, "Europe/Berlin").unwrap(), expect);
         assert!(instant(local, "Europe/Atlantis").is_err());
+    }
+
+    #[test]
+    fn nothing_is_published_to_be_waited_for_where_no_results_are_stored() {
+        let mut config = Config::default();
+        let wait = Some(Duration::from_secs(1));
+        assert!(check_wait(wait, &config).is_ok());
+        config.celery.results_disabled = true;
+        assert!(matches!(check_wait(wait, &config), Err(Error::Usage(_))));
+        assert!(check_wait(None, &config).is_ok());
     }
 
     #[test]

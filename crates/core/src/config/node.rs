@@ -21,6 +21,7 @@ pub(super) fn expand(pattern: &str, host: &str) -> Option<String> {
         None if pattern.is_empty() => "rhubarb@%h".to_owned(),
         // In Celery a name alone is the host's: workers of one Procfile on several machines would all be called the same.
         None => format!("{pattern}@%h"),
+        Some(("", "")) => "rhubarb@%h".to_owned(),
         Some(("", host)) => format!("rhubarb@{host}"),
         Some((name, "")) => format!("{name}@%h"),
         Some(_) => pattern.to_owned(),
@@ -64,6 +65,7 @@ mod tests {
             ("a%%h@%%", "a%h@%"),
             ("@foo", "rhubarb@foo"),
             ("x@", "x@box.example.org"),
+            ("@", "rhubarb@box.example.org"),
             ("é%n@x", "ébox@x"),
             ("a@b@c", "a@b@c"),
             ("50%@x", "50%@x"),
