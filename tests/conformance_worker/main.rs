@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use rhubarb_worker::{App, RetryPolicy};
+use rhubarb::{App, RetryPolicy};
 
 /// Tasks that return something.
 mod returning;
@@ -39,7 +39,7 @@ fn at_most(max_retries: u32) -> RetryPolicy {
 }
 
 fn main() -> ExitCode {
-    rhubarb_worker::main(|app| {
+    rhubarb::main(|app| {
         register(app);
         Ok(())
     })

@@ -1,7 +1,7 @@
 //! Tasks that return something.
 
+use rhubarb::{Args, FailedTask, TaskContext, TaskError, args::Arguments};
 use rhubarb_queue::Publish;
-use rhubarb_worker::{Args, FailedTask, TaskContext, TaskError, args::Arguments};
 use serde::Deserialize;
 use serde_json::{Value, json};
 

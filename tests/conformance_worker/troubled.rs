@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use rhubarb::{Args, Retry, TaskContext, TaskError, args::Arguments};
 use rhubarb_queue::wire::Exception;
-use rhubarb_worker::{Args, Retry, TaskContext, TaskError, args::Arguments};
 use serde::Deserialize;
 use serde_json::{Value, json};
 

@@ -1,21 +1,26 @@
 //! The architecture's rules that the manifests can break: who imports whom, and what is built upon.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::Command,
+};
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 use rhubarb_e2e::file;
 
-/// Who may import whom inside the workspace. What is not listed is not allowed.
-const IMPORTS: [(&str, &[&str]); 9] = [
+/// Who may import whom inside the workspace, by folder. What is not listed is not allowed.
+const IMPORTS: [(&str, &[&str]); 11] = [
     ("wire", &[]),
     ("core", &[]),
     ("connection", &["core"]),
     ("scrape", &["core"]),
     ("cache", &["core", "connection"]),
     ("queue", &["core", "connection", "wire"]),
-    ("worker", &["core", "connection", "queue", "scrape", "cache"]),
+    ("rhubarb", &["core", "connection", "queue"]),
+    ("jobs", &["core", "connection", "cache", "scrape", "queue", "rhubarb"]),
+    ("worker", &["rhubarb", "jobs"]),
     ("beat", &["core", "connection", "queue"]),
-    ("cli", &["core", "connection", "queue", "cache", "scrape"]),
+    ("cli", &["core", "connection", "queue", "cache", "scrape", "jobs"]),
 ];
 
 /// What a crate must not even reach through others: its tests stay fast and its readers unafraid.
@@ -25,6 +30,19 @@ const NEVER: [(&str, &[&str]); 4] = [
     ("connection", &["apalis", "reqwest", "axum"]),
     ("scrape", &["redis", "apalis", "axum"]),
 ];
+
+/// What a worker of one's own must not compile: it fetches and serves no page.
+const NOT_BEHIND_THE_DOOR: [&str; 5] = ["reqwest", "scraper", "html5ever", "axum", "apalis-redis"];
+
+/// The package in a folder of `crates`. The library is named as the project is.
+fn package_of(folder: &str) -> String {
+    if folder == "rhubarb" { folder.to_owned() } else { format!("rhubarb-{folder}") }
+}
+
+/// The folder of a package of ours.
+fn folder_of(package: &str) -> Option<&str> {
+    package.strip_prefix("rhubarb-").or_else(|| (package == "rhubarb").then_some(package))
+}
 
 fn metadata() -> Metadata {
     let mut command = MetadataCommand::new();
@@ -55,8 +73,8 @@ fn crates_import_only_what_the_architecture_allows() {
     let members = members(&metadata);
     let mut wrong = Vec::new();
     for (name, allowed) in IMPORTS {
-        let package = members[format!("rhubarb-{name}").as_str()];
-        for import in dependencies(package).iter().filter_map(|d| d.strip_prefix("rhubarb-")) {
+        let package = members[package_of(name).as_str()];
+        for import in dependencies(package).iter().filter_map(|d| folder_of(d)) {
             if !allowed.contains(&import) {
                 wrong.push(format!("{name} imports {import}"));
             }
@@ -70,14 +88,14 @@ fn every_member_has_a_rule_and_is_named_after_its_folder() {
     let metadata = metadata();
     let known: BTreeSet<String> = IMPORTS
         .iter()
-        .map(|(name, _)| format!("rhubarb-{name}"))
+        .map(|(name, _)| package_of(name))
         // For tests: no rule above lets a crate import them.
         .chain(["rhubarb-e2e".to_owned(), "rhubarb-testbed".to_owned()])
         .collect();
     let found: BTreeSet<String> = members(&metadata).keys().map(|&name| name.to_owned()).collect();
     assert_eq!(found, known);
     for (name, _) in IMPORTS {
-        let manifest = &members(&metadata)[format!("rhubarb-{name}").as_str()].manifest_path;
+        let manifest = &members(&metadata)[package_of(name).as_str()].manifest_path;
         assert!(manifest.ends_with(format!("crates/{name}/Cargo.toml")), "{manifest}");
     }
 }
@@ -86,7 +104,7 @@ fn every_member_has_a_rule_and_is_named_after_its_folder() {
 fn pure_crates_reach_no_heavy_dependency() {
     let metadata = metadata();
     for (name, never) in NEVER {
-        let reached = reached_from(&metadata, &format!("rhubarb-{name}"));
+        let reached = reached_from(&metadata, &package_of(name));
         let wrong: Vec<_> = never.iter().filter(|&&n| reached.contains(n)).collect();
         assert!(wrong.is_empty(), "{name} reaches {wrong:?}");
     }
@@ -111,6 +129,21 @@ fn reached_from(metadata: &Metadata, member: &str) -> BTreeSet<String> {
 }
 
 #[test]
+fn a_worker_of_ones_own_compiles_no_page_and_no_apalis_redis() {
+    let tree = Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--offline", "--package", "rhubarb", "--edges", "normal"])
+        .args(["--prefix", "none", "--format", "{p}", "--manifest-path"])
+        .arg(file("Cargo.toml"))
+        .output()
+        .expect("cargo tree works in our own workspace");
+    let tree = String::from_utf8_lossy(&tree.stdout).into_owned();
+    let built: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert!(built.contains("rhubarb") && built.contains("apalis"), "{tree}");
+    let wrong: Vec<_> = NOT_BEHIND_THE_DOOR.iter().filter(|&&name| built.contains(name)).collect();
+    assert!(wrong.is_empty(), "rhubarb reaches {wrong:?}");
+}
+
+#[test]
 fn apalis_is_the_runtime_and_there_is_one_redis_client() {
     let metadata = metadata();
     let members = members(&metadata);
@@ -118,9 +151,9 @@ fn apalis_is_the_runtime_and_there_is_one_redis_client() {
         let used = users.iter().any(|user| dependencies(members[user]).contains(dependency));
         assert!(used, "none of {users:?} uses {dependency}");
     };
-    uses(&["rhubarb-worker"], "apalis");
+    uses(&["rhubarb"], "apalis");
     uses(&["rhubarb-beat"], "apalis-cron");
-    uses(&["rhubarb-queue", "rhubarb-worker"], "apalis-redis");
+    uses(&["rhubarb-queue", "rhubarb"], "apalis-redis");
 
     // Two versions would be two connection types, and apalis-redis could not share ours.
     let versions = |name: &str| metadata.packages.iter().filter(|p| p.name == name).count();

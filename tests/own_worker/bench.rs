@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use rhubarb_worker::{App, Args, TaskContext, TaskError};
+use rhubarb::{App, Args, TaskContext, TaskError};
 use tokio::time::sleep;
 
 /// Where [`mark`] writes: the path of a file.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use rhubarb::{App, Args, RawArgs, Retry, State, TaskContext, TaskError};
 use rhubarb_connection::{Redis, Role};
 use rhubarb_queue::Publish;
-use rhubarb_worker::{App, Args, RawArgs, Retry, State, TaskContext, TaskError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 

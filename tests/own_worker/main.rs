@@ -10,8 +10,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use rhubarb::{Args, TaskContext, TaskError};
 use rhubarb_e2e::ledger::{self, Ledger};
-use rhubarb_worker::{Args, TaskContext, TaskError};
 use serde::Deserialize;
 use tokio::{sync::OnceCell, time::sleep};
 
@@ -130,7 +130,7 @@ async fn record(
 }
 
 fn main() -> ExitCode {
-    rhubarb_worker::main(|app| {
+    rhubarb::main(|app| {
         app.task("e2e.sleep", takes);
         app.task("e2e.who", who);
         // The Python side of a mixed fleet has no twin of this one.

@@ -151,8 +151,8 @@ impl Error {
 /// What every session's logical key begins with; the rest is as good as its password.
 pub(crate) const SESSIONS: &str = "django.contrib.sessions.";
 
-/// Returns the key as an error may show it.
-pub(crate) fn shown(key: &str) -> String {
+/// Returns a raw key as an error or a page may show it: what gives a session away is left out.
+pub fn redact_key(key: &str) -> String {
     match key.find(SESSIONS) {
         Some(at) => format!("{}***", &key[..at + SESSIONS.len()]),
         None => key.to_owned(),
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn a_session_key_is_never_shown() {
         let shown =
-            shown("session:1:django.contrib.sessions.caches6efptxbt1ntjjscon1jw2z0k4mg3t0h");
+            redact_key("session:1:django.contrib.sessions.caches6efptxbt1ntjjscon1jw2z0k4mg3t0h");
         assert_eq!(shown, "session:1:django.contrib.sessions.***");
     }
 }

@@ -45,7 +45,8 @@ impl FormatError {
         }
     }
 
-    pub(crate) fn unsupported(class: &str) -> Self {
+    /// Returns the error of a class of Python's that this side does not carry.
+    pub fn unsupported(class: &str) -> Self {
         Self::Unsupported { class: class.to_owned() }
     }
 }

@@ -45,7 +45,7 @@ pub fn pattern(alias: &AliasConfig, template: &str) -> String {
 }
 
 /// Returns the glob pattern that all logical keys of a template match.
-pub(crate) fn logical_pattern(template: &str) -> String {
+pub fn logical_pattern(template: &str) -> String {
     match split(template) {
         Some((before, _, after)) => format!("{}*{}", escape(before), escape(after)),
         None => escape(template),

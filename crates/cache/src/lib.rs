@@ -5,7 +5,7 @@
 //! is never rewritten or dropped. Whatever is stored, reading takes bounded memory. Formats are those of django-redis 7.0.0;
 //! what is compressed is known by its magic, whatever is configured.
 //!
-//! It does not scrape, schedule or decide what is fresh; it never touches the queue's keys, and never flushes a database.
+//! It knows no job, does not decide what is fresh, never touches the queue's keys, and never flushes a database.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -38,27 +38,20 @@
 //! - [`Cache::fetch`], [`Fetch`]: single flight and stale while revalidate
 //! - [`Cache::lock`], [`Lock`], [`Held`]: locks that Python's `cache.lock()` takes part in
 //! - [`Cache::counters`]: hits and misses of each namespace, by all processes
-//! - [`Caches`]: all aliases of a configuration, with [`Listings`], [`StatusCache`], [`Proxies`], and every cache of the
-//!   application as a [`DomainCache`]
 //! - [`codec`]: a value's bytes, without Redis
 //! - [`PyValue`]: the values
 //! - [`key`]: keys and patterns
 //! - [`sessions`]: Django's sessions, and logins shared with Django
 
-mod caches;
 mod client;
 pub mod codec;
-mod domain;
 mod error;
 mod flight;
 mod format;
 pub mod key;
-mod listings;
 mod lock;
-mod proxies;
 pub mod sessions;
 mod shown;
-mod status;
 mod value;
 
 mod bigint;
@@ -68,14 +61,9 @@ mod msgpack;
 mod pickle;
 
 pub use bigint::BigInt;
-pub use caches::{Caches, Cleared};
-pub use client::{Cache, Condition, Counts, Keys, Timeout, Ttl};
-pub use domain::{DomainCache, FoundKeys};
-pub use error::Error;
+pub use client::{Cache, Condition, Counts, Keys, Timeout, Ttl, namespace};
+pub use error::{Error, redact_key};
 pub use flight::Fetch;
 pub use format::FormatError;
-pub use listings::{Cached, Listings};
 pub use lock::{Held, Lock};
-pub use proxies::{Proxies, ProxyList};
-pub use status::StatusCache;
 pub use value::{DateTime, Decimal, PyValue, TimeDelta, TimeOfDay, Zone};

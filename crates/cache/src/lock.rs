@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     client::{Cache, failed},
-    error::{Error, shown},
+    error::{Error, redact_key},
 };
 
 static RELEASE: LazyLock<Script> =
@@ -180,6 +180,6 @@ impl Held {
 
 impl Lock {
     fn lost_unless(&self, is_ours: bool) -> Result<(), Error> {
-        if is_ours { Ok(()) } else { Err(Error::LockLost { key: shown(&self.raw) }) }
+        if is_ours { Ok(()) } else { Err(Error::LockLost { key: redact_key(&self.raw) }) }
     }
 }

@@ -1,5 +1,5 @@
 //! The binary `worker`: the scraping tasks in a worker.
 
 fn main() -> std::process::ExitCode {
-    rhubarb_worker::main(rhubarb_worker::tasks::register)
+    rhubarb::main(rhubarb_jobs::tasks::register)
 }

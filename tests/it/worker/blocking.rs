@@ -11,11 +11,11 @@ use std::{
 };
 
 use redis::AsyncCommands;
+use rhubarb::{App, Args, State, TaskContext, TaskError, serve::Stopped};
 use rhubarb_core::shutdown::StopSignal;
 use rhubarb_e2e::eventually::eventually;
 use rhubarb_queue::Publish;
 use rhubarb_wire::{Signature, State as TaskState, canvas::map};
-use rhubarb_worker::{App, Args, State, TaskContext, TaskError, serve::Stopped};
 use serde_json::json;
 
 use super::{Bench, WAIT, raised};

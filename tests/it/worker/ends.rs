@@ -6,10 +6,10 @@ use std::{
 };
 
 use redis::AsyncCommands;
+use rhubarb::{Args, FailedTask, Retry, RetryPolicy, TaskContext, TaskError};
 use rhubarb_e2e::eventually::eventually;
 use rhubarb_queue::Publish;
 use rhubarb_wire::{Envelope, Exception, Signature, State as TaskState, canvas};
-use rhubarb_worker::{Args, FailedTask, Retry, RetryPolicy, TaskContext, TaskError};
 use serde_json::{Value, json};
 
 use super::{Bench, WAIT, raised};

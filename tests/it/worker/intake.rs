@@ -5,13 +5,13 @@ use std::time::{Duration, SystemTime};
 use apalis_core::{backend::TaskSink, task::builder::TaskBuilder};
 use apalis_redis::RedisStorage;
 use redis::AsyncCommands;
-use rhubarb_core::config::IntakeConfig;
-use rhubarb_e2e::eventually::eventually;
-use rhubarb_wire::{Envelope, State};
-use rhubarb_worker::{
+use rhubarb::{
     Args,
     intake::{Intake, task_id},
 };
+use rhubarb_core::config::IntakeConfig;
+use rhubarb_e2e::eventually::eventually;
+use rhubarb_wire::{Envelope, State};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use redis::AsyncCommands;
+use rhubarb::{App, TaskContext, TaskError, serve::Stopped};
 use rhubarb_e2e::eventually::eventually;
 use rhubarb_queue::Publish;
 use rhubarb_wire::{State, control::Command};
-use rhubarb_worker::{App, TaskContext, TaskError, serve::Stopped};
 use serde_json::{Value, json};
 
 use super::{Bench, WAIT, raised};

@@ -12,6 +12,10 @@ mod stopping;
 use std::time::Duration;
 
 use redis::{AsyncCommands, aio::MultiplexedConnection};
+use rhubarb::{
+    App,
+    serve::{Error, Stopped, serve},
+};
 use rhubarb_connection::Connections;
 use rhubarb_core::{
     config::Config,
@@ -20,10 +24,6 @@ use rhubarb_core::{
 use rhubarb_e2e::{eventually::eventually, redis_server::RedisServer};
 use rhubarb_queue::{Client, Publish};
 use rhubarb_wire::{State, TaskResult};
-use rhubarb_worker::{
-    App,
-    serve::{Error, Stopped, serve},
-};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 

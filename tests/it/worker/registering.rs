@@ -9,10 +9,10 @@ use std::{
 };
 
 use redis::AsyncCommands;
+use rhubarb::{Args, Passing, RetryPolicy, State, TaskContext, TaskError};
 use rhubarb_e2e::eventually::eventually;
 use rhubarb_queue::Publish;
 use rhubarb_wire::State as TaskState;
-use rhubarb_worker::{Args, Passing, RetryPolicy, State, TaskContext, TaskError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use rhubarb_cache::Caches;
 use rhubarb_connection::Connections;
 use rhubarb_core::{
     config::{SourceConfig, SourceKind},
@@ -14,9 +13,10 @@ use rhubarb_e2e::{
     board::{Board, Fault, GREENHOUSE, LEVER},
     eventually::eventually,
 };
+use rhubarb_jobs::Caches;
+use rhubarb_jobs::tasks;
 use rhubarb_queue::Publish;
 use rhubarb_wire::{State, TaskResult};
-use rhubarb_worker::tasks;
 use serde_json::{Value, json};
 
 use super::{Bench, WAIT, Worker, raised};
@@ -369,7 +369,7 @@ async fn a_scrape_goes_through_the_cached_proxies() {
     })
     .await;
     let proxy = Board::start().await;
-    let list = rhubarb_cache::ProxyList(vec![proxy.url()]);
+    let list = rhubarb_jobs::ProxyList(vec![proxy.url()]);
     scene.caches.proxies().write(&list).await.unwrap();
     let worker = scene.worker();
     let result = scene.scrape("software engineer", false).await;
@@ -390,7 +390,7 @@ async fn a_page_in_a_private_network_may_be_allowed_and_a_proxy_there_is_not() {
     inside.set_nonblocking(true).unwrap();
     let address = inside.local_addr().unwrap();
     let cached = ["http", "socks5", "socks5h"].map(|scheme| format!("{scheme}://{address}/"));
-    let list = rhubarb_cache::ProxyList(cached.to_vec());
+    let list = rhubarb_jobs::ProxyList(cached.to_vec());
     scene.caches.proxies().write(&list).await.unwrap();
     scene.board.put("/proxies.txt", "text/plain", format!("{address}\n"));
     let mut bench = scene.bench;

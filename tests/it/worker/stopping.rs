@@ -3,11 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use redis::AsyncCommands;
+use rhubarb::{App, State, TaskContext, TaskError, serve::Stopped};
 use rhubarb_core::shutdown::StopSignal;
 use rhubarb_e2e::eventually::eventually;
 use rhubarb_queue::Publish;
 use rhubarb_wire::State as TaskState;
-use rhubarb_worker::{App, State, TaskContext, TaskError, serve::Stopped};
 use tokio::sync::Semaphore;
 
 use super::{Bench, WAIT};

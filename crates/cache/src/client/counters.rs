@@ -206,7 +206,7 @@ impl Cache {
 }
 
 /// Returns the namespace of a logical key. A session's key is as good as a password and is never part of it.
-pub(crate) fn namespace(key: &str) -> String {
+pub fn namespace(key: &str) -> String {
     let is_word = |key: &str| key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
     let name = match (key.find(SESSIONS), key.split_once(':')) {
         (Some(_), _) => SESSIONS.trim_end_matches('.'),

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use redis::cmd;
 
 use super::{Cache, Expiry, Timeout, Ttl};
-use crate::error::{Error, shown};
+use crate::error::{Error, redact_key};
 
 impl Cache {
     /// Returns how long the key will be there: django-redis's `ttl` and `pttl`.
@@ -69,14 +69,14 @@ impl Cache {
     pub async fn incr_version(&self, key: &str, delta: i32) -> Result<u32, Error> {
         let raw = self.raw_key(key);
         let version = self.alias.version.checked_add_signed(delta);
-        let version = version.ok_or_else(|| Error::NoSuchVersion { key: shown(&raw) })?;
+        let version = version.ok_or_else(|| Error::NoSuchVersion { key: redact_key(&raw) })?;
         let to = self.version(version).raw_key(key);
         let moved = self.run::<()>("move", &raw, cmd("RENAME").arg(&raw).arg(&to)).await;
         match moved {
             Ok(()) => Ok(version),
             // The server has no code of its own for it: `ERR no such key`.
             Err(error) if error.refusal().is_some_and(|words| words.contains("no such key")) => {
-                Err(Error::NoSuchKey { key: shown(&raw) })
+                Err(Error::NoSuchKey { key: redact_key(&raw) })
             }
             Err(error) => Err(error),
         }

@@ -17,19 +17,16 @@ use rhubarb_core::config::AliasConfig;
 use tokio_util::task::TaskTracker;
 
 use self::{counters::Counters, outage::Outage};
+pub(crate) use self::{counters::Event, timeout::Expiry};
 pub use self::{
-    counters::Counts,
+    counters::{Counts, namespace},
     scan::Keys,
     timeout::{Timeout, Ttl},
     write::Condition,
 };
-pub(crate) use self::{
-    counters::{Event, namespace},
-    timeout::Expiry,
-};
 use crate::{
     codec,
-    error::{Error, shown},
+    error::{Error, redact_key},
     flight::Flights,
     format::FormatError,
     key,
@@ -140,12 +137,12 @@ impl Cache {
 
     pub(crate) fn decode(&self, raw: &str, bytes: &[u8]) -> Result<PyValue, Error> {
         let value = codec::decode(bytes, self.alias.serializer);
-        value.map_err(|source| Error::Read { key: shown(raw), source })
+        value.map_err(|source| Error::Read { key: redact_key(raw), source })
     }
 
     pub(crate) fn encode(&self, raw: &str, value: &PyValue) -> Result<Vec<u8>, Error> {
         let bytes = codec::encode_compressed(value, self.alias.serializer, self.alias.compressor);
-        bytes.map_err(|source| Error::Write { key: shown(raw), source })
+        bytes.map_err(|source| Error::Write { key: redact_key(raw), source })
     }
 
     /// Returns a value's bytes, if they are no more than so many.
@@ -158,7 +155,7 @@ impl Cache {
         let bytes = self.encode(raw, value)?;
         if bytes.len() > limit {
             let source = FormatError::TooLarge { limit, of: "bytes" };
-            return Err(Error::Write { key: shown(raw), source });
+            return Err(Error::Write { key: redact_key(raw), source });
         }
         Ok(bytes)
     }
@@ -181,6 +178,6 @@ pub(crate) fn failed(
     operation: &'static str,
     raw: &str,
 ) -> impl FnOnce(rhubarb_connection::Error) -> Error {
-    let key = shown(raw);
+    let key = redact_key(raw);
     move |source| Error::Redis { operation, key, source: Box::new(source) }
 }

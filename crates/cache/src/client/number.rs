@@ -8,7 +8,7 @@ use rhubarb_connection::Script;
 use super::{Cache, failed};
 use crate::{
     bigint::Integer,
-    error::{Error, shown},
+    error::{Error, redact_key},
     value::PyValue,
 };
 
@@ -36,7 +36,7 @@ impl Cache {
         let args = [delta.to_string().into_bytes()];
         match self.redis().eval::<Option<i64>>(&INCR, &keys, &args, &[]).await {
             Ok(Some(sum)) => Ok(PyValue::Int(sum)),
-            Ok(None) => Err(Error::NoSuchKey { key: shown(&raw) }),
+            Ok(None) => Err(Error::NoSuchKey { key: redact_key(&raw) }),
             Err(error) => {
                 let error = failed("increment", &raw)(error);
                 let is_other = |words: &str| {
@@ -57,7 +57,7 @@ impl Cache {
     pub async fn decr(&self, key: &str, delta: i64) -> Result<PyValue, Error> {
         match delta.checked_neg() {
             Some(delta) => self.incr(key, delta).await,
-            None => Err(Error::NotANumber { key: shown(&self.raw_key(key)) }),
+            None => Err(Error::NotANumber { key: redact_key(&self.raw_key(key)) }),
         }
     }
 
@@ -70,25 +70,25 @@ impl Cache {
         let sum = self.run("increment", &raw, cmd("INCRBY").arg(&raw).arg(delta)).await;
         sum.map_err(|error| match error.refusal() {
             Some(words) if words.contains("integer") || words.contains("overflow") => {
-                Error::NotANumber { key: shown(&raw) }
+                Error::NotANumber { key: redact_key(&raw) }
             }
             _ => error,
         })
     }
 
     async fn add_to_other(&self, raw: &str, delta: i64) -> Result<PyValue, Error> {
-        let missing = || Error::NoSuchKey { key: shown(raw) };
+        let missing = || Error::NoSuchKey { key: redact_key(raw) };
         for _ in 0..TRIES {
             let (before, _) = self.fetch_with_ttl(raw).await?.ok_or_else(missing)?;
             let sum = plus(&self.decode(raw, &before)?, delta);
-            let sum = sum.ok_or_else(|| Error::NotANumber { key: shown(raw) })?;
+            let sum = sum.ok_or_else(|| Error::NotANumber { key: redact_key(raw) })?;
             let args = [before, self.encode(raw, &sum)?];
             let swapped = self.redis().eval::<bool>(&SWAP, &[raw.to_owned()], &args, &[]).await;
             if swapped.map_err(failed("increment", raw))? {
                 return Ok(sum);
             }
         }
-        Err(Error::Contended { key: shown(raw) })
+        Err(Error::Contended { key: redact_key(raw) })
     }
 }
 

@@ -93,7 +93,7 @@ impl Cache {
     }
 
     /// Deletes every key of a template and returns how many there were; never a session.
-    pub(crate) async fn delete_template(&self, template: &str) -> Result<u64, Error> {
+    pub async fn delete_template(&self, template: &str) -> Result<u64, Error> {
         self.delete_found(key::pattern(&self.alias, template), |raw| !is_session(raw)).await
     }
 

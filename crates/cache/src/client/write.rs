@@ -61,7 +61,7 @@ impl Cache {
     }
 
     /// Stores a value of no more than so many bytes, compressed or not.
-    pub(crate) async fn set_within(
+    pub async fn set_within(
         &self,
         key: &str,
         value: &PyValue,

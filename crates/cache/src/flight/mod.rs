@@ -20,7 +20,7 @@ use self::{
 use crate::{
     client::{Cache, Event, Expiry, Timeout, Ttl},
     codec::MAX_VALUE,
-    error::{Error, shown},
+    error::{Error, redact_key},
     value::PyValue,
 };
 
@@ -130,7 +130,7 @@ impl Cache {
                     Outcome::Value(value) => Ok(value.as_ref().clone()),
                     Outcome::Failed(error) => Err(Error::Shared(error)),
                     // No miss ends so.
-                    Outcome::Elsewhere => Err(Error::Contended { key: shown(&raw) }),
+                    Outcome::Elsewhere => Err(Error::Contended { key: redact_key(&raw) }),
                 }
             }
         }

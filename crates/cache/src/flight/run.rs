@@ -17,7 +17,7 @@ use super::{Fetch, map::Outcome};
 use crate::{
     client::{Cache, Condition, Event, failed},
     codec::MAX_VALUE,
-    error::{Error, shown},
+    error::{Error, redact_key},
     key,
     lock::token,
     value::PyValue,
@@ -178,7 +178,7 @@ impl Task {
     {
         self.cache.count(&self.key, Event::Computed);
         let value = compute().await;
-        value.map_err(|error| Error::Compute { key: shown(raw), source: error.into().into() })
+        value.map_err(|error| Error::Compute { key: redact_key(raw), source: error.into().into() })
     }
 
     async fn store(&self, raw: &str, value: &PyValue) -> Result<(), Error> {

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use rhubarb_cache::{Caches, DomainCache, FoundKeys, PyValue, Timeout, Ttl};
+use rhubarb_cache::{PyValue, Timeout, Ttl};
 use rhubarb_core::{
     config::{DOMAINS, Holds},
     redact,
 };
+use rhubarb_jobs::{Caches, DomainCache, FoundKeys};
 use serde::Serialize;
 use serde_json::Value;
 

@@ -1,7 +1,8 @@
 //! `listings` and `status`: what Django reads, from where Django reads it.
 
-use rhubarb_cache::{Caches, key};
+use rhubarb_cache::key;
 use rhubarb_core::listing::Listing;
+use rhubarb_jobs::Caches;
 use serde_json::Value;
 
 use super::Context;

@@ -5,7 +5,6 @@ use std::{
     time::Duration,
 };
 
-use rhubarb_cache::Caches;
 use rhubarb_connection::Connections;
 use rhubarb_core::{
     clock,
@@ -13,6 +12,7 @@ use rhubarb_core::{
     listing::Listing,
     status::{ScrapeState, Status},
 };
+use rhubarb_jobs::Caches;
 use rhubarb_queue::{Client, inspect, tick::Record};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 

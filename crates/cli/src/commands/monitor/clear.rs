@@ -2,8 +2,8 @@
 
 use std::io::{self, IsTerminal};
 
-use rhubarb_cache::{Caches, Cleared};
 use rhubarb_core::config::CacheConfig;
+use rhubarb_jobs::{Caches, Cleared};
 use serde::Serialize;
 
 use super::{collect, report::Report};

@@ -16,7 +16,7 @@ use crate::failure::Raised;
 /// ```
 /// use std::time::Duration;
 ///
-/// use rhubarb_worker::{Retry, TaskError};
+/// use rhubarb::{Retry, TaskError};
 ///
 /// async fn fetch() -> Result<String, TaskError> {
 ///     Err(Retry::after(Duration::from_secs(30)).because("TimeoutError", "no answer").max_retries(10).into())

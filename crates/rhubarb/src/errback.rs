@@ -24,14 +24,14 @@ use crate::{
 /// known, and the exception is that of the stored result, if one is stored.
 ///
 /// ```
-/// use rhubarb_worker::FailedTask;
+/// use rhubarb::FailedTask;
 ///
 /// async fn on_error(failed: FailedTask) {
 ///     let exception = failed.exception.map(|exception| exception.to_string());
 ///     println!("{} failed: {exception:?}", failed.id);
 /// }
 ///
-/// # fn register(app: &mut rhubarb_worker::App) {
+/// # fn register(app: &mut rhubarb::App) {
 /// app.task("shop.on_error", on_error);
 /// # }
 /// ```

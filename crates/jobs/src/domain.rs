@@ -2,15 +2,11 @@
 
 use rhubarb_core::config::{Domain, Holds};
 
-use crate::{
-    caches::Target,
-    client::{Cache, Counts, Timeout, Ttl, namespace},
-    error::{Error, shown},
-    flight::Fetch,
-    format::FormatError,
-    key,
-    value::PyValue,
+use rhubarb_cache::{
+    Cache, Counts, Error, Fetch, FormatError, PyValue, Timeout, Ttl, key, namespace, redact_key,
 };
+
+use crate::caches::Target;
 
 /// One cache of the application, wherever the configuration has put it.
 #[derive(Clone, Debug)]
@@ -154,7 +150,7 @@ impl DomainCache {
         if holds(self.domain.holds, value) {
             return Ok(());
         }
-        let key = shown(&target.cache.raw_key(&key::of(&target.key, argument)));
+        let key = redact_key(&target.cache.raw_key(&key::of(&target.key, argument)));
         let class = format!("what is no {}", self.domain.holds.name());
         Err(Error::Write { key, source: FormatError::Unsupported { class } })
     }

@@ -36,7 +36,7 @@ pub struct Plain;
 /// into one.
 ///
 /// ```
-/// # use rhubarb_worker::App;
+/// # use rhubarb::App;
 /// # fn register(app: &mut App) {
 /// async fn parse() -> Result<i64, std::num::ParseIntError> {
 ///     "x".parse() // Fails the task with `ParseIntError: invalid digit found in string`.
@@ -48,7 +48,7 @@ pub struct Plain;
 /// An error that nobody can show does not compile:
 ///
 /// ```compile_fail,E0277
-/// # use rhubarb_worker::App;
+/// # use rhubarb::App;
 /// struct Mute;
 /// async fn fails() -> Result<i64, Mute> {
 ///     Err(Mute)

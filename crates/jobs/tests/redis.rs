@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use redis::{Cmd, FromRedisValue, cmd};
-use rhubarb_cache::{Caches, Cleared, Error, FormatError, ProxyList, PyValue, Timeout, Ttl};
+use rhubarb_cache::{Error, FormatError, PyValue, Timeout, Ttl};
 use rhubarb_connection::{Options, Redis};
 use rhubarb_core::{
     class::Class,
@@ -13,6 +13,7 @@ use rhubarb_core::{
     listing::Listing,
     status::{ScrapeState, Status},
 };
+use rhubarb_jobs::{Caches, Cleared, ProxyList};
 use rhubarb_testbed::redis_server::RedisServer;
 
 struct Server {

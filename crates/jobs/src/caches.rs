@@ -5,16 +5,9 @@ use std::collections::BTreeMap;
 use rhubarb_connection::{Connections, Redis};
 use rhubarb_core::config::{CacheConfig, CacheTarget, Config, DOMAINS, Domain, Role};
 
-use crate::{
-    client::{Cache, Timeout},
-    domain::DomainCache,
-    error::Error,
-    key,
-    listings::Listings,
-    proxies::Proxies,
-    status::StatusCache,
-    value::PyValue,
-};
+use rhubarb_cache::{Cache, Error, PyValue, Timeout, key};
+
+use crate::{domain::DomainCache, listings::Listings, proxies::Proxies, status::StatusCache};
 
 /// Every cache alias by name, and the listings, the status and the proxies.
 #[derive(Clone, Debug)]

@@ -12,13 +12,13 @@ pub mod summary;
 use std::sync::Arc;
 
 use anyhow::Context;
-use rhubarb_cache::Caches;
+use rhubarb::{App, Args, State, TaskContext, TaskError};
 use rhubarb_core::{clock, config::ScrapeConfig};
 use rhubarb_scrape::run::Scraper;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{App, Args, State, TaskContext, TaskError};
+use crate::Caches;
 
 /// The longest keyword, characters: it stands in the sources' addresses and in the cache's keys.
 const MAX_KEYWORD: usize = 200;

@@ -127,10 +127,10 @@ pub(crate) fn named(type_name: &str, text: String) -> Exception {
 }
 
 fn is_transient(error: &(dyn StdError + 'static)) -> bool {
-    let class = (error.downcast_ref::<rhubarb_cache::Error>().map(rhubarb_cache::Error::class))
-        .or_else(|| error.downcast_ref::<rhubarb_queue::Error>().map(rhubarb_queue::Error::class))
-        .or_else(|| {
-            error.downcast_ref::<rhubarb_connection::Error>().map(rhubarb_connection::Error::class)
-        });
+    let queue = error.downcast_ref::<rhubarb_queue::Error>().map(rhubarb_queue::Error::class);
+    // What another crate of ours reads or writes has the connection's error in its chain.
+    let class = queue.or_else(|| {
+        error.downcast_ref::<rhubarb_connection::Error>().map(rhubarb_connection::Error::class)
+    });
     class == Some(Class::Transient)
 }

@@ -1,6 +1,6 @@
 //! One scrape: fetch, merge, write listings and status, summarise.
 
-use rhubarb_cache::{Cached, Caches};
+use rhubarb::{TaskContext, TaskError};
 use rhubarb_core::{
     clock, keyword,
     listing::Listing,
@@ -19,7 +19,7 @@ use super::{
     proxies,
     summary::Summary,
 };
-use crate::{TaskContext, TaskError};
+use crate::{Cached, Caches};
 
 /// Scrapes a keyword unless its listings are fresh or another task has just done it.
 pub(super) async fn scrape(

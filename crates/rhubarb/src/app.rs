@@ -106,7 +106,7 @@ impl App {
     /// terminated or handed back.
     ///
     /// ```
-    /// use rhubarb_worker::{Args, TaskContext, TaskError};
+    /// use rhubarb::{Args, TaskContext, TaskError};
     ///
     /// fn count(context: TaskContext, Args((to,)): Args<(u64,)>) -> Result<u64, TaskError> {
     ///     for n in 0..to {
@@ -121,7 +121,7 @@ impl App {
     ///     Ok(to)
     /// }
     ///
-    /// # fn register(app: &mut rhubarb_worker::App) {
+    /// # fn register(app: &mut rhubarb::App) {
     /// app.blocking_task("shop.count", count);
     /// # }
     /// ```
@@ -171,7 +171,7 @@ impl App {
     /// stands.
     ///
     /// ```
-    /// # fn register(app: &mut rhubarb_worker::App) {
+    /// # fn register(app: &mut rhubarb::App) {
     /// app.on_failure(async |failed| {
     ///     tracing::error!(task = failed.task.name, error = %failed.exception, "somebody should look");
     /// });

@@ -2,12 +2,9 @@
 
 use std::fmt;
 
-use crate::{
-    caches::Target,
-    error::{Error, shown},
-    format::FormatError,
-    value::PyValue,
-};
+use rhubarb_cache::{Error, FormatError, PyValue, redact_key};
+
+use crate::caches::Target;
 
 /// The stored proxy list.
 #[derive(Clone, Debug)]
@@ -50,7 +47,7 @@ impl Proxies {
             _ => None,
         };
         let source = FormatError::unsupported("what is no list of text");
-        let key = shown(&self.target.cache.raw_key(&self.target.key));
+        let key = redact_key(&self.target.cache.raw_key(&self.target.key));
         urls.map(|urls| Some(ProxyList(urls))).ok_or(Error::Read { key, source })
     }
 

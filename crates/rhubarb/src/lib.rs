@@ -1,10 +1,9 @@
 //! The worker: registers async functions as Celery tasks and runs them.
 //!
-//! The binary `worker` is this library with the tasks of [`tasks`]; a worker of one's own is a `main` of a
-//! few lines:
+//! A worker is a `main` of a few lines:
 //!
 //! ```no_run
-//! use rhubarb_worker::{Args, TaskError};
+//! use rhubarb::{Args, TaskError};
 //! use serde::Deserialize;
 //!
 //! #[derive(Deserialize)]
@@ -18,7 +17,7 @@
 //! }
 //!
 //! fn main() -> std::process::ExitCode {
-//!     rhubarb_worker::main(|app| {
+//!     rhubarb::main(|app| {
 //!         app.task("shop.add", add);
 //!         Ok(())
 //!     })
@@ -34,7 +33,7 @@
 //! [`handler`] async functions as handlers, [`blocking`] blocking ones, [`output`] what they return, [`context`] the running task, [`error`] what may go wrong,
 //! [`failure`] exceptions with tracebacks, [`retry`] when it is tried again, [`hooks`] what an application is
 //! told, [`run`] the service that apalis runs, [`serve`] the whole worker, [`cli`] its command line,
-//! [`intake`] the way in from apalis-redis, [`tasks`] the scraping tasks.
+//! `intake` the way in from apalis-redis (feature `intake`).
 
 pub mod app;
 pub mod args;
@@ -48,6 +47,7 @@ pub mod extract;
 pub mod failure;
 pub mod handler;
 pub mod hooks;
+#[cfg(feature = "intake")]
 pub mod intake;
 pub mod output;
 mod panics;
@@ -55,7 +55,6 @@ mod registry;
 pub mod retry;
 pub mod run;
 pub mod serve;
-pub mod tasks;
 
 pub use app::App;
 pub use cli::main;

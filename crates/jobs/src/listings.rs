@@ -4,14 +4,9 @@ use std::time::Duration;
 
 use rhubarb_core::listing::Listing;
 
-use crate::{
-    caches::Target,
-    client::{Timeout, Ttl},
-    error::{Error, shown},
-    format::FormatError,
-    key,
-    value::PyValue,
-};
+use rhubarb_cache::{Error, FormatError, PyValue, Timeout, Ttl, key, redact_key};
+
+use crate::caches::Target;
 
 /// Where listings are written; the first target is read from.
 #[derive(Clone, Debug)]
@@ -48,7 +43,7 @@ impl Listings {
             let written = match PyValue::from_serialize(&listings) {
                 Ok(value) => target.set(&key, &value).await,
                 Err(error) => Err(Error::Write {
-                    key: shown(&target.cache.raw_key(&key)),
+                    key: redact_key(&target.cache.raw_key(&key)),
                     source: FormatError::Json(error),
                 }),
             };
@@ -65,9 +60,10 @@ impl Listings {
         let Some(target) = self.targets.first() else { return Ok(None) };
         let key = key::of_keyword(&target.key, keyword);
         let Some((value, ttl)) = target.cache.get_with_ttl(&key).await? else { return Ok(None) };
-        let listings = value
-            .deserialize()
-            .map_err(|source| Error::Read { key: shown(&target.cache.raw_key(&key)), source })?;
+        let listings = value.deserialize().map_err(|source| Error::Read {
+            key: redact_key(&target.cache.raw_key(&key)),
+            source,
+        })?;
         let ttl = match ttl {
             Ttl::Left(left) => Some(left),
             Ttl::Never | Ttl::Missing => None,

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use futures_util::{StreamExt, stream};
-use rhubarb_cache::ProxyList;
+use rhubarb::TaskError;
 use rhubarb_scrape::{
     fetch::Fetcher,
     proxies::{Proxy, accepts, fetch_list, permitted, to_check},
@@ -11,7 +11,7 @@ use rhubarb_scrape::{
 use url::Url;
 
 use super::Scraping;
-use crate::TaskError;
+use crate::ProxyList;
 
 /// As many proxies as are kept and used.
 const MAX_KEPT: usize = 500;

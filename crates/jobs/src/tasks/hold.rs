@@ -2,11 +2,10 @@
 
 use std::{future::Future, time::Duration};
 
+use rhubarb::{TaskContext, TaskError};
 use rhubarb_queue::{Lock, wire::State};
 use serde_json::{Value, json};
 use tokio::time::Instant;
-
-use crate::{TaskContext, TaskError};
 
 /// How long a scrape's lock outlives its holder. A dead scrape is taken over after that.
 const TTL: Duration = Duration::from_secs(15);

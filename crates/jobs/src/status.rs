@@ -2,12 +2,9 @@
 
 use rhubarb_core::status::Status;
 
-use crate::{
-    caches::Target,
-    error::{Error, shown},
-    format::FormatError,
-    value::PyValue,
-};
+use rhubarb_cache::{Error, FormatError, PyValue, redact_key};
+
+use crate::caches::Target;
 
 /// The scraping status.
 #[derive(Clone, Debug)]
@@ -62,6 +59,6 @@ impl StatusCache {
     }
 
     fn shown(&self) -> String {
-        shown(&self.target.cache.raw_key(&self.target.key))
+        redact_key(&self.target.cache.raw_key(&self.target.key))
     }
 }

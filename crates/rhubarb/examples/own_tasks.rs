@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use rhubarb_worker::{App, Args, RetryPolicy, State, TaskContext, TaskError};
+use rhubarb::{App, Args, RetryPolicy, State, TaskContext, TaskError};
 use serde::Deserialize;
 
 /// What the tasks share: one warehouse for the whole process. Cloning it clones the handle.
@@ -111,5 +111,5 @@ fn register(app: &mut App) -> anyhow::Result<()> {
 }
 
 fn main() -> ExitCode {
-    rhubarb_worker::main(register)
+    rhubarb::main(register)
 }
