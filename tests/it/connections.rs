@@ -313,6 +313,45 @@ async fn each_condition_of_redis_is_logged_once_waited_out_and_logged_once_when_
     assert!(worker.is_running());
 }
 
+/// A server that answers reads alone, as in a fail-over that is under way: connecting works, so that
+/// each lost write looks like an outage that is over.
+#[tokio::test]
+async fn writes_that_redis_does_not_carry_out_are_told_once_and_once_when_it_does_again() {
+    let mut shop = Shop::open_on(RedisServer::start_durable().await, "").await;
+    shop.installation.set("RHUBARB_REDIS_COMMAND_TIMEOUT", "1");
+    let mut worker = shop.installation.start("own-worker", OWN_WORKER, &[]);
+    shop.registered_workers(1).await;
+    let mut queue = shop.queue().await;
+    let _: () = client("PAUSE", &["120000", "WRITE"]).query_async(&mut queue).await.unwrap();
+    let before = connections_received(&mut queue).await;
+    eventually(SOON, "the worker connects again and again", async || {
+        (connections_received(&mut queue).await >= before + 8).then_some(())
+    })
+    .await;
+    let told = worker.line("carries out no writes", SOON).await;
+    assert!(told.contains("level=warn") && told.contains("command="), "{told}");
+    assert!(worker.lines_with("redis is back").is_empty(), "{}", worker.stdout());
+    let _: () = client("UNPAUSE", &[]).query_async(&mut queue).await.unwrap();
+    let id = shop.client().publish(&Publish::new("e2e.sleep").arg(0.0)).await.unwrap().id;
+    assert!(shop.client().wait(&id, SOON, |_| {}).await.unwrap().is_some(), "tasks run again");
+    worker.line("redis is back", SOON).await;
+    for one in ["redis is unreachable", "carries out no writes", "redis is back"] {
+        assert_eq!(worker.lines_with(one).len(), 1, "{one}: {}", worker.stdout());
+    }
+    assert!(worker.is_running());
+}
+
+fn client(subcommand: &str, args: &[&str]) -> redis::Cmd {
+    redis::cmd("CLIENT").arg(subcommand).arg(args).to_owned()
+}
+
+/// Returns how many connections were ever made to a server.
+async fn connections_received(asking: &mut redis::aio::MultiplexedConnection) -> u64 {
+    let stats: String = redis::cmd("INFO").arg("stats").query_async(asking).await.unwrap();
+    let count = stats.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
+    count.unwrap().parse().unwrap()
+}
+
 /// Something that answers each command with an error, `HELLO` and `AUTH` too; returns its port, and
 /// how often it was connected to.
 async fn nothing_but_errors() -> (u16, Arc<AtomicUsize>) {

@@ -463,9 +463,9 @@ impl Redis {
                 Err(Error::TooLarge { url: inner.url.clone(), command: command(), limit })
             }
             Err(error) if is_loss(&error) => {
-                let reason = error.to_string();
-                self.lose(live, &reason);
-                Err(Error::Lost { url: inner.url.clone(), command: command(), reason })
+                let (command, reason) = (command(), error.to_string());
+                self.lose(live, &reason, error.is_timeout().then_some(command.as_str()));
+                Err(Error::Lost { url: inner.url.clone(), command, reason })
             }
             Err(error) => {
                 let error = refusal(command(), error);

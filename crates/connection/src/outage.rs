@@ -3,7 +3,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -20,10 +23,15 @@ const NO_WRITES: [&str; 3] = ["READONLY", "NOREPLICAS", "MISCONF"];
 /// Commands that write whenever they are carried out, and are sent again and again.
 const WRITES: [&str; 3] = ["the script reap", "the script heartbeat", "the script settle"];
 
+/// How the names of scripts begin.
+const SCRIPT: &str = "the script ";
+
 /// What is wrong with one server and database.
 #[derive(Debug, Default)]
 pub(crate) struct Outages {
     down: Mutex<Option<Down>>,
+    /// Whether the outage lasts until a command is carried out.
+    silent: AtomicBool,
     /// By code.
     refusing: Mutex<BTreeMap<String, Refusing>>,
     leaving: Mutex<Leaving>,
@@ -34,6 +42,20 @@ pub(crate) struct Outages {
 struct Down {
     spell: Spell,
     reasons: BTreeSet<String>,
+    silence: Option<Silence>,
+}
+
+/// Commands were not answered in time. That the server takes connections says nothing then: it may
+/// answer reads and carry out no writes (`CLIENT PAUSE … WRITE`, a fail-over that is under way).
+#[derive(Debug, Default)]
+struct Silence {
+    /// Those that have not been carried out since. Reads are among them: the server answers none
+    /// that stand behind a write on one connection.
+    lost: BTreeSet<String>,
+    /// Whether a connection was made since.
+    stands: bool,
+    /// Whether it was told that the server answers some commands only.
+    told: bool,
 }
 
 /// A refusal that lasts.
@@ -70,7 +92,7 @@ impl Outages {
         let Some(known) = &mut *down else {
             let (spell, reasons) =
                 (Spell::begin(Duration::ZERO, now), BTreeSet::from([reason.to_owned()]));
-            *down = Some(Down { spell, reasons });
+            *down = Some(Down { spell, reasons, silence: None });
             tracing::warn!(%url, db, reason, "redis is unreachable, trying again");
             return;
         };
@@ -82,9 +104,53 @@ impl Outages {
         }
     }
 
+    /// Notes that a command was not answered in time.
+    pub(crate) fn silent(&self, url: &SafeUrl, db: u32, command: &str, reason: &str) {
+        if !self.is_partly_silent(url, db, command, reason) {
+            self.down(url, db, reason);
+        }
+        if let Some(down) = &mut *lock(&self.down) {
+            let silence = down.silence.get_or_insert_default();
+            silence.stands = false;
+            if silence.lost.len() < REASONS {
+                silence.lost.insert(kind(command).to_owned());
+            }
+            self.silent.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Tells whether the server took a connection since a command was lost, and says so at first
+    /// and each minute.
+    fn is_partly_silent(&self, url: &SafeUrl, db: u32, command: &str, reason: &str) -> bool {
+        let now = Instant::now();
+        let mut down = lock(&self.down);
+        let Some(Down { spell, silence: Some(silence), .. }) = &mut *down else { return false };
+        if !silence.stands {
+            return false;
+        }
+        if spell.again(now).is_some() || !std::mem::replace(&mut silence.told, true) {
+            let outage_s = spell.lasted(now).as_secs_f64();
+            if silence.lost.contains(SCRIPT) {
+                tracing::warn!(%url, db, command, reason, outage_s, "redis answers, but carries out no writes, trying again");
+            } else {
+                tracing::warn!(%url, db, command, reason, outage_s, "redis answers, but not this command, trying again");
+            }
+        }
+        true
+    }
+
     /// Notes that a connection stands.
     pub(crate) fn up(&self, url: &SafeUrl, db: u32) {
-        if let Some(down) = lock(&self.down).take() {
+        let mut down = lock(&self.down);
+        match &mut *down {
+            Some(Down { silence: Some(silence), .. }) => silence.stands = true,
+            _ => self.back(url, db, down.take()),
+        }
+    }
+
+    fn back(&self, url: &SafeUrl, db: u32, down: Option<Down>) {
+        self.silent.store(false, Ordering::Relaxed);
+        if let Some(down) = down {
             // We connect again only when we have something to say: an idle database's outage is
             // longer than the server's.
             let outage_s = down.spell.lasted(Instant::now()).as_secs_f64();
@@ -119,13 +185,15 @@ impl Outages {
         known.leaves_after(lasted) && lock(&self.leaving).is_due(now)
     }
 
-    /// Tells whether anything is refused, so that an answer is worth a look.
+    /// Tells whether anything is refused or was not answered, so that an answer is worth a look.
     pub(crate) fn is_refusing(&self) -> bool {
-        !lock(&self.refusing).is_empty()
+        self.silent.load(Ordering::Relaxed) || !lock(&self.refusing).is_empty()
     }
 
-    /// Notes that a command was answered: a refusal is over when what was refused is carried out.
+    /// Notes that a command was answered: a refusal or a silence is over when what was refused or
+    /// lost is carried out.
     pub(crate) fn answered(&self, url: &SafeUrl, db: u32, command: &str) {
+        self.heard(url, db, command);
         let now = Instant::now();
         let mut refusing = lock(&self.refusing);
         refusing.retain(|code, refusing| {
@@ -147,6 +215,21 @@ impl Outages {
             *lock(&self.leaving) = Leaving::default();
         }
     }
+
+    /// Ends a silence when all that was lost is carried out again, or none was lost for long.
+    fn heard(&self, url: &SafeUrl, db: u32, command: &str) {
+        let mut down = lock(&self.down);
+        let Some(Down { spell, silence: Some(silence), .. }) = &mut *down else { return };
+        silence.lost.remove(kind(command));
+        if silence.lost.is_empty() || spell.faded(Instant::now()).is_some() {
+            self.back(url, db, down.take());
+        }
+    }
+}
+
+/// Returns what is carried out when this command is: what pauses writes pauses all scripts.
+fn kind(command: &str) -> &str {
+    if command.starts_with(SCRIPT) { SCRIPT } else { command }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -179,6 +262,32 @@ mod tests {
         assert!(!outages.refused(&url, 0, "OOM", "the script claim"));
         outages.answered(&url, 0, "the script claim");
         assert!(outages.is_refusing(), "near its limit it takes one and refuses the next");
+    }
+
+    #[test]
+    fn a_silence_is_over_when_what_was_lost_is_carried_out() {
+        let url: SafeUrl = "redis://h".parse().unwrap();
+        let outages = Outages::default();
+        let is_silent = || outages.is_refusing();
+        let lost = |command| outages.silent(&url, 0, command, "timed out");
+        for _ in 0..3 {
+            lost("the script claim");
+            outages.up(&url, 0);
+            outages.answered(&url, 0, "GET");
+            assert!(is_silent(), "it answers reads");
+        }
+        outages.answered(&url, 0, "the script reap");
+        assert!(!is_silent());
+        lost("the script claim");
+        lost("GET");
+        outages.down(&url, 0, "connection refused");
+        outages.up(&url, 0);
+        outages.answered(&url, 0, "GET");
+        assert!(is_silent(), "it stood behind the script");
+        outages.answered(&url, 0, "the script reap");
+        assert!(!is_silent());
+        outages.down(&url, 0, "connection refused");
+        assert!(!is_silent(), "no command was lost");
     }
 
     #[test]

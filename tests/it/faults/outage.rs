@@ -182,6 +182,8 @@ async fn a_death_during_an_outage_is_found_within_three_leases_after_it() {
     .await;
     let took = back.elapsed();
     assert!(took < 3 * LEASE + Duration::from_secs(1), "{took:?}");
+    // The log follows what is done in Redis.
+    scene.workers[1].line("whose lease ended", SOON).await;
     let gave = scene.workers[1].lines_with("whose lease ended");
     assert_eq!(gave.len(), 1, "{gave:?}");
 }

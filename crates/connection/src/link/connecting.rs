@@ -183,11 +183,18 @@ impl Redis {
     }
 
     /// Lets go of a connection that was lost with a command on it, so that the next command makes a new one.
-    pub(super) fn lose(&self, lost: &Live, reason: &str) {
+    ///
+    /// `in_vain` is the command, where nothing but its answer is missing.
+    pub(super) fn lose(&self, lost: &Live, reason: &str, in_vain: Option<&str>) {
         self.drop_number(lost.generation);
         // Where a newer one stands, this one's end was seen before its commands' was.
-        if self.current().is_none() {
-            self.inner.outages.down(&self.inner.url, self.inner.db, reason);
+        if self.current().is_some() {
+            return;
+        }
+        let (url, db, outages) = (&self.inner.url, self.inner.db, &self.inner.outages);
+        match in_vain {
+            Some(command) => outages.silent(url, db, command, reason),
+            None => outages.down(url, db, reason),
         }
     }
 
