@@ -9,14 +9,15 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 use rhubarb_e2e::file;
 
 /// Who may import whom inside the workspace, by folder. What is not listed is not allowed.
-const IMPORTS: [(&str, &[&str]); 11] = [
+const IMPORTS: [(&str, &[&str]); 12] = [
     ("wire", &[]),
     ("core", &[]),
     ("connection", &["core"]),
     ("scrape", &["core"]),
     ("cache", &["core", "connection"]),
     ("queue", &["core", "connection", "wire"]),
-    ("rhubarb", &["core", "connection", "queue"]),
+    ("consumer", &["core", "connection", "wire", "queue"]),
+    ("rhubarb", &["core", "connection", "queue", "consumer"]),
     ("jobs", &["core", "connection", "cache", "scrape", "queue", "rhubarb"]),
     ("worker", &["rhubarb", "jobs"]),
     ("beat", &["core", "connection", "queue"]),
@@ -24,11 +25,15 @@ const IMPORTS: [(&str, &[&str]); 11] = [
 ];
 
 /// What a crate must not even reach through others: its tests stay fast and its readers unafraid.
-const NEVER: [(&str, &[&str]); 4] = [
+const NEVER: [(&str, &[&str]); 7] = [
     ("wire", &["tokio", "redis", "apalis", "reqwest"]),
     ("core", &["redis", "apalis", "reqwest", "axum"]),
     ("connection", &["apalis", "reqwest", "axum"]),
     ("scrape", &["redis", "apalis", "axum"]),
+    // Those who publish, read and operate cannot claim.
+    ("queue", &["apalis-core", "apalis", "reqwest", "axum"]),
+    ("beat", &["rhubarb-consumer", "apalis"]),
+    ("cli", &["rhubarb-consumer", "apalis-core", "apalis"]),
 ];
 
 /// What a worker of one's own must not compile: it fetches and serves no page.
@@ -153,7 +158,7 @@ fn apalis_is_the_runtime_and_there_is_one_redis_client() {
     };
     uses(&["rhubarb"], "apalis");
     uses(&["rhubarb-beat"], "apalis-cron");
-    uses(&["rhubarb-queue", "rhubarb"], "apalis-redis");
+    uses(&["rhubarb"], "apalis-redis");
 
     // Two versions would be two connection types, and apalis-redis could not share ours.
     let versions = |name: &str| metadata.packages.iter().filter(|p| p.name == name).count();

@@ -1,6 +1,6 @@
 //! The wall clock, for stored values; durations are measured with `tokio::time::Instant`.
 
-use jiff::{Timestamp, Unit};
+use jiff::{Timestamp, Unit, tz::TimeZone};
 
 /// Returns the current time of this machine, to the microsecond.
 ///
@@ -16,6 +16,14 @@ pub fn iso(at: Timestamp) -> String {
     let text =
         if at.subsec_nanosecond() == 0 { "%Y-%m-%dT%H:%M:%S" } else { "%Y-%m-%dT%H:%M:%S.%6f" };
     format!("{}+00:00", at.strftime(text))
+}
+
+/// Returns the hours between this machine's time and UTC, positive in the west: Python's
+/// `time.timezone`.
+pub fn utcoffset() -> f64 {
+    let zone = TimeZone::system();
+    // The other way round, so that UTC is 0.0 and not -0.0.
+    f64::from(0 - zone.to_offset(Timestamp::now()).seconds()) / 3600.0
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ impl Error {
     }
 
     /// Tells whether it may have been carried out: the answer was lost.
-    pub(crate) fn is_lost(&self) -> bool {
+    pub fn is_lost(&self) -> bool {
         matches!(self, Self::Redis { source: rhubarb_connection::Error::Lost { .. }, .. })
     }
 
@@ -67,9 +67,7 @@ impl Error {
 }
 
 /// Names the operation that a connection's error ended.
-pub(crate) fn redis(
-    operation: impl Into<String>,
-) -> impl FnOnce(rhubarb_connection::Error) -> Error {
+pub fn redis(operation: impl Into<String>) -> impl FnOnce(rhubarb_connection::Error) -> Error {
     let operation = operation.into();
     move |source| Error::Redis { operation, source }
 }

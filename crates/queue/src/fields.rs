@@ -8,14 +8,14 @@ use crate::{Error, error::redis, script};
 const BYTES: usize = 4 * 1024 * 1024;
 
 /// A field's name and what it holds; `None` when it has gone.
-pub(crate) type Field = (Vec<u8>, Option<Vec<u8>>);
+pub type Field = (Vec<u8>, Option<Vec<u8>>);
 
 /// Splits fields of a hash into groups that can be read at once, in their order.
 ///
 /// # Errors
 ///
 /// [`Error::Redis`].
-pub(crate) async fn groups(
+pub async fn groups(
     redis_: &Redis,
     key: &str,
     fields: Vec<Vec<u8>>,
@@ -53,11 +53,7 @@ fn split(fields: Vec<Vec<u8>>, sizes: &[usize]) -> Vec<Vec<Vec<u8>>> {
 /// # Errors
 ///
 /// [`Error::Redis`].
-pub(crate) async fn read(
-    redis_: &Redis,
-    key: &str,
-    group: Vec<Vec<u8>>,
-) -> Result<Vec<Field>, Error> {
+pub async fn read(redis_: &Redis, key: &str, group: Vec<Vec<u8>>) -> Result<Vec<Field>, Error> {
     if let [field] = group.as_slice() {
         let value = in_pieces(redis_, key, field, BYTES).await?;
         return Ok(group.into_iter().map(|field| (field, value.clone())).collect());
@@ -74,7 +70,7 @@ pub(crate) async fn read(
 /// # Errors
 ///
 /// [`Error::Redis`].
-pub(crate) async fn in_pieces(
+pub async fn in_pieces(
     redis_: &Redis,
     key: &str,
     field: &[u8],

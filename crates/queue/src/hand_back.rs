@@ -334,14 +334,15 @@ async fn held(redis_: &Redis, queue: &QueueKeys, workers: &[String]) -> Result<u
 }
 
 /// One pass over the parked messages, from the newest to the oldest.
-pub(crate) struct Parked<'c> {
+#[derive(Debug)]
+pub struct Parked<'c> {
     client: &'c Client,
     keys: LetterKeys,
     dry_run: bool,
     /// How many went back, by queue.
-    pub(crate) moved: BTreeMap<String, u64>,
+    pub moved: BTreeMap<String, u64>,
     /// How many records could not be read.
-    pub(crate) unreadable: u64,
+    pub unreadable: u64,
 }
 
 /// A parked message to be put back.
@@ -353,13 +354,18 @@ struct Item {
 }
 
 impl<'c> Parked<'c> {
-    pub(crate) fn new(client: &'c Client, dry_run: bool) -> Self {
+    /// Begins a pass; a dry run counts and moves nothing.
+    pub fn new(client: &'c Client, dry_run: bool) -> Self {
         let keys = client.keys().letters(Kind::Parked);
         Self { client, keys, dry_run, moved: BTreeMap::new(), unreadable: 0 }
     }
 
     /// Puts back those that are chosen; the others stay.
-    pub(crate) async fn walk(&mut self, chosen: impl Fn(&Letter) -> bool) -> Result<(), Error> {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Redis`].
+    pub async fn walk(&mut self, chosen: impl Fn(&Letter) -> bool) -> Result<(), Error> {
         let mut offset = 0;
         loop {
             let mut range = ::redis::cmd("ZREVRANGE");

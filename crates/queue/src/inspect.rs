@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Client, Error,
-    consumer::Running,
     error::redis,
     hold::Pause,
     keys::QueueKeys,
@@ -59,6 +58,19 @@ pub struct PriorityInfo {
     pub priority: u8,
     /// Messages waiting.
     pub waiting: u64,
+}
+
+/// A claim in our hands, as the registry shows it.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize, PartialEq, Eq)]
+pub struct Running {
+    /// The task's id.
+    pub id: String,
+    /// The task's name.
+    pub task: String,
+    /// The queue.
+    pub queue: String,
+    /// When it was claimed: ISO 8601 text in UTC.
+    pub since: String,
 }
 
 /// A worker's record in the registry, as it writes it. Fields may be added.
@@ -164,7 +176,7 @@ pub async fn queues_named(client: &Client, names: &[String]) -> Result<Vec<Queue
 }
 
 /// Names the keys of a queue that are of another type, if there are any.
-pub(crate) async fn wrong_keys(
+pub async fn wrong_keys(
     redis_: &Redis,
     name: &str,
     celery: &CeleryConfig,

@@ -79,7 +79,7 @@ impl Keys {
     }
 
     /// Returns a key of kombu's.
-    pub(crate) fn kombus(&self, name: &str) -> String {
+    pub fn kombus(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
 
@@ -190,13 +190,13 @@ pub struct LetterKeys {
 
 impl LetterKeys {
     /// Returns them in the scripts' order.
-    pub(crate) fn all(&self) -> [String; 3] {
+    pub fn all(&self) -> [String; 3] {
         [self.index.clone(), self.letters.clone(), self.bytes.clone()]
     }
 }
 
 /// Returns the list of a queue for a priority: what [`QueueKeys::list_for`] returns, without all the others.
-pub(crate) fn list(queue: &str, priority: u8, celery: &CeleryConfig) -> String {
+pub fn list(queue: &str, priority: u8, celery: &CeleryConfig) -> String {
     let name = format!("{}{queue}", celery.global_keyprefix);
     rhubarb_wire::queue_list(&name, priority, &celery.priority_steps, &celery.sep)
 }
@@ -253,7 +253,7 @@ impl QueueKeys {
     }
 
     /// Tells whether a key only records what is claimed: claims, leases, deaths. What is to be claimed is in the others.
-    pub(crate) fn is_record(&self, key: &[u8]) -> bool {
+    pub fn is_record(&self, key: &[u8]) -> bool {
         key.starts_with(self.claims_prefix.as_bytes())
             || key == self.leases.as_bytes()
             || key == self.looks.as_bytes()
@@ -266,13 +266,13 @@ impl QueueKeys {
     }
 
     /// Returns which list that is, 1 for the most urgent.
-    pub(crate) fn list_number(&self, priority: u8) -> usize {
+    pub fn list_number(&self, priority: u8) -> usize {
         list_number(priority, &self.steps)
     }
 }
 
 /// Which list of a queue a priority has, 1 for the most urgent.
-pub(crate) fn list_number(priority: u8, steps: &[u8]) -> usize {
+pub fn list_number(priority: u8, steps: &[u8]) -> usize {
     steps.iter().rposition(|step| *step <= priority).unwrap_or(0) + 1
 }
 

@@ -1,31 +1,18 @@
 //! Messages kept apart: dead letters (they can never run) and parked tasks (nobody here knows
 //! them).
 //!
-//! Both are capped by count, age and bytes; what gives way is told, one warning each. They are
+//! They are
 //! listed, found and dropped here, and brought back by [`crate::replay`].
-
-mod history;
 
 use std::time::Duration;
 
 use base64_text as text;
-use rhubarb_core::config::{LetterCaps, WorkerConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Client, Error,
-    error::redis,
-    fields,
-    floods::{Flood, Floods, What},
-    keys::LetterKeys,
-    script,
-};
-
-pub use history::Attempt;
-pub(crate) use history::{add_attempt, attempts, deaths};
+use crate::{Client, Error, error::redis, fields, keys::LetterKeys, script};
 
 /// How many ids one script is given, or one look at the index brings.
-pub(crate) const BATCH: usize = 100;
+pub const BATCH: usize = 100;
 
 /// The two kinds of letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,24 +22,6 @@ pub enum Kind {
     Dead,
     /// No worker here knows its task.
     Parked,
-}
-
-impl Kind {
-    /// The caps that hold for it.
-    pub(crate) fn caps(self, config: &WorkerConfig) -> &LetterCaps {
-        match self {
-            Self::Dead => &config.dead_letters,
-            Self::Parked => &config.parked,
-        }
-    }
-
-    /// What its caps' settings begin with.
-    fn setting(self) -> &'static str {
-        match self {
-            Self::Dead => "worker.max_dead_letters",
-            Self::Parked => "worker.max_parked",
-        }
-    }
 }
 
 /// A message kept apart, with why. The record in Redis is this as JSON; fields may be added.
@@ -91,6 +60,17 @@ pub struct Letter {
     pub history: Vec<Attempt>,
 }
 
+/// One attempt that a message had.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// When it ended, or was seen to have ended: ISO 8601 text in UTC.
+    pub at: String,
+    /// The worker.
+    pub worker: String,
+    /// What it ended with.
+    pub error: String,
+}
+
 /// Which letters are meant. All that is given has to hold; nothing given means all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
@@ -126,87 +106,12 @@ impl Letter {
     }
 
     /// Keeps the message's bytes, as text where they are.
-    pub(crate) fn set_bytes(&mut self, bytes: &[u8]) {
+    pub fn set_bytes(&mut self, bytes: &[u8]) {
         match std::str::from_utf8(bytes) {
             Ok(text) => self.message = Some(text.to_owned()),
             Err(_) => self.message_base64 = Some(text::encode(bytes)),
         }
     }
-
-    /// The record, without the message where that alone is more than may be kept.
-    fn record(&self, caps: &LetterCaps, floods: &Floods) -> Result<Vec<u8>, Error> {
-        let malformed = |e: serde_json::Error| Error::Malformed {
-            what: format!("letter `{}`", self.id),
-            reason: e.to_string(),
-        };
-        let record = serde_json::to_vec(self).map_err(malformed)?;
-        if record.len() <= caps.bytes {
-            return Ok(record);
-        }
-        let setting = self.kind.setting();
-        if floods.note(Flood::new(What::Stripped, self.task.as_deref(), None), 1) {
-            tracing::warn!(
-                id = self.id, kind = ?self.kind, bytes = record.len(),
-                "the message alone is more than {setting}_bytes: only what is known of it is kept"
-            );
-        }
-        let known = Self { message: None, message_base64: None, ..self.clone() };
-        serde_json::to_vec(&known).map_err(malformed)
-    }
-}
-
-/// Keeps a letter; a letter with the same id is replaced, so that repeating it is harmless.
-///
-/// # Errors
-///
-/// [`Error::Redis`]; whoever holds the claim goes on holding it and tries again.
-pub(crate) async fn keep(client: &Client, letter: &Letter, caps: &LetterCaps) -> Result<(), Error> {
-    let record = letter.record(caps, &client.floods)?;
-    let operation = format!("keep the message `{}` apart", letter.id);
-    let more = enforce(client, letter.kind, caps, (&letter.id, record), operation).await?;
-    if more { tidy(client, letter.kind, caps).await } else { Ok(()) }
-}
-
-/// Has what is over the caps give way, and warns of it.
-///
-/// # Errors
-///
-/// [`Error::Redis`].
-pub(crate) async fn tidy(client: &Client, kind: Kind, caps: &LetterCaps) -> Result<(), Error> {
-    while enforce(client, kind, caps, ("", Vec::new()), "look at the letters' caps".to_owned())
-        .await?
-    {}
-    Ok(())
-}
-
-/// Keeps one letter, or none, and has up to 100 give way; tells whether there may be more.
-async fn enforce(
-    client: &Client,
-    kind: Kind,
-    caps: &LetterCaps,
-    (id, record): (&str, Vec<u8>),
-    operation: String,
-) -> Result<bool, Error> {
-    let number = |n: u128| n.to_string().into_bytes();
-    let args = [
-        id.to_owned().into_bytes(),
-        record,
-        number(caps.count as u128),
-        number(caps.age.as_millis()),
-        number(caps.bytes as u128),
-    ];
-    let keys = client.keys().letters(kind).all();
-    let gone: Vec<String> =
-        client.queue().eval(&script::LETTER, &keys, &args, &[]).await.map_err(redis(operation))?;
-    let (gave_way, _) = gone.as_chunks::<2>();
-    for [id, why] in gave_way {
-        let setting = kind.setting();
-        let cap = if why == "count" { setting.to_owned() } else { format!("{setting}_{why}") };
-        if client.floods.note(Flood::new(What::GaveWay, None, Some(&cap)), 1) {
-            tracing::warn!(id, kind = ?kind, "a kept message had to give way to {cap}, and is lost");
-        }
-    }
-    Ok(gave_way.len() == BATCH)
 }
 
 /// Returns the letters that are meant, newest first, at most `limit`.

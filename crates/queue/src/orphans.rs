@@ -28,11 +28,11 @@ const STEPS: usize = 20;
 
 /// Claims of a worker without a lease.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Orphan {
+pub struct Orphan {
     /// What the keys of its queue begin with, up to its name's end.
     head: String,
     /// The worker's id.
-    pub(crate) worker: String,
+    pub worker: String,
 }
 
 impl Orphan {
@@ -43,7 +43,7 @@ impl Orphan {
     }
 
     /// Tells whether it is on this queue.
-    pub(crate) fn is_on(&self, queue: &QueueKeys) -> bool {
+    pub fn is_on(&self, queue: &QueueKeys) -> bool {
         queue.leases == self.leases()
     }
 
@@ -56,7 +56,7 @@ impl Orphan {
     }
 
     /// Returns the name of its queue.
-    pub(crate) fn queue(&self, client: &Client) -> Option<String> {
+    pub fn queue(&self, client: &Client) -> Option<String> {
         let tag = self.head.strip_prefix(&client.keys().ours(""))?;
         let bare = tag.strip_prefix('{').and_then(|tag| tag.strip_suffix('}'));
         let names = [Some(tag), bare, tag.strip_prefix(OURS)].into_iter().flatten();
@@ -68,7 +68,7 @@ impl Orphan {
 
     /// Gives it a lease of this length, or of the longest that a worker of its queue has; returns
     /// how many claims it has.
-    pub(crate) async fn adopt(&self, redis_: &Redis, grace: Duration) -> Result<u64, Error> {
+    pub async fn adopt(&self, redis_: &Redis, grace: Duration) -> Result<u64, Error> {
         let keys = [self.leases(), self.claims(), format!("{}:looks", self.head)];
         let args = [self.worker.clone().into_bytes(), grace.as_millis().to_string().into_bytes()];
         redis_
@@ -78,7 +78,7 @@ impl Orphan {
     }
 
     /// Returns how many claims it has.
-    pub(crate) async fn len(&self, redis_: &Redis) -> Result<u64, Error> {
+    pub async fn len(&self, redis_: &Redis) -> Result<u64, Error> {
         let mut count = ::redis::cmd("HLEN");
         count.arg(self.claims());
         redis_.query(&count).await.map_err(redis(format!("count the claims {}", self.claims())))
@@ -94,7 +94,7 @@ fn pattern(client: &Client) -> String {
 /// it.
 ///
 /// Where Redis does not permit a `SCAN`, none is found.
-pub(crate) async fn find(client: &Client, effort: Duration) -> Result<Vec<Orphan>, Error> {
+pub async fn find(client: &Client, effort: Duration) -> Result<Vec<Orphan>, Error> {
     match scan(client, effort).await {
         Ok(keys) => unleased(client.queue(), keys).await,
         Err(RedisError::Refused { .. }) => Ok(Vec::new()),
@@ -103,7 +103,7 @@ pub(crate) async fn find(client: &Client, effort: Duration) -> Result<Vec<Orphan
 }
 
 /// Returns the queues that these are on.
-pub(crate) fn queues(client: &Client, orphans: &[Orphan]) -> Vec<String> {
+pub fn queues(client: &Client, orphans: &[Orphan]) -> Vec<String> {
     orphans.iter().filter_map(|orphan| orphan.queue(client)).collect()
 }
 
@@ -154,7 +154,7 @@ async fn unleased(redis_: &Redis, keys: Vec<Vec<u8>>) -> Result<Vec<Orphan>, Err
 
 /// A worker's part in the fleet's walk.
 #[derive(Debug)]
-pub(crate) struct Walk {
+pub struct Walk {
     lease: Duration,
     due: Instant,
     /// Whether it has yet to begin one, whatever the others did.
@@ -165,7 +165,7 @@ pub(crate) struct Walk {
 
 impl Walk {
     /// Prepares it; the first walk begins at once.
-    pub(crate) fn new(lease: Duration) -> Self {
+    pub fn new(lease: Duration) -> Self {
         Self { lease, due: Instant::now(), begins: true, steps: STEPS }
     }
 
@@ -174,7 +174,7 @@ impl Walk {
     /// # Errors
     ///
     /// [`Error::Redis`]; what was missed is found by the next walk.
-    pub(crate) async fn go_on(&mut self, client: &Client) -> Result<(), Error> {
+    pub async fn go_on(&mut self, client: &Client) -> Result<(), Error> {
         if Instant::now() < self.due {
             return Ok(());
         }

@@ -4,9 +4,12 @@
 use ::redis::{FromRedisValue, ParsingError};
 
 /// What comes next, and the values.
-pub(crate) struct Piece {
-    pub(crate) next: i64,
-    pub(crate) values: Vec<Vec<u8>>,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Where to go on; negative at the end.
+    pub next: i64,
+    /// The values that fit.
+    pub values: Vec<Vec<u8>>,
 }
 
 impl FromRedisValue for Piece {

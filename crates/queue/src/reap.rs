@@ -10,28 +10,28 @@ use crate::{Error, error::redis, keys::QueueKeys, script};
 /// How long the count of a message's deaths, and that of the looks, is kept without a change.
 const TTL: Duration = Duration::from_secs(7 * 24 * 3600);
 /// The most claims that one look gives back.
-pub(crate) const MOST: usize = 500;
+pub const MOST: usize = 500;
 
 /// Who looks.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Look<'a> {
+pub struct Look<'a> {
     /// The worker's id; empty for who is none.
-    pub(crate) worker: &'a str,
+    pub worker: &'a str,
     /// Its lease; zero for who is none.
-    pub(crate) lease: Duration,
+    pub lease: Duration,
     /// Whether it holds claims on the queue.
-    pub(crate) holds: bool,
+    pub holds: bool,
     /// How many claims are given back at the most, [`MOST`] or fewer.
-    pub(crate) most: usize,
+    pub most: usize,
 }
 
 /// What a look brought.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Reaped {
+pub struct Reaped {
     /// To how many workers one more period was granted, because nobody could renew a lease for a while.
-    pub(crate) granted: u64,
+    pub granted: u64,
     /// The workers whose claims were given back, and how many.
-    pub(crate) given: Vec<(String, u64)>,
+    pub given: Vec<(String, u64)>,
 }
 
 impl FromRedisValue for Reaped {
@@ -51,11 +51,7 @@ impl FromRedisValue for Reaped {
 /// # Errors
 ///
 /// [`Error::Redis`].
-pub(crate) async fn look(
-    redis_: &Redis,
-    queue: &QueueKeys,
-    look: Look<'_>,
-) -> Result<Reaped, Error> {
+pub async fn look(redis_: &Redis, queue: &QueueKeys, look: Look<'_>) -> Result<Reaped, Error> {
     let mut keys = vec![queue.leases.clone(), queue.deliveries.clone(), queue.looks.clone()];
     keys.extend(queue.lists.iter().cloned());
     let args = [

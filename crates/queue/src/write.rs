@@ -1,39 +1,64 @@
 //! Writes what follows a task: groups, messages, states, in bounded pipelines.
 
-use rhubarb_core::class::Class;
-
-use crate::{
-    Client, Error,
-    client::declare,
-    error::redis,
-    follow::{Follow, Outgoing},
-    keys,
-    record::Stored,
+use rhubarb_core::{
+    class::Class,
+    config::{CeleryConfig, ResultCompression},
 };
+use rhubarb_wire::{Compression, TaskResult, compress_success};
+
+use crate::{Client, Error, client::declare, error::redis, keys};
 
 /// How many messages or results one pipeline writes.
 const CHUNK: usize = 500;
 /// How many bytes of messages one pipeline writes; a message larger than this goes alone.
 const CHUNK_BYTES: usize = 8 << 20;
 
+/// An encoded message and where it goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The queue's name.
+    pub queue: String,
+    /// The message's priority.
+    pub priority: u8,
+    /// The encoded message.
+    pub message: Vec<u8>,
+}
+
+/// A state that is encoded, under the key of its task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The task's id.
+    pub task_id: String,
+    /// The encoded state.
+    pub bytes: Vec<u8>,
+}
+
+impl Stored {
+    /// Compresses it if its length and the settings say so; it has to be a SUCCESS.
+    pub fn compressed(self, celery: &CeleryConfig) -> Self {
+        let method = match celery.result_compression {
+            ResultCompression::None => return self,
+            ResultCompression::Zlib => Compression::Zlib,
+            ResultCompression::Bzip2 => Compression::Bzip2,
+            ResultCompression::Zstd => Compression::Zstd,
+        };
+        if self.bytes.len() < celery.result_compression_min_bytes {
+            return self;
+        }
+        let bytes = compress_success(&self.bytes, method).unwrap_or(self.bytes);
+        Self { bytes, ..self }
+    }
+}
+
+impl From<&TaskResult> for Stored {
+    fn from(result: &TaskResult) -> Self {
+        Self { task_id: result.task_id.clone(), bytes: result.encode() }
+    }
+}
+
 impl Client {
-    /// Writes all that follows, when there is no settling script to go with.
-    pub(crate) async fn carry_out(&self, follow: &mut Follow) -> Result<(), Error> {
-        self.write_groups(follow).await?;
-        self.send_encoded(&mut follow.messages).await?;
-        self.store_all(&mut follow.results).await
-    }
-
-    /// Stores nested groups and the sizes of chords, as has to be before their members are sent.
-    pub(crate) async fn write_groups(&self, follow: &mut Follow) -> Result<(), Error> {
-        self.prepare_chords(&follow.saved, &follow.chord_sizes).await?;
-        follow.saved.clear();
-        follow.chord_sizes.clear();
-        Ok(())
-    }
-
     /// Publishes messages in their order; those that were sent, or never can be, are taken out.
-    pub(crate) async fn send_encoded(&self, messages: &mut Vec<Outgoing>) -> Result<(), Error> {
+    pub async fn send_encoded(&self, messages: &mut Vec<Outgoing>) -> Result<(), Error> {
         while !messages.is_empty() {
             let n = chunk(messages.iter().map(|outgoing| outgoing.message.len()));
             let mut pipeline = ::redis::pipe();
@@ -68,7 +93,7 @@ impl Client {
 
     /// Stores final states, each by the script that knows when to leave what stands; those that were stored are taken
     /// out. A failure of a long chain is stored under each of its steps.
-    pub(crate) async fn store_all(&self, results: &mut Vec<Stored>) -> Result<(), Error> {
+    pub async fn store_all(&self, results: &mut Vec<Stored>) -> Result<(), Error> {
         while !results.is_empty() {
             let n = chunk(results.iter().map(|stored| stored.bytes.len()));
             let stores = results[..n].iter().map(|stored| self.store_final(stored));

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, fmt, future::Future, sync::Arc, time::Duration}
 
 use futures_util::future::BoxFuture;
 use rhubarb_connection::Connections;
+use rhubarb_consumer::{Limits, Rate, Tasks};
 use rhubarb_core::config::{Config, WorkerConfig};
-use rhubarb_queue::{Limits, Rate, Tasks};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{

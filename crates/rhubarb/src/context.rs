@@ -5,8 +5,9 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use rhubarb_consumer::Received;
 use rhubarb_queue::{
-    Client, Error, Publish, Received,
+    Client, Error, Publish,
     canvas::ResultTree,
     wire::{Signature, State, open_map},
 };
@@ -295,7 +296,8 @@ impl TaskContext {
     pub async fn update_state(&self, state: &str, meta: Value) -> Result<(), rhubarb_queue::Error> {
         let run = &self.0.run;
         run.note_children();
-        run.client().report(&run.received, &run.node, State::from(state), meta).await
+        rhubarb_consumer::report(run.client(), &run.received, &run.node, State::from(state), meta)
+            .await
     }
 
     /// Reports progress as state `PROGRESS` with `current`, `total` and `message`.

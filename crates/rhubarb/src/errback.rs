@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use rhubarb_queue::{Client, Received, wire::Exception};
+use rhubarb_consumer::Received;
+use rhubarb_queue::{Client, wire::Exception};
 use serde_json::Value;
 
 use crate::{

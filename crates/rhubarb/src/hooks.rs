@@ -3,7 +3,8 @@
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
-use rhubarb_queue::{Ended, Outcome, Revocation, wire::Exception};
+use rhubarb_consumer::{Ended, Outcome, Revocation};
+use rhubarb_queue::wire::Exception;
 use serde_json::Value;
 use tokio::{runtime::Handle, sync::mpsc, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rhubarb_queue::{Again, wire::Exception};
+use rhubarb_consumer::Again;
+use rhubarb_queue::wire::Exception;
 use serde_json::{Map, Value};
 
 use crate::failure::Raised;

@@ -12,10 +12,11 @@ use std::{
 use apalis_core::task::Task;
 use futures_util::{FutureExt, future::BoxFuture};
 use jiff::Timestamp;
+use rhubarb_consumer::Memory;
+use rhubarb_consumer::{Again, Delivery, Limits, Outcome, Tasks};
 use rhubarb_core::{clock, config::WorkerConfig};
-use rhubarb_queue::memory::Memory;
+use rhubarb_queue::Client;
 use rhubarb_queue::wire::{Body, Exception, Headers, Signature, open, open_map, plain};
-use rhubarb_queue::{Again, Client, Delivery, Limits, Outcome, Tasks};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
@@ -228,7 +229,9 @@ impl Inner {
             return;
         }
         // A courtesy: that Redis is away for a moment does not keep the task from running.
-        if let Err(error) = self.client.report_started(received, &self.node).await {
+        if let Err(error) =
+            rhubarb_consumer::report_started(&self.client, received, &self.node).await
+        {
             tracing::debug!(%error, "the start was not reported");
         }
     }

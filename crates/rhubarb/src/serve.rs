@@ -11,12 +11,13 @@ use apalis::{
 };
 use apalis_core::task::Task;
 use rhubarb_connection::{Backoff, Connections, Role};
+use rhubarb_consumer::{Backend, Consumer, Delivery, Outcome, Tasks};
 use rhubarb_core::{
     class::Class,
     shutdown::{Shutdown, StopSignal},
 };
 use rhubarb_queue::{
-    Backend, Client, Consumer, Delivery, Outcome, Tasks,
+    Client,
     inspect::{self, WorkerInfo},
 };
 use tokio::{

@@ -18,8 +18,10 @@
 use serde_json::{Map, Value, json};
 
 use crate::exception::Exception;
+use crate::headers::Headers;
 use crate::message::{Message, Route};
 use crate::repr::brief;
+use crate::time::Time;
 
 /// The exchange of events, and the middle of their channels.
 pub const EXCHANGE: &str = "celeryev";
@@ -157,6 +159,23 @@ pub struct Task<'a> {
     pub eta: Option<&'a str>,
     /// Not to be run after, in ISO 8601.
     pub expires: Option<&'a str>,
+}
+
+impl<'a> From<&'a Headers> for Task<'a> {
+    /// What a message's headers tell; the name is what the task is to be shown as.
+    fn from(headers: &'a Headers) -> Self {
+        Self {
+            uuid: &headers.id,
+            name: headers.shadow.as_deref().unwrap_or(&headers.task),
+            args: headers.argsrepr.as_deref(),
+            kwargs: headers.kwargsrepr.as_deref(),
+            root_id: headers.root_id.as_deref(),
+            parent_id: headers.parent_id.as_deref(),
+            retries: headers.retries,
+            eta: headers.eta.as_ref().map(Time::as_str),
+            expires: headers.expires.as_ref().map(Time::as_str),
+        }
+    }
 }
 
 /// `task-sent`: a client has published the task to `queue`.

@@ -82,6 +82,7 @@ mod repr;
 mod time;
 
 mod keys;
+mod lamport;
 
 pub use body::{Body, Embed};
 pub use compression::Compression;
@@ -96,6 +97,7 @@ pub use keys::{
     bound_queue, chord_keys, event_channel, exchange_key, fanout_channel, group_key, lists,
     pidbox_channel, queue_list, reply_binding_key, reply_binding_member, reply_queue, result_key,
 };
+pub use lamport::Lamport;
 pub use plain::plain;
 pub use properties::{DeliveryInfo, Properties};
 pub use repr::{brief, brief_args, brief_kwargs, repr};

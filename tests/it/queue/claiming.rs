@@ -9,8 +9,9 @@ use std::{
 };
 
 use redis::AsyncCommands;
+use rhubarb_consumer::{Delivery, Outcome};
 use rhubarb_e2e::eventually::eventually;
-use rhubarb_queue::{Delivery, Outcome, Publish, hold, inspect};
+use rhubarb_queue::{Publish, hold, inspect};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 

@@ -4,8 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use redis::AsyncCommands;
 use rhubarb_connection::Connections;
+use rhubarb_consumer::Outcome;
 use rhubarb_e2e::{eventually::eventually, file, redis_server::RedisServer};
-use rhubarb_queue::{Client, Outcome, Publish};
+use rhubarb_queue::{Client, Publish};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 

@@ -3,9 +3,10 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use redis::AsyncCommands;
+use rhubarb_consumer::Outcome;
 use rhubarb_e2e::eventually::eventually;
 use rhubarb_queue::{
-    Outcome, Publish, inspect,
+    Publish, inspect,
     letter::{self, Filter, Kind},
     replay::replay,
 };

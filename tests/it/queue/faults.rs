@@ -9,16 +9,17 @@ use std::{
 };
 
 use redis::AsyncCommands;
+use rhubarb_consumer::Outcome;
 use rhubarb_e2e::{eventually::eventually, redis_server::RedisServer};
 use rhubarb_queue::{
-    Outcome, Publish, inspect,
+    Publish, inspect,
     letter::{self, Kind},
 };
 use serde_json::{Value, json};
 
 use super::{Bench, WAIT, echo};
 
-async fn never(_: rhubarb_queue::Delivery) -> Outcome {
+async fn never(_: rhubarb_consumer::Delivery) -> Outcome {
     std::future::pending().await
 }
 

@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use redis::{AsyncCommands, aio::MultiplexedConnection};
+use rhubarb_consumer::{Delivery, Outcome};
 use rhubarb_e2e::{eventually::eventually, redis_server::RedisServer};
-use rhubarb_queue::{Delivery, Outcome, Publish, letter::Kind, replay::replay};
+use rhubarb_queue::{Publish, letter::Kind, replay::replay};
 use rhubarb_wire::{
     Envelope, Exception, Signature,
     canvas::{chain, chord, group},

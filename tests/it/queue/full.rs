@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use redis::{AsyncCommands, aio::MultiplexedConnection};
+use rhubarb_consumer::{Delivery, Outcome};
 use rhubarb_core::class::Class;
 use rhubarb_e2e::eventually::eventually;
 use rhubarb_queue::{
-    Delivery, Outcome, Publish, inspect,
+    Publish, inspect,
     letter::{self, Filter, Kind},
     replay::replay,
 };

@@ -6,8 +6,9 @@ use std::{
 };
 
 use redis::AsyncCommands;
+use rhubarb_consumer::Outcome;
 use rhubarb_e2e::eventually::eventually;
-use rhubarb_queue::{Outcome, Publish, hold, inspect};
+use rhubarb_queue::{Publish, hold, inspect};
 
 use super::{Bench, WAIT, echo};
 

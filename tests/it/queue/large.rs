@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use redis::{AsyncCommands, aio::MultiplexedConnection};
+use rhubarb_consumer::{Delivery, Outcome};
 use rhubarb_e2e::eventually::eventually;
-use rhubarb_queue::{Delivery, Outcome, Publish, hold, inspect};
+use rhubarb_queue::{Publish, hold, inspect};
 
 use super::{Bench, WAIT, echo};
 

@@ -2,9 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
+use rhubarb_consumer::Outcome;
 use rhubarb_e2e::eventually::eventually;
 use rhubarb_queue::{
-    Error, Outcome, Publish,
+    Error, Publish,
     hand_back::{HandBack, HandedBack, hand_back},
     inspect,
 };

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use redis::{AsyncCommands, aio::MultiplexedConnection};
+use rhubarb_consumer::{Delivery, Outcome};
 use rhubarb_core::config::Config;
 use rhubarb_e2e::eventually::eventually;
 use rhubarb_queue::{
-    Delivery, Outcome, Publish, inspect,
+    Publish, inspect,
     letter::{self, Filter, Kind, Letter},
     replay::{replay, replay_all},
 };

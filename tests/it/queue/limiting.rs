@@ -6,8 +6,9 @@ use std::{
 };
 
 use redis::AsyncCommands;
+use rhubarb_consumer::{Limits, Outcome, Rate, Tasks};
 use rhubarb_e2e::eventually::eventually;
-use rhubarb_queue::{Limits, Outcome, Publish, Rate, Tasks};
+use rhubarb_queue::Publish;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 

@@ -23,9 +23,10 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 use apalis_core::{task::Task, worker::builder::WorkerBuilder};
 use redis::{AsyncCommands, aio::MultiplexedConnection};
 use rhubarb_connection::Connections;
+use rhubarb_consumer::{Consumer, Delivery, Outcome, Tasks};
 use rhubarb_core::config::Config;
 use rhubarb_e2e::{eventually::eventually, redis_server::RedisServer};
-use rhubarb_queue::{Client, Consumer, Delivery, Outcome, Publish, Tasks};
+use rhubarb_queue::{Client, Publish};
 use rhubarb_wire::{
     TaskResult,
     control::{Command, Reply, ReplyTo},

@@ -9,8 +9,9 @@ use std::{
 };
 
 use redis::AsyncCommands;
+use rhubarb_consumer::Outcome;
 use rhubarb_e2e::{eventually::eventually, redis_server::RedisServer};
-use rhubarb_queue::{Outcome, Publish};
+use rhubarb_queue::Publish;
 use rhubarb_wire::{
     NewTask, State,
     control::{Command, ReplyTo},

@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, time::Duration};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::StreamExt;
 use redis::aio::PubSub;
+use rhubarb_consumer::Outcome;
 use rhubarb_e2e::file;
-use rhubarb_queue::{Outcome, Publish};
+use rhubarb_queue::Publish;
 use rhubarb_wire::Exception;
 use serde_json::{Value, json};
 
@@ -62,7 +63,7 @@ fn golden(kind: &str) -> Value {
 }
 
 /// Ends as the task's first argument says.
-async fn ends(delivery: rhubarb_queue::Delivery) -> Outcome {
+async fn ends(delivery: rhubarb_consumer::Delivery) -> Outcome {
     let how = delivery.received.body().unwrap().args[0].clone();
     let exception = Exception::builtin("ValueError", vec!["boom".into()]);
     match how.as_str() {

@@ -177,8 +177,12 @@ impl Client {
         Ok(())
     }
 
-    /// Stores what those who finish chords look for.
-    pub(crate) async fn prepare_chords(
+    /// Stores what those who finish chords look for: nested groups, and how many parts each chord has.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Redis`].
+    pub async fn prepare_chords(
         &self,
         saved: &[ResultTree],
         chord_sizes: &[(String, u64)],

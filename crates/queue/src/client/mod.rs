@@ -20,7 +20,7 @@ use rhubarb_core::config::{CeleryConfig, Config};
 use uuid::Uuid;
 
 use self::patience::Patience;
-use crate::{floods::Floods, keys::Keys};
+use crate::keys::Keys;
 
 pub use group::Joined;
 pub use publish::{Publish, Published};
@@ -49,8 +49,6 @@ pub struct Client {
     pub(crate) origin: String,
     declared: Arc<Mutex<HashSet<String>>>,
     patience: Patience,
-    /// What comes by the thousand, and is told as one.
-    pub(crate) floods: Arc<Floods>,
     /// Tells of what is published, where that is asked for.
     sent: Option<Arc<sent::Sent>>,
     /// The running task that publishes, if one does.
@@ -73,7 +71,6 @@ impl Client {
             origin,
             declared: Arc::default(),
             patience: Patience::default(),
-            floods: Arc::default(),
             parent: None,
         }
     }
@@ -81,6 +78,21 @@ impl Client {
     /// Returns the queue's connection, for the read side.
     pub fn queue(&self) -> &Redis {
         &self.queue
+    }
+
+    /// Returns the results' connection.
+    pub fn results(&self) -> &Redis {
+        &self.results
+    }
+
+    /// Returns the name of the client that waits for the results of what it publishes.
+    pub fn reply_to(&self) -> &str {
+        &self.reply_to
+    }
+
+    /// Returns what stands in a message as its sender, in Celery's form: `gen<pid>@<host>`.
+    pub fn origin(&self) -> &str {
+        &self.origin
     }
 
     /// Returns Celery's settings.
@@ -94,7 +106,7 @@ impl Client {
     }
 
     /// Returns the key of what belongs to a group or chord; `part` is empty or `.j`, `.s`, ….
-    pub(crate) fn group_key(&self, id: &str, part: &str) -> String {
+    pub fn group_key(&self, id: &str, part: &str) -> String {
         self.keys.group(id, part)
     }
 
@@ -105,7 +117,7 @@ impl Client {
 }
 
 /// Adds what Celery's clients declare for a queue, and its name for the read side.
-pub(crate) fn declare(pipeline: &mut ::redis::Pipeline, queue: &str, celery: &CeleryConfig) {
+pub fn declare(pipeline: &mut ::redis::Pipeline, queue: &str, celery: &CeleryConfig) {
     let member = rhubarb_wire::binding_member(queue, &celery.sep);
     let keys = Keys::new(celery);
     for table in rhubarb_wire::binding_keys(queue) {

@@ -2,15 +2,13 @@
 
 use ::redis::Cmd;
 use jiff::Timestamp;
-use rhubarb_core::config::CeleryConfig;
+use rhubarb_core::{clock, config::CeleryConfig};
 use rhubarb_wire::{
-    Headers,
+    Headers, Lamport,
     event::{self, Origin},
     event_channel,
 };
 use uuid::Uuid;
-
-use crate::consumer::{events, lamport::Lamport, machine};
 
 const TOPIC: &str = "task.sent";
 
@@ -28,7 +26,7 @@ impl Sent {
         Self {
             channel: event_channel(&celery.global_keyprefix, i64::from(db), TOPIC),
             hostname: hostname.to_owned(),
-            utcoffset: machine::utcoffset(),
+            utcoffset: clock::utcoffset(),
             clock: Lamport::default(),
         }
     }
@@ -43,7 +41,7 @@ impl Sent {
             timestamp: Timestamp::now().as_duration().as_secs_f64(),
         };
         // Celery names the task itself here, whatever it is to be shown as.
-        let task = event::Task { name: &headers.task, ..events::task(headers) };
+        let task = event::Task { name: &headers.task, ..event::Task::from(headers) };
         let event = event::task_sent(&origin, &task, queue, "", queue);
         let message = event::message(TOPIC, &self.hostname, &event, &Uuid::new_v4().to_string());
         let mut publish = ::redis::cmd("PUBLISH");

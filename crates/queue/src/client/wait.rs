@@ -3,19 +3,12 @@
 use std::time::Duration;
 
 use rhubarb_connection::Push;
-use rhubarb_core::clock;
 use rhubarb_wire::{State, TaskResult};
 use serde_json::Value;
 use tokio::{sync::broadcast, time::Instant};
 
 use super::Client;
-use crate::{
-    Error,
-    delivery::Received,
-    error::redis,
-    record::{Stored, Teller, record, stores_results},
-    script,
-};
+use crate::{Error, error::redis, script, write::Stored};
 
 /// How often a result is looked at besides waiting for its message, in case the message was lost.
 pub(super) const RESULT_POLL: Duration = Duration::from_secs(1);
@@ -106,46 +99,21 @@ impl Client {
     ///
     /// [`Error::Redis`].
     pub async fn set_state(&self, id: &str, state: State, meta: Value) -> Result<(), Error> {
-        let result = TaskResult::new(id, state, meta);
-        self.store(&Stored::from(&result), "passing").await.map(drop)
+        self.store_passing(&TaskResult::new(id, state, meta)).await
     }
 
-    /// Stores and publishes a passing state of a task that `worker` runs, with what its message
-    /// tells.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Refused`] for a state that ends a task; [`Error::Redis`].
-    pub async fn report(
-        &self,
-        received: &Received,
-        worker: &str,
-        state: State,
-        meta: Value,
-    ) -> Result<(), Error> {
-        if state.is_final() || state == State::Pending {
-            return Err(Error::Refused(format!("{state} is for the worker to store")));
-        }
-        let teller = Teller { now: clock::now(), worker, celery: &self.celery };
-        let record = record(received, state, meta, teller);
-        self.store(&Stored::from(&record), "passing").await.map(drop)
-    }
-
-    /// Stores and publishes STARTED, where the task's results are stored at all.
+    /// Stores and publishes a passing state with all that its result tells, unless a final one
+    /// stands.
     ///
     /// # Errors
     ///
     /// [`Error::Redis`].
-    pub async fn report_started(&self, received: &Received, worker: &str) -> Result<(), Error> {
-        if !stores_results(received, &self.celery) {
-            return Ok(());
-        }
-        let who = serde_json::json!({"pid": std::process::id(), "hostname": worker});
-        self.report(received, worker, State::Started, who).await
+    pub async fn store_passing(&self, result: &TaskResult) -> Result<(), Error> {
+        self.store(&Stored::from(result), "passing").await.map(drop)
     }
 
     /// Stores and publishes a final state; tells whether it was, or a SUCCESS stands already.
-    pub(crate) async fn store_final(&self, stored: &Stored) -> Result<bool, Error> {
+    pub async fn store_final(&self, stored: &Stored) -> Result<bool, Error> {
         self.store(stored, "final").await
     }
 

@@ -1,0 +1,507 @@
+//! Takes messages for free slots, never more; sleeps until the server says that something changed.
+
+mod answer;
+mod blocked;
+mod call;
+mod dispatch;
+mod read;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use rhubarb_connection::{Backoff, Change};
+use rhubarb_core::clock;
+use rhubarb_queue::{Error, error::redis, fields, keys::QueueKeys, revocations};
+use tokio::{
+    sync::{OwnedSemaphorePermit, broadcast, mpsc},
+    time::Instant,
+};
+
+pub(super) use self::{
+    answer::Answer,
+    call::{arguments, caching, keys},
+};
+use self::{answer::Claimed, blocked::Blocked};
+use crate::{
+    Counters, Shared,
+    delivery::{ClaimId, Delivery, Settlement},
+    handout,
+    pick::{Passing, pick},
+    script,
+};
+
+/// The most messages that one script takes.
+const BATCH: usize = 100;
+/// How often queues are looked at when the server cannot wake us.
+const POLL_WITHOUT_TRACKING: Duration = Duration::from_millis(100);
+
+/// Claims until draining begins.
+pub(super) async fn run(shared: Arc<Shared>, deliver: mpsc::UnboundedSender<Delivery>) {
+    let changes = shared.queue.changes();
+    let next_queue = 0;
+    let number = 1;
+    let reconcile_at = Instant::now() + shared.config.lease;
+    let passing = BTreeMap::new();
+    let declared = false;
+    let mut claimer = Claimer {
+        shared,
+        deliver,
+        changes,
+        next_queue,
+        number,
+        reconcile_at,
+        obeyed: None,
+        passing,
+        declared,
+        measured: None,
+        blocked: None,
+    };
+    claimer.declare().await;
+    claimer.run().await;
+}
+
+struct Claimer {
+    shared: Arc<Shared>,
+    deliver: mpsc::UnboundedSender<Delivery>,
+    changes: broadcast::Receiver<Change>,
+    next_queue: usize,
+    number: u64,
+    reconcile_at: Instant,
+    /// The connection since whose making no revocation was missed.
+    obeyed: Option<u64>,
+    /// By queue: how it is looked through past what others run.
+    passing: BTreeMap<usize, Passing>,
+    /// Whether the queues are declared.
+    declared: bool,
+    /// The connection on which it was asked how much the server hands out at once.
+    measured: Option<u64>,
+    /// A queue that a key of another type keeps from being claimed from.
+    blocked: Option<Blocked>,
+}
+
+/// What one look at the queues brought.
+struct Round {
+    claimed: Vec<(usize, Claimed)>,
+    now: Timestamp,
+    /// When to look again at the latest; `None` at once.
+    again: Option<Option<Timestamp>>,
+    /// The queues that were looked at.
+    looked: Vec<usize>,
+    /// When to look at those that it was too early for.
+    too_early: Option<Instant>,
+}
+
+impl Round {
+    fn new() -> Self {
+        Self {
+            claimed: Vec::new(),
+            now: clock::now(),
+            again: Some(None),
+            looked: Vec::new(),
+            too_early: None,
+        }
+    }
+}
+
+impl Claimer {
+    /// Declares the queues as Celery's workers do.
+    ///
+    /// A server that is out of memory refuses it; claiming, which frees some, goes on without.
+    async fn declare(&mut self) {
+        let mut backoff = Backoff::default();
+        let mut pipeline = ::redis::pipe();
+        for queue in self.shared.queues.iter() {
+            rhubarb_queue::client::declare(&mut pipeline, &queue.name, self.shared.client.celery());
+        }
+        while let Err(error) = self.shared.queue.pipe::<::redis::Value>(&pipeline).await {
+            if error.is_out_of_memory() {
+                tracing::debug!(%error, "the queues are declared later");
+                return;
+            }
+            tracing::debug!(%error, "declaring the queues failed");
+            if self.pause(backoff.next_wait()).await {
+                return;
+            }
+        }
+        self.declared = true;
+    }
+
+    async fn run(&mut self) {
+        let mut backoff = Backoff::default();
+        tokio::select! {
+            () = self.shared.draining.cancelled() => {}
+            () = self.shared.mingled.cancelled() => {}
+        }
+        while let Some(slots) = self.free_slots().await {
+            // Whatever has changed up to now is covered by the look that follows.
+            let reconnected = self.drain_changes();
+            if reconnected || Instant::now() >= self.reconcile_at {
+                if !self.declared {
+                    self.declare().await;
+                }
+                self.reconcile().await;
+                if !self.shared.hears.load(Ordering::SeqCst) {
+                    self.obeyed = None;
+                }
+            }
+            match self.round(slots.num_permits()).await {
+                Ok(mut round) => {
+                    Counters::add(&self.shared.counters.rounds);
+                    backoff.reset();
+                    let (again, too_early) = (round.again, round.too_early);
+                    let looked = std::mem::take(&mut round.looked);
+                    self.tell_unblocked(&looked);
+                    if !round.claimed.is_empty()
+                        && let Err(error) = self.obey().await
+                    {
+                        // They are looked at once more when they begin.
+                        tracing::debug!(%error, "the revocations were not read");
+                    }
+                    let ours = self.dispatch(round, slots).await;
+                    self.space_out(&looked, &ours);
+                    if let Some(due) = again {
+                        self.sleep_until_change(due, too_early).await;
+                    }
+                }
+                Err(error) => {
+                    drop(slots);
+                    let mut told = error.is_logged();
+                    if error.wrong_type().is_some() {
+                        // The key is at fault, not the connection.
+                        Counters::add(&self.shared.counters.rounds);
+                        told |= self.tell_blocked(&error).await;
+                    }
+                    // The connection has said what it can say once; anything else is news.
+                    if !told {
+                        let cause = super::settle::source(&error);
+                        tracing::warn!(%error, cause, "claiming failed, trying again");
+                    }
+                    self.reconcile_at = Instant::now();
+                    self.pause(backoff.next_wait()).await;
+                }
+            }
+        }
+    }
+
+    /// Waits for a free slot and takes all that are free; `None` when draining.
+    async fn free_slots(&self) -> Option<OwnedSemaphorePermit> {
+        tokio::select! {
+            biased;
+            () = self.shared.draining.cancelled() => None,
+            slots = self.shared.slots.take(BATCH) => slots,
+        }
+    }
+
+    /// Reads the revocations that stand in Redis, if some may have been missed: broadcasts are,
+    /// between a connection's loss and the next one's making.
+    async fn obey(&mut self) -> Result<(), Error> {
+        let connection = self.shared.queue.connection_number();
+        if connection.is_none() || connection != self.obeyed {
+            let found = revocations::load(&self.shared.client).await?;
+            self.shared.revoked.add(found, self.shared.now());
+            self.obeyed = connection;
+        }
+        Ok(())
+    }
+
+    /// Looks at each queue once, beginning with the one after the last that was begun with.
+    async fn round(&mut self, n: usize) -> Result<Round, Error> {
+        self.obey().await?;
+        self.measure().await?;
+        let queues = self.shared.queues.active();
+        let n_queues = queues.len();
+        let mut round = self.heard(n).await?;
+        let first = self.next_queue % n_queues.max(1);
+        self.next_queue = first + 1;
+        for idx in (0..n_queues).map(|i| queues[(first + i) % n_queues]) {
+            let left = n - round.claimed.len();
+            if left == 0 {
+                round.again = None;
+                break;
+            }
+            if let Some(at) = self.passing.get(&idx).and_then(Passing::too_early) {
+                round.too_early = Some(round.too_early.map_or(at, |other| other.min(at)));
+                continue;
+            }
+            round.looked.push(idx);
+            match self.claim(idx, left).await {
+                Ok(answer) => answer.merge_into(idx, &mut round),
+                // What the queues before gave is ours and has to run.
+                Err(error) if !round.claimed.is_empty() => {
+                    tracing::debug!(%error, "claiming stopped half-way");
+                    round.again = None;
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(round)
+    }
+
+    /// Takes up to `n` of those that were published to all workers.
+    async fn heard(&mut self, n: usize) -> Result<Round, Error> {
+        let (mut round, mut paused) = (Round::new(), Vec::new());
+        let mut failed = None;
+        while round.claimed.len() < n
+            && failed.is_none()
+            && let Some((idx, message)) = self.shared.broadcasts.take()
+        {
+            match self.record(idx, &message).await {
+                Ok(Some((now, number))) => {
+                    let max = self.shared.config.max_message_bytes;
+                    round.now = now;
+                    round.claimed.push((idx, Claimed::heard(number, message, max)));
+                }
+                Ok(None) => paused.push((idx, message)),
+                Err(error) => {
+                    // What is perhaps recorded comes back by reconciling.
+                    if !error.is_lost() {
+                        paused.push((idx, message));
+                    }
+                    failed = Some(error);
+                }
+            }
+        }
+        for (idx, message) in paused.into_iter().rev() {
+            self.shared.broadcasts.put_back(idx, message);
+        }
+        match failed {
+            Some(error) if round.claimed.is_empty() => Err(error),
+            _ => Ok(round),
+        }
+    }
+
+    /// Records a message that we have heard as claimed by us; tells when, and its number, unless
+    /// the queue is paused.
+    async fn record(
+        &mut self,
+        idx: usize,
+        message: &[u8],
+    ) -> Result<Option<(Timestamp, u64)>, Error> {
+        let (shared, number) = (&self.shared, self.number);
+        let queue = &shared.queues[idx];
+        self.number += 1;
+        let keys = [queue.claims(&shared.id), queue.leases.clone(), queue.paused.clone()];
+        let args = [
+            number.to_string().into_bytes(),
+            shared.id.clone().into_bytes(),
+            shared.config.lease.as_millis().to_string().into_bytes(),
+            message.to_vec(),
+        ];
+        let now: Option<i64> = shared
+            .queue
+            .eval(&script::HEARD, &keys, &args, &[])
+            .await
+            .map_err(redis(format!("take what was broadcast to queue `{}`", queue.name)))?;
+        let now = now.map(|ms| Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH));
+        Ok(now.map(|now| (now, number)))
+    }
+
+    async fn claim(&mut self, idx: usize, n: usize) -> Result<Answer, Error> {
+        let shared = &self.shared;
+        let queue = &shared.queues[idx];
+        let names = shared.others.passed_over(&queue.name);
+        if !names.is_empty() {
+            let passing = self.passing.entry(idx).or_default();
+            return pick(shared, idx, n, &mut self.number, &names, passing).await;
+        }
+        let number = self.number;
+        // Numbers are spent even if the answer is lost: a claim is never confused with an earlier
+        // one.
+        self.number += n as u64;
+        let args = arguments(shared, n, number);
+        let mut answer: Answer = shared
+            .queue
+            .eval(&script::CLAIM, &keys(shared, queue), &args, &caching(shared))
+            .await
+            .map_err(redis(format!("claim from queue `{}`", queue.name)))?;
+        answer.number_from(number);
+        shared.set_clock(answer.now);
+        Counters::add(&shared.counters.worked);
+        complete(shared, idx, &mut answer).await?;
+        Ok(answer)
+    }
+
+    /// Asks how much the server may hand out at once, on each new connection.
+    async fn measure(&mut self) -> Result<(), Error> {
+        let connection = self.shared.queue.connection_number();
+        if connection.is_none() || connection != self.measured {
+            let said = self.shared.queue.query_quietly(&handout::question()).await;
+            self.shared.handout.told(said.map_err(redis("ask how much it hands out"))?.as_ref());
+            self.measured = connection;
+        }
+        Ok(())
+    }
+
+    /// Lets time pass before the next look at a queue that brought nothing of ours past what others
+    /// run.
+    fn space_out(&mut self, looked: &[usize], ours: &BTreeSet<usize>) {
+        for idx in looked {
+            let passes_over = self.shared.others.passes_over(&self.shared.queues[*idx].name);
+            if !passes_over {
+                self.passing.remove(idx);
+            } else if ours.contains(idx) {
+                self.passing.entry(*idx).or_default().soon();
+            } else {
+                self.passing.entry(*idx).or_default().later();
+            }
+        }
+    }
+
+    /// Gives back what is recorded as ours but not in our hands: claims whose answer was lost.
+    ///
+    /// Runs between claims, so that no claim can be on its way meanwhile.
+    async fn reconcile(&mut self) {
+        self.reconcile_at = Instant::now() + self.shared.config.lease;
+        for idx in self.shared.queues.watched() {
+            let queue = &self.shared.queues[idx];
+            let recorded: Vec<u64> = match self
+                .shared
+                .queue
+                .query(::redis::cmd("HKEYS").arg(queue.claims(&self.shared.id)))
+                .await
+            {
+                Ok(recorded) => recorded,
+                Err(error) => {
+                    tracing::debug!(%error, "reconciling failed, trying again");
+                    self.reconcile_at = Instant::now();
+                    return;
+                }
+            };
+            if recorded.is_empty() {
+                self.shared.queues.is_empty_of_ours(idx);
+            }
+            let lost =
+                |number: &u64| !self.shared.held.holds(ClaimId { queue: idx, number: *number });
+            let lost: Vec<u64> = recorded.into_iter().filter(lost).collect();
+            self.ask_for_less(queue, &lost).await;
+            for number in lost {
+                tracing::info!(
+                    queue = queue.name,
+                    number,
+                    "a claim whose answer was lost goes back"
+                );
+                let claim = ClaimId { queue: idx, number };
+                self.shared.settlements.send(Settlement::of_lost_answer(claim));
+            }
+        }
+    }
+
+    /// Has smaller answers asked for where a large one was lost, which Redis may have ended the
+    /// connection for.
+    async fn ask_for_less(&self, queue: &QueueKeys, lost: &[u64]) {
+        let mut sizes = ::redis::pipe();
+        for number in lost.iter().take(BATCH) {
+            sizes.cmd("HSTRLEN").arg(queue.claims(&self.shared.id)).arg(number);
+        }
+        if lost.is_empty() {
+            return;
+        }
+        let sizes: Vec<usize> = match self.shared.queue.pipe(&sizes).await {
+            Ok(sizes) => sizes,
+            Err(error) => return tracing::debug!(%error, "what was lost was not measured"),
+        };
+        let bytes = sizes.iter().sum();
+        if let Some(at_once) = self.shared.handout.lost(bytes) {
+            tracing::warn!(
+                queue = queue.name,
+                bytes,
+                at_once,
+                "a large answer was lost, perhaps for its size: less is asked for at once for 10 minutes \
+                 (see Redis's client-output-buffer-limit)"
+            );
+        }
+    }
+
+    /// Tells whether a new connection was made since the last call.
+    fn drain_changes(&mut self) -> bool {
+        let mut reconnected = false;
+        loop {
+            match self.changes.try_recv() {
+                // Among those that were missed there may have been this one.
+                Ok(Change::Connected) | Err(broadcast::error::TryRecvError::Lagged(_)) => {
+                    reconnected = true;
+                }
+                Ok(_) => {}
+                Err(_) => return reconnected,
+            }
+        }
+    }
+
+    /// Sleeps until a key changed, a scheduled message is due, it is no longer too early, or the
+    /// slow poll.
+    async fn sleep_until_change(&mut self, due: Option<Timestamp>, too_early: Option<Instant>) {
+        let poll = if self.shared.queue.tracks() {
+            self.shared.config.poll_interval
+        } else {
+            POLL_WITHOUT_TRACKING
+        };
+        let until_due = due.map_or(poll, |due| {
+            Duration::try_from(due.duration_since(self.shared.now())).unwrap_or_default()
+                + Duration::from_millis(1)
+        });
+        let wake = Instant::now() + poll.min(until_due);
+        let wake = too_early.map_or(wake, |at| wake.min(at));
+        loop {
+            tokio::select! {
+                biased;
+                () = self.shared.draining.cancelled() => return,
+                () = tokio::time::sleep_until(wake) => return,
+                () = self.shared.changed.notified() => return,
+                change = self.changes.recv() => match change {
+                    Ok(Change::Keys(keys)) if keys.iter().all(|key| self.is_record(key)) => {}
+                    // The next look must not discard that we have a new connection.
+                    Ok(Change::Connected) | Err(_) => {
+                        self.reconcile_at = Instant::now();
+                        return;
+                    }
+                    // Without a connection nothing is armed: the next look makes one.
+                    Ok(Change::Keys(_) | Change::All | Change::Lost) => return,
+                },
+            }
+        }
+    }
+
+    /// Tells whether a key only records what was claimed: its change brings nothing to claim.
+    ///
+    /// Redis up to 7.0 tracks all keys of a script that reads any, and our own ends change these.
+    fn is_record(&self, key: &[u8]) -> bool {
+        self.shared.queues.iter().any(|queue| queue.is_record(key))
+    }
+
+    /// Waits; tells whether draining began meanwhile.
+    async fn pause(&self, wait: Duration) -> bool {
+        tokio::select! {
+            biased;
+            () = self.shared.draining.cancelled() => true,
+            () = tokio::time::sleep(wait) => false,
+        }
+    }
+}
+
+/// Reads the messages that did not fit into an answer, in pieces that do.
+///
+/// # Errors
+///
+/// [`Error::Redis`]: all of the answer goes back by reconciling.
+pub(super) async fn complete(
+    shared: &Shared,
+    idx: usize,
+    answer: &mut Answer,
+) -> Result<(), Error> {
+    let max = shared.config.max_message_bytes;
+    let key = shared.queues[idx].claims(&shared.id);
+    for claimed in answer.left_out(max) {
+        let (number, at_once) = (claimed.number.to_string(), call::at_once(shared));
+        let read = fields::in_pieces(&shared.queue, &key, number.as_bytes(), at_once).await?;
+        if let Some(recorded) = read {
+            claimed.complete(recorded);
+        }
+    }
+    answer.keep_whole(max);
+    Ok(())
+}

@@ -1,0 +1,189 @@
+//! What becomes of claimed messages: handed to apalis, or ended at once.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use jiff::Timestamp;
+use rhubarb_wire::{Envelope, Exception};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::{Claimer, Round, read::read};
+use crate::{
+    delivery::{ClaimId, Delivery, Message, Received, Ticket},
+    history,
+    outcome::{Outcome, Revocation},
+    rate::Turn,
+    strangers::{self, Stranger},
+};
+
+/// Why a message does not run now.
+struct NotNow {
+    outcome: Outcome,
+    /// Whether it was looked at before, so that nobody has to be told again.
+    again: bool,
+}
+
+impl Claimer {
+    /// Hands each message to apalis, or ends at once what cannot or must not run now.
+    ///
+    /// Returns the queues of which any was not left for other workers.
+    pub(super) async fn dispatch(
+        &mut self,
+        round: Round,
+        mut slots: OwnedSemaphorePermit,
+    ) -> BTreeSet<usize> {
+        let mut suspects = Vec::new();
+        let mut ours = BTreeSet::new();
+        for (idx, claimed) in round.claimed {
+            let claim = ClaimId { queue: idx, number: claimed.number };
+            let queue = &self.shared.queues[idx];
+            let read = read(&claimed, self.shared.config.max_message_bytes);
+            let read = read.map(|envelope| self.received(envelope, &claimed.deaths));
+            let message = match &read {
+                Ok(received) => Message::Read(received.clone()),
+                Err(unread) => Message::Raw(unread.raw.clone()),
+            };
+            self.shared.held.hold(claim, round.now, message.clone());
+            // The script never returns more than there are slots for.
+            let Some(slot) = slots.split(1) else { continue };
+            let ticket = Ticket::new(claim, message, self.shared.settlements.clone(), slot);
+            let received = match read {
+                Ok(received) => received,
+                Err(unread) => {
+                    ours.insert(idx);
+                    ticket.settle(unread.outcome);
+                    continue;
+                }
+            };
+            let not_now = self.not_now(&received.envelope, claimed.deliveries, round.now);
+            if self.is_strange(&received.envelope, not_now.as_ref()) {
+                let task = received.envelope.headers.task.clone();
+                let leave = strangers::leaving(&claimed.message, &task);
+                let keep = not_now.map_or(Outcome::Unknown, |not_now| not_now.outcome);
+                let one = Stranger { ticket, queue: queue.name.clone(), task, leave, keep };
+                if !self.stranger(one).await {
+                    ours.insert(idx);
+                }
+                continue;
+            }
+            ours.insert(idx);
+            self.tell(&received.envelope, not_now.as_ref());
+            if let Some(NotNow { outcome, .. }) = not_now {
+                ticket.settle(outcome);
+                continue;
+            }
+            let (name, deliveries) = (queue.name.clone(), claimed.deliveries);
+            let delivery = Delivery {
+                received,
+                queue: name,
+                deliveries,
+                received_at: round.now,
+                ticket: Some(ticket),
+            };
+            if deliveries >= 2 { suspects.push(delivery) } else { self.hand_over(delivery) }
+        }
+        drop(slots);
+        // Each of them waits for all slots: one that held its own meanwhile would be waited for in vain.
+        let suspects: Vec<_> = suspects.into_iter().map(Delivery::without_slot).collect();
+        for suspect in suspects {
+            self.run_alone(suspect).await;
+        }
+        ours
+    }
+
+    fn received(&self, envelope: Envelope, deaths: &[u8]) -> Arc<Received> {
+        let received = Received::new(envelope, self.shared.config.max_message_bytes);
+        received.notes().deaths = history::deaths(deaths);
+        Arc::new(received)
+    }
+
+    /// Tells whether a message's task is none of ours; what kills workers is dead all the same.
+    fn is_strange(&self, envelope: &Envelope, not_now: Option<&NotNow>) -> bool {
+        let is_dead = not_now.is_some_and(|it| matches!(it.outcome, Outcome::Dead { .. }));
+        !is_dead && !self.shared.tasks.contains(&envelope.headers.task)
+    }
+
+    /// Ends a message whose task is none of ours, or gives it to the role that asks who runs it.
+    ///
+    /// Tells whether it is left, or may be.
+    async fn stranger(&self, mut one: Stranger) -> bool {
+        let others = &self.shared.others;
+        let somebody = others.runs(&one.queue, &one.task);
+        if somebody == Some(false) {
+            one.ticket.settle(one.keep);
+            return false;
+        }
+        others.pass_over(&one.queue, &one.task);
+        if somebody == Some(true) {
+            one.ticket.settle(one.leave);
+            return true;
+        }
+        one.ticket = one.ticket.without_slot();
+        // Full while an answer is awaited: claiming waits for it too. Closed when draining: it goes back.
+        let _ = self.shared.strangers.send(one).await;
+        true
+    }
+
+    /// Tells whoever reads events of a task that we have, unless that was done before, or it is not to run at all.
+    fn tell(&self, envelope: &Envelope, not_now: Option<&NotNow>) {
+        let again = not_now
+            .is_some_and(|not_now| not_now.again || matches!(not_now.outcome, Outcome::Revoked(_)));
+        if !again && self.shared.events.on() && self.shared.tasks.contains(&envelope.headers.task) {
+            self.shared.events.received(&envelope.headers);
+        }
+    }
+
+    /// Tells what ends a message at once: too many deaths, expired, revoked, not due, over its task's rate.
+    fn not_now(&self, envelope: &Envelope, deliveries: u32, now: Timestamp) -> Option<NotNow> {
+        let (shared, headers) = (&self.shared, &envelope.headers);
+        let first = |outcome| Some(NotNow { outcome, again: false });
+        if deliveries >= shared.config.max_deliveries {
+            let reason = format!("{deliveries} workers died while they ran it");
+            let exception = Exception::worker_lost(&reason);
+            return first(Outcome::Dead { reason, exception });
+        }
+        let at =
+            |time: &Option<rhubarb_wire::Time>| time.as_ref().map(|t| t.resolve(&shared.timezone));
+        // The script's clock counts milliseconds.
+        let ms = Timestamp::as_millisecond;
+        if at(&headers.expires).is_some_and(|expires| ms(expires) <= ms(now)) {
+            return first(Outcome::Revoked(Revocation::Expired));
+        }
+        if shared.revoked.has(headers, now) {
+            return first(Outcome::Revoked(Revocation::Revoked));
+        }
+        if let Some(at) = at(&headers.eta).filter(|eta| *eta > now) {
+            return first(Outcome::NotDue { at });
+        }
+        match shared.tasks.turn(&headers.task, &headers.id, now) {
+            Turn::Now => None,
+            Turn::At { at, again } => Some(NotNow { outcome: Outcome::NotDue { at }, again }),
+        }
+    }
+
+    fn hand_over(&self, delivery: Delivery) {
+        // A closed channel means that we are draining: the delivery is dropped and so handed back.
+        let _ = self.deliver.send(delivery);
+    }
+
+    /// Runs a message that workers died with by itself, so that it takes no other task with it.
+    ///
+    /// It has to hold no slot yet: the one before it waits for all of them.
+    async fn run_alone(&self, mut suspect: Delivery) {
+        let Some(ticket) = suspect.take_ticket() else { return };
+        tracing::info!(
+            id = suspect.envelope().headers.id,
+            task = suspect.envelope().headers.task,
+            deliveries = suspect.deliveries,
+            "workers died with this task: it runs alone"
+        );
+        let alone = tokio::select! {
+            biased;
+            () = self.shared.draining.cancelled() => return,
+            slots = self.shared.slots.take_all() => slots,
+        };
+        if let Some(slots) = alone {
+            suspect.ticket = Some(ticket.with_slot(slots));
+            self.hand_over(suspect);
+        }
+    }
+}

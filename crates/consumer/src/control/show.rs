@@ -1,0 +1,114 @@
+//! A task as `celery inspect` shows it.
+
+use jiff::Timestamp;
+use rhubarb_core::clock;
+use rhubarb_queue::{Error, error::redis};
+use serde_json::{Value, json};
+
+use super::super::{Shared, events::seconds, held::Seen};
+use crate::{delivery::Received, script};
+
+/// The most tasks that one reply shows.
+pub(super) const MAX_SHOWN: usize = 1000;
+/// A message with a longer body is shown with its arguments as the text in its headers.
+const MAX_BODY: usize = 64 << 10;
+/// The most bytes of scheduled messages that one reply is made of.
+const MAX_SCHEDULED: usize = 2 << 20;
+
+/// Returns a task in our hands.
+pub(super) fn seen(shared: &Shared, seen: &Seen) -> Value {
+    info(shared, &seen.received, seen.began)
+}
+
+fn info(shared: &Shared, received: &Received, began: Option<Timestamp>) -> Value {
+    let envelope = &received.envelope;
+    let (headers, properties) = (&envelope.headers, &envelope.properties);
+    let (args, kwargs) = arguments(received);
+    json!({
+        "id": headers.id,
+        "name": headers.shadow.as_deref().unwrap_or(&headers.task),
+        "args": args,
+        "kwargs": kwargs,
+        "type": headers.task,
+        "hostname": shared.node,
+        "time_start": began.map(seconds),
+        // Acknowledged is what has ended.
+        "acknowledged": false,
+        "delivery_info": {
+            "exchange": properties.delivery_info.exchange,
+            "routing_key": properties.delivery_info.routing_key,
+            "priority": properties.priority,
+            "redelivered": envelope.is_redelivered(),
+        },
+        "worker_pid": began.map(|_| std::process::id()),
+    })
+}
+
+/// The arguments as they were sent, so that a client decodes them as its worker would.
+fn arguments(received: &Received) -> (Value, Value) {
+    let headers = &received.envelope.headers;
+    let brief = || (json!(headers.argsrepr), json!(headers.kwargsrepr));
+    // What is packed may be large.
+    if received.envelope.body_len() > MAX_BODY || headers.compression.is_some() {
+        return brief();
+    }
+    received.body().map_or_else(|_| brief(), |body| (json!(body.args), json!(body.kwargs)))
+}
+
+/// One message that waits in Redis for its time.
+pub(super) struct Scheduled {
+    due: Timestamp,
+    received: Received,
+}
+
+impl Scheduled {
+    pub(super) fn id(&self) -> &str {
+        &self.received.envelope.headers.id
+    }
+
+    /// Returns it as `query_task` shows it.
+    pub(super) fn info(&self, shared: &Shared) -> Value {
+        info(shared, &self.received, None)
+    }
+
+    /// Returns it as `scheduled` shows it; the priority is that of Celery's timer.
+    pub(super) fn entry(&self, shared: &Shared) -> Value {
+        json!({ "eta": clock::iso(self.due), "priority": 6, "request": self.info(shared) })
+    }
+}
+
+/// Reads what is scheduled on our queues, soonest first on each, as far as a reply can hold it.
+///
+/// # Errors
+///
+/// [`Error::Redis`].
+pub(super) async fn scheduled(shared: &Shared) -> Result<Vec<Scheduled>, Error> {
+    let mut found: Vec<Scheduled> = Vec::new();
+    let mut left = MAX_SCHEDULED;
+    for idx in shared.queues.active() {
+        let queue = &shared.queues[idx];
+        let n = MAX_SHOWN - found.len();
+        if n == 0 || left == 0 {
+            break;
+        }
+        let args = [n, MAX_SCHEDULED, left].map(|n| n.to_string().into_bytes());
+        let page: Vec<Vec<u8>> = shared
+            .queue
+            .eval(&script::PEEK, std::slice::from_ref(&queue.scheduled), &args, &[])
+            .await
+            .map_err(redis(format!("read what is scheduled on queue `{}`", queue.name)))?;
+        for pair in page.chunks_exact(2) {
+            left = left.saturating_sub(pair[1].len());
+            found.extend(read(shared, &pair[0], &pair[1]));
+        }
+    }
+    Ok(found)
+}
+
+fn read(shared: &Shared, due: &[u8], message: &[u8]) -> Option<Scheduled> {
+    let due: f64 = std::str::from_utf8(due).ok()?.parse().ok()?;
+    #[expect(clippy::cast_possible_truncation, reason = "a time in ms is a whole number")]
+    let due = Timestamp::from_millisecond(due as i64).ok()?;
+    let envelope = rhubarb_wire::Envelope::decode(message).ok()?;
+    Some(Scheduled { due, received: Received::new(envelope, shared.config.max_message_bytes) })
+}

@@ -1,0 +1,283 @@
+//! A message in a worker's hands, and the ticket that ends its claim.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use rhubarb_queue::letter::Attempt;
+use rhubarb_wire::{Body, DecodeError, Envelope};
+use serde_json::{Map, Value};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+use crate::outcome::Outcome;
+
+/// Names one claim of one worker: the queue's index among the worker's queues, and the claim's
+/// number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ClaimId {
+    pub(crate) queue: usize,
+    pub(crate) number: u64,
+}
+
+/// A message as it came in: its envelope, and its body once somebody has asked for it.
+///
+/// The arguments are needed to run a task, and what follows it (callbacks, chain, chord) to end it:
+/// both read the same body, which is decoded once.
+#[derive(Debug)]
+pub struct Received {
+    /// The envelope.
+    pub envelope: Envelope,
+    max_body_bytes: usize,
+    body: OnceLock<Result<Body, DecodeError>>,
+    notes: Mutex<Notes>,
+    /// The memory that the body was given.
+    memory: Mutex<Option<OwnedSemaphorePermit>>,
+}
+
+/// What is noted while a task runs, for its end.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Notes {
+    /// What the task has published, as its result lists it: `[[id, null], null]` each, or a group's
+    /// tree.
+    pub children: Vec<Value>,
+    /// Whether its registration has its results ignored; `None` leaves it to the settings.
+    pub ignore_result: Option<bool>,
+    /// Whether its registration has its failures stored where results are ignored; `None` leaves it
+    /// to the settings.
+    pub store_errors_even_if_ignored: Option<bool>,
+    /// What is to be different in its next attempt, should its outcome be a retry.
+    pub again: Again,
+    /// Which of its errbacks were called where it failed, by their places; the others are
+    /// published.
+    pub errbacks_called: Vec<usize>,
+    /// The deaths of workers that are known, the oldest first.
+    pub deaths: Vec<Attempt>,
+}
+
+/// How the next attempt of a task differs from this one; empty for not at all.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Again {
+    /// When it is due, in place of the wait that the outcome names.
+    pub at: Option<Timestamp>,
+    /// Other positional arguments.
+    pub args: Option<Vec<Value>>,
+    /// Other keyword arguments.
+    pub kwargs: Option<Map<String, Value>>,
+    /// Another queue.
+    pub queue: Option<String>,
+    /// Another priority.
+    pub priority: Option<u8>,
+}
+
+impl Received {
+    /// Takes an envelope whose body may have at most `max_body_bytes` after decompression.
+    pub fn new(envelope: Envelope, max_body_bytes: usize) -> Self {
+        Self {
+            envelope,
+            max_body_bytes,
+            body: OnceLock::new(),
+            notes: Mutex::default(),
+            memory: Mutex::default(),
+        }
+    }
+
+    /// Keeps what the body was given of the worker's memory for as long as the message is there.
+    pub(crate) fn hold(&self, memory: OwnedSemaphorePermit) {
+        *self.memory.lock().unwrap_or_else(PoisonError::into_inner) = Some(memory);
+    }
+
+    /// Returns the notes of this run, to be read or written; nobody holds them for longer than
+    /// that.
+    pub fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells whether the body was read already, without anything that follows the task.
+    pub(crate) fn ends_alone(&self) -> bool {
+        let body = self.body.get().and_then(|body| body.as_ref().ok());
+        body.is_some_and(|body| {
+            let embed = &body.embed;
+            embed.chord.is_none()
+                && embed.chain.is_empty()
+                && embed.callbacks.is_empty()
+                && embed.errbacks.is_empty()
+        })
+    }
+
+    /// Returns the body; the first call decodes it.
+    ///
+    /// # Errors
+    ///
+    /// The body cannot be read, now or ever.
+    pub fn body(&self) -> Result<&Body, &DecodeError> {
+        self.body.get_or_init(|| self.envelope.body(self.max_body_bytes)).as_ref()
+    }
+}
+
+/// A claimed message, decoded as far as its headers: what a handler's runtime receives.
+///
+/// Whoever drops it without an outcome hands it back: the message returns to its queue and no
+/// attempt is burnt.
+#[derive(Debug)]
+pub struct Delivery {
+    /// The message.
+    pub received: Arc<Received>,
+    /// The queue that it came from.
+    pub queue: String,
+    /// How often a worker died with it before.
+    pub deliveries: u32,
+    /// When it was claimed, on Redis's clock.
+    pub received_at: Timestamp,
+    pub(crate) ticket: Option<Ticket>,
+}
+
+impl Delivery {
+    /// Returns the message's envelope.
+    pub fn envelope(&self) -> &Envelope {
+        &self.received.envelope
+    }
+
+    /// Frees the slot while the claim stays held.
+    pub(crate) fn without_slot(mut self) -> Self {
+        self.ticket = self.ticket.map(Ticket::without_slot);
+        self
+    }
+
+    /// Takes out what ends the claim. Only the first call has it.
+    pub(crate) fn take_ticket(&mut self) -> Option<Ticket> {
+        self.ticket.take()
+    }
+}
+
+/// The end of a claim that was decided but not yet written.
+#[derive(Debug)]
+pub(crate) struct Settlement {
+    pub(crate) claim: ClaimId,
+    pub(crate) message: Message,
+    pub(crate) outcome: Outcome,
+    /// How long its handler ran; `None` when none did.
+    pub(crate) ran: Option<Duration>,
+    /// The slot of whoever is told of the end; nobody, mostly.
+    pub(crate) slot: Option<OwnedSemaphorePermit>,
+}
+
+impl Settlement {
+    /// Gives back a claim of which nothing but its number is known.
+    pub(crate) fn of_lost_answer(claim: ClaimId) -> Self {
+        let message = Message::Raw(Arc::new(RawMessage::default()));
+        Self { claim, message, outcome: Outcome::HandBack, ran: None, slot: None }
+    }
+}
+
+/// The way to the settling role.
+#[derive(Clone, Debug)]
+pub(crate) struct Settlements {
+    sender: mpsc::UnboundedSender<Settlement>,
+    keeps_slots: Arc<AtomicBool>,
+}
+
+impl Settlements {
+    pub(crate) fn channel() -> (Self, mpsc::UnboundedReceiver<Settlement>) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Self { sender, keeps_slots: Arc::default() }, receiver)
+    }
+
+    /// From now on a task's slot stays taken until whoever is told of its end drops it.
+    pub(crate) fn keep_slots(&self) {
+        self.keeps_slots.store(true, Ordering::Relaxed);
+    }
+
+    /// Passes one on; a closed channel means that the process is ending, and the lease with it.
+    pub(crate) fn send(&self, settlement: Settlement) {
+        let _ = self.sender.send(settlement);
+    }
+}
+
+/// What is known of the message that a settlement ends.
+#[derive(Clone, Debug)]
+pub(crate) enum Message {
+    /// It could be read.
+    Read(Arc<Received>),
+    /// It could not: the raw bytes, or the first and the last of them when it is too large.
+    Raw(Arc<RawMessage>),
+}
+
+/// A message that could not be read.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RawMessage {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) size: usize,
+    pub(crate) task_id: Option<String>,
+    pub(crate) task: Option<String>,
+    pub(crate) deaths: Vec<Attempt>,
+}
+
+/// Ends a claim once: with an outcome, or by handing back when dropped.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    claim: ClaimId,
+    message: Message,
+    settlements: Settlements,
+    slot: Mutex<Option<OwnedSemaphorePermit>>,
+    settled: bool,
+}
+
+impl Ticket {
+    pub(crate) fn new(
+        claim: ClaimId,
+        message: Message,
+        settlements: Settlements,
+        slot: OwnedSemaphorePermit,
+    ) -> Self {
+        Self { claim, message, settlements, slot: Mutex::new(Some(slot)), settled: false }
+    }
+
+    /// Returns the claim that it ends.
+    pub(crate) fn claim(&self) -> ClaimId {
+        self.claim
+    }
+
+    /// Gives the outcome of a message that no handler was asked to run to the settling role, and
+    /// frees the slot.
+    pub(crate) fn settle(mut self, outcome: Outcome) {
+        self.send(outcome, None);
+    }
+
+    /// Gives the outcome of a handler that ran for so long to the settling role, and frees the
+    /// slot.
+    pub(crate) fn settle_after(mut self, ran: Duration, outcome: Outcome) {
+        self.send(outcome, Some(ran));
+    }
+
+    pub(crate) fn without_slot(mut self) -> Self {
+        self.slot = Mutex::new(None);
+        self
+    }
+
+    /// Binds other slots to the claim's end.
+    pub(crate) fn with_slot(mut self, slot: OwnedSemaphorePermit) -> Self {
+        self.slot = Mutex::new(Some(slot));
+        self
+    }
+
+    fn send(&mut self, outcome: Outcome, ran: Option<Duration>) {
+        self.settled = true;
+        let message = self.message.clone();
+        let slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let slot = slot.filter(|_| self.settlements.keeps_slots.load(Ordering::Relaxed));
+        self.settlements.send(Settlement { claim: self.claim, message, outcome, ran, slot });
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.send(Outcome::HandBack, None);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The task queue on Redis's db 0, for those who run tasks: what Celery's worker is to Python.
+//!
+//! A [`Consumer`] claims messages for its free slots under a lease, runs them on apalis ([`Backend`])
+//! and ends each claim in one step with its result.
+//!
+//! The life of a message: a list holds it; the script `claim` moves it into the worker's claims under a
+//! lease; `settle` removes it together with storing its result, or puts it into the schedule, or back;
+//! `reap` gives it back when the lease ended. It is in exactly one of these places at any instant, so
+//! that no death loses it; what was claimed by a worker that died runs again.
+//!
+//! What it deliberately does not do: it knows no handlers, no scraping, no caches. Publishing, reading
+//! and operating are `rhubarb-queue`'s.
+//!
+//! Seven roles share what a worker has: `claim` takes messages, `settle` ends them, `strangers` decides
+//! about those whose task is none of ours, `heartbeat` keeps the lease and gives back what dead workers
+//! held, `control` answers `celery inspect` and `celery control`, `events` tells of tasks, `backend` is
+//! what apalis polls. No role stops on an error of Redis: each tries again for ever, and a claim whose
+//! fate is unknown is settled again, which the fencing by claim makes harmless. `watchdog` ends the
+//! process when they stand still all the same.
+//!
+//! What a claim becomes: [`Delivery`] a claimed message, [`Outcome`] how it ended, `plan` what that does
+//! to the message and `follow` what follows it (both without I/O), [`Ended`] who is told.
+
+mod ask;
+mod backend;
+mod body_memory;
+mod broadcasts;
+mod chord;
+mod claim;
+mod consumer;
+mod control;
+mod delivery;
+mod ended;
+mod events;
+mod floods;
+mod follow;
+mod handout;
+mod heartbeat;
+mod held;
+mod history;
+mod join;
+mod letters;
+mod machine;
+mod memory;
+mod others;
+mod outcome;
+mod pick;
+mod plan;
+mod prepare;
+mod queues;
+mod rate;
+mod record;
+mod report;
+mod revoked;
+mod room;
+mod script;
+mod settle;
+mod slots;
+mod strangers;
+mod tasks;
+mod turns;
+mod watchdog;
+
+pub use backend::Backend;
+pub use body_memory::Memory;
+pub(crate) use consumer::Shared;
+pub use consumer::{Consumer, Counters};
+pub use delivery::{Again, Delivery, Notes, Received};
+pub use ended::Ended;
+pub use outcome::{Outcome, Revocation};
+pub use rate::{Rate, RateError};
+pub use report::{report, report_started};
+pub use tasks::{Limits, Tasks};

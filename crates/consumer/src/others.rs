@@ -1,0 +1,230 @@
+//! What other live workers run, of both kinds: ours by their registry entries, Python's by asking them.
+//!
+//! Python workers are asked by remote control, as `celery inspect` does: `registered` for their tasks and
+//! `active_queues` for their queues. A worker counts for a task on a queue only if it has both, because the workers of
+//! one application often register all of its tasks and serve some of its queues.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use rhubarb_queue::{Error, inspect};
+use tokio::time::Instant;
+
+use crate::{Shared, ask};
+
+/// How long it is believed that somebody runs a task.
+pub(super) const SOMEBODY: Duration = Duration::from_secs(30);
+/// How long it is believed that nobody does.
+const NOBODY: Duration = Duration::from_secs(10);
+/// How long a worker's last answer stands while it listens and does not answer: Celery's solo pool is deaf while it
+/// runs a task.
+const SILENT: Duration = Duration::from_secs(600);
+/// How many names of others' tasks are passed over on a queue.
+const NAMES: usize = 500;
+
+/// What is known of the others.
+#[derive(Debug, Default)]
+pub(crate) struct Others(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    nodes: BTreeMap<String, Node>,
+    asked: Option<Instant>,
+    /// By queue: the names that are passed over, because somebody else runs them or is being asked for them.
+    passed: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// A live worker.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Node {
+    pub(super) queues: BTreeSet<String>,
+    pub(super) tasks: BTreeSet<String>,
+    /// When it answered; `None` for one in the registry.
+    pub(super) at: Option<Instant>,
+}
+
+/// What a round of asking brought.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    /// Who answered, by node name.
+    pub(super) nodes: BTreeMap<String, Node>,
+    /// Workers of ours by id; each entry in the registry says itself whether it is alive.
+    pub(super) registered: BTreeMap<String, Node>,
+    /// Whether all who listened have answered.
+    pub(super) complete: bool,
+}
+
+impl Others {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells whether somebody else runs a task from a queue; `None` when that has to be asked.
+    pub(crate) fn runs(&self, queue: &str, task: &str) -> Option<bool> {
+        self.known().runs(queue, task, Instant::now())
+    }
+
+    /// Passes over messages of this task on this queue from now on.
+    pub(crate) fn pass_over(&self, queue: &str, task: &str) {
+        self.known().pass_over(queue, task);
+    }
+
+    /// Returns the names to pass over on a queue.
+    pub(crate) fn passed_over(&self, queue: &str) -> Vec<String> {
+        self.known().passed_over(queue)
+    }
+
+    /// Tells whether anything is passed over on a queue.
+    pub(crate) fn passes_over(&self, queue: &str) -> bool {
+        self.known().passed.contains_key(queue)
+    }
+
+    /// Forgets what is passed over on a queue, because nothing of it waits there any more.
+    pub(crate) fn pass_nothing(&self, queue: &str) {
+        self.known().passed.remove(queue);
+    }
+
+    /// Returns when to ask again so that what is passed over stays known; `None` while nothing is.
+    pub(super) fn refresh_at(&self) -> Option<Instant> {
+        self.known().refresh_at()
+    }
+
+    /// Asks all live workers, and keeps what they say.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Redis`]; what was known stays.
+    pub(super) async fn ask(&self, shared: &Shared) -> Result<(), Error> {
+        let mut answers = ask::ask(shared).await?;
+        let workers = inspect::workers(&shared.client).await?;
+        for worker in workers.into_iter().filter(|w| w.alive && w.record.id != shared.id) {
+            let record = worker.record;
+            let (queues, tasks) = (record.queues.into_iter(), record.tasks.into_iter());
+            let node = Node { queues: queues.collect(), tasks: tasks.collect(), at: None };
+            answers.registered.insert(record.id, node);
+        }
+        self.keep(answers, shared);
+        Ok(())
+    }
+
+    /// Keeps what was answered, and has the queues looked at anew.
+    pub(super) fn keep(&self, answers: Answers, shared: &Shared) {
+        self.known().keep(answers, Instant::now());
+        shared.changed.notify_one();
+    }
+
+    /// Returns something that differs when what the others run does.
+    pub(super) fn signature(&self) -> Vec<(BTreeSet<String>, BTreeSet<String>)> {
+        let mut all: Vec<_> =
+            self.known().nodes.values().map(|n| (n.queues.clone(), n.tasks.clone())).collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+}
+
+impl Known {
+    fn runs(&self, queue: &str, task: &str, now: Instant) -> Option<bool> {
+        let age = now - self.asked?;
+        let somebody =
+            self.nodes.values().any(|n| n.queues.contains(queue) && n.tasks.contains(task));
+        let believed = if somebody { SOMEBODY } else { NOBODY };
+        (age < believed).then_some(somebody)
+    }
+
+    fn pass_over(&mut self, queue: &str, task: &str) {
+        let names = self.passed.entry(queue.to_owned()).or_default();
+        if names.len() < NAMES && !names.contains(task) {
+            names.insert(task.to_owned());
+        }
+    }
+
+    fn passed_over(&self, queue: &str) -> Vec<String> {
+        self.passed.get(queue).map(|names| names.iter().cloned().collect()).unwrap_or_default()
+    }
+
+    fn refresh_at(&self) -> Option<Instant> {
+        let is_needed = !self.passed.is_empty();
+        self.asked.filter(|_| is_needed).map(|asked| asked + SOMEBODY * 2 / 3)
+    }
+
+    /// Those who listened in silence keep what they said before.
+    fn keep(&mut self, answers: Answers, now: Instant) {
+        let Answers { mut nodes, registered, complete } = answers;
+        nodes.values_mut().for_each(|node| node.at = Some(now));
+        nodes.extend(registered);
+        let old = std::mem::replace(&mut self.nodes, nodes);
+        if !complete {
+            let fresh = |node: &Node| node.at.is_some_and(|at| now - at < SILENT);
+            for (name, node) in old.into_iter().filter(|(_, node)| fresh(node)) {
+                self.nodes.entry(name).or_insert(node);
+            }
+        }
+        self.asked = Some(now);
+        let mut passed = std::mem::take(&mut self.passed);
+        for (queue, names) in &mut passed {
+            names.retain(|task| self.runs(queue, task, now) == Some(true));
+        }
+        passed.retain(|_, names| !names.is_empty());
+        self.passed = passed;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answers(complete: bool, nodes: &[(&str, &str, &str)]) -> Answers {
+        let set = |one: &str| BTreeSet::from([one.to_owned()]);
+        let node = |queue, task| Node { queues: set(queue), tasks: set(task), at: None };
+        let nodes = nodes.iter().map(|(name, queue, task)| ((*name).to_owned(), node(queue, task)));
+        Answers { nodes: nodes.collect(), registered: BTreeMap::new(), complete }
+    }
+
+    #[test]
+    fn an_answer_is_believed_for_a_while_and_a_no_for_a_shorter_one() {
+        let (mut known, now) = (Known::default(), Instant::now());
+        assert_eq!(known.runs("q", "t", now), None);
+        known.keep(answers(true, &[("w", "q", "t")]), now);
+        assert_eq!(known.runs("q", "t", now), Some(true));
+        assert_eq!(known.runs("other", "t", now), Some(false), "it does not serve that queue");
+        assert_eq!(known.runs("q", "other", now), Some(false));
+        assert_eq!(known.runs("q", "other", now + NOBODY), None);
+        assert_eq!(known.runs("q", "t", now + NOBODY), Some(true));
+        assert_eq!(known.runs("q", "t", now + SOMEBODY), None);
+    }
+
+    #[test]
+    fn a_worker_that_listens_in_silence_keeps_its_word_for_a_while() {
+        let (mut known, now) = (Known::default(), Instant::now());
+        known.keep(answers(true, &[("busy", "q", "t"), ("other", "q", "u")]), now);
+        known.keep(answers(false, &[("other", "q", "v")]), now);
+        assert_eq!(known.runs("q", "t", now), Some(true));
+        assert_eq!(known.runs("q", "u", now), Some(false), "it has said something else by now");
+        known.keep(answers(true, &[]), now);
+        assert_eq!(known.runs("q", "t", now), Some(false), "nobody listens");
+        known.keep(answers(true, &[("busy", "q", "t")]), now);
+        known.keep(answers(false, &[]), now + SILENT);
+        assert_eq!(known.runs("q", "t", now + SILENT), Some(false), "silent for too long");
+    }
+
+    #[test]
+    fn names_are_passed_over_while_somebody_runs_them() {
+        let (mut known, now) = (Known::default(), Instant::now());
+        known.pass_over("q", "t");
+        known.pass_over("q", "u");
+        assert_eq!(known.passed_over("q"), ["t", "u"], "while they are being asked for");
+        assert_eq!(known.refresh_at(), None, "the first question is on its way");
+        known.keep(answers(true, &[("w", "q", "t")]), now);
+        assert_eq!(known.passed_over("q"), ["t"]);
+        assert!(known.refresh_at().is_some_and(|at| at < now + SOMEBODY));
+        known.keep(answers(true, &[]), now);
+        assert_eq!(known.passed_over("q"), [""; 0]);
+        assert_eq!(known.refresh_at(), None);
+        (0..2 * NAMES).for_each(|n| known.pass_over("q", &n.to_string()));
+        assert_eq!(known.passed_over("q").len(), NAMES);
+    }
+}

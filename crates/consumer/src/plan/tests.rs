@@ -1,0 +1,201 @@
+use rhubarb_core::config::Config;
+use rhubarb_wire::{Envelope, NewTask, Signature};
+use serde_json::json;
+
+use super::*;
+use crate::outcome::Revocation;
+
+fn celery() -> CeleryConfig {
+    Config::default().celery
+}
+
+fn around(celery: &CeleryConfig) -> Circumstances<'_> {
+    Circumstances {
+        now: "2026-11-23T21:53:30Z".parse().unwrap(),
+        queue: "celery",
+        worker: "w@h",
+        celery,
+        max_message_bytes: 100_000,
+        max_result_bytes: 10_000,
+        max_canvas_bytes: rhubarb_queue::canvas::max_bytes_in_worker(0),
+        forward_to: None,
+        tag: "fresh",
+        reply_to: "client",
+        origin: "gen1@h",
+    }
+}
+
+fn task() -> NewTask {
+    let mut task = NewTask::new("t", "celery");
+    task.id = "id".to_owned();
+    task.reply_to = Some("r".to_owned());
+    let sig = |name: &str| Signature::new(name).set_option("task_id", name);
+    task.embed.callbacks = vec![Signature::new("callback")];
+    task.embed.errbacks = vec![Signature::new("errback")];
+    task.embed.chain = vec![sig("third"), sig("second")];
+    task.embed.chord = Some(sig("body"));
+    task.group = Some("g".to_owned());
+    task.group_index = Some(4);
+    task
+}
+
+fn received(envelope: Envelope) -> Arc<Received> {
+    Arc::new(Received::new(envelope, 1 << 20))
+}
+
+fn planned(outcome: Outcome, received: &Arc<Received>, celery: &CeleryConfig) -> Plan {
+    plan(outcome, &Message::Read(received.clone()), around(celery))
+}
+
+fn failure() -> Outcome {
+    let exception = Exception::builtin("ValueError", vec!["boom".into()]);
+    Outcome::Failure { exception, traceback: Some("where".to_owned()) }
+}
+
+fn sent(plan: &Plan) -> Vec<(String, Envelope)> {
+    let decode = |one: &Outgoing| (one.queue.clone(), Envelope::decode(&one.message).unwrap());
+    plan.follow.messages.iter().map(decode).collect()
+}
+
+fn stored(stored: &Stored) -> TaskResult {
+    TaskResult::decode(&stored.bytes).unwrap()
+}
+
+#[test]
+fn a_success_publishes_what_follows_and_lists_it() {
+    let (celery, received) = (celery(), received(task().into_envelope("d")));
+    let plan = planned(Outcome::Success(json!(7)), &received, &celery);
+    let sent = sent(&plan);
+    let names: Vec<&str> = sent.iter().map(|(_, one)| one.headers.task.as_str()).collect();
+    assert_eq!(names, ["callback", "second"]);
+    let second = &sent[1].1;
+    let body = second.body(10_000).unwrap();
+    assert_eq!((second.headers.id.as_str(), &body.args), ("second", &vec![json!(7)]));
+    assert_eq!(body.embed.chain.len(), 1);
+    let result = stored(plan.result.as_ref().unwrap());
+    assert_eq!(result.children[0][0][0], json!(sent[0].1.headers.id));
+    assert_eq!(result.children[1], json!([["second", null], null]));
+    let part = &plan.follow.returns[0];
+    assert_eq!(part.member, br#"[1, "id", "SUCCESS", 7]"#);
+    assert_eq!((part.group.as_str(), part.index), ("g", Some(4)));
+}
+
+#[test]
+fn ids_that_nobody_gave_are_the_same_when_a_message_is_run_again() {
+    let celery = celery();
+    let callback = |tag: &str| {
+        let received = received(task().into_envelope(tag));
+        let plan = planned(Outcome::Success(json!(7)), &received, &celery);
+        sent(&plan)[0].1.headers.id.clone()
+    };
+    assert_eq!(callback("d"), callback("d"));
+    assert_ne!(callback("d"), callback("another message of the same task"));
+}
+
+#[test]
+fn a_failure_is_told_to_the_rest_of_the_chain_to_the_chord_and_to_errbacks() {
+    let (celery, received) = (celery(), received(task().into_envelope("d")));
+    let plan = planned(failure(), &received, &celery);
+    let sent = sent(&plan);
+    assert_eq!(sent.len(), 1);
+    let errback = &sent[0].1;
+    assert_eq!(errback.headers.task, "errback");
+    assert_eq!(errback.body(10_000).unwrap().args, [json!("id")]);
+    assert_eq!(errback.headers.parent_id.as_deref(), Some("id"));
+    let own = stored(plan.result.as_ref().unwrap());
+    let told: Vec<TaskResult> = plan.follow.results.iter().map(stored).collect();
+    assert_eq!(
+        told.iter().map(|one| one.task_id.as_str()).collect::<Vec<_>>(),
+        ["third", "second"]
+    );
+    for one in told {
+        assert_eq!((&one.result, &one.traceback), (&own.result, &own.traceback));
+    }
+    assert_eq!(plan.follow.returns.len(), 1);
+}
+
+#[test]
+fn a_revoked_task_fails_its_chain_and_chord_and_calls_no_errback() {
+    let (celery, received) = (celery(), received(task().into_envelope("d")));
+    let plan = planned(Outcome::Revoked(Revocation::Expired), &received, &celery);
+    assert!(plan.follow.messages.is_empty());
+    assert_eq!(stored(&plan.follow.results[0]).status, State::Revoked);
+    assert!(
+        plan.follow.returns[0]
+            .member
+            .starts_with(br#"[1, "id", "REVOKED", {"exc_type": "TaskRevokedError""#)
+    );
+}
+
+#[test]
+fn a_result_that_is_too_large_fails_and_nothing_follows_it_as_a_success() {
+    let (celery, received) = (celery(), received(task().into_envelope("d")));
+    let plan = planned(Outcome::Success(json!("x".repeat(20_000))), &received, &celery);
+    assert_eq!(stored(plan.result.as_ref().unwrap()).status, State::Failure);
+    assert_eq!(sent(&plan)[0].1.headers.task, "errback");
+    assert_eq!(plan.follow.results.len(), 2);
+}
+
+#[test]
+fn a_large_failure_is_told_on_in_few_words() {
+    let (celery, received) = (celery(), received(task().into_envelope("d")));
+    let exception = Exception::builtin("ValueError", vec!["x".repeat(1 << 20).into()]);
+    let plan = planned(Outcome::Failure { exception, traceback: None }, &received, &celery);
+    let own = stored(plan.result.as_ref().unwrap()).exception().unwrap();
+    assert!(own.exc_message[0].as_str().unwrap().contains("max_result_bytes"));
+    assert!(plan.follow.results.iter().all(|one| one.bytes.len() < 1000));
+}
+
+#[test]
+fn whose_results_are_stored_is_said_by_the_call_then_the_registration_then_the_settings() {
+    let check = |call, task: Option<bool>, setting, expect: bool| {
+        let mut new = NewTask::new("t", "celery");
+        new.ignore_result = call;
+        let received = received(new.into_envelope("d"));
+        received.notes().ignore_result = task;
+        let celery = CeleryConfig { task_ignore_result: setting, ..celery() };
+        let is_stored = planned(Outcome::Success(json!(1)), &received, &celery).result.is_some();
+        assert_eq!(is_stored, expect, "{call:?} {task:?} {setting}");
+        let failure_is_stored = planned(failure(), &received, &celery).result.is_some();
+        assert_eq!(failure_is_stored, expect, "{call:?} {task:?} {setting}");
+        let loud = CeleryConfig { task_store_errors_even_if_ignored: true, ..celery };
+        assert!(planned(failure(), &received, &loud).result.is_some());
+    };
+    check(None, None, false, true);
+    check(None, None, true, false);
+    check(None, Some(true), false, false);
+    check(None, Some(false), true, true);
+    check(Some(true), Some(false), false, false);
+    check(Some(false), Some(true), true, true);
+}
+
+#[test]
+fn a_retry_stays_in_its_queue_or_goes_to_another_with_what_changed() {
+    let celery = celery();
+    let retry = |again: Again| {
+        let received = received(task().into_envelope("d"));
+        received.notes().again = again;
+        let exception = Exception::builtin("OSError", vec![]);
+        let after = Duration::from_secs(30);
+        planned(Outcome::Retry { exception, traceback: None, after }, &received, &celery)
+    };
+    let Act::Schedule { at, message: Some((message, None)) } = retry(Again::default()).act else {
+        panic!("not scheduled")
+    };
+    assert_eq!(at, "2026-11-23T21:54:00Z".parse().unwrap());
+    assert_eq!(Envelope::decode(&message).unwrap().headers.retries, 1);
+    let urgent = Again { priority: Some(3), args: Some(vec![json!(2)]), ..Again::default() };
+    let Act::Schedule { message: Some((message, Some(2))), .. } = retry(urgent).act else {
+        panic!("not scheduled on the second list")
+    };
+    let next = Envelope::decode(&message).unwrap();
+    let body = next.body(10_000).unwrap();
+    assert_eq!((body.args, body.embed.chain.len()), (vec![json!(2)], 2));
+    assert_eq!(next.headers.argsrepr.as_deref(), Some("(2,)"));
+    let elsewhere = Again { queue: Some("slow".to_owned()), ..Again::default() };
+    let plan = retry(elsewhere);
+    assert_eq!((&plan.act, plan.is_final), (&Act::Done, false));
+    let (queue, next) = sent(&plan).remove(0);
+    assert_eq!((queue.as_str(), next.headers.id.as_str()), ("slow", "id"));
+    assert_eq!(stored(plan.result.as_ref().unwrap()).status, State::Retry);
+}

@@ -1,0 +1,206 @@
+//! Messages whose task is none of ours: left for whoever runs it, or parked when nobody does.
+//!
+//! While the others are being asked, a message is held without a slot, and more messages of its task are passed over.
+//! What somebody runs goes back to where it was and is passed over from then on. Parked messages are looked at again once a
+//! lease period: those that somebody runs by now go back to their queue.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use rhubarb_connection::Backoff;
+use rhubarb_core::class::Class;
+use rhubarb_queue::{
+    Error, Lock,
+    error::redis,
+    hand_back::Parked,
+    letter::{Kind, Letter},
+};
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, interval, sleep, sleep_until},
+};
+
+use crate::{
+    Shared,
+    delivery::Ticket,
+    floods::{Flood, What},
+    others::Answers,
+    outcome::Outcome,
+};
+
+/// How many messages may wait for the others' answer; the claiming role waits then too.
+pub(super) const WAITING: usize = 256;
+
+/// How long after a failure the others are asked again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// A message that waits until the others have answered.
+#[derive(Debug)]
+pub(crate) struct Stranger {
+    /// What ends its claim; without a slot.
+    pub(super) ticket: Ticket,
+    pub(super) queue: String,
+    pub(super) task: String,
+    /// How it ends when somebody runs its task.
+    pub(super) leave: Outcome,
+    /// How it ends when nobody does.
+    pub(super) keep: Outcome,
+}
+
+/// What was found when the parked messages were last gone through.
+#[derive(Debug, PartialEq)]
+struct Walked {
+    others: Vec<(BTreeSet<String>, BTreeSet<String>)>,
+    newest: Option<f64>,
+}
+
+/// Decides until draining begins; what is held then goes back.
+pub(super) async fn run(shared: Arc<Shared>, mut strangers: mpsc::Receiver<Stranger>) {
+    let mut parked = interval(shared.config.lease);
+    parked.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut walked = None;
+    loop {
+        let refresh = shared.others.refresh_at();
+        let refresh = async {
+            match refresh {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        let work = async {
+            tokio::select! {
+                Some(first) = strangers.recv() => decide(&shared, first, &mut strangers).await,
+                () = refresh => refreshed(&shared).await,
+                _ = parked.tick() => look_at_parked(&shared, &mut walked).await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = shared.draining.cancelled() => return,
+            () = work => {}
+        }
+    }
+}
+
+/// Decides on a message and all that wait with it, asking once for all.
+async fn decide(shared: &Shared, first: Stranger, more: &mut mpsc::Receiver<Stranger>) {
+    let mut waiting = vec![first];
+    let is_known = |one: &Stranger| shared.others.runs(&one.queue, &one.task).is_some();
+    if !waiting.iter().all(is_known) {
+        ask(shared).await;
+    }
+    while let Ok(one) = more.try_recv() {
+        waiting.push(one);
+    }
+    for one in waiting {
+        // Unknown still: it came while the question was out, and is asked for again at its next claim.
+        let outcome = match shared.others.runs(&one.queue, &one.task) {
+            Some(false) => one.keep,
+            Some(true) => {
+                shared.others.pass_over(&one.queue, &one.task);
+                let flood = Flood::new(What::Left, Some(&one.task), Some(&one.queue));
+                if shared.floods.note(flood, 1) {
+                    tracing::info!(
+                        task = one.task,
+                        queue = one.queue,
+                        "left for the workers that run this task"
+                    );
+                }
+                one.leave
+            }
+            None => Outcome::HandBack,
+        };
+        one.ticket.settle(outcome);
+    }
+}
+
+/// Asks until there is an answer; a server that forbids to ask says no, and so does one that has no memory for questions
+/// and answers: claiming must go on, and what is parked is asked about again.
+async fn ask(shared: &Shared) {
+    let mut backoff = Backoff::default();
+    while let Err(error) = shared.others.ask(shared).await {
+        if error.class() != Class::Transient || error.is_out_of_memory() {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::warn!(%error, cause, "the other workers cannot be asked what they run");
+            shared.others.keep(Answers::default(), shared);
+            return;
+        }
+        backoff.sleep().await;
+    }
+}
+
+async fn refreshed(shared: &Shared) {
+    if let Err(error) = shared.others.ask(shared).await {
+        tracing::debug!(%error, "asking the other workers failed, trying again");
+        sleep(AGAIN).await;
+    }
+}
+
+async fn look_at_parked(shared: &Shared, walked: &mut Option<Walked>) {
+    if let Err(error) = offer(shared, walked).await {
+        tracing::debug!(%error, "looking at the parked tasks failed, trying again");
+    }
+}
+
+/// Puts parked messages back whose task somebody runs by now; nothing is sent but one command while none is parked.
+async fn offer(shared: &Shared, walked: &mut Option<Walked>) -> Result<(), Error> {
+    let mut newest = ::redis::cmd("ZREVRANGE");
+    newest.arg(shared.client.keys().letters(Kind::Parked).index).arg(0).arg(0).arg("WITHSCORES");
+    let newest: Vec<(Vec<u8>, f64)> =
+        shared.queue.query(&newest).await.map_err(redis("look for parked messages"))?;
+    let Some(&(_, newest)) = newest.first() else { return Ok(()) };
+    // One worker at a time, and each once a period. It is not released: its end is the next one's turn.
+    let turn = shared.config.lease.saturating_sub(Duration::from_millis(500));
+    let lock = Lock::new(&shared.client, "parked", &shared.id, turn);
+    if !lock.acquire().await? {
+        return Ok(());
+    }
+    shared.others.ask(shared).await?;
+    let found = Walked { others: shared.others.signature(), newest: Some(newest) };
+    if walked.as_ref() == Some(&found) {
+        return Ok(());
+    }
+    let mut parked = Parked::new(&shared.client, false);
+    parked.walk(|letter| is_wanted(shared, letter)).await?;
+    for (queue, n) in parked.moved.iter().filter(|(_, n)| **n > 0) {
+        tracing::info!(queue, n, "put parked tasks back that somebody runs by now");
+    }
+    *walked = Some(found);
+    Ok(())
+}
+
+fn is_wanted(shared: &Shared, letter: &Letter) -> bool {
+    let Some(task) = &letter.task else { return false };
+    let ours = shared.tasks.contains(task) && shared.queues.names().contains(&letter.queue);
+    ours || shared.others.runs(&letter.queue, task) == Some(true)
+}
+
+/// How a message that somebody else runs is given back: to its place, if the next claims can pass it over there.
+pub(super) fn leaving(message: &[u8], task: &str) -> Outcome {
+    if task_of(message) == Some(task.as_bytes()) { Outcome::HandBack } else { Outcome::Leave }
+}
+
+/// Reads a message's task as `pick.lua` does.
+fn task_of(message: &[u8]) -> Option<&[u8]> {
+    const NAME: &[u8] = b"\"task\":";
+    let at = message.windows(NAME.len()).position(|window| window == NAME)?;
+    let rest = &message[at + NAME.len()..];
+    let rest = rest.strip_prefix(b" ").unwrap_or(rest).strip_prefix(b"\"")?;
+    let end = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+    (rest[end] == b'"').then(|| &rest[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_goes_to_the_other_end_only_if_it_cannot_be_passed_over() {
+        let place = |message: &str| leaving(message.as_bytes(), "t.x");
+        assert_eq!(place(r#"{"body": "W10=", "headers": {"task": "t.x"}}"#), Outcome::HandBack);
+        assert_eq!(place(r#"{"headers":{"task":"t.x"}}"#), Outcome::HandBack);
+        assert_eq!(place(r#"{"headers": {"task" : "t.x"}}"#), Outcome::Leave);
+        assert_eq!(place(r#"{"headers": {"task": "t\u002ex"}}"#), Outcome::Leave);
+        assert_eq!(place(r#"{"body": "W10="}"#), Outcome::Leave, "protocol 1");
+        assert_eq!(place(r#"{"headers": {"task": "#), Outcome::Leave);
+    }
+}
