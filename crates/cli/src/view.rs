@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use rhubarb_core::{
-    config::{SourceConfig, SourceKind},
-    listing::Listing,
-    status::{ScrapeState, SourceStatus, Status},
-};
+use rhubarb_core::config::{SourceConfig, SourceKind};
+use rhubarb_jobs::{ScrapeState, SourceStatus, Status};
+use rhubarb_scrape::Listing;
 use serde_json::Value;
 
 use crate::table::{Grid, clean};

@@ -9,14 +9,11 @@ pub mod clock;
 pub mod config;
 pub mod crontab;
 pub mod exit;
-pub mod keyword;
-pub mod listing;
 pub mod process;
 pub mod queue_name;
 pub mod redact;
 pub mod schedule;
 pub mod shutdown;
-pub mod status;
 pub mod telemetry;
 
 #[cfg(test)]

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use rhubarb_connection::{Connections, Redis};
 use rhubarb_core::config::{CacheConfig, CacheTarget, Config, DOMAINS, Domain, Role};
 
-use rhubarb_cache::{Cache, Error, PyValue, Timeout, key};
+use rhubarb_cache::{Cache, Error, PyValue, Timeout};
 
-use crate::{domain::DomainCache, listings::Listings, proxies::Proxies, status::StatusCache};
+use crate::{
+    domain::DomainCache, listings::Listings, proxies::Proxies, status::StatusCache, template,
+};
 
 /// Every cache alias by name, and the listings, the status and the proxies.
 #[derive(Clone, Debug)]
@@ -164,8 +166,8 @@ impl Target {
 
     /// Deletes all its values and returns how many there were; never a session.
     pub(crate) async fn clear(&self) -> Result<u64, Error> {
-        if key::is_template(&self.key) {
-            return self.cache.delete_template(&self.key).await;
+        if template::is_template(&self.key) {
+            return self.cache.delete_but_sessions(&template::logical_pattern(&self.key)).await;
         }
         self.cache.delete(&self.key).await.map(u64::from)
     }

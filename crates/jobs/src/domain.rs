@@ -3,10 +3,10 @@
 use rhubarb_core::config::{Domain, Holds};
 
 use rhubarb_cache::{
-    Cache, Counts, Error, Fetch, FormatError, PyValue, Timeout, Ttl, key, namespace, redact_key,
+    Cache, Counts, Error, Fetch, FormatError, PyValue, Timeout, Ttl, namespace, redact_key,
 };
 
-use crate::caches::Target;
+use crate::{caches::Target, template};
 
 /// One cache of the application, wherever the configuration has put it.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ impl DomainCache {
 
     /// Tells whether it has a value for each argument, or one only.
     pub fn has_many(&self) -> bool {
-        self.targets.first().is_some_and(|target| key::is_template(&target.key))
+        self.targets.first().is_some_and(|target| template::is_template(&target.key))
     }
 
     /// Returns the cache that it is read from, the template of its keys there, and how long they are kept.
@@ -62,7 +62,7 @@ impl DomainCache {
     /// As for [`Cache::get`].
     pub async fn get(&self, argument: &str) -> Result<Option<(PyValue, Ttl)>, Error> {
         let Some(target) = self.targets.first() else { return Ok(None) };
-        target.cache.get_with_ttl(&key::of(&target.key, argument)).await
+        target.cache.get_with_ttl(&template::of(&target.key, argument)).await
     }
 
     /// Stores the value for an argument, everywhere the cache is kept.
@@ -74,7 +74,7 @@ impl DomainCache {
             self.check(target, argument, value)?;
         }
         for target in &self.targets {
-            target.set(&key::of(&target.key, argument), value).await?;
+            target.set(&template::of(&target.key, argument), value).await?;
         }
         Ok(())
     }
@@ -97,7 +97,7 @@ impl DomainCache {
         let alias = || Error::UnknownAlias { alias: self.domain.name.to_owned() };
         let target = self.targets.first().ok_or_else(alias)?;
         let how = Fetch { max_bytes: self.domain.max_bytes, ..Fetch::new(target.timeout) };
-        target.cache.fetch(&key::of(&target.key, argument), how.stale(stale), compute).await
+        target.cache.fetch(&template::of(&target.key, argument), how.stale(stale), compute).await
     }
 
     /// Deletes the value for an argument and returns how many there were, counting every place.
@@ -107,7 +107,7 @@ impl DomainCache {
     pub async fn delete(&self, argument: &str) -> Result<u64, Error> {
         let mut deleted = 0;
         for target in &self.targets {
-            deleted += u64::from(target.cache.delete(&key::of(&target.key, argument)).await?);
+            deleted += u64::from(target.cache.delete(&template::of(&target.key, argument)).await?);
         }
         Ok(deleted)
     }
@@ -135,7 +135,7 @@ impl DomainCache {
         let Some(target) = self.targets.first() else { return Ok(FoundKeys::default()) };
         let mut found = std::collections::BTreeSet::new();
         let mut has_more = false;
-        let mut keys = target.cache.iter_keys(&key::logical_pattern(&target.key));
+        let mut keys = target.cache.iter_keys(&template::logical_pattern(&target.key));
         while let Some(key) = keys.next().await? {
             if found.len() >= limit && !found.contains(&key) {
                 has_more = true;
@@ -150,7 +150,7 @@ impl DomainCache {
         if holds(self.domain.holds, value) {
             return Ok(());
         }
-        let key = redact_key(&target.cache.raw_key(&key::of(&target.key, argument)));
+        let key = redact_key(&target.cache.raw_key(&template::of(&target.key, argument)));
         let class = format!("what is no {}", self.domain.holds.name());
         Err(Error::Write { key, source: FormatError::Unsupported { class } })
     }

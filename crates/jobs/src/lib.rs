@@ -16,9 +16,11 @@ mod proxies;
 mod status;
 #[cfg(feature = "tasks")]
 pub mod tasks;
+pub mod template;
 
 pub use caches::{Caches, Cleared};
 pub use domain::{DomainCache, FoundKeys};
 pub use listings::{Cached, Listings};
 pub use proxies::{Proxies, ProxyList};
-pub use status::StatusCache;
+pub use rhubarb_scrape::SourceStatus;
+pub use status::{ScrapeState, Status, StatusCache};

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use rhubarb_core::listing::Listing;
+use rhubarb_scrape::Listing;
 
-use rhubarb_cache::{Error, FormatError, PyValue, Timeout, Ttl, key, redact_key};
+use rhubarb_cache::{Error, FormatError, PyValue, Timeout, Ttl, redact_key};
 
-use crate::caches::Target;
+use crate::{caches::Target, template};
 
 /// Where listings are written; the first target is read from.
 #[derive(Clone, Debug)]
@@ -39,7 +39,7 @@ impl Listings {
     pub async fn write(&self, keyword: &str, listings: &[Listing]) -> Result<(), Error> {
         let mut first = Ok(());
         for target in &self.targets {
-            let key = key::of_keyword(&target.key, keyword);
+            let key = template::of_keyword(&target.key, keyword);
             let written = match PyValue::from_serialize(&listings) {
                 Ok(value) => target.set(&key, &value).await,
                 Err(error) => Err(Error::Write {
@@ -58,7 +58,7 @@ impl Listings {
     /// [`Error::Read`] when the value is not data or no list of listings; it is left alone.
     pub async fn read(&self, keyword: &str) -> Result<Option<Cached>, Error> {
         let Some(target) = self.targets.first() else { return Ok(None) };
-        let key = key::of_keyword(&target.key, keyword);
+        let key = template::of_keyword(&target.key, keyword);
         let Some((value, ttl)) = target.cache.get_with_ttl(&key).await? else { return Ok(None) };
         let listings = value.deserialize().map_err(|source| Error::Read {
             key: redact_key(&target.cache.raw_key(&key)),

@@ -1,12 +1,52 @@
 //! What the last scrape did, for Django's `cache.get("scraping_status")`.
 
-use rhubarb_core::status::Status;
+use std::collections::BTreeMap;
 
 use rhubarb_cache::{Error, FormatError, PyValue, redact_key};
+use rhubarb_scrape::SourceStatus;
+use serde::{Deserialize, Serialize};
 
 use crate::caches::Target;
 
-/// The scraping status.
+/// The state of the last scrape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ScrapeState {
+    /// A scrape is going on.
+    Running,
+    /// Every source answered.
+    Success,
+    /// Some sources failed; the others' listings are cached.
+    Partial,
+    /// All sources failed; the cached listings were left alone.
+    Error,
+}
+
+/// The status record on db 1 (`scraping_status`, 300 s).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// When the scrape ended, or began while it runs: ISO 8601 text in UTC.
+    pub last_scraped: String,
+    /// The keyword as the caller wrote it.
+    pub keyword: String,
+    /// How many listings are cached for the keyword.
+    pub jobs_count: u64,
+    /// The state.
+    pub status: ScrapeState,
+    /// What went wrong, where something did.
+    pub error: Option<String>,
+    /// Each source by its name.
+    #[serde(default)]
+    pub sources: BTreeMap<String, SourceStatus>,
+    /// Listings that the earlier run did not have.
+    #[serde(default)]
+    pub new: u64,
+    /// Listings of the earlier run that are gone.
+    #[serde(default)]
+    pub closed: u64,
+}
+
+/// Where the status stands.
 #[derive(Clone, Debug)]
 pub struct StatusCache {
     target: Target,

@@ -10,10 +10,10 @@ use rhubarb_connection::{Options, Redis};
 use rhubarb_core::{
     class::Class,
     config::{AliasConfig, CacheConfig, CacheTarget, Layout, RedisConfig, Role, Serializer},
-    listing::Listing,
-    status::{ScrapeState, Status},
 };
 use rhubarb_jobs::{Caches, Cleared, ProxyList};
+use rhubarb_jobs::{ScrapeState, Status};
+use rhubarb_scrape::Listing;
 use rhubarb_testbed::redis_server::RedisServer;
 
 struct Server {

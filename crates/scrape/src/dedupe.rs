@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use rhubarb_core::listing::Listing;
+use crate::listing::Listing;
 
 /// A listing, and whether its source gathers postings that companies publish elsewhere.
 #[derive(Clone, Debug)]

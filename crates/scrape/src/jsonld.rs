@@ -2,8 +2,8 @@
 
 use std::{borrow::Cow, collections::HashMap, fmt::Write};
 
+use crate::listing::Listing;
 use html5ever::tokenizer::{Tag, TagKind, Token};
-use rhubarb_core::listing::Listing;
 use serde_json::{Map, Value};
 use url::Url;
 

@@ -1,6 +1,6 @@
 //! Fetches job boards politely and reads listings out of what they answer.
 //!
-//! It knows neither Redis nor tasks: bytes come in over HTTP, [`Listing`](rhubarb_core::listing::Listing)s
+//! It knows neither Redis nor tasks: bytes come in over HTTP, [`Listing`]s
 //! go out. Every reader is a pure function of a payload, and a payload is hostile until read: whatever it
 //! holds, reading ends soon and without a panic.
 //!
@@ -25,6 +25,10 @@
 //! [`fetch`] keeps every rule that a request keeps on its way to a page.
 
 pub mod run;
+
+pub mod keyword;
+mod listing;
+mod source_status;
 
 pub mod dedupe;
 pub mod source;
@@ -53,3 +57,6 @@ pub mod robots;
 pub mod address;
 pub mod charset;
 mod politeness;
+
+pub use listing::Listing;
+pub use source_status::SourceStatus;

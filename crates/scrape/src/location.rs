@@ -1,6 +1,6 @@
 //! Places and how a posting is worked: one readable line, and the parts where the source gives them.
 
-use rhubarb_core::listing::Listing;
+use crate::listing::Listing;
 
 use crate::text;
 

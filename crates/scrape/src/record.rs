@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use crate::listing::Listing;
 use jiff::Timestamp;
-use rhubarb_core::{clock, listing::Listing};
+use rhubarb_core::clock;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use url::Url;

@@ -6,16 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::SourceStatus;
+use crate::listing::Listing;
 use futures_util::{
     FutureExt, StreamExt,
     future::{BoxFuture, Shared},
     stream,
 };
-use rhubarb_core::{
-    config::{ScrapeConfig, SourceConfig},
-    listing::Listing,
-    status::SourceStatus,
-};
+use rhubarb_core::config::{ScrapeConfig, SourceConfig};
 use tokio::time::timeout;
 
 use crate::{

@@ -2,7 +2,7 @@
 //!
 //! Numbers that cannot be a salary are dropped, never the text that a person reads.
 
-use rhubarb_core::listing::Listing;
+use crate::listing::Listing;
 
 use crate::text;
 

@@ -4,12 +4,11 @@
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
+use crate::{keyword, listing::Listing};
 use jiff::Timestamp;
 use rhubarb_core::{
     class::Class,
     config::{SourceConfig, SourceKind},
-    keyword,
-    listing::Listing,
     redact::Address,
 };
 use url::Url;

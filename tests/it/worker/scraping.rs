@@ -5,9 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use rhubarb_connection::Connections;
 use rhubarb_core::{
     config::{SourceConfig, SourceKind},
-    listing::Listing,
     redact::Address,
-    status::{ScrapeState, Status},
 };
 use rhubarb_e2e::{
     board::{Board, Fault, GREENHOUSE, LEVER},
@@ -15,7 +13,9 @@ use rhubarb_e2e::{
 };
 use rhubarb_jobs::Caches;
 use rhubarb_jobs::tasks;
+use rhubarb_jobs::{ScrapeState, Status};
 use rhubarb_queue::Publish;
+use rhubarb_scrape::Listing;
 use rhubarb_wire::{State, TaskResult};
 use serde_json::{Value, json};
 

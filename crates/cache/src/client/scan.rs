@@ -92,9 +92,15 @@ impl Cache {
         self.open(deleted, 0)
     }
 
-    /// Deletes every key of a template and returns how many there were; never a session.
-    pub async fn delete_template(&self, template: &str) -> Result<u64, Error> {
-        self.delete_found(key::pattern(&self.alias, template), |raw| !is_session(raw)).await
+    /// Deletes every key that matches a glob pattern but Django's sessions; returns how many there were.
+    ///
+    /// # Cancel safety
+    /// As for [`Cache::delete_pattern`].
+    ///
+    /// # Errors
+    /// [`Error::Redis`], also where the alias ignores outages; what was deleted stays deleted.
+    pub async fn delete_but_sessions(&self, pattern: &str) -> Result<u64, Error> {
+        self.delete_found(key::glob(&self.alias, pattern), |raw| !is_session(raw)).await
     }
 
     async fn delete_found(

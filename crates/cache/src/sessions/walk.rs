@@ -14,7 +14,7 @@ use crate::{client::Ttl, compress, format::FormatError, key};
 const SCAN_COUNT: usize = 250;
 
 /// The template of all sessions' keys; what stands for the keyword's slug stands for anything.
-const EVERY: &str = "django.contrib.sessions.{keyword_slug}";
+const EVERY: &str = "django.contrib.sessions.*";
 
 /// How many sessions are read at a time.
 const BATCH: usize = 100;
@@ -95,7 +95,7 @@ impl<'d> Walk<'d> {
         let alias = &self.directory.alias;
         let prefix = key::raw(alias, "");
         let mut scan = cmd("SCAN");
-        scan.arg(cursor).arg("MATCH").arg(key::pattern(alias, EVERY));
+        scan.arg(cursor).arg("MATCH").arg(key::glob(alias, EVERY));
         scan.arg("COUNT").arg(SCAN_COUNT).arg("TYPE").arg("string");
         let answer = self.directory.redis.query::<(u64, Vec<Vec<u8>>)>(&scan).await;
         let (next, raws) = answer.map_err(failed("scan for"))?;

@@ -223,7 +223,7 @@ fn nothing(cache: &DomainCache) -> Error {
 
 fn raw_key(cache: &DomainCache, argument: &str) -> String {
     cache.place().map_or_else(String::new, |(place, template, _)| {
-        place.raw_key(&rhubarb_cache::key::of(template, argument))
+        place.raw_key(&rhubarb_jobs::template::of(template, argument))
     })
 }
 

@@ -1,8 +1,7 @@
 //! `listings` and `status`: what Django reads, from where Django reads it.
 
-use rhubarb_cache::key;
-use rhubarb_core::listing::Listing;
 use rhubarb_jobs::Caches;
+use rhubarb_scrape::Listing;
 use serde_json::Value;
 
 use super::Context;
@@ -26,7 +25,7 @@ async fn read(context: &Context, keyword: &str) -> Result<Vec<Value>, Error> {
     let target = context.config.cache.listings.first();
     let target =
         target.ok_or_else(|| Error::Failed("no cache of listings is configured".to_owned()))?;
-    let logical = key::of_keyword(&target.key, keyword);
+    let logical = rhubarb_jobs::template::of_keyword(&target.key, keyword);
     let place = caches.alias(&target.alias)?;
     let clear = format!("listings \"{}\"", clean(keyword));
     let found = place.get(&logical).await.map_err(|error| foreign(error, "list", &clear))?;

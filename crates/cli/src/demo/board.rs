@@ -13,7 +13,7 @@ use axum::{
     routing::get,
 };
 use jiff::Timestamp;
-use rhubarb_core::{keyword, listing::Listing};
+use rhubarb_scrape::{Listing, keyword};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 

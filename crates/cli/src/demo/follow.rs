@@ -6,14 +6,11 @@ use std::{
 };
 
 use rhubarb_connection::Connections;
-use rhubarb_core::{
-    clock,
-    config::Config,
-    listing::Listing,
-    status::{ScrapeState, Status},
-};
+use rhubarb_core::{clock, config::Config};
 use rhubarb_jobs::Caches;
+use rhubarb_jobs::{ScrapeState, Status};
 use rhubarb_queue::{Client, inspect, tick::Record};
+use rhubarb_scrape::Listing;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::{error::DemoError, report};

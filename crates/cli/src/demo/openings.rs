@@ -190,7 +190,7 @@ impl Opening {
 mod tests {
     use std::collections::HashSet;
 
-    use rhubarb_core::{keyword, listing::Listing};
+    use rhubarb_scrape::{Listing, keyword};
 
     use super::*;
 

@@ -7,12 +7,10 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rhubarb_core::{
-    config::{Config, ScheduleConfig, SourceKind},
-    listing::Listing,
-    status::Status,
-};
+use rhubarb_core::config::{Config, ScheduleConfig, SourceKind};
+use rhubarb_jobs::Status;
 use rhubarb_queue::tick::Record;
+use rhubarb_scrape::Listing;
 
 use crate::{
     commands::schedules,
@@ -124,7 +122,7 @@ fn by_name(config: &Config) -> BTreeMap<&str, SourceKind> {
 
 #[cfg(test)]
 mod tests {
-    use rhubarb_core::status::{ScrapeState, SourceStatus};
+    use rhubarb_jobs::{ScrapeState, SourceStatus};
 
     use super::{super::setup, *};
 

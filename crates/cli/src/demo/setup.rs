@@ -109,7 +109,8 @@ pub(crate) fn parse(text: &str) -> Result<rhubarb_core::config::Config, super::D
 mod tests {
     use std::collections::BTreeSet;
 
-    use rhubarb_core::{clock, config::SourceKind, listing::Listing};
+    use rhubarb_core::{clock, config::SourceKind};
+    use rhubarb_scrape::Listing;
     use rhubarb_scrape::{
         fetch::Fetcher,
         source::{self, Outcome, Query},

@@ -2,10 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use rhubarb_core::{
-    listing::Listing,
-    status::{ScrapeState, SourceStatus},
-};
+use crate::{ScrapeState, SourceStatus};
+use rhubarb_scrape::Listing;
 
 /// What to do with the cache after a scrape, and what to tell about it.
 #[derive(Debug, PartialEq)]

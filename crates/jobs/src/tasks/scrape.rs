@@ -1,11 +1,9 @@
 //! One scrape: fetch, merge, write listings and status, summarise.
 
+use crate::{ScrapeState, SourceStatus, Status};
 use rhubarb::{TaskContext, TaskError};
-use rhubarb_core::{
-    clock, keyword,
-    listing::Listing,
-    status::{ScrapeState, SourceStatus, Status},
-};
+use rhubarb_core::clock;
+use rhubarb_scrape::{Listing, keyword};
 use rhubarb_scrape::{
     run::{End, Progress, Report, Scraper, TIME_LIMIT},
     source::Query,

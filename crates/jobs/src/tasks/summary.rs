@@ -2,10 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use rhubarb_core::{
-    listing::Listing,
-    status::{ScrapeState, SourceStatus, Status},
-};
+use crate::{ScrapeState, SourceStatus, Status};
+use rhubarb_scrape::Listing;
 use serde::{Deserialize, Serialize};
 
 /// What a scrape's caller is told; the listings themselves are in the cache.
@@ -60,7 +58,7 @@ impl Summary {
         status: Option<&Status>,
     ) -> Self {
         let status = status.filter(|status| {
-            rhubarb_core::keyword::slug(&status.keyword) == rhubarb_core::keyword::slug(keyword)
+            rhubarb_scrape::keyword::slug(&status.keyword) == rhubarb_scrape::keyword::slug(keyword)
                 && status.status != ScrapeState::Running
         });
         Self {

@@ -2,7 +2,8 @@
 //!
 //! `GET {base}/api/job-board-api?page=N`; `links.next` is null on the last page.
 
-use rhubarb_core::{config::SourceConfig, listing::Listing, redact::Address};
+use crate::listing::Listing;
+use rhubarb_core::{config::SourceConfig, redact::Address};
 use serde_json::Value;
 use url::Url;
 

@@ -2,7 +2,8 @@
 //!
 //! `GET {base}/v1/boards/{board}/jobs?content=true`. An unknown board answers 404.
 
-use rhubarb_core::{config::SourceConfig, listing::Listing, redact::Address};
+use crate::listing::Listing;
+use rhubarb_core::{config::SourceConfig, redact::Address};
 use serde_json::Value;
 
 use crate::{

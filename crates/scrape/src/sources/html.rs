@@ -8,7 +8,8 @@ mod read;
 
 use std::{collections::BTreeSet, mem, sync::Arc};
 
-use rhubarb_core::{config::SourceConfig, listing::Listing, redact::Address};
+use crate::listing::Listing;
+use rhubarb_core::{config::SourceConfig, redact::Address};
 use url::Url;
 
 pub use self::{

@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::listing::Listing;
 use quick_xml::{Reader, events::Event};
-use rhubarb_core::{config::SourceConfig, listing::Listing, redact::Address};
+use rhubarb_core::{config::SourceConfig, redact::Address};
 
 use crate::{
     budget::Budget,

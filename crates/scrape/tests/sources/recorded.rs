@@ -3,10 +3,8 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use rhubarb_core::{
-    config::{Selectors, SourceConfig, SourceKind},
-    listing::Listing,
-};
+use rhubarb_core::config::{Selectors, SourceConfig, SourceKind};
+use rhubarb_scrape::Listing;
 use rhubarb_scrape::{
     charset,
     dates::{self, DateOrder},

@@ -73,7 +73,7 @@ impl Glob {
         Self(vec![prefix.as_bytes().to_vec(), suffix.as_bytes().to_vec()])
     }
 
-    /// Reads a pattern in which all but `*` is escaped, as [`key::pattern`] writes it.
+    /// Reads a pattern in which all but `*` is escaped, as [`rhubarb_jobs::template::pattern`] writes it.
     fn read(pattern: &str) -> Self {
         let mut parts = vec![Vec::new()];
         let mut bytes = pattern.bytes();
@@ -147,7 +147,7 @@ fn target(
 ) -> Option<Namespace> {
     let alias = config.cache.aliases.get(&target.alias)?;
     let expires = target.timeout.or(alias.timeout).is_some();
-    let globs = vec![Glob::read(&key::pattern(alias, &target.key))];
+    let globs = vec![Glob::read(&rhubarb_jobs::template::pattern(alias, &target.key))];
     let kind = kind(alias.role);
     roles.contains(&alias.role).then(|| Namespace { name: name.to_owned(), kind, globs, expires })
 }
@@ -299,7 +299,7 @@ mod tests {
     #[test]
     fn a_glob_matches_what_redis_matches() {
         let alias = AliasConfig::new(Role::Jobs, "a*b");
-        let one = Glob::read(&key::pattern(&alias, "[{keyword_slug}]"));
+        let one = Glob::read(&rhubarb_jobs::template::pattern(&alias, "[{keyword_slug}]"));
         assert!(one.matches(b"a*b:1:[x]") && !one.matches(b"a*b:1:[x"));
         let glob = Glob::read(r"a\*b:1:\[*\]-*!");
         assert_eq!(glob.shown(), "a*b:1:[*]-*!");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rhubarb_core::listing::Listing;
+use crate::listing::Listing;
 use scraper::{ElementRef, Html};
 use url::Url;
 
