@@ -1,6 +1,7 @@
 #!/bin/sh
-# The demo, from a clean clone: installs Redis where there is none, builds, and runs `rhubarb demo` with the
-# arguments given here (try --help). Leaves nothing outside target/ but the installed package.
+# The demo, from a clean clone: installs Redis where there is none, builds, and runs `rhubarb demo`
+# with the arguments given here (try --help). Leaves nothing outside target/ but the installed
+# package.
 set -eu
 
 # rustup chooses the pinned toolchain by the directory that it is called in.

@@ -1,7 +1,9 @@
 //! What a Django application with Celery and django-redis, unchanged, gets from Rhubarb.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use rhubarb_core::clock;
+use rhubarb_demo::board;
 use serde_json::Value;
 
 use crate::shop::Shop;
@@ -14,7 +16,7 @@ async fn a_django_shop_enqueues_with_celery_and_reads_its_caches() {
     let _worker = shop.worker(&[]).await;
 
     // In Django: `scrape_specific_keyword.delay(keyword)` for each, then `.get()` on each result.
-    let keywords = ["software engineer", "data scientist", "python developer"];
+    let keywords = ["software engineer", "data scientist", "product manager"];
     let summaries = python.run(&["delay.py", keywords[0], keywords[1], keywords[2]]).await;
     for keyword in keywords {
         assert_eq!(summaries[keyword]["keyword"], keyword, "{summaries:#}");
@@ -27,25 +29,32 @@ async fn a_django_shop_enqueues_with_celery_and_reads_its_caches() {
     assert_eq!(cached["value"], listed);
     assert_eq!(cached["type"], "list");
 
-    // Every kind of source has found something, and its best-known listing reads as it stands on the board.
-    let mut titles: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    // Every kind of source has found something, which reads as it stands on the board.
+    let mut titles: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for listing in listed.as_array().unwrap() {
         let (source, title) =
             (listing["source"].as_str().unwrap(), listing["title"].as_str().unwrap());
-        titles.entry(source).or_default().push(title);
+        titles.entry(source).or_default().insert(title);
     }
-    let expected = [
-        ("arbeitnow", "Software Engineer (m/w/d)"),
-        ("ashby:exampleco", "Software Engineer, Reliability"),
-        ("careers", "Software Engineer, Platform"),
-        ("greenhouse:acmewidgets", "Senior Software Engineer, Queues"),
-        ("lever:examplesite", "Software Engineer, Data Platform"),
-        ("parish", "Software Engineer & Bell Ringer"),
-        ("remoteok", "Software Engineer"),
-        ("weworkremotely", "Senior Software Engineer (Django: v6)"),
-    ];
-    assert_eq!(titles, expected.into_iter().map(|(source, title)| (source, vec![title])).collect());
+    let openings = BOARD.map(|(source, part)| (source, board::openings(part, clock::now())));
+    let expected = openings.iter().map(|(source, openings)| {
+        let titles = openings.iter().map(|opening| opening.title.as_str());
+        (*source, titles.filter(|title| title.contains("Software Engineer")).collect())
+    });
+    assert_eq!(titles, expected.collect());
 }
+
+/// The sources of the shop, with what the board has for each.
+const BOARD: [(&str, board::Part); 8] = [
+    ("greenhouse:kettleandkernel", board::GREENHOUSE),
+    ("lever:pocketlighthouse", board::LEVER),
+    ("ashby:sundial", board::ASHBY),
+    ("remoteok", board::REMOTEOK),
+    ("weworkremotely", board::WEWORKREMOTELY),
+    ("arbeitnow", board::ARBEITNOW),
+    ("careers-page", board::CAREERS),
+    ("classifieds", board::CLASSIFIEDS),
+];
 
 #[tokio::test]
 async fn listings_live_for_half_an_hour_and_the_status_for_five_minutes() {
@@ -74,8 +83,8 @@ async fn the_status_is_the_dict_that_django_reads_and_celery_returns() {
     let cached = python.run(&["cache.py", "default", "scraping_status"]).await["value"].clone();
     assert_eq!(cached["keyword"], "software engineer");
     assert_eq!(cached["status"], "success");
-    assert_eq!(cached["jobs_count"], 8);
-    assert_eq!(cached["new"], 8);
+    assert_eq!(cached["jobs_count"], 24);
+    assert_eq!(cached["new"], 24);
     assert_eq!(cached["error"], Value::Null);
     assert_eq!(cached["sources"].as_object().unwrap().len(), 8);
 

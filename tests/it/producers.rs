@@ -21,13 +21,13 @@ async fn a_rust_service_enqueues_with_our_client() {
     let _worker = shop.worker(&[]).await;
     let client = shop.client();
 
-    let task = Publish::new(SCRAPE).kwarg("keyword", "python developer");
+    let task = Publish::new(SCRAPE).kwarg("keyword", "product manager");
     let published = client.publish(&task).await.unwrap();
     let result =
         client.wait(&published.id, SOON, |_| {}).await.unwrap().expect("the worker runs it");
 
     assert_eq!(result.status.to_string(), "SUCCESS", "{result:?}");
-    let listings = shop.json(&["listings", "python developer"]).await;
+    let listings = shop.json(&["listings", "product manager"]).await;
     assert_eq!(
         result.result["count"].as_u64(),
         listings.as_array().map(|l| l.len() as u64),
@@ -72,10 +72,10 @@ async fn a_shell_enqueues_and_waits() {
     let _worker = shop.worker(&[]).await;
 
     let ran = shop
-        .rhubarb(&["enqueue", SCRAPE, "--args", r#"["python developer"]"#, "--wait", "60"])
+        .rhubarb(&["enqueue", SCRAPE, "--args", r#"["product manager"]"#, "--wait", "60"])
         .await;
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
-    assert!(ran.stdout.contains("python developer"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("product manager"), "{}", ran.stdout);
 
     let ran = shop.rhubarb(&["enqueue", SCRAPE, "--wait", "60"]).await;
     assert_eq!(ran.code, 6, "a failed task: {}{}", ran.stdout, ran.stderr);

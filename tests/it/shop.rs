@@ -1,4 +1,5 @@
-//! A Django shop that scrapes with Rhubarb: a job board for every kind of source, and an installation that reads them.
+//! A Django shop that scrapes with Rhubarb: a job board for every kind of source, and an
+//! installation that reads them.
 
 use std::time::Duration;
 
@@ -42,7 +43,9 @@ impl Shop {
     /// Opens a shop on this Redis.
     pub(crate) async fn open_on(redis: RedisServer, more: &str) -> Self {
         let board = Board::start().await;
-        let configuration = format!("{more}\n{}", sources(&board));
+        let host = board.host();
+        let scrape = format!("[scrape]\nmin_interval = 0\nallow_private = [\"{host}\"]\n");
+        let configuration = format!("{more}\n{scrape}{}", rhubarb_demo::sources(&host));
         let installation = Installation::new(BINARIES, redis, &configuration);
         Self { board, installation }
     }
@@ -96,69 +99,4 @@ impl Shop {
     pub(crate) async fn queue(&self) -> MultiplexedConnection {
         self.installation.redis.connect(0).await
     }
-}
-
-/// All kinds of sources, on the board, as fast as it answers.
-fn sources(board: &Board) -> String {
-    let (base, host) = (board.url(), board.host());
-    format!(
-        r##"
-[scrape]
-min_interval = 0
-allow_private = ["{host}"]
-
-[[sources]]
-type = "greenhouse"
-base_url = "{base}"
-board = "acmewidgets"
-
-[[sources]]
-type = "lever"
-base_url = "{base}"
-board = "examplesite"
-company = "Example Site"
-
-[[sources]]
-type = "ashby"
-base_url = "{base}"
-board = "exampleco"
-company = "Example Co"
-
-[[sources]]
-type = "remoteok"
-base_url = "{base}"
-
-[[sources]]
-type = "weworkremotely"
-base_url = "{base}"
-
-[[sources]]
-type = "arbeitnow"
-base_url = "{base}"
-
-[[sources]]
-type = "jsonld"
-name = "careers"
-urls = ["{base}/careers"]
-
-[[sources]]
-type = "html"
-name = "parish"
-urls = ["{base}/jobs"]
-
-[sources.selectors]
-item = "li.job"
-title = "a.title"
-link = "a.title@href"
-location = ".place"
-date = "time@datetime"
-next_page = "a.next@href"
-
-[sources.selectors.detail]
-company = ".employer"
-salary = ".pay"
-tags = ".tags li"
-description = ".text"
-"##
-    )
 }

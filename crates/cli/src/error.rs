@@ -5,8 +5,6 @@ use std::io;
 use rhubarb_core::exit;
 use rhubarb_scrape::source::BuildError;
 
-use crate::demo::DemoError;
-
 /// Why a command ends without success, by exit code.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -52,19 +50,10 @@ pub(crate) enum Error {
     Fetch(#[from] rhubarb_scrape::error::Error),
     /// The demo.
     #[error(transparent)]
-    Demo(DemoError),
+    Demo(#[from] rhubarb_demo::Error),
     /// Standard output.
     #[error("failed to write to standard output")]
     Output(#[from] io::Error),
-}
-
-impl From<DemoError> for Error {
-    fn from(error: DemoError) -> Self {
-        match error {
-            DemoError::Output(error) => Self::Output(error),
-            error => Self::Demo(error),
-        }
-    }
 }
 
 impl Error {

@@ -1,18 +1,16 @@
 //! The command line of Rhubarb: publishes tasks, and shows queues, workers, listings and schedules.
 //!
 //! Everything is read through the read sides of the other crates ([`rhubarb_queue::inspect`],
-//! [`rhubarb_cache`]); nothing here knows a Redis key. `monitor` also asks the servers about themselves. `demo` starts the sibling binaries and needs no
-//! configuration.
+//! [`rhubarb_cache`]); nothing here knows a Redis key. `monitor` also asks the servers about
+//! themselves. `demo` starts the sibling binaries ([`rhubarb_demo`]) and needs no configuration.
 //!
 //! What it deliberately does not do: it runs no task and keeps no connection open after its answer.
 //!
-//! Modules: `cli` the command line, `commands` what each command does, `demo` everything at once, `view` how
-//! things look to a person, `table` and `progress` how they are drawn, `output` where they go, `error` exit
-//! codes.
+//! Modules: `cli` the command line, `commands` what each command does, `view` how things look to a
+//! person, `table` and `progress` how they are drawn, `output` where they go, `error` exit codes.
 
 mod cli;
 mod commands;
-mod demo;
 mod error;
 mod output;
 mod progress;
@@ -55,7 +53,7 @@ fn parse_and_run(args: impl IntoIterator<Item = OsString>) -> Result<u8, Error> 
     };
     // The demo has a configuration of its own, so that nothing of this machine's can break it.
     if let (Some(Command::Demo(args)), false) = (&command, common.print_config) {
-        return execute(async { Ok(demo::run(args.seconds).await?) });
+        return execute(commands::demo::run(args.seconds));
     }
     let loaded = match process::configured(&common, &[]) {
         Ok(loaded) => loaded,

@@ -6,7 +6,7 @@ use proptest::{
     prelude::*,
     test_runner::{Config, TestRunner},
 };
-use rhubarb_core::config::{ScrapeConfig, Selectors, SourceConfig, SourceKind};
+use rhubarb_core::config::{ScrapeConfig, SourceConfig, SourceKind};
 use url::Url;
 
 use crate::source::{Context, Parse, ParseError, Parsed};
@@ -19,38 +19,25 @@ pub(crate) fn context() -> Context {
 pub(crate) fn config(kind: SourceKind) -> SourceConfig {
     SourceConfig {
         name: "source".into(),
-        kind,
-        enabled: true,
-        base_url: None,
         board: Some("board".into()),
         company: Some("Configured".into()),
         max_pages: 3,
-        urls: Vec::new(),
-        selectors: Selectors::default(),
+        ..SourceConfig::new(kind)
     }
 }
 
 /// Settings for asking servers of the test on this machine, without waiting.
 pub(crate) fn scrape_config() -> ScrapeConfig {
     ScrapeConfig {
-        keywords: Vec::new(),
-        timezone: "UTC".into(),
-        fresh_for: Duration::ZERO,
-        user_agent: "rhubarb-test/1".into(),
         min_interval: Duration::ZERO,
         connect_timeout: Duration::from_secs(2),
         request_timeout: Duration::from_secs(2),
         source_timeout: Duration::from_secs(5),
         max_body_bytes: 1_000_000,
-        max_redirects: 3,
-        allow_downgrade: false,
-        obey_robots: true,
         allow_private: vec!["*".into()],
         allow_private_proxies: vec!["*".into()],
-        match_description: false,
-        proxy_lists: Vec::new(),
-        proxies_required: false,
         concurrent_sources: 8,
+        ..ScrapeConfig::default()
     }
 }
 

@@ -4,9 +4,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use rhubarb_connection::Connections;
 use rhubarb_core::{
+    clock,
     config::{SourceConfig, SourceKind},
     redact::Address,
 };
+use rhubarb_demo::board::{GREENHOUSE as GREENHOUSE_OPENINGS, LEVER as LEVER_OPENINGS, openings};
 use rhubarb_e2e::{
     board::{Board, Fault, GREENHOUSE, LEVER},
     eventually::eventually,
@@ -41,15 +43,14 @@ impl Scene {
 
     async fn with(change: impl FnOnce(&mut rhubarb_core::config::Config)) -> Self {
         let board = Board::start().await;
-        let source = |kind, name: &str, board_name: &str| SourceConfig {
-            name: name.into(),
+        let source = |kind: SourceKind, board_name: &str| SourceConfig {
             board: Some(board_name.into()),
-            base_url: Some(Address::new(board.url())),
+            base_url: Some(Address::new(board.url(&format!("/{}", kind.name())))),
             ..SourceConfig::new(kind)
         };
         let sources = vec![
-            source(SourceKind::Greenhouse, "greenhouse", "acmewidgets"),
-            source(SourceKind::Lever, "lever", "examplesite"),
+            source(SourceKind::Greenhouse, "kettleandkernel"),
+            source(SourceKind::Lever, "pocketlighthouse"),
         ];
         let bench = Bench::with(|config| {
             config.sources = sources;
@@ -96,7 +97,18 @@ fn titles(listings: &[Listing]) -> Vec<&str> {
     titles
 }
 
-const BOTH: [&str; 2] = ["Senior Software Engineer, Queues", "Software Engineer, Data Platform"];
+/// How many openings for software engineers are on both boards, and on Lever's alone.
+const BOTH: usize = 6;
+const AT_LEVER: usize = 3;
+
+/// Returns the titles of the openings for software engineers on both boards.
+fn engineers() -> Vec<String> {
+    let all = [GREENHOUSE_OPENINGS, LEVER_OPENINGS].map(|part| openings(part, clock::now()));
+    let titles = all.into_iter().flatten().map(|opening| opening.title);
+    let mut titles: Vec<String> = titles.filter(|t| t.contains("Software Engineer")).collect();
+    titles.sort_unstable();
+    titles
+}
 
 #[tokio::test]
 async fn a_scrape_caches_the_matching_listings_and_tells_about_them() {
@@ -105,12 +117,12 @@ async fn a_scrape_caches_the_matching_listings_and_tells_about_them() {
     let result = scene.scrape("Software Engineer", false).await;
     let summary = success(&result);
     assert_eq!(summary["keyword"], "Software Engineer");
-    assert_eq!((&summary["count"], &summary["status"]), (&json!(2), &json!("success")));
-    assert_eq!((&summary["new"], &summary["closed"]), (&json!(2), &json!(0)));
-    assert_eq!(summary["sources"]["lever"]["count"], json!(1));
-    assert_eq!(titles(&scene.cached("software engineer").await.unwrap()), BOTH);
+    assert_eq!((&summary["count"], &summary["status"]), (&json!(BOTH), &json!("success")));
+    assert_eq!((&summary["new"], &summary["closed"]), (&json!(BOTH), &json!(0)));
+    assert_eq!(summary["sources"]["lever"]["count"], json!(AT_LEVER));
+    assert_eq!(titles(&scene.cached("software engineer").await.unwrap()), engineers());
     let status = scene.status().await;
-    assert_eq!((status.status, status.jobs_count), (ScrapeState::Success, 2));
+    assert_eq!((status.status, status.jobs_count), (ScrapeState::Success, BOTH as u64));
     assert_eq!(status.keyword, "Software Engineer");
     worker.stop().await;
 }
@@ -122,7 +134,7 @@ async fn fresh_listings_are_not_fetched_again_unless_forced() {
     scene.scrape("software engineer", false).await;
     let result = scene.scrape(" Software ENGINEER", false).await;
     assert_eq!(success(&result)["cached"], json!(true));
-    assert_eq!(success(&result)["count"], json!(2));
+    assert_eq!(success(&result)["count"], json!(BOTH));
     assert_eq!(scene.times_asked(), 1);
     let result = scene.scrape("software engineer", true).await;
     assert_eq!(success(&result)["cached"], json!(false));
@@ -137,7 +149,7 @@ async fn a_location_filters_the_summary_and_not_the_cache() {
     let nowhere = Publish::new(KEYWORD).arg("software engineer").arg("Atlantis");
     let result = scene.bench.call(&nowhere).await;
     assert_eq!(success(&result)["count"], json!(0));
-    assert_eq!(scene.cached("software engineer").await.unwrap().len(), 2);
+    assert_eq!(scene.cached("software engineer").await.unwrap().len(), BOTH);
     worker.stop().await;
 }
 
@@ -150,7 +162,11 @@ async fn a_failed_sources_earlier_listings_stay() {
         scene.board.fault(LEVER, fault);
         let result = scene.scrape("software engineer", true).await;
         assert_eq!(success(&result)["status"], "partial", "{fault:?}");
-        assert_eq!(titles(&scene.cached("software engineer").await.unwrap()), BOTH, "{fault:?}");
+        assert_eq!(
+            titles(&scene.cached("software engineer").await.unwrap()),
+            engineers(),
+            "{fault:?}"
+        );
         let status = scene.status().await;
         assert!(status.error.unwrap().starts_with("lever: "), "{fault:?}");
         assert_eq!((status.new, status.closed), (0, 0), "{fault:?}");
@@ -175,9 +191,9 @@ async fn when_all_sources_fail_the_cache_is_left_alone_and_the_task_is_retried()
     })
     .await;
     assert_eq!(retry.exception().unwrap().exc_type, "ConnectionError");
-    assert_eq!(titles(&scene.cached("software engineer").await.unwrap()), BOTH);
+    assert_eq!(titles(&scene.cached("software engineer").await.unwrap()), engineers());
     let status = scene.status().await;
-    assert_eq!((status.status, status.jobs_count), (ScrapeState::Error, 2));
+    assert_eq!((status.status, status.jobs_count), (ScrapeState::Error, BOTH as u64));
     worker.stop().await;
 }
 
@@ -207,7 +223,7 @@ async fn one_scrape_of_a_keyword_runs_at_a_time_and_the_second_returns_its_resul
     assert_eq!(success(&scene.bench.result(&first).await)["cached"], json!(false));
     let result = scene.bench.result(&second).await;
     assert_eq!(success(&result)["cached"], json!(true));
-    assert_eq!((&success(&result)["count"], scene.times_asked()), (&json!(2), 1));
+    assert_eq!((&success(&result)["count"], scene.times_asked()), (&json!(BOTH), 1));
     worker.stop().await;
 }
 
@@ -241,7 +257,7 @@ async fn the_hourly_scrape_takes_its_keyword_and_always_fetches() {
     for asked in 1..=2 {
         let result = scene.bench.call(&Publish::new(HOURLY)).await;
         assert_eq!(success(&result)["keyword"], "data scientist");
-        assert_eq!((&success(&result)["count"], scene.times_asked()), (&json!(2), asked));
+        assert_eq!((&success(&result)["count"], scene.times_asked()), (&json!(5), asked));
     }
     worker.stop().await;
 }
@@ -309,7 +325,10 @@ async fn a_soft_time_limit_ends_a_scrape_with_what_was_found() {
     scene.board.fault(LEVER, Fault::Silent);
     let result = scene.bench.call(&within_a_second("software engineer")).await;
     let summary = success(&result);
-    assert_eq!((&summary["status"], &summary["count"]), (&json!("partial"), &json!(1)));
+    assert_eq!(
+        (&summary["status"], &summary["count"]),
+        (&json!("partial"), &json!(BOTH - AT_LEVER))
+    );
     assert_eq!(summary["sources"]["lever"]["error"], "time limit");
     assert_eq!(scene.status().await.status, ScrapeState::Partial);
     worker.stop().await;
@@ -350,8 +369,7 @@ async fn the_proxy_list_is_fetched_checked_and_stored() {
     let list = format!("{}\n127.0.0.1:{closed}\nnot a proxy\n", scene.board.host());
     scene.board.put("/proxies.txt", "text/plain", list);
     let mut bench = scene.bench;
-    bench.config.scrape.proxy_lists =
-        vec![Address::new(format!("{}/proxies.txt", scene.board.url()))];
+    bench.config.scrape.proxy_lists = vec![Address::new(scene.board.url("/proxies.txt"))];
     bench.config.scrape.allow_private_proxies = vec!["127.0.0.1".into()];
     let worker = bench.worker(|app| tasks::register(app).unwrap());
     let result = bench.call(&Publish::new(PROXIES)).await;
@@ -369,11 +387,11 @@ async fn a_scrape_goes_through_the_cached_proxies() {
     })
     .await;
     let proxy = Board::start().await;
-    let list = rhubarb_jobs::ProxyList(vec![proxy.url()]);
+    let list = rhubarb_jobs::ProxyList(vec![proxy.url("")]);
     scene.caches.proxies().write(&list).await.unwrap();
     let worker = scene.worker();
     let result = scene.scrape("software engineer", false).await;
-    assert_eq!(success(&result)["count"], json!(2));
+    assert_eq!(success(&result)["count"], json!(BOTH));
     assert_eq!((proxy.asked(GREENHOUSE).len(), scene.times_asked()), (1, 0));
     worker.stop().await;
 }
@@ -394,8 +412,7 @@ async fn a_page_in_a_private_network_may_be_allowed_and_a_proxy_there_is_not() {
     scene.caches.proxies().write(&list).await.unwrap();
     scene.board.put("/proxies.txt", "text/plain", format!("{address}\n"));
     let mut bench = scene.bench;
-    bench.config.scrape.proxy_lists =
-        vec![Address::new(format!("{}/proxies.txt", scene.board.url()))];
+    bench.config.scrape.proxy_lists = vec![Address::new(scene.board.url("/proxies.txt"))];
     let worker = bench.worker(|app| tasks::register(app).unwrap());
     let id = bench.publish(&Publish::new(KEYWORD).arg("software engineer")).await;
     eventually(WAIT, "the task is to be retried", async || {

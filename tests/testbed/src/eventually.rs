@@ -2,11 +2,6 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
-
-/// How often a condition is looked at; short against every deadline, long against the cost of looking.
-const INTERVAL: Duration = Duration::from_millis(20);
-
 /// Returns the first `Some` that the probe gives, looking again and again.
 ///
 /// # Panics
@@ -14,14 +9,8 @@ const INTERVAL: Duration = Duration::from_millis(20);
 pub async fn eventually<T>(
     within: Duration,
     what: &str,
-    mut probe: impl AsyncFnMut() -> Option<T>,
+    probe: impl AsyncFnMut() -> Option<T>,
 ) -> T {
-    let deadline = Instant::now() + within;
-    loop {
-        if let Some(found) = probe().await {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "not within {within:?}: {what}");
-        sleep(INTERVAL).await;
-    }
+    let found = rhubarb_demo::eventually(within, probe).await;
+    found.unwrap_or_else(|| panic!("not within {within:?}: {what}"))
 }

@@ -1,30 +1,41 @@
-//! A program that runs while a test does: started, watched, signalled, and gone when the test is over.
+//! A program that runs while a test does: as `rhubarb_demo` runs it, with a panic for what goes
+//! wrong.
 
 use std::{
     ffi::{OsStr, OsString},
-    fs::{self, File},
+    ops::{Deref, DerefMut},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Command, ExitStatus},
     time::Duration,
 };
 
-pub use rustix::process::Signal;
-use rustix::process::{Pid, kill_process};
+use rhubarb_demo::process;
+pub use rhubarb_demo::process::Signal;
 
 use crate::eventually::eventually;
 
 /// A running program whose output goes to two files; killed when it is dropped.
 #[derive(Debug)]
-pub struct Process {
-    name: String,
-    child: Child,
-    stdout: PathBuf,
-    stderr: PathBuf,
+pub struct Process(process::Process);
+
+impl Deref for Process {
+    type Target = process::Process;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Process {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
 }
 
 /// Returns a command with nothing of our own environment but what programs need to be found at all.
 ///
-/// Tests have to run alike wherever they run: a `REDIS_URL` or `RUST_LOG` of the person who runs them must not count.
+/// Tests have to run alike wherever they run: a `REDIS_URL` or `RUST_LOG` of the person who runs
+/// them must not count.
 pub fn clean_command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.env_clear();
@@ -59,19 +70,9 @@ impl Process {
     ///
     /// # Panics
     /// When it cannot be started.
-    pub fn start(name: &str, logs: &Path, mut command: Command) -> Self {
-        let stdout = logs.join(format!("{name}.stdout"));
-        let stderr = logs.join(format!("{name}.stderr"));
-        let create = |path: &Path| File::create(path).expect("the test's own folder is writable");
-        command.stdin(Stdio::null()).stdout(create(&stdout)).stderr(create(&stderr));
-        let child =
-            command.spawn().unwrap_or_else(|e| panic!("cannot start {name}: {e}: {command:?}"));
-        Self { name: name.to_owned(), child, stdout, stderr }
-    }
-
-    /// Returns its process id.
-    pub fn id(&self) -> u32 {
-        self.child.id()
+    pub fn start(name: &str, logs: &Path, command: Command) -> Self {
+        let process = process::Process::start(name, command, logs);
+        Self(process.unwrap_or_else(|e| panic!("cannot start {name}: {e}")))
     }
 
     /// Sends a signal.
@@ -79,8 +80,8 @@ impl Process {
     /// # Panics
     /// When there is no such process any more.
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, signal).unwrap_or_else(|e| panic!("cannot signal {}: {e}", self.name));
+        let sent = self.0.signal(signal);
+        sent.unwrap_or_else(|e| panic!("cannot signal {}: {e}", self.name()));
     }
 
     /// Waits until it has ended by itself (or by a signal) and returns how.
@@ -88,31 +89,13 @@ impl Process {
     /// # Panics
     /// When it is still there at the deadline.
     pub async fn ended(&mut self, within: Duration) -> ExitStatus {
-        let (what, child) = (format!("{} ends", self.name), &mut self.child);
-        eventually(within, &what, async || child.try_wait().expect("a child can be waited for"))
-            .await
+        let ended = self.0.ended(within).await.expect("a child can be waited for");
+        ended.unwrap_or_else(|| panic!("not within {within:?}: {} ends", self.name()))
     }
 
     /// Tells whether it is still running.
     pub fn is_running(&mut self) -> bool {
-        self.child.try_wait().expect("a child can be waited for").is_none()
-    }
-
-    /// Kills it with SIGKILL and waits until it is gone.
-    pub fn kill(&mut self) {
-        // It may have ended by itself; then there is nothing to kill, which is what was wanted.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-
-    /// Returns what it has written to its standard output so far.
-    pub fn stdout(&self) -> String {
-        read(&self.stdout)
-    }
-
-    /// Returns what it has written to its standard error so far.
-    pub fn stderr(&self) -> String {
-        read(&self.stderr)
+        self.exit().expect("a child can be waited for").is_none()
     }
 
     /// Waits for a whole line that contains `text`, on either stream, and returns it.
@@ -120,11 +103,15 @@ impl Process {
     /// # Panics
     /// When none has come by the deadline, or the process ended without writing it.
     pub async fn line(&mut self, text: &str, within: Duration) -> String {
-        let what = format!("{} writes a line with `{text}`", self.name);
+        let what = format!("{} writes a line with `{text}`", self.name());
         eventually(within, &what, async || {
             let ended = !self.is_running();
             let found = self.lines_with(text).into_iter().next();
-            assert!(found.is_some() || !ended, "{} ended without a line with `{text}`", self.name);
+            assert!(
+                found.is_some() || !ended,
+                "{} ended without a line with `{text}`",
+                self.name()
+            );
             found
         })
         .await
@@ -141,22 +128,15 @@ impl Process {
     }
 }
 
-fn read(path: &Path) -> String {
-    String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
-}
-
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
         if std::thread::panicking() {
             for (stream, text) in [("stdout", self.stdout()), ("stderr", self.stderr())] {
-                eprintln!("--- {} of {}, its end:\n{}", stream, self.name, end(&text, 60));
+                let lines: Vec<&str> = text.lines().collect();
+                let end = lines[lines.len().saturating_sub(60)..].join("\n");
+                eprintln!("--- {stream} of {}, its end:\n{end}", self.name());
             }
         }
     }
-}
-
-fn end(text: &str, n_lines: usize) -> String {
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(n_lines)..].join("\n")
 }

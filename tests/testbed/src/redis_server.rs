@@ -1,29 +1,18 @@
 //! A Redis server of one test's own: on loopback, in a folder of its own, ended with the test.
 
-use std::{
-    ffi::OsString,
-    net::TcpListener,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::PathBuf;
 
 use redis::{
     AsyncConnectionConfig, Client,
     aio::{MultiplexedConnection, PubSub},
 };
+use rhubarb_demo::{
+    process::{Process, Signal},
+    redis::{self as spawner, Redis, START},
+};
 use tempfile::TempDir;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::UnixStream,
-};
 
-use crate::{
-    eventually::eventually,
-    process::{Process, Signal, chosen_redis, clean_command},
-};
-
-/// How long a server may take until it answers; its loading of a large file included.
-const START: Duration = Duration::from_secs(20);
+use crate::{eventually::eventually, process::chosen_redis};
 
 /// What makes a server lose nothing it has answered for.
 const DURABLE: [&str; 6] = ["--save", "", "--appendonly", "yes", "--appendfsync", "always"];
@@ -32,12 +21,10 @@ const DURABLE: [&str; 6] = ["--save", "", "--appendonly", "yes", "--appendfsync"
 #[derive(Debug)]
 pub struct RedisServer {
     process: Option<Process>,
-    program: OsString,
-    dir: TempDir,
-    port: u16,
-    options: Vec<String>,
+    redis: Redis,
     /// The port of the server that it copies, if it is a replica.
     primary: Option<u16>,
+    _dir: TempDir,
 }
 
 impl RedisServer {
@@ -55,7 +42,7 @@ impl RedisServer {
     /// Returns a server as [`start_durable`](Self::start_durable) does, which
     /// [`restart`](Self::restart) starts.
     pub fn not_started() -> Self {
-        Self::new(DURABLE.map(str::to_owned).into(), None)
+        Self::new(&DURABLE)
     }
 
     /// Starts a server with options as on its command line.
@@ -63,32 +50,35 @@ impl RedisServer {
     /// # Panics
     /// When no server program is installed, or none of several ports could be had.
     pub async fn start_with(options: &[&str]) -> Self {
-        Self::start_as(options.iter().map(|&o| o.to_owned()).collect(), None).await
+        Self::new(options).started().await
     }
 
-    fn new(options: Vec<String>, primary: Option<u16>) -> Self {
+    fn new(options: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("there is a folder for temporary files");
-        Self { process: None, program: program(), dir, port: free_port(), options, primary }
+        let redis = Redis::new(program(), dir.path(), options).expect("a port is free");
+        Self { process: None, redis, primary: None, _dir: dir }
     }
 
-    async fn start_as(options: Vec<String>, primary: Option<u16>) -> Self {
-        let mut server = Self::new(options, primary);
-        // Between asking for a free port and the server's taking it another test may be faster.
-        for _ in 0..10 {
-            if server.spawn().await {
-                return server;
-            }
-            server.port = free_port();
-            server.find_tls();
+    async fn started(mut self) -> Self {
+        let mut started = self.redis.start(Process::start).await;
+        // A chosen server that was built without TLS gives way to the installed one.
+        if started.is_err() && self.redis.options.iter().any(|option| option == "--tls-port") {
+            self.redis.program = installed().unwrap_or_else(program);
+            started = self.redis.start(Process::start).await;
         }
-        panic!("redis-server did not start on any of ten free ports");
+        self.process = Some(started.unwrap_or_else(|e| panic!("{e}")));
+        self
     }
 
-    /// A chosen server that was built without TLS does not start with it, and gives way to the
-    /// installed one.
-    fn find_tls(&mut self) {
-        if self.options.iter().any(|option| option == "--tls-port") {
-            self.program = installed().unwrap_or_else(program);
+    /// Lets it be the replica of the server on this port from its next start on, or nobody's.
+    fn copies(&mut self, primary: Option<u16>) {
+        self.primary = primary;
+        let options = &mut self.redis.options;
+        if let Some(at) = options.iter().position(|option| option == "--replicaof") {
+            options.drain(at..at + 3);
+        }
+        if let Some(port) = primary {
+            options.extend(["--replicaof", "127.0.0.1", &port.to_string()].map(str::to_owned));
         }
     }
 
@@ -99,7 +89,10 @@ impl RedisServer {
     /// When it does not in time.
     pub async fn start_replica(&self) -> Self {
         self.command("CONFIG SET repl-diskless-sync-delay 0").await;
-        let replica = Self::start_as(self.options.clone(), Some(self.port)).await;
+        let options: Vec<&str> = self.redis.options.iter().map(String::as_str).collect();
+        let mut replica = Self::new(&options);
+        replica.copies(Some(self.port()));
+        let replica = replica.started().await;
         self.copied_by(&replica).await;
         replica
     }
@@ -113,9 +106,10 @@ impl RedisServer {
     /// # Panics
     /// When it does not happen in time.
     pub async fn fail_over_to(&mut self, replica: &mut Self) {
-        assert_eq!(replica.primary, Some(self.port), "a replica of this server");
-        self.command(&format!("FAILOVER TO 127.0.0.1 {}", replica.port)).await;
-        (self.primary, replica.primary) = (Some(replica.port), None);
+        assert_eq!(replica.primary, Some(self.port()), "a replica of this server");
+        self.command(&format!("FAILOVER TO 127.0.0.1 {}", replica.port())).await;
+        self.copies(Some(replica.port()));
+        replica.copies(None);
         replica.copied_by(self).await;
     }
 
@@ -149,21 +143,17 @@ impl RedisServer {
 
     /// Returns the URL of a database.
     pub fn url(&self, db: u32) -> String {
-        format!("redis://127.0.0.1:{}/{db}", self.port)
+        self.redis.url(db)
     }
 
     /// Returns the URL of its Unix socket, without a database.
     pub fn socket_url(&self) -> String {
-        format!("unix://{}", self.socket().display())
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.dir.path().join("redis.sock")
+        format!("unix://{}", self.redis.socket().display())
     }
 
     /// Returns the port.
     pub fn port(&self) -> u16 {
-        self.port
+        self.redis.port
     }
 
     /// Opens a connection to a database, for looking at what the binaries did.
@@ -197,12 +187,13 @@ impl RedisServer {
     /// Starts it again without waiting until it answers; kills it before if it runs.
     pub fn restart_unready(&mut self) {
         self.kill();
-        self.process = Some(self.begin());
+        let process = self.redis.begin(Process::start);
+        self.process = Some(process.expect("redis-server can be started"));
     }
 
     /// Adds options for the next start.
     pub fn add_options(&mut self, options: &[&str]) {
-        self.options.extend(options.iter().map(|&option| option.to_owned()));
+        self.redis.options.extend(options.iter().map(|&option| option.to_owned()));
     }
 
     /// Lets the server run one command, by a connection of its own, such as `CONFIG SET maxmemory
@@ -235,7 +226,7 @@ impl RedisServer {
     /// # Panics
     /// When it does not run.
     pub fn signal(&self, signal: Signal) {
-        self.process.as_ref().expect("the server runs").signal(signal);
+        self.process.as_ref().expect("the server runs").signal(signal).expect("it takes signals");
     }
 
     /// Starts it again on the same port with what is on disk; kills it before if it runs.
@@ -243,34 +234,9 @@ impl RedisServer {
     /// # Panics
     /// When it does not answer in time.
     pub async fn restart(&mut self) {
-        self.kill();
-        assert!(self.spawn().await, "redis-server did not come back on port {}", self.port);
-    }
-
-    /// Starts the program; false when it ended at once, as it does when the port is taken.
-    async fn spawn(&mut self) -> bool {
-        let mut process = self.begin();
-        let socket = self.socket();
-        let up = eventually(START, "redis-server answers a ping", async || {
-            if !process.is_running() {
-                return Some(false);
-            }
-            answers(&socket).await.then_some(true)
-        })
-        .await;
-        self.process = up.then_some(process);
-        up
-    }
-
-    fn begin(&self) -> Process {
-        let mut command = clean_command(&self.program);
-        command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"]);
-        command.arg("--unixsocket").arg(self.socket());
-        command.args(["--daemonize", "no", "--dir"]).arg(self.dir.path()).args(&self.options);
-        if let Some(primary) = self.primary {
-            command.args(["--replicaof", "127.0.0.1", &primary.to_string()]);
-        }
-        Process::start("redis-server", self.dir.path(), command)
+        self.restart_unready();
+        let process = self.process.as_mut().expect("it was started");
+        self.redis.answered(process).await.unwrap_or_else(|e| panic!("{e}"));
     }
 }
 
@@ -279,34 +245,18 @@ impl RedisServer {
 /// # Panics
 /// When the machine has none left.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
-    listener.local_addr().expect("a bound socket has an address").port()
+    spawner::free_port().expect("loopback has a free port")
 }
 
-/// Asked through the socket, which is nobody else's, as the port may be until the server has it. A
-/// server that wants a password answers too, with an error; one that still loads does not count.
-async fn answers(socket: &Path) -> bool {
-    let Ok(mut stream) = UnixStream::connect(socket).await else { return false };
-    let mut reply = [0; 64];
-    match (stream.write_all(b"PING\r\n").await, stream.read(&mut reply).await) {
-        (Ok(()), Ok(n)) => reply[..n].starts_with(b"+PONG") || reply[..n].starts_with(b"-NOAUTH"),
-        _ => false,
-    }
-}
-
-fn program() -> OsString {
-    chosen_redis().or_else(installed).expect(
-        "no redis-server or valkey-server on PATH; tests/run.sh installs one, or set RHUBARB_TEST_REDIS",
+fn program() -> PathBuf {
+    chosen_redis().map(PathBuf::from).or_else(installed).expect(
+        "no redis-server or valkey-server on PATH; tests/run.sh installs one, or set \
+         RHUBARB_TEST_REDIS",
     )
 }
 
-fn installed() -> Option<OsString> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let program = ["redis-server", "valkey-server"]
-        .iter()
-        .flat_map(|name| std::env::split_paths(&path).map(move |folder| folder.join(name)))
-        .find(|candidate| candidate.is_file());
-    program.map(PathBuf::into_os_string)
+fn installed() -> Option<PathBuf> {
+    spawner::find(std::env::var_os("PATH").as_deref())
 }
 
 #[cfg(test)]

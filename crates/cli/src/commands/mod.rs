@@ -7,6 +7,7 @@ use rhubarb_queue::Client;
 use crate::{cli::Command, error::Error};
 
 mod cache;
+pub(crate) mod demo;
 mod enqueue;
 mod handover;
 mod letters;
@@ -41,7 +42,7 @@ impl Context {
 pub(crate) async fn run(command: Command, config: Config) -> Result<(), Error> {
     let queue = |config| Context::connect(config, Role::Queue);
     match command {
-        Command::Demo(args) => Ok(crate::demo::run(args.seconds).await?),
+        Command::Demo(args) => demo::run(args.seconds).await,
         Command::Enqueue(args) => Box::pin(enqueue::enqueue(&queue(config).await?, *args)).await,
         Command::Scrape(args) => enqueue::scrape(&queue(config).await?, args).await,
         Command::Listings(args) => {

@@ -19,7 +19,7 @@ use rhubarb_core::config::ScrapeConfig;
 use rhubarb_scrape::{error::FetchError, fetch::Fetcher, page::Request};
 use tokio::sync::Barrier;
 
-use crate::server::{Site, config, fetcher, get};
+use crate::server::{Site, config, fetcher, get, url};
 
 /// Serves `/jobs`, `/old` that redirects to it, and this robots.txt.
 async fn site_with_robots(robots: impl IntoResponse + Clone + Send + Sync + 'static) -> Site {
@@ -35,7 +35,7 @@ async fn a_page_that_robots_txt_forbids_is_not_asked_for() {
     let site = site_with_robots("User-agent: rhubarb-test\nDisallow: /jobs\n").await;
     for path in ["/jobs", "/old"] {
         let error = get(&site, path).await.unwrap_err();
-        assert_eq!(error, FetchError::RobotsDisallow { host: site.address.to_string() });
+        assert_eq!(error, FetchError::RobotsDisallow { host: site.host() });
     }
     assert!(site.hits("/jobs").is_empty());
     assert_eq!(site.hits("/old").len(), 1);
@@ -44,7 +44,7 @@ async fn a_page_that_robots_txt_forbids_is_not_asked_for() {
 #[tokio::test]
 async fn robots_txt_is_fetched_once_for_many_pages() {
     let site = site_with_robots("User-agent: *\nDisallow: /private\n").await;
-    let (fetcher, request) = (fetcher(), Request::get(site.url("/jobs")));
+    let (fetcher, request) = (fetcher(), Request::get(url(&site, "/jobs")));
     let pages = join_all((0..5).map(|_| fetcher.get(&request))).await;
     assert!(pages.iter().all(Result::is_ok), "{pages:?}");
     assert_eq!(site.hits("/robots.txt").len(), 1);
@@ -81,7 +81,7 @@ async fn a_robots_txt_that_heals_lets_the_page_through() {
 #[tokio::test]
 async fn a_redirected_robots_txt_is_followed_and_an_endless_redirect_counts_as_none() {
     let rules = site_with_robots("User-agent: *\nDisallow: /jobs\n").await;
-    let site = site_with_robots(Redirect::to(rules.url("/robots.txt").as_str())).await;
+    let site = site_with_robots(Redirect::to(url(&rules, "/robots.txt").as_str())).await;
     assert!(matches!(get(&site, "/jobs").await, Err(FetchError::RobotsDisallow { .. })));
     let site = site_with_robots(Redirect::to("/robots.txt")).await;
     assert_eq!(get(&site, "/jobs").await.unwrap().bytes, "jobs");
@@ -99,14 +99,14 @@ async fn a_robots_txt_longer_than_any_body_is_read_as_far_as_the_limit() {
 async fn robots_txt_is_not_asked_for_when_the_owner_says_so() {
     let site = site_with_robots("User-agent: *\nDisallow: /\n").await;
     let fetcher = Fetcher::new(&ScrapeConfig { obey_robots: false, ..config() }).unwrap();
-    assert_eq!(fetcher.get(&Request::get(site.url("/jobs"))).await.unwrap().bytes, "jobs");
+    assert_eq!(fetcher.get(&Request::get(url(&site, "/jobs"))).await.unwrap().bytes, "jobs");
     assert!(site.hits("/robots.txt").is_empty());
 }
 
 #[tokio::test]
 async fn crawl_delay_slows_the_host_and_a_long_one_leaves_it_out() {
     let site = site_with_robots("User-agent: *\nCrawl-delay: 0.3\n").await;
-    let (fetcher, request) = (fetcher(), Request::get(site.url("/jobs")));
+    let (fetcher, request) = (fetcher(), Request::get(url(&site, "/jobs")));
     let begin = Instant::now();
     join_all((0..3).map(|_| fetcher.get(&request))).await;
     for (n, hit) in (0..).zip(site.hits("/jobs")) {
@@ -116,7 +116,7 @@ async fn crawl_delay_slows_the_host_and_a_long_one_leaves_it_out() {
 
     let site = site_with_robots("User-agent: *\nCrawl-delay: 61\n").await;
     let error = get(&site, "/jobs").await.unwrap_err();
-    let (host, delay) = (site.address.to_string(), Duration::from_secs(61));
+    let (host, delay) = (site.host(), Duration::from_secs(61));
     assert_eq!(error, FetchError::CrawlDelay { host, delay });
     assert!(site.hits("/jobs").is_empty());
 }
@@ -126,7 +126,7 @@ async fn a_host_is_asked_no_faster_than_its_interval() {
     let site = site_with_robots("").await;
     let interval = Duration::from_millis(100);
     let fetcher = Fetcher::new(&ScrapeConfig { min_interval: interval, ..config() }).unwrap();
-    let request = Request::get(site.url("/jobs"));
+    let request = Request::get(url(&site, "/jobs"));
     let begin = Instant::now();
     join_all((0..5).map(|_| fetcher.get(&request))).await;
     let hits = site.hits("/jobs");
@@ -150,7 +150,7 @@ async fn hosts_are_asked_in_parallel() {
     let slow = Duration::from_secs(3_600);
     let config = ScrapeConfig { min_interval: slow, obey_robots: false, ..config() };
     let fetcher = Fetcher::new(&config).unwrap();
-    let (a, b) = (Request::get(a.url("/")), Request::get(b.url("/")));
+    let (a, b) = (Request::get(url(&a, "/")), Request::get(url(&b, "/")));
     let (a, b) = tokio::join!(fetcher.get(&a), fetcher.get(&b));
     assert!(a.is_ok() && b.is_ok(), "{a:?} {b:?}");
 }
@@ -181,7 +181,7 @@ async fn a_host_that_asks_for_time_gets_it() {
 #[tokio::test]
 async fn a_host_that_asks_for_more_time_than_there_is_ends_the_fetch_at_once() {
     let site = busy_once(429, "7200").await;
-    let (fetcher, request) = (fetcher(), Request::get(site.url("/")));
+    let (fetcher, request) = (fetcher(), Request::get(url(&site, "/")));
     for _ in 0..2 {
         let error = fetcher.get(&request).await.unwrap_err();
         let FetchError::RateLimited { retry_after, .. } = error else { panic!("{error:?}") };

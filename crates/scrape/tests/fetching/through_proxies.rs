@@ -10,7 +10,7 @@ use rhubarb_scrape::{
 };
 use url::Url;
 
-use crate::server::{Site, config, fetcher};
+use crate::server::{Site, config, fetcher, url};
 
 /// A name that no resolver knows: only a proxy can answer for it.
 fn page() -> Url {
@@ -24,7 +24,7 @@ fn through(proxy: &str) -> Request {
 #[tokio::test]
 async fn a_request_goes_through_its_proxy_with_its_credentials() {
     let site = Site::start(Router::new().route("/jobs", route(|| async { "jobs" }))).await;
-    let proxy = format!("{}:alice:hunter2", site.address);
+    let proxy = format!("{}:alice:hunter2", site.address());
     let answer = fetcher().get(&through(&proxy)).await.unwrap();
     assert_eq!((answer.bytes.as_ref(), answer.url), (&b"jobs"[..], page()));
     let hit = &site.hits("/jobs")[0];
@@ -38,7 +38,7 @@ async fn a_request_goes_through_its_proxy_with_its_credentials() {
 async fn a_fetcher_sends_through_its_proxies_in_turn() {
     let site = || Site::start(Router::new().route("/jobs", route(|| async { "jobs" })));
     let sites = [site().await, site().await];
-    let proxies = sites.iter().map(|site| site.address.to_string().parse().unwrap()).collect();
+    let proxies = sites.iter().map(|site| site.host().parse().unwrap()).collect();
     let config = ScrapeConfig { obey_robots: false, ..config() };
     let fetcher = Fetcher::new(&config).unwrap().through(proxies);
     for _ in 0..4 {
@@ -54,7 +54,7 @@ async fn a_proxy_that_does_not_serve_is_named_without_its_credentials() {
     drop(listener);
     let picky = Router::new().fallback(|| async { StatusCode::PROXY_AUTHENTICATION_REQUIRED });
     let picky = Site::start(picky).await;
-    for address in [dead, picky.address] {
+    for address in [dead, picky.address()] {
         for scheme in ["http", "socks5"] {
             let request = through(&format!("{scheme}://alice:hunter2@{address}"));
             let error = fetcher().get(&request).await.unwrap_err();
@@ -70,7 +70,7 @@ async fn a_proxy_that_does_not_serve_is_named_without_its_credentials() {
 async fn a_proxy_is_no_way_into_a_private_network() {
     let site = Site::start(Router::new()).await;
     let fetcher = Fetcher::new(&ScrapeConfig { allow_private: Vec::new(), ..config() }).unwrap();
-    let proxy: Proxy = format!("http://{}", site.address).parse().unwrap();
+    let proxy: Proxy = format!("http://{}", site.address()).parse().unwrap();
     let request = Request::get(Url::parse("http://10.0.0.1/").unwrap()).proxy(Some(proxy));
     let error = fetcher.get(&request).await.unwrap_err();
     assert_eq!(error, FetchError::PrivateAddress { host: "10.0.0.1".to_owned() });
@@ -80,7 +80,7 @@ async fn a_proxy_is_no_way_into_a_private_network() {
 async fn a_list_is_fetched_without_the_private_addresses_in_it() {
     let list = "1.1.1.1:80\n10.0.0.1:80\n1.1.1.1:6379\nnot a proxy\n";
     let site = Site::start(Router::new().route("/list", route(move || async move { list }))).await;
-    let found = proxies::fetch_list(&fetcher(), &site.url("/list")).await.unwrap();
+    let found = proxies::fetch_list(&fetcher(), &url(&site, "/list")).await.unwrap();
     let urls: Vec<&str> = found.proxies.iter().map(|p| p.expose().as_str()).collect();
     assert_eq!((urls, found.refused), (vec!["http://1.1.1.1/"], 3));
 }
@@ -88,7 +88,7 @@ async fn a_list_is_fetched_without_the_private_addresses_in_it() {
 #[tokio::test]
 async fn a_proxy_is_well_when_it_fetches_the_page() {
     let site = Site::start(Router::new().route("/jobs", route(|| async { "jobs" }))).await;
-    let proxy: Proxy = format!("http://{}", site.address).parse().unwrap();
+    let proxy: Proxy = format!("http://{}", site.address()).parse().unwrap();
     assert!(proxies::check(&fetcher(), &proxy, &page()).await);
     let missing = page().join("/missing").unwrap();
     assert!(!proxies::check(&fetcher(), &proxy, &missing).await);
@@ -104,7 +104,7 @@ async fn a_permission_for_pages_is_none_for_proxies() {
     };
     let fetcher = Fetcher::new(&closed).unwrap();
     for scheme in ["http", "https", "socks4", "socks5", "socks5h"] {
-        let request = through(&format!("{scheme}://{}", site.address));
+        let request = through(&format!("{scheme}://{}", site.address()));
         let error = fetcher.get(&request).await.unwrap_err();
         assert!(error.to_string().contains("allow_private_proxies"), "{scheme}: {error}");
     }
@@ -122,7 +122,7 @@ async fn a_private_proxy_is_sent_to_no_name_that_resolves_to_our_own_network() {
         return;
     }
     let page = Url::parse(&format!("http://{own}/jobs")).unwrap();
-    let proxy = format!("http://{}", site.address).parse().unwrap();
+    let proxy = format!("http://{}", site.address()).parse().unwrap();
     let error = fetcher.get(&Request::get(page).proxy(Some(proxy))).await.unwrap_err();
     assert_eq!(error, FetchError::PrivateAddress { host: own });
 }

@@ -21,6 +21,7 @@ use axum::{
 use futures_util::{StreamExt, stream};
 use rhubarb_core::config::{ScrapeConfig, Selectors, SourceConfig, SourceKind};
 use rhubarb_scrape::{run::Scraper, source::Query};
+use rhubarb_testbed::site::Site;
 use rustix::time::{ClockId, clock_gettime};
 
 /// The size of each page.
@@ -176,17 +177,15 @@ async fn a_hostile_payload_ends_within_its_time_and_memory() {
 
 /// Serves the pages and has each read by a process of its own.
 async fn check(pages: Pages) {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("http://{}", listener.local_addr().unwrap());
     let (mut bodies, mut asked) = (BTreeMap::new(), Vec::new());
     for (number, (what, kind, body)) in pages.into_iter().enumerate() {
         bodies.insert(format!("/{number}"), (kind, Bytes::from(body)));
         asked.push((what, kind, number));
     }
     let app = Router::new().fallback(answer).with_state(Arc::new(bodies));
-    tokio::spawn(async move { axum::serve(listener, app).await });
+    let site = Site::start(app).await;
     let reads = asked.into_iter().map(|(what, kind, number)| {
-        let reads = format!("{} {base}/{number}", kind.name());
+        let reads = format!("{} {}", kind.name(), site.url(&format!("/{number}")));
         async move { (what, tokio::task::spawn_blocking(move || read_apart(&reads)).await.unwrap()) }
     });
     let told: Vec<(&str, Told)> = stream::iter(reads).buffered(2).collect().await;

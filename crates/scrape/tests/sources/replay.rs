@@ -1,16 +1,12 @@
 //! Each kind of source end to end over HTTP, and what a bad answer does.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    body::Body,
     extract::{Request, State},
     http::{StatusCode, header},
+    middleware::{self, Next},
     response::{IntoResponse, Response},
 };
 use rhubarb_core::{
@@ -21,6 +17,7 @@ use rhubarb_scrape::{
     run::{End, Report, Scraper},
     source::Query,
 };
+use rhubarb_testbed::site::{Fault, Site};
 
 const GREENHOUSE: &str = include_str!("../fixtures/greenhouse_jobs.json");
 const LEVER: &str = include_str!("../fixtures/lever_postings.json");
@@ -39,49 +36,31 @@ enum Answer {
     Json(&'static str),
     Xml(&'static str),
     Html(&'static str),
-    Status(u16),
-    Endless,
-    Nothing,
+    Bad(Fault),
 }
 
-/// A server of the test: answers by path and query, and the order of what it was asked.
-#[derive(Clone)]
-struct Server {
-    base: String,
-    answers: Arc<BTreeMap<&'static str, Answer>>,
-    asked: Arc<Mutex<Vec<String>>>,
-}
+/// A site of the test: answers by path and query.
+struct Server(Site);
 
 impl Server {
     async fn start(answers: &[(&'static str, Answer)]) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("a bound port");
-        let server = Self {
-            base: format!("http://{address}"),
-            answers: Arc::new(answers.iter().copied().collect()),
-            asked: Arc::default(),
-        };
-        let app = Router::new().fallback(answer).with_state(server.clone());
-        tokio::spawn(async move { axum::serve(listener, app).await });
-        server
+        let answers: BTreeMap<&'static str, Answer> = answers.iter().copied().collect();
+        let answer = middleware::from_fn_with_state(Arc::new(answers), answer);
+        let missing = Router::new().fallback(|| async { StatusCode::NOT_FOUND });
+        Self(Site::start(missing.layer(answer)).await)
     }
 
     fn asked(&self) -> Vec<String> {
-        let asked = self.asked.lock().expect("no holder panics");
-        asked.iter().filter(|path| *path != "/robots.txt").cloned().collect()
+        let asked = self.0.all_hits().into_iter().map(|hit| hit.uri.to_string());
+        asked.filter(|path| path != "/robots.txt").collect()
     }
 
     fn source(&self, name: &str, kind: SourceKind) -> SourceConfig {
         SourceConfig {
             name: name.into(),
-            kind,
-            enabled: true,
-            base_url: Some(self.base.as_str().into()),
-            board: None,
-            company: None,
+            base_url: Some(self.0.url("").as_str().into()),
             max_pages: 3,
-            urls: Vec::new(),
-            selectors: Selectors::default(),
+            ..SourceConfig::new(kind)
         }
     }
 
@@ -90,49 +69,34 @@ impl Server {
     }
 }
 
-async fn answer(State(server): State<Server>, request: Request) -> Response {
+async fn answer(
+    State(answers): State<Arc<BTreeMap<&'static str, Answer>>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let path = request.uri().path_and_query().expect("an origin-form target").as_str();
-    server.asked.lock().expect("no holder panics").push(path.to_owned());
-    let typed = |kind: &str, body: &'static str| {
-        ([(header::CONTENT_TYPE, kind.to_owned())], body).into_response()
+    let typed = |kind: &'static str, body: &'static str| {
+        ([(header::CONTENT_TYPE, kind)], body).into_response()
     };
-    match server.answers.get(path) {
+    match answers.get(path) {
         Some(Answer::Json(body)) => typed("application/json", body),
         Some(Answer::Xml(body)) => typed("application/rss+xml", body),
         Some(Answer::Html(body)) => typed("text/html; charset=utf-8", body),
-        Some(Answer::Status(status)) => {
-            StatusCode::from_u16(*status).expect("a valid status").into_response()
-        }
-        Some(Answer::Endless) => {
-            let chunk = || Ok::<_, std::convert::Infallible>(" ".repeat(4096));
-            let body = Body::from_stream(futures_util::stream::repeat_with(chunk));
-            ([(header::CONTENT_TYPE, "application/json")], body).into_response()
-        }
-        Some(Answer::Nothing) => std::future::pending().await,
-        None => StatusCode::NOT_FOUND.into_response(),
+        Some(Answer::Bad(fault)) => fault.answer(request, next).await,
+        None => next.run(request).await,
     }
 }
 
 fn config() -> ScrapeConfig {
     ScrapeConfig {
-        keywords: Vec::new(),
-        timezone: "UTC".into(),
-        fresh_for: Duration::ZERO,
-        user_agent: "rhubarb-test/1".into(),
         min_interval: Duration::ZERO,
         connect_timeout: Duration::from_secs(2),
         request_timeout: Duration::from_secs(1),
         source_timeout: Duration::from_secs(3),
         max_body_bytes: 500_000,
-        max_redirects: 3,
-        allow_downgrade: false,
-        obey_robots: true,
         allow_private: vec!["127.0.0.1".into()],
-        allow_private_proxies: Vec::new(),
-        match_description: false,
-        proxy_lists: Vec::new(),
-        proxies_required: false,
         concurrent_sources: 8,
+        ..ScrapeConfig::default()
     }
 }
 
@@ -165,7 +129,7 @@ async fn every_kind_of_api_is_asked_at_its_path_and_read() {
     ])
     .await;
     let mut page = server.source("jsonld", SourceKind::JsonLd);
-    page.urls = vec![Address::new(format!("{}/jobs/pe-77", server.base))];
+    page.urls = vec![Address::new(server.0.url("/jobs/pe-77"))];
     let sources = [
         server.board("acme", SourceKind::Greenhouse),
         server.board("example", SourceKind::Lever),
@@ -192,7 +156,7 @@ async fn every_kind_of_api_is_asked_at_its_path_and_read() {
 fn html_source(server: &Server) -> SourceConfig {
     let some = |text: &str| Some(text.to_owned());
     let mut source = server.source("site", SourceKind::Html);
-    source.urls = vec![Address::new(format!("{}/search?q={{keyword}}", server.base))];
+    source.urls = vec![Address::new(server.0.url("/search?q={keyword}"))];
     source.selectors = Selectors {
         item: ".job".into(),
         title: some(".title"),
@@ -215,7 +179,7 @@ async fn an_html_site_is_read_page_by_page_with_details_of_what_matches() {
         ("/search?q=rust%20engineer", Answer::Html(LIST)),
         ("/search?page=2", Answer::Html(LIST_LAST)),
         ("/jobs/1", Answer::Html(DETAIL)),
-        ("/jobs/3", Answer::Status(500)),
+        ("/jobs/3", Answer::Bad(Fault::Status(500))),
     ])
     .await;
     let report = scrape(&[html_source(&server)], "rust engineer").await;
@@ -224,7 +188,7 @@ async fn an_html_site_is_read_page_by_page_with_details_of_what_matches() {
     assert_eq!(first.description, "Write queues.\n- Rust");
     assert_eq!(first.salary_min, Some(60e3));
     assert_eq!(first.posted_at.as_deref(), Some("2026-11-20T00:00:00+00:00"));
-    assert_eq!(first.url, format!("{}/jobs/1", server.base));
+    assert_eq!(first.url, server.0.url("/jobs/1"));
     assert_eq!(report.listings[1].description, "", "its detail page fails");
     assert!(
         !server.asked().iter().any(|path| path == "/jobs/2"),
@@ -258,8 +222,8 @@ async fn a_bad_answer_fails_its_source_with_a_reason_and_the_others_are_there() 
         let End::Failed(got) = &report.sources[0].end else { panic!("{:?}", report.sources[0]) };
         assert!(got.contains(reason), "{got:?} does not say {reason:?}");
     };
-    check(Answer::Status(500), "500").await;
-    check(Answer::Status(403), "403").await;
+    check(Answer::Bad(Fault::Status(500)), "500").await;
+    check(Answer::Bad(Fault::Status(403)), "403").await;
     check(
         Answer::Html("<html><body>Sorry, we are down</body></html>"),
         "text/html in place of JSON",
@@ -269,8 +233,8 @@ async fn a_bad_answer_fails_its_source_with_a_reason_and_the_others_are_there() 
     check(Answer::Json("{\"jobs\":[{\"id\":1,"), "cut off").await;
     check(Answer::Json(""), "empty").await;
     check(Answer::Json("{\"jobs\":[{\"name\":\"another shape\"}]}"), "none of 1 records").await;
-    check(Answer::Endless, "longer than").await;
-    check(Answer::Nothing, "").await;
+    check(Answer::Bad(Fault::Endless), "longer than").await;
+    check(Answer::Bad(Fault::Silent), "").await;
 }
 
 #[tokio::test]

@@ -7,14 +7,15 @@ use std::{
 
 use rhubarb_connection::Connections;
 use rhubarb_core::{clock, config::Config};
+use rhubarb_demo::eventually;
 use rhubarb_jobs::Caches;
 use rhubarb_jobs::{ScrapeState, Status};
 use rhubarb_queue::{Client, inspect, tick::Record};
 use rhubarb_scrape::Listing;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
-use super::{error::DemoError, report};
-use crate::output;
+use super::report;
+use crate::{error::Error, output};
 
 /// How often the status is looked at; a scrape of the demo takes longer.
 const LOOK: Duration = Duration::from_millis(100);
@@ -39,7 +40,7 @@ impl Seen {
     }
 
     /// Tells what was found, unless that was told before or there is nothing to tell.
-    pub(crate) fn close(&mut self) -> Result<(), DemoError> {
+    pub(crate) fn close(&mut self) -> Result<(), Error> {
         match (&self.config, &self.status) {
             (Some(config), Some(status)) if !self.told => {
                 output::print(&report::sections(
@@ -61,13 +62,13 @@ impl Seen {
     }
 }
 
-/// Waits until all is up, then tells each scrape that ends and, once every scheduled keyword was scraped,
-/// what was found. Ends when `limit` is over, or never.
+/// Waits until all is up, then tells each scrape that ends and, once every scheduled keyword was
+/// scraped, what was found. Ends when `limit` is over, or never.
 pub(crate) async fn follow(
     config: &Config,
     limit: Option<Duration>,
     seen: &mut Seen,
-) -> Result<(), DemoError> {
+) -> Result<(), Error> {
     let connections = Connections::new(config, "rhubarb-demo")?;
     let caches = Caches::new(config, &connections)?;
     seen.config = Some(config.clone());
@@ -81,26 +82,22 @@ pub(crate) async fn follow(
 }
 
 /// Waits until the worker is registered and the beat has published its first tick.
-async fn up(client: &Client, config: &Config) -> Result<HashMap<String, Record>, DemoError> {
-    let deadline = Instant::now() + UP;
+async fn up(client: &Client, config: &Config) -> Result<HashMap<String, Record>, Error> {
+    let not_up = |name| rhubarb_demo::Error::NotUp { name };
     let queue = config.celery.task_default_queue.as_str();
-    loop {
-        let workers = inspect::workers(client).await?;
-        let ticks = inspect::schedule_records(client, queue).await?;
-        match (workers.iter().any(|worker| worker.alive), ticks.is_empty()) {
-            (true, false) => return Ok(ticks),
-            (false, _) if Instant::now() > deadline => {
-                return Err(DemoError::NotUp { name: "worker" });
-            }
-            (true, true) if Instant::now() > deadline => {
-                return Err(DemoError::NotUp { name: "beat" });
-            }
-            _ => sleep(LOOK).await,
-        }
-    }
+    let worker = eventually(UP, async || match inspect::workers(client).await {
+        Ok(workers) => workers.iter().any(|worker| worker.alive).then_some(Ok(())),
+        Err(error) => Some(Err(error)),
+    });
+    worker.await.ok_or(not_up("worker"))??;
+    let ticks = eventually(UP, async || {
+        let records = inspect::schedule_records(client, queue).await;
+        Some(records).filter(|records| records.as_ref().map_or(true, |known| !known.is_empty()))
+    });
+    Ok(ticks.await.ok_or(not_up("beat"))??)
 }
 
-async fn scrapes(config: &Config, caches: &Caches, seen: &mut Seen) -> Result<(), DemoError> {
+async fn scrapes(config: &Config, caches: &Caches, seen: &mut Seen) -> Result<(), Error> {
     let scheduled = report::scheduled_keywords(config);
     let mut next = Instant::now();
     loop {

@@ -2,18 +2,22 @@
 
 use std::{io, path::PathBuf, process::ExitStatus};
 
-use super::children::Child;
+use crate::process::Process;
 
 /// Why a demo could not go on; each is a sentence for the person who runs it.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum DemoError {
+pub enum Error {
     /// No `redis-server` was found.
     #[error(
-        "redis-server is not installed: run deploy/demo.sh, which installs it, or install your system's redis package"
+        "redis-server is not installed: run deploy/demo.sh, which installs it, \
+         or install your system's redis package"
     )]
     NoRedis,
     /// A sibling binary is missing.
-    #[error("{name} is not beside this program ({}): build it with `cargo build --workspace`", path.display())]
+    #[error(
+        "{name} is not beside this program ({}): build it with `cargo build --workspace`",
+        path.display()
+    )]
     NoSibling {
         /// `worker` or `beat`.
         name: &'static str,
@@ -32,7 +36,7 @@ pub(crate) enum DemoError {
     #[error("{name} ended by itself ({status}); its log ends with\n{tail}")]
     Ended {
         /// The process.
-        name: &'static str,
+        name: String,
         /// How it ended.
         status: ExitStatus,
         /// The last lines of its log.
@@ -42,7 +46,7 @@ pub(crate) enum DemoError {
     #[error("{name} did not {what} in time; its log ends with\n{tail}")]
     Slow {
         /// The process.
-        name: &'static str,
+        name: String,
         /// What it should have done.
         what: &'static str,
         /// The last lines of its log.
@@ -52,7 +56,7 @@ pub(crate) enum DemoError {
     #[error("failed to stop {name}")]
     Stop {
         /// The process.
-        name: &'static str,
+        name: String,
         /// Why the operating system refused.
         source: io::Error,
     },
@@ -68,40 +72,16 @@ pub(crate) enum DemoError {
     /// The configuration made for the demo is refused.
     #[error("the demo's own configuration is wrong: {0}")]
     Configuration(String),
-    /// Redis could not be asked how things stand.
-    #[error(transparent)]
-    Connection(#[from] rhubarb_connection::Error),
-    /// The queue could not be asked how things stand.
-    #[error(transparent)]
-    Queue(#[from] rhubarb_queue::Error),
-    /// The caches could not be read.
-    #[error(transparent)]
-    Cache(#[from] rhubarb_cache::Error),
-    /// Standard output.
-    #[error("failed to write to standard output")]
-    Output(#[from] io::Error),
-    /// It all ran, but too little was seen.
-    #[error("listings were seen from {seen} kinds of sources only, {wanted} were expected")]
-    TooLittle {
-        /// Kinds seen.
-        seen: usize,
-        /// Kinds expected.
-        wanted: usize,
-    },
 }
 
-impl DemoError {
+impl Error {
     /// Returns the error for a process that ended, with the end of its log.
-    pub(crate) async fn ended(child: &Child, status: ExitStatus) -> Self {
-        Self::Ended { name: child.name(), status, tail: tail(child).await }
+    pub(crate) fn ended(process: &Process, status: ExitStatus) -> Self {
+        Self::Ended { name: process.name().to_owned(), status, tail: process.tail() }
     }
 
     /// Returns the error for a process that did not do `what` in time, with the end of its log.
-    pub(crate) async fn slow(child: &Child, what: &'static str) -> Self {
-        Self::Slow { name: child.name(), what, tail: tail(child).await }
+    pub(crate) fn slow(process: &Process, what: &'static str) -> Self {
+        Self::Slow { name: process.name().to_owned(), what, tail: process.tail() }
     }
-}
-
-async fn tail(child: &Child) -> String {
-    child.tail().await.unwrap_or_else(|error| format!("(no log: {error})"))
 }

@@ -1,9 +1,13 @@
-//! The demo's job board: one local web server that answers as eight kinds of sources do.
+//! The job board: one local web server that answers as eight kinds of sources do.
 //!
-//! Each kind lives under a path of its own, with its real API's paths below, so that a source is pointed
-//! at it by its base URL alone. The pages are ours; nothing in them was copied from a real board.
+//! Each kind lives under a path of its own, with its real API's paths below, so that a source is
+//! pointed at it by its base URL alone. The pages are ours; nothing in them was copied from a real
+//! board.
 
-use std::{collections::HashMap, io, net::SocketAddr, sync::Arc};
+mod openings;
+mod pages;
+
+use std::{collections::HashMap, io, sync::Arc};
 
 use axum::{
     Json, Router,
@@ -13,68 +17,41 @@ use axum::{
     routing::get,
 };
 use jiff::Timestamp;
-use rhubarb_scrape::{Listing, keyword};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
-use super::{
-    openings::{
-        ARBEITNOW, ASHBY, CAREERS, CLASSIFIEDS, GREENHOUSE, LEVER, Opening, REMOTEOK,
-        WEWORKREMOTELY, openings,
-    },
-    pages,
+pub use self::openings::{
+    ARBEITNOW, ASHBY, CAREERS, CLASSIFIEDS, GREENHOUSE, KEYWORDS, LEVER, Opening, Part, Place,
+    REMOTEOK, WEWORKREMOTELY, openings,
 };
+use crate::site::Site;
 
 /// The token, site or board under which the applicant-tracking systems know their one employer.
-pub(crate) const GREENHOUSE_BOARD: &str = "kettleandkernel";
+pub const GREENHOUSE_BOARD: &str = "kettleandkernel";
 /// Lever's site.
-pub(crate) const LEVER_BOARD: &str = "pocketlighthouse";
+pub const LEVER_BOARD: &str = "pocketlighthouse";
 /// Ashby's board.
-pub(crate) const ASHBY_BOARD: &str = "sundial";
+pub const ASHBY_BOARD: &str = "sundial";
 
 const ARBEITNOW_PAGE: usize = 8;
 const CLASSIFIEDS_PAGE: usize = 3;
 
-/// The board, bound but not yet served.
-#[derive(Debug)]
-pub(crate) struct Board {
-    listener: TcpListener,
-    addr: SocketAddr,
-    now: Timestamp,
-}
-
-struct Site {
+struct Pages {
     /// `http://host:port`, for the absolute links in the pages.
     url: String,
     now: Timestamp,
 }
 
-impl Board {
-    /// Binds a free port of the loopback address; `now` dates the openings.
-    pub(crate) async fn bind(now: Timestamp) -> io::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let addr = listener.local_addr()?;
-        Ok(Self { listener, addr, now })
-    }
-
-    /// Returns the address as `host:port`.
-    pub(crate) fn host(&self) -> String {
-        self.addr.to_string()
-    }
-
-    /// Returns the address as a URL without a trailing slash.
-    pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.addr)
-    }
-
-    /// Serves until the future is dropped.
-    pub(crate) async fn serve(self) -> io::Result<()> {
-        let site = Site { url: self.url(), now: self.now };
-        axum::serve(self.listener, router(site)).await
-    }
+/// Serves the board; `now` dates the openings.
+///
+/// # Errors
+/// When loopback has no free port.
+pub async fn start(now: Timestamp) -> io::Result<Site> {
+    Site::start(|url| routes(url, now)).await
 }
 
-fn router(site: Site) -> Router {
+/// Returns the board's pages as they are served at `url`; `now` dates the openings.
+pub fn routes(url: &str, now: Timestamp) -> Router {
+    let site = Pages { url: url.to_owned(), now };
     Router::new()
         .route("/", get(home))
         .route("/robots.txt", get(robots))
@@ -90,7 +67,7 @@ fn router(site: Site) -> Router {
         .with_state(Arc::new(site))
 }
 
-async fn home(State(site): State<Arc<Site>>) -> Html<String> {
+async fn home(State(site): State<Arc<Pages>>) -> Html<String> {
     Html(pages::home(&site.url))
 }
 
@@ -98,7 +75,7 @@ async fn robots() -> &'static str {
     "User-agent: *\nDisallow: /private/\n"
 }
 
-async fn greenhouse(State(site): State<Arc<Site>>, Path(board): Path<String>) -> Response {
+async fn greenhouse(State(site): State<Arc<Pages>>, Path(board): Path<String>) -> Response {
     if board != GREENHOUSE_BOARD {
         return not_found();
     }
@@ -127,7 +104,7 @@ async fn greenhouse(State(site): State<Arc<Site>>, Path(board): Path<String>) ->
     Json(json!({"jobs": jobs, "meta": {"total": total}})).into_response()
 }
 
-async fn lever(State(site): State<Arc<Site>>, Path(name): Path<String>) -> Response {
+async fn lever(State(site): State<Arc<Pages>>, Path(name): Path<String>) -> Response {
     if name != LEVER_BOARD {
         return not_found();
     }
@@ -150,7 +127,10 @@ async fn lever(State(site): State<Arc<Site>>, Path(name): Path<String>) -> Respo
                 "workplaceType": o.workplace,
                 "description": paragraph(o),
                 "descriptionPlain": o.description,
-                "lists": [{"text": "You know", "content": format!("<li>{}</li>", o.tags.join("</li><li>"))}],
+                "lists": [{
+                    "text": "You know",
+                    "content": format!("<li>{}</li>", o.tags.join("</li><li>")),
+                }],
                 "additional": "",
                 "additionalPlain": "",
                 "hostedUrl": url,
@@ -167,7 +147,7 @@ async fn lever(State(site): State<Arc<Site>>, Path(name): Path<String>) -> Respo
     Json(postings).into_response()
 }
 
-async fn ashby(State(site): State<Arc<Site>>, Path(board): Path<String>) -> Response {
+async fn ashby(State(site): State<Arc<Pages>>, Path(board): Path<String>) -> Response {
     if board != ASHBY_BOARD {
         return not_found();
     }
@@ -175,7 +155,7 @@ async fn ashby(State(site): State<Arc<Site>>, Path(board): Path<String>) -> Resp
     Json(json!({"apiVersion": "1", "jobs": jobs})).into_response()
 }
 
-fn ashby_job(site: &Site, o: &Opening) -> Value {
+fn ashby_job(site: &Pages, o: &Opening) -> Value {
     let url = format!("{}/classifieds/{}", site.url, o.slug());
     let workplace = match o.workplace {
         "remote" => "Remote",
@@ -210,14 +190,15 @@ fn ashby_job(site: &Site, o: &Opening) -> Value {
         "descriptionHtml": paragraph(o),
         "descriptionPlain": o.description,
         "compensation": {
-            "compensationTierSummary": format!("{} {} – {}", o.place.currency, o.salary.0, o.salary.1),
+            "compensationTierSummary":
+                format!("{} {} – {}", o.place.currency, o.salary.0, o.salary.1),
             "compensationTiers": [],
             "summaryComponents": [salary],
         },
     })
 }
 
-async fn remoteok(State(site): State<Arc<Site>>) -> Json<Vec<Value>> {
+async fn remoteok(State(site): State<Arc<Pages>>) -> Json<Vec<Value>> {
     let legal = json!({
         "last_updated": site.now.as_second(),
         "legal": "Invented openings of a demonstration.",
@@ -245,13 +226,13 @@ async fn remoteok(State(site): State<Arc<Site>>) -> Json<Vec<Value>> {
     Json(std::iter::once(legal).chain(jobs).collect())
 }
 
-async fn weworkremotely(State(site): State<Arc<Site>>) -> Response {
+async fn weworkremotely(State(site): State<Arc<Pages>>) -> Response {
     let feed = pages::rss(&site.url, &openings(WEWORKREMOTELY, site.now));
     ([(header::CONTENT_TYPE, "application/rss+xml; charset=utf-8")], feed).into_response()
 }
 
 async fn arbeitnow(
-    State(site): State<Arc<Site>>,
+    State(site): State<Arc<Pages>>,
     Query(query): Query<HashMap<String, String>>,
 ) -> Json<Value> {
     let all = openings(ARBEITNOW, site.now);
@@ -285,7 +266,7 @@ async fn arbeitnow(
 }
 
 /// Half of the postings stand on `/careers/1`, half on `/careers/2`.
-async fn careers(State(site): State<Arc<Site>>, Path(page): Path<String>) -> Response {
+async fn careers(State(site): State<Arc<Pages>>, Path(page): Path<String>) -> Response {
     let all = openings(CAREERS, site.now);
     let (first, second) = all.split_at(all.len() / 2);
     match page.as_str() {
@@ -296,7 +277,7 @@ async fn careers(State(site): State<Arc<Site>>, Path(page): Path<String>) -> Res
 }
 
 async fn classifieds(
-    State(site): State<Arc<Site>>,
+    State(site): State<Arc<Pages>>,
     Query(query): Query<HashMap<String, String>>,
 ) -> Html<String> {
     let wanted = query.get("q").map_or("", String::as_str);
@@ -309,7 +290,7 @@ async fn classifieds(
     Html(pages::classifieds(wanted, &shown, more.then_some(page + 1)))
 }
 
-async fn classified(State(site): State<Arc<Site>>, Path(slug): Path<String>) -> Response {
+async fn classified(State(site): State<Arc<Pages>>, Path(slug): Path<String>) -> Response {
     match openings(CLASSIFIEDS, site.now).iter().find(|o| o.slug() == slug) {
         Some(found) => Html(pages::classified(found)).into_response(),
         None => not_found(),
@@ -320,9 +301,10 @@ fn page_number(query: &HashMap<String, String>) -> usize {
     query.get("page").and_then(|page| page.parse().ok()).unwrap_or(1).clamp(1, 1_000)
 }
 
+/// As a real site's search does: each word has to stand in the title.
 fn matches(opening: &Opening, wanted: &str) -> bool {
-    let listing = Listing { title: opening.title.clone(), ..Listing::default() };
-    keyword::matches(&listing, wanted, false)
+    let title = opening.title.to_lowercase();
+    wanted.to_lowercase().split_whitespace().all(|word| title.contains(word))
 }
 
 fn not_found() -> Response {

@@ -1,9 +1,10 @@
 //! The configuration that the demo's worker and beat run with.
 
-use super::board::{ASHBY_BOARD, GREENHOUSE_BOARD, LEVER_BOARD};
+use crate::board::{ASHBY_BOARD, GREENHOUSE_BOARD, LEVER_BOARD};
 
-/// Returns a `rhubarb.toml` for the private Redis at `redis` and the board at `host` (`address:port`).
-pub(crate) fn configuration(redis: &str, host: &str) -> String {
+/// Returns a `rhubarb.toml` for the Redis at `redis` and the board at `host` (`address:port`).
+pub fn configuration(redis: &str, host: &str) -> String {
+    let sources = sources(host);
     format!(
         r##"# Made by `rhubarb demo`.
 
@@ -22,7 +23,34 @@ min_interval = 0.02           # the board is ours; the default is one request a 
 allow_private = ["{host}"]
 
 {SCHEDULES}
-[[sources]]
+{sources}"##
+    )
+}
+
+const SCHEDULES: &str = r#"[schedules.software-engineers]
+task = "job_scraper.tasks.scrape_specific_keyword"
+kwargs = { keyword = "software engineer", force = true }
+every = 5
+
+[schedules.data-scientists]
+task = "job_scraper.tasks.scrape_specific_keyword"
+kwargs = { keyword = "data scientist", force = true }
+every = 7
+
+[schedules.devops-engineers]
+task = "job_scraper.tasks.scrape_specific_keyword"
+kwargs = { keyword = "devops engineer", force = true }
+every = 11
+
+[schedules.keyword-of-the-hour]
+task = "job_scraper.tasks.scrape_jobs_hourly"
+crontab = { minute = "0" }
+"#;
+
+/// Returns the `[[sources]]` of all eight kinds, on the board at `host`.
+pub fn sources(host: &str) -> String {
+    format!(
+        r##"[[sources]]
 type = "greenhouse"
 base_url = "http://{host}/greenhouse"
 board = "{GREENHOUSE_BOARD}"
@@ -79,52 +107,24 @@ description = ".description"
     )
 }
 
-const SCHEDULES: &str = r#"[schedules.software-engineers]
-task = "job_scraper.tasks.scrape_specific_keyword"
-kwargs = { keyword = "software engineer", force = true }
-every = 5
-
-[schedules.data-scientists]
-task = "job_scraper.tasks.scrape_specific_keyword"
-kwargs = { keyword = "data scientist", force = true }
-every = 7
-
-[schedules.devops-engineers]
-task = "job_scraper.tasks.scrape_specific_keyword"
-kwargs = { keyword = "devops engineer", force = true }
-every = 11
-
-[schedules.keyword-of-the-hour]
-task = "job_scraper.tasks.scrape_jobs_hourly"
-crontab = { minute = "0" }
-"#;
-
-/// Reads the demo's configuration as the binaries will.
-pub(crate) fn parse(text: &str) -> Result<rhubarb_core::config::Config, super::DemoError> {
-    rhubarb_core::config::Config::from_toml(text)
-        .map_err(|problems| super::DemoError::Configuration(problems.to_string()))
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
-    use rhubarb_core::{clock, config::SourceKind};
+    use rhubarb_core::{
+        clock,
+        config::{Config, SourceKind},
+    };
     use rhubarb_scrape::Listing;
     use rhubarb_scrape::{
         fetch::Fetcher,
         source::{self, Outcome, Query},
     };
 
-    use super::{
-        super::{
-            board::Board,
-            openings::{
-                ARBEITNOW, ASHBY, CAREERS, CLASSIFIEDS, GREENHOUSE, KEYWORDS, LEVER, Opening, Part,
-                REMOTEOK, WEWORKREMOTELY, openings,
-            },
-        },
-        *,
+    use super::*;
+    use crate::board::{
+        self, ARBEITNOW, ASHBY, CAREERS, CLASSIFIEDS, GREENHOUSE, KEYWORDS, LEVER, Opening, Part,
+        REMOTEOK, WEWORKREMOTELY, openings,
     };
 
     fn part(kind: SourceKind) -> Part {
@@ -140,7 +140,8 @@ mod tests {
         }
     }
 
-    /// What has to survive the way through a source's page and parser: title, company, place, day, pay.
+    /// What has to survive the way through a source's page and parser: title, company, place, day,
+    /// pay.
     type Facts = (String, String, bool, String, Option<u32>);
 
     /// Tells whether this kind's payload has the salary.
@@ -167,10 +168,9 @@ mod tests {
     #[tokio::test]
     async fn each_kind_of_source_reads_its_part_of_the_board_for_each_keyword() {
         let now = clock::now();
-        let board = Board::bind(now).await.unwrap();
-        let config = parse(&configuration("redis://127.0.0.1:1/0", &board.host())).unwrap();
-        let mut served = tokio::task::JoinSet::new();
-        served.spawn(board.serve());
+        let board = board::start(now).await.unwrap();
+        let config = configuration("redis://127.0.0.1:1/0", &board.host());
+        let config = Config::from_toml(&config).unwrap();
         let fetcher = Fetcher::new(&config.scrape).unwrap();
         let mut kinds = BTreeSet::new();
         for source in &config.sources {
@@ -192,7 +192,7 @@ mod tests {
                     .collect();
                 assert_eq!(found, wanted, "{} for {keyword}", source.name);
             }
-            kinds.insert(crate::view::kind(source.kind));
+            kinds.insert(source.kind.name());
         }
         assert_eq!(kinds.len(), 8);
     }

@@ -3,43 +3,43 @@
 use jiff::{SignedDuration, Timestamp};
 
 /// The keywords that every kind of source has openings for.
-pub(crate) const KEYWORDS: [&str; 4] =
+pub const KEYWORDS: [&str; 4] =
     ["software engineer", "data scientist", "devops engineer", "product manager"];
 
 /// An invented opening, before a page gives it its source's shape.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Opening {
+pub struct Opening {
     /// Unique on the board.
-    pub(crate) id: u64,
+    pub id: u64,
     /// Contains every word of one of [`KEYWORDS`].
-    pub(crate) title: String,
+    pub title: String,
     /// The employer.
-    pub(crate) company: &'static str,
+    pub company: &'static str,
     /// Where the office is.
-    pub(crate) place: Place,
+    pub place: Place,
     /// `onsite`, `hybrid` or `remote`.
-    pub(crate) workplace: &'static str,
+    pub workplace: &'static str,
     /// The least and the greatest yearly salary, in the place's currency.
-    pub(crate) salary: (u32, u32),
+    pub salary: (u32, u32),
     /// Skills.
-    pub(crate) tags: [&'static str; 2],
+    pub tags: [&'static str; 2],
     /// One paragraph, as plain text.
-    pub(crate) description: String,
+    pub description: String,
     /// When it was published.
-    pub(crate) posted: Timestamp,
+    pub posted: Timestamp,
 }
 
 /// A city, with what the sources want to know of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
+pub struct Place {
     /// The city.
-    pub(crate) city: &'static str,
+    pub city: &'static str,
     /// The country.
-    pub(crate) country: &'static str,
+    pub country: &'static str,
     /// Its ISO 3166 code.
-    pub(crate) code: &'static str,
+    pub code: &'static str,
     /// Its ISO 4217 currency.
-    pub(crate) currency: &'static str,
+    pub currency: &'static str,
     /// Its yearly salaries, relative to the table's, in per cent.
     pay: u32,
 }
@@ -96,38 +96,39 @@ const REASONS: [&str; 4] = [
 
 /// The openings that one kind of source has.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Part {
+pub struct Part {
     /// Keeps identifiers apart.
-    pub(crate) number: usize,
+    pub number: usize,
     /// Who hires; no employer is in two parts, so that no two parts post the same opening.
-    pub(crate) employers: &'static [&'static str],
+    pub employers: &'static [&'static str],
     /// How many openings.
-    pub(crate) count: usize,
+    pub count: usize,
 }
 
 /// Greenhouse's board.
-pub(crate) const GREENHOUSE: Part = Part { number: 1, employers: &["Kettle & Kernel"], count: 10 };
+pub const GREENHOUSE: Part = Part { number: 1, employers: &["Kettle & Kernel"], count: 10 };
 /// Lever's site.
-pub(crate) const LEVER: Part = Part { number: 2, employers: &["Pocket Lighthouse"], count: 9 };
+pub const LEVER: Part = Part { number: 2, employers: &["Pocket Lighthouse"], count: 9 };
 /// Ashby's board.
-pub(crate) const ASHBY: Part = Part { number: 3, employers: &["Sundial Systems"], count: 8 };
+pub const ASHBY: Part = Part { number: 3, employers: &["Sundial Systems"], count: 8 };
 /// RemoteOK.
-pub(crate) const REMOTEOK: Part =
+pub const REMOTEOK: Part =
     Part { number: 4, employers: &["Ferrous Wheel", "Custard Cloud", "Moth & Flame"], count: 12 };
 /// We Work Remotely.
-pub(crate) const WEWORKREMOTELY: Part =
+pub const WEWORKREMOTELY: Part =
     Part { number: 5, employers: &["Paper Submarine", "Quiet Orchestra"], count: 11 };
 /// Arbeitnow.
-pub(crate) const ARBEITNOW: Part =
+pub const ARBEITNOW: Part =
     Part { number: 6, employers: &["Nordlicht Werke", "Kleine Brücke", "Tidewater"], count: 13 };
 /// The pages with JSON-LD.
-pub(crate) const CAREERS: Part = Part { number: 7, employers: &["Second Breakfast"], count: 8 };
+pub const CAREERS: Part = Part { number: 7, employers: &["Second Breakfast"], count: 8 };
 /// The HTML list with detail pages.
-pub(crate) const CLASSIFIEDS: Part =
+pub const CLASSIFIEDS: Part =
     Part { number: 8, employers: &["Umbrella Weather", "Glasshouse Robotics"], count: 14 };
 
-/// Returns the part's openings, the same ones for the same `now`; they go through [`KEYWORDS`] in turn.
-pub(crate) fn openings(part: Part, now: Timestamp) -> Vec<Opening> {
+/// Returns the part's openings, the same ones for the same `now`; they go through [`KEYWORDS`] in
+/// turn.
+pub fn openings(part: Part, now: Timestamp) -> Vec<Opening> {
     (0..part.count).map(|idx| opening(part, idx, now)).collect()
 }
 
@@ -163,7 +164,7 @@ fn capitalised(words: &str) -> String {
 
 impl Opening {
     /// Returns a piece of a path that names the opening.
-    pub(crate) fn slug(&self) -> String {
+    pub fn slug(&self) -> String {
         let mut slug = String::new();
         for c in self.title.chars().flat_map(char::to_lowercase) {
             match c {
@@ -176,12 +177,12 @@ impl Opening {
     }
 
     /// Returns the place as one readable line.
-    pub(crate) fn location(&self) -> String {
+    pub fn location(&self) -> String {
         format!("{}, {}", self.place.city, self.place.country)
     }
 
     /// Returns the publishing date, UTC.
-    pub(crate) fn day(&self) -> String {
+    pub fn day(&self) -> String {
         self.posted.strftime("%Y-%m-%d").to_string()
     }
 }

@@ -72,7 +72,8 @@ pub(crate) fn careers(url: &str, openings: &[Opening]) -> String {
     document(
         "Careers",
         &format!(
-            "<script type=\"application/ld+json\">\n{}\n</script>\n<h1>Join us</h1>\n<ul>\n{titles}</ul>",
+            "<script type=\"application/ld+json\">\n{}\n</script>\n\
+             <h1>Join us</h1>\n<ul>\n{titles}</ul>",
             // Inside a script element only `</` could end it early.
             data.to_string().replace("</", "<\\/"),
         ),
@@ -127,7 +128,8 @@ pub(crate) fn classifieds(wanted: &str, openings: &[Opening], next: Option<usize
         let query: String = url::form_urlencoded::byte_serialize(wanted.as_bytes()).collect();
         let _ = writeln!(
             body,
-            "<a class=\"next\" rel=\"next\" href=\"/classifieds?q={query}&amp;page={page}\">more</a>"
+            "<a class=\"next\" rel=\"next\" \
+             href=\"/classifieds?q={query}&amp;page={page}\">more</a>"
         );
     }
     document("Classifieds", &body)
@@ -158,7 +160,8 @@ pub(crate) fn classified(o: &Opening) -> String {
 fn document(title: &str, body: &str) -> String {
     let title = escape(title);
     format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>{title}</title></head>\n\
+        "<!doctype html>\n<html lang=\"en\">\n\
+         <head><meta charset=\"utf-8\"><title>{title}</title></head>\n\
          <body>\n{body}\n</body>\n</html>\n"
     )
 }

@@ -8,6 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 use rhubarb_core::config::{Config, ScheduleConfig, SourceKind};
+use rhubarb_demo::Started;
 use rhubarb_jobs::Status;
 use rhubarb_queue::tick::Record;
 use rhubarb_scrape::Listing;
@@ -22,7 +23,8 @@ use crate::{
 const NEXT_RUNS: usize = 2;
 
 /// Renders what was started and where.
-pub(crate) fn heading(redis: &str, board: &str, dir: &Path, config: &Config) -> String {
+pub(crate) fn heading(started: &Started, dir: &Path) -> String {
+    let Started { config, redis, board } = started;
     let enabled = config.sources.iter().filter(|source| source.enabled).count();
     format!(
         "Rhubarb demo\n\
@@ -124,11 +126,11 @@ fn by_name(config: &Config) -> BTreeMap<&str, SourceKind> {
 mod tests {
     use rhubarb_jobs::{ScrapeState, SourceStatus};
 
-    use super::{super::setup, *};
+    use super::*;
 
     fn config() -> Config {
-        let text = setup::configuration("redis://127.0.0.1:1/0", "127.0.0.1:2");
-        setup::parse(&text).unwrap()
+        let text = rhubarb_demo::configuration("redis://127.0.0.1:1/0", "127.0.0.1:2");
+        Config::from_toml(&text).unwrap()
     }
 
     fn listing(source: &str) -> Listing {
