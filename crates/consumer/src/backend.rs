@@ -6,6 +6,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use apalis_core::{
@@ -17,11 +18,12 @@ use rhubarb_wire::Exception;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tower::{Layer, Service};
+use tracing::{Instrument, Span};
 
 use crate::{
     Shared,
-    delivery::{Delivery, Received},
-    outcome::{Outcome, Revocation},
+    delivery::Delivery,
+    outcome::{Ending, Outcome, Revocation},
 };
 
 /// The source of an apalis worker. It never returns an error: a passing fault of Redis is waited out by the
@@ -123,7 +125,8 @@ pub struct SettleService<S> {
 
 impl<S> Service<Task<Delivery>> for SettleService<S>
 where
-    S: Service<Task<Delivery>, Response = Outcome>,
+    S: Service<Task<Delivery>>,
+    S::Response: Into<Ending>,
     S::Error: std::fmt::Display + Send + 'static,
     S::Future: Send + 'static,
 {
@@ -146,43 +149,75 @@ where
             }
         };
         let began = Instant::now();
-        let received = task.args.received.clone();
-        let mut running = Box::pin(self.inner.call(task));
+        let span = span(&task.args);
+        tracing::debug!(parent: &span, "task begins");
+        let call = span.in_scope(|| self.inner.call(task));
+        let mut running = Box::pin(call.instrument(span.clone()));
         let shared = self.shared.clone();
         Box::pin(async move {
             // Dropped while running (the worker is being torn down): the ticket hands the message back.
-            let outcome = tokio::select! {
+            let ending = tokio::select! {
                 biased;
-                ended = &mut running => ended.unwrap_or_else(|error| raised(&error)),
-                signal = termination.given() => terminated(signal, &received, began),
+                ended = &mut running => ended.map_or_else(|error| raised(&error), Into::into),
+                signal = termination.given() => {
+                    Outcome::Revoked(Revocation::Terminated { signal }).into()
+                }
             };
             drop(running);
             shared.held.cease(ticket.claim());
-            ticket.settle_after(began.elapsed(), outcome);
+            log_end(&ending.outcome, began.elapsed(), &span);
+            ticket.settle_after(began.elapsed(), ending);
             // An error would end the apalis worker; the outcome is where it belongs.
             Ok(())
         })
     }
 }
 
-/// The end of a task that remote control has ended. Its own layers are gone, so that the line at its end is ours.
-fn terminated(signal: String, received: &Received, began: Instant) -> Outcome {
-    let headers = &received.envelope.headers;
-    let elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(
-        task = headers.task,
-        id = headers.id,
-        attempt = headers.retries + 1,
-        elapsed_ms,
-        signal,
-        outcome = "terminated",
-        "task ended"
-    );
-    Outcome::Revoked(Revocation::Terminated { signal })
+/// An error that no layer turned into an outcome is the task's failure.
+fn raised(error: &impl std::fmt::Display) -> Ending {
+    let exception = Exception::builtin("RuntimeError", vec![error.to_string().into()]);
+    Outcome::Failure { exception, traceback: None }.into()
 }
 
-/// An error that no layer turned into an outcome is the task's failure.
-fn raised(error: &impl std::fmt::Display) -> Outcome {
-    let exception = Exception::builtin("RuntimeError", vec![error.to_string().into()]);
-    Outcome::Failure { exception, traceback: None }
+/// The span in which a task runs: its handler's log lines carry these fields too.
+fn span(delivery: &Delivery) -> Span {
+    let headers = &delivery.envelope().headers;
+    tracing::info_span!(
+        "task",
+        task = headers.task,
+        id = headers.id,
+        queue = delivery.queue,
+        attempt = headers.retries + 1,
+    )
+}
+
+/// The one line at a task's end.
+fn log_end(outcome: &Outcome, took: Duration, span: &Span) {
+    let elapsed_ms = ms(took);
+    macro_rules! ended {
+        ($level:ident, $outcome:literal $($field:tt)*) => {
+            tracing::$level!(parent: span, elapsed_ms, outcome = $outcome $($field)*, "task ended")
+        };
+    }
+    match outcome {
+        Outcome::Success(_) => ended!(info, "success"),
+        Outcome::Failure { exception, .. } => ended!(warn, "failure", error = %exception),
+        Outcome::Retry { exception, after, .. } => {
+            ended!(info, "retry", after_ms = ms(*after), error = %exception)
+        }
+        Outcome::PutOff { after } => ended!(debug, "put off", after_ms = ms(*after)),
+        Outcome::NotDue { at } => ended!(debug, "not due", at = %at),
+        Outcome::Revoked(Revocation::Terminated { signal }) => {
+            ended!(info, "terminated", signal = signal)
+        }
+        Outcome::Revoked(why) => ended!(info, "revoked", error = %why.exception()),
+        Outcome::Dead { reason, .. } => ended!(warn, "dead", reason = reason),
+        Outcome::Unknown => ended!(warn, "unknown"),
+        Outcome::Leave => ended!(debug, "left"),
+        Outcome::HandBack => ended!(info, "handed back"),
+    }
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -11,10 +11,12 @@ use std::{
 use jiff::Timestamp;
 use rhubarb_queue::letter::Attempt;
 use rhubarb_wire::{Body, DecodeError, Envelope};
-use serde_json::{Map, Value};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use crate::outcome::Outcome;
+use crate::{
+    outcome::{Ending, Outcome},
+    tasks::ResultPolicy,
+};
 
 /// Names one claim of one worker: the queue's index among the worker's queues, and the claim's
 /// number.
@@ -34,44 +36,12 @@ pub struct Received {
     pub envelope: Envelope,
     max_body_bytes: usize,
     body: OnceLock<Result<Body, DecodeError>>,
-    notes: Mutex<Notes>,
+    /// Whose results are stored, as the task's registration says.
+    pub(crate) stores: ResultPolicy,
+    /// The deaths of workers that are known, the oldest first.
+    pub(crate) deaths: Vec<Attempt>,
     /// The memory that the body was given.
     memory: Mutex<Option<OwnedSemaphorePermit>>,
-}
-
-/// What is noted while a task runs, for its end.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Notes {
-    /// What the task has published, as its result lists it: `[[id, null], null]` each, or a group's
-    /// tree.
-    pub children: Vec<Value>,
-    /// Whether its registration has its results ignored; `None` leaves it to the settings.
-    pub ignore_result: Option<bool>,
-    /// Whether its registration has its failures stored where results are ignored; `None` leaves it
-    /// to the settings.
-    pub store_errors_even_if_ignored: Option<bool>,
-    /// What is to be different in its next attempt, should its outcome be a retry.
-    pub again: Again,
-    /// Which of its errbacks were called where it failed, by their places; the others are
-    /// published.
-    pub errbacks_called: Vec<usize>,
-    /// The deaths of workers that are known, the oldest first.
-    pub deaths: Vec<Attempt>,
-}
-
-/// How the next attempt of a task differs from this one; empty for not at all.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Again {
-    /// When it is due, in place of the wait that the outcome names.
-    pub at: Option<Timestamp>,
-    /// Other positional arguments.
-    pub args: Option<Vec<Value>>,
-    /// Other keyword arguments.
-    pub kwargs: Option<Map<String, Value>>,
-    /// Another queue.
-    pub queue: Option<String>,
-    /// Another priority.
-    pub priority: Option<u8>,
 }
 
 impl Received {
@@ -81,20 +51,20 @@ impl Received {
             envelope,
             max_body_bytes,
             body: OnceLock::new(),
-            notes: Mutex::default(),
+            stores: ResultPolicy::default(),
+            deaths: Vec::new(),
             memory: Mutex::default(),
         }
+    }
+
+    /// Adds what its message does not tell: whether its states are stored, and who died with it.
+    pub(crate) fn told(self, stores: ResultPolicy, deaths: Vec<Attempt>) -> Self {
+        Self { stores, deaths, ..self }
     }
 
     /// Keeps what the body was given of the worker's memory for as long as the message is there.
     pub(crate) fn hold(&self, memory: OwnedSemaphorePermit) {
         *self.memory.lock().unwrap_or_else(PoisonError::into_inner) = Some(memory);
-    }
-
-    /// Returns the notes of this run, to be read or written; nobody holds them for longer than
-    /// that.
-    pub fn notes(&self) -> MutexGuard<'_, Notes> {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells whether the body was read already, without anything that follows the task.
@@ -159,7 +129,7 @@ impl Delivery {
 pub(crate) struct Settlement {
     pub(crate) claim: ClaimId,
     pub(crate) message: Message,
-    pub(crate) outcome: Outcome,
+    pub(crate) ending: Ending,
     /// How long its handler ran; `None` when none did.
     pub(crate) ran: Option<Duration>,
     /// The slot of whoever is told of the end; nobody, mostly.
@@ -170,7 +140,7 @@ impl Settlement {
     /// Gives back a claim of which nothing but its number is known.
     pub(crate) fn of_lost_answer(claim: ClaimId) -> Self {
         let message = Message::Raw(Arc::new(RawMessage::default()));
-        Self { claim, message, outcome: Outcome::HandBack, ran: None, slot: None }
+        Self { claim, message, ending: Outcome::HandBack.into(), ran: None, slot: None }
     }
 }
 
@@ -245,13 +215,13 @@ impl Ticket {
     /// Gives the outcome of a message that no handler was asked to run to the settling role, and
     /// frees the slot.
     pub(crate) fn settle(mut self, outcome: Outcome) {
-        self.send(outcome, None);
+        self.send(outcome.into(), None);
     }
 
-    /// Gives the outcome of a handler that ran for so long to the settling role, and frees the
+    /// Gives the ending of a handler that ran for so long to the settling role, and frees the
     /// slot.
-    pub(crate) fn settle_after(mut self, ran: Duration, outcome: Outcome) {
-        self.send(outcome, Some(ran));
+    pub(crate) fn settle_after(mut self, ran: Duration, ending: Ending) {
+        self.send(ending, Some(ran));
     }
 
     pub(crate) fn without_slot(mut self) -> Self {
@@ -265,19 +235,19 @@ impl Ticket {
         self
     }
 
-    fn send(&mut self, outcome: Outcome, ran: Option<Duration>) {
+    fn send(&mut self, ending: Ending, ran: Option<Duration>) {
         self.settled = true;
         let message = self.message.clone();
         let slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner).take();
         let slot = slot.filter(|_| self.settlements.keeps_slots.load(Ordering::Relaxed));
-        self.settlements.send(Settlement { claim: self.claim, message, outcome, ran, slot });
+        self.settlements.send(Settlement { claim: self.claim, message, ending, ran, slot });
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
         if !self.settled {
-            self.send(Outcome::HandBack, None);
+            self.send(Outcome::HandBack.into(), None);
         }
     }
 }

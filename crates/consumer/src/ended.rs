@@ -30,7 +30,7 @@ impl Ended {
         let Message::Read(received) = &settlement.message else { return None };
         Some(Self {
             received: received.clone(),
-            outcome: settlement.outcome.clone(),
+            outcome: settlement.ending.outcome.clone(),
             ran: settlement.ran,
             _slot: slot,
         })

@@ -4,7 +4,41 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rhubarb_wire::Exception;
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+/// How a run ended, with what its end has to tell besides the outcome.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ending {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// What the task has published, as its result lists it: `[[id, null], null]` each, or a group's
+    /// tree.
+    pub children: Vec<Value>,
+    /// Which of its errbacks were called where it failed, by their places; the others are
+    /// published.
+    pub errbacks_called: Vec<usize>,
+}
+
+impl From<Outcome> for Ending {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, children: Vec::new(), errbacks_called: Vec::new() }
+    }
+}
+
+/// How the next attempt of a task differs from this one; empty for not at all.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Again {
+    /// When it is due, in place of the wait that the outcome names.
+    pub at: Option<Timestamp>,
+    /// Other positional arguments.
+    pub args: Option<Vec<Value>>,
+    /// Other keyword arguments.
+    pub kwargs: Option<Map<String, Value>>,
+    /// Another queue.
+    pub queue: Option<String>,
+    /// Another priority.
+    pub priority: Option<u8>,
+}
 
 /// How a task ended in a worker.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +60,8 @@ pub enum Outcome {
         traceback: Option<String>,
         /// How long to wait.
         after: Duration,
+        /// What is to be different in its next attempt.
+        again: Box<Again>,
     },
     /// It is to run later as it is: nothing is counted or stored. It holds no slot while it waits.
     PutOff {

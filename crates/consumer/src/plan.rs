@@ -14,10 +14,10 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    delivery::{Again, Message, RawMessage, Received},
+    delivery::{Message, RawMessage, Received},
     follow::{self, Failed, Follow},
     history::{add_attempt, attempts},
-    outcome::Outcome,
+    outcome::{Again, Ending, Outcome},
     record::{Teller, record, stores_errors, stores_results},
 };
 
@@ -81,6 +81,10 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) reply_to: &'a str,
     /// The publishing process, in Celery's form.
     pub(crate) origin: &'a str,
+    /// What the task has published, as its result lists it.
+    pub(crate) children: &'a [Value],
+    /// Which of its errbacks were called already, by their places.
+    pub(crate) errbacks_called: &'a [usize],
 }
 
 impl<'a> Circumstances<'a> {
@@ -106,8 +110,10 @@ impl Plan {
     }
 }
 
-/// Decides what an outcome does.
-pub(crate) fn plan(outcome: Outcome, message: &Message, around: Circumstances<'_>) -> Plan {
+/// Decides what an ending does.
+pub(crate) fn plan(ending: Ending, message: &Message, around: Circumstances<'_>) -> Plan {
+    let Ending { outcome, children, errbacks_called } = ending;
+    let around = Circumstances { children: &children, errbacks_called: &errbacks_called, ..around };
     let mut plan = decide(outcome, message, around);
     if around.celery.results_disabled {
         plan.result = None;
@@ -138,8 +144,9 @@ fn decide(outcome: Outcome, message: &Message, around: Circumstances<'_>) -> Pla
             let stores = stores_results(received, around.celery);
             failure(&failed, received, stores, around)
         }
-        (Outcome::Retry { exception, traceback, after }, Message::Read(received)) => {
-            retry(received, &exception, traceback, after, around)
+        (Outcome::Retry { exception, traceback, after, again }, Message::Read(received)) => {
+            let at = again.at.unwrap_or_else(|| later(around.now, after));
+            retry(received, &exception, traceback, (at, *again), around)
         }
         // Nothing but an end by force is ever decided for a message that could not be read.
         (_, Message::Raw(_)) => Plan::act(Act::Back),
@@ -159,7 +166,7 @@ fn success(value: Value, received: &Received, around: Circumstances<'_>) -> Plan
     if !stores && !follow.returns_a_part() {
         return Plan::ended(None, follow);
     }
-    let mut result = record(received, State::Success, value, around.teller());
+    let mut result = record(received, State::Success, value, around.children, around.teller());
     if let Value::Array(children) = &mut result.children {
         children.extend(follow.children.iter().cloned());
     }
@@ -184,7 +191,8 @@ fn failure(failed: &Failed, received: &Received, stores: bool, around: Circumsta
     let follow = follow::failure(received, failed, stores, around);
     let result = stores.then(|| {
         let value = failed.exception.to_value();
-        let mut result = record(received, failed.state.clone(), value, around.teller());
+        let mut result =
+            record(received, failed.state.clone(), value, around.children, around.teller());
         result.traceback.clone_from(&failed.traceback);
         bounded(result, around)
     });
@@ -212,23 +220,21 @@ fn retry(
     received: &Received,
     exception: &Exception,
     traceback: Option<String>,
-    after: Duration,
+    (at, again): (Timestamp, Again),
     around: Circumstances<'_>,
 ) -> Plan {
-    let again = received.notes().again.clone();
     if let Some(Err(reason)) = again.queue.as_ref().map(|q| queue_name::check(q, around.celery)) {
         let exception = Exception::builtin("ValueError", vec![reason.into()]);
         let failed = Failed { state: State::Failure, exception, traceback };
         return failure(&failed, received, stores_errors(received, around.celery), around);
     }
-    let at = again.at.unwrap_or_else(|| later(around.now, after));
     let mut next = received.envelope.retry(around.tag, at);
-    let deaths = received.notes().deaths.clone();
     let this = attempt(exception.to_string(), around);
-    add_attempt(&mut next.headers, deaths.into_iter().chain([this]));
+    add_attempt(&mut next.headers, received.deaths.iter().cloned().chain([this]));
     change(&mut next, &again, received);
     let result = stores_errors(received, around.celery).then(|| {
-        let record = record(received, State::Retry, exception.to_value(), around.teller());
+        let record =
+            record(received, State::Retry, exception.to_value(), around.children, around.teller());
         bounded(TaskResult { traceback, ..record }, around)
     });
     let elsewhere = again.queue.filter(|queue| queue != around.queue);
@@ -311,9 +317,7 @@ fn letter(kind: Kind, reason: String, message: &Message, around: Circumstances<'
     };
     let sha256 = hex(&Sha256::digest(&bytes));
     let (deaths, mut history) = match message {
-        Message::Read(received) => {
-            (received.notes().deaths.clone(), attempts(&received.envelope.headers))
-        }
+        Message::Read(received) => (received.deaths.clone(), attempts(&received.envelope.headers)),
         Message::Raw(raw) => (raw.deaths.clone(), Vec::new()),
     };
     let deliveries = u32::try_from(deaths.len()).unwrap_or(u32::MAX);

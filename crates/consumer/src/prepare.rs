@@ -17,7 +17,7 @@ use crate::{
     Shared, chord,
     delivery::{ClaimId, Message, Settlement},
     floods::Flood,
-    outcome::Outcome,
+    outcome::{Ending, Outcome},
     plan::{Circumstances, Plan, plan},
 };
 
@@ -35,7 +35,7 @@ const LARGE_MESSAGE: usize = 1 << 20;
 
 /// Tells whether a settlement is planned in no time and needs no look at a body.
 pub(super) fn is_light(settlement: &Settlement) -> bool {
-    match (&settlement.outcome, &settlement.message) {
+    match (&settlement.ending.outcome, &settlement.message) {
         (
             Outcome::HandBack | Outcome::Leave | Outcome::NotDue { .. } | Outcome::PutOff { .. },
             _,
@@ -48,19 +48,19 @@ pub(super) fn is_light(settlement: &Settlement) -> bool {
 }
 
 /// Decides what ends a claim.
-pub(super) fn decide(shared: &Shared, claim: ClaimId, outcome: Outcome, message: &Message) -> Plan {
+pub(super) fn decide(shared: &Shared, claim: ClaimId, ending: Ending, message: &Message) -> Plan {
     // Randomness is a system call: none for the many whose end sends nothing with a tag.
-    let is_retry = matches!(outcome, Outcome::Retry { .. });
+    let is_retry = matches!(ending.outcome, Outcome::Retry { .. });
     let tag = if is_retry { Uuid::new_v4().to_string() } else { String::new() };
-    plan(outcome, message, around(shared, claim.queue, &tag))
+    plan(ending, message, around(shared, claim.queue, &tag))
 }
 
 /// The same where no more than a little memory is taken for what follows: [`Follow::too_large`]
 /// tells that it does not do.
-fn decide_small(shared: &Shared, claim: ClaimId, outcome: Outcome, message: &Message) -> Plan {
+fn decide_small(shared: &Shared, claim: ClaimId, ending: Ending, message: &Message) -> Plan {
     let tag = Uuid::new_v4().to_string();
     let around = Circumstances { max_canvas_bytes: SMALL, ..around(shared, claim.queue, &tag) };
-    plan(outcome, message, around)
+    plan(ending, message, around)
 }
 
 /// Tells whether a task may fail, instead, for want of room for its result.
@@ -86,7 +86,7 @@ pub(super) async fn with_room(
         Err(reason) => {
             let exception = Exception::builtin("MemoryError", vec![reason.into()]);
             let failed = Outcome::Failure { exception, traceback: None };
-            decide(shared, claim, failed, message)
+            decide(shared, claim, failed.into(), message)
         }
     }
 }
@@ -105,6 +105,8 @@ pub(super) fn around<'a>(shared: &'a Shared, queue: usize, tag: &'a str) -> Circ
         tag,
         reply_to: shared.client.reply_to(),
         origin: shared.client.origin(),
+        children: &[],
+        errbacks_called: &[],
     }
 }
 
@@ -188,16 +190,16 @@ pub(super) async fn plan_and_prepare(
     shared: Arc<Shared>,
     settlement: Settlement,
 ) -> (Plan, Option<OwnedSemaphorePermit>) {
-    let Settlement { claim, message, outcome, .. } = settlement;
+    let Settlement { claim, message, ending, .. } = settlement;
     let mut turn =
         if size(&message) > LARGE_MESSAGE { shared.large_plans.turn().await } else { None };
-    let may_fail = may_fail(&outcome);
-    let mut plan = decide_small(&shared, claim, outcome.clone(), &message);
+    let may_fail = may_fail(&ending.outcome);
+    let mut plan = decide_small(&shared, claim, ending.clone(), &message);
     if plan.follow.too_large {
         if turn.is_none() {
             turn = shared.large_plans.turn().await;
         }
-        plan = decide(&shared, claim, outcome, &message);
+        plan = decide(&shared, claim, ending, &message);
     }
     if may_fail && !shared.room.takes(result_bytes(&plan)) {
         plan = with_room(&shared, claim, plan, &message).await;

@@ -26,11 +26,12 @@ pub(crate) fn record(
     received: &Received,
     state: State,
     value: Value,
+    children: &[Value],
     teller: Teller<'_>,
 ) -> TaskResult {
     let headers = &received.envelope.headers;
     let mut record = TaskResult {
-        children: Value::Array(received.notes().children.clone()),
+        children: Value::Array(children.to_vec()),
         date_done: state.is_final().then(|| clock::iso(teller.now)),
         parent_id: headers.parent_id.clone(),
         group_id: headers.group.clone(),
@@ -69,13 +70,13 @@ pub(crate) fn stores_results(received: &Received, celery: &CeleryConfig) -> bool
     if celery.results_disabled {
         return false;
     }
-    let by_task = received.notes().ignore_result.unwrap_or(celery.task_ignore_result);
+    let by_task = received.stores.ignore_result.unwrap_or(celery.task_ignore_result);
     !received.envelope.headers.ignore_result.unwrap_or(by_task)
 }
 
 /// Tells whether a task's failures and retries are stored.
 pub(crate) fn stores_errors(received: &Received, celery: &CeleryConfig) -> bool {
-    let even_if_ignored = received.notes().store_errors_even_if_ignored;
+    let even_if_ignored = received.stores.store_errors_even_if_ignored;
     !celery.results_disabled
         && (stores_results(received, celery)
             || even_if_ignored.unwrap_or(celery.task_store_errors_even_if_ignored))

@@ -10,7 +10,8 @@ use crate::{
     record::{Teller, record, stores_results},
 };
 
-/// Stores and publishes a passing state of a task that `worker` runs, with what its message tells.
+/// Stores and publishes a passing state of a task that `worker` runs, with what its message tells and
+/// what it has published so far.
 ///
 /// # Errors
 ///
@@ -19,14 +20,14 @@ pub async fn report(
     client: &Client,
     received: &Received,
     worker: &str,
-    state: State,
-    meta: Value,
+    (state, meta): (State, Value),
+    children: &[Value],
 ) -> Result<(), Error> {
     if state.is_final() || state == State::Pending {
         return Err(Error::Refused(format!("{state} is for the worker to store")));
     }
     let teller = Teller { now: clock::now(), worker, celery: client.celery() };
-    client.store_passing(&record(received, state, meta, teller)).await
+    client.store_passing(&record(received, state, meta, children, teller)).await
 }
 
 /// Stores and publishes STARTED, where the task's results are stored at all.
@@ -43,5 +44,5 @@ pub async fn report_started(
         return Ok(());
     }
     let who = serde_json::json!({"pid": std::process::id(), "hostname": worker});
-    report(client, received, worker, State::Started, who).await
+    report(client, received, worker, (State::Started, who), &[]).await
 }

@@ -95,13 +95,13 @@ fn accept(
     preparing: &mut JoinSet<()>,
     ready: &mpsc::UnboundedSender<Ready>,
 ) {
-    count(&shared.counters, &settlement.outcome);
+    count(&shared.counters, &settlement.ending.outcome);
     let (claim, slot) = (settlement.claim, settlement.slot.take());
     let ended = shared.tells_ends().then(|| Ended::of(&settlement, slot)).flatten();
     if prepare::is_light(&settlement) {
-        let Settlement { outcome, message, .. } = settlement;
-        let may_fail = prepare::may_fail(&outcome);
-        let mut plan = prepare::decide(shared, claim, outcome, &message);
+        let Settlement { ending, message, .. } = settlement;
+        let may_fail = prepare::may_fail(&ending.outcome);
+        let mut plan = prepare::decide(shared, claim, ending, &message);
         let fits = !may_fail || shared.room.takes(prepare::result_bytes(&plan));
         if fits && prepare::is_ready(shared, claim, &plan) {
             batch.push(Ready { claim, plan, ended, tried: false, _turn: None });

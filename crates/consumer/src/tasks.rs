@@ -21,6 +21,15 @@ pub struct Limits {
     pub hard: Option<Duration>,
 }
 
+/// Whether a task's states are stored, as its registration says; `None` leaves it to the settings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ResultPolicy {
+    /// Whether its results are ignored.
+    pub ignore_result: Option<bool>,
+    /// Whether its failures are stored where its results are ignored.
+    pub store_errors_even_if_ignored: Option<bool>,
+}
+
 /// The names that a worker answers to, and the limits behind them. Clones share the limits.
 #[derive(Clone, Debug, Default)]
 pub struct Tasks(Arc<BTreeMap<String, Arc<Entry>>>);
@@ -29,14 +38,16 @@ pub struct Tasks(Arc<BTreeMap<String, Arc<Entry>>>);
 struct Entry {
     limits: Mutex<Limits>,
     places: Mutex<Places>,
+    results: ResultPolicy,
 }
 
 impl Tasks {
     /// Takes tasks with all the names that each has.
-    pub fn new(tasks: impl IntoIterator<Item = (Vec<String>, Limits)>) -> Self {
+    pub fn new(tasks: impl IntoIterator<Item = (Vec<String>, Limits, ResultPolicy)>) -> Self {
         let mut by_name = BTreeMap::new();
-        for (names, limits) in tasks {
-            let entry = Arc::new(Entry { limits: Mutex::new(limits), ..Entry::default() });
+        for (names, limits, results) in tasks {
+            let limits = Mutex::new(limits);
+            let entry = Arc::new(Entry { limits, results, ..Entry::default() });
             by_name.extend(names.into_iter().map(|name| (name, entry.clone())));
         }
         Self(Arc::new(by_name))
@@ -55,6 +66,11 @@ impl Tasks {
     /// Returns the limits that hold now.
     pub fn limits(&self, name: &str) -> Limits {
         self.0.get(name).map(|entry| lock(&entry.limits).clone()).unwrap_or_default()
+    }
+
+    /// Returns whether its states are stored.
+    pub(crate) fn results(&self, name: &str) -> ResultPolicy {
+        self.0.get(name).map(|entry| entry.results).unwrap_or_default()
     }
 
     /// Sets how often a task may start; false when there is none of this name.
@@ -91,7 +107,9 @@ impl Tasks {
 
 impl From<Vec<String>> for Tasks {
     fn from(names: Vec<String>) -> Self {
-        Self::new(names.into_iter().map(|name| (vec![name], Limits::default())))
+        Self::new(
+            names.into_iter().map(|name| (vec![name], Limits::default(), ResultPolicy::default())),
+        )
     }
 }
 
@@ -105,7 +123,11 @@ mod tests {
 
     #[test]
     fn an_alias_shares_the_limits_of_its_task() {
-        let tasks = Tasks::new([(vec!["a".to_owned(), "b".to_owned()], Limits::default())]);
+        let tasks = Tasks::new([(
+            vec!["a".to_owned(), "b".to_owned()],
+            Limits::default(),
+            ResultPolicy::default(),
+        )]);
         assert!(tasks.set_rate("b", Rate::parse("1/h").unwrap()));
         assert!(tasks.set_time_limits("a", None, Some(Duration::from_secs(9))));
         assert!(!tasks.set_rate("c", None) && !tasks.set_time_limits("c", None, None));

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, future::Future, sync::Arc, time::Duration}
 
 use futures_util::future::BoxFuture;
 use rhubarb_connection::Connections;
-use rhubarb_consumer::{Limits, Rate, Tasks};
+use rhubarb_consumer::{Limits, Rate, ResultPolicy, Tasks};
 use rhubarb_core::config::{Config, WorkerConfig};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -157,8 +157,7 @@ impl App {
             limits: Limits::default(),
             rate_problem: None,
             slots: None,
-            ignore_result: None,
-            store_errors_even_if_ignored: None,
+            results: ResultPolicy::default(),
             track_started: None,
         };
         self.tasks.entry(name).insert_entry(registration).into_mut()
@@ -235,7 +234,8 @@ impl App {
         Tasks::new(self.tasks.iter().map(|(name, task)| {
             let aliases = self.config.task_aliases.iter();
             let aliases = aliases.filter(|(_, to)| *to == name).map(|(alias, _)| alias);
-            (std::iter::once(name).chain(aliases).cloned().collect(), task.limits.clone())
+            let names = std::iter::once(name).chain(aliases).cloned().collect();
+            (names, task.limits.clone(), task.results)
         }))
     }
 
@@ -280,8 +280,7 @@ pub struct Registration {
     limits: Limits,
     rate_problem: Option<String>,
     slots: Option<Arc<Semaphore>>,
-    pub(crate) ignore_result: Option<bool>,
-    pub(crate) store_errors_even_if_ignored: Option<bool>,
+    results: ResultPolicy,
     pub(crate) track_started: Option<bool>,
 }
 
@@ -338,14 +337,14 @@ impl Registration {
 
     /// Sets whether results are stored where the call does not say; by default `celery.task_ignore_result`.
     pub fn ignore_result(&mut self, ignore: bool) -> &mut Self {
-        self.ignore_result = Some(ignore);
+        self.results.ignore_result = Some(ignore);
         self
     }
 
     /// Sets whether failures are stored where results are ignored; by default
     /// `celery.task_store_errors_even_if_ignored`.
     pub fn store_errors_even_if_ignored(&mut self, store: bool) -> &mut Self {
-        self.store_errors_even_if_ignored = Some(store);
+        self.results.store_errors_even_if_ignored = Some(store);
         self
     }
 

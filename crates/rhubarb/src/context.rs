@@ -132,11 +132,10 @@ impl Run {
         self.soft_limit.as_ref().is_some_and(CancellationToken::is_cancelled)
     }
 
-    /// Notes what was published so far, for the next state that is stored.
-    pub(crate) fn note_children(&self) {
-        let Some(client) = self.client.get() else { return };
-        let children = client.children();
-        self.received.notes().children = children.iter().map(ResultTree::to_value).collect();
+    /// Returns what was published so far, as a result lists it.
+    pub(crate) fn children(&self) -> Vec<Value> {
+        let published = self.client.get().map(Client::children).unwrap_or_default();
+        published.iter().map(ResultTree::to_value).collect()
     }
 }
 
@@ -295,9 +294,8 @@ impl TaskContext {
     /// Redis could not be reached in time, or `state` is one of those that end a task.
     pub async fn update_state(&self, state: &str, meta: Value) -> Result<(), rhubarb_queue::Error> {
         let run = &self.0.run;
-        run.note_children();
-        rhubarb_consumer::report(run.client(), &run.received, &run.node, State::from(state), meta)
-            .await
+        let (told, children) = ((State::from(state), meta), run.children());
+        rhubarb_consumer::report(run.client(), &run.received, &run.node, told, &children).await
     }
 
     /// Reports progress as state `PROGRESS` with `current`, `total` and `message`.

@@ -172,7 +172,7 @@ impl Hooks {
                 let exception = exception.clone();
                 call(&self.failure, &Failed { task, exception, traceback: None, ran })
             }
-            Outcome::Retry { exception, traceback, after } => {
+            Outcome::Retry { exception, traceback, after, .. } => {
                 let (exception, traceback) = (exception.clone(), traceback.clone());
                 call(&self.retry, &Retried { task, exception, traceback, after: *after })
             }

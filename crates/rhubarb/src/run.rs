@@ -12,8 +12,7 @@ use std::{
 use apalis_core::task::Task;
 use futures_util::{FutureExt, future::BoxFuture};
 use jiff::Timestamp;
-use rhubarb_consumer::Memory;
-use rhubarb_consumer::{Again, Delivery, Limits, Outcome, Tasks};
+use rhubarb_consumer::{Delivery, Ending, Limits, Memory, Outcome, Tasks};
 use rhubarb_core::{clock, config::WorkerConfig};
 use rhubarb_queue::Client;
 use rhubarb_queue::wire::{Body, Exception, Headers, Signature, open, open_map, plain};
@@ -104,40 +103,43 @@ impl Runner {
     /// # Cancel safety
     ///
     /// A dropped call cancels the handler; dropping the delivery hands the message back.
-    pub async fn run(&self, delivery: &Delivery) -> Outcome {
+    pub async fn run(&self, delivery: &Delivery) -> Ending {
         let headers = &delivery.envelope().headers;
-        let Some(task) = self.0.registry.find(&headers.task) else { return Outcome::Unknown };
+        let Some(task) = self.0.registry.find(&headers.task) else {
+            return Outcome::Unknown.into();
+        };
         tokio::select! {
             biased;
             () = self.0.memory.read(&delivery.received) => {}
-            () = self.0.stop.began.cancelled() => return Outcome::HandBack,
+            () = self.0.stop.began.cancelled() => return Outcome::HandBack.into(),
         }
         let body = match delivery.received.body() {
             Ok(body) => body,
             Err(error) => {
-                return Outcome::Dead { reason: error.to_string(), exception: error.exception() };
+                let (reason, exception) = (error.to_string(), error.exception());
+                return Outcome::Dead { reason, exception }.into();
             }
         };
         if self.0.maps_an_unknown_task(&headers.task, body) {
-            return Outcome::Unknown;
+            return Outcome::Unknown.into();
         }
         let place = match self.0.place(task).await {
             Ok(place) => place,
-            Err(not_now) => return not_now,
+            Err(not_now) => return not_now.into(),
         };
-        self.0.begin(task, delivery).await;
+        self.0.tell_begin(task, delivery).await;
         let limits = time_limits(headers, &self.0.tasks.limits(&headers.task), &self.0.defaults);
         let call = Attempt { task, place, delivery, limits };
-        let ended = self.0.attempt(call, arguments(body)).await;
-        let (outcome, again) = decide(ended, headers, &task.retry, fastrand::f64());
+        let (ended, children) = self.0.attempt(call, arguments(body)).await;
+        let outcome = decide(ended, headers, &task.retry, fastrand::f64());
+        let mut errbacks_called = Vec::new();
         if let Outcome::Failure { exception, traceback } = &outcome
             && !body.embed.errbacks.is_empty()
         {
-            let traceback = traceback.as_deref();
-            self.0.call_errbacks(delivery, &body.embed.errbacks, exception, traceback).await;
+            let (errbacks, traceback) = (&body.embed.errbacks, traceback.as_deref());
+            errbacks_called = self.0.call_errbacks(delivery, errbacks, exception, traceback).await;
         }
-        delivery.received.notes().again = again;
-        outcome
+        Ending { outcome, children, errbacks_called }
     }
 }
 
@@ -172,9 +174,9 @@ fn readable(value: &Value) -> Value {
 }
 
 impl Service<Task<Delivery>> for Runner {
-    type Response = Outcome;
+    type Response = Ending;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Outcome, Infallible>>;
+    type Future = BoxFuture<'static, Result<Ending, Infallible>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         // The queue claims no more than there are free slots, so a delivery always has one.
@@ -217,28 +219,22 @@ impl Inner {
         mapped.is_some_and(|task| self.registry.find(task).is_none())
     }
 
-    /// Notes what the task's end has to know of its registration, and tells that it has begun where that is wanted.
-    async fn begin(&self, task: &Registration, delivery: &Delivery) {
-        let received = &delivery.received;
-        {
-            let mut notes = received.notes();
-            notes.ignore_result = task.ignore_result;
-            notes.store_errors_even_if_ignored = task.store_errors_even_if_ignored;
-        }
+    /// Tells that a task has begun, where that is wanted.
+    async fn tell_begin(&self, task: &Registration, delivery: &Delivery) {
         if !task.track_started.unwrap_or(self.client.celery().task_track_started) {
             return;
         }
         // A courtesy: that Redis is away for a moment does not keep the task from running.
         if let Err(error) =
-            rhubarb_consumer::report_started(&self.client, received, &self.node).await
+            rhubarb_consumer::report_started(&self.client, &delivery.received, &self.node).await
         {
             tracing::debug!(%error, "the start was not reported");
         }
     }
 
     /// Runs the handler in a tokio task of its own, so that computing neither delays the others nor the
-    /// heartbeat, and a panic ends no more than itself.
-    async fn attempt(&self, attempt: Attempt<'_>, mut arguments: Arguments) -> Ended {
+    /// heartbeat, and a panic ends no more than itself. Returns what it has published, too.
+    async fn attempt(&self, attempt: Attempt<'_>, mut arguments: Arguments) -> (Ended, Vec<Value>) {
         let Attempt { task, place: (thread, slot), delivery, limits } = attempt;
         let run = self.running(delivery, &limits);
         // Also when this is dropped because the task was terminated.
@@ -259,8 +255,7 @@ impl Inner {
             limit = passed(&limits, run.soft_limit.as_ref()) => Ended::TimedOut(limit),
             () = self.stop.hand_back.cancelled() => Ended::Cancelled,
         };
-        run.note_children();
-        self.told(ended, run.is_over_soft_limit())
+        (self.told(ended, run.is_over_soft_limit()), run.children())
     }
 
     fn running(&self, delivery: &Delivery, limits: &Limits) -> Arc<Run> {
@@ -278,7 +273,8 @@ impl Inner {
         })
     }
 
-    /// Calls those of a failed task's errbacks that are registered here and told of failures.
+    /// Calls those of a failed task's errbacks that are registered here and told of failures;
+    /// returns their places.
     ///
     /// They are called before the failure is stored, so that a death in between calls them again.
     async fn call_errbacks(
@@ -287,7 +283,8 @@ impl Inner {
         errbacks: &[Signature],
         exception: &Exception,
         traceback: Option<&str>,
-    ) {
+    ) -> Vec<usize> {
+        let mut called = Vec::new();
         let received = &delivery.received;
         let (queue, deaths) = (&delivery.queue, delivery.deliveries);
         let failed = FailedTask::here(received, queue, deaths, exception, traceback);
@@ -298,9 +295,10 @@ impl Inner {
             }
             let ended = self.call_errback(delivery, errback, failed.clone()).await;
             if is_called(&errback.task, ended) {
-                received.notes().errbacks_called.push(place);
+                called.push(place);
             }
         }
+        called
     }
 
     async fn call_errback(
@@ -395,12 +393,12 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
 }
 
 /// Decides what an attempt's end means for its task; `random` in `0.0..1.0` is the retry's jitter.
-fn decide(ended: Ended, headers: &Headers, policy: &RetryPolicy, random: f64) -> (Outcome, Again) {
+fn decide(ended: Ended, headers: &Headers, policy: &RetryPolicy, random: f64) -> Outcome {
     let failure = |raised: Raised| Outcome::Failure {
         traceback: raised.traceback(&headers.task),
         exception: raised.exception,
     };
-    let outcome = match ended {
+    match ended {
         Ended::Returned(Ok(value)) => Outcome::Success(value),
         Ended::Returned(Err(TaskError::Failed(raised))) => failure(raised),
         Ended::Returned(Err(TaskError::Transient(raised))) => {
@@ -409,13 +407,12 @@ fn decide(ended: Ended, headers: &Headers, policy: &RetryPolicy, random: f64) ->
                     traceback: raised.traceback(&headers.task),
                     exception: raised.exception,
                     after,
+                    again: Box::default(),
                 },
                 None => failure(raised),
             }
         }
-        Ended::Returned(Err(TaskError::Retry(retry))) => {
-            return again(*retry, headers, policy, random);
-        }
+        Ended::Returned(Err(TaskError::Retry(retry))) => again(*retry, headers, policy, random),
         Ended::Returned(Err(TaskError::PutOff { after })) => Outcome::PutOff { after },
         Ended::Returned(Err(TaskError::Cancelled)) | Ended::Cancelled => Outcome::HandBack,
         Ended::Panicked(message, place) => {
@@ -426,17 +423,16 @@ fn decide(ended: Ended, headers: &Headers, policy: &RetryPolicy, random: f64) ->
         Ended::TimedOut(limit) => {
             failure(Exception::time_limit_exceeded(limit.as_secs_f64()).into())
         }
-    };
-    (outcome, Again::default())
+    }
 }
 
 /// Decides what a task that asks for another attempt gets: that, or its own reason as a failure.
-fn again(retry: Retry, headers: &Headers, policy: &RetryPolicy, random: f64) -> (Outcome, Again) {
+fn again(retry: Retry, headers: &Headers, policy: &RetryPolicy, random: f64) -> Outcome {
     let Retry { after, raised, max_retries, again } = retry;
     if headers.retries >= max_retries.unwrap_or(policy.max_retries) {
         let raised = raised.unwrap_or_else(|| exhausted(headers).into());
         let traceback = raised.traceback(&headers.task);
-        return (Outcome::Failure { exception: raised.exception, traceback }, Again::default());
+        return Outcome::Failure { exception: raised.exception, traceback };
     }
     let until = |at: Timestamp| Duration::try_from(at.duration_since(clock::now())).ok();
     let after = after
@@ -447,7 +443,7 @@ fn again(retry: Retry, headers: &Headers, policy: &RetryPolicy, random: f64) -> 
         || Exception::retry(&format!("Retry in {}s", after.as_secs_f64())),
         |raised| raised.exception,
     );
-    (Outcome::Retry { exception, traceback, after }, again)
+    Outcome::Retry { exception, traceback, after, again: again.into() }
 }
 
 fn exhausted(headers: &Headers) -> Exception {
@@ -478,7 +474,7 @@ mod tests {
     }
 
     fn decided(ended: Ended, retries: u32) -> Outcome {
-        decide(ended, &headers(retries), &RetryPolicy::default(), 0.5).0
+        decide(ended, &headers(retries), &RetryPolicy::default(), 0.5)
     }
 
     fn returned(error: TaskError) -> Ended {
@@ -498,6 +494,7 @@ mod tests {
             exception: exception(),
             traceback: None,
             after: Duration::from_secs(seconds),
+            again: Box::default(),
         };
         let five = Duration::from_secs(5);
         check(Ended::Returned(Ok(1.into())), 0, Outcome::Success(1.into()));
@@ -540,11 +537,12 @@ mod tests {
     fn another_attempt_may_differ() {
         let at = "2099-01-01T00:00:00Z".parse().unwrap();
         let retry = Retry::at(at).queue("slow").priority(6).args(vec![2.into()]);
-        let (outcome, again) =
-            decide(returned(retry.into()), &headers(0), &RetryPolicy::default(), 0.5);
-        assert!(
-            matches!(outcome, Outcome::Retry { after, .. } if after > Duration::from_secs(1_000_000))
-        );
+        let Outcome::Retry { after, again, .. } =
+            decide(returned(retry.into()), &headers(0), &RetryPolicy::default(), 0.5)
+        else {
+            panic!("no retry")
+        };
+        assert!(after > Duration::from_secs(1_000_000));
         assert_eq!(
             (again.at, again.queue.as_deref(), again.priority),
             (Some(at), Some("slow"), Some(6))

@@ -6,12 +6,11 @@ use std::{
 };
 
 use apalis::{
-    layers::{WorkerBuilderExt, tracing::TraceLayer},
+    layers::WorkerBuilderExt,
     prelude::{Monitor, MonitorError, WorkerBuilder},
 };
-use apalis_core::task::Task;
 use rhubarb_connection::{Backoff, Connections, Role};
-use rhubarb_consumer::{Backend, Consumer, Delivery, Outcome, Tasks};
+use rhubarb_consumer::{Backend, Consumer, Tasks};
 use rhubarb_core::{
     class::Class,
     shutdown::{Shutdown, StopSignal},
@@ -25,7 +24,6 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
-use tracing::Span;
 
 use crate::{
     app::{App, Misfit},
@@ -185,7 +183,7 @@ fn announce(app: &App, node: &str, tasks: &Tasks) {
     }
 }
 
-/// Sets up apalis: our backend, a span and a closing line for each task, a net under every panic.
+/// Sets up apalis: our backend, and a net under every panic.
 fn monitor(node: &str, backend: Option<Backend>, runner: Runner) -> Monitor {
     let node = node.to_owned();
     let backend = Arc::new(Mutex::new(backend));
@@ -193,16 +191,7 @@ fn monitor(node: &str, backend: Option<Backend>, runner: Runner) -> Monitor {
         let backend = backend.lock().unwrap_or_else(PoisonError::into_inner).take();
         // apalis asks again only after an error of the backend, of which ours has none.
         let backend = backend.expect("a worker is made once");
-        let trace = TraceLayer::new()
-            .make_span_with(span)
-            .on_request(|_: &Task<Delivery>, _: &Span| tracing::debug!("task begins"))
-            .on_response(log_end)
-            .on_failure(());
-        WorkerBuilder::new(node.as_str())
-            .backend(backend)
-            .layer(trace)
-            .catch_panic()
-            .build(runner.clone())
+        WorkerBuilder::new(node.as_str()).backend(backend).catch_panic().build(runner.clone())
     })
 }
 
@@ -263,44 +252,4 @@ impl Draining<'_> {
 fn end(ended: Result<Result<(), MonitorError>, JoinError>) -> Result<(), Error> {
     let ended = ended.map_err(|_| Error::Ended(None))?;
     ended.map_err(|error| Error::Ended(Some(error)))
-}
-
-/// The span in which a task runs: its handler's log lines carry these fields too.
-fn span(task: &Task<Delivery>) -> Span {
-    let headers = &task.args.envelope().headers;
-    tracing::info_span!(
-        "task",
-        task = headers.task,
-        id = headers.id,
-        queue = task.args.queue,
-        attempt = headers.retries + 1,
-    )
-}
-
-/// The one line at a task's end.
-fn log_end(outcome: &Outcome, took: Duration, span: &Span) {
-    let elapsed_ms = ms(took);
-    macro_rules! ended {
-        ($level:ident, $outcome:literal $($field:tt)*) => {
-            tracing::$level!(parent: span, elapsed_ms, outcome = $outcome $($field)*, "task ended")
-        };
-    }
-    match outcome {
-        Outcome::Success(_) => ended!(info, "success"),
-        Outcome::Failure { exception, .. } => ended!(warn, "failure", error = %exception),
-        Outcome::Retry { exception, after, .. } => {
-            ended!(info, "retry", after_ms = ms(*after), error = %exception)
-        }
-        Outcome::PutOff { after } => ended!(debug, "put off", after_ms = ms(*after)),
-        Outcome::NotDue { at } => ended!(debug, "not due", at = %at),
-        Outcome::Revoked(why) => ended!(info, "revoked", error = %why.exception()),
-        Outcome::Dead { reason, .. } => ended!(warn, "dead", reason = reason),
-        Outcome::Unknown => ended!(warn, "unknown"),
-        Outcome::Leave => ended!(debug, "left"),
-        Outcome::HandBack => ended!(info, "handed back"),
-    }
-}
-
-fn ms(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

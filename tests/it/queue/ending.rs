@@ -82,6 +82,7 @@ async fn a_retry_keeps_the_id_counts_and_waits_in_redis() {
                 exception,
                 traceback: None,
                 after: Duration::from_millis(300),
+                again: Box::default(),
             };
         }
         Outcome::Success(json!([headers.retries, headers.parent_id == Some(headers.id.clone())]))

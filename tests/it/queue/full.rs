@@ -37,7 +37,12 @@ async fn again(delivery: Delivery) -> Outcome {
     match delivery.envelope().headers.retries {
         0 => {
             let exception = Exception::builtin("OSError", vec!["once".into()]);
-            Outcome::Retry { exception, traceback: None, after: Duration::from_millis(10) }
+            Outcome::Retry {
+                exception,
+                traceback: None,
+                after: Duration::from_millis(10),
+                again: Box::default(),
+            }
         }
         n => Outcome::Success(json!(n)),
     }

@@ -27,7 +27,7 @@ async fn once_then_never(delivery: Delivery) -> Outcome {
         return std::future::pending().await;
     }
     let exception = Exception::builtin("ConnectionError", vec!["the board is away".into()]);
-    Outcome::Retry { exception, traceback: None, after: Duration::ZERO }
+    Outcome::Retry { exception, traceback: None, after: Duration::ZERO, again: Box::default() }
 }
 
 async fn dead(bench: &Bench, filter: &Filter) -> Vec<Letter> {

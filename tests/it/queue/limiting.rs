@@ -6,7 +6,7 @@ use std::{
 };
 
 use redis::AsyncCommands;
-use rhubarb_consumer::{Limits, Outcome, Rate, Tasks};
+use rhubarb_consumer::{Limits, Outcome, Rate, ResultPolicy, Tasks};
 use rhubarb_e2e::eventually::eventually;
 use rhubarb_queue::Publish;
 use serde_json::{Value, json};
@@ -16,7 +16,8 @@ use super::{Bench, WAIT};
 
 fn limited(name: &str, rate: &str) -> Tasks {
     let limits = Limits { rate: Rate::parse(rate).unwrap(), ..Limits::default() };
-    Tasks::new([(vec![name.to_owned()], limits), (vec!["free".to_owned()], Limits::default())])
+    let free = (vec!["free".to_owned()], Limits::default(), ResultPolicy::default());
+    Tasks::new([(vec![name.to_owned()], limits, ResultPolicy::default()), free])
 }
 
 #[tokio::test]

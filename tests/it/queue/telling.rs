@@ -68,9 +68,12 @@ async fn ends(delivery: rhubarb_consumer::Delivery) -> Outcome {
     let exception = Exception::builtin("ValueError", vec!["boom".into()]);
     match how.as_str() {
         Some("fail") => Outcome::Failure { exception, traceback: Some("Traceback".into()) },
-        Some("retry") if delivery.envelope().headers.retries == 0 => {
-            Outcome::Retry { exception, traceback: None, after: Duration::from_millis(1) }
-        }
+        Some("retry") if delivery.envelope().headers.retries == 0 => Outcome::Retry {
+            exception,
+            traceback: None,
+            after: Duration::from_millis(1),
+            again: Box::default(),
+        },
         Some("pend") => std::future::pending().await,
         _ => Outcome::Success(how),
     }

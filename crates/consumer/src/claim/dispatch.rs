@@ -91,9 +91,9 @@ impl Claimer {
     }
 
     fn received(&self, envelope: Envelope, deaths: &[u8]) -> Arc<Received> {
+        let stores = self.shared.tasks.results(&envelope.headers.task);
         let received = Received::new(envelope, self.shared.config.max_message_bytes);
-        received.notes().deaths = history::deaths(deaths);
-        Arc::new(received)
+        Arc::new(received.told(stores, history::deaths(deaths)))
     }
 
     /// Tells whether a message's task is none of ours; what kills workers is dead all the same.

@@ -74,9 +74,8 @@ pub(crate) fn failure(
     follow.add(all(&body.embed.chain, failed, &by, stores, around));
     if failed.state == State::Failure {
         // They are no children: the result is stored before they are called.
-        let called = received.notes().errbacks_called.clone();
         let places = body.embed.errbacks.iter().enumerate();
-        let rest = places.filter(|(place, _)| !called.contains(place));
+        let rest = places.filter(|(place, _)| !around.errbacks_called.contains(place));
         let rest: Vec<Signature> = rest.map(|(_, errback)| errback.clone()).collect();
         let errbacks = errbacks(&rest, &by, around);
         follow.add(Follow { children: Vec::new(), ..errbacks });

@@ -3,7 +3,7 @@ use rhubarb_wire::{Envelope, NewTask, Signature};
 use serde_json::json;
 
 use super::*;
-use crate::outcome::Revocation;
+use crate::{outcome::Revocation, tasks::ResultPolicy};
 
 fn celery() -> CeleryConfig {
     Config::default().celery
@@ -22,6 +22,8 @@ fn around(celery: &CeleryConfig) -> Circumstances<'_> {
         tag: "fresh",
         reply_to: "client",
         origin: "gen1@h",
+        children: &[],
+        errbacks_called: &[],
     }
 }
 
@@ -44,7 +46,7 @@ fn received(envelope: Envelope) -> Arc<Received> {
 }
 
 fn planned(outcome: Outcome, received: &Arc<Received>, celery: &CeleryConfig) -> Plan {
-    plan(outcome, &Message::Read(received.clone()), around(celery))
+    plan(outcome.into(), &Message::Read(received.clone()), around(celery))
 }
 
 fn failure() -> Outcome {
@@ -151,8 +153,9 @@ fn whose_results_are_stored_is_said_by_the_call_then_the_registration_then_the_s
     let check = |call, task: Option<bool>, setting, expect: bool| {
         let mut new = NewTask::new("t", "celery");
         new.ignore_result = call;
-        let received = received(new.into_envelope("d"));
-        received.notes().ignore_result = task;
+        let stores = ResultPolicy { ignore_result: task, ..ResultPolicy::default() };
+        let received = Received::new(new.into_envelope("d"), 1 << 20);
+        let received = Arc::new(received.told(stores, Vec::new()));
         let celery = CeleryConfig { task_ignore_result: setting, ..celery() };
         let is_stored = planned(Outcome::Success(json!(1)), &received, &celery).result.is_some();
         assert_eq!(is_stored, expect, "{call:?} {task:?} {setting}");
@@ -174,10 +177,13 @@ fn a_retry_stays_in_its_queue_or_goes_to_another_with_what_changed() {
     let celery = celery();
     let retry = |again: Again| {
         let received = received(task().into_envelope("d"));
-        received.notes().again = again;
         let exception = Exception::builtin("OSError", vec![]);
         let after = Duration::from_secs(30);
-        planned(Outcome::Retry { exception, traceback: None, after }, &received, &celery)
+        planned(
+            Outcome::Retry { exception, traceback: None, after, again: again.into() },
+            &received,
+            &celery,
+        )
     };
     let Act::Schedule { at, message: Some((message, None)) } = retry(Again::default()).act else {
         panic!("not scheduled")
