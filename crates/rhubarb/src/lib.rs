@@ -41,6 +41,7 @@ pub mod blocking;
 mod builtin;
 pub mod cli;
 pub mod context;
+mod eager;
 pub mod errback;
 pub mod error;
 pub mod extract;

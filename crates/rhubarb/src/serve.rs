@@ -27,6 +27,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
     app::{App, Misfit},
+    eager::Eager,
     intake::Intake,
     run::{Runner, Stop},
 };
@@ -203,7 +204,7 @@ async fn until_stopped(
     draining: Draining<'_>,
 ) -> Result<(), Error> {
     // On the runtime's own threads, where the task that claims is: handing over costs no switch of threads.
-    let mut running = AbortOnDropHandle::new(tokio::spawn(monitor.run()));
+    let mut running = AbortOnDropHandle::new(tokio::spawn(Eager::new(monitor.run())));
     tokio::select! {
         ended = &mut running => return Err(Error::Ended(ended.ok().and_then(Result::err))),
         () = shutdown.drained() => stop.began.cancel(),
