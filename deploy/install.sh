@@ -94,4 +94,7 @@ need_python() {
 # The one thing that is not installed from here: which toolchain manager a person uses is theirs to say.
 need_cargo() {
     command -v cargo >/dev/null 2>&1 || give_up "cargo is not on PATH: a Rust toolchain is needed (https://rustup.rs)"
+    # `cc` links; the crates for TLS, zstd and memory hold C, and the last one a makefile.
+    command -v cc >/dev/null 2>&1 || install_packages 'gcc libc6-dev' gcc 'gcc musl-dev' gcc
+    command -v make >/dev/null 2>&1 || install_packages make make make make
 }

@@ -63,8 +63,6 @@ prerequisites() {
     need_cargo
     need_redis
     need_python
-    # `cc` links; the TLS and zstd crates hold C.
-    command -v cc >/dev/null 2>&1 || install_packages 'gcc libc6-dev' gcc 'gcc musl-dev' gcc
     # The test of the architecture asks Cargo, offline, about packages of other platforms too.
     cargo fetch --quiet --locked
     # Makes the certificates of the TLS tests.

@@ -15,6 +15,11 @@ use rhubarb_e2e::ledger::{self, Ledger};
 use serde::Deserialize;
 use tokio::{sync::OnceCell, time::sleep};
 
+/// As in the binary `worker`.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 #[derive(Deserialize)]
 struct Seconds {
     seconds: f64,
