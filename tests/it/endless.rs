@@ -10,7 +10,13 @@ use std::{
 
 use rhubarb_connection::{Error, Options, Redis};
 use rhubarb_core::config::RedisConfig;
+use rhubarb_queue::{
+    client::Joined,
+    wire::{ResultTree, State, TaskResult},
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use redis::AsyncCommands;
 
 use crate::{
     connections::settings,
@@ -109,4 +115,66 @@ async fn a_redis_that_answers_without_end_costs_the_command_line_little() {
             assert!(code.is_some_and(|code| code != 0), "{args:?}: {code:?}");
         }
     }
+}
+
+const MIB: usize = 1 << 20;
+
+/// Stores a text of this many MiB as a task's result; returns what stands for the task.
+async fn store_result(shop: &Shop, id: &str, mib: usize) -> ResultTree {
+    let result = TaskResult::new(id, State::Success, "x".repeat(mib * MIB).into());
+    let key = format!("celery-task-meta-{id}");
+    let _: () = shop.queue().await.set(key, result.encode()).await.unwrap();
+    ResultTree::task(id)
+}
+
+#[tokio::test]
+async fn a_result_that_is_too_large_is_refused_by_its_size_and_no_connection_ends_by_it() {
+    let shop = Shop::open().await;
+    let (large, small) =
+        (store_result(&shop, "large", 100).await, store_result(&shop, "small", 1).await);
+    let client = shop.client();
+    assert!(client.result("small").await.unwrap().is_some());
+    let connection = client.queue().connection_number();
+    let group = ResultTree::group("g", vec![small, large.clone()]);
+    let errors = [
+        client.result("large").await.unwrap_err(),
+        client.wait("large", SOON, |_| {}).await.unwrap_err(),
+        client.join(&group, SOON).await.unwrap_err(),
+        client.ready(&large).await.unwrap_err(),
+        client.completed_count(&group).await.unwrap_err(),
+    ];
+    for error in errors {
+        let said = error.to_string();
+        let names = said.contains("task `large` has 1048577") && said.contains("50331648");
+        assert!(names && !said.contains('\n'), "{error:?}");
+    }
+    assert_eq!(client.queue().connection_number(), connection);
+}
+
+#[tokio::test]
+async fn results_that_fit_one_by_one_are_joined_and_counted_and_too_many_are_refused() {
+    let shop = Shop::open().await;
+    let mut tasks = Vec::new();
+    for n in 0..6 {
+        tasks.push(store_result(&shop, &format!("task-{n}"), 40).await);
+    }
+    let client = shop.client();
+    let two = ResultTree::group("g", tasks[..2].to_vec());
+    assert_eq!(client.completed_count(&two).await.unwrap(), 2);
+    let joined = client.join(&two, SOON).await.unwrap();
+    let Some(Joined::Success(values)) = joined else { panic!("{joined:?}") };
+    let sizes = values.as_array().unwrap().iter().map(|value| value.as_str().unwrap().len());
+    assert_eq!(sizes.collect::<Vec<_>>(), [40 * MIB; 2]);
+    let refused = client.join(&ResultTree::group("g", tasks), SOON).await.unwrap_err().to_string();
+    assert!(refused.contains("these 6 tasks"), "{refused}");
+}
+
+#[tokio::test]
+async fn the_command_line_says_of_a_result_that_is_too_large_how_large_it_is() {
+    let shop = Shop::open().await;
+    store_result(&shop, "large", 100).await;
+    let ran = shop.rhubarb(&["task", "large"]).await;
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains("task `large` has 1048577"), "{}", ran.stderr);
+    assert_eq!(ran.stderr.trim().lines().count(), 1, "{}", ran.stderr);
 }

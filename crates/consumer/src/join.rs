@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use rhubarb_queue::{Error, error::redis, piece::Piece};
+use rhubarb_queue::{Error, error::redis, piece::Piece, script::VALUES};
 use rhubarb_wire::{ChordPart, Exception, State, TaskResult, seal};
 use serde_json::Value;
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
@@ -173,7 +173,7 @@ async fn texts(
 ) -> Result<Piece, Error> {
     let args = [left, PIECE].map(|n| n.to_string().into_bytes());
     let results = shared.client.results();
-    results.eval(&script::VALUES, keys, &args, &[]).await.map_err(redis(operation))
+    results.eval(&VALUES, keys, &args, &[]).await.map_err(redis(operation))
 }
 
 async fn nested(

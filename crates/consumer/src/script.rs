@@ -24,8 +24,6 @@ scripts! {
     pub(crate) PEEK = "peek";
     /// Reads a piece of what a chord's header has collected.
     pub(crate) PARTS = "parts";
-    /// Reads texts whose sizes are not known.
-    pub(crate) VALUES = "values";
     /// Counts a part of a chord.
     pub(crate) CHORD_PART = "chord_part";
     /// Publishes a chord's body and removes what was collected.

@@ -15,6 +15,8 @@ scripts! {
     pub ORPHAN = "orphan";
     /// Reads a part of one field of a hash.
     pub PIECE = "piece";
+    /// Reads texts whose sizes are not known.
+    pub VALUES = "values";
     /// Looks for a text in a piece of what a queue holds.
     pub SEEK = "seek";
     /// Stores a passing or final state.

@@ -1,6 +1,9 @@
 //! Waiting for many results at once, and groups that are kept under their id.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use rhubarb_wire::{ResultTree, State, TaskResult};
 use serde_json::Value;
@@ -8,12 +11,18 @@ use tokio::time::Instant;
 
 use super::{
     Client,
-    wait::{RESULT_POLL, decode},
+    wait::{RESULT_POLL, Read},
 };
-use crate::{Error, error::redis};
+use crate::{Error, error::redis, piece::Piece, script};
 
-/// How many results are read at once.
+/// How many results are asked for at once.
 const BATCH: usize = 100;
+
+/// No further result is read in one answer once this many bytes are.
+const PIECE: usize = 4 << 20;
+
+/// How many times what one result may have the results of one canvas may have together.
+const JOINED: usize = 4;
 
 /// How a canvas ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,7 +45,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As for [`Client::result`].
+    /// As for [`Client::result`]; [`Error::Refused`] when the results have more than four times as
+    /// much together too.
     pub async fn join(
         &self,
         result: &ResultTree,
@@ -45,23 +55,33 @@ impl Client {
         let deadline = Instant::now() + timeout;
         let tasks = tasks(result);
         let mut values = HashMap::new();
-        for batch in tasks.chunks(BATCH) {
-            let known = self.results_of(batch).await?;
-            for (task, known) in batch.iter().zip(known) {
-                let ended = match known.filter(|state| state.status.is_final()) {
+        let mut left = JOINED * self.max_result;
+        let mut rest = tasks.as_slice();
+        while !rest.is_empty() {
+            let (piece, known) = self.next_results(rest).await?;
+            for (task, known) in piece.iter().zip(known) {
+                let ended = match known.filter(|state| state.result.status.is_final()) {
                     Some(state) => Some(state),
                     None => self.wait_for_step(task, deadline).await?,
                 };
-                match ended {
-                    None => return Ok(None),
-                    Some(state) if state.status == State::Success => {
-                        values.insert(task.id.as_str(), state.result);
-                    }
-                    Some(failed) => return Ok(Some(Joined::Failed(Box::new(failed)))),
+                let Some(Read { result, bytes }) = ended else { return Ok(None) };
+                if result.status != State::Success {
+                    return Ok(Some(Joined::Failed(Box::new(result))));
                 }
+                left = left.checked_sub(bytes).ok_or_else(|| self.too_large_together(&tasks))?;
+                values.insert(task.id.as_str(), result.result);
             }
+            rest = &rest[piece.len()..];
         }
         Ok(Some(Joined::Success(value(result, &mut values))))
+    }
+
+    fn too_large_together(&self, tasks: &[&ResultTree]) -> Error {
+        let (n, max) = (tasks.len(), JOINED * self.max_result);
+        Error::Refused(format!(
+            "the results of these {n} tasks have more than {max} bytes together and are not joined: \
+             read them one by one"
+        ))
     }
 
     /// Waits for a task; the failure of a step before it is its own.
@@ -69,19 +89,25 @@ impl Client {
         &self,
         task: &ResultTree,
         deadline: Instant,
-    ) -> Result<Option<TaskResult>, Error> {
+    ) -> Result<Option<Read>, Error> {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let found = self.wait(&task.id, left.min(RESULT_POLL), |_| {}).await?;
+            let found = self.sized_end(&task.id, left.min(RESULT_POLL), |_| {}).await?;
             if found.is_some() || left.is_zero() {
                 return Ok(found);
             }
             let before = steps_before(task);
-            let states = self.results_of(&before).await?;
-            let failed =
-                |state: &TaskResult| state.status.is_final() && state.status != State::Success;
-            if let Some(failed) = states.into_iter().flatten().find(failed) {
-                return Ok(Some(failed));
+            let mut rest = before.as_slice();
+            while !rest.is_empty() {
+                let (piece, known) = self.next_results(rest).await?;
+                let failed = |read: &Read| {
+                    let status = &read.result.status;
+                    status.is_final() && *status != State::Success
+                };
+                if let Some(failed) = known.into_iter().flatten().find(failed) {
+                    return Ok(Some(failed));
+                }
+                rest = &rest[piece.len()..];
             }
         }
     }
@@ -92,11 +118,17 @@ impl Client {
     ///
     /// As for [`Client::result`].
     pub async fn ready(&self, result: &ResultTree) -> Result<bool, Error> {
-        for batch in tasks(result).chunks(BATCH) {
-            let states = self.results_of(batch).await?;
-            if !states.iter().all(|state| state.as_ref().is_some_and(|s| s.status.is_final())) {
+        let tasks = tasks(result);
+        let mut rest = tasks.as_slice();
+        while !rest.is_empty() {
+            let (piece, known) = self.next_results(rest).await?;
+            let has_ended = |read: &Option<Read>| {
+                read.as_ref().is_some_and(|read| read.result.status.is_final())
+            };
+            if !known.iter().all(has_ended) {
                 return Ok(false);
             }
+            rest = &rest[piece.len()..];
         }
         Ok(true)
     }
@@ -107,38 +139,45 @@ impl Client {
     ///
     /// As for [`Client::result`].
     pub async fn completed_count(&self, result: &ResultTree) -> Result<usize, Error> {
-        let mut done = HashMap::new();
-        for batch in tasks(result).chunks(BATCH) {
-            for (task, state) in batch.iter().zip(self.results_of(batch).await?) {
-                let ok = state.is_some_and(|state| state.status == State::Success);
-                done.insert(task.id.clone(), ok);
+        let mut done = HashSet::new();
+        let all = tasks(result);
+        let mut rest = all.as_slice();
+        while !rest.is_empty() {
+            let (piece, known) = self.next_results(rest).await?;
+            for (task, read) in piece.iter().zip(known) {
+                if read.is_some_and(|read| read.result.status == State::Success) {
+                    done.insert(task.id.as_str());
+                }
             }
+            rest = &rest[piece.len()..];
         }
-        let is_done = |member: &&ResultTree| {
-            tasks(member).iter().all(|task| done.get(&task.id).copied().unwrap_or_default())
-        };
+        let is_done =
+            |member: &&ResultTree| tasks(member).iter().all(|task| done.contains(task.id.as_str()));
         let members = result.children.as_deref().unwrap_or(std::slice::from_ref(result));
         Ok(members.iter().filter(is_done).count())
     }
 
-    /// Reads many results.
-    async fn results_of(&self, tasks: &[&ResultTree]) -> Result<Vec<Option<TaskResult>>, Error> {
-        if tasks.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut get = ::redis::cmd("MGET");
-        for task in tasks {
-            get.arg(self.result_key(&task.id));
-        }
-        let stored: Vec<Option<Vec<u8>>> = self
+    /// Reads the results of the first of these tasks, at least one: as many as fit into one answer.
+    /// Returns those tasks with them.
+    async fn next_results<'a>(
+        &self,
+        tasks: &'a [&'a ResultTree],
+    ) -> Result<(&'a [&'a ResultTree], Vec<Option<Read>>), Error> {
+        let tasks = &tasks[..tasks.len().min(BATCH)];
+        let Some(first) = tasks.first() else { return Ok((tasks, Vec::new())) };
+        let keys: Vec<String> = tasks.iter().map(|task| self.result_key(&task.id)).collect();
+        let args = [self.max_result, PIECE].map(|n| n.to_string().into_bytes());
+        let Piece { values, .. } = self
             .results
-            .query(&get)
+            .eval(&script::VALUES, &keys, &args, &[])
             .await
             .map_err(redis(format!("read the results of {} tasks", tasks.len())))?;
-        let read = |(task, bytes): (&&ResultTree, Option<Vec<u8>>)| {
-            bytes.map(|bytes| decode(&task.id, &bytes)).transpose()
-        };
-        tasks.iter().zip(stored).map(read).collect()
+        if values.is_empty() {
+            return Err(self.too_large(&first.id).await);
+        }
+        let piece = &tasks[..tasks.len().min(values.len())];
+        let read = piece.iter().zip(&values).map(|(task, bytes)| self.read(&task.id, bytes));
+        Ok((piece, read.collect::<Result<_, _>>()?))
     }
 
     /// Keeps a group under its id, as Celery's `GroupResult.save` does, for `result_expires`.
@@ -157,13 +196,21 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Error::Redis`], or [`Error::Malformed`] when what is stored is no group.
+    /// [`Error::Redis`]; [`Error::Malformed`] when what is stored is no group; [`Error::Refused`]
+    /// when it is larger than a result may be.
     pub async fn restore_group(&self, id: &str) -> Result<Option<ResultTree>, Error> {
-        let get = ::redis::cmd("GET").arg(self.group_key(id, "")).to_owned();
-        let stored: Option<Vec<u8>> =
+        let max = self.max_result;
+        let mut get = ::redis::cmd("GETRANGE");
+        get.arg(self.group_key(id, "")).arg(0).arg(max);
+        let bytes: Vec<u8> =
             self.results.query(&get).await.map_err(redis(format!("restore group `{id}`")))?;
-        let read = |bytes: Vec<u8>| ResultTree::decode(&bytes);
-        stored.map(read).transpose().map_err(|error| Error::Malformed {
+        if bytes.len() > max {
+            return Err(Error::Refused(format!(
+                "what is stored as group `{id}` has more than {max} bytes and is not read"
+            )));
+        }
+        let read = || ResultTree::decode(&bytes);
+        (!bytes.is_empty()).then(read).transpose().map_err(|error| Error::Malformed {
             what: format!("group `{id}`"),
             reason: error.to_string(),
         })

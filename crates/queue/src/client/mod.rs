@@ -25,6 +25,10 @@ use crate::keys::Keys;
 pub use group::Joined;
 pub use publish::{Publish, Published};
 
+/// The most that one result may have to be read, bytes, unless a message may have more: below what
+/// one answer may take.
+const RESULT: usize = 48 << 20;
+
 /// Publishes tasks as a Celery client does, and reads their results. Clones share one connection.
 ///
 /// ```no_run
@@ -42,6 +46,8 @@ pub use publish::{Publish, Published};
 pub struct Client {
     queue: Redis,
     pub(crate) results: Redis,
+    /// The most bytes that one result may have to be read.
+    max_result: usize,
     celery: Arc<CeleryConfig>,
     keys: Keys,
     pub(crate) reply_to: String,
@@ -65,6 +71,7 @@ impl Client {
             sent: asked.then(|| Arc::new(sent::Sent::new(&config.celery, queue.db(), &origin))),
             queue,
             results: connections.role(Role::Results),
+            max_result: RESULT.max(config.worker.max_message_bytes),
             celery: Arc::new(config.celery.clone()),
             keys: Keys::new(&config.celery),
             reply_to: Uuid::new_v4().to_string(),

@@ -13,20 +13,75 @@ use crate::{Error, error::redis, script, write::Stored};
 /// How often a result is looked at besides waiting for its message, in case the message was lost.
 pub(super) const RESULT_POLL: Duration = Duration::from_secs(1);
 
+/// The most that one result has where nobody stores much, bytes.
+const USUAL: usize = 1 << 20;
+
+/// A stored state, and how many bytes it takes in Redis.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub(super) result: TaskResult,
+    pub(super) bytes: usize,
+}
+
 impl Client {
     /// Returns a task's stored state; `None` when nothing is stored (yet, or any more).
     ///
     /// # Errors
     ///
-    /// [`Error::Redis`], or [`Error::Malformed`] when what is stored is no result.
+    /// [`Error::Redis`]; [`Error::Malformed`] when what is stored is no result; [`Error::Refused`]
+    /// when it has more than 48 MiB, or more than `worker.max_message_bytes` where that is larger.
     pub async fn result(&self, id: &str) -> Result<Option<TaskResult>, Error> {
-        let key = self.result_key(id);
-        let stored: Option<Vec<u8>> = self
-            .results
-            .query(::redis::cmd("GET").arg(&key))
-            .await
-            .map_err(redis(format!("read the result of task `{id}`")))?;
-        stored.map(|bytes| decode(id, &bytes)).transpose()
+        Ok(self.sized_result(id).await?.map(|read| read.result))
+    }
+
+    async fn sized_result(&self, id: &str) -> Result<Option<Read>, Error> {
+        // One round trip for what is usual: a byte more than that says that its size is to be asked.
+        let mut bytes = self.first_of_result(id, USUAL).await?;
+        if bytes.len() > USUAL {
+            let size = self.size_of_result(id).await?;
+            if size > self.max_result {
+                return Err(self.beyond(id, size));
+            }
+            bytes = self.first_of_result(id, self.max_result).await?;
+        }
+        self.read(id, &bytes)
+    }
+
+    /// Reads so many bytes of a result, and one more.
+    async fn first_of_result(&self, id: &str, most: usize) -> Result<Vec<u8>, Error> {
+        let mut get = ::redis::cmd("GETRANGE");
+        get.arg(self.result_key(id)).arg(0).arg(most);
+        let operation = format!("read the result of task `{id}`");
+        self.results.query(&get).await.map_err(redis(operation))
+    }
+
+    async fn size_of_result(&self, id: &str) -> Result<usize, Error> {
+        let asked = ::redis::cmd("STRLEN").arg(self.result_key(id)).to_owned();
+        let operation = format!("measure the result of task `{id}`");
+        self.results.query(&asked).await.map_err(redis(operation))
+    }
+
+    /// Reads what is stored under a task's id, or was published; an empty text is no result.
+    pub(super) fn read(&self, id: &str, bytes: &[u8]) -> Result<Option<Read>, Error> {
+        if bytes.len() > self.max_result {
+            return Err(self.beyond(id, bytes.len()));
+        }
+        let read = || decode(id, bytes).map(|result| Read { result, bytes: bytes.len() });
+        (!bytes.is_empty()).then(read).transpose()
+    }
+
+    /// Says how large a result is that is not read for its size.
+    pub(super) async fn too_large(&self, id: &str) -> Error {
+        let size = self.size_of_result(id).await;
+        size.map_or_else(|error| error, |size| self.beyond(id, size))
+    }
+
+    fn beyond(&self, id: &str, bytes: usize) -> Error {
+        let max = self.max_result;
+        Error::Refused(format!(
+            "the result of task `{id}` has {bytes} bytes and is not read: a result may have {max} \
+             (48 MiB, or worker.max_message_bytes where that is more)"
+        ))
     }
 
     /// Waits for a task's final state, telling each state on the way; `None` when `timeout` passes
@@ -38,13 +93,22 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As for [`Client::result`]; [`Error::Refused`] where no results are stored.
+    /// As for [`Client::result`]; [`Error::Refused`] where no results are stored too.
     pub async fn wait(
         &self,
         id: &str,
         timeout: Duration,
-        mut on_state: impl FnMut(&TaskResult),
+        on_state: impl FnMut(&TaskResult),
     ) -> Result<Option<TaskResult>, Error> {
+        Ok(self.sized_end(id, timeout, on_state).await?.map(|read| read.result))
+    }
+
+    pub(super) async fn sized_end(
+        &self,
+        id: &str,
+        timeout: Duration,
+        mut on_state: impl FnMut(&TaskResult),
+    ) -> Result<Option<Read>, Error> {
         if self.celery.results_disabled {
             let reason = "no results are stored (redis.results_url is `disabled://`): \
                           a task's end cannot be waited for";
@@ -68,26 +132,26 @@ impl Client {
         deadline: Instant,
         pushes: &mut broadcast::Receiver<Push>,
         on_state: &mut impl FnMut(&TaskResult),
-    ) -> Result<Option<TaskResult>, Error> {
+    ) -> Result<Option<Read>, Error> {
         let mut seen = None;
-        let mut known = self.result(id).await?;
+        let mut known = self.sized_result(id).await?;
         loop {
             if let Some(state) = known.take() {
-                if seen.as_ref() != Some(&state) {
-                    on_state(&state);
+                if seen.as_ref() != Some(&state.result) {
+                    on_state(&state.result);
                 }
-                if state.status.is_final() {
+                if state.result.status.is_final() {
                     return Ok(Some(state));
                 }
-                seen = Some(state);
+                seen = Some(state.result);
             }
             if Instant::now() >= deadline {
                 return Ok(None);
             }
             let next = deadline.min(Instant::now() + RESULT_POLL);
             known = match message_until(pushes, channel, next).await {
-                Some(payload) => Some(decode(id, &payload)?),
-                None => self.result(id).await?,
+                Some(payload) => self.read(id, &payload)?,
+                None => self.sized_result(id).await?,
             };
         }
     }
@@ -145,7 +209,7 @@ impl Client {
     }
 }
 
-pub(super) fn decode(id: &str, bytes: &[u8]) -> Result<TaskResult, Error> {
+fn decode(id: &str, bytes: &[u8]) -> Result<TaskResult, Error> {
     TaskResult::decode(bytes).map_err(|e| Error::Malformed {
         what: format!("the result of task `{id}`"),
         reason: e.to_string(),

@@ -26,9 +26,12 @@ const MOST_WORKERS: isize = 1_000;
 pub async fn unfinished(client: &Client, queue: &str, id: &str) -> Result<bool, Error> {
     // It may move on behind the search, from the scheduled messages to a list: so twice.
     for _ in 0..2 {
-        let state = client.result(id).await?.map(|result| result.status);
-        if let Some(state) = state {
-            return Ok(!state.is_final());
+        match client.result(id).await {
+            Ok(Some(result)) => return Ok(!result.status.is_final()),
+            Ok(None) => {}
+            // So large is no state but a result.
+            Err(Error::Refused(_)) => return Ok(false),
+            Err(error) => return Err(error),
         }
         if held(client, queue, id).await? {
             return Ok(true);
