@@ -117,6 +117,49 @@ async fn a_redis_that_answers_without_end_costs_the_command_line_little() {
     }
 }
 
+/// A server whose walks never end: each page is empty, and has a further one.
+async fn walks_without_end() -> u16 {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut asked = vec![0; 1 << 16];
+                while let Ok(n @ 1..) = stream.read(&mut asked).await {
+                    let text = String::from_utf8_lossy(&asked[..n]).into_owned();
+                    let requests = text.split_inclusive('\n').filter(|line| line.starts_with('*'));
+                    let answer = match text.lines().nth(2) {
+                        Some("SCAN" | "HSCAN") => "*2\r\n$1\r\n7\r\n*0\r\n",
+                        Some("DBSIZE" | "HLEN") => ":5\r\n",
+                        Some("HELLO" | "CLIENT" | "SELECT") => "+OK\r\n",
+                        _ => "_\r\n",
+                    };
+                    let answers = answer.repeat(requests.count());
+                    if stream.write_all(answers.as_bytes()).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn a_walk_whose_cursor_never_comes_to_an_end_is_ended() {
+    let mut shop = Shop::open().await;
+    let url = format!("redis://127.0.0.1:{}/0", walks_without_end().await);
+    shop.installation.set("REDIS_URL", &url);
+    let commands: [&[&str]; 3] =
+        [&["sessions", "count"], &["cache", "clear", "users", "--yes"], &["schedules", "list"]];
+    for command in commands {
+        let ran = tokio::time::timeout(2 * SOON, shop.rhubarb(command)).await;
+        let ran = ran.unwrap_or_else(|_| panic!("{command:?} goes on for ever"));
+        let said = ran.stderr.contains("cursor has not come back to 0");
+        assert!(ran.code != 0 && said, "{command:?}: {} {}", ran.code, ran.stderr);
+    }
+}
+
 const MIB: usize = 1 << 20;
 
 /// Stores a text of this many MiB as a task's result; returns what stands for the task.

@@ -21,8 +21,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Modules: [`address`] URLs to addresses and TLS, [`backoff`] waiting between tries, [`push`] what
-//! the server sends unasked, [`inbox`] one channel's messages, `meter` what an answer may take,
+//! Modules: [`address`] URLs to addresses and TLS, [`backoff`] waiting between tries, `pages` walks
+//! by `SCAN` that end, [`push`] what the server sends unasked, [`inbox`] one channel's messages, `meter` what an answer may take,
 //! [`error`] what can go wrong, [`spell`] what comes and goes.
 
 pub mod address;
@@ -33,6 +33,7 @@ pub mod inbox;
 mod link;
 mod meter;
 mod outage;
+mod pages;
 pub mod push;
 mod refusal;
 mod script;
@@ -47,6 +48,7 @@ pub use error::Error;
 pub use inbox::{Heard, Inbox};
 use link::Siblings;
 pub use link::{Options, Redis};
+pub use pages::Pages;
 pub use push::{Change, Push};
 use rhubarb_core::config::Config;
 pub use rhubarb_core::config::Role;

@@ -21,6 +21,8 @@ use crate::{
 
 /// What stands between a queue's keys' beginning and a worker's id.
 const CLAIMS: &str = ":claims:";
+/// How many keys of claims are looked at, about: there is one for each worker and queue.
+const MOST_KEYS: usize = 100_000;
 /// How many keys one step of a walk looks at.
 const STEP: usize = 1000;
 /// How many steps follow each other in a walk at the start: 10 ms of the server's time at the most.
@@ -117,7 +119,8 @@ async fn scan(client: &Client, effort: Duration) -> Result<Vec<Vec<u8>>, RedisEr
         let (next, found): (u64, Vec<Vec<u8>>) = client.queue().query(&scan).await?;
         keys.extend(found);
         looked_at += SCAN_COUNT as u128;
-        if next == 0 || looked_at >= most || Instant::now() >= until {
+        let is_spent = looked_at >= most || keys.len() >= MOST_KEYS || Instant::now() >= until;
+        if next == 0 || is_spent {
             return Ok(keys);
         }
         cursor = next;

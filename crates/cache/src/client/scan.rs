@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 
 use redis::cmd;
+use rhubarb_connection::Pages;
 
-use super::{BATCH, Cache};
+use super::{BATCH, Cache, failed};
 use crate::{
     error::{Error, SESSIONS},
     key,
@@ -28,6 +29,7 @@ struct Scan {
     pattern: String,
     /// Absent when it is over.
     cursor: Option<u64>,
+    pages: Pages,
 }
 
 impl Cache {
@@ -152,11 +154,13 @@ impl Keys {
 
 impl Scan {
     fn new(cache: &Cache, pattern: String) -> Self {
-        Self { cache: cache.clone(), pattern, cursor: Some(0) }
+        let pages = Pages::new(cmd("DBSIZE"), BATCH);
+        Self { cache: cache.clone(), pattern, cursor: Some(0), pages }
     }
 
     async fn turn(&mut self) -> Result<Option<Vec<Vec<u8>>>, Error> {
         let Some(cursor) = self.cursor else { return Ok(None) };
+        self.pages.turn(&self.cache.redis).await.map_err(failed("scan", &self.pattern))?;
         let mut scan = cmd("SCAN");
         scan.arg(cursor).arg("MATCH").arg(&self.pattern).arg("COUNT").arg(BATCH);
         let (next, found): (u64, _) = self.cache.run("scan", &self.pattern, &scan).await?;

@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, fmt};
 
 use redis::{cmd, pipe};
+use rhubarb_connection::Pages;
 
 use super::{
     backend::Backend, directory::Directory, error::SessionError, glimpse, key::SessionKey,
@@ -75,12 +76,14 @@ pub struct Walk<'d> {
     directory: &'d Directory,
     /// Where the scan goes on; `None` at its end.
     cursor: Option<u64>,
+    pages: Pages,
     pending: VecDeque<(Backend, SessionKey)>,
 }
 
 impl<'d> Walk<'d> {
     pub(super) fn new(directory: &'d Directory) -> Self {
-        Self { directory, cursor: Some(0), pending: VecDeque::new() }
+        let pages = Pages::new(cmd("DBSIZE"), SCAN_COUNT);
+        Self { directory, cursor: Some(0), pages, pending: VecDeque::new() }
     }
 
     /// Returns the next keys; `None` at the end, and an empty list where there were none on the way.
@@ -92,6 +95,7 @@ impl<'d> Walk<'d> {
     /// [`SessionError::Redis`]; the walk may be gone on with.
     pub async fn next_keys(&mut self) -> Result<Option<Vec<(Backend, SessionKey)>>, SessionError> {
         let Some(cursor) = self.cursor else { return Ok(None) };
+        self.pages.turn(&self.directory.redis).await.map_err(failed("scan for"))?;
         let alias = &self.directory.alias;
         let prefix = key::raw(alias, "");
         let mut scan = cmd("SCAN");

@@ -133,6 +133,7 @@ async fn look(
     let prefix = client.keys().kombus(&rhubarb_wire::exchange_key(""));
     let until = Instant::now() + effort;
     let most = u64::try_from(effort.as_millis() * KEYS_PER_SECOND / 1000).unwrap_or(u64::MAX);
+    let is_spent = |n_exchanges| Instant::now() >= until || n_exchanges >= BINDINGS;
     let (mut cursor, mut looked_at, mut n_exchanges) = (0_u64, 0_u64, 0);
     loop {
         let mut scan = ::redis::cmd("SCAN");
@@ -140,15 +141,20 @@ async fn look(
         scan.arg("COUNT").arg(SCAN_COUNT);
         let (next, found): (u64, Vec<Vec<u8>>) = redis_.query(&scan).await?;
         looked_at += SCAN_COUNT as u64;
+        let mut is_cut = false;
         let tables = found.into_iter().filter_map(|key| String::from_utf8(key).ok());
         for table in tables.filter(|table| !NO_TASKS.iter().any(|end| table.ends_with(end))) {
+            if is_spent(n_exchanges) {
+                is_cut = true;
+                break;
+            }
             n_exchanges += 1;
             names.extend(bound(client, &table).await?);
         }
-        if next == 0 {
+        if next == 0 && !is_cut {
             return Ok(None);
         }
-        if looked_at >= most || Instant::now() >= until || n_exchanges >= BINDINGS {
+        if is_cut || looked_at >= most || is_spent(n_exchanges) {
             let keys = redis_.query(&::redis::cmd("DBSIZE")).await.ok();
             return Ok(Some(Unseen { looked_at, keys, reason: None }));
         }
