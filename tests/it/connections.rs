@@ -9,7 +9,7 @@ use std::{
 };
 
 use redis::AsyncCommands;
-use rhubarb_connection::{Change, Connections, Error, Options, Push, Redis, Role, Script};
+use rhubarb_connection::{Backoff, Change, Connections, Error, Options, Push, Redis, Role, Script};
 use rhubarb_core::{
     class::Class,
     config::{Config, RedisConfig},
@@ -245,6 +245,27 @@ async fn commands_and_connection_attempts_have_deadlines_however_many_wait() {
     assert!(begun.elapsed() < 3 * DEADLINE, "not one after the other: {:?}", begun.elapsed());
     proxy.heal();
     ping(&redis).await.unwrap();
+}
+
+/// However long the wait is: whoever else uses the connection finds out first.
+#[tokio::test]
+async fn a_wait_for_a_lost_connection_ends_when_it_stands_again_and_not_twice_on_end() {
+    let server = RedisServer::start().await;
+    let proxy = Proxy::start(server.port()).await;
+    let redis = handle(&proxy.url(0)).unwrap();
+    proxy.refuse();
+    ping(&redis).await.unwrap_err();
+    let mut backoff = Backoff::new(4 * SOON, 4 * SOON);
+    let back = async {
+        proxy.heal();
+        ping(&redis).await.unwrap();
+    };
+    let both = async { tokio::join!(backoff.sleep_until_back(&redis), back) };
+    tokio::time::timeout(SOON, both).await.expect("it ends with the outage");
+    let again = tokio::time::timeout(2 * DEADLINE, backoff.sleep_until_back(&redis)).await;
+    assert!(again.is_err(), "a server that ends each new connection is asked without a pause");
+    let third = tokio::time::timeout(SOON, backoff.sleep_until_back(&redis)).await;
+    assert!(third.is_ok(), "the connection stands");
 }
 
 #[tokio::test]

@@ -2,12 +2,18 @@
 
 use std::time::Duration;
 
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+
+use crate::{Push, Redis};
+
 /// The next wait of a loop that tries for ever.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     first: Duration,
     cap: Duration,
     tries: u32,
+    /// Whether the last wait was cut short.
+    woken: bool,
 }
 
 impl Default for Backoff {
@@ -20,7 +26,7 @@ impl Default for Backoff {
 impl Backoff {
     /// Makes one that begins at `first` and never waits longer than `cap`.
     pub fn new(first: Duration, cap: Duration) -> Self {
-        Self { first, cap, tries: 0 }
+        Self { first, cap, tries: 0, woken: false }
     }
 
     /// Returns the next wait: between a half and the whole of the doubled one, so that many clients part.
@@ -43,6 +49,35 @@ impl Backoff {
     pub async fn sleep(&mut self) {
         tokio::time::sleep(self.next_wait()).await;
     }
+
+    /// Sleeps for the next wait after a connection was lost, but only until one stands again.
+    ///
+    /// After a wait that was cut short the next one is whole: a server that takes connections and
+    /// ends each at its first command is not asked without a pause.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`Backoff::sleep`].
+    pub async fn sleep_until_back(&mut self, redis: &Redis) {
+        let mut pushes = redis.pushes();
+        let wait = tokio::time::sleep(self.next_wait());
+        if std::mem::take(&mut self.woken) {
+            return wait.await;
+        }
+        // Somebody else may have connected before we listened.
+        self.woken = redis.connection_number().is_some();
+        if !self.woken {
+            tokio::select! {
+                () = wait => {}
+                () = connected(&mut pushes) => self.woken = true,
+            }
+        }
+    }
+}
+
+async fn connected(pushes: &mut Receiver<Push>) {
+    // Whoever has missed something may have missed that.
+    while !matches!(pushes.recv().await, Ok(Push::Connected) | Err(RecvError::Lagged(_))) {}
 }
 
 fn ceiling(first: Duration, cap: Duration, tries: u32) -> Duration {

@@ -117,13 +117,15 @@ impl Claimer {
         for queue in self.shared.queues.iter() {
             rhubarb_queue::client::declare(&mut pipeline, &queue.name, self.shared.client.celery());
         }
-        while let Err(error) = self.shared.queue.pipe::<::redis::Value>(&pipeline).await {
+        loop {
+            let declared = self.shared.queue.pipe::<::redis::Value>(&pipeline).await;
+            let Err(error) = declared.map_err(redis("declare the queues")) else { break };
             if error.is_out_of_memory() {
                 tracing::debug!(%error, "the queues are declared later");
                 return;
             }
             tracing::debug!(%error, "declaring the queues failed");
-            if self.pause(backoff.next_wait()).await {
+            if self.pause(&error, &mut backoff).await {
                 return;
             }
         }
@@ -181,7 +183,7 @@ impl Claimer {
                         tracing::warn!(%error, cause, "claiming failed, trying again");
                     }
                     self.reconcile_at = Instant::now();
-                    self.pause(backoff.next_wait()).await;
+                    self.pause(&error, &mut backoff).await;
                 }
             }
         }
@@ -474,11 +476,11 @@ impl Claimer {
     }
 
     /// Waits; tells whether draining began meanwhile.
-    async fn pause(&self, wait: Duration) -> bool {
+    async fn pause(&self, error: &Error, backoff: &mut Backoff) -> bool {
         tokio::select! {
             biased;
             () = self.shared.draining.cancelled() => true,
-            () = tokio::time::sleep(wait) => false,
+            () = self.shared.wait_out(error, backoff) => false,
         }
     }
 }

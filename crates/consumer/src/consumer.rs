@@ -10,12 +10,12 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use rhubarb_connection::{Connections, Redis, Role};
+use rhubarb_connection::{Backoff, Connections, Redis, Role};
 use rhubarb_core::{
     clock,
     config::{Config, UnknownTasks, WorkerConfig},
 };
-use rhubarb_queue::{Client, inspect::Running, keys::QueueKeys};
+use rhubarb_queue::{Client, Error, inspect::Running, keys::QueueKeys};
 use rhubarb_wire::Headers;
 use tokio::{
     sync::{Notify, mpsc},
@@ -249,6 +249,15 @@ impl Consumer {
 }
 
 impl Shared {
+    /// Waits after a failure: for the next try, or until a lost connection stands again.
+    pub(crate) async fn wait_out(&self, error: &Error, backoff: &mut Backoff) {
+        if error.is_unreachable() {
+            backoff.sleep_until_back(&self.queue).await;
+        } else {
+            backoff.sleep().await;
+        }
+    }
+
     fn new(
         connections: &Connections,
         config: &Config,

@@ -138,7 +138,7 @@ pub(super) async fn prepare(shared: &Shared, claim: ClaimId, plan: &mut Plan, me
             let cause = super::settle::source(&error);
             tracing::warn!(%error, cause, claim = claim.number, "ending a claim failed, trying again");
         }
-        backoff.sleep().await;
+        shared.wait_out(&error, &mut backoff).await;
     }
 }
 

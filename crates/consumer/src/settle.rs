@@ -184,7 +184,7 @@ async fn settle_queue(
                 }
                 batch.iter_mut().for_each(|ready| ready.tried = true);
                 tokio::select! {
-                    () = backoff.sleep() => {}
+                    () = shared.wait_out(&error, &mut backoff) => {}
                     // Our lease ends by itself; the others give these messages back.
                     () = stop.cancelled() => return,
                 }

@@ -124,7 +124,7 @@ async fn ask(shared: &Shared) {
             shared.others.keep(Answers::default(), shared);
             return;
         }
-        backoff.sleep().await;
+        shared.wait_out(&error, &mut backoff).await;
     }
 }
 

@@ -231,7 +231,7 @@ pub(super) async fn catch_up(shared: &Shared) {
     let mut backoff = Backoff::default();
     while let Err(error) = read(shared).await {
         tracing::debug!(%error, "the revocations were not read, trying again");
-        backoff.sleep().await;
+        shared.wait_out(&error, &mut backoff).await;
     }
 }
 
