@@ -14,10 +14,7 @@ use rhubarb_wire::control::{Command, Reply, ReplyTo};
 use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep};
 
-use crate::{
-    Shared,
-    others::{Answers, Node},
-};
+use crate::Shared;
 
 /// How long replies are awaited; `celery inspect` waits as long.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -31,6 +28,26 @@ const MAX_REPLIES: u64 = 2_000;
 const MAX_BYTES: usize = 1 << 20;
 /// How many names are kept of one reply.
 const MAX_NAMES: usize = 10_000;
+
+/// A live worker.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Node {
+    pub(super) queues: BTreeSet<String>,
+    pub(super) tasks: BTreeSet<String>,
+    /// When it answered; `None` for one in the registry.
+    pub(super) at: Option<Instant>,
+}
+
+/// What a round of asking brought.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    /// Who answered, by node name.
+    pub(super) nodes: BTreeMap<String, Node>,
+    /// Workers of ours by id; each entry in the registry says itself whether it is alive.
+    pub(super) registered: BTreeMap<String, Node>,
+    /// Whether all who listened have answered.
+    pub(super) complete: bool,
+}
 
 /// Asks for tasks and queues.
 ///

@@ -13,9 +13,10 @@ use rhubarb_queue::{Error, Stored, error::redis, keys::list};
 
 use crate::{
     Shared,
+    circumstances::Circumstances,
     delivery::ClaimId,
     follow::{Follow, PartReturn, chord_body, chord_failed},
-    join, prepare, script,
+    join, script,
 };
 
 /// How long the right to publish a body lasts, s: Celery's for its default join timeout.
@@ -134,7 +135,7 @@ async fn count(
 
 /// Ends a chord all of whose parts have returned; gives the parts of other chords that end with it.
 async fn end(shared: &Shared, claim: ClaimId, part: &PartReturn) -> Result<Vec<PartReturn>, Error> {
-    let around = prepare::around(shared, claim.queue, "");
+    let around = Circumstances::of(shared, claim.queue, "");
     let (results, _turn) = join::results(shared, part).await?;
     let follow = match results {
         Ok(results) => chord_body(part, results, around),

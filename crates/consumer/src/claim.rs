@@ -4,6 +4,7 @@ mod answer;
 mod blocked;
 mod call;
 mod dispatch;
+mod pick;
 mod read;
 
 use std::{
@@ -25,13 +26,15 @@ pub(super) use self::{
     answer::Answer,
     call::{arguments, caching, keys},
 };
-use self::{answer::Claimed, blocked::Blocked};
+use self::{
+    answer::Claimed,
+    blocked::Blocked,
+    pick::{Passing, pick},
+};
 use crate::{
     Counters, Shared,
     delivery::{ClaimId, Delivery, Settlement},
-    handout,
-    pick::{Passing, pick},
-    script,
+    handout, script,
 };
 
 /// The most messages that one script takes.

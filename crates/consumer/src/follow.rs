@@ -20,7 +20,7 @@ use rhubarb_wire::{ChordPart, Exception, Signature, State};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::{delivery::Received, plan::Circumstances};
+use crate::{circumstances::Circumstances, delivery::Received};
 pub(crate) use fail::{ChordCause, Failed, chord_failed, failure};
 
 /// What has to be written besides a task's own result.

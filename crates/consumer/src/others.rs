@@ -13,7 +13,10 @@ use std::{
 use rhubarb_queue::{Error, inspect};
 use tokio::time::Instant;
 
-use crate::{Shared, ask};
+use crate::{
+    Shared,
+    ask::{Answers, Node, ask},
+};
 
 /// How long it is believed that somebody runs a task.
 pub(super) const SOMEBODY: Duration = Duration::from_secs(30);
@@ -35,26 +38,6 @@ struct Known {
     asked: Option<Instant>,
     /// By queue: the names that are passed over, because somebody else runs them or is being asked for them.
     passed: BTreeMap<String, BTreeSet<String>>,
-}
-
-/// A live worker.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Node {
-    pub(super) queues: BTreeSet<String>,
-    pub(super) tasks: BTreeSet<String>,
-    /// When it answered; `None` for one in the registry.
-    pub(super) at: Option<Instant>,
-}
-
-/// What a round of asking brought.
-#[derive(Debug, Default)]
-pub(super) struct Answers {
-    /// Who answered, by node name.
-    pub(super) nodes: BTreeMap<String, Node>,
-    /// Workers of ours by id; each entry in the registry says itself whether it is alive.
-    pub(super) registered: BTreeMap<String, Node>,
-    /// Whether all who listened have answered.
-    pub(super) complete: bool,
 }
 
 impl Others {
@@ -98,7 +81,7 @@ impl Others {
     ///
     /// [`Error::Redis`]; what was known stays.
     pub(super) async fn ask(&self, shared: &Shared) -> Result<(), Error> {
-        let mut answers = ask::ask(shared).await?;
+        let mut answers = ask(shared).await?;
         let workers = inspect::workers(&shared.client).await?;
         for worker in workers.into_iter().filter(|w| w.alive && w.record.id != shared.id) {
             let record = worker.record;

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use rhubarb_core::{clock, config::CeleryConfig, queue_name};
+use rhubarb_core::{clock, queue_name};
 use rhubarb_queue::{
     Outgoing, Stored,
     keys::list_number,
@@ -14,11 +14,12 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::{
+    circumstances::Circumstances,
     delivery::{Message, RawMessage, Received},
     follow::{self, Failed, Follow},
     history::{add_attempt, attempts},
     outcome::{Again, Ending, Outcome},
-    record::{Teller, record, stores_errors, stores_results},
+    record::{record, stores_errors, stores_results},
 };
 
 /// What has to be written to end a claim.
@@ -54,43 +55,6 @@ pub(crate) enum Act {
     Back,
     /// Give it back to the producer's end.
     Leave,
-}
-
-/// What a plan needs to know besides the outcome.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Circumstances<'a> {
-    /// Redis's clock.
-    pub(crate) now: Timestamp,
-    /// The queue's name.
-    pub(crate) queue: &'a str,
-    /// The node's name.
-    pub(crate) worker: &'a str,
-    /// Celery's settings.
-    pub(crate) celery: &'a CeleryConfig,
-    /// The greatest message that a worker runs, bytes.
-    pub(crate) max_message_bytes: usize,
-    /// The greatest result that is stored, bytes.
-    pub(crate) max_result_bytes: usize,
-    /// How much memory may be taken for a signature that is published, bytes.
-    pub(crate) max_canvas_bytes: usize,
-    /// Where unknown tasks are forwarded to, if they are.
-    pub(crate) forward_to: Option<&'a str>,
-    /// A fresh delivery tag; only a retry needs one.
-    pub(crate) tag: &'a str,
-    /// The client that waits for the results of what follows.
-    pub(crate) reply_to: &'a str,
-    /// The publishing process, in Celery's form.
-    pub(crate) origin: &'a str,
-    /// What the task has published, as its result lists it.
-    pub(crate) children: &'a [Value],
-    /// Which of its errbacks were called already, by their places.
-    pub(crate) errbacks_called: &'a [usize],
-}
-
-impl<'a> Circumstances<'a> {
-    fn teller(self) -> Teller<'a> {
-        Teller { now: self.now, worker: self.worker, celery: self.celery }
-    }
 }
 
 impl Plan {

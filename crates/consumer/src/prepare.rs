@@ -8,17 +8,18 @@
 use std::{sync::Arc, time::Duration};
 
 use rhubarb_connection::Backoff;
-use rhubarb_queue::{Error, Outgoing, canvas::max_bytes_in_worker, keys::QueueKeys};
+use rhubarb_queue::{Error, Outgoing, keys::QueueKeys};
 use rhubarb_wire::Exception;
 use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
 use crate::{
     Shared, chord,
+    circumstances::Circumstances,
     delivery::{ClaimId, Message, Settlement},
     floods::Flood,
     outcome::{Ending, Outcome},
-    plan::{Circumstances, Plan, plan},
+    plan::{Plan, plan},
 };
 
 /// The most messages that follow one claim inside its settling script; more are published before
@@ -52,14 +53,15 @@ pub(super) fn decide(shared: &Shared, claim: ClaimId, ending: Ending, message: &
     // Randomness is a system call: none for the many whose end sends nothing with a tag.
     let is_retry = matches!(ending.outcome, Outcome::Retry { .. });
     let tag = if is_retry { Uuid::new_v4().to_string() } else { String::new() };
-    plan(ending, message, around(shared, claim.queue, &tag))
+    plan(ending, message, Circumstances::of(shared, claim.queue, &tag))
 }
 
 /// The same where no more than a little memory is taken for what follows: [`Follow::too_large`]
 /// tells that it does not do.
 fn decide_small(shared: &Shared, claim: ClaimId, ending: Ending, message: &Message) -> Plan {
     let tag = Uuid::new_v4().to_string();
-    let around = Circumstances { max_canvas_bytes: SMALL, ..around(shared, claim.queue, &tag) };
+    let around =
+        Circumstances { max_canvas_bytes: SMALL, ..Circumstances::of(shared, claim.queue, &tag) };
     plan(ending, message, around)
 }
 
@@ -88,25 +90,6 @@ pub(super) async fn with_room(
             let failed = Outcome::Failure { exception, traceback: None };
             decide(shared, claim, failed.into(), message)
         }
-    }
-}
-
-/// What plans are made under.
-pub(super) fn around<'a>(shared: &'a Shared, queue: usize, tag: &'a str) -> Circumstances<'a> {
-    Circumstances {
-        now: shared.now(),
-        queue: &shared.queues[queue].name,
-        worker: &shared.node,
-        celery: shared.client.celery(),
-        max_message_bytes: shared.config.max_message_bytes,
-        max_result_bytes: shared.config.max_result_bytes,
-        max_canvas_bytes: max_bytes_in_worker(shared.config.max_message_bytes),
-        forward_to: shared.forward_to(),
-        tag,
-        reply_to: shared.client.reply_to(),
-        origin: shared.client.origin(),
-        children: &[],
-        errbacks_called: &[],
     }
 }
 

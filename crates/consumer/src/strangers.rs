@@ -21,9 +21,9 @@ use tokio::{
 
 use crate::{
     Shared,
+    ask::Answers,
     delivery::Ticket,
     floods::{Flood, What},
-    others::Answers,
     outcome::Outcome,
 };
 

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use rhubarb_cache::{Cache, Error};
 use rhubarb_connection::{Connections, Redis};
-use rhubarb_core::config::{CacheConfig, CacheTarget, Config, DOMAINS, Domain, Role};
-
-use rhubarb_cache::{Cache, Error, PyValue, Timeout};
+use rhubarb_core::config::{CacheConfig, Config, DOMAINS, Domain, Role};
 
 use crate::{
-    domain::DomainCache, listings::Listings, proxies::Proxies, status::StatusCache, template,
+    domain::DomainCache,
+    listings::Listings,
+    proxies::Proxies,
+    status::StatusCache,
+    target::{Target, find},
 };
 
 /// Every cache alias by name, and the listings, the status and the proxies.
@@ -30,15 +33,6 @@ pub struct Cleared {
     pub status: u64,
     /// The proxy list: 1 or 0.
     pub proxies: u64,
-}
-
-/// A key or key template in a cache, with its own timeout.
-#[derive(Clone, Debug)]
-pub(crate) struct Target {
-    pub(crate) cache: Cache,
-    pub(crate) key: String,
-    pub(crate) timeout: Timeout,
-    pub(crate) max_bytes: usize,
 }
 
 impl Caches {
@@ -143,38 +137,6 @@ impl Caches {
             proxies: self.proxies.clear().await?,
         })
     }
-}
-
-impl Target {
-    fn new(
-        target: &CacheTarget,
-        domain: &Domain,
-        aliases: &BTreeMap<String, Cache>,
-    ) -> Result<Self, Error> {
-        Ok(Self {
-            cache: find(aliases, &target.alias)?.clone(),
-            key: target.key.clone(),
-            timeout: target.timeout.map_or(Timeout::Default, Timeout::After),
-            max_bytes: domain.max_bytes,
-        })
-    }
-
-    /// Stores a value under a key of this target, if it is within the cap.
-    pub(crate) async fn set(&self, key: &str, value: &PyValue) -> Result<(), Error> {
-        self.cache.set_within(key, value, self.timeout, self.max_bytes).await
-    }
-
-    /// Deletes all its values and returns how many there were; never a session.
-    pub(crate) async fn clear(&self) -> Result<u64, Error> {
-        if template::is_template(&self.key) {
-            return self.cache.delete_but_sessions(&template::logical_pattern(&self.key)).await;
-        }
-        self.cache.delete(&self.key).await.map(u64::from)
-    }
-}
-
-fn find<'c>(aliases: &'c BTreeMap<String, Cache>, name: &str) -> Result<&'c Cache, Error> {
-    aliases.get(name).ok_or_else(|| Error::UnknownAlias { alias: name.to_owned() })
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use rhubarb_cache::{
     Cache, Counts, Error, Fetch, FormatError, PyValue, Timeout, Ttl, namespace, redact_key,
 };
 
-use crate::{caches::Target, template};
+use crate::{target::Target, template};
 
 /// One cache of the application, wherever the configuration has put it.
 #[derive(Clone, Debug)]

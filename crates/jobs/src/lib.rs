@@ -14,6 +14,7 @@ mod domain;
 mod listings;
 mod proxies;
 mod status;
+mod target;
 #[cfg(feature = "tasks")]
 pub mod tasks;
 pub mod template;

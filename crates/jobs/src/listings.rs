@@ -6,7 +6,7 @@ use rhubarb_scrape::Listing;
 
 use rhubarb_cache::{Error, FormatError, PyValue, Timeout, Ttl, redact_key};
 
-use crate::{caches::Target, template};
+use crate::{target::Target, template};
 
 /// Where listings are written; the first target is read from.
 #[derive(Clone, Debug)]

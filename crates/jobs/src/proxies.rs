@@ -4,7 +4,7 @@ use std::fmt;
 
 use rhubarb_cache::{Error, FormatError, PyValue, redact_key};
 
-use crate::caches::Target;
+use crate::target::Target;
 
 /// The stored proxy list.
 #[derive(Clone, Debug)]

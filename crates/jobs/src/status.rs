@@ -6,7 +6,7 @@ use rhubarb_cache::{Error, FormatError, PyValue, redact_key};
 use rhubarb_scrape::SourceStatus;
 use serde::{Deserialize, Serialize};
 
-use crate::caches::Target;
+use crate::target::Target;
 
 /// The state of the last scrape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

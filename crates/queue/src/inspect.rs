@@ -19,7 +19,6 @@ use crate::{
 mod names;
 mod search;
 
-pub(crate) use names::{KEYS_PER_SECOND, SCAN_COUNT, escaped};
 pub use names::{Names, Unseen, all_queue_names, is_known, of_settings, queue_names};
 pub use search::{Passed, TaskInfo, task};
 

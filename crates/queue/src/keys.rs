@@ -49,7 +49,7 @@ use std::sync::Arc;
 
 use rhubarb_core::config::CeleryConfig;
 
-use crate::letter::Kind;
+use crate::letter::kind::Kind;
 
 /// What the name of every key of ours begins with, behind the broker's prefix.
 pub(crate) const OURS: &str = "rhubarb:";

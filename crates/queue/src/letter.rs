@@ -4,6 +4,8 @@
 //! They are
 //! listed, found and dropped here, and brought back by [`crate::replay`].
 
+pub(crate) mod kind;
+
 use std::time::Duration;
 
 use base64_text as text;
@@ -11,18 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Client, Error, error::redis, fields, keys::LetterKeys, script};
 
+pub use kind::Kind;
+
 /// How many ids one script is given, or one look at the index brings.
 pub const BATCH: usize = 100;
-
-/// The two kinds of letters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// It can never run as it is.
-    Dead,
-    /// No worker here knows its task.
-    Parked,
-}
 
 /// A message kept apart, with why. The record in Redis is this as JSON; fields may be added.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -35,6 +35,7 @@ pub mod piece;
 pub mod reap;
 pub mod replay;
 pub mod revocations;
+mod scan;
 pub mod schedules;
 pub mod script;
 pub mod tick;

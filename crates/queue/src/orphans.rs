@@ -14,8 +14,8 @@ use tokio::time::Instant;
 use crate::{
     Client, Error,
     error::redis,
-    inspect::{KEYS_PER_SECOND, SCAN_COUNT, escaped},
     keys::{OURS, QueueKeys},
+    scan::{KEYS_PER_SECOND, SCAN_COUNT, escaped},
     script,
 };
 

@@ -8,7 +8,7 @@ use rhubarb_wire::{Exception, Signature, State, TaskResult, memory};
 use serde_json::{Map, Value, json};
 
 use super::{Call, Follow, Lineage, PartReturn, group, member, own_part, publish};
-use crate::{delivery::Received, plan::Circumstances};
+use crate::{circumstances::Circumstances, delivery::Received};
 
 /// How a task failed.
 #[derive(Clone, Debug, PartialEq)]

@@ -10,12 +10,13 @@ use rhubarb_core::{config::CeleryConfig, queue_name};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::{Client, Error, error::redis, keys::QueueKeys};
+use crate::{
+    Client, Error,
+    error::redis,
+    keys::QueueKeys,
+    scan::{KEYS_PER_SECOND, SCAN_COUNT, escaped},
+};
 
-/// How many keys one `SCAN` looks at: a quarter of a millisecond of the server's time, measured with a million keys.
-pub(crate) const SCAN_COUNT: usize = 500;
-/// How many keys are looked at for each second of effort.
-pub(crate) const KEYS_PER_SECOND: u128 = 250_000;
 /// So many exchanges are read, and so many queues of each.
 const BINDINGS: usize = 1000;
 /// What the names of kombu's exchanges for remote control end with, and the one for events: what is bound there holds
@@ -178,18 +179,6 @@ async fn bound(client: &Client, table: &str) -> Result<Vec<String>, rhubarb_conn
 fn queue_of(member: &[u8], celery: &CeleryConfig) -> Option<String> {
     let queue = std::str::from_utf8(member).ok()?.splitn(3, celery.sep.as_str()).nth(2)?;
     queue_name::check(queue, celery).is_ok().then(|| queue.to_owned())
-}
-
-/// Writes a prefix as `MATCH` has it.
-pub(crate) fn escaped(prefix: &str) -> String {
-    let mut pattern = String::new();
-    for c in prefix.chars() {
-        if matches!(c, '*' | '?' | '[' | ']' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(c);
-    }
-    pattern
 }
 
 fn in_order(mut names: Vec<String>) -> Vec<String> {

@@ -7,11 +7,8 @@ use rhubarb_connection::Backoff;
 use rhubarb_queue::{Error, error::redis};
 use tokio::time::Instant;
 
-use crate::{
-    Shared,
-    claim::{Answer, arguments, caching, complete, keys},
-    script,
-};
+use super::{Answer, arguments, caching, complete, keys};
+use crate::{Shared, script};
 
 /// How many calls of the script one look makes; each looks at 1,000 messages.
 const CALLS: usize = 10;
