@@ -74,7 +74,7 @@ pub(crate) fn sources(sources: &BTreeMap<String, SourceStatus>) -> String {
     for (name, source) in sources {
         grid.row([
             name.clone(),
-            source.status.clone(),
+            source.status.to_string(),
             source.count.to_string(),
             source.elapsed_ms.to_string(),
             source.error.clone().unwrap_or_default(),
@@ -146,6 +146,8 @@ pub(crate) fn configured(configured: &[SourceConfig]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use rhubarb_jobs::SourceState;
+
     use super::*;
 
     fn listing() -> Listing {
@@ -207,8 +209,8 @@ remoteok  ok            3   9  -";
 
     #[test]
     fn a_status_names_each_source_and_why_it_failed() {
-        let source = |status: &str, count, error: Option<&str>| SourceStatus {
-            status: status.into(),
+        let source = |status, count, error: Option<&str>| SourceStatus {
+            status,
             count,
             error: error.map(str::to_owned),
             elapsed_ms: 120,
@@ -220,8 +222,8 @@ remoteok  ok            3   9  -";
             status: ScrapeState::Partial,
             error: None,
             sources: BTreeMap::from([
-                ("lever:acme".into(), source("failed", 0, Some("answered 500"))),
-                ("remoteok".into(), source("ok", 12, None)),
+                ("lever:acme".into(), source(SourceState::Failed, 0, Some("answered 500"))),
+                ("remoteok".into(), source(SourceState::Ok, 12, None)),
             ]),
             new: 3,
             closed: 1,

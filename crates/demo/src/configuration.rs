@@ -115,8 +115,8 @@ mod tests {
         clock,
         config::{Config, SourceKind},
     };
-    use rhubarb_scrape::Listing;
     use rhubarb_scrape::{
+        Listing,
         fetch::Fetcher,
         source::{self, Outcome, Query},
     };

@@ -23,5 +23,5 @@ pub use caches::{Caches, Cleared};
 pub use domain::{DomainCache, FoundKeys};
 pub use listings::{Cached, Listings};
 pub use proxies::{Proxies, ProxyList};
-pub use rhubarb_scrape::SourceStatus;
+pub use rhubarb_scrape::{SourceState, SourceStatus};
 pub use status::{ScrapeState, Status, StatusCache};

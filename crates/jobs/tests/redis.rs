@@ -11,8 +11,7 @@ use rhubarb_core::{
     class::Class,
     config::{AliasConfig, CacheConfig, CacheTarget, Layout, RedisConfig, Role, Serializer},
 };
-use rhubarb_jobs::{Caches, Cleared, ProxyList};
-use rhubarb_jobs::{ScrapeState, Status};
+use rhubarb_jobs::{Caches, Cleared, ProxyList, ScrapeState, Status};
 use rhubarb_scrape::Listing;
 use rhubarb_testbed::redis_server::RedisServer;
 

@@ -14,8 +14,10 @@ use futures_util::{FutureExt, future::BoxFuture};
 use jiff::Timestamp;
 use rhubarb_consumer::{Delivery, Ending, Limits, Memory, Outcome, Tasks};
 use rhubarb_core::{clock, config::WorkerConfig};
-use rhubarb_queue::Client;
-use rhubarb_queue::wire::{Body, Exception, Headers, Signature, open, open_map, plain};
+use rhubarb_queue::{
+    Client,
+    wire::{Body, Exception, Headers, Signature, open, open_map, plain},
+};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};

@@ -2,11 +2,11 @@
 
 use std::{borrow::Cow, collections::HashMap, fmt::Write};
 
-use crate::listing::Listing;
 use html5ever::tokenizer::{Tag, TagKind, Token};
 use serde_json::{Map, Value};
 use url::Url;
 
+use crate::listing::Listing;
 use crate::{
     budget::{Budget, TooMuch},
     dates::{self, DateOrder},

@@ -59,4 +59,4 @@ pub mod charset;
 mod politeness;
 
 pub use listing::Listing;
-pub use source_status::SourceStatus;
+pub use source_status::{SourceState, SourceStatus};

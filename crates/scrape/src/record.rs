@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use crate::listing::Listing;
 use jiff::Timestamp;
 use rhubarb_core::clock;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use url::Url;
 
+use crate::listing::Listing;
 use crate::{
     budget::Budget,
     source::{Context, ParseError},

@@ -6,8 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::SourceStatus;
-use crate::listing::Listing;
 use futures_util::{
     FutureExt, StreamExt,
     future::{BoxFuture, Shared},
@@ -16,6 +14,8 @@ use futures_util::{
 use rhubarb_core::config::{ScrapeConfig, SourceConfig};
 use tokio::time::timeout;
 
+use crate::listing::Listing;
+use crate::{SourceState, SourceStatus};
 use crate::{
     dedupe::{Gathered, dedupe},
     error::Error,
@@ -106,12 +106,12 @@ impl SourceReport {
     /// Returns the source's part of the status record.
     pub fn status(&self) -> SourceStatus {
         let (status, count, error) = match &self.end {
-            End::Found { matched, .. } => ("ok", *matched as u64, None),
-            End::NotFound(reason) => ("not_found", 0, Some(reason.clone())),
-            End::Failed(reason) => ("failed", 0, Some(reason.clone())),
+            End::Found { matched, .. } => (SourceState::Ok, *matched as u64, None),
+            End::NotFound(reason) => (SourceState::NotFound, 0, Some(reason.clone())),
+            End::Failed(reason) => (SourceState::Failed, 0, Some(reason.clone())),
         };
         let elapsed_ms = u64::try_from(self.elapsed.as_millis()).unwrap_or(u64::MAX);
-        SourceStatus { status: status.to_owned(), count, error, elapsed_ms }
+        SourceStatus { status, count, error, elapsed_ms }
     }
 
     /// Tells whether the source could not be asked or read, so that what it had before still counts.
@@ -296,14 +296,19 @@ mod tests {
         };
         let got: Vec<_> = report.sources.iter().map(status).collect();
         let expect = [
-            ("good", "ok", 1, ""),
-            ("panicking", "failed", 0, "the source panicked; this is a defect of its reader"),
-            ("hanging", "failed", 0, "not done within 300ms"),
-            ("failing", "failed", 0, "503"),
-            ("gone", "not_found", 0, "404"),
-            ("empty", "ok", 0, ""),
+            ("good", SourceState::Ok, 1, ""),
+            (
+                "panicking",
+                SourceState::Failed,
+                0,
+                "the source panicked; this is a defect of its reader",
+            ),
+            ("hanging", SourceState::Failed, 0, "not done within 300ms"),
+            ("failing", SourceState::Failed, 0, "503"),
+            ("gone", SourceState::NotFound, 0, "404"),
+            ("empty", SourceState::Ok, 0, ""),
         ];
-        let expect = expect.map(|(a, b, c, d)| (a.to_owned(), b.to_owned(), c, d.to_owned()));
+        let expect = expect.map(|(a, b, c, d)| (a.to_owned(), b, c, d.to_owned()));
         assert_eq!(got, expect);
     }
 

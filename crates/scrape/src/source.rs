@@ -4,7 +4,6 @@
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
-use crate::{keyword, listing::Listing};
 use jiff::Timestamp;
 use rhubarb_core::{
     class::Class,
@@ -21,6 +20,7 @@ use crate::{
     record, sources,
     sources::html::HtmlSource,
 };
+use crate::{keyword, listing::Listing};
 
 /// What is looked for.
 #[derive(Clone, Debug)]

@@ -13,9 +13,7 @@ use rhubarb_e2e::{
     board::{Board, Fault, GREENHOUSE, LEVER},
     eventually::eventually,
 };
-use rhubarb_jobs::Caches;
-use rhubarb_jobs::tasks;
-use rhubarb_jobs::{ScrapeState, Status};
+use rhubarb_jobs::{Caches, ScrapeState, Status, tasks};
 use rhubarb_queue::Publish;
 use rhubarb_scrape::Listing;
 use rhubarb_wire::{State, TaskResult};

@@ -8,6 +8,7 @@ use rhubarb_core::{
     config::{Config, SourceConfig},
 };
 use rhubarb_scrape::{
+    SourceState,
     fetch::Fetcher,
     source::{self, Outcome, Query},
 };
@@ -29,7 +30,7 @@ struct Checked {
     source: String,
     kind: &'static str,
     /// `ok`, `not_found` or `failed`.
-    state: &'static str,
+    state: SourceState,
     /// Listings read.
     listings: usize,
     /// Those that match the keyword.
@@ -87,7 +88,7 @@ async fn check(config: &Config, args: CheckArgs) -> Result<(), Error> {
     let answers: Vec<Checked> = stream::iter(asked).buffered(at_once).collect().await;
     progress.end();
     Format::of(args.shown.json).show(&answers, |answers| table(answers))?;
-    match answers.iter().filter(|answer| answer.state != "ok").count() {
+    match answers.iter().filter(|answer| answer.state != SourceState::Ok).count() {
         0 => Ok(()),
         n => Err(Error::Failed(format!("{n} of {} sources did not answer", answers.len()))),
     }
@@ -122,9 +123,9 @@ async fn check_one(
         Err(error) => Outcome::Failed { reason: error.to_string(), permanent: true },
     };
     let (state, listings, others, reason) = match outcome {
-        Outcome::Found { listings, others } => ("ok", listings, others, None),
-        Outcome::NotFound { reason } => ("not_found", Vec::new(), 0, Some(reason)),
-        Outcome::Failed { reason, .. } => ("failed", Vec::new(), 0, Some(reason)),
+        Outcome::Found { listings, others } => (SourceState::Ok, listings, others, None),
+        Outcome::NotFound { reason } => (SourceState::NotFound, Vec::new(), 0, Some(reason)),
+        Outcome::Failed { reason, .. } => (SourceState::Failed, Vec::new(), 0, Some(reason)),
     };
     Checked {
         source: source.name.clone(),
@@ -147,7 +148,7 @@ fn table(answers: &[Checked]) -> String {
         grid.row([
             answer.source.clone(),
             answer.kind.to_owned(),
-            answer.state.to_owned(),
+            answer.state.to_string(),
             answer.listings.to_string(),
             answer.matching.to_string(),
             answer.elapsed_ms.to_string(),

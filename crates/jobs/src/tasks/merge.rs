@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::{ScrapeState, SourceStatus};
 use rhubarb_scrape::Listing;
+
+use crate::{ScrapeState, SourceState, SourceStatus};
 
 /// What to do with the cache after a scrape, and what to tell about it.
 #[derive(Debug, PartialEq)]
@@ -30,8 +31,11 @@ pub fn merge(
     found: Vec<Listing>,
     sources: &BTreeMap<String, SourceStatus>,
 ) -> Merged {
-    let silent: HashSet<&str> =
-        sources.iter().filter(|(_, s)| s.status != "ok").map(|(name, _)| name.as_str()).collect();
+    let silent: HashSet<&str> = sources
+        .iter()
+        .filter(|(_, s)| s.status != SourceState::Ok)
+        .map(|(name, _)| name.as_str())
+        .collect();
     let error = reasons(sources);
     if silent.len() == sources.len() {
         let error = error.or_else(|| Some("no source is enabled".to_owned()));
@@ -49,7 +53,7 @@ pub fn merge(
 }
 
 fn reasons(sources: &BTreeMap<String, SourceStatus>) -> Option<String> {
-    let silent = sources.iter().filter(|(_, s)| s.status != "ok");
+    let silent = sources.iter().filter(|(_, s)| s.status != SourceState::Ok);
     let reasons: Vec<String> = silent
         .map(|(name, s)| format!("{name}: {}", s.error.as_deref().unwrap_or("board not found")))
         .collect();
@@ -96,14 +100,14 @@ mod tests {
         ids.iter().filter_map(split).collect()
     }
 
-    fn sources(statuses: &[(&str, &str)]) -> BTreeMap<String, SourceStatus> {
-        let status = |status: &str| SourceStatus {
-            status: status.into(),
+    fn sources(statuses: &[(&str, SourceState)]) -> BTreeMap<String, SourceStatus> {
+        let status = |status: SourceState| SourceStatus {
+            status,
             count: 0,
-            error: (status == "failed").then(|| "HTTP 500".into()),
+            error: (status == SourceState::Failed).then(|| "HTTP 500".into()),
             elapsed_ms: 1,
         };
-        statuses.iter().map(|(name, s)| ((*name).to_owned(), status(s))).collect()
+        statuses.iter().map(|(name, s)| ((*name).to_owned(), status(*s))).collect()
     }
 
     #[derive(Clone, Copy)]
@@ -115,7 +119,7 @@ mod tests {
         closed: u64,
     }
 
-    fn check(earlier: &[&str], found: &[&str], ended: &[(&str, &str)], expect: Expect<'_>) {
+    fn check(earlier: &[&str], found: &[&str], ended: &[(&str, SourceState)], expect: Expect<'_>) {
         let merged = merge(&listings(earlier), listings(found), &sources(ended));
         let expect = Merged {
             listings: expect.listings.map(listings),
@@ -129,7 +133,7 @@ mod tests {
 
     #[test]
     fn when_all_answer_their_listings_take_the_earlier_ones_place() {
-        let ended = [("a", "ok"), ("b", "ok")];
+        let ended = [("a", SourceState::Ok), ("b", SourceState::Ok)];
         let expect = |listings, new, closed| Expect {
             listings: Some(listings),
             state: ScrapeState::Success,
@@ -150,7 +154,7 @@ mod tests {
             new: 0,
             closed: 2,
         };
-        check(&["a/1", "a/2"], &[], &[("a", "ok")], expect);
+        check(&["a/1", "a/2"], &[], &[("a", SourceState::Ok)], expect);
     }
 
     #[test]
@@ -163,9 +167,9 @@ mod tests {
             closed: 1,
         };
         let earlier = ["a/1", "b/1", "b/2"];
-        let failed = [("a", "ok"), ("b", "failed")];
+        let failed = [("a", SourceState::Ok), ("b", SourceState::Failed)];
         check(&earlier, &["a/2"], &failed, expect(&["a/2", "b/1", "b/2"], "b: HTTP 500"));
-        let gone = [("a", "ok"), ("b", "not_found")];
+        let gone = [("a", SourceState::Ok), ("b", SourceState::NotFound)];
         check(&earlier, &["a/2"], &gone, expect(&["a/2", "b/1", "b/2"], "b: board not found"));
     }
 
@@ -173,7 +177,7 @@ mod tests {
     fn a_kept_listing_that_was_found_elsewhere_stands_once() {
         let mut earlier = listings(&["b/1"]);
         earlier[0].url = "https://a.test/1".into();
-        let ended = sources(&[("a", "ok"), ("b", "failed")]);
+        let ended = sources(&[("a", SourceState::Ok), ("b", SourceState::Failed)]);
         let merged = merge(&earlier, listings(&["a/1"]), &ended);
         assert_eq!(merged.listings, Some(listings(&["a/1"])));
         assert_eq!((merged.new, merged.closed), (0, 0));
@@ -188,7 +192,7 @@ mod tests {
             new: 0,
             closed: 0,
         };
-        let ended = [("a", "failed"), ("b", "not_found")];
+        let ended = [("a", SourceState::Failed), ("b", SourceState::NotFound)];
         check(&["a/1"], &[], &ended, expect("a: HTTP 500; b: board not found"));
         check(&["a/1"], &[], &[], expect("no source is enabled"));
     }

@@ -1,10 +1,9 @@
 //! One scrape: fetch, merge, write listings and status, summarise.
 
-use crate::{ScrapeState, SourceStatus, Status};
 use rhubarb::{TaskContext, TaskError};
 use rhubarb_core::clock;
-use rhubarb_scrape::{Listing, keyword};
 use rhubarb_scrape::{
+    Listing, keyword,
     run::{End, Progress, Report, Scraper, TIME_LIMIT},
     source::Query,
 };
@@ -18,6 +17,7 @@ use super::{
     summary::Summary,
 };
 use crate::{Cached, Caches};
+use crate::{ScrapeState, SourceStatus, Status};
 
 /// Scrapes a keyword unless its listings are fresh or another task has just done it.
 pub(super) async fn scrape(

@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::{ScrapeState, SourceStatus, Status};
 use rhubarb_scrape::Listing;
 use serde::{Deserialize, Serialize};
+
+use crate::{ScrapeState, SourceStatus, Status};
 
 /// What a scrape's caller is told; the listings themselves are in the cache.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

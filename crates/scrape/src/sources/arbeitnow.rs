@@ -2,11 +2,11 @@
 //!
 //! `GET {base}/api/job-board-api?page=N`; `links.next` is null on the last page.
 
-use crate::listing::Listing;
 use rhubarb_core::{config::SourceConfig, redact::Address};
 use serde_json::Value;
 use url::Url;
 
+use crate::listing::Listing;
 use crate::{
     dates,
     location::{self, Place},

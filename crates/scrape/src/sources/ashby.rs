@@ -3,10 +3,10 @@
 //! `GET {base}/posting-api/job-board/{board}?includeCompensation=true`. An unknown board was seen answering
 //! 200 with nothing in it, so an empty board counts as not found, whatever the status.
 
-use crate::listing::Listing;
 use rhubarb_core::{config::SourceConfig, redact::Address};
 use serde_json::Value;
 
+use crate::listing::Listing;
 use crate::{
     dates::{self, DateOrder},
     location::{self, Place},

@@ -2,10 +2,10 @@
 //!
 //! `GET {base}/v1/boards/{board}/jobs?content=true`. An unknown board answers 404.
 
-use crate::listing::Listing;
 use rhubarb_core::{config::SourceConfig, redact::Address};
 use serde_json::Value;
 
+use crate::listing::Listing;
 use crate::{
     dates::{self, DateOrder},
     location::{self, Place},

@@ -8,9 +8,10 @@ mod read;
 
 use std::{collections::BTreeSet, mem, sync::Arc};
 
-use crate::listing::Listing;
 use rhubarb_core::{config::SourceConfig, redact::Address};
 use url::Url;
+
+use crate::listing::Listing;
 
 pub use self::{
     picks::Picks,

@@ -3,10 +3,10 @@
 //! `GET {base}/v0/postings/{site}?mode=json`; the site is case-sensitive. An unknown site answers 404.
 //! Accounts in the European Union are on another base URL, [`EU_BASE_URL`].
 
-use crate::listing::Listing;
 use rhubarb_core::{config::SourceConfig, redact::Address};
 use serde_json::Value;
 
+use crate::listing::Listing;
 use crate::{
     dates,
     location::{self, Place},

@@ -3,10 +3,10 @@
 //! `GET {base}/api`. The first element is a legal notice: whoever shows the postings links back to them and
 //! names Remote OK. A salary of zero means none; numbers are US dollars a year.
 
-use crate::listing::Listing;
 use rhubarb_core::{config::SourceConfig, redact::Address};
 use serde_json::Value;
 
+use crate::listing::Listing;
 use crate::{
     dates::{self, DateOrder},
     location::{self, Place},

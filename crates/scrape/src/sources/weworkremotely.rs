@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::listing::Listing;
 use quick_xml::{Reader, events::Event};
 use rhubarb_core::{config::SourceConfig, redact::Address};
 
+use crate::listing::Listing;
 use crate::{
     budget::Budget,
     dates::{self, DateOrder},

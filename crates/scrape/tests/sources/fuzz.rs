@@ -10,9 +10,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use proptest::{prelude::*, sample::select};
 use rhubarb_core::config::{Selectors, SourceConfig, SourceKind};
-use rhubarb_scrape::Listing;
 use rhubarb_scrape::{
-    proxies,
+    Listing, proxies,
     source::{Context, ParseError, Parsed},
     sources::{
         arbeitnow, ashby, greenhouse,

@@ -4,9 +4,8 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use rhubarb_core::config::{Selectors, SourceConfig, SourceKind};
-use rhubarb_scrape::Listing;
 use rhubarb_scrape::{
-    charset,
+    Listing, charset,
     dates::{self, DateOrder},
     source::{Context, ParseError, Parsed},
     sources::{arbeitnow, ashby, greenhouse, html, jsonld, lever, remoteok, weworkremotely},

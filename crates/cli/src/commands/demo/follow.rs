@@ -8,8 +8,7 @@ use std::{
 use rhubarb_connection::Connections;
 use rhubarb_core::{clock, config::Config};
 use rhubarb_demo::eventually;
-use rhubarb_jobs::Caches;
-use rhubarb_jobs::{ScrapeState, Status};
+use rhubarb_jobs::{Caches, ScrapeState, Status};
 use rhubarb_queue::{Client, inspect, tick::Record};
 use rhubarb_scrape::Listing;
 use tokio::time::{Instant, sleep_until, timeout};

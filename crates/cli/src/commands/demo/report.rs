@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 use rhubarb_core::config::{Config, ScheduleConfig, SourceKind};
 use rhubarb_demo::Started;
-use rhubarb_jobs::Status;
+use rhubarb_jobs::{SourceState, Status};
 use rhubarb_queue::tick::Record;
 use rhubarb_scrape::Listing;
 
@@ -104,7 +104,7 @@ fn example(listing: &Listing) -> String {
 /// Renders one scrape that ended, as one line.
 pub(crate) fn scrape(status: &Status) -> String {
     let time = status.last_scraped.get(11..19).unwrap_or("");
-    let failed = status.sources.values().filter(|source| source.status != "ok").count();
+    let failed = status.sources.values().filter(|source| source.status != SourceState::Ok).count();
     let sources = match failed {
         0 => format!("{} sources", status.sources.len()),
         _ => format!("{} sources, {failed} without an answer", status.sources.len()),
@@ -143,12 +143,7 @@ mod tests {
     }
 
     fn status() -> Status {
-        let source = |status: &str| SourceStatus {
-            status: status.into(),
-            count: 3,
-            error: None,
-            elapsed_ms: 20,
-        };
+        let source = |status| SourceStatus { status, count: 3, error: None, elapsed_ms: 20 };
         Status {
             last_scraped: "2026-11-24T01:40:07.939293+00:00".into(),
             keyword: "data scientist".into(),
@@ -156,8 +151,8 @@ mod tests {
             status: ScrapeState::Partial,
             error: None,
             sources: BTreeMap::from([
-                ("lever".into(), source("ok")),
-                ("ashby".into(), source("failed")),
+                ("lever".into(), source(SourceState::Ok)),
+                ("ashby".into(), source(SourceState::Failed)),
             ]),
             new: 0,
             closed: 0,

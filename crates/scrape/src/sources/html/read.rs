@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::listing::Listing;
 use scraper::{ElementRef, Html};
 use url::Url;
 
 use super::picks::{Pick, Picks, first_link};
+use crate::listing::Listing;
 use crate::{
     budget::Budget,
     dates::{self, DateOrder},
