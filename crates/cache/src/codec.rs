@@ -2,16 +2,12 @@
 
 use rhubarb_core::config::{Compressor, Serializer};
 
-use crate::{
-    bigint::Integer,
-    compress,
-    format::FormatError,
-    json, msgpack, pickle,
-    value::{MAX_DEPTH, PyValue},
-};
+use rhubarb_pyvalue::{json, msgpack, pickle};
+
+use crate::{Bound, FormatError, PyValue, compress};
 
 /// The greatest value that is read or written, in bytes, before and after decompression.
-pub const MAX_VALUE: usize = 16 << 20;
+pub const MAX_VALUE: usize = rhubarb_pyvalue::MAX_BYTES;
 
 /// Returns the bytes that django-redis would store: an int as its digits, all else serialised.
 ///
@@ -20,7 +16,7 @@ pub const MAX_VALUE: usize = 16 << 20;
 pub fn encode(value: &PyValue, serializer: Serializer) -> Result<Vec<u8>, FormatError> {
     let bytes = match (value, serializer) {
         (PyValue::Int(i), _) => i.to_string().into_bytes(),
-        (PyValue::BigInt(i), _) => i.as_str().as_bytes().to_vec(),
+        (PyValue::BigInt(i), _) => i.to_string().into_bytes(),
         (_, Serializer::Pickle) => pickle::write(value)?,
         (_, Serializer::Json) => json::write(value)?,
         (_, Serializer::MsgPack) => msgpack::write(value)?,
@@ -52,7 +48,7 @@ pub fn encode_compressed(
 pub fn decode(bytes: &[u8], serializer: Serializer) -> Result<PyValue, FormatError> {
     check_size(bytes.len())?;
     if let Some(int) = python_int(bytes) {
-        return Ok(PyValue::from(int));
+        return Ok(int);
     }
     let inflated = compress::decompress(bytes)?;
     let bytes = inflated.as_deref().unwrap_or(bytes);
@@ -65,29 +61,22 @@ pub fn decode(bytes: &[u8], serializer: Serializer) -> Result<PyValue, FormatErr
 
 pub(crate) fn check_size(len: usize) -> Result<(), FormatError> {
     if len > MAX_VALUE {
-        Err(FormatError::TooLarge { limit: MAX_VALUE, of: "bytes" })
+        Err(FormatError::TooLarge { limit: MAX_VALUE, of: Bound::Bytes })
     } else {
         Ok(())
     }
 }
 
-pub(crate) fn check_depth(depth: usize) -> Result<(), FormatError> {
-    if depth > MAX_DEPTH {
-        return Err(FormatError::TooLarge { limit: MAX_DEPTH, of: "nested levels" });
-    }
-    Ok(())
-}
-
 /// Python's `int(bytes)`: white space around, one sign, single underscores between digits.
-fn python_int(bytes: &[u8]) -> Option<Integer> {
+fn python_int(bytes: &[u8]) -> Option<PyValue> {
     let space = |c: char| matches!(c, ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c');
     let text = std::str::from_utf8(bytes).ok()?.trim_matches(space);
     if !text.contains('_') {
-        return Integer::parse(text);
+        return PyValue::parse_int(text);
     }
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     let whole = digits.split('_').all(|group| !group.is_empty());
-    if whole { Integer::parse(&text.replace('_', "")) } else { None }
+    if whole { PyValue::parse_int(&text.replace('_', "")) } else { None }
 }
 
 #[cfg(test)]
@@ -97,7 +86,7 @@ mod tests {
     #[test]
     fn digits_are_read_first_as_python_reads_them() {
         let check = |bytes: &[u8], int: Option<i64>| {
-            assert_eq!(python_int(bytes), int.map(Integer::Small), "{}", bytes.escape_ascii());
+            assert_eq!(python_int(bytes), int.map(PyValue::Int), "{}", bytes.escape_ascii());
         };
         for (bytes, int) in
             [(&b" 12 "[..], 12), (b"1_000", 1000), (b"\n-7\x0b", -7), (b"+0_0", 0), (b"007", 7)]

@@ -12,8 +12,8 @@ use lzma_rust2::{XzOptions, XzReader, XzWriter};
 use rhubarb_core::config::Compressor;
 
 use crate::{
+    FormatError,
     codec::{MAX_VALUE, check_size},
-    format::FormatError,
 };
 
 /// The memory that an xz stream may ask for: the dictionary of `xz -9` is 64 MiB. In KiB.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rhubarb_core::class::Class;
 
-use crate::format::FormatError;
+use crate::FormatError;
 
 /// An error of a cache. No value and no session's identifier is ever in the text.
 #[derive(Debug, thiserror::Error)]
@@ -107,7 +107,7 @@ impl Error {
     pub fn class(&self) -> Class {
         match self {
             Self::Redis { source, .. } => source.class(),
-            Self::Read { source, .. } | Self::Write { source, .. } => source.class(),
+            Self::Read { source, .. } | Self::Write { source, .. } => class_of(source),
             Self::Contended { .. } | Self::Compute { .. } | Self::LockLost { .. } => {
                 Class::Transient
             }
@@ -156,6 +156,14 @@ pub fn redact_key(key: &str) -> String {
     match key.find(SESSIONS) {
         Some(at) => format!("{}***", &key[..at + SESSIONS.len()]),
         None => key.to_owned(),
+    }
+}
+
+/// Tells what a caller should do about bytes that are no value, or a value that has none.
+pub(crate) fn class_of(error: &FormatError) -> Class {
+    match error {
+        FormatError::Malformed { .. } | FormatError::Json(_) => Class::Malformed,
+        _ => Class::Permanent,
     }
 }
 

@@ -45,25 +45,17 @@
 
 mod client;
 pub mod codec;
+mod compress;
 mod error;
 mod flight;
-mod format;
 pub mod key;
 mod lock;
 pub mod sessions;
-mod shown;
-mod value;
 
-mod bigint;
-mod compress;
-mod json;
-mod msgpack;
-mod pickle;
-
-pub use bigint::BigInt;
 pub use client::{Cache, Condition, Counts, Keys, Timeout, Ttl, namespace};
 pub use error::{Error, redact_key};
 pub use flight::Fetch;
-pub use format::FormatError;
 pub use lock::{Held, Lock};
-pub use value::{DateTime, Decimal, PyValue, TimeDelta, TimeOfDay, Zone};
+pub use rhubarb_pyvalue::{
+    BigInt, Bound, DateTime, Decimal, FormatError, PyValue, TimeDelta, TimeOfDay, Zone,
+};

@@ -74,6 +74,7 @@ fn repr(value: &PyValue) -> String {
         }
         PyValue::Decimal(decimal) => format!("Decimal('{}')", decimal.as_str()),
         PyValue::Uuid(uuid) => format!("UUID('{uuid}')"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -193,6 +194,24 @@ fn every_serializer_and_compressor_is_read() {
     }
     assert!(read > 80, "{read} read");
     assert_eq!(compressed, ["gzip", "lz4", "lzma", "none", "zlib", "zstd"].into());
+}
+
+#[test]
+fn json_and_msgpack_are_written_as_python_writes_them() {
+    let mut written = 0;
+    for (prefix, serializer) in [("json_", Serializer::Json), ("msgpack_", Serializer::MsgPack)] {
+        for name in names(prefix).iter().filter(|name| !name.starts_with("zstd_")) {
+            let file = format!("{prefix}{name}");
+            let bytes = codec::encode(&decode(&file, serializer).unwrap(), serializer).unwrap();
+            assert_eq!(bytes, golden(&format!("django_redis_7_0_0/{file}.bin")), "{file}");
+            written += 1;
+        }
+    }
+    assert!(written > 15, "{written}");
+    let ints = PyValue::List([200, 300, 70_000, -200, 1].map(PyValue::Int).into());
+    let bytes = codec::encode(&ints, Serializer::MsgPack).unwrap();
+    // msgpack 1.2.4: packb([200, 300, 70000, -200, 1])
+    assert_eq!(bytes, b"\x95\xcc\xc8\xcd\x01,\xce\x00\x01\x11p\xd1\xff8\x01");
 }
 
 #[test]

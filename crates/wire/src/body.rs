@@ -10,7 +10,6 @@ use crate::dump::{Json, dumps, object};
 use crate::envelope::{Envelope, JSON};
 use crate::error::{DecodeError, Identity};
 use crate::json::kind;
-use crate::msgpack;
 use crate::properties::{BASE64, Properties};
 use crate::reader;
 use crate::signature::{Signature, list, mapping};
@@ -59,7 +58,7 @@ impl Body {
         let (format, bytes) = source.read(max_bytes)?;
         let value = match format {
             Format::Json => without_the_usual_end(bytes),
-            Format::MessagePack => msgpack::read(&bytes),
+            Format::MessagePack => reader::read_msgpack(&bytes),
         };
         value.and_then(Self::from_value).map_err(|reason| source.malformed(reason))
     }
@@ -200,7 +199,7 @@ impl Format {
     fn value(self, bytes: &[u8]) -> Result<Value, String> {
         match self {
             Self::Json => reader::read(bytes),
-            Self::MessagePack => msgpack::read(bytes),
+            Self::MessagePack => reader::read_msgpack(bytes),
         }
     }
 }

@@ -15,12 +15,12 @@
 //! # let _ = bytes;
 //! ```
 
+use rhubarb_pyvalue::repr::brief;
 use serde_json::{Map, Value, json};
 
 use crate::exception::Exception;
 use crate::headers::Headers;
 use crate::message::{Message, Route};
-use crate::repr::brief;
 use crate::time::Time;
 
 /// The exchange of events, and the middle of their channels.

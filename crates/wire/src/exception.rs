@@ -2,10 +2,10 @@
 
 use std::fmt;
 
+use rhubarb_pyvalue::repr;
 use serde_json::{Map, Value, json};
 
 use crate::json;
-use crate::repr;
 
 /// A Python exception in a stored result.
 ///

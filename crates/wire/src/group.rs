@@ -3,6 +3,7 @@
 //! The formats are those of `celery/result.py` (`as_tuple`, `result_from_tuple`) and
 //! `celery/backends/redis.py` (5.7.0, and 5.4 for what both have).
 
+use rhubarb_pyvalue::repr::repr;
 use serde_json::{Value, json};
 
 use crate::dump::dumps;
@@ -10,7 +11,6 @@ use crate::error::{DecodeError, excerpt};
 use crate::exception::Exception;
 use crate::json::kind;
 use crate::reader;
-use crate::repr::repr;
 use crate::result::State;
 
 /// Trees are not read deeper than this; JSON of that depth is not read either.

@@ -1,10 +1,10 @@
 //! The headers of a task message: everything known without opening the body.
 
+use rhubarb_pyvalue::exact::open;
 use serde_json::{Map, Value};
 
 use crate::dump::{Json, object};
 use crate::error::{DecodeError, Identity, excerpt};
-use crate::exact::open;
 use crate::json::{self, exact_text, take, text};
 use crate::time::Time;
 

@@ -1,9 +1,7 @@
-//! Small helpers for JSON values; `reader` and `dump` have Python's form of them as text.
+//! Small helpers for JSON values.
 
+pub(crate) use rhubarb_pyvalue::exact::text;
 use serde_json::{Map, Value};
-
-use crate::exact::unsealed;
-use crate::reader;
 
 /// Takes a known field out of `map` when `read` accepts its value.
 ///
@@ -21,18 +19,7 @@ pub(crate) fn take<T>(
     taken
 }
 
-/// The text of a string value, for [`take`]; half of a surrogate pair in it is lost.
-pub(crate) fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => match unsealed(text).map(reader::lossy) {
-            None => Some(text.clone()),
-            Some(value) => value.as_str().map(str::to_owned),
-        },
-        _ => None,
-    }
-}
-
-/// The same for a text that is only written again.
+/// The text of a string value that is only written again, for [`take`].
 pub(crate) fn exact_text(value: &Value) -> Option<String> {
     value.as_str().map(str::to_owned)
 }
@@ -89,20 +76,6 @@ pub(crate) fn seconds(value: f64) -> Value {
         return Value::from(value as i64);
     }
     Value::from(value)
-}
-
-/// A float as Python's `repr` prints it.
-pub(crate) fn float(value: f64) -> String {
-    let scientific = format!("{value:e}");
-    let Some((mantissa, exponent)) = scientific.split_once('e') else {
-        return scientific;
-    };
-    let exponent: i32 = exponent.parse().unwrap_or_default();
-    if (-4..16).contains(&exponent) {
-        return format!("{value:?}");
-    }
-    let sign = if exponent < 0 { '-' } else { '+' };
-    format!("{mantissa}e{sign}{:02}", exponent.abs())
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@
 //! - `body`, `signature`: arguments, callbacks, chains and chords.
 //! - `canvas`: building and taking apart signatures of chains, groups and chords; `compose` has the
 //!   rules.
-//! - `compression`, `msgpack`: bodies that are not plain JSON.
+//! - `compression`: bodies that are not plain JSON.
 //! - `old`: protocol 1.
 //! - `task`: making messages.
 //! - `result`, `group`, `exception`: what is stored when a task ends.
@@ -42,8 +42,8 @@
 //!   is the envelope of both, `matcher` the patterns of node names.
 //! - `error`: why bytes could not be read, and whose they were.
 //! - `time` and `iso`, `plain`: Python's values.
-//! - `reader` and `dump`: JSON as Python writes it; `exact` keeps what `serde_json` cannot hold.
-//! - `repr`: values as Python prints them; `json`: small helpers.
+//! - `reader`, `dump`, `json`: JSON as Python writes it, and small helpers; the values themselves are
+//!   `rhubarb-pyvalue`'s.
 //! - `keys`: the names of lists, bindings, results and channels in Redis.
 
 mod envelope;
@@ -55,7 +55,6 @@ mod body;
 pub mod canvas;
 mod compose;
 mod compression;
-mod msgpack;
 mod old;
 mod signature;
 
@@ -73,12 +72,10 @@ mod message;
 mod error;
 
 mod dump;
-mod exact;
 mod iso;
 mod json;
 mod plain;
 mod reader;
-mod repr;
 mod time;
 
 mod keys;
@@ -88,7 +85,6 @@ pub use body::{Body, Embed};
 pub use compression::Compression;
 pub use envelope::Envelope;
 pub use error::{DecodeError, Identity};
-pub use exact::{common, exact, json, memory, memory_of, open, open_map, seal};
 pub use exception::Exception;
 pub use group::{ChordPart, ResultTree};
 pub use headers::{HEADERS, Headers};
@@ -100,8 +96,10 @@ pub use keys::{
 pub use lamport::Lamport;
 pub use plain::plain;
 pub use properties::{DeliveryInfo, Properties};
-pub use repr::{brief, brief_args, brief_kwargs, repr};
+pub use reader::{common, exact};
 pub use result::{State, TaskResult, compress_success};
+pub use rhubarb_pyvalue::exact::{json, memory, memory_of, open, open_map, seal};
+pub use rhubarb_pyvalue::repr::{brief, brief_args, brief_kwargs, repr};
 pub use signature::Signature;
 pub use task::NewTask;
 pub use time::Time;

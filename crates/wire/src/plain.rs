@@ -1,8 +1,7 @@
 //! Python values that JSON does not know, as plain text.
 
+use rhubarb_pyvalue::exact::DEPTH;
 use serde_json::{Map, Value};
-
-use crate::reader::DEPTH;
 
 /// Replaces kombu's type markers by plain text, at any depth.
 ///

@@ -1,577 +1,98 @@
-//! The reader of JSON as Python writes it: in one pass, without recursion, within a budget of
-//! memory.
-//!
-//! A value that `serde_json` cannot hold is sealed, see [`exact`](crate::exact). A tree of values
-//! takes up to two hundred times the memory of its text, so that memory is counted before it is
-//! taken. Where a text is long enough to need too much, all of it is counted before the first value
-//! is made.
+//! The readers of `rhubarb-pyvalue`, for those who tell a person in words what is wrong.
 
-use serde_json::{Map, Number, Value};
+use rhubarb_pyvalue::exact::{self, changed, open};
+use rhubarb_pyvalue::{Bound, FormatError};
+use serde_json::Value;
 
-use crate::exact::sealed;
-use crate::json::float;
-
-/// The deepest nesting that is read: about what Python's own reader takes before its recursion
-/// ends.
-pub(crate) const DEPTH: usize = 1_000;
-
-/// The memory that the values of a short text may take, bytes.
-const LEAST_BUDGET: usize = 64 << 20;
-
-/// How many times its own length the values of a long text may take.
-const TIMES: usize = 12;
-
-/// The most that a byte of text can need, bytes: a text that is so much shorter than its budget
-/// fits.
-const MOST: usize = 72;
-
-/// The memory that a message may take beside twice its own length, bytes: its body is one text, and
-/// all the rest of it is held for as long as the task is.
-const MESSAGE_BUDGET: usize = 4 << 20;
-
-/// About what a text or the members of a container take beside their bytes: what the allocator
-/// adds.
-pub(crate) const BLOCK: usize = 32;
-
-/// About what a member of an object takes beside its value, bytes: its hash, its key and its places
-/// in the index.
-pub(crate) const MEMBER: usize = size_of::<(usize, String)>() + 2 * size_of::<usize>();
-
-/// What may still be taken for the values of one text.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Budget {
-    left: usize,
-    limit: usize,
+/// Reads JSON text so that it is written again as it was, whatever numbers of Python's are in it.
+///
+/// What cannot be held is sealed: pass the value on, or [`open`] it.
+///
+/// # Errors
+/// The text is no JSON, even by Python's rules, nested deeper than 1,000 levels, or too large to be
+/// held.
+pub fn exact(text: &str) -> Result<Value, String> {
+    read(text.as_bytes())
 }
 
-impl Budget {
-    /// That for the values of `length` bytes.
-    pub(crate) fn of(length: usize) -> Self {
-        let limit = LEAST_BUDGET.max(length.saturating_mul(TIMES));
-        Self { left: limit, limit }
-    }
-
-    /// That for a message of `length` bytes whose body stays a text.
-    fn of_message(length: usize) -> Self {
-        let limit = length.saturating_mul(2).saturating_add(MESSAGE_BUDGET);
-        Self { left: limit, limit }
-    }
-
-    /// Counts a value with its bytes.
-    pub(crate) fn value(&mut self, bytes: usize) -> Result<(), String> {
-        self.take(size_of::<Value>() + bytes + if bytes > 0 { BLOCK } else { 0 })
-    }
-
-    /// Counts a member's key.
-    pub(crate) fn key(&mut self, bytes: usize) -> Result<(), String> {
-        self.take(MEMBER + bytes + BLOCK)
-    }
-
-    /// Counts a container that has members.
-    pub(crate) fn container(&mut self) -> Result<(), String> {
-        self.take(2 * BLOCK)
-    }
-
-    fn take(&mut self, bytes: usize) -> Result<(), String> {
-        self.left = self.left.checked_sub(bytes).ok_or_else(|| {
-            format!("too many values: they need more than {} MiB of memory", self.limit >> 20)
-        })?;
-        Ok(())
+/// Reads JSON for places that hold no more than `serde_json` does, such as a schedule.
+///
+/// # Errors
+/// As for [`exact`]; and for a value that would be changed there, which is named.
+pub fn common(text: &str) -> Result<Value, String> {
+    let value = exact(text)?;
+    match changed(&value) {
+        Some(json) => {
+            let shown: String = json.chars().take(40).collect();
+            Err(format!("`{shown}` cannot be kept as it is: pass it as text"))
+        }
+        None => Ok(open(value)),
     }
 }
 
-/// Parses JSON from Python; the error is the reason as text.
+/// Reads JSON from Python; as with the others below, the error is the reason as text.
 pub(crate) fn read(bytes: &[u8]) -> Result<Value, String> {
-    Reader { keeps: true, ..Reader::of(bytes)? }.all()
+    exact::read(bytes).map_err(|error| reason("JSON", &error))
 }
 
-/// Parses a message whose body is a text: what else stands in it may take little.
+/// The same for a message whose body is a text.
 pub(crate) fn read_message(bytes: &[u8]) -> Result<Value, String> {
-    let budget = Budget::of_message(bytes.len());
-    Reader { keeps: true, budget, ..Reader::of(bytes)? }.all()
+    exact::read_message(bytes).map_err(|error| reason("JSON", &error))
 }
 
-/// Parses JSON from Python for whoever does not write it again: what cannot be held exactly is a
-/// text.
+/// The same for whoever does not write it again.
 pub(crate) fn read_lossy(bytes: &[u8]) -> Result<Value, String> {
-    Reader::of(bytes)?.all()
+    exact::read_lossy(bytes).map_err(|error| reason("JSON", &error))
 }
 
-/// What can be held of a sealed value.
-pub(crate) fn lossy(json: &str) -> Value {
-    read_lossy(json.as_bytes()).unwrap_or_default()
+/// Reads MessagePack as the JSON that kombu would have written instead.
+pub(crate) fn read_msgpack(bytes: &[u8]) -> Result<Value, String> {
+    exact::read_msgpack(bytes).map_err(|error| reason("MessagePack", &error))
 }
 
-/// What the values of a text will need, bytes. It is exact for JSON without blanks and escapes, and
-/// no less for any other.
-fn needed(text: &str) -> usize {
-    let mut bytes = size_of::<Value>();
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        rest = after;
-        bytes += match (first, rest.first()) {
-            (b'[', Some(b']')) | (b'{', Some(b'}')) => 0,
-            // Its first member; each other one follows a comma.
-            (b'[' | b'{', _) => 2 * BLOCK + size_of::<Value>(),
-            (b',', _) => size_of::<Value>(),
-            (b':', _) => MEMBER,
-            (b'"', _) => {
-                let length = length(rest);
-                rest = rest.get(length + 1..).unwrap_or_default();
-                length + BLOCK
-            }
-            _ => 0,
-        };
-    }
-    bytes
-}
-
-/// The length of a text up to its closing quote.
-fn length(text: &[u8]) -> usize {
-    let mut is_escaped = false;
-    let ends = |byte: &u8| {
-        let is_end = *byte == b'"' && !is_escaped;
-        is_escaped = *byte == b'\\' && !is_escaped;
-        is_end
-    };
-    text.iter().position(ends).unwrap_or(text.len())
-}
-
-struct Reader<'a> {
-    text: &'a str,
-    at: usize,
-    budget: Budget,
-    /// Whether what cannot be held is sealed.
-    keeps: bool,
-}
-
-/// A container that is not closed yet; its members wait on a stack that all share.
-enum Open {
-    List { from: usize },
-    Object { from: usize },
-}
-
-/// What was read and is not in its container yet.
-#[derive(Default)]
-struct Waiting {
-    values: Vec<Value>,
-    keys: Vec<String>,
-}
-
-impl<'a> Reader<'a> {
-    fn of(bytes: &'a [u8]) -> Result<Self, String> {
-        let text = std::str::from_utf8(bytes).map_err(|error| format!("not UTF-8: {error}"))?;
-        Ok(Self { text, at: 0, budget: Budget::of(text.len()), keeps: false })
-    }
-
-    fn all(mut self) -> Result<Value, String> {
-        if self.text.len().saturating_mul(MOST) > self.budget.limit {
-            let mut budget = self.budget;
-            budget.take(needed(self.text))?;
+fn reason(format: &str, error: &FormatError) -> String {
+    match error {
+        FormatError::Malformed { at, what, .. } => format!("not {format}: {what} at byte {at}"),
+        FormatError::TooLarge { limit, of: Bound::Levels } => {
+            format!("not {format}: nested deeper than {limit} levels")
         }
-        let value = self.value()?;
-        match self.peek() {
-            None => Ok(value),
-            Some(_) => Err(self.wrong("trailing characters")),
+        FormatError::TooLarge { limit, of: Bound::Unpacked } => {
+            format!("too many values: they need more than {} MiB of memory", limit >> 20)
         }
-    }
-
-    fn value(&mut self) -> Result<Value, String> {
-        let (mut open, mut waiting) = (Vec::new(), Waiting::default());
-        loop {
-            let Some(mut done) = self.begin(&mut open, &mut waiting)? else { continue };
-            loop {
-                let Some(container) = open.last() else { return Ok(done) };
-                waiting.values.push(done);
-                match (self.next_byte(), container) {
-                    (Some(b','), Open::List { .. }) => break,
-                    (Some(b','), Open::Object { .. }) => {
-                        self.key(&mut waiting)?;
-                        break;
-                    }
-                    (Some(b']'), Open::List { from }) => done = waiting.list(*from),
-                    (Some(b'}'), Open::Object { from }) => done = waiting.object(*from),
-                    _ => return Err(self.wrong("expected `,` or the end of its container")),
-                }
-                open.pop();
-            }
-        }
-    }
-
-    /// Reads a value without members, or opens a container.
-    fn begin(
-        &mut self,
-        open: &mut Vec<Open>,
-        waiting: &mut Waiting,
-    ) -> Result<Option<Value>, String> {
-        let first = self.peek().ok_or_else(|| self.wrong("it ends early"))?;
-        if !matches!(first, b'[' | b'{') {
-            return self.scalar(first).map(Some);
-        }
-        self.at += 1;
-        self.budget.value(0)?;
-        let is_list = first == b'[';
-        if self.peek() == Some(if is_list { b']' } else { b'}' }) {
-            self.at += 1;
-            let empty = if is_list { Value::Array(Vec::new()) } else { Value::Object(Map::new()) };
-            return Ok(Some(empty));
-        }
-        if open.len() >= DEPTH {
-            return Err(self.wrong(&format!("nested deeper than {DEPTH} levels")));
-        }
-        self.budget.container()?;
-        let from = waiting.values.len();
-        open.push(if is_list { Open::List { from } } else { Open::Object { from } });
-        if !is_list {
-            self.key(waiting)?;
-        }
-        Ok(None)
-    }
-
-    /// The next byte that is no white space.
-    fn peek(&mut self) -> Option<u8> {
-        let rest = &self.text.as_bytes()[self.at..];
-        let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t'));
-        self.at += blanks.count();
-        self.text.as_bytes().get(self.at).copied()
-    }
-
-    fn next_byte(&mut self) -> Option<u8> {
-        let byte = self.peek()?;
-        self.at += 1;
-        Some(byte)
-    }
-
-    fn wrong(&self, what: &str) -> String {
-        format!("not JSON: {what} at byte {}", self.at)
-    }
-
-    /// Reads a key and the colon behind it.
-    fn key(&mut self, waiting: &mut Waiting) -> Result<(), String> {
-        if self.peek() != Some(b'"') {
-            return Err(self.wrong("expected a key"));
-        }
-        let key = self.string()?;
-        self.budget.key(key.len())?;
-        waiting.keys.push(key);
-        match self.next_byte() {
-            Some(b':') => Ok(()),
-            _ => Err(self.wrong("expected `:`")),
-        }
-    }
-
-    fn scalar(&mut self, first: u8) -> Result<Value, String> {
-        if first == b'"' {
-            let text = self.string()?;
-            self.budget.value(text.len())?;
-            return Ok(Value::String(text));
-        }
-        let token = self.token();
-        let value = match token {
-            "null" => Value::Null,
-            "true" => Value::Bool(true),
-            "false" => Value::Bool(false),
-            "NaN" | "Infinity" | "-Infinity" => self.unheld(token),
-            _ => self.number(token)?,
-        };
-        self.budget.value(value.as_str().map_or(0, str::len))?;
-        self.at += token.len();
-        Ok(value)
-    }
-
-    /// The bare word or number that begins here.
-    fn token(&self) -> &'a str {
-        let rest = &self.text[self.at..];
-        let inside = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
-        &rest[..rest.bytes().take_while(inside).count()]
-    }
-
-    fn number(&self, token: &str) -> Result<Value, String> {
-        let kind = Kind::of(token).ok_or_else(|| self.wrong("expected a value"))?;
-        let number = match kind {
-            Kind::Whole if token == "-0" => (!self.keeps).then(|| Number::from(0)),
-            Kind::Whole => {
-                let signed = token.parse::<i64>().map(Number::from);
-                signed.or_else(|_| token.parse::<u64>().map(Number::from)).ok()
-            }
-            Kind::Float => {
-                let value = token.parse::<f64>().ok().and_then(Number::from_f64);
-                let is_same =
-                    |number: &Number| number.as_f64().map(float).as_deref() == Some(token);
-                value.filter(|number| !self.keeps || is_same(number))
-            }
-        };
-        Ok(number.map_or_else(|| self.unheld(token), Value::Number))
-    }
-
-    fn unheld(&self, token: &str) -> Value {
-        Value::String(if self.keeps { sealed(token) } else { token.to_owned() })
-    }
-
-    /// Reads a text; the position is on its opening quote.
-    fn string(&mut self) -> Result<String, String> {
-        let start = self.at;
-        self.at += 1;
-        let (mut out, mut is_whole) = (String::new(), true);
-        loop {
-            let rest = &self.text[self.at..];
-            let plain = |byte: &u8| !matches!(byte, b'"' | b'\\' | 0..=0x1f);
-            let length = rest.bytes().take_while(plain).count();
-            self.at += length;
-            match rest.as_bytes().get(length) {
-                Some(b'"') if out.is_empty() => {
-                    self.at += 1;
-                    return Ok(rest[..length].to_owned());
-                }
-                Some(b'"') => break out.push_str(&rest[..length]),
-                Some(b'\\') => {
-                    out.push_str(&rest[..length]);
-                    is_whole &= self.escape(&mut out)?;
-                }
-                Some(_) => return Err(self.wrong("a control character in a text")),
-                None => return Err(self.wrong("it ends early")),
-            }
-        }
-        self.at += 1;
-        Ok(if is_whole || !self.keeps { out } else { sealed(&self.text[start..self.at]) })
-    }
-
-    /// Reads what stands behind a backslash; false when it is half of a surrogate pair.
-    fn escape(&mut self, out: &mut String) -> Result<bool, String> {
-        let code = self.text.as_bytes().get(self.at + 1).copied();
-        let short = match code.ok_or_else(|| self.wrong("it ends early"))? {
-            byte @ (b'"' | b'\\' | b'/') => char::from(byte),
-            b'b' => '\u{8}',
-            b'f' => '\u{c}',
-            b'n' => '\n',
-            b'r' => '\r',
-            b't' => '\t',
-            b'u' => return self.code_point(out),
-            _ => return Err(self.wrong("an unknown escape")),
-        };
-        self.at += 2;
-        out.push(short);
-        Ok(true)
-    }
-
-    fn code_point(&mut self, out: &mut String) -> Result<bool, String> {
-        let first = self.unit(self.at).ok_or_else(|| self.wrong("an unknown escape"))?;
-        self.at += 6;
-        let units = match (first, self.unit(self.at)) {
-            (0xd800..=0xdbff, Some(second @ 0xdc00..=0xdfff)) => {
-                self.at += 6;
-                vec![first, second]
-            }
-            _ => vec![first],
-        };
-        let c = char::decode_utf16(units).next().and_then(Result::ok);
-        out.push(c.unwrap_or(char::REPLACEMENT_CHARACTER));
-        Ok(c.is_some())
-    }
-
-    /// The `\uXXXX` that begins at `at`.
-    fn unit(&self, at: usize) -> Option<u16> {
-        let digits = self.text.get(at..at + 6)?.strip_prefix("\\u")?;
-        let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-        is_hex.then(|| u16::from_str_radix(digits, 16).ok()).flatten()
-    }
-}
-
-impl Waiting {
-    /// Takes the values from there on, with no more memory than they need.
-    fn taken(&mut self, from: usize) -> Vec<Value> {
-        if from > 0 {
-            return self.values.split_off(from);
-        }
-        let mut all = std::mem::take(&mut self.values);
-        all.shrink_to_fit();
-        all
-    }
-
-    fn list(&mut self, from: usize) -> Value {
-        Value::Array(self.taken(from))
-    }
-
-    fn object(&mut self, from: usize) -> Value {
-        let n = self.values.len() - from;
-        let keys = self.keys.drain(self.keys.len() - n..);
-        let mut map = Map::with_capacity(n);
-        map.extend(keys.zip(self.values.drain(from..)));
-        Value::Object(map)
-    }
-}
-
-enum Kind {
-    Whole,
-    Float,
-}
-
-impl Kind {
-    /// What number a token is; `None` for none.
-    fn of(token: &str) -> Option<Self> {
-        let digits =
-            |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty();
-        let unsigned = token.strip_prefix('-').unwrap_or(token);
-        let (number, exponent) = match unsigned.split_once(['e', 'E']) {
-            Some((number, exponent)) => (number, Some(exponent)),
-            None => (unsigned, None),
-        };
-        let (whole, fraction) = match number.split_once('.') {
-            Some((whole, fraction)) => (whole, Some(fraction)),
-            None => (number, None),
-        };
-        let is_whole = digits(whole) && (whole == "0" || !whole.starts_with('0'));
-        let exponent_digits = exponent.map(|text| text.strip_prefix(['+', '-']).unwrap_or(text));
-        if !is_whole || !fraction.is_none_or(digits) || !exponent_digits.is_none_or(digits) {
-            return None;
-        }
-        Some(if fraction.is_none() && exponent.is_none() { Self::Whole } else { Self::Float })
+        error => error.to_string(),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-    use serde_json::json;
-
     use super::*;
 
     #[test]
-    fn reads_what_python_writes() {
-        let check = |text: &str, expected: Value| {
-            assert_eq!(read_lossy(text.as_bytes()), Ok(expected), "{text}");
-        };
-        check("[NaN, Infinity, -Infinity]", json!(["NaN", "Infinity", "-Infinity"]));
-        check("18446744073709551615", json!(u64::MAX));
-        check("-9223372036854775808", json!(i64::MIN));
-        check(
-            "[18446744073709551616,-9223372036854775809]",
-            json!(["18446744073709551616", "-9223372036854775809"]),
-        );
-        check("[1e400, -1.5E+999, 1e308]", json!(["1e400", "-1.5E+999", 1e308]));
-        check(r#"{"NaN": "say \"NaN\" 1e999"}"#, json!({"NaN": "say \"NaN\" 1e999"}));
-        check(r#""\ud83e\udd80 \ud83e \udd80 \ud83eA""#, json!("🦀 \u{fffd} \u{fffd} \u{fffd}A"));
-        check("[true, false, null, -0.5, -0]", json!([true, false, null, -0.5, 0]));
-        check(
-            r#" { "a" : [ ] , "b" : { } , "a" : "\/\b\f\n\r\t" } "#,
-            json!({"a": "/\u{8}\u{c}\n\r\t", "b": {}}),
-        );
-    }
-
-    #[test]
-    fn keeps_refusing_what_is_not_json() {
-        for text in [
-            "",
-            "{",
-            "nan",
-            "-inf",
-            "01",
-            "1.2.3",
-            "[NaN",
-            "trueNaN",
-            "\"\\",
-            "\"\\u12",
-            "1.",
-            ".5",
-            "\"\\u12\u{e9}4\"",
-            "\"\\u+123\"",
-            "[1,]",
-            "{\"a\":1,}",
-            "{1:2}",
-            "[1 2]",
-            "[1}",
-            "\"\n\"",
-            "1e",
-            "-",
-            "+1",
-            "{\"a\"}",
-            "\"\\x\"",
-            "]",
-            "[]]",
-            "é",
-        ] {
-            assert!(read(text.as_bytes()).is_err(), "{text:?}");
-        }
-        assert!(read(b"\"\xff\"").is_err());
-    }
-
-    /// On the stack of a worker's thread: what is done with such a tree recurses.
-    #[test]
-    fn what_python_reads_is_not_too_deep_and_what_is_deeper_is_an_error() {
-        let deep = |n: usize| {
-            format!("{}{}", "[{\"a\":".repeat(n / 2), "1".to_owned() + &"}]".repeat(n / 2))
-        };
-        let on_a_thread = std::thread::Builder::new().stack_size(2 << 20).spawn(move || {
-            let value = read(deep(DEPTH).as_bytes()).unwrap();
-            let copy = crate::exact::open(crate::plain(value.clone()));
-            assert_eq!(value, copy);
-            assert_eq!(crate::exact::json(&copy).len(), deep(DEPTH).len() + DEPTH / 2);
-        });
-        on_a_thread.unwrap().join().unwrap();
-        let error = read("[".repeat(DEPTH + 1).as_bytes()).unwrap_err();
-        assert!(error.contains("nested deeper than 1000 levels"), "{error}");
-        assert!(read("[".repeat(1_000_000).as_bytes()).is_err());
-        assert!(read("{\"a\":".repeat(100_000).as_bytes()).is_err());
-    }
-
-    #[test]
-    fn memory_is_counted_before_it_is_taken() {
-        let many = |one: &str, n: usize| format!("[{}]", vec![one; n].join(","));
-        for one in [r#"{"a":1}"#, "[0]", "{}", "0", r#"{"":{"":""}}"#] {
-            let error = read(many(one, 1_000_000).as_bytes()).unwrap_err();
-            assert!(error.contains("too many values"), "{error}");
-        }
-        let headers = format!(r#"{{"headers":{},"body":""}}"#, many(r#"{"a":1}"#, 100_000));
-        assert!(read_message(headers.as_bytes()).is_err());
-        let body = format!(r#"{{"headers":{{"task":"t"}},"body":"{}"}}"#, "x".repeat(8 << 20));
-        assert!(read_message(body.as_bytes()).is_ok());
-        let keys: Vec<String> = (0..700_000).map(|n| format!("\"k{n}\":0")).collect();
-        assert!(read(format!("{{{}}}", keys.join(",")).as_bytes()).is_err());
-        assert!(read(many("123456", 800_000).as_bytes()).is_ok());
-        assert!(
-            read(many(r#"{"id": 1, "name": "a name of somebody"}"#, 100_000).as_bytes()).is_ok()
-        );
-    }
-
-    #[test]
-    fn what_is_needed_is_known_before_anything_is_made() {
-        let spent = |text: &str| {
-            let mut reader = Reader::of(text.as_bytes()).unwrap();
-            reader.value().unwrap();
-            reader.budget.limit - reader.budget.left
-        };
-        for text in [
-            "1",
-            "[]",
-            r#"{"a":[1,{"b":{},"ccc":[[]]},"text"],"d":null}"#,
-            r#"[["x",1.5,true,{"a":"b"}]]"#,
-        ] {
-            assert_eq!(needed(text), spent(text), "{text}");
-        }
-        for text in [r#"["a\"b\\", " ,[{:"]"#, "[ ]", r#"{ "\u00e9" : [ 1 , 2 ] }"#, r#"["",""]"#] {
-            assert!(needed(text) >= spent(text), "{text}");
-        }
-        for dense in
-            ["0,", "[],", "\"\",", "[0],", "[[[[[[[[[0]]]]]]]]],", r#"{"":0},"#, r#"{"":""},"#]
+    fn what_would_be_changed_is_named() {
+        for fine in [r#"[1E2, 1.10, -0, 18446744073709551615, "\ud83e\udd80", {"a": null}]"#, "{}"]
         {
-            let text = format!("[{}0]", dense.repeat(1_000));
-            assert!(needed(&text) < text.len() * MOST, "{dense}: {}", needed(&text) / text.len());
+            assert_eq!(common(fine), Ok(open(exact(fine).unwrap())), "{fine}");
+        }
+        for (text, named) in [
+            ("[1, NaN]", "`NaN`"),
+            (r#"{"a": {"b": [1180591620717411303424]}}"#, "`1180591620717411303424`"),
+            (r#"["\ud800"]"#, r#"`"\ud800"`"#),
+            (r#"{"\udc00": 1}"#, r#"`"\udc00"`"#),
+        ] {
+            let told = common(text).unwrap_err();
+            assert!(told.starts_with(named), "{told}");
         }
     }
 
-    proptest! {
-        #[test]
-        fn agrees_with_serde_json(text in r#"[\[\]{}",:0-9a-z\\ .eE+-]{0,20}"#) {
-            if let Ok(value) = serde_json::from_str::<Value>(&text) {
-                let read = read_lossy(text.as_bytes()).unwrap();
-                prop_assert_eq!(&read, &read_lossy(value.to_string().as_bytes()).unwrap());
-            }
-        }
-
-        #[test]
-        fn nothing_panics(text in any::<String>(), bytes in any::<Vec<u8>>()) {
-            let _ = read(text.as_bytes());
-            let _ = read(&bytes);
-        }
+    #[test]
+    fn what_is_no_value_is_told_with_its_place() {
+        let told = |text: &str| exact(text).unwrap_err();
+        assert_eq!(told("{broken"), "not JSON: expected a key at byte 1");
+        assert_eq!(told(&"[".repeat(2_000)), "not JSON: nested deeper than 1000 levels");
+        let many = format!("[{}0]", "{},".repeat(1_000_000));
+        assert_eq!(told(&many), "too many values: they need more than 64 MiB of memory");
+        let told = |bytes: &[u8]| read_msgpack(bytes).unwrap_err();
+        assert_eq!(told(b"\xc0\xc0"), "not MessagePack: more bytes follow the value at byte 1");
+        assert_eq!(told(&[0x91; 2_000]), "not MessagePack: nested deeper than 512 levels");
     }
 }

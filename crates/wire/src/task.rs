@@ -1,6 +1,7 @@
 //! Making messages: what a caller says about a task, and the envelope it becomes.
 
 use jiff::Timestamp;
+use rhubarb_pyvalue::repr;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -8,7 +9,6 @@ use crate::body::{Body, Embed};
 use crate::envelope::{Envelope, JSON};
 use crate::headers::{self, Headers};
 use crate::properties::{BASE64, DeliveryInfo, Properties};
-use crate::repr;
 use crate::time::Time;
 
 /// A task to be published, field by field as `apply_async` takes it.

@@ -8,7 +8,7 @@ pub(super) fn tell(value: &PyValue) -> Value {
         PyValue::None => json!(["none"]),
         PyValue::Bool(b) => json!(["bool", b]),
         PyValue::Int(i) => json!(["int", i.to_string()]),
-        PyValue::BigInt(i) => json!(["int", i.as_str()]),
+        PyValue::BigInt(i) => json!(["int", i.to_string()]),
         PyValue::Float(f) if f.is_nan() => json!(["float", "nan"]),
         PyValue::Float(f) => json!(["float", format!("{:016x}", f.to_bits())]),
         PyValue::Str(text) => json!(["str", text]),
@@ -33,6 +33,7 @@ pub(super) fn tell(value: &PyValue) -> Value {
         }
         PyValue::Decimal(decimal) => json!(["Decimal", decimal.as_str()]),
         PyValue::Uuid(uuid) => json!(["UUID", uuid.to_string()]),
+        other => panic!("{other:?}"),
     }
 }
 

@@ -179,6 +179,7 @@ fn told(value: &PyValue) -> Value {
         }
         PyValue::Decimal(decimal) => json!(["Decimal", decimal.as_str()]),
         PyValue::Uuid(uuid) => json!(["UUID", uuid.to_string()]),
+        other => panic!("{other:?}"),
     }
 }
 

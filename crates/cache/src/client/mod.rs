@@ -25,12 +25,10 @@ pub use self::{
     write::Condition,
 };
 use crate::{
-    codec,
+    Bound, FormatError, PyValue, codec,
     error::{Error, redact_key},
     flight::Flights,
-    format::FormatError,
     key,
-    value::PyValue,
 };
 
 /// How many keys one turn of a scan looks at, and at most how many one command names.
@@ -154,7 +152,7 @@ impl Cache {
     ) -> Result<Vec<u8>, Error> {
         let bytes = self.encode(raw, value)?;
         if bytes.len() > limit {
-            let source = FormatError::TooLarge { limit, of: "bytes" };
+            let source = FormatError::TooLarge { limit, of: Bound::Bytes };
             return Err(Error::Write { key: redact_key(raw), source });
         }
         Ok(bytes)

@@ -7,9 +7,8 @@ use rhubarb_connection::Script;
 
 use super::{Cache, failed};
 use crate::{
-    bigint::Integer,
+    BigInt, PyValue,
     error::{Error, redact_key},
-    value::PyValue,
 };
 
 /// Adds to what is there.
@@ -98,10 +97,10 @@ fn plus(value: &PyValue, delta: i64) -> Option<PyValue> {
         PyValue::Float(float) => return Some(PyValue::Float(float + delta as f64)),
         PyValue::Bool(b) => i128::from(*b),
         PyValue::Int(int) => i128::from(*int),
-        PyValue::BigInt(int) => int.as_str().parse().ok()?,
+        PyValue::BigInt(int) => i128::try_from(int).ok()?,
         _ => return None,
     };
-    Integer::parse(&int.checked_add(i128::from(delta))?.to_string()).map(PyValue::from)
+    Some(PyValue::from(BigInt::from(int.checked_add(i128::from(delta))?)))
 }
 
 #[cfg(test)]
@@ -110,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_sum_is_pythons() {
-        let big = |text: &str| Integer::parse(text).map(PyValue::from);
+        let big = PyValue::parse_int;
         assert_eq!(plus(&PyValue::Int(i64::MAX), 1), big("9223372036854775808"));
         assert_eq!(plus(&big("9223372036854775808").unwrap(), -1), Some(PyValue::Int(i64::MAX)));
         assert_eq!(plus(&PyValue::Bool(true), 1), Some(PyValue::Int(2)));

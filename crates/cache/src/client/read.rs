@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use redis::{Cmd, cmd, pipe};
 
 use super::{Cache, Event, Ttl, failed};
-use crate::{codec::MAX_VALUE, error::Error, value::PyValue};
+use crate::{PyValue, codec::MAX_VALUE, error::Error};
 
 /// How many values are asked for at once.
 const MANY: usize = 100;

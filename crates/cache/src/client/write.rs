@@ -3,7 +3,7 @@
 use redis::{Cmd, cmd, pipe};
 
 use super::{BATCH, Cache, Expiry, Timeout, failed};
-use crate::{error::Error, value::PyValue};
+use crate::{PyValue, error::Error};
 
 /// How many bytes of values are sent at once, or one value.
 const MANY_BYTES: usize = 4 << 20;

@@ -11,7 +11,7 @@ use futures_util::{
     future::{BoxFuture, Shared, WeakShared},
 };
 
-use crate::{error::Error, value::PyValue};
+use crate::{PyValue, error::Error};
 
 /// How a computation ended, for all who waited.
 #[derive(Clone, Debug)]

@@ -18,10 +18,10 @@ use self::{
     run::{Mode, Task},
 };
 use crate::{
+    PyValue,
     client::{Cache, Event, Expiry, Timeout, Ttl},
     codec::MAX_VALUE,
     error::{Error, redact_key},
-    value::PyValue,
 };
 
 /// How a value that is not there is had.

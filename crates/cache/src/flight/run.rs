@@ -15,12 +15,12 @@ use tokio::{
 
 use super::{Fetch, map::Outcome};
 use crate::{
+    PyValue,
     client::{Cache, Condition, Event, failed},
     codec::MAX_VALUE,
     error::{Error, redact_key},
     key,
     lock::token,
-    value::PyValue,
 };
 
 static ENTER: LazyLock<Script> =

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::{Timestamp, civil, tz::Offset};
 
-use crate::value::{DateTime, PyValue};
+use crate::{BigInt, DateTime, PyValue};
 
 /// Django's `SESSION_COOKIE_AGE`: two weeks.
 pub const DEFAULT_AGE: Duration = Duration::from_secs(1_209_600);
@@ -21,7 +21,7 @@ pub(super) fn of(expiry: Option<&PyValue>, default: Duration, now: Timestamp) ->
     let age = match expiry {
         Some(PyValue::Int(seconds)) if *seconds != 0 => Some(whole_seconds(*seconds)),
         Some(PyValue::BigInt(seconds)) => {
-            Some(if seconds.as_str().starts_with('-') { Duration::ZERO } else { LONGEST })
+            Some(if *seconds < BigInt::ZERO { Duration::ZERO } else { LONGEST })
         }
         Some(PyValue::Float(seconds)) if *seconds != 0.0 && !seconds.is_nan() => {
             Some(Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(LONGEST))

@@ -2,7 +2,7 @@
 
 use rhubarb_core::class::Class;
 
-use crate::format::FormatError;
+use crate::{FormatError, error::class_of};
 
 /// An error of a session. Neither its key nor anything it holds is ever in the text.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +48,7 @@ impl SessionError {
     pub fn class(&self) -> Class {
         match self {
             Self::Redis { source, .. } => source.class(),
-            Self::Read(source) | Self::Write(source) => source.class(),
+            Self::Read(source) | Self::Write(source) => class_of(source),
             Self::Conflict => Class::Transient,
             Self::Gone | Self::InTable | Self::NoKey | Self::UnknownAlias { .. } => {
                 Class::Permanent

@@ -5,7 +5,7 @@
 //! through instead; what a visitor typed may look the same there, and the worst that comes of it is that this visitor's
 //! own session ends with another user's.
 
-use crate::pickle;
+use rhubarb_pyvalue::pickle;
 
 /// The key as Python pickles it, without what says how long it is.
 const USER: &[u8] = b"_auth_user_id";

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use jiff::Timestamp;
 
 use super::{age, key::SessionKey};
-use crate::{client::Ttl, format::FormatError, value::PyValue};
+use crate::{FormatError, PyValue, client::Ttl};
 
 const USER: &str = "_auth_user_id";
 const USER_BACKEND: &str = "_auth_user_backend";

@@ -13,7 +13,7 @@ use super::{
     key::SessionKey,
     session::{Session, SessionData},
 };
-use crate::{client::Ttl, codec, format::FormatError, key};
+use crate::{FormatError, client::Ttl, codec, key};
 
 /// How often a change is made again to what others have written meanwhile.
 const TRIES: usize = 16;

@@ -40,7 +40,7 @@ use super::{
     session::{Session, SessionData},
     store::Sessions,
 };
-use crate::{client::Ttl, value::PyValue};
+use crate::{PyValue, client::Ttl};
 
 /// A `SessionStore` over [`Sessions`]; see the module's head for what it shares with Django and what not.
 #[derive(Clone, Debug)]

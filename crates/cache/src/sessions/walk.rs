@@ -9,7 +9,7 @@ use super::{
     backend::Backend, directory::Directory, error::SessionError, glimpse, key::SessionKey,
     session::Session, store::failed,
 };
-use crate::{client::Ttl, compress, format::FormatError, key};
+use crate::{FormatError, client::Ttl, compress, key};
 
 /// How many keys one turn of a scan looks at: about a millisecond of Redis.
 const SCAN_COUNT: usize = 250;

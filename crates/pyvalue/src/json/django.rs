@@ -1,17 +1,18 @@
-//! The writer.
+//! Our own values as `DjangoJSONEncoder` (Django 5.2.19) writes them.
 
+use super::dump::{dump_text, float, separate};
 use crate::{
-    codec::{check_depth, check_size},
-    format::FormatError,
+    error::FormatError,
+    limits::{check_depth, check_size},
     value::PyValue,
 };
 
-/// Returns the JSON text of a value.
+/// Returns the JSON text of a value, times and decimals as text.
 ///
 /// # Errors
-/// `Unsupported` for what Django's encoder refuses: bytes, sets, and dict keys that are neither text, number, bool nor
-/// `None`. `TooLarge` beyond the caps.
-pub(crate) fn write(value: &PyValue) -> Result<Vec<u8>, FormatError> {
+/// `Unsupported` for what Django's encoder refuses: bytes, sets, and dict keys that are neither
+/// text, number, bool nor `None`. `TooLarge` beyond the caps.
+pub fn write(value: &PyValue) -> Result<Vec<u8>, FormatError> {
     let mut out = Vec::new();
     put(&mut out, value, 0)?;
     Ok(out)
@@ -24,8 +25,8 @@ fn put(out: &mut Vec<u8>, value: &PyValue, depth: usize) -> Result<(), FormatErr
         PyValue::None => out.extend(b"null"),
         PyValue::Bool(b) => out.extend(if *b { &b"true"[..] } else { b"false" }),
         PyValue::Int(i) => out.extend(i.to_string().bytes()),
-        PyValue::BigInt(i) => out.extend(i.as_str().bytes()),
-        PyValue::Float(f) => out.extend(float(*f).bytes()),
+        PyValue::BigInt(i) => out.extend(i.to_string().bytes()),
+        PyValue::Float(f) => out.extend(float_text(*f).bytes()),
         PyValue::Str(text) => put_text(out, text)?,
         PyValue::List(items) | PyValue::Tuple(items) => {
             out.push(b'[');
@@ -63,51 +64,33 @@ fn put(out: &mut Vec<u8>, value: &PyValue, depth: usize) -> Result<(), FormatErr
     Ok(())
 }
 
-fn separate(out: &mut Vec<u8>, idx: usize) {
-    if idx > 0 {
-        out.extend(b", ");
-    }
-}
-
 fn put_text(out: &mut Vec<u8>, text: &str) -> Result<(), FormatError> {
     check_size(text.len())?;
-    serde_json::to_writer(out, text).map_err(FormatError::Json)
+    dump_text(out, text);
+    Ok(())
 }
 
 /// Keys become text as `json.dumps` has them.
-fn key_text(key: &PyValue) -> Result<String, FormatError> {
+pub(crate) fn key_text(key: &PyValue) -> Result<String, FormatError> {
     Ok(match key {
         PyValue::Str(text) => text.clone(),
         PyValue::None => "null".to_owned(),
         PyValue::Bool(b) => b.to_string(),
         PyValue::Int(i) => i.to_string(),
         PyValue::BigInt(i) => i.to_string(),
-        PyValue::Float(f) => float(*f),
+        PyValue::Float(f) => float_text(*f),
         _ => return Err(FormatError::unsupported("dict key that JSON cannot hold")),
     })
 }
 
-/// Python's `repr` of a float, and `json`'s three names for what is none.
-fn float(f: f64) -> String {
-    if f.is_nan() {
-        return "NaN".to_owned();
-    }
-    if f.is_infinite() {
-        return if f > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
-    }
-    let scientific = format!("{f:e}");
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    match exponent.parse::<i32>() {
-        Ok(exponent) if !(-4..16).contains(&exponent) => {
-            let sign = if exponent < 0 { '-' } else { '+' };
-            format!("{mantissa}e{sign}{:02}", exponent.unsigned_abs())
-        }
-        // `Debug` would switch to an exponent at other places than Python does, `Display` never does.
-        _ => {
-            let plain = f.to_string();
-            if plain.contains('.') { plain } else { plain + ".0" }
-        }
-    }
+fn float_text(value: f64) -> String {
+    constant(value).map_or_else(|| float(value), str::to_owned)
+}
+
+/// Python's three names for a float that is no number, or none that JSON knows.
+pub(crate) fn constant(value: f64) -> Option<&'static str> {
+    let infinite = if value > 0.0 { "Infinity" } else { "-Infinity" };
+    (!value.is_finite()).then_some(if value.is_nan() { "NaN" } else { infinite })
 }
 
 #[cfg(test)]
@@ -130,7 +113,7 @@ mod tests {
             (f64::NEG_INFINITY, "-Infinity"),
         ];
         for (value, text) in table {
-            assert_eq!(float(value), text);
+            assert_eq!(float_text(value), text);
         }
     }
 

@@ -1,9 +1,7 @@
-//! A cursor over a pickle's bytes; lengths are checked against what is there before anything is made.
+//! A cursor over a pickle's bytes; lengths are checked against what is there before anything is
+//! made.
 
-use crate::{
-    bigint::{self, Integer},
-    format::FormatError,
-};
+use crate::{error::FormatError, value::PyValue};
 
 /// What Python's `str` can hold and Unicode text cannot.
 const SURROGATE: &str = "str with a lone surrogate";
@@ -73,7 +71,8 @@ impl<'a> Input<'a> {
     pub(super) fn text(&mut self, width: usize) -> Result<&'a str, FormatError> {
         let bytes = self.counted(width)?;
         std::str::from_utf8(bytes).map_err(|_| {
-            // Python pickles text with the error handler `surrogatepass`: D800 to DFFF as three bytes, ED A0 80 to ED BF BF.
+            // Python pickles text with the error handler `surrogatepass`: D800 to DFFF as three
+            // bytes, ED A0 80 to ED BF BF.
             let is_surrogate = |pair: &[u8; 2]| pair[0] == 0xed && pair[1] >= 0xa0;
             match bytes.array_windows().any(is_surrogate) {
                 true => FormatError::unsupported(SURROGATE),
@@ -96,10 +95,10 @@ impl<'a> Input<'a> {
         std::str::from_utf8(line).map_err(|_| self.error("text is not UTF-8"))
     }
 
-    pub(super) fn decimal_line(&mut self) -> Result<Integer, FormatError> {
+    pub(super) fn decimal_line(&mut self) -> Result<PyValue, FormatError> {
         let line = self.ascii_line()?;
         let digits = line.strip_suffix('L').unwrap_or(line);
-        Integer::parse(digits).ok_or_else(|| self.error("not an integer"))
+        PyValue::parse_int(digits).ok_or_else(|| self.error("not an integer"))
     }
 
     pub(super) fn index_line(&mut self) -> Result<u32, FormatError> {
@@ -107,13 +106,8 @@ impl<'a> Input<'a> {
         line.parse().map_err(|_| self.error("not a memo index"))
     }
 
-    pub(super) fn long(&mut self, width: usize) -> Result<Integer, FormatError> {
-        let bytes = self.counted(width)?;
-        if bytes.len() > bigint::MAX_BYTES {
-            return Err(FormatError::TooLarge { limit: bigint::MAX_DIGITS, of: "digits" });
-        }
-        let error = FormatError::TooLarge { limit: bigint::MAX_DIGITS, of: "digits" };
-        Integer::from_le_bytes(bytes).ok_or(error)
+    pub(super) fn long(&mut self, width: usize) -> Result<PyValue, FormatError> {
+        PyValue::int_of_le_bytes(self.counted(width)?)
     }
 
     /// Takes a line of Python's `raw-unicode-escape`: Latin-1 with `\uXXXX` and `\UXXXXXXXX`.

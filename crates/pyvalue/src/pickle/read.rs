@@ -3,21 +3,20 @@
 use std::{borrow::Cow, collections::HashMap};
 
 use super::{
-    Budget,
     class::{self, Class},
     input::Input,
     opcode as op,
     value::{Export, Id, Node},
 };
-use crate::{bigint::Integer, format::FormatError, value::PyValue};
+use crate::{error::FormatError, limits::Budget, value::PyValue};
 
 /// Reads a pickle of protocol 0 to 5; bytes behind its end are ignored, as Python ignores them.
 ///
 /// # Errors
 /// `Unsupported` names the first class that is not on the allow-list: nothing was
-/// imported or executed, the value is to be left alone. A container that holds itself is `Unsupported`,
-/// too. `TooLarge` when a cap was passed. `Malformed` for everything else.
-pub(crate) fn read(bytes: &[u8]) -> Result<PyValue, FormatError> {
+/// imported or executed, the value is to be left alone. A container that holds itself is
+/// `Unsupported`, too. `TooLarge` when a cap was passed. `Malformed` for everything else.
+pub fn read(bytes: &[u8]) -> Result<PyValue, FormatError> {
     let mut machine = Machine::new(bytes);
     let top = machine.run()?;
     Export::new(&machine.nodes).value(top, 0)
@@ -43,7 +42,7 @@ impl<'a> Machine<'a> {
             stack: Vec::new(),
             marks: Vec::new(),
             memo: HashMap::new(),
-            budget: Budget::new(),
+            budget: Budget::of_pickle(),
             is_skimming: false,
         }
     }
@@ -81,9 +80,9 @@ impl<'a> Machine<'a> {
             op::BININT => int(input.i32()?.into()),
             op::BININT1 => int(input.u8()?.into()),
             op::BININT2 => int(input.u16()?.into()),
-            op::LONG => integer(input.decimal_line()?),
-            op::LONG1 => integer(input.long(1)?),
-            op::LONG4 => integer(input.long(4)?),
+            op::LONG => Node::Value(input.decimal_line()?),
+            op::LONG1 => Node::Value(input.long(1)?),
+            op::LONG4 => Node::Value(input.long(4)?),
             op::FLOAT => {
                 let float = input.ascii_line()?.parse();
                 Node::Value(PyValue::Float(float.map_err(|_| input.error("not a float"))?))
@@ -196,7 +195,8 @@ impl<'a> Machine<'a> {
         Ok(true)
     }
 
-    /// Classes and what is made by calling them; the one place where a name out of the pickle counts.
+    /// Classes and what is made by calling them; the one place where a name out of the pickle
+    /// counts.
     fn object(&mut self, code: u8) -> Result<bool, FormatError> {
         match code {
             op::GLOBAL | op::INST => {
@@ -345,17 +345,13 @@ impl<'a> Machine<'a> {
     }
 }
 
-fn integer<'a>(integer: Integer) -> Node<'a> {
-    Node::Value(PyValue::from(integer))
-}
-
 /// Protocols 0 and 1 write bools as the ints `00` and `01`.
 fn text_int<'a>(input: &mut Input<'a>) -> Result<Node<'a>, FormatError> {
     let line = input.ascii_line()?;
-    Ok(match (line, Integer::parse(line)) {
+    Ok(match (line, PyValue::parse_int(line)) {
         ("00", _) => Node::Value(PyValue::Bool(false)),
         ("01", _) => Node::Value(PyValue::Bool(true)),
-        (_, Some(int)) => integer(int),
+        (_, Some(int)) => Node::Value(int),
         (_, None) => return Err(input.error("not an integer")),
     })
 }

@@ -7,8 +7,9 @@ use uuid::Uuid;
 
 use super::value::Node;
 use crate::{
-    format::FormatError,
-    value::{DateTime, Decimal, PyValue, TimeDelta, TimeOfDay, Zone},
+    error::FormatError,
+    time::{DateTime, TimeDelta, TimeOfDay, Zone},
+    value::{Decimal, PyValue},
 };
 
 /// A class or function that stands for data.
@@ -38,52 +39,45 @@ pub(super) enum Class {
     ZoneInfoUnpickle,
 }
 
+/// The module and name that protocol 4 has for each.
+const NAMES: [(Class, &str, &str); 17] = [
+    (Class::Bytes, "builtins", "bytes"),
+    (Class::ByteArray, "builtins", "bytearray"),
+    (Class::FrozenSet, "builtins", "frozenset"),
+    (Class::GetAttr, "builtins", "getattr"),
+    (Class::Object, "builtins", "object"),
+    (Class::Set, "builtins", "set"),
+    (Class::Encode, "_codecs", "encode"),
+    (Class::Reconstructor, "copyreg", "_reconstructor"),
+    (Class::OrderedDict, "collections", "OrderedDict"),
+    (Class::Date, "datetime", "date"),
+    (Class::DateTime, "datetime", "datetime"),
+    (Class::Time, "datetime", "time"),
+    (Class::TimeDelta, "datetime", "timedelta"),
+    (Class::TimeZone, "datetime", "timezone"),
+    (Class::Decimal, "decimal", "Decimal"),
+    (Class::Uuid, "uuid", "UUID"),
+    (Class::ZoneInfo, "zoneinfo", "ZoneInfo"),
+];
+
 impl Class {
     /// Returns the class of this name; old protocols have Python 2's module names.
     pub(super) fn find(module: &str, name: &str) -> Result<Self, FormatError> {
-        Ok(match (module, name) {
-            ("builtins" | "__builtin__", "bytearray") => Self::ByteArray,
-            ("builtins" | "__builtin__", "bytes") => Self::Bytes,
-            ("builtins" | "__builtin__", "frozenset") => Self::FrozenSet,
-            ("builtins" | "__builtin__", "getattr") => Self::GetAttr,
-            ("builtins" | "__builtin__", "object") => Self::Object,
-            ("builtins" | "__builtin__", "set") => Self::Set,
-            ("_codecs", "encode") => Self::Encode,
-            ("copyreg" | "copy_reg", "_reconstructor") => Self::Reconstructor,
-            ("collections", "OrderedDict") => Self::OrderedDict,
-            ("datetime", "date") => Self::Date,
-            ("datetime", "datetime") => Self::DateTime,
-            ("datetime", "time") => Self::Time,
-            ("datetime", "timedelta") => Self::TimeDelta,
-            ("datetime", "timezone") => Self::TimeZone,
-            ("decimal", "Decimal") => Self::Decimal,
-            ("uuid", "UUID") => Self::Uuid,
-            ("zoneinfo", "ZoneInfo") => Self::ZoneInfo,
-            _ => return Err(FormatError::Unsupported { class: shown(module, name) }),
-        })
+        let known = match module {
+            "__builtin__" => "builtins",
+            "copy_reg" => "copyreg",
+            module => module,
+        };
+        let found = NAMES.into_iter().find(|(_, its, of_it)| (*its, *of_it) == (known, name));
+        let unsupported = || FormatError::Unsupported { class: shown(module, name) };
+        found.map(|(class, ..)| class).ok_or_else(unsupported)
     }
 
     /// Returns the module and name that protocol 4 has for it.
     pub(super) fn names(self) -> (&'static str, &'static str) {
-        match self {
-            Self::ByteArray => ("builtins", "bytearray"),
-            Self::Bytes => ("builtins", "bytes"),
-            Self::Encode => ("_codecs", "encode"),
-            Self::Date => ("datetime", "date"),
-            Self::DateTime => ("datetime", "datetime"),
-            Self::Decimal => ("decimal", "Decimal"),
-            Self::FrozenSet => ("builtins", "frozenset"),
-            Self::GetAttr => ("builtins", "getattr"),
-            Self::Object => ("builtins", "object"),
-            Self::OrderedDict => ("collections", "OrderedDict"),
-            Self::Reconstructor => ("copyreg", "_reconstructor"),
-            Self::Set => ("builtins", "set"),
-            Self::Time => ("datetime", "time"),
-            Self::TimeDelta => ("datetime", "timedelta"),
-            Self::TimeZone => ("datetime", "timezone"),
-            Self::Uuid => ("uuid", "UUID"),
-            Self::ZoneInfo | Self::ZoneInfoUnpickle => ("zoneinfo", "ZoneInfo"),
-        }
+        let found = NAMES.into_iter().find(|(class, ..)| *class == self);
+        // The one that has no name of its own is a method of this class.
+        found.map_or(("zoneinfo", "ZoneInfo"), |(_, module, name)| (module, name))
     }
 
     pub(super) fn unsupported(self) -> FormatError {
@@ -100,7 +94,8 @@ fn shown(module: &str, name: &str) -> String {
 
 /// Returns what the class makes of its arguments; `None` when it would not take them.
 ///
-/// `set`, `frozenset` and `UUID`, which need the machine's memory of other values, are not made here.
+/// `set`, `frozenset` and `UUID`, which need the machine's memory of other values, are not made
+/// here.
 pub(super) fn call<'a>(class: Class, args: &[&Node<'a>]) -> Option<Node<'a>> {
     Some(match (class, args) {
         (Class::ByteArray, []) => Node::Value(PyValue::ByteArray(Vec::new())),
@@ -202,7 +197,8 @@ fn clock(hour: u8, rest: &[u8]) -> Option<civil::Time> {
     civil::Time::new(small(hour)?, small(minute)?, small(second)?, nanos).ok()
 }
 
-/// Python's offsets lie strictly inside a day; fractions of a second are allowed there but not here.
+/// Python's offsets lie strictly inside a day; fractions of a second are allowed there but not
+/// here.
 fn zone(delta: TimeDelta) -> Option<Offset> {
     let (days, seconds, micros) = delta.parts();
     let total = days.checked_mul(86_400)?.checked_add(i32::try_from(seconds).ok()?)?;
@@ -210,14 +206,15 @@ fn zone(delta: TimeDelta) -> Option<Offset> {
     Offset::from_seconds(total).ok()
 }
 
-/// Returns the UUID of the state's `int`; `is_safe` says how it was made and is not part of the value.
+/// Returns the UUID of the state's `int`; `is_safe` says how it was made and is not part of the
+/// value.
 pub(super) fn uuid<'n, 'a: 'n>(
     mut state: impl Iterator<Item = (&'n Node<'a>, &'n Node<'a>)>,
 ) -> Option<Uuid> {
     let (_, number) = state.find(|(key, _)| matches!(key, Node::Str(key) if key == "int"))?;
     let number = match number {
         Node::Value(PyValue::Int(n)) => u128::try_from(*n).ok()?,
-        Node::Value(PyValue::BigInt(n)) => n.as_str().parse().ok()?,
+        Node::Value(PyValue::BigInt(n)) => u128::try_from(n).ok()?,
         _ => return None,
     };
     Some(Uuid::from_u128(number))

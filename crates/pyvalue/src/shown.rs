@@ -1,17 +1,18 @@
-//! A cached value for a person to read: all of it, whatever it is.
+//! A value for a person to read: all of it, whatever it is.
 
 use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use crate::PyValue;
+use crate::{json::key_text, value::PyValue};
 
 impl PyValue {
     /// Returns the value as JSON for a person, without leaving anything out.
     ///
-    /// It is [`PyValue::to_json`]'s; what JSON cannot hold is an object that says what it is: `{"$bytes": "\\x00abc"}`,
-    /// `{"$int": "…"}` outside 64 bits, `{"$float": "nan"}`, and `{"$dict": [[key, value], …]}` for a dict whose keys are
-    /// not different texts (or are one that looks like these).
+    /// It is [`PyValue::to_json`]'s; what JSON cannot hold is an object that says what it is:
+    /// `{"$bytes": "\\x00abc"}`, `{"$int": "…"}` outside 64 bits, `{"$float": "nan"}`, and
+    /// `{"$dict": [[key, value], …]}` for a dict whose keys are not different texts (or are one
+    /// that looks like these).
     pub fn shown(&self) -> Value {
         match self {
             Self::Bytes(bytes) | Self::ByteArray(bytes) => {
@@ -26,7 +27,7 @@ impl PyValue {
             Self::Dict(pairs) | Self::OrderedDict(pairs) => dict(pairs),
             // Of the rest only an int is more than JSON holds.
             other => other.to_json().unwrap_or_else(|_| match other {
-                Self::BigInt(int) => json!({ "$int": int.as_str() }),
+                Self::BigInt(int) => json!({ "$int": int.to_string() }),
                 _ => Value::Null,
             }),
         }
@@ -34,7 +35,8 @@ impl PyValue {
 }
 
 fn dict(pairs: &[(PyValue, PyValue)]) -> Value {
-    // The keys first: a value that was shown in vain at each of a hundred levels would never be done.
+    // The keys first: a value that was shown in vain at each of a hundred levels would never be
+    // done.
     match texts(pairs) {
         Some(keys) => {
             keys.into_iter().zip(pairs).map(|(key, pair)| (key, pair.1.shown())).collect()
@@ -46,10 +48,11 @@ fn dict(pairs: &[(PyValue, PyValue)]) -> Value {
     }
 }
 
-/// Returns the keys as JSON has them; `None` where that is not enough to tell them apart, or looks like our own notation.
+/// Returns the keys as JSON has them; `None` where that is not enough to tell them apart, or looks
+/// like our own notation.
 fn texts(pairs: &[(PyValue, PyValue)]) -> Option<Vec<String>> {
     let keys: Vec<String> =
-        pairs.iter().map(|(key, _)| key.to_json_key().ok()).collect::<Option<_>>()?;
+        pairs.iter().map(|(key, _)| key_text(key).ok()).collect::<Option<_>>()?;
     let different: HashSet<&String> = keys.iter().collect();
     let is_ours = matches!(keys.as_slice(), [only] if only.starts_with('$'));
     (different.len() == keys.len() && !is_ours).then_some(keys)
@@ -58,7 +61,6 @@ fn texts(pairs: &[(PyValue, PyValue)]) -> Option<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bigint::Integer;
 
     fn dict(pairs: &[(PyValue, i64)]) -> PyValue {
         PyValue::Dict(pairs.iter().map(|(key, n)| (key.clone(), PyValue::Int(*n))).collect())
@@ -67,7 +69,7 @@ mod tests {
     #[test]
     fn what_json_cannot_hold_is_shown_as_what_it_is() {
         let large = "1606938044258990275541962092341162602522202993782792835301376";
-        let large = PyValue::from(Integer::parse(large).unwrap());
+        let large = PyValue::parse_int(large).unwrap();
         for (value, shown) in [
             (PyValue::Bytes(b"\x00a\"\n\xff".to_vec()), json!({"$bytes": "\\x00a\\\"\\n\\xff"})),
             (

@@ -1,13 +1,16 @@
-//! What a pickle has made so far: nodes that share and change one another, and the value they become.
+//! What a pickle has made so far: nodes that share and change one another, and the value they
+//! become.
 
 use std::borrow::Cow;
 
 use jiff::tz::Offset;
 
-use super::{Budget, class::Class};
+use super::class::Class;
 use crate::{
-    format::FormatError,
-    value::{MAX_DEPTH, PyValue, Zone},
+    error::FormatError,
+    limits::{Budget, too_deep},
+    time::Zone,
+    value::PyValue,
 };
 
 /// A node's place in the arena.
@@ -36,7 +39,8 @@ pub(super) enum Node<'a> {
     Zone(Zone),
     /// A `uuid.UUID` that has not got its number yet.
     UnsetUuid,
-    /// Whatever a class that is not read as data makes of whatever; only where such are stepped over.
+    /// Whatever a class that is not read as data makes of whatever; only where such are stepped
+    /// over.
     Foreign,
 }
 
@@ -47,7 +51,7 @@ impl Node<'_> {
             Self::Str(text) => text.len(),
             Self::Bytes(bytes) => bytes.len(),
             Self::Value(PyValue::ByteArray(bytes)) => bytes.len(),
-            Self::Value(PyValue::BigInt(int)) => int.as_str().len(),
+            Self::Value(PyValue::BigInt(int)) => int.bits() as usize / 8,
             Self::Value(PyValue::Decimal(decimal)) => decimal.as_str().len(),
             _ => 0,
         }
@@ -64,7 +68,7 @@ pub(super) struct Export<'n, 'a> {
 
 impl<'n, 'a> Export<'n, 'a> {
     pub(super) fn new(nodes: &'n [Node<'a>]) -> Self {
-        Self { nodes, open: vec![false; nodes.len()], budget: Budget::new() }
+        Self { nodes, open: vec![false; nodes.len()], budget: Budget::of_pickle() }
     }
 
     pub(super) fn value(&mut self, id: Id, depth: usize) -> Result<PyValue, FormatError> {
@@ -81,9 +85,7 @@ impl<'n, 'a> Export<'n, 'a> {
             Node::Zone(_) => Err(Class::ZoneInfo.unsupported()),
             Node::UnsetUuid => Err(Class::Uuid.unsupported()),
             Node::Foreign => Err(FormatError::unsupported("a class that was stepped over")),
-            _ if depth >= MAX_DEPTH => {
-                Err(FormatError::TooLarge { limit: MAX_DEPTH, of: "nested levels" })
-            }
+            _ if depth >= self.budget.depth => Err(too_deep(self.budget.depth)),
             _ if self.open[id as usize] => {
                 Err(FormatError::unsupported("a container that holds itself"))
             }

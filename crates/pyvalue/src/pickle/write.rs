@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 
 use jiff::{civil, tz::Offset};
+use num_bigint::BigInt;
 
 use super::{class::Class, opcode as op, value::unhashable};
 use crate::{
-    bigint::Integer,
-    codec::{check_depth, check_size},
-    format::FormatError,
-    value::{DateTime, PyValue, TimeOfDay, Zone},
+    error::FormatError,
+    limits::{check_depth, check_size},
+    time::{DateTime, TimeOfDay, Zone},
+    value::PyValue,
 };
 
 /// Returns the pickle of a value; dict keys that come again are written once and referred to.
@@ -17,7 +18,7 @@ use crate::{
 /// # Errors
 /// `TooLarge` beyond the caps on depth and size, `Unsupported` for what Python could not load: an
 /// unhashable key, a year before 1, an offset of a day or more.
-pub(crate) fn write(value: &PyValue) -> Result<Vec<u8>, FormatError> {
+pub fn write(value: &PyValue) -> Result<Vec<u8>, FormatError> {
     let mut writer = Writer { out: vec![op::PROTO, 4], keys: HashMap::new() };
     writer.value(value, 0)?;
     writer.out.push(op::STOP);
@@ -38,7 +39,7 @@ impl<'v> Writer<'v> {
             PyValue::None => self.out.push(op::NONE),
             PyValue::Bool(b) => self.out.push(if *b { op::NEWTRUE } else { op::NEWFALSE }),
             PyValue::Int(i) => self.int(*i),
-            PyValue::BigInt(i) => self.long(&i.to_le_bytes())?,
+            PyValue::BigInt(i) => self.long(&i.to_signed_bytes_le())?,
             PyValue::Float(f) => self.code(op::BINFLOAT, &f.to_be_bytes()),
             PyValue::Str(s) => {
                 self.counted([op::SHORT_BINUNICODE, op::BINUNICODE], s.as_bytes())?
@@ -97,10 +98,9 @@ impl<'v> Writer<'v> {
                 self.class(Class::Uuid)?;
                 self.out.extend([op::EMPTY_TUPLE, op::NEWOBJ, op::EMPTY_DICT]);
                 self.counted([op::SHORT_BINUNICODE, op::BINUNICODE], b"int")?;
-                match Integer::parse(&uuid.as_u128().to_string()) {
-                    Some(Integer::Big(big)) => self.long(&big.to_le_bytes())?,
-                    Some(Integer::Small(small)) => self.int(small),
-                    None => return Err(FormatError::unsupported("uuid.UUID")),
+                match i64::try_from(uuid.as_u128()) {
+                    Ok(small) => self.int(small),
+                    Err(_) => self.long(&BigInt::from(uuid.as_u128()).to_signed_bytes_le())?,
                 }
                 self.out.extend([op::SETITEM, op::BUILD]);
             }

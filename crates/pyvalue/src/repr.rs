@@ -8,9 +8,10 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
-use crate::exact::unsealed;
-use crate::json::float;
-use crate::reader;
+use crate::{
+    exact::{lossy, unsealed},
+    json::float,
+};
 
 /// Celery's limit for `argsrepr` and for `kwargsrepr`, in characters.
 const BRIEF: usize = 1024;
@@ -41,7 +42,7 @@ pub fn repr(value: &Value) -> String {
 }
 
 /// The items' [`repr`] with commas between.
-pub(crate) fn joined(items: &[Value]) -> String {
+pub fn joined(items: &[Value]) -> String {
     items.iter().map(repr).collect::<Vec<_>>().join(", ")
 }
 
@@ -75,7 +76,7 @@ fn python(json: &str) -> String {
         "-Infinity" => "-inf".to_owned(),
         // A long one is shown as JSON, of which its reader sees the beginning.
         json if json.len() > LONG => json[..json.floor_char_boundary(LONG)].to_owned(),
-        json => match reader::lossy(json) {
+        json => match lossy(json) {
             Value::String(text) if json.starts_with('"') => quoted(&text),
             Value::String(number) => number,
             value => repr(&value),
@@ -134,7 +135,8 @@ fn is_printable(c: char) -> bool {
     text.escape_debug().nth(1) == Some(c)
 }
 
-/// `celery.utils.saferepr` (5.7.0): a budget of characters, then `, ...` and the brackets still open.
+/// `celery.utils.saferepr` (5.7.0): a budget of characters, then `, ...` and the brackets still
+/// open.
 struct Printer {
     out: String,
     left: usize,

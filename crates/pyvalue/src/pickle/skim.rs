@@ -1,4 +1,5 @@
-//! One value of a pickle that cannot be read whole: classes that are not data are stepped over, and nothing is made of them.
+//! One value of a pickle that cannot be read whole: classes that are not data are stepped over, and
+//! nothing is made of them.
 
 use std::borrow::Cow;
 
@@ -7,15 +8,15 @@ use super::{
     read::Machine,
     value::{Id, Node},
 };
-use crate::{format::FormatError, value::PyValue};
+use crate::{error::FormatError, value::PyValue};
 
-/// Returns the text or the digits that the dict which a pickle is has for a key, whatever else it holds; `None` where there
-/// is no such key, or something else in its place.
+/// Returns the text or the digits that the dict which a pickle is has for a key, whatever else it
+/// holds; `None` where there is no such key, or something else in its place.
 ///
 /// # Errors
-/// `Unsupported` when the pickle is no dict, `Malformed` when Python could not load it either, `TooLarge` when a cap
-/// was passed.
-pub(crate) fn text_of(bytes: &[u8], key: &str) -> Result<Option<String>, FormatError> {
+/// `Unsupported` when the pickle is no dict, `Malformed` when Python could not load it either,
+/// `TooLarge` when a cap was passed.
+pub fn text_of(bytes: &[u8], key: &str) -> Result<Option<String>, FormatError> {
     let mut machine = Machine::new(bytes);
     machine.is_skimming = true;
     let top = machine.run()?;
@@ -32,7 +33,8 @@ pub(crate) fn text_of(bytes: &[u8], key: &str) -> Result<Option<String>, FormatE
 }
 
 impl<'a> Machine<'a> {
-    /// Does what an opcode does to the stack where a class, a call or odd text is concerned; false for all others.
+    /// Does what an opcode does to the stack where a class, a call or odd text is concerned; false
+    /// for all others.
     pub(super) fn step_over(&mut self, code: u8) -> Result<bool, FormatError> {
         match code {
             op::SHORT_BINUNICODE => self.any_text(1)?,
@@ -114,7 +116,8 @@ impl<'a> Machine<'a> {
 mod tests {
     use super::*;
 
-    /// `{"imp": {"_auth_user_id": "5"}, "_auth_user_id": "77", "x": Fraction(1, 3)}` of CPython 3.11, protocols 4 and 2.
+    /// `{"imp": {"_auth_user_id": "5"}, "_auth_user_id": "77", "x": Fraction(1, 3)}` of CPython
+    /// 3.11, protocols 4 and 2.
     const FOUR: &[u8] = b"\x80\x04\x95N\0\0\0\0\0\0\0}\x94(\x8c\x03imp\x94}\x94\x8c\r_auth_user_id\x94\x8c\x015\x94sh\x03\x8c\x0277\x94\x8c\x01x\x94\x8c\tfractions\x94\x8c\x08Fraction\x94\x93\x94K\x01K\x03\x86\x94R\x94u.";
     const TWO: &[u8] = b"\x80\x02}q\0(X\x03\0\0\0impq\x01}q\x02X\r\0\0\0_auth_user_idq\x03X\x01\0\0\x005q\x04sh\x03X\x02\0\0\x0077q\x05X\x01\0\0\0xq\x06cfractions\nFraction\nq\x07K\x01K\x03\x86q\x08Rq\tu.";
 
