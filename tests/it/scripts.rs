@@ -1,4 +1,5 @@
-//! Every script that runs inside Redis says what it takes, what it gives, and what holds when we die after it.
+//! Every script that runs inside Redis says what it takes, what it gives, and what holds when we die
+//! after it.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -32,7 +33,8 @@ fn no_script_hides_in_rust_code() {
 
 #[test]
 fn an_undocumented_argument_is_found() {
-    let head = "-- KEYS[1] k\n-- ARGV[1] a\n-- ARGV[3..] more\n--\n-- Returns 1.\n--\n-- If the caller dies right after: nothing.\n";
+    let head = "-- KEYS[1] k\n-- ARGV[1] a\n-- ARGV[3..] more\n--\n-- Returns 1.\n--\n\
+                -- If the caller dies right after: nothing.\n";
     let check = |body: &str, expect: &[&str]| {
         assert_eq!(problems(&format!("{head}{body}")), expect, "{body}")
     };
@@ -57,6 +59,8 @@ fn problems(text: &str) -> Vec<String> {
         .filter(|part| !head.iter().any(|line| line.starts_with(part)))
         .map(|part| format!("its head comment lacks `{part}`"))
         .collect();
+    let long = text.lines().filter(|line| line.chars().count() > 100);
+    problems.extend(long.map(|line| format!("over 100 columns: {line}")));
     for array in ["KEYS", "ARGV"] {
         let documented = |n: u32| head.iter().any(|line| documents(line, array, n));
         let undocumented = used(&body, array).into_iter().filter(|&n| !documented(n));

@@ -2,12 +2,12 @@
 --
 -- KEYS[1] string: the session
 -- ARGV[1] the bytes to leave in its place; empty: none, the key is deleted
--- ARGV[2] how long what is left stays at least, ms; it stays as long as the session would have, if that is longer
--- ARGV[3] the bytes that were read: only a session that is still these is ended; absent: whatever there is
+-- ARGV[2] how long what is left stays, ms, or as long as the session would have if that is longer
+-- ARGV[3] the bytes that were read: only a session that is still these is ended; absent: any is
 --
--- Returns 1 when ended, 0 when there is no such session (any more) or what is left of one that has ended, -1 when it is not what was read.
+-- Returns 1 when ended, 0 when there is no such session, or only what is left of an ended one, -1
+-- when it is not what was read.
 --
--- Out of memory: UNLINK frees, and leads.
 -- If the caller dies right after: the session has ended.
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return 0

@@ -6,10 +6,10 @@
 -- ARGV[3] how long the session is kept from now, ms, above 0
 -- ARGV[4] how many bytes of what somebody else wrote are wanted at most
 --
--- Returns {1, ''} when written, {0, ''} when there is no such session (any more), {-1, bytes} when somebody else has
--- written these meanwhile.
+-- Returns {1, ''} when written, {0, ''} when there is no such session (any more), {-1, bytes} when
+-- somebody else has written these meanwhile.
 --
--- Out of memory: SET is refused, and the session stays as it was.
+-- Out of memory SET is refused, and the session stays as it was.
 -- If the caller dies right after: the session is written.
 local stored = redis.call('GET', KEYS[1])
 if not stored then

@@ -1,14 +1,11 @@
 -- claim: takes messages from one queue's lists and records them as claimed, in one step.
 --
 -- KEYS[1] claims hash of this worker on this queue: claim number -> the message where it is from
--- the first list and begins
---   with "{", as JSON does, else "<list>:<deliveries>:<ms>:<message>"
+--   the first list and begins with "{", as JSON does, else "<list>:<deliveries>:<ms>:<message>"
 -- KEYS[2] leases zset of the queue: worker id -> end of its lease, ms
 -- KEYS[3] scheduled zset of the queue: "<list>|<message>" -> due, ms
 -- KEYS[4] pause of the queue: exists while it is paused
--- KEYS[5] deliveries hash of the queue: sha1 of a message -> how often a worker died with it, and
--- `<sha1>:deaths` -> when
---   and whose, newest first, `<ms> <worker id>` a line
+-- KEYS[5] deliveries hash of the queue, as `reap` writes it
 -- KEYS[6..] the queue's lists, most urgent first; <list> above is 1 for KEYS[6]
 -- ARGV[1] how many to take at the most, 1 to 100
 -- ARGV[2] worker id
@@ -17,34 +14,22 @@
 -- ARGV[5] the greatest message that is handed out, bytes
 -- ARGV[6] how many bytes of messages the answer may have; once that much is taken, no more is
 --
--- Returns {now ms, state, at ms, item...}. state: 0 as much as fits, more may wait, 1 empty, 2
--- paused. at: when the next scheduled message is due, -1 for none. item, in the order of their
--- numbers, of which none is left out: the message; or, where it is over ARGV[5], no longer fits, or
--- workers died with it, {claim number, list, deliveries, size, message, deaths}. Of a message over
--- ARGV[5] the message is its first 4 kB and its last 64 kB; that of one that no longer fits is
--- empty, and the caller reads it from the claims hash. deaths: as the hash has them.
+-- Returns {now ms, state, at ms, item...}. state: 0 as much as fits, more may wait; 1 empty;
+-- 2 paused. at: when the next scheduled message is due, -1 for none. item, in the claims' order:
+-- the message; or {claim number, list, deliveries, size, message, deaths} where workers died with
+-- it, or it is cut: to 4 kB and the last 64 kB where it is over ARGV[5], to nothing where it does
+-- not fit beside the others.
 --
--- What a message costs here is mostly its way into Lua, which hashes every byte of each string (1.9
--- us for 1.4 kB, Redis 7.0, 2026-11): it is made a string once, and recorded as it is.
---
--- Waiting messages go before those that have just fallen due, which stand at the consumer's end for
--- what slots are left, or for the next call.
---
--- Nothing is read before the pops but by GETEX, which Redis counts as a write: up to 7.0 the first
--- read has it track all of KEYS, and each pop would then wake the caller for nothing. The keys are
--- read at the end, after the writes, so that a caller with tracking is woken by the next change and
--- not by this call. An empty queue is only read: no replication.
--- An error where a list's key is of another type and the other lists are empty; else they go on,
--- and that one waits.
--- Out of memory: the pops come first and free, so that Redis lets the record pass.
--- If the caller dies right after: the messages stand in the claims hash under its lease, and any
--- worker's reap gives them back when the lease has ended. If only the reply is lost, the worker's
--- reconcile does.
+-- Waiting messages go before those that have just fallen due. A list's key of another type gives
+-- nothing, and is an error where the other lists are empty.
+-- If the caller dies right after: `reap` gives the messages back when its lease has ended.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local n, max, room = tonumber(ARGV[1]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local out, number, bytes = {now, 0, -1}, tonumber(ARGV[4]), 0
 
+-- GETEX counts as a write. Up to Redis 7.0 a read before the pops would have all of KEYS tracked,
+-- and the pops wake the caller for nothing (ARCHITECTURE.md, How an idle worker is woken).
 if redis.call('GETEX', KEYS[4]) then
   redis.call('EXISTS', KEYS[4])
   return {now, 2, -1}
@@ -59,8 +44,9 @@ end
 
 local refused
 
--- Pops, and records what it has popped: nothing in between may fail. A list whose key is of another
--- type gives nothing.
+-- Pops, and records what it has popped: nothing in between may fail. The pops come first and free,
+-- so that a full Redis lets the record pass. Each message is made a Lua string once: that is most
+-- of what it costs here (docs/internals/performance.md).
 local function take()
   local lists, messages, records, fits = {}, {}, {}, true
   for list = 1, #KEYS - 5 do
@@ -104,6 +90,7 @@ if refused and number == tonumber(ARGV[4]) then return refused end
 
 if n > 0 and bytes < room then
   out[2] = 1
+  -- Read at the end: a caller with tracking is woken by the next change.
   redis.call('EXISTS', KEYS[4], unpack(KEYS, 6))
   local next_due = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')
   if next_due[2] then out[3] = tonumber(next_due[2]) end

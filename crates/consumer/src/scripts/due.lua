@@ -1,12 +1,12 @@
--- due: the part of `claim` and `pick` that puts what has fallen due at the consumer's end of its list.
+-- due: the part of `claim` and `pick` that puts what has fallen due at the end of its list.
 --
 -- KEYS[3] scheduled zset of the queue: "<list>|<message>" -> due, ms
 -- KEYS[6..] the queue's lists, most urgent first; <list> above is 1 for KEYS[6]
 -- ARGV none
 --
--- Returns, as a function of the time now, ms, how many it has moved, at most 100; those that were due first are next.
+-- Returns, as a function of the time now, ms, how many it has moved, at most 100, to the consumer's
+-- end; those that were due first are next.
 --
--- Out of memory: ZREM comes first and frees, so that Redis lets the rest pass.
 -- If the caller dies right after: each message is either still scheduled or in its list.
 local function move_due(now)
   local due = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, 100)

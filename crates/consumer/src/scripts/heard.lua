@@ -10,8 +10,6 @@
 --
 -- Returns now, ms; nothing while the queue is paused.
 --
--- Out of memory: once a script has written, Redis lets the rest of it pass; the ZREM of nobody
--- leads for that.
 -- If the caller dies right after: as for `claim`. If it dies before, this worker's copy is gone; it
 -- stood nowhere in Redis.
 redis.call('ZREM', KEYS[2], '')

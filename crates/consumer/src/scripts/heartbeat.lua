@@ -9,12 +9,13 @@
 -- ARGV[5] the channel of a sign of life, empty for none
 -- ARGV[6] the sign of life
 --
--- Returns the number of workers that were forgotten: those whose lease ended longer ago than ARGV[4], at most 100.
+-- Returns how many workers were forgotten, at most 100: their lease ended over ARGV[4] ago.
 --
--- Out of memory: once a script has written, Redis lets the rest of it pass; the ZREM of nobody leads for that.
--- If the caller dies right after: the worker is shown as lost when its lease ends, and forgotten later.
+-- If the caller dies right after: the worker is shown as lost when its lease ends, and forgotten
+-- later.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
+-- Of nobody: once a script has written, a full Redis lets the rest of it pass.
 redis.call('ZREM', KEYS[1], '')
 redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
 redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[4])

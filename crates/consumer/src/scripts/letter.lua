@@ -3,22 +3,20 @@
 -- KEYS[1] index zset: letter id -> when it was kept, ms
 -- KEYS[2] letters hash: letter id -> record
 -- KEYS[3] string: how many bytes the records have together
--- ARGV[1] letter id; keeping the same id again replaces the record; empty to keep none and only look at the caps
+-- ARGV[1] letter id; the same id again replaces the record; empty: only look at the caps
 -- ARGV[2] record
 -- ARGV[3] how many letters are kept
 -- ARGV[4] how long a letter is kept, ms
 -- ARGV[5] how many bytes the records may have together
 --
--- Returns {letter id, why, ...} of those that had to give way, at most 100; why is "age", "count" or "bytes". After 100
--- there may be more: the caller asks again.
+-- Returns {letter id, why, ...} of those that had to give way; why is "age", "count" or "bytes".
+-- After 100 there may be more: the caller asks again. What was just kept never gives way.
 --
--- What was just kept never gives way.
--- Out of memory: once a script has written, Redis lets the rest of it pass; the ZREM of nobody leads for that, because
--- the message that is kept frees as much a moment later, when its claim ends.
--- If the caller dies right after: the letter is kept; the claim that it came from is given back and the same
--- letter is written once more, so that nothing is lost and nothing doubled.
+-- If the caller dies right after: the letter is kept; the claim that it came from is given back and
+-- the same letter is written once more, so that nothing is lost and nothing doubled.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
+-- Of nobody: once a script has written, a full Redis lets the rest of it pass.
 redis.call('ZREM', KEYS[1], '')
 local bytes = tonumber(redis.call('GET', KEYS[3]) or 0)
 if ARGV[1] ~= '' then

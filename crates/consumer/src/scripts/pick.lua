@@ -1,30 +1,18 @@
--- pick: claims as `claim` does, but passes over the messages whose tasks other workers run; those stay where they are.
+-- pick: claims as `claim` does, but passes over messages whose tasks other workers run.
 --
--- KEYS[1] claims hash of this worker on this queue: claim number -> "<list>:<deliveries>:<ms>:<message>" (`claim` has
---   another form besides)
--- KEYS[2] leases zset of the queue: worker id -> end of its lease, ms
--- KEYS[3] scheduled zset of the queue: "<list>|<message>" -> due, ms
--- KEYS[4] pause of the queue: exists while it is paused
--- KEYS[5] deliveries hash of the queue: sha1 of a message -> how often a worker died with it, and `<sha1>:deaths` -> when
---   and whose, newest first, `<ms> <worker id>` a line
--- KEYS[6..] the queue's lists, most urgent first; <list> above is 1 for KEYS[6]
--- ARGV[1] how many to take at the most, 1 to 100
--- ARGV[2] worker id
--- ARGV[3] lease, ms
--- ARGV[4] the number of the first claim; the next ones count up
--- ARGV[5] the greatest message that is handed out, bytes
--- ARGV[6] how many bytes of messages the answer may have; once that much is taken, no more is
+-- KEYS[1] claims hash of this worker: claim number -> "<list>:<deliveries>:<ms>:<message>"
+-- KEYS[2..] as for `claim`
+-- ARGV[1..] as for `claim`, up to ARGV[6]
 -- ARGV[7] the list to begin with
 -- ARGV[8] how many messages of that list, from the consumer's end, were passed over before
--- ARGV[9..] the names of the tasks to pass over
+-- ARGV[9..] the names of the tasks to pass over; their messages stay where they are
 --
--- Returns {now ms, state, at ms, list, passed over of it, passed over by this call, item...}; items as `claim` gives
--- those of messages that workers died with. state: 0 as much as fits, 1 all was looked at, 2 paused, 3 looked at 1,000 messages or 4 MB: the next call goes on
--- at the list and number given.
+-- Returns {now ms, state, at ms, list, passed over of it, passed over by this call, item...}; items
+-- as `claim` gives those that workers died with. state: 0 as much as fits, 1 all was looked at,
+-- 2 paused, 3 looked at 1,000 messages or 4 MB: the next call goes on at that list and number.
 --
--- A message's task is the first "task" in its JSON text; one that has none, or whose name is written with escapes, is
--- not passed over. Keys are read again at the end, as `claim` does, so that a caller with tracking is woken.
--- Out of memory: the removal comes first and frees, so that Redis lets the record pass.
+-- A message's task is the first "task" in its JSON text; one that has none, or whose name is
+-- written with escapes, is not passed over.
 -- If the caller dies right after: as for `claim`; what was passed over was not touched.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)

@@ -1,34 +1,23 @@
--- settle: ends claims: acknowledges with what follows and a result, schedules again, or hands back.
+-- settle: ends claims: acknowledges with what follows and a result, schedules, or hands back.
 --
 -- KEYS[1] claims hash of this worker on this queue, its values as `claim` writes them
 -- KEYS[2] scheduled zset of the queue
 -- KEYS[3] deliveries hash of the queue
--- KEYS[4..3+ARGV[1]] the queue's lists, most urgent first
--- KEYS[after them] result keys, which are also the channels that results are published on, one for each result that is
---   not empty, in the order of the items
+-- KEYS[4..] ARGV[1] lists of the queue, most urgent first; then a result key, which is also its
+--   channel, for each result that is not empty, in the order of the items
 -- ARGV[1] how many lists
 -- ARGV[2] the results' time to live, s
--- ARGV[3] how many items are simple: done, with nothing that follows; 0 to 100. For each of them two values:
---   claim number
---   the result, empty for none
--- ARGV[after them] how many other items, so that all are 1 to 100; then for each of them seven values and its followers:
---   claim number
---   the result, empty for none
---   what to do: "done", "schedule", "back" (to the consumer's end) or "leave" (to the producer's end)
---   schedule: when it is due, ms
---   schedule: the message; empty for the claimed one, unchanged
---   schedule: the message's list, 1 for the most urgent; 0 for the list that it came from
---   how many messages follow it (callbacks, the next step of its chain), at most 500 in all items together
---   for each of them its list, 1 for the most urgent, and the message
+-- ARGV[3] how many items are simple, done with nothing that follows: claim number and result each
+-- ARGV[4..] the simple items, how many other items (1 to 100 with the simple ones), and those:
+--   claim number, result (empty for none), "done", "schedule", "back" (to the consumer's end) or
+--   "leave" (to the producer's end); to schedule: due, ms, the message (empty for the claimed one),
+--   its list (1 the most urgent, 0 where it came from); how many messages follow (callbacks, the
+--   chain's next step; at most 500 in all items together), and each of those: its list, the message
 --
--- Returns the places among the items, from 1, of those that were late: the claim is no longer ours, nothing was changed.
+-- Returns the places, from 1, of late items: the claim is no longer ours, and nothing was changed.
 --
--- An item for whose messages a list is of another type is passed over: its claim stands, and goes back when the key is gone.
--- Out of memory: HDEL comes first and frees, so that Redis lets the rest of the script pass.
--- A stored SUCCESS is never overwritten (Celery's rule); the message ends all the same.
--- What follows is pushed before the result is told, so that whoever sees the result finds it.
--- A simple item's message is not read, unless workers died with any of this queue: each byte that Lua sees costs.
--- If the caller dies right after: each item is wholly done, and repeating the call names all as late and changes nothing.
+-- An item for whose messages a list's key is of another type is passed over: its claim stands.
+-- If the caller dies right after: each item is wholly done; a repeated call names all as late.
 local COMPRESSED = '^%zcelery%-compressed%z[bz]' -- a SUCCESS of ours (crates/wire/src/result.rs)
 local any_died = redis.call('TYPE', KEYS[3]).ok == 'hash'
 local late = {}
@@ -47,7 +36,11 @@ end
 local function store(to, result)
   if not redis.call('SET', to, result, 'EX', ARGV[2], 'NX') then
     local stored = redis.pcall('GET', to)
-    if type(stored) == 'string' and (string.find(stored, '^{"status": ?"SUCCESS"') or string.find(stored, COMPRESSED)) then return end
+    -- Celery's rule: a stored SUCCESS is never overwritten.
+    if type(stored) == 'string'
+      and (string.find(stored, '^{"status": ?"SUCCESS"') or string.find(stored, COMPRESSED)) then
+      return
+    end
     redis.call('SETEX', to, ARGV[2], result)
   end
   redis.call('PUBLISH', to, result)
@@ -62,6 +55,8 @@ local function all_take(list, what, first, last)
   return true
 end
 
+-- A simple item's message is not read, unless workers died with any of this queue. HDEL leads and
+-- frees, here and below, so that a full Redis lets the rest pass.
 local simple = 3 + 2 * ARGV[3]
 for a = 4, simple, 2 do
   item = item + 1
@@ -105,6 +100,7 @@ for _ = 1, tonumber(ARGV[simple + 1]) do
     for f = a + 7, a + 6 + 2 * followers, 2 do
       redis.call('LPUSH', KEYS[3 + tonumber(ARGV[f])], ARGV[f + 1])
     end
+    -- Last, so that whoever sees the result finds what follows.
     if result ~= '' then store(KEYS[key], result) end
   end
   a = a + 7 + 2 * followers

@@ -5,14 +5,15 @@
 -- ARGV[1] "hold" or "release"
 -- ARGV[2] holder id
 -- ARGV[3] lease, ms
--- ARGV[4] a number that a new fencing number has to be greater than: the greatest that the caller has met
+-- ARGV[4] the greatest fencing number that the caller has met: a new one is greater
 --
--- Returns {1, fencing number, leading since in ms, lease ms, holder, now in us} when the caller leads, {0, the leader's
--- number, since, its lease's rest in ms, the leader's id, now} when it does not; for "release" {1 if the caller
--- has led, else 0, 0, 0, 0, "", now}.
+-- Returns {1, fencing number, leading since in ms, lease ms, holder, now in us} when the caller
+-- leads, {0, the leader's number, since, its lease's rest in ms, the leader's id, now} when it does
+-- not; for "release" {1 if the caller has led, else 0, 0, 0, 0, "", now}.
 --
 -- The fencing number grows by one with each change of leader, never with a renewal.
--- If the caller dies right after: the lease ends by itself, and the next beat leads with a greater number.
+-- If the caller dies right after: the lease ends by itself, and the next beat leads with a greater
+-- number.
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
 local held = redis.call('GET', KEYS[1])

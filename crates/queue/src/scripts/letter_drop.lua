@@ -7,7 +7,6 @@
 --
 -- Returns how many there were.
 --
--- Out of memory: HDEL and ZREM free, and lead.
 -- If the caller dies right after: the letters are gone.
 local dropped, bytes = 0, 0
 for _, id in ipairs(ARGV) do

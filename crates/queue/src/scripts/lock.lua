@@ -5,7 +5,7 @@
 -- ARGV[2] owner
 -- ARGV[3] how long it is held without a renewal, ms
 --
--- Returns 1 when the caller holds it now (release: held it), 0 when another does or nobody (renew, release).
+-- Returns 1 when the caller holds it now (release: held it), 0 when another does or nobody.
 --
 -- If the caller dies right after: the lock ends by itself after ARGV[3].
 local owner = redis.call('GET', KEYS[1])

@@ -6,8 +6,7 @@
 --
 -- Returns {messages that waited, messages that were scheduled}, as many as were thrown away.
 --
--- Claimed messages are left: they run. UNLINK frees in the background, so that a list of any length costs this
--- script nothing.
+-- Claimed messages are left: they run. UNLINK frees in the background, whatever a list's length.
 -- If the caller dies right after: all of it is done.
 local waited, scheduled = 0, 0
 for i = 2, #KEYS do

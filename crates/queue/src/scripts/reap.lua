@@ -1,38 +1,28 @@
--- reap: renews the caller's lease, and gives the claims of workers whose lease has ended back to the queue. After a time
--- in which nobody could renew anything every lease is granted one more period first: an outage is nobody's death.
+-- reap: renews the caller's lease, and gives back the claims of workers whose lease has ended.
 --
--- KEYS[1] leases zset of the queue: worker id -> end of its lease, ms; a fraction of n/4 says that the end was granted,
---   n times on end
--- KEYS[2] deliveries hash of the queue: sha1 of a message -> how often a worker died with it, and `<sha1>:deaths` -> when
---   (seen by a reaper) and whose, newest first, `<ms> <worker id>` a line, at most 4,096 bytes
--- KEYS[3] looks hash of the queue: `at` -> when this was last called, ms; `<lease ms>` -> when by a worker of that lease
+-- KEYS[1] leases zset: worker id -> its lease's end, ms; the fraction n/4: granted n times on end
+-- KEYS[2] deliveries hash: sha1 of a message -> how often a worker died with it; `<sha1>:deaths` ->
+--   when a reaper saw it, and whose: `<ms> <worker id>` a line, newest first, at most 4,096 bytes
+-- KEYS[3] looks hash: `at` -> when this was last called, ms; `<lease ms>` -> when by such a worker
 -- KEYS[4..] the queue's lists, most urgent first
--- ARGV[1] the prefix of the claims hashes; with a worker id behind it, it is that worker's (same hash tag), its values as
---   `claim` writes them
+-- ARGV[1] prefix of the claims hashes; a worker's id behind it (same hash tag) names its own
 -- ARGV[2] how long the deliveries and looks hashes are kept without a change, s
 -- ARGV[3] the caller's worker id
 -- ARGV[4] the caller's lease, ms; 0 for a caller that is no worker
 -- ARGV[5] 1 when the caller holds claims on this queue, else 0
 -- ARGV[6] how many claims to give back at the most, 0 to 500
 --
--- Returns {to how many one more period was granted, worker id, how many given back, ...}: a pair for each worker that had
--- claims.
+-- Returns {how many leases were granted one more period, worker id, its claims given back, ...}: at
+-- most 10 workers with claims, and 100 without; what is left waits for the next call.
 --
--- Each worker calls this three times a lease. So where half of the shortest lease has passed since the last call of
--- anybody (or the clock stands before it), Redis was away, or silent, or has another clock, or all workers were cut off;
--- and who is first back must not take the others for dead. If they all died, they are found one period later. A lease is
--- granted at most twice on end, so that a fleet whose calls always come late still finds its dead.
--- At most 10 workers with claims, 100 without and ARGV[6] claims a call; what is left waits for the next call. Messages
--- go to the consumer's end, the oldest claim next to be taken, so that the order is kept.
--- A claim whose list's key is of another type stays where it is until that key is gone. Where one stands in place of the
--- looks, nothing is granted.
--- Out of memory: once a script has written, Redis lets the rest of it pass; the ZREM of nobody leads for that.
--- If the caller dies right after: each claim is either still held by the dead worker or back in its list.
+-- The oldest claim is the next to be taken. Why leases are granted: docs/internals/leases.md.
+-- If the caller dies right after: each claim is held by the dead worker still, or in its list.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
+-- Of nobody: once a script has written, a full Redis lets the rest of it pass.
 redis.call('ZREM', KEYS[1], '')
 
--- Notes this call; tells whether leases may have ended by nobody's fault, and the longest lease there is.
+-- Notes this call; tells whether leases may have ended by nobody's fault, and the longest there is.
 local function look()
   if redis.call('HLEN', KEYS[3]) > 100 then redis.call('DEL', KEYS[3]) end
   local own, noted = tonumber(ARGV[4]), redis.call('HGETALL', KEYS[3])
@@ -62,6 +52,7 @@ local function grant(lease)
   for i = 1, #all, 2 do
     local ends = tonumber(all[i + 1])
     local times = (ends % 1) * 4
+    -- No third time: a fleet whose calls always come late still finds its dead.
     if times < 2 then
       redis.call('ZADD', KEYS[1], string.format('%.2f', now + lease + (times + 1) / 4), all[i])
       granted = granted + 1
@@ -73,6 +64,7 @@ local function grant(lease)
 end
 
 local out, left = {0}, tonumber(ARGV[6])
+-- Where a key of another type stands in place of the looks, nothing is granted.
 local looks = redis.call('TYPE', KEYS[3]).ok
 if looks == 'hash' or looks == 'none' then
   local away, longest = look()
@@ -104,6 +96,7 @@ for _, worker in ipairs(dead) do
     -- A list that is no more (fewer priority steps by now) is the most urgent one's.
     local key = KEYS[3 + (list or 1)] or KEYS[4]
     left = left - 1
+    -- Else the claim stays until the key of another type is gone.
     if takes(key) then
       redis.call('HDEL', claims, number)
       redis.call('RPUSH', key, own)

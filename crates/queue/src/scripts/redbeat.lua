@@ -3,19 +3,21 @@
 -- KEYS[1] RedBeat's schedule zset: key of an entry -> when it is due, s
 -- KEYS[2] RedBeat's lock: exists while a beat of Python's leads
 -- ARGV[1] the digest that the caller has
--- ARGV[2] the first entry to read, by its place among the keys in ascending order of when they are due
+-- ARGV[2] the first entry to read, by its place in the ascending order of when they are due
 -- ARGV[3] how many entries to read at the most, up to 500
 --
--- Returns {1 when the lock is held or else 0, digest, number of entries, then key, refusal, definition and meta of
--- each}; only the first three when the digest is the caller's. An entry without a definition has an empty one. The
--- refusal is empty, or why Redis does not read the key (another type): also of KEYS[1], which is then the only one.
+-- Returns {1 when the lock is held or else 0, digest, number of entries, then key, refusal,
+-- definition (empty for none) and meta of each}; only the first three when the digest is the
+-- caller's. refusal: empty, or why Redis does not read the key; of KEYS[1] it is the only entry.
 --
--- The entries' keys stand in the zset, so that they cannot be named here: RedBeat on a cluster is not served.
+-- The entries' keys cannot be named here: they stand in the zset. No RedBeat on a cluster, then.
 -- If the caller dies right after: nothing was changed.
 local locked = redis.call('EXISTS', KEYS[2])
 local found, definitions = {}, {}
 local function add(key, refusal, definition, meta)
-  for _, part in ipairs({key, refusal, definition or '', meta or ''}) do found[#found + 1] = part end
+  for _, part in ipairs({key, refusal, definition or '', meta or ''}) do
+    found[#found + 1] = part
+  end
   definitions[#definitions + 1] = table.concat({key, refusal, definition or ''}, '\n')
 end
 local n = redis.pcall('ZCARD', KEYS[1])

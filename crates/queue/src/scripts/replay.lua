@@ -1,22 +1,17 @@
--- replay: moves kept messages (dead or parked) back to the lists of one queue, as if they had never been delivered.
+-- replay: moves letters (dead or parked) back to one queue, as if they had never been delivered.
 --
 -- KEYS[1] index zset of the letters: letter id -> when it was kept, ms
 -- KEYS[2] letters hash: letter id -> record
 -- KEYS[3] string: how many bytes the records have together
 -- KEYS[4] deliveries hash of the queue: what is known of workers that died with a message
 -- KEYS[5..] the queue's lists, most urgent first
--- ARGV[1..] for each of 1 to 100 items four values:
---   letter id
---   the record as it was read
---   the list, 1 for the most urgent
---   the message to put there
+-- ARGV[1..] for each of 1 to 100 items: letter id, the record as it was read, the list (1 for the
+--   most urgent), the message to put at its consumer's end; the last one is the next to be taken
 --
--- Returns one number an item: 1 moved, 0 left (replayed, replaced or dropped since it was read).
+-- Returns 1 moved or 0 left (replayed, replaced or dropped since it was read) for each item.
 --
--- Messages go to the consumer's end, the last one given is the next to be taken.
--- A list whose key is of another type is an error, and the letter stays: what is put is put before it is taken.
--- Out of memory: HDEL comes first and frees, so that Redis lets the rest of the script pass.
--- If the caller dies right after: each message is either still kept or back in its list, never both.
+-- A list whose key is of another type is an error, and the letter stays.
+-- If the caller dies right after: each message is either still kept or in its list, never both.
 local out, bytes = {}, 0
 for a = 1, #ARGV, 4 do
   local moved = 0

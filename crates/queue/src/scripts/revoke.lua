@@ -10,10 +10,10 @@
 -- Returns how many revocations are kept.
 --
 -- What has expired goes first, then the oldest over the cap, some hundreds a call.
--- Out of memory: once a script has written, Redis lets the rest of it pass; the ZREM of nobody leads for that.
--- If the caller dies right after: the revocations stand, and a worker obeys them from its next reading on.
+-- If the caller dies right after: the revocations stand; a worker obeys from its next reading on.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
+-- Of nobody: once a script has written, a full Redis lets the rest of it pass.
 redis.call('ZREM', KEYS[1], '')
 local sets = ARGV[3] == '1' and 2 or 1
 for i = 1, sets do

@@ -8,9 +8,9 @@
 -- ARGV[3] the JSON, or the note of a pause
 -- ARGV[4] the most live schedules and pauses that are kept
 --
--- Returns 1 done, 2 done, and it was paused before ("pause"), 0 there is one ("add"), there is none ("remove"), or it is
--- not paused ("resume"), -1 too many, -2, -3 or -4 when KEYS[1], KEYS[2] or KEYS[3] holds what does not belong there.
--- Below 1, nothing was changed.
+-- Returns 1 done; 2 done, and it was paused before ("pause"); 0 there is one ("add"), there is none
+-- ("remove"), or it is not paused ("resume"); -1 too many; -2, -3 or -4 when KEYS[1], KEYS[2] or
+-- KEYS[3] holds what does not belong there. Below 1, nothing was changed.
 --
 -- If the caller dies right after: the edit stands, and the beats see it within a second.
 for i = 1, 2 do
@@ -18,7 +18,8 @@ for i = 1, 2 do
 end
 local version = redis.pcall('GET', KEYS[3])
 -- What INCR would refuse after the edit was written.
-if version and not (type(version) == 'string' and #version < 18 and string.match(version, '^%d+$')) then return -4 end
+local counts = type(version) == 'string' and #version < 18 and string.match(version, '^%d+$')
+if version and not counts then return -4 end
 local t = redis.call('TIME')
 local done = 1
 local now = string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000))

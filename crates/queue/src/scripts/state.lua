@@ -7,12 +7,13 @@
 --
 -- Returns 1 stored, 0 left alone.
 --
--- Out of memory: a final state is stored all the same, because its message ends next; a passing one gives way.
+-- Out of memory a final state is stored all the same, as its message ends next; a passing one not.
 -- If the caller dies right after: the record is stored and published.
 local stored = redis.call('GET', KEYS[1])
 if stored then
   local status = string.match(stored, '^{"status": ?"([^"]*)"')
-  -- A compressed result by a short name of its method is a SUCCESS of ours (crates/wire/src/result.rs).
+  -- A compressed result by a short name of its method is a SUCCESS of ours
+  -- (crates/wire/src/result.rs).
   if status == 'SUCCESS' or string.find(stored, '^%zcelery%-compressed%z[bz]') then return 0 end
   if ARGV[3] == 'passing' and (status == 'FAILURE' or status == 'REVOKED') then return 0 end
 end

@@ -1,6 +1,6 @@
--- tick_note: shuts earlier leaders out of a queue's ticks, and writes records of schedules that were not published.
+-- tick_note: shuts earlier leaders out of a queue's ticks, and writes records of unpublished ones.
 --
--- KEYS[1] ticks hash of the queue: schedule name -> its record, see crates/queue/src/tick/record.rs
+-- KEYS[1] ticks hash of the queue: schedule name -> its record (crates/queue/src/tick/record.rs)
 -- KEYS[2] the greatest fencing number that has written on this queue
 -- ARGV[1] the caller's fencing number
 -- ARGV[2..] schedule name and record, in turn; at most 250 of them, or none

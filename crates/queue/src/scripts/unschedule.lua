@@ -4,11 +4,9 @@
 -- KEYS[2..] the queue's lists, most urgent first; <list> above is 1 for KEYS[2]
 -- ARGV[1] how many at the most, 1 to 500
 --
--- Returns how many were moved.
+-- Returns how many were moved: the latest first, so that the one due first is next in the end.
 --
--- The latest first, each to the consumer's end, so that the one due first is next in the end.
--- A list whose key is of another type is an error, and the message stays scheduled: what is put is put before it is taken.
--- Out of memory: once a script has written, Redis lets the rest of it pass; the ZREM of nobody leads for that.
+-- A list whose key is of another type is an error, and the message stays scheduled.
 -- If the caller dies right after: each message is either still scheduled or back in its list.
 redis.call('ZREM', KEYS[1], '')
 local latest = redis.call('ZREVRANGE', KEYS[1], 0, ARGV[1] - 1)

@@ -1,23 +1,19 @@
--- walk: one step of the fleet's walk through all keys, which finds claims that have lost their
--- worker's lease.
+-- walk: one step of the fleet's walk through all keys, which finds claims without a lease.
 --
 -- KEYS[1] walk hash: `cursor` -> where the walk goes on, absent between two; `next` -> when the
--- next one begins, ms
+--   next one begins, ms
 -- ARGV[1] the pattern of the keys to find
 -- ARGV[2] how many keys to look at, 1 to 1,000
 -- ARGV[3] how long to rest between two walks, ms
 -- ARGV[4] 1 to begin one although it is too early
 --
--- Returns {how long until the next step, ms; 0 while this walk goes on, the keys that were
--- found...}.
+-- Returns {how long until the next step, ms; 0 while this walk goes on, the keys found...}.
 --
--- All workers of a fleet walk together: each takes a step when it is due and goes on where the last
--- one was.
--- Out of memory: once a script has written, Redis lets the rest of it pass; the HDEL of nothing
--- leads for that.
+-- All workers of a fleet walk together: each goes on where the last one was.
 -- If the caller dies right after: what this step found is found by the next walk.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
+-- Of nothing: once a script has written, a full Redis lets the rest of it pass.
 redis.call('HDEL', KEYS[1], '')
 local cursor = redis.call('HGET', KEYS[1], 'cursor')
 if not cursor then

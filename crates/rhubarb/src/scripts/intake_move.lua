@@ -4,16 +4,16 @@
 -- KEYS[2] list, apalis `:active`
 -- KEYS[3] hash, apalis `:data`
 -- KEYS[4] list, our queue
--- KEYS[5…] hash, apalis `:meta:<id>`, one for each task of ARGV, in the same order
+-- KEYS[5..] hash, apalis `:meta:<id>`, one for each task of ARGV, in the same order
 -- ARGV[1] task id
 -- ARGV[2] our message; an empty one only removes the task
--- ARGV[3…] further pairs of the same
+-- ARGV[3..] further pairs of the same
 --
--- Returns how many were moved. A task that is in neither place any more was moved by another worker, or
--- taken by an apalis worker, and is passed over.
+-- Returns how many were moved. A task that is in neither place any more was moved by another
+-- worker, or taken by an apalis worker, and is passed over.
 --
--- If the caller dies right after: the moved tasks are in our queue and nowhere else; sending the script
--- again passes them over.
+-- If the caller dies right after: the moved tasks are in our queue and nowhere else; sending the
+-- script again passes them over.
 local moved = 0
 for i = 1, #ARGV, 2 do
   local id, message = ARGV[i], ARGV[i + 1]
