@@ -72,6 +72,27 @@ async fn the_configuration_is_printed_for_a_reader_that_goes_away() {
     }
 }
 
+/// What is printed can be the file of the next process; it says the same, but for where it is from.
+#[tokio::test]
+async fn a_printed_configuration_is_a_file_that_says_the_same() {
+    let configuration = "[worker]\nlease = \"20s\"\n[schedules.a]\ntask = \"t\"\nevery = 30\n";
+    let mut installation = Installation::new(BINARIES, RedisServer::start().await, configuration);
+    let values = |printed: &str| -> Vec<String> {
+        let value = |line: &str| line.rsplit_once("  # ").map_or(line, |all| all.0).to_owned();
+        printed.lines().map(value).collect()
+    };
+    let first = installation.rhubarb(&["--print-config"]).await;
+    assert!(first.stdout.contains("worker.lease = 20  # "), "{}", first.stdout);
+    let path = installation.folder().join("printed.toml");
+    std::fs::write(&path, &first.stdout).unwrap();
+    installation.set("RHUBARB_CONFIG", path.to_str().unwrap());
+    for program in [BINARIES.worker, BINARIES.beat, BINARIES.rhubarb] {
+        let ran = run(installation.command(program, &["--print-config"])).await;
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{program}");
+        assert_eq!(values(&ran.stdout), values(&first.stdout), "{program}");
+    }
+}
+
 #[tokio::test]
 async fn what_the_configuration_warns_of_is_said_by_worker_and_beat_alike() {
     let configuration = "[redis]\ncache_db = 0\n[worker]\ndrain = 45\n";

@@ -22,10 +22,10 @@ pub(crate) struct Writer<'a> {
 }
 
 /// The caps that hold for a kind of letters.
-fn caps(kind: Kind, config: &WorkerConfig) -> &LetterCaps {
+fn caps(kind: Kind, config: &WorkerConfig) -> LetterCaps {
     match kind {
-        Kind::Dead => &config.dead_letters,
-        Kind::Parked => &config.parked,
+        Kind::Dead => config.dead_letters(),
+        Kind::Parked => config.parked(),
     }
 }
 
@@ -65,7 +65,7 @@ impl Writer<'_> {
     ///
     /// [`Error::Redis`]; whoever holds the claim goes on holding it and tries again.
     pub(crate) async fn keep(&self, letter: &Letter) -> Result<(), Error> {
-        let record = record(letter, caps(letter.kind, self.config), self.floods)?;
+        let record = record(letter, &caps(letter.kind, self.config), self.floods)?;
         let operation = format!("keep the message `{}` apart", letter.id);
         let more = self.enforce(letter.kind, (&letter.id, record), operation).await?;
         if more { self.tidy(letter.kind).await } else { Ok(()) }

@@ -11,10 +11,11 @@ pub mod crontab;
 pub mod exit;
 pub mod process;
 pub mod queue_name;
-pub mod redact;
 pub mod schedule;
 pub mod shutdown;
 pub mod telemetry;
+
+pub use rhubarb_config::redact;
 
 #[cfg(test)]
 mod recorded;

@@ -79,7 +79,7 @@ pub(crate) fn check_all(config: &Config, problems: &mut Vec<String>) {
     if let UnknownTasks::Forward(name) = &config.worker.unknown_tasks {
         look("worker.unknown_tasks", name);
     }
-    for route in &celery.task_routes {
+    for route in celery.task_routes.iter() {
         let place = || format!("celery.task_routes.{:?}", route.pattern);
         route.queue.iter().for_each(|name| look(&place(), name));
     }

@@ -26,8 +26,6 @@ impl Server {
         let config = RedisConfig {
             url: redis.socket_url().parse().unwrap(),
             layout: Layout::Four,
-            urls: [].into(),
-            dbs: [].into(),
             connect_timeout: Duration::from_secs(5),
             command_timeout: Duration::from_secs(5),
             ..RedisConfig::default()

@@ -232,7 +232,7 @@ impl App {
     /// Returns the tasks with all names that they have, and their limits.
     pub(crate) fn limits(&self) -> Tasks {
         Tasks::new(self.tasks.iter().map(|(name, task)| {
-            let aliases = self.config.task_aliases.iter();
+            let aliases = self.config.tasks.aliases.iter();
             let aliases = aliases.filter(|(_, to)| *to == name).map(|(alias, _)| alias);
             let names = std::iter::once(name).chain(aliases).cloned().collect();
             (names, task.limits.clone(), task.results)
@@ -251,7 +251,7 @@ impl App {
             missing.map(move |state| format!("task `{name}` wants a state of type `{state}`"))
         });
         let aliases =
-            self.config.task_aliases.iter().filter(|(_, to)| !self.tasks.contains_key(*to));
+            self.config.tasks.aliases.iter().filter(|(_, to)| !self.tasks.contains_key(*to));
         let aliases =
             aliases.map(|(alias, to)| format!("alias `{alias}` stands for no task: `{to}`"));
         let own = self.tasks.iter().flat_map(|(name, task)| {

@@ -88,7 +88,7 @@ impl Runner {
         let node = config.node_name().into();
         let threads = Threads::new(config.blocking_threads());
         let memory = Memory::for_messages_of(config.worker.max_message_bytes);
-        let (aliases, states) = (config.task_aliases, Arc::new(states));
+        let (aliases, states) = (config.tasks.aliases, Arc::new(states));
         Self(Arc::new(Inner {
             registry: Arc::new(Registry { tasks: handlers, aliases, states, threads }),
             client: Arc::new(client),

@@ -100,7 +100,7 @@ pub async fn serve(mut app: App, shutdown: &Shutdown) -> Result<Stopped, Error> 
         stop.began.clone(),
     );
     let mut intakes = JoinSet::new();
-    for intake in &app.config.intake_apalis {
+    for intake in &app.config.intake.apalis {
         intakes.spawn(Intake::new(&client, intake).run(stop.began.clone()));
     }
     announce(&app, &node, &tasks);

@@ -232,7 +232,7 @@ async fn a_result_that_is_too_large_is_a_failure_that_says_so() {
 #[tokio::test]
 async fn results_on_another_database_are_written_before_the_claim_ends() {
     let bench = Bench::with(|config| {
-        config.redis.dbs.insert("results".to_owned(), 5);
+        config.redis.results_db = Some(5);
     })
     .await;
     let worker = bench.worker(echo);

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use redis::{AsyncCommands, aio::MultiplexedConnection};
 use rhubarb_consumer::{Delivery, Outcome};
+use rhubarb_core::config::ResultsUrl;
 use rhubarb_e2e::{eventually::eventually, redis_server::RedisServer};
 use rhubarb_queue::{Publish, letter::Kind, replay::replay};
 use rhubarb_wire::{
@@ -88,7 +89,7 @@ async fn callbacks_and_the_next_step_are_published_in_the_step_that_ends_the_tas
 #[tokio::test]
 async fn results_on_another_database_end_chords_too() {
     let bench = Bench::with(|config| {
-        config.redis.dbs.insert("results".to_owned(), 5);
+        config.redis.results_db = Some(5);
     })
     .await;
     let worker = bench.worker(act);
@@ -156,7 +157,7 @@ async fn a_dead_letter_fails_its_chain_and_a_replay_runs_it_all() {
 async fn a_part_counts_once_though_its_worker_dies_before_it_could_end_its_claim() {
     let results = RedisServer::start().await;
     let mut bench = Bench::on(RedisServer::start_durable().await, |config| {
-        config.redis.urls.insert("results".to_owned(), results.url(0).parse().unwrap());
+        config.redis.results_url = Some(ResultsUrl::At(results.url(0).parse().unwrap()));
     });
     let gates: Arc<BTreeMap<i64, Semaphore>> =
         Arc::new((0..2).map(|n| (n, Semaphore::new(0))).collect());

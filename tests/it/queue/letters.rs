@@ -157,7 +157,7 @@ async fn a_replay_that_died_half_way_is_done_again_and_many_at_once_move_a_messa
 
 #[tokio::test]
 async fn letters_give_way_by_count_the_oldest_first() {
-    let bench = Bench::with(|config| config.worker.dead_letters.count = 3).await;
+    let bench = Bench::with(|config| config.worker.max_dead_letters = 3).await;
     let worker = bench.worker(echo);
     push_rubbish(&bench, 0..5, 10).await;
     let kept = dead(&bench, &Filter::default()).await;
@@ -172,7 +172,7 @@ async fn letters_give_way_by_count_the_oldest_first() {
 #[tokio::test]
 async fn letters_give_way_by_bytes_and_the_count_of_bytes_stays_right() {
     let limit = 100_000;
-    let bench = Bench::with(|config| config.worker.dead_letters.bytes = limit).await;
+    let bench = Bench::with(|config| config.worker.max_dead_letters_bytes = limit).await;
     let worker = bench.worker(echo);
     push_rubbish(&bench, 0..20, 1_000).await;
     let mut redis = bench.redis().await;

@@ -51,7 +51,7 @@ impl Bench {
 
 #[tokio::test]
 async fn a_task_pushed_by_stock_apalis_redis_runs_here() {
-    let bench = Bench::with(|config| config.intake_apalis.push(entry())).await;
+    let bench = Bench::with(|config| config.intake.apalis.push(entry())).await;
     let mut storage = bench.storage::<Add>().await;
     storage.push(Add { x: 2, y: 3 }).await.unwrap();
     let id = task_id("adders", &bench.payloads().await[0]);
@@ -112,7 +112,7 @@ async fn a_task_that_is_not_due_stays_until_it_is() {
 
 #[tokio::test]
 async fn a_payload_that_is_no_json_becomes_a_dead_letter_and_the_next_one_runs() {
-    let bench = Bench::with(|config| config.intake_apalis.push(entry())).await;
+    let bench = Bench::with(|config| config.intake.apalis.push(entry())).await;
     let mut redis = bench.redis().await;
     for (id, payload) in [("bad", &b"\x82\xa1x\x01"[..]), ("good", br#"{"x": 1, "y": 1}"#)] {
         let _: () = redis.hset("adders:data", id, payload).await.unwrap();

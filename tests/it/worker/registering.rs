@@ -347,7 +347,7 @@ async fn a_task_over_its_own_concurrency_lets_others_pass() {
 #[tokio::test]
 async fn an_alias_runs_its_task_and_an_unknown_task_is_parked() {
     let alias = ("old.greet".to_owned(), "t.greet".to_owned());
-    let bench = Bench::with(|config| config.task_aliases.extend([alias])).await;
+    let bench = Bench::with(|config| config.tasks.aliases.extend([alias])).await;
     let worker = bench.worker(|app| {
         app.task("t.greet", greet);
     });
@@ -365,7 +365,7 @@ async fn an_alias_runs_its_task_and_an_unknown_task_is_parked() {
 #[tokio::test]
 async fn a_worker_whose_tasks_do_not_fit_does_not_start() {
     let alias = ("old.name".to_owned(), "t.gone".to_owned());
-    let bench = Bench::with(|config| config.task_aliases.extend([alias])).await;
+    let bench = Bench::with(|config| config.tasks.aliases.extend([alias])).await;
     let worker = bench.worker(|app| {
         app.task("t.stateful", async |State(_): State<Attempts>| ());
         app.task("t.greet", greet);

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::model::CacheTarget;
+use super::cache::CacheTarget;
 
 /// What Python reads from a cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

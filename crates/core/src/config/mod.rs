@@ -1,25 +1,324 @@
-//! The configuration of all three binaries: what can be set, and what holds when it is not.
+//! The configuration of all three binaries: one table a section, and what only several of them
+//! together tell.
 
+mod args;
+mod beat;
+mod cache;
+mod celery;
 mod domains;
-mod model;
-mod pieces;
-mod schedule;
-
-mod defaults;
-mod load;
 mod node;
 mod places;
-mod read;
-mod redis_url;
+mod redis;
 mod routes;
+mod schedule;
 mod schedules;
-mod settings;
-mod tables;
-mod urls;
+mod scrape;
+mod sources;
+#[cfg(test)]
+mod tests;
+mod worker;
 
-pub use domains::{DOMAINS, Domain, Holds};
-pub use load::{CommonArgs, Environment, Loaded, Problems, load};
-pub use model::*;
-pub use redis_url::deadline_of;
-pub use schedule::*;
-pub use schedules::check_name;
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+
+use rhubarb_config::{Configuration, Environment, Origins, load, settings, words};
+
+pub use self::{
+    args::CommonArgs,
+    beat::{BeatConfig, WebhookUrl},
+    cache::{AliasConfig, CacheConfig, CacheTarget, Compressor, Serializer},
+    celery::{CeleryConfig, KeyprefixForm, ResultCompression},
+    domains::{DOMAINS, Domain, Holds},
+    redis::{Layout, RedisConfig, ResultsUrl, Role},
+    routes::{Route, Routes},
+    schedule::*,
+    schedules::check_name,
+    scrape::ScrapeConfig,
+    sources::{Selectors, SourceConfig, SourceKind},
+    worker::{LetterCaps, UnknownTasks, WorkerConfig},
+};
+use crate::{queue_name, redact::SafeUrl, telemetry};
+pub use rhubarb_config::{Problems, deadline_of};
+
+/// A configuration with where each setting came from.
+pub type Loaded = rhubarb_config::Loaded<Config>;
+
+settings! {
+    /// Everything that can be configured. `Config::default()` is what runs with no file and no
+    /// environment.
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct Config {}
+    tables {
+        /// Where Redis is.
+        redis: RedisConfig = RedisConfig::default();
+        /// Celery's own settings, as the Django application has them.
+        celery: CeleryConfig = CeleryConfig::default();
+        /// The worker.
+        worker: WorkerConfig = WorkerConfig::default();
+        /// The beat.
+        beat: BeatConfig = BeatConfig::default();
+        /// The schedule. Without any entry two of the product's hold; the template explains every
+        /// key of one.
+        schedules: BTreeMap<String, Arc<ScheduleConfig>> = schedules::default_schedules();
+        /// What there is to know of tasks.
+        tasks: TasksConfig = TasksConfig::default();
+        /// Scraping and fetching.
+        scrape: ScrapeConfig = ScrapeConfig::default();
+        /// The sources. Without any entry RemoteOK, We Work Remotely and Arbeitnow hold.
+        sources: Vec<SourceConfig> = sources::default_sources(), examples sources::EXAMPLES;
+        /// The caches that Django shares.
+        cache: CacheConfig = CacheConfig::default();
+        /// Other ways in.
+        intake: IntakeConfigs = IntakeConfigs::default();
+        /// Logging.
+        log: LogConfig = LogConfig::default();
+        /// The dashboard.
+        web: WebConfig = WebConfig::default();
+    }
+    fields {
+        /// What the machine says about itself; decides the node name where none is configured.
+        machine: Machine = Machine::default();
+    }
+}
+
+settings! {
+    /// What there is to know of tasks.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct TasksConfig {}
+    tables {
+        /// Other names for our tasks, for producers that call them differently.
+        aliases: BTreeMap<String, String> = BTreeMap::new(),
+            examples "# \"scraper.hourly\" = \"job_scraper.tasks.scrape_jobs_hourly\"\n";
+    }
+}
+
+settings! {
+    /// Other ways in.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct IntakeConfigs {}
+    tables {
+        /// Queues of stock apalis-redis whose tasks move into ours: a JSON object becomes keyword
+        /// arguments, an array positional ones.
+        apalis: Vec<IntakeConfig> = Vec::new();
+    }
+}
+
+settings! {
+    /// One `[[intake.apalis]]` entry: a queue of stock apalis-redis whose tasks move into ours.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct IntakeConfig {
+        /// The queue's name in `apalis_redis::Config`.
+        queue: String = String::new(), example "\"scrapes\"", required true;
+        /// The task that its payloads become arguments of.
+        task: String = String::new(),
+            example "\"job_scraper.tasks.scrape_specific_keyword\"", required true;
+    }
+}
+
+settings! {
+    /// Logging.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct LogConfig {
+        /// How log lines look: "text", "logfmt", "json", or "auto", which is text on a terminal and
+        /// logfmt elsewhere.
+        format: LogFormat = LogFormat::Auto,
+            accepts "\"auto\", \"text\", \"logfmt\" or \"json\"";
+        /// A level (debug, info, warning, error, critical; in any case) or a list of directives
+        /// ("info,rhubarb_queue=debug").
+        level: String = "info".into(),
+            accepts "a level (trace, debug, info, warning, error, critical, off) or a list of \
+                     directives such as \"info,rhubarb_queue=debug\"",
+            if |text| telemetry::level(text).is_ok(), over &["RUST_LOG"];
+    }
+}
+
+settings! {
+    /// The dashboard.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct WebConfig {
+        /// The port of the dashboard, which is not there yet.
+        port: u16 = 8080, accepts "0 to 65535", from &["PORT"];
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// `Text` on a terminal, `Logfmt` elsewhere.
+    #[default]
+    Auto,
+    /// Readable lines.
+    Text,
+    /// `key=value`, one line an event.
+    Logfmt,
+    /// One JSON object an event.
+    Json,
+}
+words!(LogFormat: "auto" => Self::Auto, "text" => Self::Text, "logfmt" => Self::Logfmt,
+    "json" => Self::Json);
+
+/// What the machine says about itself. Not a setting.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Machine {
+    /// `DYNO`, which Heroku sets: `worker.1`.
+    pub dyno: Option<String>,
+    /// The host's name.
+    pub host: String,
+}
+
+const MIB: usize = 1 << 20;
+const DAY: u64 = 86_400;
+const ZONE: &str = "an IANA time zone such as \"Europe/Berlin\"";
+
+const fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+fn within(length: &Duration, low: u64, high: u64) -> bool {
+    (seconds(low)..=seconds(high)).contains(length)
+}
+
+fn range(length: &Duration, low: f64, high: f64) -> bool {
+    (Duration::from_secs_f64(low)..=Duration::from_secs_f64(high)).contains(length)
+}
+
+fn is_zone(name: &str) -> bool {
+    jiff::tz::TimeZone::get(name).is_ok()
+}
+
+fn is_name(text: &str) -> bool {
+    (1..=200).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
+impl Configuration for Config {
+    const MANY: &'static str = "schedules";
+
+    fn surroundings(&mut self, environment: &Environment) {
+        self.machine.host.clone_from(&environment.host);
+        self.machine.dyno = environment.get("DYNO").map(str::to_owned);
+    }
+
+    fn complete(&mut self, origins: &mut Origins, problems: &mut Vec<String>) {
+        self.celery.results_disabled = self.redis.results_disabled();
+        // Where only the broker's URL is given, the caches are on its server too rather than on this
+        // machine.
+        if let (Some(url), None) = (&self.redis.queue_url, origins.get("redis.url")) {
+            self.redis.url = url.clone();
+            let origin = origins.get("redis.queue_url").unwrap_or_default().to_owned();
+            origins.note("redis.url", &origin);
+        }
+        problems.extend(self.scrape.problems());
+        if self.worker_queues().is_empty() {
+            problems.push("worker.exclude_queues: no queue is left to serve".to_owned());
+        }
+        queue_name::check_all(self, problems);
+        problems.extend(sources::taken_names(&self.sources));
+        problems.extend(self.cache.problems(&self.redis));
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let shared = [Role::Cache, Role::Sessions, Role::Jobs].into_iter();
+        let mut warnings: Vec<String> = shared.filter_map(|cache| self.shared(cache)).collect();
+        let mut warn = |holds: bool, warning: &str| {
+            warnings.extend(holds.then(|| warning.to_owned()));
+        };
+        warn(
+            self.redis.command_timeout >= self.worker.lease.min(self.beat.lease),
+            "redis.command_timeout is not below worker.lease and beat.lease: one slow command loses a \
+             lease",
+        );
+        warn(
+            self.worker.max_result_bytes > self.worker.max_message_bytes,
+            "worker.max_result_bytes is above worker.max_message_bytes: a result that a chain passes \
+             on may be refused",
+        );
+        warn(
+            self.worker.drain.as_secs() >= 30,
+            "worker.drain is 30 s or more: Heroku kills a process 30 s after SIGTERM",
+        );
+        warnings
+    }
+}
+
+impl Config {
+    /// Reads a configuration from a file's text alone.
+    ///
+    /// # Errors
+    ///
+    /// All problems at once.
+    pub fn from_toml(text: &str) -> Result<Self, Problems> {
+        let file = Some((Path::new("rhubarb.toml"), text));
+        load(file, &Environment::empty(), &[]).map(|loaded| loaded.config)
+    }
+
+    /// Warns of a cache on a database of the queue.
+    fn shared(&self, cache: Role) -> Option<String> {
+        let mut tasks = [Role::Queue, Role::Results].into_iter();
+        let tasks = tasks.find(|tasks| self.share_database(*tasks, cache))?;
+        Some(format!(
+            "redis.{0}_db: the {0} shares database {1} with the {2}: Django's cache.clear() is FLUSHDB \
+             and would empty it",
+            cache.name(),
+            self.url_for(cache).1,
+            tasks.name()
+        ))
+    }
+
+    /// Returns the URL that serves a role, and its database: see [`RedisConfig::url_for`].
+    pub fn url_for(&self, role: Role) -> (SafeUrl, u32) {
+        self.redis.url_for(role)
+    }
+
+    /// Tells whether two roles use the same server and database.
+    pub fn share_database(&self, one: Role, other: Role) -> bool {
+        self.redis.share_database(one, other)
+    }
+
+    /// Returns the node's name: the one configured, else `rhubarb@$DYNO`, else `rhubarb@host`.
+    ///
+    /// A configured name without `@` gets the host's name; `%h`, `%n`, `%d`, `%i`, `%I` and `%%` are
+    /// Celery's.
+    pub fn node_name(&self) -> String {
+        let host = self.machine.dyno.as_deref().unwrap_or(&self.machine.host);
+        let pattern = &self.worker.hostname;
+        // One that means nothing is refused when the configuration is read.
+        node::expand(pattern, host).unwrap_or_else(|| pattern.clone())
+    }
+
+    /// Returns the queues that a worker serves: those configured, else the default one, without
+    /// those excluded.
+    pub fn worker_queues(&self) -> Vec<String> {
+        let mut queues = match self.worker.queues.as_slice() {
+            [] => vec![self.celery.task_default_queue.clone()],
+            queues => queues.to_vec(),
+        };
+        queues.retain(|queue| !self.worker.exclude_queues.contains(queue));
+        queues
+    }
+
+    /// Returns how many tasks a worker runs at once: as configured, else 8 for each core, for the
+    /// work is I/O-bound.
+    pub fn concurrency(&self) -> usize {
+        match self.worker.concurrency {
+            0 => 8 * std::thread::available_parallelism().map_or(1, usize::from),
+            n => n,
+        }
+    }
+
+    /// Returns how many blocking handlers a worker runs at once: as configured, else as many as
+    /// tasks.
+    pub fn blocking_threads(&self) -> usize {
+        match self.worker.blocking_threads {
+            0 => self.concurrency().min(worker::MAX_BLOCKING_THREADS),
+            n => n,
+        }
+    }
+
+    /// Makes an id for this boot of the process, `<node>:<pid>:<nonce>`; call it once and keep it.
+    ///
+    /// The nonce tells a restarted container from its predecessor: both have the same name and the
+    /// process id 1.
+    pub fn process_id(&self) -> String {
+        let nonce = uuid::Uuid::new_v4().simple().to_string();
+        format!("{}:{}:{}", self.node_name(), std::process::id(), &nonce[..8])
+    }
+}

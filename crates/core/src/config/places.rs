@@ -1,8 +1,9 @@
 //! That the keys of one cache are never those of another, nor of a session: each can be cleared alone.
 
 use super::{
+    cache::{CacheConfig, CacheTarget},
     domains::DOMAINS,
-    model::{CacheConfig, CacheTarget, Role},
+    redis::Role,
 };
 
 /// What the logical key of every one of Django's sessions begins with.

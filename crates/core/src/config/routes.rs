@@ -1,30 +1,75 @@
 //! `[celery.task_routes]`: the queue, and the priority, of tasks whose call names none.
 //!
-//! The rules are those of `celery/app/routes.py` (`MapRoute`, read in 5.7.0): a name without `*` is meant exactly and
-//! comes first; patterns follow in the order of the file, as shell patterns of the whole name: `*` for any text, `?`
-//! for one character, `[ab]` and `[!ab]` for one of a set.
+//! The rules are those of `celery/app/routes.py` (`MapRoute`, read in 5.7.0): a name without `*` is
+//! meant exactly and comes first; patterns follow in the order of the file, as shell patterns of the
+//! whole name: `*` for any text, `?` for one character, `[ab]` and `[!ab]` for one of a set.
 
-use super::model::{CeleryConfig, KeyprefixForm, Route};
+use std::ops::Deref;
+
+use rhubarb_config::{Collection, Item, Key, Part, Reading, key, quoted};
+
+use super::CeleryConfig;
 use crate::queue_name;
 
+/// Where tasks of a name, or of a pattern of names, go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The name, or a shell pattern where it has a `*`.
+    pub pattern: String,
+    /// The queue; absent means `task_default_queue`.
+    pub queue: Option<String>,
+    /// The priority; absent means `task_default_priority`.
+    pub priority: Option<u8>,
+}
+
+/// All routes, in the order of the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Routes(Vec<Route>);
+
+impl Deref for Routes {
+    type Target = [Route];
+
+    fn deref(&self) -> &[Route] {
+        &self.0
+    }
+}
+
+impl Part for Routes {
+    fn read(&mut self, reading: &mut Reading<'_>, place: &str, value: &toml::Value) {
+        reading.begin(place);
+        self.0 = read(value, reading.problems());
+    }
+
+    fn visit<'p>(&'p self, item: Item<'p>, see: &mut dyn FnMut(Item<'p>)) {
+        see(item.of(self));
+    }
+}
+
+impl Collection for Routes {
+    fn print(&self, place: &str, from: &str) -> String {
+        format!("{place} = {}  # {from}\n", self.value())
+    }
+
+    fn value(&self) -> String {
+        let route = |Route { pattern, queue, priority }: &Route| {
+            let queue = queue.as_ref().map(|queue| format!("queue = {}", quoted(queue)));
+            let priority = priority.map(|priority| format!("priority = {priority}"));
+            let keys: Vec<String> = queue.into_iter().chain(priority).collect();
+            format!(" {} = {{ {} }}", key(pattern), keys.join(", "))
+        };
+        format!("{{{} }}", self.iter().map(route).collect::<Vec<_>>().join(","))
+    }
+
+    fn template(&self, place: &str) -> String {
+        format!("[{place}]\n")
+    }
+
+    fn keys(&self) -> Vec<Key> {
+        Vec::new()
+    }
+}
+
 impl CeleryConfig {
-    /// Returns what stands before the names of results, groups and chords.
-    ///
-    /// Celery's `KeyValueStoreBackend._add_global_keyprefix`, read in 5.4.0 and 5.7.0.
-    pub fn result_prefix(&self) -> String {
-        let (prefix, joint) = self.result_prefix_parts();
-        format!("{prefix}{joint}")
-    }
-
-    /// Returns the same as the setting and what joins it to a name.
-    pub(crate) fn result_prefix_parts(&self) -> (&str, &'static str) {
-        let prefix = self.result_global_keyprefix.as_str();
-        let joined = prefix.is_empty()
-            || self.result_keyprefix_form == KeyprefixForm::Celery5_7
-                && prefix.ends_with([':', '_', '-', '.']);
-        (prefix, if joined { "" } else { "_" })
-    }
-
     /// Returns the route of a task.
     pub fn route(&self, task: &str) -> Option<&Route> {
         let routes = &self.task_routes;
@@ -47,7 +92,7 @@ impl CeleryConfig {
 }
 
 /// Reads the section.
-pub(super) fn read(value: &toml::Value, problems: &mut Vec<String>) -> Vec<Route> {
+fn read(value: &toml::Value, problems: &mut Vec<String>) -> Vec<Route> {
     let toml::Value::Table(table) = value else {
         problems.push("celery.task_routes: a table is expected".to_owned());
         return Vec::new();
@@ -159,7 +204,8 @@ fn one(pattern: &[char], c: char) -> Step {
     }
 }
 
-/// A set's members, whether they are excluded, and its length; nothing where the bracket is never closed.
+/// A set's members, whether they are excluded, and its length; nothing where the bracket is never
+/// closed.
 fn set(pattern: &[char]) -> Option<(&[char], bool, usize)> {
     let inverted = pattern.get(1) == Some(&'!');
     let start = if inverted { 2 } else { 1 };

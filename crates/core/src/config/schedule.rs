@@ -5,8 +5,6 @@ use std::{borrow::Cow, time::Duration};
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use serde_json::{Map, Value};
 
-use crate::redact;
-
 /// One entry of the schedule.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScheduleConfig {
@@ -165,32 +163,6 @@ pub struct TaskOptions {
     pub shadow: Option<String>,
     /// Headers of the application.
     pub headers: Map<String, Value>,
-}
-
-/// The address of a webhook. What follows its host is often the secret itself, so that it is never printed.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct WebhookUrl(pub(super) Option<url::Url>);
-
-impl WebhookUrl {
-    /// Returns the whole address, for sending to it; absent when none is configured.
-    pub fn expose(&self) -> Option<&url::Url> {
-        self.0.as_ref()
-    }
-}
-
-impl std::fmt::Debug for WebhookUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        std::fmt::Display::fmt(self, f)
-    }
-}
-
-impl std::fmt::Display for WebhookUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.0 {
-            None => Ok(()),
-            Some(url) => f.write_str(&redact::cut(url)),
-        }
-    }
 }
 
 impl Moment {

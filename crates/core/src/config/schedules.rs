@@ -1,21 +1,16 @@
-//! Reading entries of the schedule: from the file's tables, and from the JSON that Redis and exporters hold.
+//! Reading entries of the schedule: from the file's tables, and from the JSON that Redis and
+//! exporters hold.
 
 mod json;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
-use serde::Deserialize;
+use rhubarb_config::{self as config, Entry, Input, Reader, Shown, Wrong, quoted, words};
 use serde_json::Value;
-use toml::de::{DeValue, ValueDeserializer};
 
-use super::{
-    model::Config,
-    read::{Input, Setting, words},
-    schedule::{
-        CatchUp, CrontabText, Dst, Moment, Overlap, ScheduleConfig, TaskOptions, WebhookUrl, When,
-    },
-    tables::Reader,
+use super::schedule::{
+    CatchUp, CrontabText, Dst, Moment, Overlap, ScheduleConfig, TaskOptions, When,
 };
 use crate::{
     crontab::{Crontab, CrontabError},
@@ -41,34 +36,103 @@ pub fn check_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Reads `[schedules.NAME]`s, to those that were read before.
-pub(super) fn schedules(config: &mut Config, value: DeValue<'_>, problems: &mut Vec<String>) {
-    let DeValue::Table(table) = value else {
-        problems.push("schedules: a table is expected".to_owned());
-        return;
-    };
-    for (name, value) in table {
-        let name = name.into_inner().into_owned();
-        let value = match toml::Value::deserialize(ValueDeserializer::from(value)) {
-            Ok(value) => value,
-            Err(error) => {
-                problems.push(format!("schedules.{name:?}: {}", error.message()));
-                continue;
-            }
+/// The task that the default schedule runs.
+const HOURLY: &str = "job_scraper.tasks.scrape_jobs_hourly";
+
+/// What holds where the file has no entry.
+pub(super) fn default_schedules() -> BTreeMap<String, Arc<ScheduleConfig>> {
+    let entry = |minute: &str, hour: &str| {
+        let text = CrontabText {
+            minute: CrontabText::field(minute),
+            hour: CrontabText::field(hour),
+            ..CrontabText::default()
         };
-        if let Err(expected) = check_name(&name) {
-            let shown: String = name.chars().take(60).collect();
-            problems.push(format!("schedules.{shown:?}: {expected}"));
-            continue;
-        }
-        if config.schedules.contains_key(&name) {
-            problems.push(format!("schedules.{name:?}: it is there twice"));
-            continue;
-        }
-        if let Some(reader) = Reader::new(format!("schedules.{name}"), &value, problems) {
-            let entry = schedule(reader, None);
-            config.schedules.insert(name, entry);
-        }
+        Arc::new(ScheduleConfig {
+            task: HOURLY.into(),
+            when: When::Crontab(text.into()),
+            ..ScheduleConfig::default()
+        })
+    };
+    BTreeMap::from([
+        ("scrape_jobs_hourly".into(), entry("0", "*")),
+        ("scrape_jobs_every_fourth_hour".into(), entry("30", "*/4")),
+    ])
+}
+
+/// The same as the template has it, and an entry with everything.
+const TEMPLATE: &str = r#"# An entry says when in one of four ways:
+#   crontab = { minute = "0", hour = "*/4" }
+#       Celery's fields: second, minute, hour, day_of_week, day_of_month, month_of_year; all have to
+#       hold at once
+#   cron = "30 9 * * mon-fri"
+#       the same as a line; six fields have seconds in front; also "@hourly"
+#   every = 30
+#       an interval, on a grid counted from when beat first saw it; with relative = true on whole
+#       days, hours, minutes (Celery's `relative`)
+#   at = "2026-12-24T18:00:00"
+#       once
+[schedules.scrape_jobs_hourly]
+task = "job_scraper.tasks.scrape_jobs_hourly"
+crontab = { minute = "0" }
+
+[schedules.scrape_jobs_every_fourth_hour]
+task = "job_scraper.tasks.scrape_jobs_hourly"
+crontab = { minute = "30", hour = "*/4" }
+
+# An entry with everything:
+# [schedules.rust_in_lisbon]
+# task = "job_scraper.tasks.scrape_specific_keyword"
+# cron = "15 8-18 * * mon-fri"
+# Its own time zone; else beat.timezone.
+# timezone = "Europe/Lisbon"
+# Where clocks are changed. 02:30 that does not exist: celery = at 03:30, skip = not at all, once =
+# when the clocks change, both = not at all. 02:30 that exists twice: on the first pass, both = on
+# both.
+# dst = "celery"
+# args = ["rust developer"]
+# kwargs = { location = "Lisbon" }
+# What else the message says; also ignore_result = false, shadow = "name", headers = { a = 1 }.
+# options = { time_limit = "10m", soft_time_limit = "9m" }
+# The queue; else that of celery.task_routes, else celery.task_default_queue.
+# queue = "celery"
+# 0 (most urgent) to 9; else as for the queue.
+# priority = 0
+# Not begun this long after its tick: revoked.
+# expires = "30m"
+# enabled = true
+# No tick before, none after end_at, in the entry's time zone or with an offset.
+# start_at = "2026-12-01T00:00:00"
+# end_at = "2027-01-01T00:00:00"
+# Ends after so many ticks.
+# max_runs = 1000
+# Each tick up to this much later; less than two ticks are apart.
+# jitter = "30s"
+# Of ticks missed: "last", "none", "all" (of a day, 1,000 at most), or { max = 100, window = "1h" }.
+# catch_up = "last"
+# A tick later than this is left out; with catch_up = "none" 30 s where absent.
+# misfire_grace = "10m"
+# While the last tick's task waits or runs: "allow", "skip", "queue_one" (wait for it),
+# "cancel_running" (revoke it).
+# overlap = "allow"
+# A tick later than this is warned about.
+# alert_after = "15m"
+"#;
+
+impl Entry for ScheduleConfig {
+    const TEMPLATE: &'static str = TEMPLATE;
+
+    fn check_name(name: &str) -> Result<(), String> {
+        check_name(name)
+    }
+
+    fn read(reader: Reader<'_>) -> Arc<Self> {
+        schedule(reader, None)
+    }
+
+    fn show(&self) -> (toml::Value, bool) {
+        let (whole, shown) = (self.to_json(), self.redacted().to_json());
+        let table = json::toml_of(&shown).unwrap_or_else(|| toml::Table::new().into());
+        (table, whole != shown)
     }
 }
 
@@ -341,20 +405,18 @@ words!(Dst: "celery" => Self::Celery, "skip" => Self::Skip, "once" => Self::Once
 words!(Overlap: "allow" => Self::Allow, "skip" => Self::Skip, "queue_one" => Self::QueueOne,
     "cancel_running" => Self::CancelRunning);
 
-impl Setting for Moment {
-    fn read(input: Input<'_>) -> Result<Self, String> {
+impl config::Value for Moment {
+    const ACCEPTS: &'static str = "a date and time, such as \"2026-12-24T18:00:00\" in the schedule's \
+                                   time zone or \"2026-12-24T18:00:00Z\",";
+    fn read(input: Input<'_>) -> Result<Self, Wrong> {
         let text = match input {
             Input::Toml(toml::Value::Datetime(at)) => at.to_string(),
-            other => other.text().unwrap_or_default(),
+            other => other.text().unwrap_or_default().to_owned(),
         };
-        moment(text.trim()).ok_or_else(|| {
-            "a date and time, such as \"2026-12-24T18:00:00\" in the schedule's time zone or \"2026-12-24T18:00:00Z\", \
-             is expected"
-                .to_owned()
-        })
+        moment(text.trim()).ok_or(None)
     }
-    fn show(&self) -> String {
-        format!("\"{self}\"")
+    fn show(&self) -> Shown {
+        Shown::Is(quoted(&self.to_string()))
     }
 }
 
@@ -365,24 +427,6 @@ fn moment(text: &str) -> Option<Moment> {
         return None;
     }
     text.parse::<Timestamp>().ok().map(Moment::Instant).or_else(local)
-}
-
-/// Nothing, or an address of HTTP.
-impl Setting for WebhookUrl {
-    const SECRET: bool = true;
-    fn read(input: Input<'_>) -> Result<Self, String> {
-        let text = input.text()?;
-        if text.trim().is_empty() {
-            return Ok(Self(None));
-        }
-        let url = url::Url::parse(text.trim()).ok();
-        let url = url.filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
-        url.map(|url| Self(Some(url)))
-            .ok_or_else(|| "an http:// or https:// address is expected".to_owned())
-    }
-    fn show(&self) -> String {
-        format!("\"{self}\"")
-    }
 }
 
 #[cfg(test)]

@@ -105,8 +105,8 @@ mod tests {
             ]
         );
         config.redis.layout = Layout::Two;
-        config.redis.urls.insert("sessions".into(), "unix:///run/r.sock?db=4".parse().unwrap());
-        config.redis.urls.insert("jobs".into(), "redis://other@h/1".parse().unwrap());
+        config.redis.sessions_url = "unix:///run/r.sock?db=4".parse().ok();
+        config.redis.jobs_url = "redis://other@h/1".parse().ok();
         assert_eq!(
             shown(&config),
             [

@@ -4,12 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::{Map, Value, json};
 
+use rhubarb_config::{Reader, redact};
+
 use super::{
-    super::{
-        read::Setting,
-        schedule::{CatchUp, Dst, Overlap, ScheduleConfig, TaskOptions, When},
-        tables::Reader,
-    },
+    super::schedule::{CatchUp, Dst, Overlap, ScheduleConfig, TaskOptions, When},
     Arguments, check_name, schedule,
 };
 
@@ -75,6 +73,28 @@ impl ScheduleConfig {
         put("alert_after", self.alert_after.map(seconds));
         entry.into()
     }
+
+    /// Returns the same without the secrets among its arguments and headers.
+    pub(super) fn redacted(&self) -> Self {
+        let mut shown = self.clone();
+        shown.args.iter_mut().for_each(|value| cut("", value));
+        shown.kwargs.iter_mut().for_each(|(name, value)| cut(name, value));
+        if let Some(options) = &mut shown.options {
+            options.headers.iter_mut().for_each(|(name, value)| cut(name, value));
+        }
+        shown
+    }
+}
+
+/// Cuts what is a secret by its name, and the passwords of URLs.
+fn cut(name: &str, value: &mut Value) {
+    match value {
+        Value::Object(map) => map.iter_mut().for_each(|(name, value)| cut(name, value)),
+        Value::Array(items) => items.iter_mut().for_each(|value| cut(name, value)),
+        _ if redact::is_secret(name) => *value = "***".into(),
+        Value::String(text) => *text = redact::text(text),
+        _ => {}
+    }
 }
 
 fn read(place: &str, mut entry: Map<String, Value>) -> Result<ScheduleConfig, Vec<String>> {
@@ -110,7 +130,7 @@ fn read(place: &str, mut entry: Map<String, Value>) -> Result<ScheduleConfig, Ve
 }
 
 /// Returns the value as the file would have it; a null is as good as absent.
-fn toml_of(value: &Value) -> Option<toml::Value> {
+pub(super) fn toml_of(value: &Value) -> Option<toml::Value> {
     Some(match value {
         Value::Null => return None,
         Value::Bool(flag) => (*flag).into(),
@@ -167,6 +187,6 @@ fn seconds(length: Duration) -> Value {
 }
 
 /// Returns one of a few words as it is written.
-fn word(value: &impl Setting) -> Value {
-    json!(value.show().trim_matches('"'))
+fn word(value: &impl rhubarb_config::Value) -> Value {
+    json!(value.show().text().trim_matches('"'))
 }

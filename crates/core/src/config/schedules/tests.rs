@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::Config;
 
 fn entry(rest: &str) -> Result<ScheduleConfig, String> {
     let text = format!("[schedules.s]\ntask = \"t\"\n{rest}");

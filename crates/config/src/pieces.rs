@@ -1,9 +1,9 @@
 //! A file in pieces: what is under `[schedules.NAME]` by itself for each name, and the rest.
 //!
-//! The tree of a parsed file takes twenty times the memory of its text, and there may be ten thousand schedules: parsed
-//! one at a time, their trees are never there together. A piece starts at a table's header, which is a `[` that is the
-//! first on its line and inside of no other bracket; strings and comments are single tokens of the lexer, so that none
-//! in them is taken for one.
+//! The tree of a parsed file takes twenty times the memory of its text, and there may be ten
+//! thousand schedules: parsed one at a time, their trees are never there together. A piece starts at
+//! a table's header, which is a `[` that is the first on its line and inside of no other bracket;
+//! strings and comments are single tokens of the lexer, so that none in them is taken for one.
 
 use std::{borrow::Cow, ops::Range};
 
@@ -12,40 +12,41 @@ use toml_parser::{Source, lexer::TokenKind};
 
 /// A file's text, cut up.
 #[derive(Debug)]
-pub(super) struct Pieces<'t> {
-    /// Everything that is not under the header of one schedule.
-    pub(super) rest: Part<'t>,
-    /// By the schedule's name, in the order of names.
-    schedules: Vec<(Cow<'t, str>, Range<usize>)>,
+pub(crate) struct Pieces<'t> {
+    /// Everything that is not under the header of one entry.
+    pub(crate) rest: Part<'t>,
+    /// By the entry's name, in the order of names.
+    entries: Vec<(Cow<'t, str>, Range<usize>)>,
 }
 
 /// Places of a file that are read together, as if they stood one after the other.
 #[derive(Debug)]
-pub(super) struct Part<'t> {
+pub(crate) struct Part<'t> {
     whole: &'t str,
     ranges: Vec<Range<usize>>,
 }
 
 impl<'t> Pieces<'t> {
-    pub(super) fn of(whole: &'t str) -> Self {
-        let (mut rest, mut schedules) = (Vec::new(), Vec::new());
+    /// Cuts up a file; `many` is the section of which each table is a piece of its own.
+    pub(crate) fn of(whole: &'t str, many: &str) -> Self {
+        let (mut rest, mut entries) = (Vec::new(), Vec::new());
         let starts = headers(whole);
         let ends = starts.iter().copied().skip(1).chain([whole.len()]);
         for (start, end) in starts.iter().copied().zip(ends) {
-            match schedule(&whole[start..end]) {
-                Some(name) => schedules.push((name, start..end)),
+            match entry(&whole[start..end], many) {
+                Some(name) => entries.push((name, start..end)),
                 None => rest.push(start..end),
             }
         }
         // Stable: the places of one name keep their order.
-        schedules.sort_by(|(one, _), (other, _)| one.cmp(other));
-        Self { rest: Part { whole, ranges: rest }, schedules }
+        entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Self { rest: Part { whole, ranges: rest }, entries }
     }
 
-    /// Returns the parts of one schedule each.
-    pub(super) fn schedules(&self) -> impl Iterator<Item = Part<'t>> {
+    /// Returns the parts of one entry each.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = Part<'t>> {
         let whole = self.rest.whole;
-        self.schedules.chunk_by(|(one, _), (other, _)| one == other).map(move |places| Part {
+        self.entries.chunk_by(|(one, _), (other, _)| one == other).map(move |places| Part {
             whole,
             ranges: places.iter().map(|(_, range)| range.clone()).collect(),
         })
@@ -53,7 +54,7 @@ impl<'t> Pieces<'t> {
 }
 
 impl<'t> Part<'t> {
-    pub(super) fn text(&self) -> Cow<'t, str> {
+    pub(crate) fn text(&self) -> Cow<'t, str> {
         match self.ranges.as_slice() {
             [only] => Cow::Borrowed(&self.whole[only.clone()]),
             all => all.iter().map(|range| &self.whole[range.clone()]).collect::<String>().into(),
@@ -61,7 +62,7 @@ impl<'t> Part<'t> {
     }
 
     /// Returns the line of the file, from 1, on which a place of the text is.
-    pub(super) fn line(&self, offset: usize) -> usize {
+    pub(crate) fn line(&self, offset: usize) -> usize {
         let (mut left, mut at) = (offset, 0);
         for range in &self.ranges {
             at = (range.start + left).min(range.end);
@@ -101,12 +102,13 @@ fn headers(text: &str) -> Vec<usize> {
     starts
 }
 
-/// Returns the name of the schedule that a piece is about; what is wrong with a header is told by who reads the rest.
-fn schedule(piece: &str) -> Option<Cow<'_, str>> {
+/// Returns the name of the entry that a piece is about; what is wrong with a header is told by who
+/// reads the rest.
+fn entry<'p>(piece: &'p str, many: &str) -> Option<Cow<'p, str>> {
     let header = piece.lines().next().filter(|line| line.starts_with('['))?;
     let (section, value) = DeTable::parse(header).ok()?.into_inner().into_iter().next()?;
     match value.into_inner() {
-        DeValue::Table(table) if section.into_inner() == "schedules" => {
+        DeValue::Table(table) if section.into_inner() == many => {
             Some(table.into_iter().next()?.0.into_inner())
         }
         _ => None,
@@ -119,6 +121,7 @@ mod tests {
 
     use super::*;
 
+    const MANY: &str = "schedules";
     const FILE: &str = r#"
 top = 1
 [schedules.b]   # [schedules.comment]
@@ -145,16 +148,17 @@ y = 2
 "#;
 
     fn names(text: &str) -> Vec<String> {
-        let mut names: Vec<_> = Pieces::of(text).schedules.into_iter().map(|one| one.0).collect();
+        let mut names: Vec<_> =
+            Pieces::of(text, MANY).entries.into_iter().map(|one| one.0).collect();
         names.dedup();
         names.into_iter().map(Cow::into_owned).collect()
     }
 
     /// Returns the file as one would read it piece by piece.
     fn together(text: &str) -> toml::Table {
-        let pieces = Pieces::of(text);
+        let pieces = Pieces::of(text, MANY);
         let mut all: toml::Table = pieces.rest.text().parse().unwrap();
-        for part in pieces.schedules() {
+        for part in pieces.entries() {
             let table: toml::Table = part.text().parse().unwrap();
             let schedules = all.entry("schedules").or_insert(toml::Table::new().into());
             let one = table["schedules"].as_table().unwrap().clone();
@@ -176,10 +180,10 @@ y = 2
     #[test]
     fn a_place_is_on_the_line_of_the_file() {
         let pieces =
-            Pieces::of("a = 1\n[schedules.x]\nb = 2\n[c]\nd = 3\n[schedules.x.e]\nf = 4\n");
+            Pieces::of("a = 1\n[schedules.x]\nb = 2\n[c]\nd = 3\n[schedules.x.e]\nf = 4\n", MANY);
         let line_of = |part: &Part<'_>, what: &str| part.line(part.text().find(what).unwrap());
         assert_eq!(["a =", "[c]", "d ="].map(|what| line_of(&pieces.rest, what)), [1, 4, 5]);
-        let x = pieces.schedules().next().unwrap();
+        let x = pieces.entries().next().unwrap();
         assert_eq!(["[schedules.x]", "b =", "f ="].map(|what| line_of(&x, what)), [2, 3, 7]);
         assert_eq!((x.line(10_000), pieces.rest.line(0)), (8, 1));
     }
@@ -187,9 +191,9 @@ y = 2
     proptest! {
         #[test]
         fn no_byte_of_any_text_is_lost(text in r#"(\[schedules\.[a-c]\]\n|\[|\]|["'{}#=\n ]|\[x\]\n|a=1\n|\PC){0,40}"#) {
-            let pieces = Pieces::of(&text);
+            let pieces = Pieces::of(&text, MANY);
             let mut ranges = pieces.rest.ranges.clone();
-            ranges.extend(pieces.schedules().flat_map(|part| part.ranges));
+            ranges.extend(pieces.entries().flat_map(|part| part.ranges));
             ranges.sort_by_key(|range| (range.start, range.end));
             let again: String = ranges.iter().map(|range| &text[range.clone()]).collect();
             prop_assert_eq!(again, text);

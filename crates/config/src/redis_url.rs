@@ -84,7 +84,7 @@ fn split(rest: &str) -> Parts<'_> {
 /// # Errors
 ///
 /// One sentence on what is wrong; it never holds the URL's password.
-pub(super) fn parse(text: &str) -> Result<SafeUrl, String> {
+pub fn parse(text: &str) -> Result<SafeUrl, String> {
     let text = text.trim();
     let Some((scheme, rest)) = text.split_once("://") else {
         return Err(not_redis(text, ""));

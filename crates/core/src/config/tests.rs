@@ -1,6 +1,30 @@
+use std::fs;
+
 use proptest::prelude::*;
+use rhubarb_config::{Item, Kind, Part, in_force, reference, template};
 
 use super::*;
+
+fn load(
+    file: Option<(&Path, &str)>,
+    environment: &Environment,
+    flags: &[(&'static str, String)],
+) -> Result<Loaded, Problems> {
+    rhubarb_config::load(file, environment, flags)
+}
+
+/// Returns each setting that has a variable: its name, the variable, and what holds by default.
+fn rows() -> Vec<(String, String, String, bool)> {
+    let (config, mut all) = (Config::default(), Vec::new());
+    let top = Item { place: String::new(), words: "", examples: "", kind: Kind::Table };
+    config.visit(top, &mut |item| {
+        if let Kind::Setting(facts, shown, _) = item.kind {
+            let variable = format!("RHUBARB_{}", item.place.to_uppercase().replace('.', "_"));
+            all.push((item.place, variable, shown.text().to_owned(), facts.example.is_some()));
+        }
+    });
+    all
+}
 
 fn problems(text: &str) -> Vec<String> {
     Config::from_toml(text).map_or_else(|problems| problems.0, |_| Vec::new())
@@ -130,18 +154,174 @@ fn caches_on_the_queues_database_are_warned_about() {
     assert!(load(None, &environment, &[]).unwrap().warnings[0].contains("FLUSHDB"));
 }
 
+/// What stands above the settings in the template.
+const HEAD: &str = r#"# Rhubarb's configuration, complete: every setting, with its default where a line is commented
+# out.
+#
+# It is looked for at --config PATH, else $RHUBARB_CONFIG, else ./rhubarb.toml; without a file the
+# defaults hold. Environment variables go before the file and flags before both. Every setting below
+# has a variable, but for what stands in tables (schedules, sources, aliases of tasks and caches,
+# [[cache.listings]], [[intake.apalis]], routes): worker.lease is RHUBARB_WORKER_LEASE (lists are
+# separated by commas). `worker --print-config` shows what holds.
+#
+# Durations are seconds (90) or text ("90s", "10m", "1h30m"); sizes are bytes (8388608) or text ("8
+# MiB").
+#
+# Written from the declarations in the code: RHUBARB_TEST_BLESS=1 cargo test -p rhubarb-core config.
+"#;
+
+/// What stands above the settings on their page.
+const PAGE_HEAD: &str = "\
+# Settings
+
+<!-- Written from the declarations: RHUBARB_TEST_BLESS=1 cargo test -p rhubarb-core config -->
+
+All settings of `rhubarb.toml`, by section. [deploy/rhubarb.toml](../deploy/rhubarb.toml) is a
+template with all of them. Each setting of a section is also a variable: `worker.concurrency` is
+`RHUBARB_WORKER_CONCURRENCY`; lists are separated by commas. Lengths of time are seconds or text
+(`90s`, `10m`, `1h30m`), sizes bytes or text (`8 MiB`). `worker --print-config` prints what holds and
+where it came from, as a file that can be read again.
+";
+
+/// Compares a file with what the declarations say; writes it where that is asked for.
+fn is_as_declared(path: &str, expected: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
+    if Environment::from_process().get("RHUBARB_TEST_BLESS").is_some() {
+        fs::write(&path, expected).unwrap();
+    }
+    let found = fs::read_to_string(&path).unwrap_or_default();
+    let differ = found.lines().zip(expected.lines()).position(|(one, other)| one != other);
+    assert!(
+        found == expected,
+        "{} is not what the declarations say, from line {:?}; write it anew with \
+         RHUBARB_TEST_BLESS=1 cargo test -p rhubarb-core config",
+        path.display(),
+        differ.map(|line| line + 1)
+    );
+}
+
 #[test]
-fn the_example_file_is_right_and_names_every_setting() {
-    let text = include_str!("../../../../../deploy/rhubarb.toml");
-    let config = Config::from_toml(text).unwrap();
-    assert_eq!(config.scrape.keywords.len(), 20);
-    for row in settings::rows() {
-        let (section, key) = row.name.rsplit_once('.').unwrap();
+fn the_template_and_the_page_of_settings_are_what_the_declarations_say() {
+    let config = Config::default();
+    is_as_declared("deploy/rhubarb.toml", &template(&config, HEAD));
+    is_as_declared("docs/settings.md", &reference(&config, PAGE_HEAD));
+}
+
+#[test]
+fn the_template_changes_nothing_but_for_its_examples_and_names_every_setting() {
+    let text = template(&Config::default(), HEAD);
+    let mut config = Config::from_toml(&text).unwrap();
+    assert!(config.sources.iter().skip(3).all(|source| !source.enabled));
+    config.sources.retain(|source| source.enabled);
+    let machine = config.machine.clone();
+    assert_eq!(config, Config { machine: machine.clone(), ..Config::default() });
+    let mut all = Config::from_toml(&in_force(&Config::default())).unwrap();
+    all.sources.retain(|source| source.enabled);
+    assert_eq!(all, Config { machine, ..Config::default() });
+    for (name, ..) in rows() {
+        let (section, key) = name.rsplit_once('.').unwrap();
         assert!(text.contains(&format!("[{section}]")), "{section}");
         let line =
             |line: &str| line.trim_start_matches(['#', ' ']).starts_with(&format!("{key} ="));
-        assert!(text.lines().any(line), "{} is not in deploy/rhubarb.toml", row.name);
+        assert!(text.lines().any(line), "{name} is not in deploy/rhubarb.toml");
     }
+    for line in text.lines() {
+        assert!(line.chars().count() <= 100, "{line}");
+    }
+}
+
+/// What is printed, without where it came from.
+fn values(printed: &str) -> Vec<&str> {
+    printed.lines().map(|line| line.rsplit_once("  # ").map_or(line, |(line, _)| line)).collect()
+}
+
+/// Something of each kind, with secrets where they may be.
+const OF_EACH_KIND: &str = r#"
+[redis]
+url = "rediss://:hunter2@r.example:6380/0"
+results_url = "disabled://"
+ca_file = "/a \"b\".pem"
+connect_timeout = 0.25
+[celery]
+sep = "\u0001'\""
+[celery.task_routes]
+"a.*" = "b"
+"c d" = { queue = "e", priority = 3 }
+[worker]
+queues = ["a", "b"]
+unknown_tasks = "forward:other"
+[beat]
+alert_url = "https://h.example/hunter2"
+[schedules."a b"]
+task = "t"
+cron = "0 30 9 * * mon-fri"
+args = [1, 2.5, "x\ny", { deep = [true] }]
+options = { time_limit = "5m", headers = { a = 1 } }
+catch_up = { max = 3, window = "2h" }
+[schedules.secret]
+task = "t"
+every = 30
+kwargs = { url = "redis://u:hunter2@h", token = "hunter2", n = 1 }
+[tasks.aliases]
+"x.y" = "z"
+[[sources]]
+type = "greenhouse"
+board = "acme"
+[[sources]]
+type = "jsonld"
+urls = ["https://h.example/hunter2"]
+[[sources]]
+type = "html"
+urls = ["https://h.example"]
+selectors = { item = "li", detail = { description = ".d" } }
+[cache.aliases.jobs]
+timeout = 300
+[cache.aliases.new]
+role = "cache"
+timeout = "none"
+[[cache.listings]]
+[[cache.listings]]
+alias = "default"
+key = "l:{keyword_slug}"
+[cache.users]
+timeout = "none"
+[[intake.apalis]]
+queue = "q"
+task = "t"
+"#;
+
+#[test]
+fn a_printed_configuration_is_read_back_as_it_was() {
+    let read =
+        |text: &str| load(Some((Path::new("x.toml"), text)), &Environment::of(&[]), &[]).unwrap();
+    let first = read(OF_EACH_KIND);
+    let printed = first.to_string();
+    assert!(!printed.contains("hunter2"), "{printed}");
+    for cut in ["redis.url", "beat.alert_url", "schedules.secret", "    # { type = \"jsonld\""] {
+        let line = printed.lines().find(|line| line.trim_start_matches("# ").starts_with(cut));
+        let line = line.or_else(|| printed.lines().find(|line| line.starts_with(cut))).unwrap();
+        assert!(line.contains("# ") && line.contains("set, not shown"), "{line}");
+    }
+    let again = read(&printed);
+    let mut expected = first.config.clone();
+    expected.redis.url = Config::default().redis.url;
+    expected.beat.alert_url = WebhookUrl::default();
+    expected.schedules.remove("secret");
+    expected.sources.retain(|source| source.kind != SourceKind::JsonLd);
+    assert_eq!(again.config, expected);
+    // A second time nothing is lost any more, and everything comes from the file.
+    let printed = again.to_string();
+    let third = read(&printed).to_string();
+    assert_eq!(values(&third), values(&printed));
+    assert_eq!(read(&third).to_string(), third);
+}
+
+#[test]
+fn the_defaults_are_printed_and_read_back() {
+    let printed = load(None, &Environment::of(&[]), &[]).unwrap().to_string();
+    let again = load(Some((Path::new("x"), &printed)), &Environment::of(&[]), &[]).unwrap();
+    assert_eq!(again.config, load(None, &Environment::of(&[]), &[]).unwrap().config);
+    assert_eq!(values(&again.to_string()), values(&printed));
 }
 
 #[test]
@@ -168,10 +348,11 @@ const PLACES: [&str; 5] = [
 fn no_secret_of_any_address_is_printed_with_the_configuration_or_with_what_is_wrong_with_it() {
     for address in PLACES {
         let redis = "rediss://u:hunter2@r.example:6380/0?password=hunter2";
-        let urls: Vec<(String, &str)> = settings::rows()
-            .filter(|row| row.name.ends_with("url") || row.name == "scrape.proxy_lists")
-            .map(|row| {
-                (row.variable(), if row.name.starts_with("redis") { redis } else { address })
+        let urls: Vec<(String, &str)> = rows()
+            .into_iter()
+            .filter(|(name, ..)| name.ends_with("url") || name == "scrape.proxy_lists")
+            .map(|(name, variable, ..)| {
+                (variable, if name.starts_with("redis") { redis } else { address })
             })
             .collect();
         assert!(urls.len() >= 9, "{urls:?}");
@@ -206,10 +387,9 @@ fn no_secret_of_any_address_is_printed_with_the_configuration_or_with_what_is_wr
 
 #[test]
 fn every_setting_can_be_set_by_its_variable() {
-    let config = Config::default();
-    for row in settings::rows() {
-        let value = match (row.show)(&config) {
-            unset if unset == "(unset)" && row.name.ends_with("_url") => "redis://h/1".to_owned(),
+    for (name, variable, shown, _) in rows() {
+        let value = match shown {
+            unset if unset == "(unset)" && name.ends_with("_url") => "redis://h/1".to_owned(),
             unset if unset == "(unset)" => "7".to_owned(),
             list if list.starts_with('[') => list.replace(['[', ']', '"'], ""),
             text if text.starts_with('"') => {
@@ -218,9 +398,9 @@ fn every_setting_can_be_set_by_its_variable() {
             }
             other => other,
         };
-        let loaded = load(None, &Environment::of(&[(&row.variable(), &value)]), &[]);
-        let loaded = loaded.unwrap_or_else(|e| panic!("{} = {value:?}: {e}", row.variable()));
-        assert_eq!(loaded.origins.get(row.name), Some(&row.variable()));
+        let loaded = load(None, &Environment::of(&[(&variable, &value)]), &[]);
+        let loaded = loaded.unwrap_or_else(|e| panic!("{variable} = {value:?}: {e}"));
+        assert_eq!(loaded.origins.get(&name), Some(variable.as_str()));
     }
 }
 
@@ -304,20 +484,10 @@ fn each_part_says_where_it_came_from() {
     let flags = CommonArgs { redis_url: Some("redis://f".to_owned()), ..CommonArgs::default() };
     let flags: Vec<_> = flags.settings().collect();
     let printed = load(file, &Environment::of(&[]), &flags).unwrap().to_string();
-    assert!(printed.contains("sources.remoteok = remoteok  # x.toml"), "{printed}");
+    assert!(printed.contains("sources = [  # x.toml\n    { type = \"remoteok\""), "{printed}");
     assert!(printed.contains("scrape_jobs_hourly") && printed.contains("redis://f"), "{printed}");
     let schedules = printed.lines().filter(|line| line.starts_with("schedules."));
     assert!(schedules.into_iter().all(|line| line.ends_with("# default")), "{printed}");
-}
-
-/// The example file with every setting in force, to be damaged.
-fn example() -> String {
-    let text = include_str!("../../../../../deploy/rhubarb.toml");
-    let setting = |line: &str| {
-        let name = line.strip_prefix("# ")?.split_once(" = ")?.0.to_owned();
-        name.chars().all(|c| c.is_ascii_lowercase() || c == '_').then(|| line[2..].to_owned())
-    };
-    text.lines().map(|line| setting(line).unwrap_or_else(|| line.to_owned()) + "\n").collect()
 }
 
 proptest! {
@@ -325,7 +495,7 @@ proptest! {
     fn a_damaged_file_is_never_more_than_problems(
         edits in prop::collection::vec((any::<prop::sample::Index>(), 0..30_usize, "\\PC{0,6}"), 1..6),
     ) {
-        let mut text = example();
+        let mut text = in_force(&Config::default());
         for (at, length, piece) in edits {
             let from = text.floor_char_boundary(at.index(text.len().max(1)));
             let to = text.floor_char_boundary((from + length).min(text.len())).max(from);
@@ -337,11 +507,26 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_text_is_never_more_than_problems(text in "\\PC{0,200}", value in "\\PC{0,30}") {
+    fn arbitrary_text_is_never_more_than_problems(
+        text in "\\PC{0,200}", value in "\\PC{0,30}", row in any::<prop::sample::Index>(),
+    ) {
         let _ = Config::from_toml(&text);
         let _ = Config::from_toml(&format!("[worker]\nconcurrency = {value}"));
-        for row in settings::rows() {
-            let _ = load(None, &Environment::of(&[(&row.variable(), &value)]), &[]);
-        }
+        let (_, variable, ..) = row.get(&rows()).clone();
+        let _ = load(None, &Environment::of(&[(&variable, &value)]), &[]);
     }
+}
+
+#[test]
+fn the_node_name_is_the_dynos_or_the_hosts() {
+    let mut config = Config::default();
+    config.machine.host = "box".into();
+    assert_eq!(config.node_name(), "rhubarb@box");
+    config.machine.dyno = Some("worker.1".into());
+    assert_eq!(config.node_name(), "rhubarb@worker.1");
+    config.worker.hostname = "w1@%h".into();
+    assert_eq!(config.node_name(), "w1@worker.1");
+    config.worker.hostname = "w1".into();
+    assert_eq!(config.node_name(), "w1@worker.1");
+    assert_ne!(config.process_id(), config.process_id());
 }

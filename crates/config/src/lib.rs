@@ -1,0 +1,27 @@
+//! One declaration for each setting, and what follows from it.
+//!
+//! [`settings!`] declares a table of the file: each setting's name, type, default, what it accepts,
+//! its words and variables. A table may hold others, down from the one that is the whole file. From
+//! the declarations come reading it ([`load`]: file < environment < flags, every problem at once),
+//! `--print-config` ([`Loaded`]), the commented template ([`template`]) and the reference page
+//! ([`reference`]).
+
+mod collection;
+mod load;
+mod pages;
+mod part;
+mod pieces;
+pub mod redact;
+mod redis_url;
+mod table;
+mod toml_text;
+mod value;
+
+pub use collection::{Entry, Key};
+pub use load::{Configuration, Environment, Loaded, Origins, Problems, load};
+pub use pages::{in_force, reference, template};
+pub use part::{Collection, Item, Kind, Part, Reader, Reading};
+pub use redis_url::{deadline_of, parse as redis_url};
+pub use table::{Facts, Inner, Row, Rule, Table};
+pub use toml_text::{inline, key, quoted};
+pub use value::{Input, Kept, Shown, Value, Wrong};

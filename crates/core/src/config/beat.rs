@@ -1,0 +1,74 @@
+//! `[beat]`.
+
+use std::{fmt, time::Duration};
+
+use rhubarb_config::{Input, Shown, Value, Wrong, redact, settings};
+
+use super::{ZONE, is_name, is_zone, seconds, within};
+
+settings! {
+    /// The beat.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct BeatConfig {
+        /// The time zone of schedules that name none.
+        timezone: String = "UTC".into(), accepts ZONE, if |zone| is_zone(zone);
+        /// How long a silent leader stays leader. Shorter: fail-over is faster, a slow network loses
+        /// the lead.
+        lease: Duration = seconds(10), accepts "2 s to 10 minutes", if |d| within(d, 2, 600);
+        /// Whether the entries that Python's RedBeat keeps on the queue's database are obeyed. They
+        /// are read and never written, and left alone for as long as a RedBeat of Python's holds its
+        /// lock.
+        redbeat: bool = true;
+        /// RedBeat's `redbeat_key_prefix`.
+        redbeat_key_prefix: String = "redbeat:".into(),
+            accepts "text of 1 to 200 characters", if |text| is_name(text);
+        /// Is told, by a POST of JSON, when a schedule is later than its `alert_after` and when it no
+        /// longer is.
+        alert_url: WebhookUrl = WebhookUrl::default();
+        /// Is told in the same way, every minute, that a beat leads and no schedule is late: the
+        /// address of a dead man's switch, which raises the alarm when it hears nothing.
+        ping_url: WebhookUrl = WebhookUrl::default();
+    }
+}
+
+/// The address of a webhook, or none. What follows its host is often the secret itself, so that it
+/// is never printed.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct WebhookUrl(Option<url::Url>);
+
+impl WebhookUrl {
+    /// Returns the whole address, for sending to it; absent when none is configured.
+    pub fn expose(&self) -> Option<&url::Url> {
+        self.0.as_ref()
+    }
+}
+
+impl fmt::Debug for WebhookUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for WebhookUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.as_ref().map(redact::cut).unwrap_or_default())
+    }
+}
+
+impl Value for WebhookUrl {
+    const ACCEPTS: &'static str = "an http:// or https:// address, or nothing,";
+    const SECRET: bool = true;
+    fn read(input: Input<'_>) -> Result<Self, Wrong> {
+        let text = input.text().ok_or(None)?.trim();
+        if text.is_empty() {
+            return Ok(Self(None));
+        }
+        let url = url::Url::parse(text).ok();
+        let url = url.filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
+        url.map(|url| Self(Some(url))).ok_or(None)
+    }
+    fn show(&self) -> Shown {
+        let whole = self.0.as_ref().map_or("", |url| url.as_str().trim_end_matches('/'));
+        Shown::of(&self.to_string(), whole)
+    }
+}

@@ -1,0 +1,107 @@
+//! `[scrape]`.
+
+use std::time::Duration;
+
+use rhubarb_config::settings;
+
+use super::{DAY, MIB, ZONE, is_name, is_zone, range, seconds, within};
+use crate::redact::Address;
+
+settings! {
+    /// Scraping and fetching.
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct ScrapeConfig {
+        /// The keywords of the hourly scrape, one an hour: that of hour h is `keywords[h % len]`.
+        keywords: Vec<String> = KEYWORDS.map(String::from).to_vec(),
+            accepts "a list of 1 to 1000 keywords",
+            if |list| (1..=1000).contains(&list.len()) && list.iter().all(|word| is_name(word));
+        /// The time zone of that hour.
+        timezone: String = "UTC".into(), accepts ZONE, if |zone| is_zone(zone);
+        /// A keyword whose listings are younger than this is not fetched again.
+        fresh_for: Duration = seconds(600), accepts "0 s to 7 days", if |d| within(d, 0, 7 * DAY);
+        /// The user agent; say who asks and how to reach you.
+        user_agent: String = concat!("rhubarb/", env!("CARGO_PKG_VERSION"), " (job listings)").into(),
+            accepts "text of 1 to 200 printable ASCII characters",
+            if |text| is_name(text) && text.is_ascii(),
+            example "\"acme-jobs/1.0 (+https://acme.example/bot)\"";
+        /// At least this long between two requests to one host.
+        min_interval: Duration = seconds(1), accepts "0 s to 1 h", if |d| within(d, 0, 3600);
+        /// Connecting may take this long.
+        connect_timeout: Duration = seconds(10), accepts "100 ms to 60 s", if |d| range(d, 0.1, 60.0);
+        /// One request, body included, may take this long.
+        request_timeout: Duration = seconds(30),
+            accepts "100 ms to 10 minutes", if |d| range(d, 0.1, 600.0);
+        /// One source, all its pages included, may take this long.
+        source_timeout: Duration = seconds(120),
+            accepts "100 ms to 1 h", if |d| range(d, 0.1, 3600.0);
+        /// A body may be this long after decompression.
+        max_body_bytes: usize = 16 * MIB,
+            accepts "1 KiB to 512 MiB", if |n| (1 << 10..=512 * MIB).contains(n);
+        /// Redirects followed.
+        max_redirects: usize = 5, accepts "0 to 20", if |n| *n <= 20;
+        /// Whether a redirect may lead from https to http.
+        allow_downgrade: bool = false;
+        /// Whether robots.txt is obeyed.
+        obey_robots: bool = true;
+        /// Hosts (host or host:port) in private or loopback networks that may be fetched all the
+        /// same; "*" allows all.
+        allow_private: Vec<String> = Vec::new(), accepts HOSTS;
+        /// Proxies (host or host:port) in private or loopback networks that may be used all the
+        /// same; "*" allows all. Only host:port permits the port of a known service, such as 9200.
+        allow_private_proxies: Vec<String> = Vec::new(), accepts HOSTS;
+        /// Whether keywords are also looked for in descriptions.
+        match_description: bool = false;
+        /// URLs of proxy lists, one proxy a line.
+        proxy_lists: Vec<Address> = Vec::new(),
+            accepts "a list of http(s) URLs", if |list| list.iter().all(Address::is_http);
+        /// Whether a scrape without a proxy is put off.
+        proxies_required: bool = false;
+        /// Sources fetched at once in one scrape.
+        concurrent_sources: usize = 4, accepts "1 to 64", if |n| (1..=64).contains(n);
+    }
+}
+
+const HOSTS: &str = "a list of hosts, host:port, or \"*\"";
+
+const KEYWORDS: [&str; 20] = [
+    "software engineer",
+    "data scientist",
+    "product manager",
+    "full stack developer",
+    "machine learning engineer",
+    "devops engineer",
+    "cloud architect",
+    "cybersecurity analyst",
+    "business analyst",
+    "project manager",
+    "sales manager",
+    "marketing manager",
+    "financial analyst",
+    "operations manager",
+    "ui ux designer",
+    "qa engineer",
+    "system administrator",
+    "network engineer",
+    "database administrator",
+    "frontend developer",
+];
+
+impl ScrapeConfig {
+    /// Returns what only two settings together tell to be wrong.
+    pub(super) fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut order = |one: &str, first: Duration, other: &str, second: Duration| {
+            if first > second {
+                problems.push(format!(
+                    "scrape.{one} ({} s) must not be longer than scrape.{other} ({} s)",
+                    first.as_secs_f64(),
+                    second.as_secs_f64()
+                ));
+            }
+        };
+        let (connect, request) = (self.connect_timeout, self.request_timeout);
+        order("request_timeout", request, "source_timeout", self.source_timeout);
+        order("connect_timeout", connect, "request_timeout", request);
+        problems
+    }
+}
