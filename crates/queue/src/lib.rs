@@ -16,7 +16,7 @@
 //! - [`tick`] beat's side, [`schedules`] all schedules there are, [`lock`] locks
 //! - [`inspect`] the read side, [`keys`] every key, [`script`] the Lua scripts, [`error`] errors
 //! - what the consuming side is built of: [`fields`] and [`piece`] bounded reading, [`orphans`] and
-//!   [`reap`] what dead workers left, [`write`] messages in bounded pipelines
+//!   [`reap`] what dead workers left, [`mod@write`] messages in bounded pipelines
 
 pub mod adopt;
 pub mod canvas;
