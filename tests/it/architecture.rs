@@ -9,7 +9,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 use rhubarb_e2e::file;
 
 /// Who may import whom inside the workspace, by folder. What is not listed is not allowed.
-const IMPORTS: [(&str, &[&str]); 15] = [
+const IMPORTS: [(&str, &[&str]); 16] = [
     ("pyvalue", &[]),
     ("wire", &["pyvalue"]),
     ("config", &[]),
@@ -19,7 +19,8 @@ const IMPORTS: [(&str, &[&str]); 15] = [
     ("cache", &["core", "connection", "pyvalue"]),
     ("queue", &["core", "connection", "wire"]),
     ("consumer", &["core", "connection", "wire", "queue"]),
-    ("rhubarb", &["core", "connection", "queue", "consumer"]),
+    ("rhubarb-macros", &[]),
+    ("rhubarb", &["core", "connection", "queue", "consumer", "rhubarb-macros"]),
     ("jobs", &["core", "connection", "cache", "scrape", "queue", "rhubarb"]),
     ("worker", &["rhubarb", "jobs"]),
     ("beat", &["core", "connection", "queue"]),
@@ -45,14 +46,18 @@ const NEVER: [(&str, &[&str]); 10] = [
 /// What a worker of one's own must not compile: it fetches and serves no page.
 const NOT_BEHIND_THE_DOOR: [&str; 5] = ["reqwest", "scraper", "html5ever", "axum", "apalis-redis"];
 
-/// The package in a folder of `crates`. The library is named as the project is.
+/// The packages that are named as their folders: the library, as the project is, and its macros.
+const AS_ITS_FOLDER: [&str; 2] = ["rhubarb", "rhubarb-macros"];
+
+/// The package in a folder of `crates`.
 fn package_of(folder: &str) -> String {
-    if folder == "rhubarb" { folder.to_owned() } else { format!("rhubarb-{folder}") }
+    if AS_ITS_FOLDER.contains(&folder) { folder.to_owned() } else { format!("rhubarb-{folder}") }
 }
 
 /// The folder of a package of ours.
 fn folder_of(package: &str) -> Option<&str> {
-    package.strip_prefix("rhubarb-").or_else(|| (package == "rhubarb").then_some(package))
+    let own = AS_ITS_FOLDER.contains(&package).then_some(package);
+    own.or_else(|| package.strip_prefix("rhubarb-"))
 }
 
 fn metadata() -> Metadata {

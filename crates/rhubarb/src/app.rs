@@ -16,6 +16,7 @@ use crate::{
     hooks::{AtStop, Failed, Hooks, Retried, Revoked, Succeeded},
     output::TaskResult,
     retry::RetryPolicy,
+    typed::Task,
 };
 
 /// A worker in the making: its configuration, its shared state and its tasks.
@@ -86,7 +87,7 @@ impl App {
         name: impl Into<String>,
         handler: H,
     ) -> &mut Registration {
-        let function = Function::Awaits(Box::new(move |call| handler.call(call)));
+        let function = Function::awaits(handler);
         let registration = self.register(name.into(), function, H::missing, H::refused());
         registration.is_told_of_failures = H::is_told_of_failures();
         registration
@@ -132,9 +133,32 @@ impl App {
         name: impl Into<String>,
         handler: H,
     ) -> &mut Registration {
-        let function = Function::Blocks(Arc::new(move |call| handler.call(call)));
+        let function = Function::blocks(handler);
         let registration = self.register(name.into(), function, H::missing, H::refused());
         registration.is_told_of_failures = H::is_told_of_failures();
+        registration
+    }
+
+    /// Registers a task that [`task`](macro@crate::task) declares; what it returns sets more of its options.
+    ///
+    /// ```
+    /// use rhubarb::prelude::*;
+    ///
+    /// #[task(name = "shop.add", max_retries = 5)]
+    /// async fn add(x: i64, #[default(1)] y: i64) -> i64 {
+    ///     x + y
+    /// }
+    ///
+    /// fn register(app: &mut App) -> anyhow::Result<()> {
+    ///     app.add(add::task());
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn add(&mut self, task: Task) -> &mut Registration {
+        let Task { schema, function, missing, refused, is_told_of_failures, configure } = task;
+        let registration = self.register(schema.name.to_owned(), function, missing, refused);
+        registration.is_told_of_failures = is_told_of_failures;
+        configure(registration);
         registration
     }
 
@@ -264,9 +288,19 @@ impl App {
 }
 
 /// What a task runs.
-enum Function {
+pub(crate) enum Function {
     Awaits(Box<dyn Fn(Call) -> BoxFuture<'static, TaskResult> + Send + Sync>),
     Blocks(Arc<blocking::Function>),
+}
+
+impl Function {
+    pub(crate) fn awaits<P>(handler: impl Handler<P>) -> Self {
+        Self::Awaits(Box::new(move |call| handler.call(call)))
+    }
+
+    pub(crate) fn blocks<P>(handler: impl BlockingHandler<P>) -> Self {
+        Self::Blocks(Arc::new(move |call| handler.call(call)))
+    }
 }
 
 /// A registered task and its options.
@@ -280,7 +314,7 @@ pub struct Registration {
     limits: Limits,
     rate_problem: Option<String>,
     slots: Option<Arc<Semaphore>>,
-    results: ResultPolicy,
+    pub(crate) results: ResultPolicy,
     pub(crate) track_started: Option<bool>,
 }
 

@@ -100,19 +100,49 @@ impl de::Error for ArgumentError {
 
 struct Binder(Arguments);
 
+/// What a function takes, as far as names and numbers go.
+pub(crate) struct Takes<P, K> {
+    /// The names of what is taken by position or by name, in order.
+    pub(crate) positional: P,
+    /// The names of what is taken by name only.
+    pub(crate) keyword: K,
+    /// Whether any number of positional arguments is taken: `*args`.
+    pub(crate) args: bool,
+    /// Whether keywords of any name are taken: `**kwargs`.
+    pub(crate) kwargs: bool,
+}
+
+impl<'n, P, K> Takes<P, K>
+where
+    P: Iterator<Item = &'n str> + Clone,
+    K: Iterator<Item = &'n str> + Clone,
+{
+    /// Says which argument has no parameter.
+    pub(crate) fn check(&self, given: &Arguments) -> Result<(), ArgumentError> {
+        let Arguments { args, kwargs } = given;
+        let at_most = self.positional.clone().count();
+        if args.len() > at_most && !self.args {
+            return Err(ArgumentError::TooMany { at_most, given: args.len() });
+        }
+        let mut filled = self.positional.clone().take(args.len());
+        if let Some(taken) = filled.find(|name| kwargs.contains_key(*name)) {
+            return Err(ArgumentError::Multiple(taken.to_owned()));
+        }
+        let is_known =
+            |key: &str| self.positional.clone().chain(self.keyword.clone()).any(|name| name == key);
+        match kwargs.keys().find(|key| !self.kwargs && !is_known(key)) {
+            Some(odd) => Err(ArgumentError::Unexpected(odd.clone())),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Binder {
     /// Pairs each argument with its parameter's name.
     fn named(self, fields: &[&str]) -> Result<Vec<(String, Value)>, ArgumentError> {
+        let (positional, keyword) = (fields.iter().copied(), std::iter::empty());
+        Takes { positional, keyword, args: false, kwargs: false }.check(&self.0)?;
         let Arguments { args, kwargs } = self.0;
-        if args.len() > fields.len() {
-            return Err(ArgumentError::TooMany { at_most: fields.len(), given: args.len() });
-        }
-        if let Some(taken) = fields[..args.len()].iter().find(|name| kwargs.contains_key(**name)) {
-            return Err(ArgumentError::Multiple((*taken).to_owned()));
-        }
-        if let Some(odd) = kwargs.keys().find(|name| !fields.contains(&name.as_str())) {
-            return Err(ArgumentError::Unexpected(odd.clone()));
-        }
         let positional = fields.iter().map(|name| (*name).to_owned()).zip(args);
         Ok(positional.chain(kwargs).collect())
     }
@@ -278,6 +308,11 @@ impl Argument {
             ArgumentError::Wrong { argument, reason: error.to_string() }
         })
     }
+}
+
+/// Deserialises one argument; an error names it and the place inside it.
+pub(crate) fn read<T: DeserializeOwned>(name: &str, value: Value) -> Result<T, ArgumentError> {
+    Argument { name: name.to_owned(), value }.track(|value| T::deserialize(value))
 }
 
 /// Named arguments as serde's map.

@@ -49,6 +49,11 @@ impl Call {
 }
 
 /// A parameter of a handler.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be had from a call",
+    label = "is no parameter that a handler may ask for",
+    note = "these are: `Args<T>`, `RawArgs`, `State<S>`, `TaskContext`, `FailedTask`, and what implements `FromCall`"
+)]
 pub trait FromCall: Sized {
     /// Takes the parameter out of the call.
     ///
@@ -111,7 +116,7 @@ impl FromCall for RawArgs {
     }
 }
 
-fn misfit(context: &TaskContext, error: &ArgumentError) -> TaskError {
+pub(crate) fn misfit(context: &TaskContext, error: &ArgumentError) -> TaskError {
     TaskError::failed("TypeError", format!("{}() {error}", context.info().name))
 }
 

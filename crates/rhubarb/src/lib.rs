@@ -1,45 +1,60 @@
-//! The worker: registers async functions as Celery tasks and runs them.
+//! The task queue's door: tasks of one's own, a worker that runs them, and typed calls.
 //!
-//! A worker is a `main` of a few lines:
+//! A task is declared once. A worker is a `main` of a few lines:
 //!
 //! ```no_run
-//! use rhubarb::{Args, TaskError};
-//! use serde::Deserialize;
+//! use rhubarb::prelude::*;
 //!
-//! #[derive(Deserialize)]
-//! struct Add {
-//!     x: i64,
-//!     y: i64,
-//! }
-//!
-//! async fn add(Args(Add { x, y }): Args<Add>) -> Result<i64, TaskError> {
+//! #[task(name = "shop.add", queue = "shop")]
+//! async fn add(x: i64, #[default(1)] y: i64) -> Result<i64, TaskError> {
 //!     x.checked_add(y).ok_or_else(|| TaskError::failed("OverflowError", "the sum is too large"))
 //! }
 //!
 //! fn main() -> std::process::ExitCode {
 //!     rhubarb::main(|app| {
-//!         app.task("shop.add", add);
+//!         app.add(add::task());
 //!         Ok(())
 //!     })
 //! }
 //! ```
 //!
-//! Python calls it as it calls any task: `app.send_task("shop.add", args=[1], kwargs={"y": 2}).get()`.
+//! Rust calls it typed, and Python as it calls any task:
+//! `app.send_task("shop.add", args=[2], kwargs={"y": 3}, queue="shop").get()`.
+//!
+//! ```no_run
+//! # use rhubarb::prelude::*;
+//! # #[task(name = "shop.add", queue = "shop")]
+//! # async fn add(x: i64, #[default(1)] y: i64) -> i64 {
+//! #     x + y
+//! # }
+//! # async fn buy() -> anyhow::Result<()> {
+//! let client = rhubarb::connect(&rhubarb::configuration()?)?;
+//! let sent = add::call(2).y(3).countdown(Duration::from_secs(5)).send(&client).await?;
+//! assert_eq!(sent.get(Duration::from_secs(30)).await?, 5);
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! What it deliberately does not do: it never decides when a message is claimed, acknowledged or given
 //! back; that is [`rhubarb_queue`]'s. It publishes no schedules.
 //!
-//! Modules: [`app`] tasks and their options, [`args`] arguments, [`extract`] what handlers may ask for,
-//! [`handler`] async functions as handlers, [`blocking`] blocking ones, [`output`] what they return, [`context`] the running task, [`error`] what may go wrong,
-//! [`failure`] exceptions with tracebacks, [`retry`] when it is tried again, [`hooks`] what an application is
-//! told, [`run`] the service that apalis runs, [`serve`] the whole worker, [`cli`] its command line,
-//! `intake` the way in from apalis-redis (feature `intake`).
+//! Modules: [`app`] tasks and their options, [`typed`] tasks that are declared by the macro [`task`],
+//! [`args`] arguments, [`extract`] what handlers may ask for, [`handler`] async functions as handlers,
+//! [`blocking`] blocking ones, [`output`] what they return, [`context`] the running task, [`error`] what
+//! may go wrong, [`failure`] exceptions with tracebacks, [`retry`] when it is tried again, [`hooks`] what
+//! an application is told, [`run`] the service that apalis runs, [`serve`] the whole worker, [`cli`] its
+//! command line, [`connect`](mod@connect) the producer's side, `intake` the way in from apalis-redis
+//! (feature `intake`).
+
+// What the macro writes names this crate, in this crate too.
+extern crate self as rhubarb;
 
 pub mod app;
 pub mod args;
 pub mod blocking;
 mod builtin;
 pub mod cli;
+mod connect;
 pub mod context;
 mod eager;
 pub mod errback;
@@ -56,11 +71,64 @@ mod registry;
 pub mod retry;
 pub mod run;
 pub mod serve;
+mod typed;
 
 pub use app::App;
 pub use cli::main;
+pub use connect::{configuration, connect};
 pub use context::TaskContext;
 pub use errback::FailedTask;
 pub use error::{Passing, TaskError};
 pub use extract::{Args, RawArgs, State};
+pub use jiff::Timestamp;
 pub use retry::{Retry, RetryPolicy};
+pub use rhubarb_core::config::Config;
+/// Declares an async function, or a blocking one, as a task: see [`Task`].
+pub use rhubarb_macros::task;
+pub use rhubarb_queue::{Client, Error as QueueError, Publish};
+pub use serde_json::{Map, Value};
+pub use typed::{
+    Task,
+    call::TypedCall,
+    handle::{GetError, Handle},
+    schema::{Parameter, ParameterKind, Schema},
+};
+
+/// Chains, groups and chords of tasks, and what their results are joined by.
+pub mod canvas {
+    pub use rhubarb_queue::{
+        canvas::ResultTree,
+        client::Joined,
+        wire::{
+            Signature,
+            canvas::{chain, chord, chunks, group, map, starmap},
+        },
+    };
+}
+
+/// What a worker's and a producer's source needs: `use rhubarb::prelude::*`.
+pub mod prelude {
+    pub use std::time::Duration;
+
+    pub use crate::{
+        App, Args, Client, Config, FailedTask, Map, Passing, Publish, Retry, RetryPolicy, State,
+        TaskContext, TaskError, Value,
+        canvas::{Signature, chain, chord, group},
+        task,
+    };
+}
+
+/// What the macro's output is made of; nobody else's.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::{
+        args::ArgumentError,
+        typed::{
+            Fallible, argument,
+            binding::{Bind, Binding, Bound},
+            extracted, json, returned,
+            schema::{parameter, schema},
+            sendable,
+        },
+    };
+}
