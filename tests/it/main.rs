@@ -47,6 +47,8 @@ mod mixed;
 mod monitor;
 /// Several installations on one Redis.
 mod namespaces;
+/// `examples/shop`, a project of its own.
+mod own_shop;
 /// Values that only pass through, and messages that cost more than they say.
 mod passing;
 /// Who enqueues, besides.
