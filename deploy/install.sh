@@ -1,5 +1,6 @@
-# Installs what the two first-contact scripts need and a fresh machine lacks. Sourced by deploy/demo.sh and
-# tests/run.sh, never run by itself; POSIX sh. Each `need_*` does nothing where the thing is already there.
+# Installs what the two first-contact scripts need and a fresh machine lacks. Sourced by
+# deploy/demo.sh and tests/run.sh, never run by itself; POSIX sh. Each `need_*` does nothing where
+# the thing is already there.
 
 # Says why we stop, and stops.
 give_up() {
@@ -30,9 +31,8 @@ apt_get() {
     quietly env DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=120 "$@"
 }
 
-# install_packages APT DNF APK BREW: installs by the package manager that is there. Each argument is that
-# manager's list of packages; words are meant to split.
-# shellcheck disable=SC2086
+# install_packages APT DNF APK BREW: installs by the package manager that is there. Each argument is
+# that manager's list of packages; words are meant to split. shellcheck disable=SC2086
 install_packages() {
     if command -v apt-get >/dev/null 2>&1; then
         # A fresh image has no package lists, an old one has stale ones; once is enough.
@@ -52,8 +52,8 @@ failed: brew install $4"
     fi
 }
 
-# Debian and its kin start a service when its package is installed. We start private servers only, so the one
-# that we caused is stopped again.
+# Debian and its kin start a service when its package is installed. We start private servers only,
+# so the one that we caused is stopped again.
 stop_packaged_redis() {
     for unit in redis-server redis valkey; do
         if [ -d /run/systemd/system ]; then
@@ -91,7 +91,8 @@ need_python() {
     python3 -c 'import ensurepip' >/dev/null 2>&1 || give_up "python3 is there but cannot make virtual environments"
 }
 
-# The one thing that is not installed from here: which toolchain manager a person uses is theirs to say.
+# The one thing that is not installed from here: which toolchain manager a person uses is theirs to
+# say.
 need_cargo() {
     command -v cargo >/dev/null 2>&1 || give_up "cargo is not on PATH: a Rust toolchain is needed (https://rustup.rs)"
     # `cc` links; the crates for TLS, zstd and memory hold C, and the last one a makefile.

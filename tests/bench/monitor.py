@@ -22,8 +22,8 @@ import time
 rhubarb, n = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 1_000_000
 MIB = 1 << 20
 
-# A shop's keys, by database: what is queued, general caches, sessions, job caches. In Lua, because that is fastest; in
-# steps, so that no one of them takes long.
+# A shop's keys, by database: what is queued, general caches, sessions, job caches. In Lua, because
+# that is fastest; in steps, so that no one of them takes long.
 FILL = {
     0: ("redis.call('SET', 'celery-task-meta-'..i, v, 'EX', 86400)", 0.1),
     1: ("redis.call('SET', 'hire_voo_ai:1:api:'..i, v, 'EX', 3000)", 0.2),

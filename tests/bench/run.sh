@@ -1,14 +1,16 @@
 #!/bin/sh
-# The benchmarks, in one command: `sh tests/bench/run.sh [quick|full]`; README.md beside it says what each part is.
+# The benchmarks, in one command: `sh tests/bench/run.sh [quick|full]`; README.md beside it says
+# what each part is.
 #
-#   quick | full [--only PART,...] [--write-docs]   side by side with the peers; tables to target/bench/
-#   pure                                              what is computed without Redis, by Criterion
-#   get-latency | schedules | flat-memory [TASKS]     one worker or beat of ours, figures only
-#   monitor [KEYS]                                    `rhubarb monitor` on a Redis with many keys, figures only
-#   check                                             the suite's own tests; measures nothing
+#   quick | full [--only PART,...] [--write-docs]   side by side with the peers; tables to
+#   target/bench/ pure                                              what is computed without Redis,
+#   by Criterion get-latency | schedules | flat-memory [TASKS]     one worker or beat of ours,
+#   figures only monitor [KEYS]                                    `rhubarb monitor` on a Redis with
+#   many keys, figures only check                                             the suite's own tests;
+#   measures nothing
 #
-# Installs what it needs: Redis and packages of the system by its package manager, the peers in a cache folder outside
-# the tree. What cannot be had is left out, and the run says so loudly.
+# Installs what it needs: Redis and packages of the system by its package manager, the peers in a
+# cache folder outside the tree. What cannot be had is left out, and the run says so loudly.
 set -eu
 
 cd "$(dirname "$0")/../.."

@@ -1,7 +1,9 @@
-//! A process that misses one key many times at once: `e2e-cache-misses URL N`. Steered by the test through Redis.
+//! A process that misses one key many times at once: `e2e-cache-misses URL N`. Steered by the test
+//! through Redis.
 //!
-//! It adds to `ready`, waits for `go`, and asks N times, adding to `asked` before each. Whoever computes adds to `computed`,
-//! sets `computing` to the process's id and waits for `finish`. It prints the distinct values that were got.
+//! It adds to `ready`, waits for `go`, and asks N times, adding to `asked` before each. Whoever
+//! computes adds to `computed`, sets `computing` to the process's id and waits for `finish`. It
+//! prints the distinct values that were got.
 
 #![expect(clippy::unwrap_used, reason = "a test's own program")]
 

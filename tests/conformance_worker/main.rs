@@ -1,6 +1,8 @@
-//! The tasks of `interop/conformance/app.py`, in Rust: the worker that the conformance suite puts under test.
+//! The tasks of `interop/conformance/app.py`, in Rust: the worker that the conformance suite puts
+//! under test.
 //!
-//! Each does what its Python twin does, down to the exception's arguments; the suite compares what becomes of them.
+//! Each does what its Python twin does, down to the exception's arguments; the suite compares what
+//! becomes of them.
 
 use std::process::ExitCode;
 

@@ -5,7 +5,8 @@ use rhubarb_queue::Publish;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// Adds up every number inside a value; a text counts as its length, null and the booleans as nothing.
+/// Adds up every number inside a value; a text counts as its length, null and the booleans as
+/// nothing.
 fn total(value: &Value) -> i64 {
     match value {
         Value::Null | Value::Bool(_) => 0,

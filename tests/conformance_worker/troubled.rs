@@ -7,7 +7,8 @@ use rhubarb_queue::wire::Exception;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// Raises an exception of one of the kinds that `app.py` has; takes any positional arguments besides.
+/// Raises an exception of one of the kinds that `app.py` has; takes any positional arguments
+/// besides.
 pub(crate) async fn fail(Arguments { mut kwargs, .. }: Arguments) -> Result<(), TaskError> {
     let kind = kwargs.remove("kind").unwrap_or_else(|| json!("ValueError"));
     let arguments = match kwargs.remove("arguments") {

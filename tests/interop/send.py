@@ -19,7 +19,8 @@ app = importlib.import_module(os.environ.get("CELERY_APP", "hire_voo_ai.celery")
 WITHIN = 90
 
 
-# By task id: a client's results share one subscription, so that waiting for one sees the others' messages too.
+# By task id: a client's results share one subscription, so that waiting for one sees the others'
+# messages too.
 seen = {}
 
 

@@ -1,4 +1,5 @@
-//! Input that is broken, foreign, or too much: it is data, kept with its reason, and the worker goes on.
+//! Input that is broken, foreign, or too much: it is data, kept with its reason, and the worker
+//! goes on.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use rhubarb_e2e::eventually::eventually;
@@ -143,7 +144,8 @@ fn those_that_fail(task: &str) -> [((String, Value), &'static str); 8] {
     ]
 }
 
-/// What a real Celery worker makes of each of these is in the comment: most end it, or leave `get()` waiting for ever.
+/// What a real Celery worker makes of each of these is in the comment: most end it, or leave
+/// `get()` waiting for ever.
 #[tokio::test]
 async fn messages_that_celerys_worker_dies_of_or_loses_run_or_fail_and_say_why() {
     let shop = Shop::open().await;

@@ -1,4 +1,5 @@
-//! Canvases that a real Celery client applies and our worker runs: what the client gets, and what is left behind.
+//! Canvases that a real Celery client applies and our worker runs: what the client gets, and what
+//! is left behind.
 
 use std::time::Duration;
 
@@ -168,8 +169,9 @@ async fn large_canvases_end() {
     assert_eq!(told["long_chain"]["value"], 299);
 }
 
-/// Wherever a worker dies (before a part is counted, after it, while the body is published, before the claim has ended),
-/// every chord ends, with each part counted once: a part that was lost or doubled would show in the sum.
+/// Wherever a worker dies (before a part is counted, after it, while the body is published, before
+/// the claim has ended), every chord ends, with each part counted once: a part that was lost or
+/// doubled would show in the sum.
 #[tokio::test]
 async fn chords_of_killed_workers_end_with_every_part_counted_once() {
     let mut shop = Shop::open_on(RedisServer::start_durable().await, "").await;

@@ -334,8 +334,8 @@ async fn each_condition_of_redis_is_logged_once_waited_out_and_logged_once_when_
     assert!(worker.is_running());
 }
 
-/// A server that answers reads alone, as in a fail-over that is under way: connecting works, so that
-/// each lost write looks like an outage that is over.
+/// A server that answers reads alone, as in a fail-over that is under way: connecting works, so
+/// that each lost write looks like an outage that is over.
 #[tokio::test]
 async fn writes_that_redis_does_not_carry_out_are_told_once_and_once_when_it_does_again() {
     let mut shop = Shop::open_on(RedisServer::start_durable().await, "").await;

@@ -1,4 +1,5 @@
-//! What an operator's Celery tools do with a worker of ours: `celery inspect`, `celery control`, `celery events`, Flower.
+//! What an operator's Celery tools do with a worker of ours: `celery inspect`, `celery control`,
+//! `celery events`, Flower.
 
 use std::time::Duration;
 

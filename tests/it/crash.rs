@@ -158,7 +158,8 @@ async fn a_worker_lives_through_a_restart_of_redis_and_no_task_is_lost() {
     assert!(worker.is_running());
 }
 
-/// A worker that was silent for longer than its lease has lost its tasks; what it says later changes nothing.
+/// A worker that was silent for longer than its lease has lost its tasks; what it says later
+/// changes nothing.
 #[tokio::test]
 async fn a_paused_workers_late_end_changes_nothing() {
     let shop = shop_with_lease().await;
@@ -207,7 +208,8 @@ async fn a_retry_keeps_its_id_and_waits_in_redis() {
     assert!(states.contains(&"RETRY".to_owned()), "{states:?}");
 }
 
-/// Three workers die with it, one after the other; then it is kept apart, and whoever waits for it is told.
+/// Three workers die with it, one after the other; then it is kept apart, and whoever waits for it
+/// is told.
 #[tokio::test]
 async fn a_task_that_kills_its_workers_ends_in_the_dead_letters() {
     let mut shop = shop_with_lease().await;

@@ -25,7 +25,8 @@ async fn kill_until_dead(shop: &Shop, id: &str) -> Value {
     for nth in 0..2 {
         let mut doomed = own_worker(shop, &format!("doomed{nth}@host"));
         rhubarb_e2e::eventually::eventually(SOON, "a worker runs it", async || {
-            // It looks at one place after the other: a message that moves meanwhile may be seen in none.
+            // It looks at one place after the other: a message that moves meanwhile may be seen in
+            // none.
             let found = shop.rhubarb(&["task", id, "--json"]).await;
             let task = if found.code == 0 { found.json() } else { Value::Null };
             (task["place"] == "running" && task["worker"] == format!("doomed{nth}@host"))
@@ -170,7 +171,8 @@ async fn queues_with_odd_names_are_served_reaped_paused_and_shown() {
     }
 }
 
-/// Flower and `celery inspect` see one node; the queue sees two workers, and each has claims of its own.
+/// Flower and `celery inspect` see one node; the queue sees two workers, and each has claims of its
+/// own.
 #[tokio::test]
 async fn two_workers_of_one_name_share_the_work_and_inherit_from_each_other() {
     let shop = shop().await;

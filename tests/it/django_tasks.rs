@@ -1,5 +1,5 @@
-//! What a Django application with `django.tasks` gets: Django 6's own tasks, and the backport on the Django before it,
-//! each with the backend of `deploy/django` and a worker of ours.
+//! What a Django application with `django.tasks` gets: Django 6's own tasks, and the backport on
+//! the Django before it, each with the backend of `deploy/django` and a worker of ours.
 
 use std::path::PathBuf;
 
@@ -421,7 +421,8 @@ fn without_identity(message: &Value) -> Value {
         json!((-30..=60).contains(&eta.duration_since(Timestamp::now()).as_secs()));
     let origin = message["headers"]["origin"].as_str().unwrap();
     message["headers"]["origin"] = json!(origin.starts_with("gen") && origin.contains('@'));
-    // A client of Celery's names its own reply queue; nothing replies there (results go by their keys).
+    // A client of Celery's names its own reply queue; nothing replies there (results go by their
+    // keys).
     message["properties"]["reply_to"] = json!(message["properties"]["reply_to"].is_string());
     message
 }

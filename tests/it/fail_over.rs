@@ -1,4 +1,5 @@
-//! Fail-overs that leave the old primary alive, with our connections to it open: everybody goes to the new one.
+//! Fail-overs that leave the old primary alive, with our connections to it open: everybody goes to
+//! the new one.
 
 use std::{
     collections::VecDeque,
@@ -47,7 +48,8 @@ async fn processed(server: &RedisServer) -> usize {
     keys.len()
 }
 
-/// A real `FAILOVER` behind a name that leads new connections to the new primary, as managed servers have it.
+/// A real `FAILOVER` behind a name that leads new connections to the new primary, as managed
+/// servers have it.
 #[tokio::test]
 async fn after_a_fail_over_worker_and_beat_and_clients_leave_the_old_primary_that_lives_on() {
     let mut old = RedisServer::start().await;
@@ -113,7 +115,8 @@ async fn a_link_that_is_told_of_a_replica_leaves_with_all_others_to_that_server(
     .await;
 }
 
-/// A server of answers: each connection but the last is refused every `GET` with its own; the last one is served.
+/// A server of answers: each connection but the last is refused every `GET` with its own; the last
+/// one is served.
 async fn refusing(refusals: &[&str]) -> (u16, Arc<Mutex<usize>>, JoinSet<()>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();

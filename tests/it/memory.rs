@@ -113,7 +113,8 @@ async fn a_compressed_result_is_read_by_celery_and_a_success_is_not_overwritten(
         shop.installation.set("RHUBARB_CELERY_RESULT_COMPRESSION_MIN_BYTES", "0");
         shop.installation.set("RHUBARB_CELERY_RESULT_EXTENDED", "true");
         let _worker = shop.installation.start("own-worker", OWN_WORKER, &[]);
-        // `e2e.sleep` returns its argument; the extended record makes it long enough to be worth it.
+        // `e2e.sleep` returns its argument; the extended record makes it long enough to be worth
+        // it.
         let pad = "x".repeat(500);
         let call = json!([{ "task": "e2e.sleep", "kwargs": { "seconds": 0.25 },
             "options": { "headers": { "stamped_headers": ["pad"], "stamps": { "pad": pad } } } }]);

@@ -37,7 +37,8 @@ async fn queues_that_only_celery_uses_are_shown_and_known() {
     let installation = installation().await;
     let id = published_by_celery(&installation, "mail").await;
     let mut redis = installation.redis.connect(0).await;
-    // An exchange with two queues, one of a client that waits for replies, and a key that is no set.
+    // An exchange with two queues, one of a client that waits for replies, and a key that is no
+    // set.
     for member in ["a\u{6}\u{16}\u{6}\u{16}news a", "b.#\u{6}\u{16}b.*\u{6}\u{16}news b"] {
         let _: () = redis.sadd("_kombu.binding.news", member).await.unwrap();
     }

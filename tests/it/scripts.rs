@@ -1,5 +1,5 @@
-//! Every script that runs inside Redis says what it takes, what it gives, and what holds when we die
-//! after it.
+//! Every script that runs inside Redis says what it takes, what it gives, and what holds when we
+//! die after it.
 
 use std::{collections::BTreeSet, fs, path::Path};
 

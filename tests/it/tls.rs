@@ -1,4 +1,5 @@
-//! TLS as people have it: their own authority, a certificate that a server signed itself, certificates of clients.
+//! TLS as people have it: their own authority, a certificate that a server signed itself,
+//! certificates of clients.
 
 use rhubarb_connection::{Error, Options, Redis};
 use rhubarb_core::config::RedisConfig;

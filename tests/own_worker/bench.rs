@@ -18,7 +18,8 @@ async fn noop(Args((_text,)): Args<(String,)>) {}
 
 /// Takes that many milliseconds and writes its id and when it began, ns since 1970, to the log.
 ///
-/// The line is written when the task ends, so that a task that was killed is in the log only if it ran again.
+/// The line is written when the task ends, so that a task that was killed is in the log only if it
+/// ran again.
 async fn mark(
     Args((milliseconds, _text)): Args<(u64, String)>,
     context: TaskContext,
@@ -32,7 +33,8 @@ async fn mark(
     log.write_all(line.as_bytes()).map_err(|error| TaskError::failed("OSError", error.to_string()))
 }
 
-/// The log, which all workers of a measurement append to; a line is one write, so that none is torn.
+/// The log, which all workers of a measurement append to; a line is one write, so that none is
+/// torn.
 fn log() -> Result<&'static File, String> {
     static LOG_FILE: OnceLock<Result<File, String>> = OnceLock::new();
     let open = || {

@@ -13,7 +13,8 @@ const LIBRARIES: [&str; 4] = [
     "/usr/lib/faketime/libfaketimeMT.so.1",
 ];
 
-/// A wall clock for the processes that are started with it. Their monotonic clock goes on as it does.
+/// A wall clock for the processes that are started with it. Their monotonic clock goes on as it
+/// does.
 #[derive(Clone, Debug)]
 pub struct Clock {
     library: &'static str,
@@ -21,7 +22,8 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Makes one that is right, kept in this folder under a name of its own; `None` where the library is not installed.
+    /// Makes one that is right, kept in this folder under a name of its own; `None` where the
+    /// library is not installed.
     ///
     /// # Panics
     /// When the folder cannot be written to.

@@ -53,7 +53,8 @@ impl Ran {
 
 /// A Redis, a configuration and our binaries; all of it is gone when this is dropped.
 ///
-/// A failed test keeps the folder with the configuration and everybody's output, and says where it is.
+/// A failed test keeps the folder with the configuration and everybody's output, and says where it
+/// is.
 #[derive(Debug)]
 pub struct Installation {
     /// The Redis that all of it uses.

@@ -1,7 +1,8 @@
-//! A second Redis that no fault touches: who ran what, and what was done to whom, in one order on one clock.
+//! A second Redis that no fault touches: who ran what, and what was done to whom, in one order on
+//! one clock.
 //!
-//! It is a stream, so that each entry's id is the ledger's own time: neither a worker whose clock is being turned nor
-//! one that was stopped for a while can write a wrong one.
+//! It is a stream, so that each entry's id is the ledger's own time: neither a worker whose clock
+//! is being turned nor one that was stopped for a while can write a wrong one.
 
 use std::collections::BTreeMap;
 

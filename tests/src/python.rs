@@ -1,4 +1,5 @@
-//! The programs of `tests/interop`: real Celery, Django and django-redis on the other side of Redis.
+//! The programs of `tests/interop`: real Celery, Django and django-redis on the other side of
+//! Redis.
 
 use std::{path::PathBuf, process::Command};
 
@@ -15,21 +16,26 @@ pub struct Python {
 }
 
 impl Python {
-    /// Returns the Python that `tests/run.sh` prepared, set up for a Redis server (its URL without a database).
+    /// Returns the Python that `tests/run.sh` prepared, set up for a Redis server (its URL without
+    /// a database).
     ///
-    /// `None`, and a loud line, where `RHUBARB_TEST_PYTHON` is not set: the test that asked is left out then.
+    /// `None`, and a loud line, where `RHUBARB_TEST_PYTHON` is not set: the test that asked is left
+    /// out then.
     pub fn for_redis(url: &str) -> Option<Self> {
         Self::named("RHUBARB_TEST_PYTHON", url)
     }
 
-    /// Returns the Python with the newest Django (`interop/requirements-django6.txt`), set up in the same way.
+    /// Returns the Python with the newest Django (`interop/requirements-django6.txt`), set up in
+    /// the same way.
     ///
-    /// `None`, and a loud line, where `RHUBARB_TEST_PYTHON_DJANGO6` is not set: Django 6 needs Python 3.12.
+    /// `None`, and a loud line, where `RHUBARB_TEST_PYTHON_DJANGO6` is not set: Django 6 needs
+    /// Python 3.12.
     pub fn with_newest_django(url: &str) -> Option<Self> {
         Self::named("RHUBARB_TEST_PYTHON_DJANGO6", url)
     }
 
-    /// Returns the Python with the oldest Celery (`interop/requirements-5.4.txt`), set up in the same way.
+    /// Returns the Python with the oldest Celery (`interop/requirements-5.4.txt`), set up in the
+    /// same way.
     ///
     /// `None`, and a loud line, where `RHUBARB_TEST_PYTHON_OLD` is not set.
     pub fn with_oldest_celery(url: &str) -> Option<Self> {

@@ -1,4 +1,5 @@
-//! Every schedule with what became of it, in the order in which they are due. Pure: what it says is written elsewhere.
+//! Every schedule with what became of it, in the order in which they are due. Pure: what it says is
+//! written elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -8,8 +9,8 @@ use rhubarb_queue::{
     tick::Record,
 };
 
-/// What is kept of a schedule that has gone from the file or from RedBeat stays this long: an entry that comes back with
-/// the next deploy has its history, and none of its ticks is published again.
+/// What is kept of a schedule that has gone from the file or from RedBeat stays this long: an entry
+/// that comes back with the next deploy has its history, and none of its ticks is published again.
 const KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// What is kept in Redis of schedules, by name: the queue that it is kept with, and the record.
@@ -33,7 +34,8 @@ pub struct Slot {
 pub struct Book {
     slots: Vec<Slot>,
     due: BTreeSet<(Timestamp, usize)>,
-    /// What is kept of schedules that are not in it: gone, left to Python, or not to be used at present.
+    /// What is kept of schedules that are not in it: gone, left to Python, or not to be used at
+    /// present.
     away: Kept,
 }
 
@@ -49,8 +51,8 @@ pub struct Changes {
 }
 
 impl Book {
-    /// Opens a book of schedules that go on from what is kept of them; what is kept of those that are gone is forgotten
-    /// in time.
+    /// Opens a book of schedules that go on from what is kept of them; what is kept of those that
+    /// are gone is forgotten in time.
     pub fn open(all: All, mut kept: Kept, now: Timestamp) -> (Self, Changes) {
         let slots = Vec::with_capacity(all.known.len());
         let (mut book, mut changes) = (Self { slots, ..Self::default() }, Changes::default());
@@ -138,8 +140,8 @@ impl Book {
         self.slots.iter().all(|slot| !slot.told)
     }
 
-    /// Closes the book: what is in it is what is kept. A live schedule that is no longer there has been removed, and
-    /// nothing of it is: one that is added under its name starts from then.
+    /// Closes the book: what is in it is what is kept. A live schedule that is no longer there has
+    /// been removed, and nothing of it is: one that is added under its name starts from then.
     pub fn close(self, all: &All) -> (Kept, BTreeMap<String, Vec<String>>) {
         let mut kept = self.away;
         let mut removed: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -156,8 +158,8 @@ impl Book {
     }
 }
 
-/// Puts the records of a queue to those of the others. Of two of one name, the later is what the schedule goes on from;
-/// the queue and name of the other are returned, to be forgotten.
+/// Puts the records of a queue to those of the others. Of two of one name, the later is what the
+/// schedule goes on from; the queue and name of the other are returned, to be forgotten.
 pub fn gather(
     kept: &mut Kept,
     queue: &str,

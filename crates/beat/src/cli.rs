@@ -41,7 +41,8 @@ pub struct Cli {
     /// The configuration's flags.
     #[command(flatten)]
     pub common: CommonArgs,
-    /// Log level (debug, info, warning, error, critical; any case) or filter directives [default: info]
+    /// Log level (debug, info, warning, error, critical; any case) or filter directives [default:
+    /// info]
     #[arg(short, long, alias = "log-level", value_name = "LEVEL", value_parser = telemetry::level)]
     pub loglevel: Option<String>,
     #[command(flatten)]
@@ -49,13 +50,15 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Returns the flags that were given, as settings: what they win over is the configuration's to decide.
+    /// Returns the flags that were given, as settings: what they win over is the configuration's to
+    /// decide.
     fn settings(&self) -> Vec<(&'static str, String)> {
         self.loglevel.iter().map(|level| ("log.level", level.clone())).collect()
     }
 }
 
-/// Runs a beat as a process: reads the command line and the configuration, publishes until told to stop.
+/// Runs a beat as a process: reads the command line and the configuration, publishes until told to
+/// stop.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = runtime::Builder::new_current_thread();

@@ -6,10 +6,11 @@ use jiff::Timestamp;
 use rhubarb_queue::{Publish, schedules::Known};
 use uuid::Uuid;
 
-/// Returns the task of a schedule's tick, published at `now` in the installation with this `global_keyprefix`.
+/// Returns the task of a schedule's tick, published at `now` in the installation with this
+/// `global_keyprefix`.
 ///
-/// Its expiry counts from the tick: a tick that was missed for longer is published and revoked, so that its result says
-/// what became of it.
+/// Its expiry counts from the tick: a tick that was missed for longer is published and revoked, so
+/// that its result says what became of it.
 pub fn task(prefix: &str, known: &Known, tick: Timestamp, now: Timestamp) -> Publish {
     let config = &known.schedule.config;
     Publish {
@@ -21,8 +22,9 @@ pub fn task(prefix: &str, known: &Known, tick: Timestamp, now: Timestamp) -> Pub
     }
 }
 
-/// Returns the id of a tick's task: the same from every beat of an installation, so that a log line is found from a
-/// result, and another one in each installation, because they may share a database of results.
+/// Returns the id of a tick's task: the same from every beat of an installation, so that a log line
+/// is found from a result, and another one in each installation, because they may share a database
+/// of results.
 pub fn id(prefix: &str, schedule: &str, tick: Timestamp) -> String {
     let name = format!("{prefix}rhubarb:{schedule}:{tick}");
     Uuid::new_v5(&Uuid::NAMESPACE_URL, name.as_bytes()).to_string()

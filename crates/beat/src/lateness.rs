@@ -1,4 +1,5 @@
-//! Who is told when a schedule is late, and when it no longer is: the log and the webhook, once each.
+//! Who is told when a schedule is late, and when it no longer is: the log and the webhook, once
+//! each.
 
 use std::time::Duration;
 
@@ -28,7 +29,8 @@ pub(crate) fn published(
     }
 }
 
-/// Judges a schedule that was due and not published: its task waits, ticks are left out, or Redis refuses it.
+/// Judges a schedule that was due and not published: its task waits, ticks are left out, or Redis
+/// refuses it.
 pub(crate) fn unpublished(slot: &mut Slot, now: Timestamp, hooks: &mut Webhooks) {
     let Some(limit) = slot.known.schedule.config.alert_after else { return };
     let since = slot.record.ran.unwrap_or(slot.record.anchor);

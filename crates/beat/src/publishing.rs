@@ -41,8 +41,8 @@ enum Verdict {
 }
 
 impl Beat<'_> {
-    /// Publishes what is due, the earliest first; a fault with one schedule does not keep the others waiting. Tells
-    /// whether more is due than fits between two renewals of the lead.
+    /// Publishes what is due, the earliest first; a fault with one schedule does not keep the
+    /// others waiting. Tells whether more is due than fits between two renewals of the lead.
     pub(crate) async fn publish_due(&mut self, fence: u64, now: Timestamp) -> Result<bool, Error> {
         let until = Instant::now() + self.lease() / 4;
         while let Some(idx) = self.book.first_due(now) {
@@ -61,7 +61,8 @@ impl Beat<'_> {
                     self.book.look_at(idx, next);
                 }
                 Ok(Took::Waits) => self.put_off(idx, now),
-                // Whether it was carried out is not known: what is in Redis counts, and is read again.
+                // Whether it was carried out is not known: what is in Redis counts, and is read
+                // again.
                 Err(error) if error.is_unreachable() => return Err(error),
                 Err(error) => {
                     self.warn_once(error);

@@ -278,8 +278,8 @@ impl<'a> Beat<'a> {
         }
     }
 
-    /// Begins to lead: shuts earlier leaders out, reads what they left, and opens the book. False when it lost the lead
-    /// again.
+    /// Begins to lead: shuts earlier leaders out, reads what they left, and opens the book. False
+    /// when it lost the lead again.
     async fn assume(&mut self, fence: u64, now: Timestamp) -> Result<bool, rhubarb_queue::Error> {
         if self.config.beat.redbeat {
             let prefix = &self.config.beat.redbeat_key_prefix;
@@ -292,7 +292,8 @@ impl<'a> Beat<'a> {
         Ok(true)
     }
 
-    /// Shuts earlier leaders out, reads what is kept of all schedules and opens the book; false when a later beat has led.
+    /// Shuts earlier leaders out, reads what is kept of all schedules and opens the book; false
+    /// when a later beat has led.
     async fn take_up(&mut self, fence: u64, now: Timestamp) -> Result<bool, rhubarb_queue::Error> {
         let mut all = self.all().await?;
         let mut queues: BTreeSet<String> =
@@ -327,8 +328,8 @@ impl<'a> Beat<'a> {
         self.open(all, kept, stale, (fence, now)).await
     }
 
-    /// Leaves the schedules of a queue alone whose keys of ours are of another type; those of the others go on. False
-    /// when there are none.
+    /// Leaves the schedules of a queue alone whose keys of ours are of another type; those of the
+    /// others go on. False when there are none.
     fn bar(&self, all: &mut All, queue: &str, error: rhubarb_queue::Error) -> bool {
         let n = all.leave(queue);
         if n > 0 && !self.barred.contains(queue) {
@@ -346,7 +347,8 @@ impl<'a> Beat<'a> {
         n > 0
     }
 
-    /// Tells whether it is time to look whether a queue is usable again whose schedules stand still.
+    /// Tells whether it is time to look whether a queue is usable again whose schedules stand
+    /// still.
     fn tries_again(&self) -> bool {
         !self.barred.is_empty() && self.taken_up.elapsed() >= self.lease
     }

@@ -5,7 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use apalis_cron::{CronScheduler, Schedule, Tick, timezone::Utc};
 use futures_util::{Stream, StreamExt, stream::BoxStream};
 
-/// Each whole second of this machine's clock. Schedules tick on whole seconds, so none is passed over.
+/// Each whole second of this machine's clock. Schedules tick on whole seconds, so none is passed
+/// over.
 #[derive(Clone, Copy, Debug)]
 struct EverySecond;
 
@@ -23,7 +24,8 @@ fn seconds() -> impl Stream<Item = Result<Tick, apalis_cron::Error>> {
     CronScheduler::new(EverySecond).into_stream()
 }
 
-/// The beat's wakes. They say only that it is time to look; what is due is decided on Redis's clock.
+/// The beat's wakes. They say only that it is time to look; what is due is decided on Redis's
+/// clock.
 pub struct Wakes {
     seconds: BoxStream<'static, Result<Tick, apalis_cron::Error>>,
     /// The second in which the last wake was: the next tick was named then.
@@ -49,8 +51,9 @@ impl Wakes {
     ///
     /// Safe; the next call waits for the same second.
     pub async fn next(&mut self) {
-        // apalis-cron 1.0.0 answers `OutOfRange` for ever, with a warning, once a tick is polled after its time, which an
-        // outage or a clock that was set does to it: such a tick is not polled, nor one that is an hour away.
+        // apalis-cron 1.0.0 answers `OutOfRange` for ever, with a warning, once a tick is polled
+        // after its time, which an outage or a clock that was set does to it: such a tick is not
+        // polled, nor one that is an hour away.
         if self.last.is_some_and(|last| last != second()) {
             let slept_through = self.last < Some(second());
             *self = Self::default();

@@ -19,10 +19,12 @@ use crate::{
 /// The memory that an xz stream may ask for: the dictionary of `xz -9` is 64 MiB. In KiB.
 const XZ_MEMORY: u32 = 68 << 10;
 
-/// The window that a zstd frame may ask for, as a power of two: a value that fits has no use for a larger one.
+/// The window that a zstd frame may ask for, as a power of two: a value that fits has no use for a
+/// larger one.
 const ZSTD_WINDOW: u32 = MAX_VALUE.trailing_zeros();
 
-/// Returns the bytes as django-redis 7.0.0 would store them, with each of its compressors' own level and least length.
+/// Returns the bytes as django-redis 7.0.0 would store them, with each of its compressors' own
+/// level and least length.
 ///
 /// # Errors
 /// `Malformed` when a compressor fails, which none is known to do.
@@ -69,11 +71,12 @@ fn lz4(bytes: &[u8]) -> io::Result<Vec<u8>> {
 
 /// Decompresses by magic; `None` for bytes without one, which are stored plain.
 ///
-/// No serializer's bytes begin like any of these: a pickle that long begins with its protocol, and what MessagePack writes
-/// with such a first byte is a whole small int, which is stored as digits.
+/// No serializer's bytes begin like any of these: a pickle that long begins with its protocol, and
+/// what MessagePack writes with such a first byte is a whole small int, which is stored as digits.
 ///
 /// # Errors
-/// `Malformed` for what breaks off or asks for more memory than any value needs; `TooLarge` beyond [`MAX_VALUE`].
+/// `Malformed` for what breaks off or asks for more memory than any value needs; `TooLarge` beyond
+/// [`MAX_VALUE`].
 pub(crate) fn decompress(bytes: &[u8]) -> Result<Option<Vec<u8>>, FormatError> {
     match bytes {
         [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..] => inflate(ZlibDecoder::new(bytes), "zlib"),

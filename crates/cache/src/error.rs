@@ -94,7 +94,8 @@ pub enum Error {
         /// The name.
         alias: String,
     },
-    /// The configuration gives a cache keys that can be another's, or a session's: clearing one would delete the other.
+    /// The configuration gives a cache keys that can be another's, or a session's: clearing one
+    /// would delete the other.
     #[error("{problem}")]
     Collision {
         /// Which, and what to do.
@@ -121,7 +122,8 @@ impl Error {
         }
     }
 
-    /// Returns the raw key at which something else stands than this cache holds, if that is why: it stays as it is.
+    /// Returns the raw key at which something else stands than this cache holds, if that is why: it
+    /// stays as it is.
     pub fn foreign(&self) -> Option<&str> {
         match self {
             Self::Read { key, .. } => Some(key),

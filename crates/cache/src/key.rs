@@ -7,7 +7,8 @@ pub fn raw(alias: &AliasConfig, key: &str) -> String {
     format!("{}:{}:{key}", alias.prefix, alias.version)
 }
 
-/// Returns the raw key of something of our own in a cache: in version 0, where Django looks for nothing.
+/// Returns the raw key of something of our own in a cache: in version 0, where Django looks for
+/// nothing.
 pub(crate) fn own(alias: &AliasConfig, name: &str) -> String {
     format!("{}:0:rhubarb.{name}", alias.prefix)
 }
@@ -17,7 +18,8 @@ pub(crate) fn own_of(alias: &AliasConfig, name: &str, key: &str) -> String {
     own(alias, &format!("{name}:{}:{key}", alias.version))
 }
 
-/// Returns the glob pattern for raw keys whose logical part matches a pattern; the prefix stands for itself.
+/// Returns the glob pattern for raw keys whose logical part matches a pattern; the prefix stands
+/// for itself.
 pub fn glob(alias: &AliasConfig, pattern: &str) -> String {
     escape(&raw(alias, "")) + pattern
 }

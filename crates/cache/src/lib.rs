@@ -1,11 +1,14 @@
-//! A peer of Django's django-redis caches: the same keys and bytes, its calls by their names, and single flight besides.
+//! A peer of Django's django-redis caches: the same keys and bytes, its calls by their names, and
+//! single flight besides.
 //!
-//! Keys are `KEY_PREFIX:VERSION:key`; values are pickles (or JSON, or MessagePack), compressed or not, ints are digits. Pickle
-//! is data here: nothing is imported or executed, a foreign class is an error that names it, and a value that cannot be read
-//! is never rewritten or dropped. Whatever is stored, reading takes bounded memory. Formats are those of django-redis 7.0.0;
-//! what is compressed is known by its magic, whatever is configured.
+//! Keys are `KEY_PREFIX:VERSION:key`; values are pickles (or JSON, or MessagePack), compressed or
+//! not, ints are digits. Pickle is data here: nothing is imported or executed, a foreign class is
+//! an error that names it, and a value that cannot be read is never rewritten or dropped. Whatever
+//! is stored, reading takes bounded memory. Formats are those of django-redis 7.0.0; what is
+//! compressed is known by its magic, whatever is configured.
 //!
-//! It knows no job, does not decide what is fresh, never touches the queue's keys, and never flushes a database.
+//! It knows no job, does not decide what is fresh, never touches the queue's keys, and never
+//! flushes a database.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -33,8 +36,9 @@
 //! }
 //! ```
 //!
-//! - [`Cache`]: one alias: `get`, `set`, `add`, `get_many`, `set_many`, `delete`, `delete_pattern`, `clear`, `incr`, `touch`,
-//!   `expire`, `persist`, `ttl`, `keys`, `iter_keys`, `version`, `incr_version`
+//! - [`Cache`]: one alias: `get`, `set`, `add`, `get_many`, `set_many`, `delete`, `delete_pattern`,
+//!   `clear`, `incr`, `touch`, `expire`, `persist`, `ttl`, `keys`, `iter_keys`, `version`,
+//!   `incr_version`
 //! - [`Cache::fetch`], [`Fetch`]: single flight and stale while revalidate
 //! - [`Cache::lock`], [`Lock`], [`Held`]: locks that Python's `cache.lock()` takes part in
 //! - [`Cache::counters`]: hits and misses of each namespace, by all processes

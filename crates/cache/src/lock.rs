@@ -16,7 +16,8 @@ static RELEASE: LazyLock<Script> =
 static EXTEND: LazyLock<Script> =
     LazyLock::new(|| Script::new("lock_extend", include_str!("scripts/lock_extend.lua")));
 
-/// A lock, not yet taken. It holds for one at a time of all processes, Rust and Python, that use the same key.
+/// A lock, not yet taken. It holds for one at a time of all processes, Rust and Python, that use
+/// the same key.
 #[derive(Clone, Debug)]
 pub struct Lock {
     cache: Cache,
@@ -39,7 +40,8 @@ pub struct Held {
 impl Cache {
     /// Returns a lock under this key, which is a value's key too: do not use one for both.
     ///
-    /// As in redis-py it has no timeout unless one is set: then a holder that dies leaves it locked for ever.
+    /// As in redis-py it has no timeout unless one is set: then a holder that dies leaves it locked
+    /// for ever.
     pub fn lock(&self, key: &str) -> Lock {
         Lock {
             cache: self.clone(),
@@ -96,7 +98,8 @@ impl Lock {
     /// Takes the lock, waiting for it; `None` when it was not free in time.
     ///
     /// # Cancel safety
-    /// A call that is dropped while its last try is on the way may have taken the lock: it ends by its timeout.
+    /// A call that is dropped while its last try is on the way may have taken the lock: it ends by
+    /// its timeout.
     ///
     /// # Errors
     /// [`Error::Redis`].
@@ -152,7 +155,8 @@ impl Held {
     /// Gives it back.
     ///
     /// # Errors
-    /// [`Error::LockLost`] when it had ended: somebody else may have worked at the same time. [`Error::Redis`].
+    /// [`Error::LockLost`] when it had ended: somebody else may have worked at the same time.
+    /// [`Error::Redis`].
     pub async fn release(self) -> Result<(), Error> {
         let Lock { cache, raw, .. } = &self.lock;
         self.lock.lost_unless(cache.release_lock(raw, &self.token).await?)

@@ -76,7 +76,8 @@ impl Progress {
 }
 
 impl Step {
-    /// Reads a scrape's `{source, status, count, error, done, total}` or a task's `{message, current, total}`.
+    /// Reads a scrape's `{source, status, count, error, done, total}` or a task's `{message,
+    /// current, total}`.
     fn read(meta: &Value) -> Option<Self> {
         let number = |keys: &[&str]| keys.iter().find_map(|key| meta.get(key)?.as_u64());
         let text = |key: &str| meta.get(key).and_then(Value::as_str);

@@ -63,7 +63,8 @@ pub(crate) fn clean(text: &str) -> String {
     text.replace(steers, " ").trim().to_owned()
 }
 
-/// Shows what steers a terminal, and the backslash, as escapes: texts that differ by one look different.
+/// Shows what steers a terminal, and the backslash, as escapes: texts that differ by one look
+/// different.
 pub(crate) fn escaped(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
         match c {

@@ -28,8 +28,9 @@ pub(crate) struct Target {
 
 /// Reads a URL and the settings for it, for a database and a protocol.
 ///
-/// Schemes: `redis`, `rediss` (TLS; see [`crate::tls`] for the query), `unix` and `redis+socket`. User and password
-/// stand before the host, or in the query as `username` and `password` (redis-py) or `user` and `pass`.
+/// Schemes: `redis`, `rediss` (TLS; see [`crate::tls`] for the query), `unix` and `redis+socket`.
+/// User and password stand before the host, or in the query as `username` and `password` (redis-py)
+/// or `user` and `pass`.
 ///
 /// # Errors
 ///

@@ -17,7 +17,8 @@ pub struct Backoff {
 }
 
 impl Default for Backoff {
-    /// From 50 ms up to 5 s: a restarted server is found at once, a dead one is asked every few seconds.
+    /// From 50 ms up to 5 s: a restarted server is found at once, a dead one is asked every few
+    /// seconds.
     fn default() -> Self {
         Self::new(Duration::from_millis(50), Duration::from_secs(5))
     }
@@ -29,7 +30,8 @@ impl Backoff {
         Self { first, cap, tries: 0, woken: false }
     }
 
-    /// Returns the next wait: between a half and the whole of the doubled one, so that many clients part.
+    /// Returns the next wait: between a half and the whole of the doubled one, so that many clients
+    /// part.
     pub fn next_wait(&mut self) -> Duration {
         let whole = ceiling(self.first, self.cap, self.tries);
         self.tries = self.tries.saturating_add(1);

@@ -207,8 +207,8 @@ fn plain(details: &str) -> String {
 }
 
 /// Finds the code of the command that a script failed at. Redis 6.2 wraps it into one of its own:
-/// `ERR Error running script (call to f_…): @user_script:1: -OOM command not allowed …`. For what the
-/// access list forbids inside a script, Redis up to 7.0 has none.
+/// `ERR Error running script (call to f_…): @user_script:1: -OOM command not allowed …`. For what
+/// the access list forbids inside a script, Redis up to 7.0 has none.
 fn inside_script(details: &str) -> Option<&'static str> {
     let said = plain(details);
     if said.starts_with("The user executing the script can't") {

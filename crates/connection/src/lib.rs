@@ -1,16 +1,17 @@
 //! Redis connections for every role: one multiplexed connection to each server and database, which
 //! comes back by itself.
 //!
-//! A [`Redis`] is a cheap handle. It connects on first use, gives each command a deadline, and after a loss
-//! the next command connects again; whoever has to go on for ever waits with a [`Backoff`] between tries.
-//! A connection is also left when an answer says that its server cannot serve us, as a primary's does after a fail-over
-//! (see [`refusal`]). One log line says that a server went away and one that it is back, with the outage's length;
-//! between them a line tells each new reason, and one a minute that it lasts. After each
-//! connect the name is set, tracking is armed and the subscriptions are made again; [`Push::Connected`] and
-//! [`Change::Connected`] tell those who hold state on the connection (armed keys) that it is gone.
+//! A [`Redis`] is a cheap handle. It connects on first use, gives each command a deadline, and
+//! after a loss the next command connects again; whoever has to go on for ever waits with a
+//! [`Backoff`] between tries. A connection is also left when an answer says that its server cannot
+//! serve us, as a primary's does after a fail-over (see [`refusal`]). One log line says that a
+//! server went away and one that it is back, with the outage's length; between them a line tells
+//! each new reason, and one a minute that it lasts. After each connect the name is set, tracking is
+//! armed and the subscriptions are made again; [`Push::Connected`] and [`Change::Connected`] tell
+//! those who hold state on the connection (armed keys) that it is gone.
 //!
-//! What it deliberately does not do: it never sends a command twice. Whether a command whose reply was cut
-//! may be repeated is known only to the one who sent it.
+//! What it deliberately does not do: it never sends a command twice. Whether a command whose reply
+//! was cut may be repeated is known only to the one who sent it.
 //!
 //! ```no_run
 //! # async fn example(config: &rhubarb_core::config::Config) -> Result<(), rhubarb_connection::Error> {
@@ -22,8 +23,8 @@
 //! ```
 //!
 //! Modules: [`address`] URLs to addresses and TLS, [`backoff`] waiting between tries, `pages` walks
-//! by `SCAN` that end, [`push`] what the server sends unasked, [`inbox`] one channel's messages, `meter` what an answer may take,
-//! [`error`] what can go wrong, [`spell`] what comes and goes.
+//! by `SCAN` that end, [`push`] what the server sends unasked, [`inbox`] one channel's messages,
+//! `meter` what an answer may take, [`error`] what can go wrong, [`spell`] what comes and goes.
 
 pub mod address;
 pub mod backoff;
@@ -64,12 +65,13 @@ pub struct Connections {
 impl Connections {
     /// Prepares the connections of all roles; nothing is sent before first use.
     ///
-    /// `name` is what `CLIENT LIST` shows. The queue's connection has tracking switched on, so that an idle
-    /// worker is woken by the server.
+    /// `name` is what `CLIENT LIST` shows. The queue's connection has tracking switched on, so that
+    /// an idle worker is woken by the server.
     ///
     /// # Errors
     ///
-    /// A URL that cannot be understood, or a certificate file that cannot be read: a configuration error.
+    /// A URL that cannot be understood, or a certificate file that cannot be read: a configuration
+    /// error.
     pub fn new(config: &Config, name: &str) -> Result<Self, Error> {
         let mut by_role = HashMap::new();
         let mut made: HashMap<(String, u32), Redis> = HashMap::new();

@@ -164,7 +164,8 @@ impl Redis {
     ///
     /// # Errors
     ///
-    /// [`Error::Unreachable`]: not sent. [`Error::Lost`]: perhaps carried out. [`Error::Refused`]: not carried out.
+    /// [`Error::Unreachable`]: not sent. [`Error::Lost`]: perhaps carried out. [`Error::Refused`]:
+    /// not carried out.
     pub async fn query<T: FromRedisValue>(&self, cmd: &Cmd) -> Result<T, Error> {
         let live = self.live().await?;
         let _request = self.inner.allowance.request();

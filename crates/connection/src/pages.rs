@@ -15,8 +15,9 @@ const MOST: u64 = 10_000_000_000;
 
 /// Counts the pages of one walk.
 ///
-/// A walk ends when the server says so, and its time is bounded by nothing else. A hostile or broken
-/// server would keep it going for ever. How many elements there are is asked when a walk is long.
+/// A walk ends when the server says so, and its time is bounded by nothing else. A hostile or
+/// broken server would keep it going for ever. How many elements there are is asked when a walk is
+/// long.
 #[derive(Debug)]
 pub struct Pages {
     size: Cmd,

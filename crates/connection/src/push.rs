@@ -52,7 +52,8 @@ pub(crate) fn read(info: PushInfo) -> Option<Unasked> {
     }
 }
 
-/// Reads which keys changed. The server sends a null for all; what is no list of names is taken for the same.
+/// Reads which keys changed. The server sends a null for all; what is no list of names is taken for
+/// the same.
 fn change(keys: Option<Value>) -> Change {
     let Some(Value::Array(keys)) = keys else { return Change::All };
     keys.into_iter().map(bytes).collect::<Option<_>>().map_or(Change::All, Change::Keys)

@@ -1,8 +1,9 @@
 //! What a server refuses, what that means, and whether its connection is left for another.
 //!
-//! After a fail-over the old primary may live on as a replica, with our connections open: it answers, and serves us no
-//! more. A connection is therefore ended, and a new one dialled, when an answer says so. A name that leads elsewhere by
-//! now, or a proxy, takes the new connection to the server that does serve us.
+//! After a fail-over the old primary may live on as a replica, with our connections open: it
+//! answers, and serves us no more. A connection is therefore ended, and a new one dialled, when an
+//! answer says so. A name that leads elsewhere by now, or a proxy, takes the new connection to the
+//! server that does serve us.
 //!
 //! | code | the connection | because |
 //! |---|---|---|
@@ -143,7 +144,8 @@ pub(crate) fn passes(code: &str) -> bool {
     known(code).is_some_and(|refusal| refusal.passes)
 }
 
-/// Tells whether a refusal says that another server serves us, so that its connection is left at once.
+/// Tells whether a refusal says that another server serves us, so that its connection is left at
+/// once.
 pub(crate) fn leaves_at_once(code: &str) -> bool {
     known(code).is_some_and(|refusal| refusal.then == Then::Leave)
 }

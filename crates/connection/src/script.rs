@@ -29,8 +29,9 @@ impl Script {
     }
 }
 
-/// Declares a crate's scripts: `pub NAME = "file";` is the file `scripts/file.lua` beside the calling
-/// one. What several have in common is a text put before theirs: `pub NAME = "file" with TEXT;`.
+/// Declares a crate's scripts: `pub NAME = "file";` is the file `scripts/file.lua` beside the
+/// calling one. What several have in common is a text put before theirs: `pub NAME = "file" with
+/// TEXT;`.
 #[macro_export]
 macro_rules! scripts {
     ($($(#[$doc:meta])* $vis:vis $name:ident = $file:literal $(with $part:expr)?;)*) => {

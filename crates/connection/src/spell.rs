@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 /// How often a condition that lasts is told of again.
 const REMINDER: Duration = Duration::from_secs(60);
 
-/// For how long a server must not have been out of memory until that is over: near its limit it takes what is small.
+/// For how long a server must not have been out of memory until that is over: near its limit it
+/// takes what is small.
 pub const NEAR_THE_LIMIT: Duration = Duration::from_secs(60);
 
 /// What is to be told of a condition now.
@@ -17,10 +18,11 @@ pub enum Telling {
     GoesOn(Duration),
 }
 
-/// One spell of a condition: told when it begins, each minute while it lasts, and once when it has stayed away.
+/// One spell of a condition: told when it begins, each minute while it lasts, and once when it has
+/// stayed away.
 ///
-/// A server near its limit of memory refuses one command and takes the next, over and over: that is one spell, not
-/// hundreds.
+/// A server near its limit of memory refuses one command and takes the next, over and over: that is
+/// one spell, not hundreds.
 #[derive(Clone, Debug)]
 pub struct Spell {
     /// For how long the condition has to stay away until the spell counts as over.
@@ -60,7 +62,8 @@ impl Spell {
         now.duration_since(self.since)
     }
 
-    /// Tells whether it has not come for so long that it is over whatever else is known: how long it was.
+    /// Tells whether it has not come for so long that it is over whatever else is known: how long
+    /// it was.
     pub fn faded(&self, now: Instant) -> Option<Duration> {
         (now.duration_since(self.last) >= REMINDER).then(|| self.last.duration_since(self.since))
     }

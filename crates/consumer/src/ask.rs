@@ -1,7 +1,8 @@
 //! Asks the live workers on a broker what they run, as `celery inspect` does.
 //!
-//! Protocol: kombu's pidbox (5.4 and 5.7). A binding leads replies to a list of ours; the command is published; whoever
-//! listens pushes its reply to the list, which is read until all have answered, and then removed with the binding.
+//! Protocol: kombu's pidbox (5.4 and 5.7). A binding leads replies to a list of ours; the command
+//! is published; whoever listens pushes its reply to the list, which is read until all have
+//! answered, and then removed with the binding.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,4 +1,5 @@
-//! What apalis polls: an ephemeral backend that yields claimed messages and ends each with its outcome.
+//! What apalis polls: an ephemeral backend that yields claimed messages and ends each with its
+//! outcome.
 
 use std::{
     convert::Infallible,
@@ -26,8 +27,8 @@ use crate::{
     outcome::{Ending, Outcome, Revocation},
 };
 
-/// The source of an apalis worker. It never returns an error: a passing fault of Redis is waited out by the
-/// claiming role, because apalis ends a worker whose backend fails.
+/// The source of an apalis worker. It never returns an error: a passing fault of Redis is waited
+/// out by the claiming role, because apalis ends a worker whose backend fails.
 pub struct Backend {
     deliveries: mpsc::UnboundedReceiver<Delivery>,
     draining: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -69,7 +70,8 @@ impl ApalisBackend for Backend {
             // What was claimed but not begun is dropped here, and so handed back.
             self.deliveries.close();
             while self.deliveries.try_recv().is_ok() {}
-            // A worker whose backend has ended waits for its own stop; one that was stopped before says so.
+            // A worker whose backend has ended waits for its own stop; one that was stopped before
+            // says so.
             let _ = worker.stop();
             return Poll::Ready(None);
         }
@@ -104,7 +106,8 @@ impl BackendConfig for Backend {
     }
 }
 
-/// Ends each delivery's claim with what the service made of it, and the service's work when that is ordered.
+/// Ends each delivery's claim with what the service made of it, and the service's work when that is
+/// ordered.
 #[derive(Clone, Debug)]
 pub struct SettleLayer(Arc<Shared>);
 
@@ -155,7 +158,8 @@ where
         let mut running = Box::pin(call.instrument(span.clone()));
         let shared = self.shared.clone();
         Box::pin(async move {
-            // Dropped while running (the worker is being torn down): the ticket hands the message back.
+            // Dropped while running (the worker is being torn down): the ticket hands the message
+            // back.
             let ending = tokio::select! {
                 biased;
                 ended = &mut running => ended.map_or_else(|error| raised(&error), Into::into),

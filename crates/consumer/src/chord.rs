@@ -1,10 +1,11 @@
 //! Parts of chords: each is counted once, and the one that completes a chord publishes its body.
 //!
-//! What if we die: before the count, the part runs again. After it, the part runs again too (its claim has not ended),
-//! counts no second time, and is told again to publish, for the right to publish is kept under the part's own name.
-//! After the body was published, the chord is known to have ended. Where queue and results share a database the body and
-//! the chord's end are one step, so that the body is published once; elsewhere dying between the two publishes it
-//! again, under the same id.
+//! What if we die: before the count, the part runs again. After it, the part runs again too (its
+//! claim has not ended), counts no second time, and is told again to publish, for the right to
+//! publish is kept under the part's own name. After the body was published, the chord is known to
+//! have ended. Where queue and results share a database the body and the chord's end are one step,
+//! so that the body is published once; elsewhere dying between the two publishes it again, under
+//! the same id.
 
 use std::collections::VecDeque;
 
@@ -35,8 +36,8 @@ enum Counted {
 
 /// Returns parts, and what their chords' ends bring with them; those that are done are taken out.
 ///
-/// `own` is the result of the claim's own task: where it is a part, it is stored in the same step, before any body can
-/// ask for it, and taken out.
+/// `own` is the result of the claim's own task: where it is a part, it is stored in the same step,
+/// before any body can ask for it, and taken out.
 pub(super) async fn return_parts(
     shared: &Shared,
     claim: ClaimId,
@@ -50,8 +51,9 @@ pub(super) async fn return_parts(
                 waiting.extend(more);
                 waiting.pop_front();
             }
-            // Somebody else's keys, or the keys of somebody who counts otherwise (Celery's unordered chords): trying
-            // again would change nothing, and the task's own end must not wait for it.
+            // Somebody else's keys, or the keys of somebody who counts otherwise (Celery's
+            // unordered chords): trying again would change nothing, and the task's own end must not
+            // wait for it.
             Err(error) if error.class() == Class::Permanent => {
                 let cause = super::settle::source(&error);
                 tracing::error!(%error, cause, chord = part.group, "a chord cannot go on");
@@ -106,7 +108,8 @@ async fn count(
         .collect();
     keys.push(client.result_key(&part.task_id));
     keys.push(shared.queues[claim.queue].claims(&shared.id));
-    // On another database the claim cannot be looked at: there a late part counts, as it does in Celery.
+    // On another database the claim cannot be looked at: there a late part counts, as it does in
+    // Celery.
     let fence = if shared.results_here { claim.number.to_string() } else { String::new() };
     let ttl = shared.result_expires.as_secs().max(1).to_string();
     let (name, score) = names(part);
@@ -143,7 +146,8 @@ async fn end(shared: &Shared, claim: ClaimId, part: &PartReturn) -> Result<Vec<P
             tracing::warn!(chord = part.group, reason = cause.message, "a chord has failed");
             let mut follow = chord_failed(part, cause, around);
             follow.carry_out(&shared.client).await?;
-            // The parts stay for a while, as Celery leaves them; without its size the chord cannot end again.
+            // The parts stay for a while, as Celery leaves them; without its size the chord cannot
+            // end again.
             let size = shared.client.group_key(&part.group, ".s");
             let _: u64 = shared
                 .client

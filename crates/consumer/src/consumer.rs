@@ -101,7 +101,8 @@ pub(crate) struct Shared {
     pub(crate) changed: Notify,
     /// Told when a heartbeat is wanted at once.
     pub(crate) beat_wanted: Notify,
-    /// Fires when the others have told what they know as revoked, or cannot: the first claim waits for it.
+    /// Fires when the others have told what they know as revoked, or cannot: the first claim waits
+    /// for it.
     pub(crate) mingled: CancellationToken,
     /// What was published to all workers and waits for a slot.
     pub(crate) broadcasts: Broadcasts,
@@ -150,7 +151,8 @@ impl Counters {
 impl Consumer {
     /// Prepares a worker's side: `id` is unique to this process, `tasks` are those that it can run.
     ///
-    /// Its roles begin at once, so that it has to be called inside a tokio runtime. When `draining` fires, claiming stops.
+    /// Its roles begin at once, so that it has to be called inside a tokio runtime. When `draining`
+    /// fires, claiming stops.
     pub fn new(
         connections: &Connections,
         config: &Config,
@@ -191,9 +193,11 @@ impl Consumer {
         self.deliveries.take().map(|deliveries| Backend::new(deliveries, self.shared.clone()))
     }
 
-    /// Returns what tells each task's end once it is written; only the first call's receiver is told.
+    /// Returns what tells each task's end once it is written; only the first call's receiver is
+    /// told.
     ///
-    /// To be called before the backend is given to apalis. A task's slot stays taken until its [`Ended`] is dropped.
+    /// To be called before the backend is given to apalis. A task's slot stays taken until its
+    /// [`Ended`] is dropped.
     pub fn ends(&self) -> mpsc::UnboundedReceiver<Ended> {
         let (sender, receiver) = mpsc::unbounded_channel();
         if self.shared.ends.set(sender).is_ok() {
@@ -222,10 +226,12 @@ impl Consumer {
         self.shared.stop_asked.clone()
     }
 
-    /// Ends every claim that is still held (those without an outcome go back), leaves the registry, and stops.
+    /// Ends every claim that is still held (those without an outcome go back), leaves the registry,
+    /// and stops.
     ///
-    /// To be called after the handlers have ended or were dropped. Tells whether everything could be written
-    /// within `deadline`; what could not is given back by the others when our lease ends.
+    /// To be called after the handlers have ended or were dropped. Tells whether everything could
+    /// be written within `deadline`; what could not is given back by the others when our lease
+    /// ends.
     pub async fn finish(mut self, deadline: Duration) -> bool {
         self.shared.draining.cancel();
         drop(self.deliveries.take());

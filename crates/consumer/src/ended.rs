@@ -11,8 +11,8 @@ use crate::{
 
 /// The end of one run of a task, once it stands in Redis.
 ///
-/// Its slot stays taken until this is dropped, so that whoever acts on ends too slowly slows claiming instead of
-/// filling the memory.
+/// Its slot stays taken until this is dropped, so that whoever acts on ends too slowly slows
+/// claiming instead of filling the memory.
 #[derive(Debug)]
 pub struct Ended {
     /// The message.

@@ -1,6 +1,8 @@
-//! The events that Flower and `celery events` read: a worker's own, and those of its tasks when somebody wants them.
+//! The events that Flower and `celery events` read: a worker's own, and those of its tasks when
+//! somebody wants them.
 //!
-//! No event holds up a task: what does not fit into the buffer, or cannot be sent in time, is dropped and counted.
+//! No event holds up a task: what does not fit into the buffer, or cannot be sent in time, is
+//! dropped and counted.
 
 use std::{
     sync::{
@@ -225,7 +227,8 @@ fn fill(batch: &mut Vec<Value>, events: &mut mpsc::Receiver<Value>) {
     }
 }
 
-/// Publishes a batch, trying again while Redis is away: the buffer fills meanwhile, and what comes later is dropped.
+/// Publishes a batch, trying again while Redis is away: the buffer fills meanwhile, and what comes
+/// later is dropped.
 async fn publish(shared: &Shared, batch: Vec<Value>, stop: &CancellationToken) {
     let n = batch.len() as u64;
     let events = &shared.events;

@@ -85,7 +85,8 @@ impl Termination {
         self.given.notify_one();
     }
 
-    /// Waits for the order and returns the signal that was asked for. One waits at most: whoever runs the task.
+    /// Waits for the order and returns the signal that was asked for. One waits at most: whoever
+    /// runs the task.
     pub(crate) async fn given(&self) -> String {
         loop {
             if let Some(signal) = self.signal.get() {
@@ -127,7 +128,8 @@ impl Held {
         }
     }
 
-    /// Orders the end of every claim of a task that is wanted; returns how many of them there are, once an id.
+    /// Orders the end of every claim of a task that is wanted; returns how many of them there are,
+    /// once an id.
     pub(crate) fn terminate(
         &self,
         signal: &str,
@@ -212,7 +214,8 @@ impl Held {
     /// Returns once no claim is in our hands.
     pub(crate) async fn wait_until_empty(&self) {
         loop {
-            // Listening before the look, so that the last claim's end between the two is not missed.
+            // Listening before the look, so that the last claim's end between the two is not
+            // missed.
             let ended = self.ended.notified();
             if self.len() == 0 {
                 return;

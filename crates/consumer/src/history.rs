@@ -1,5 +1,5 @@
-//! What happened to a message before: its retries, in a header of its own, and the workers that died with it, in a hash of
-//! its queue. Tasks that never fail cost nothing.
+//! What happened to a message before: its retries, in a header of its own, and the workers that
+//! died with it, in a hash of its queue. Tasks that never fail cost nothing.
 
 use jiff::Timestamp;
 use rhubarb_core::clock;
@@ -7,8 +7,9 @@ use rhubarb_queue::letter::Attempt;
 use rhubarb_wire::Headers;
 use serde_json::{Value, json};
 
-/// The header that tells of earlier attempts: `[[at, worker, error], …]`, the oldest first. Celery keeps it when its own
-/// workers retry (a custom header is passed on), and shows it as `task.request.rhubarb_attempts`.
+/// The header that tells of earlier attempts: `[[at, worker, error], …]`, the oldest first. Celery
+/// keeps it when its own workers retry (a custom header is passed on), and shows it as
+/// `task.request.rhubarb_attempts`.
 const HEADER: &str = "rhubarb_attempts";
 /// How many attempts the header keeps, the last ones.
 const MAX_ATTEMPTS: usize = 20;
@@ -41,7 +42,8 @@ pub(crate) fn add_attempt(headers: &mut Headers, more: impl IntoIterator<Item = 
     headers.other.insert(HEADER.to_owned(), Value::Array(entries));
 }
 
-/// Reads the deaths that the queue's hash tells of (`<ms> <worker>` a line, the newest first); the oldest come first.
+/// Reads the deaths that the queue's hash tells of (`<ms> <worker>` a line, the newest first); the
+/// oldest come first.
 pub(crate) fn deaths(log: &[u8]) -> Vec<Attempt> {
     let log = String::from_utf8_lossy(log);
     let read = |line: &str| {

@@ -1,25 +1,26 @@
 //! The task queue on Redis's db 0, for those who run tasks: what Celery's worker is to Python.
 //!
-//! A [`Consumer`] claims messages for its free slots under a lease, runs them on apalis ([`Backend`])
-//! and ends each claim in one step with its result.
+//! A [`Consumer`] claims messages for its free slots under a lease, runs them on apalis
+//! ([`Backend`]) and ends each claim in one step with its result.
 //!
-//! The life of a message: a list holds it; the script `claim` moves it into the worker's claims under a
-//! lease; `settle` removes it together with storing its result, or puts it into the schedule, or back;
-//! `reap` gives it back when the lease ended. It is in exactly one of these places at any instant, so
-//! that no death loses it; what was claimed by a worker that died runs again.
+//! The life of a message: a list holds it; the script `claim` moves it into the worker's claims
+//! under a lease; `settle` removes it together with storing its result, or puts it into the
+//! schedule, or back; `reap` gives it back when the lease ended. It is in exactly one of these
+//! places at any instant, so that no death loses it; what was claimed by a worker that died runs
+//! again.
 //!
-//! What it deliberately does not do: it knows no handlers, no scraping, no caches. Publishing, reading
-//! and operating are `rhubarb-queue`'s.
+//! What it deliberately does not do: it knows no handlers, no scraping, no caches. Publishing,
+//! reading and operating are `rhubarb-queue`'s.
 //!
-//! Seven roles share what a worker has: `claim` takes messages, `settle` ends them, `strangers` decides
-//! about those whose task is none of ours, `heartbeat` keeps the lease and gives back what dead workers
-//! held, `control` answers `celery inspect` and `celery control`, `events` tells of tasks, `backend` is
-//! what apalis polls. No role stops on an error of Redis: each tries again for ever, and a claim whose
-//! fate is unknown is settled again, which the fencing by claim makes harmless. `watchdog` ends the
-//! process when they stand still all the same.
+//! Seven roles share what a worker has: `claim` takes messages, `settle` ends them, `strangers`
+//! decides about those whose task is none of ours, `heartbeat` keeps the lease and gives back what
+//! dead workers held, `control` answers `celery inspect` and `celery control`, `events` tells of
+//! tasks, `backend` is what apalis polls. No role stops on an error of Redis: each tries again for
+//! ever, and a claim whose fate is unknown is settled again, which the fencing by claim makes
+//! harmless. `watchdog` ends the process when they stand still all the same.
 //!
-//! What a claim becomes: [`Delivery`] a claimed message, [`Outcome`] how it ended, `plan` what that does
-//! to the message and `follow` what follows it (both without I/O), [`Ended`] who is told.
+//! What a claim becomes: [`Delivery`] a claimed message, [`Outcome`] how it ended, `plan` what that
+//! does to the message and `follow` what follows it (both without I/O), [`Ended`] who is told.
 
 mod ask;
 mod backend;

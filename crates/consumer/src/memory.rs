@@ -1,5 +1,5 @@
-//! `worker.max_memory`: a worker that has grown too large finishes what it runs and exits, for its platform to start it
-//! again.
+//! `worker.max_memory`: a worker that has grown too large finishes what it runs and exits, for its
+//! platform to start it again.
 
 use crate::{Shared, machine};
 

@@ -1,8 +1,10 @@
-//! What other live workers run, of both kinds: ours by their registry entries, Python's by asking them.
+//! What other live workers run, of both kinds: ours by their registry entries, Python's by asking
+//! them.
 //!
-//! Python workers are asked by remote control, as `celery inspect` does: `registered` for their tasks and
-//! `active_queues` for their queues. A worker counts for a task on a queue only if it has both, because the workers of
-//! one application often register all of its tasks and serve some of its queues.
+//! Python workers are asked by remote control, as `celery inspect` does: `registered` for their
+//! tasks and `active_queues` for their queues. A worker counts for a task on a queue only if it has
+//! both, because the workers of one application often register all of its tasks and serve some of
+//! its queues.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,8 +24,8 @@ use crate::{
 pub(super) const SOMEBODY: Duration = Duration::from_secs(30);
 /// How long it is believed that nobody does.
 const NOBODY: Duration = Duration::from_secs(10);
-/// How long a worker's last answer stands while it listens and does not answer: Celery's solo pool is deaf while it
-/// runs a task.
+/// How long a worker's last answer stands while it listens and does not answer: Celery's solo pool
+/// is deaf while it runs a task.
 const SILENT: Duration = Duration::from_secs(600);
 /// How many names of others' tasks are passed over on a queue.
 const NAMES: usize = 500;
@@ -36,7 +38,8 @@ pub(crate) struct Others(Mutex<Known>);
 struct Known {
     nodes: BTreeMap<String, Node>,
     asked: Option<Instant>,
-    /// By queue: the names that are passed over, because somebody else runs them or is being asked for them.
+    /// By queue: the names that are passed over, because somebody else runs them or is being asked
+    /// for them.
     passed: BTreeMap<String, BTreeSet<String>>,
 }
 

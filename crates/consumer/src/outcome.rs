@@ -75,7 +75,8 @@ pub enum Outcome {
     },
     /// It expired or was revoked.
     Revoked(Revocation),
-    /// It can never run: the message is kept apart with the reason, and a FAILURE is stored when its id is known.
+    /// It can never run: the message is kept apart with the reason, and a FAILURE is stored when
+    /// its id is known.
     Dead {
         /// One sentence for a person.
         reason: String,
@@ -84,9 +85,11 @@ pub enum Outcome {
     },
     /// This worker has no task of that name: the message is parked or forwarded.
     Unknown,
-    /// Somebody else runs it, and it cannot be passed over where it is: it goes to the producer's end of its queue.
+    /// Somebody else runs it, and it cannot be passed over where it is: it goes to the producer's
+    /// end of its queue.
     Leave,
-    /// We are stopping: the message goes back to the consumer's end of its queue, and no attempt is burnt.
+    /// We are stopping: the message goes back to the consumer's end of its queue, and no attempt is
+    /// burnt.
     HandBack,
 }
 

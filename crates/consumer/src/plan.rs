@@ -252,7 +252,8 @@ fn dead(
     message: &Message,
     around: Circumstances<'_>,
 ) -> Plan {
-    // Waiting callers are told, whether they asked to ignore the result or not: their message will not run.
+    // Waiting callers are told, whether they asked to ignore the result or not: their message will
+    // not run.
     let told = match message {
         Message::Read(received) => {
             let failed = Failed { state: State::Failure, exception, traceback: None };

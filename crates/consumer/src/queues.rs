@@ -13,7 +13,8 @@ use rhubarb_queue::keys::QueueKeys;
 /// The most queues that a worker ever serves, cancelled ones counted.
 const MAX: usize = 256;
 
-/// A list that only grows: a claim names its queue by its place in it, whatever becomes of the queue.
+/// A list that only grows: a claim names its queue by its place in it, whatever becomes of the
+/// queue.
 #[derive(Debug)]
 pub(crate) struct Queues {
     entries: Box<[OnceLock<Entry>]>,
@@ -62,7 +63,8 @@ impl Queues {
         }
     }
 
-    /// Says that nothing of a queue is recorded as ours, so that a cancelled one needs no further look.
+    /// Says that nothing of a queue is recorded as ours, so that a cancelled one needs no further
+    /// look.
     pub(crate) fn is_empty_of_ours(&self, idx: usize) {
         if let Some(entry) = self.entries[idx].get()
             && !entry.active.load(Ordering::SeqCst)

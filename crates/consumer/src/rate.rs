@@ -6,7 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 
 /// The most messages of one task that have a place kept for them.
 const PLACES: usize = 10_000;
-/// The longest that a message is put off at once. A change of the rate is felt by those that wait after this long.
+/// The longest that a message is put off at once. A change of the rate is felt by those that wait
+/// after this long.
 const HORIZON: SignedDuration = SignedDuration::from_mins(5);
 /// How long a place is kept for a message that does not come.
 const UNUSED: SignedDuration = SignedDuration::from_mins(1);
@@ -30,7 +31,8 @@ pub enum RateError {
 }
 
 impl Rate {
-    /// Reads `10/s`, `100/m`, `0.5/h` or a number a second; none for a text that is empty or says zero.
+    /// Reads `10/s`, `100/m`, `0.5/h` or a number a second; none for a text that is empty or says
+    /// zero.
     ///
     /// # Errors
     ///
@@ -89,9 +91,9 @@ pub(crate) enum Turn {
 
 /// The places in the line of one task.
 ///
-/// A message that comes too early is given the next free place and comes back when it is its turn, so that a thousand
-/// that wait are looked at once each and not all of them all the time. Places are at even distances, with no burst
-/// (Celery's bucket has a capacity of one).
+/// A message that comes too early is given the next free place and comes back when it is its turn,
+/// so that a thousand that wait are looked at once each and not all of them all the time. Places
+/// are at even distances, with no burst (Celery's bucket has a capacity of one).
 #[derive(Debug, Default)]
 pub(crate) struct Places {
     next: Option<Timestamp>,

@@ -20,8 +20,9 @@ pub(crate) struct Teller<'a> {
 
 /// Returns a task's state as it is stored.
 ///
-/// The group and the parent are told where there are any, `date_done` of the three final states only; with
-/// `result_extended` also what was called, by whom it was run and its stamps (Celery 5.7's order of fields).
+/// The group and the parent are told where there are any, `date_done` of the three final states
+/// only; with `result_extended` also what was called, by whom it was run and its stamps (Celery
+/// 5.7's order of fields).
 pub(crate) fn record(
     received: &Received,
     state: State,
@@ -64,8 +65,8 @@ fn extend(record: &mut TaskResult, received: &Received, worker: &str) {
     }
 }
 
-/// Tells whether a task's results are stored: as its call says, else its registration, else the settings.
-/// Where results are disabled, none is.
+/// Tells whether a task's results are stored: as its call says, else its registration, else the
+/// settings. Where results are disabled, none is.
 pub(crate) fn stores_results(received: &Received, celery: &CeleryConfig) -> bool {
     if celery.results_disabled {
         return false;

@@ -10,8 +10,8 @@ use crate::{
     record::{Teller, record, stores_results},
 };
 
-/// Stores and publishes a passing state of a task that `worker` runs, with what its message tells and
-/// what it has published so far.
+/// Stores and publishes a passing state of a task that `worker` runs, with what its message tells
+/// and what it has published so far.
 ///
 /// # Errors
 ///

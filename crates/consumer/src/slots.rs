@@ -7,7 +7,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// The most tasks at once.
 const MAX: usize = 1000;
 
-/// Slots that can be added and taken away. Those that are taken away go when the tasks in them have ended.
+/// Slots that can be added and taken away. Those that are taken away go when the tasks in them have
+/// ended.
 #[derive(Debug)]
 pub(crate) struct Slots {
     free: Arc<Semaphore>,

@@ -1,8 +1,9 @@
 //! Messages whose task is none of ours: left for whoever runs it, or parked when nobody does.
 //!
-//! While the others are being asked, a message is held without a slot, and more messages of its task are passed over.
-//! What somebody runs goes back to where it was and is passed over from then on. Parked messages are looked at again once a
-//! lease period: those that somebody runs by now go back to their queue.
+//! While the others are being asked, a message is held without a slot, and more messages of its
+//! task are passed over. What somebody runs goes back to where it was and is passed over from then
+//! on. Parked messages are looked at again once a lease period: those that somebody runs by now go
+//! back to their queue.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -92,7 +93,8 @@ async fn decide(shared: &Shared, first: Stranger, more: &mut mpsc::Receiver<Stra
         waiting.push(one);
     }
     for one in waiting {
-        // Unknown still: it came while the question was out, and is asked for again at its next claim.
+        // Unknown still: it came while the question was out, and is asked for again at its next
+        // claim.
         let outcome = match shared.others.runs(&one.queue, &one.task) {
             Some(false) => one.keep,
             Some(true) => {
@@ -113,8 +115,8 @@ async fn decide(shared: &Shared, first: Stranger, more: &mut mpsc::Receiver<Stra
     }
 }
 
-/// Asks until there is an answer; a server that forbids to ask says no, and so does one that has no memory for questions
-/// and answers: claiming must go on, and what is parked is asked about again.
+/// Asks until there is an answer; a server that forbids to ask says no, and so does one that has no
+/// memory for questions and answers: claiming must go on, and what is parked is asked about again.
 async fn ask(shared: &Shared) {
     let mut backoff = Backoff::default();
     while let Err(error) = shared.others.ask(shared).await {
@@ -141,14 +143,16 @@ async fn look_at_parked(shared: &Shared, walked: &mut Option<Walked>) {
     }
 }
 
-/// Puts parked messages back whose task somebody runs by now; nothing is sent but one command while none is parked.
+/// Puts parked messages back whose task somebody runs by now; nothing is sent but one command while
+/// none is parked.
 async fn offer(shared: &Shared, walked: &mut Option<Walked>) -> Result<(), Error> {
     let mut newest = ::redis::cmd("ZREVRANGE");
     newest.arg(shared.client.keys().letters(Kind::Parked).index).arg(0).arg(0).arg("WITHSCORES");
     let newest: Vec<(Vec<u8>, f64)> =
         shared.queue.query(&newest).await.map_err(redis("look for parked messages"))?;
     let Some(&(_, newest)) = newest.first() else { return Ok(()) };
-    // One worker at a time, and each once a period. It is not released: its end is the next one's turn.
+    // One worker at a time, and each once a period. It is not released: its end is the next one's
+    // turn.
     let turn = shared.config.lease.saturating_sub(Duration::from_millis(500));
     let lock = Lock::new(&shared.client, "parked", &shared.id, turn);
     if !lock.acquire().await? {
@@ -174,7 +178,8 @@ fn is_wanted(shared: &Shared, letter: &Letter) -> bool {
     ours || shared.others.runs(&letter.queue, task) == Some(true)
 }
 
-/// How a message that somebody else runs is given back: to its place, if the next claims can pass it over there.
+/// How a message that somebody else runs is given back: to its place, if the next claims can pass
+/// it over there.
 pub(super) fn leaving(message: &[u8], task: &str) -> Outcome {
     if task_of(message) == Some(task.as_bytes()) { Outcome::HandBack } else { Outcome::Leave }
 }

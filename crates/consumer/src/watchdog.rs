@@ -1,7 +1,7 @@
 //! Ends a process that lives and works no more, so that its platform starts another.
 //!
-//! It has a thread and a runtime of its own, because what no longer moves may be the runtime: handlers that compute
-//! without awaiting hold up the lease and the claims as well.
+//! It has a thread and a runtime of its own, because what no longer moves may be the runtime:
+//! handlers that compute without awaiting hold up the lease and the claims as well.
 
 use std::{
     fmt, io,
@@ -52,7 +52,8 @@ pub(super) enum Verdict {
     Fine,
     /// Something may be wrong; whether with Redis or with us has to be asked.
     Ask,
-    /// It is Redis: an outage is waited out, however long, and what passed in it is no fault of ours.
+    /// It is Redis: an outage is waited out, however long, and what passed in it is no fault of
+    /// ours.
     Forgive,
     /// It is us.
     End(Reason),
@@ -140,7 +141,8 @@ async fn watch(shared: &Weak<Shared>, limits: Limits, stop: &CancellationToken) 
             () = tokio::time::sleep(period) => {}
         }
         let Some(shared) = shared.upgrade() else { return };
-        // A process that was stopped for an hour (SIGSTOP, a sleeping laptop) has not failed to work in it.
+        // A process that was stopped for an hour (SIGSTOP, a sleeping laptop) has not failed to
+        // work in it.
         let passed = asleep.elapsed().min(2 * period);
         let worked = shared.counters.worked.load(Ordering::Relaxed);
         let rounds = shared.counters.rounds.load(Ordering::Relaxed);
@@ -171,7 +173,8 @@ async fn look(shared: &Shared, progress: &Progress, limits: Limits) -> Verdict {
 
 /// Tells whether Redis carries out a claim, of nothing, for a connection made for asking.
 ///
-/// A sign of life would not do: a replica answers, and so does a server whose access list forbids us to claim.
+/// A sign of life would not do: a replica answers, and so does a server whose access list forbids
+/// us to claim.
 async fn claims_work(shared: &Shared) -> bool {
     let asked = match shared.queues.active().first() {
         Some(&idx) => {

@@ -1,4 +1,5 @@
-//! How long a crontab takes to say when it is due next: often, by day, across a change of the clocks, once in many years.
+//! How long a crontab takes to say when it is due next: often, by day, across a change of the
+//! clocks, once in many years.
 
 use std::hint::black_box;
 

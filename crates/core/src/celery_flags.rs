@@ -1,4 +1,5 @@
-//! Flags of Celery's processes that ours have no use for: taken where nothing is lost by it, refused where something is.
+//! Flags of Celery's processes that ours have no use for: taken where nothing is lost by it,
+//! refused where something is.
 
 use std::{fmt, marker::PhantomData};
 

@@ -1,9 +1,9 @@
 //! Celery's crontab: which times it names, and when the next of them is.
 //!
-//! The rules are those of `celery.schedules.crontab` (5.7.0): all fields have to hold at once (a day of month *and* a
-//! day of week, unlike cron), ranges wrap (`fri-mon`, `22-3`), and a step needs `*` or a range. A line of five fields,
-//! or six with seconds in front, obeys the same rules ([`mod@text`]). What happens where clocks are changed is a policy
-//! ([`Dst`]).
+//! The rules are those of `celery.schedules.crontab` (5.7.0): all fields have to hold at once (a
+//! day of month *and* a day of week, unlike cron), ranges wrap (`fri-mon`, `22-3`), and a step
+//! needs `*` or a range. A line of five fields, or six with seconds in front, obeys the same rules
+//! ([`mod@text`]). What happens where clocks are changed is a policy ([`Dst`]).
 
 mod field;
 mod text;
@@ -21,7 +21,8 @@ use crate::config::{CrontabText, Dst};
 /// The days that a month can have, from January.
 const LONGEST_MONTHS: [u8; 12] = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
-/// No date is further away: a 29 February on a given weekday comes within 40 years, even across 2100.
+/// No date is further away: a 29 February on a given weekday comes within 40 years, even across
+/// 2100.
 const HORIZON_YEARS: i16 = 41;
 
 /// The times at which something happens, in local time.
@@ -74,7 +75,8 @@ impl Crontab {
     ///
     /// # Errors
     ///
-    /// The first part that is wrong, with its field and an example of the right form; or that the date never occurs.
+    /// The first part that is wrong, with its field and an example of the right form; or that the
+    /// date never occurs.
     pub fn parse(text: &CrontabText) -> Result<Self, CrontabError> {
         let crontab = Self {
             second: SECOND.parse(&text.second)?,
@@ -115,7 +117,8 @@ impl Crontab {
                     let nanosecond = SignedDuration::from_nanos(1);
                     zone.preceding(late.checked_add(nanosecond).ok()?).next()?.timestamp()
                 }
-                // A time in the gap is as much later as the gap is long; of two passes the first counts.
+                // A time in the gap is as much later as the gap is long; of two passes the first
+                // counts.
                 _ => zone.to_timestamp(local).ok()?,
             };
             if at > after {
@@ -124,7 +127,8 @@ impl Crontab {
         }
     }
 
-    /// Returns the first moment after `after` at which a clock on the wall shows a time that the crontab names.
+    /// Returns the first moment after `after` at which a clock on the wall shows a time that the
+    /// crontab names.
     fn next_shown(&self, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         let mut start = after;
         let mut offset = zone.to_offset(after);
@@ -184,7 +188,8 @@ impl Crontab {
         Time::new(hour, self.minute.from(0)?, first_second, 0).ok()
     }
 
-    /// Returns the least number of seconds that lies between two of its times, clock changes left aside.
+    /// Returns the least number of seconds that lies between two of its times, clock changes left
+    /// aside.
     pub(crate) fn shortest_gap_s(&self) -> u64 {
         let day = 86_400;
         let gap = |members: Members, modulus: u64, unit: u64| {

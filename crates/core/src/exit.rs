@@ -22,7 +22,8 @@ pub const TASK_FAILED: u8 = 6;
 /// `doctor` found something at level error.
 pub const FINDINGS: u8 = 7;
 
-/// Writes what a person asked for to standard output. A reader that has gone, as `head` does, is fine.
+/// Writes what a person asked for to standard output. A reader that has gone, as `head` does, is
+/// fine.
 pub fn print(text: &dyn Display) -> u8 {
     let mut out = io::stdout().lock();
     match write!(out, "{text}").and_then(|()| out.flush()) {
@@ -31,7 +32,8 @@ pub fn print(text: &dyn Display) -> u8 {
     }
 }
 
-/// Writes what is wrong with the configuration to standard error; what in it could steer a terminal is left out.
+/// Writes what is wrong with the configuration to standard error; what in it could steer a terminal
+/// is left out.
 pub fn refuse(problem: &dyn Display) -> u8 {
     let steers = |c: char| c.is_control() && c != '\n';
     let problem = problem.to_string().replace(steers, " ");

@@ -1,5 +1,5 @@
-//! What is the same in every process that goes on until it is told to stop: configuration, logging, signals, and what
-//! is left when it ends.
+//! What is the same in every process that goes on until it is told to stop: configuration, logging,
+//! signals, and what is left when it ends.
 
 use std::process::ExitCode;
 
@@ -16,7 +16,8 @@ use crate::{
 ///
 /// # Errors
 ///
-/// The exit code, when all is said: the configuration was asked for and printed, or what is wrong with it was told.
+/// The exit code, when all is said: the configuration was asked for and printed, or what is wrong
+/// with it was told.
 pub fn configured(common: &CommonArgs, flags: &[(&'static str, String)]) -> Result<Loaded, u8> {
     let loaded = common.load(flags).map_err(|problems| exit::refuse(&problems))?;
     if common.print_config { Err(exit::print(&loaded)) } else { Ok(loaded) }
@@ -38,8 +39,8 @@ pub fn log(loaded: &Loaded, output: Output) -> Result<(), u8> {
 /// Runs a process from its command line to its exit code: `live` is everything that is its own.
 ///
 /// `warnings` are what is to be said of the command line, beside what the configuration warns of.
-/// `live` is told to stop by SIGTERM and SIGINT, which are caught before it begins. Threads that still compute when it
-/// has ended are left behind.
+/// `live` is told to stop by SIGTERM and SIGINT, which are caught before it begins. Threads that
+/// still compute when it has ended are left behind.
 pub fn main<Live>(
     common: &CommonArgs,
     flags: &[(&'static str, String)],

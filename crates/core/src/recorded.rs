@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-/// Reads a file of `../shared/realdata` beside the workspace; says loudly when the folder is not there.
+/// Reads a file of `../shared/realdata` beside the workspace; says loudly when the folder is not
+/// there.
 pub(crate) fn read(path: &str) -> Option<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/realdata");
     if !folder.is_dir() {

@@ -105,8 +105,8 @@ impl Schedule {
 
     /// Returns the first tick after `after`; absent when there is none.
     ///
-    /// The ticks of an interval are counted from `anchor`, the moment at which the schedule was first seen: it is kept
-    /// in Redis, so that every beat names the same ones.
+    /// The ticks of an interval are counted from `anchor`, the moment at which the schedule was
+    /// first seen: it is kept in Redis, so that every beat names the same ones.
     pub fn next_after(&self, after: Timestamp, anchor: Timestamp) -> Option<Timestamp> {
         let after = self.start.map_or(Some(after), |start| {
             start.checked_sub(SignedDuration::from_nanos(1)).ok().map(|before| before.max(after))
@@ -141,8 +141,9 @@ impl Schedule {
         Some(tick)
     }
 
-    /// Returns a tick from which few lead to `until`: after a year's pause a schedule of every minute has half a
-    /// million ticks, of which only the last counts. Absent when there is none between.
+    /// Returns a tick from which few lead to `until`: after a year's pause a schedule of every
+    /// minute has half a million ticks, of which only the last counts. Absent when there is none
+    /// between.
     fn near(&self, after: Timestamp, until: Timestamp, anchor: Timestamp) -> Option<Timestamp> {
         let mut back = SignedDuration::from_mins(2);
         loop {
@@ -168,7 +169,8 @@ impl Schedule {
         }
     }
 
-    /// Returns a digest of everything that decides when its ticks are: another one is another timetable.
+    /// Returns a digest of everything that decides when its ticks are: another one is another
+    /// timetable.
     ///
     /// The same on every machine; a disabled schedule has one of its own.
     pub fn digest(&self) -> String {

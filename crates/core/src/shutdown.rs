@@ -31,8 +31,8 @@ impl Shutdown {
         Self::default()
     }
 
-    /// Takes a signal: the first starts the drain; a second SIGINT ends it. Further SIGTERMs change nothing,
-    /// because Heroku repeats them.
+    /// Takes a signal: the first starts the drain; a second SIGINT ends it. Further SIGTERMs change
+    /// nothing, because Heroku repeats them.
     pub fn request(&self, signal: StopSignal) {
         self.drain.cancel();
         if signal == StopSignal::Interrupt && self.interrupted.swap(true, Ordering::SeqCst) {
@@ -45,12 +45,14 @@ impl Shutdown {
         self.drain.is_cancelled()
     }
 
-    /// Returns the token that is cancelled when a stop is asked for: take no new work, finish what runs.
+    /// Returns the token that is cancelled when a stop is asked for: take no new work, finish what
+    /// runs.
     pub fn drain(&self) -> &CancellationToken {
         &self.drain
     }
 
-    /// Returns the token that is cancelled when nothing is to be waited for any more: hand back at once.
+    /// Returns the token that is cancelled when nothing is to be waited for any more: hand back at
+    /// once.
     pub fn abort(&self) -> &CancellationToken {
         &self.abort
     }
@@ -64,7 +66,8 @@ impl Shutdown {
         self.drain.cancelled().await;
     }
 
-    /// Catches SIGTERM and SIGINT from now on; the returned future hands them to `self` for as long as it is polled.
+    /// Catches SIGTERM and SIGINT from now on; the returned future hands them to `self` for as long
+    /// as it is polled.
     ///
     /// # Errors
     ///

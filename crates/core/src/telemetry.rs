@@ -46,7 +46,8 @@ pub enum TelemetryError {
 ///
 /// # Errors
 ///
-/// The level cannot be read (the configuration's check finds this before), or logging is set up already.
+/// The level cannot be read (the configuration's check finds this before), or logging is set up
+/// already.
 pub fn init(config: &LogConfig, output: Output) -> Result<(), TelemetryError> {
     let filter = filter(&config.level)?;
     let (terminal, writer) = match output {
@@ -66,12 +67,13 @@ pub(crate) fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
         .map_err(|e| TelemetryError::Level { level: level.into(), reason: e.to_string() })
 }
 
-/// Reads a log level as Celery or Rust spell it, in any case, or a list of directives; returns it as the filter has it.
+/// Reads a log level as Celery or Rust spell it, in any case, or a list of directives; returns it
+/// as the filter has it.
 ///
 /// # Errors
 ///
-/// What is wrong, with the accepted words. A word that is no level is refused: to the filter it would be the name of a
-/// module, and everything else would be silent.
+/// What is wrong, with the accepted words. A word that is no level is refused: to the filter it
+/// would be the name of a module, and everything else would be silent.
 ///
 /// # Example
 ///
@@ -91,8 +93,8 @@ fn directives(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
         return Err(format!("{ACCEPTED} is expected"));
     }
-    // tracing-subscriber 0.3.23 takes the places of a trimmed directive for those of the untrimmed one, and panics where one
-    // of them is inside a character.
+    // tracing-subscriber 0.3.23 takes the places of a trimmed directive for those of the untrimmed
+    // one, and panics where one of them is inside a character.
     let parts: Result<Vec<String>, String> =
         text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(directive).collect();
     Ok(parts?.join(","))
@@ -131,9 +133,11 @@ fn known_level(word: &str) -> Option<&'static str> {
     words.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, level)| *level)
 }
 
-/// A logfmt line: time, level, target, message, the fields of the task that it is about, its own fields.
+/// A logfmt line: time, level, target, message, the fields of the task that it is about, its own
+/// fields.
 ///
-/// The task's name and id come before whatever is long: an error's text may be cut off by a collector.
+/// The task's name and id come before whatever is long: an error's text may be cut off by a
+/// collector.
 struct Logfmt;
 
 impl<S, N> FormatEvent<S, N> for Logfmt

@@ -39,8 +39,8 @@ impl Caches {
     /// Returns the caches of a configuration; nothing is sent.
     ///
     /// # Errors
-    /// [`Error::UnknownAlias`] when a target names an alias that there is not; [`Error::Collision`] when the keys of one cache
-    /// can be those of another or of a session.
+    /// [`Error::UnknownAlias`] when a target names an alias that there is not; [`Error::Collision`]
+    /// when the keys of one cache can be those of another or of a session.
     pub fn new(config: &Config, connections: &Connections) -> Result<Self, Error> {
         Self::on(&config.cache, |role| connections.role(role))
     }
@@ -108,7 +108,8 @@ impl Caches {
         self.domains.iter().find(|domain| domain.domain().name == name)
     }
 
-    /// Waits for what the caches do in the background and writes their counters; see [`Cache::close`].
+    /// Waits for what the caches do in the background and writes their counters; see
+    /// [`Cache::close`].
     ///
     /// # Cancel safety
     /// As for [`Cache::close`].

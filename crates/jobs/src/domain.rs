@@ -1,4 +1,5 @@
-//! The caches of the application by name: the table of [`DOMAINS`](rhubarb_core::config::DOMAINS) at work.
+//! The caches of the application by name: the table of [`DOMAINS`](rhubarb_core::config::DOMAINS)
+//! at work.
 
 use rhubarb_core::config::{Domain, Holds};
 
@@ -41,7 +42,8 @@ impl DomainCache {
         self.targets.first().is_some_and(|target| template::is_template(&target.key))
     }
 
-    /// Returns the cache that it is read from, the template of its keys there, and how long they are kept.
+    /// Returns the cache that it is read from, the template of its keys there, and how long they
+    /// are kept.
     pub fn place(&self) -> Option<(&Cache, &str, Timeout)> {
         self.targets.first().map(|target| (&target.cache, target.key.as_str(), target.timeout))
     }
@@ -56,7 +58,8 @@ impl DomainCache {
         Ok(counters.get(&namespace(&target.key)).copied().unwrap_or_default())
     }
 
-    /// Returns the value for an argument (a keyword, an id; of no account where there is one value) and its time to live.
+    /// Returns the value for an argument (a keyword, an id; of no account where there is one value)
+    /// and its time to live.
     ///
     /// # Errors
     /// As for [`Cache::get`].
@@ -68,7 +71,8 @@ impl DomainCache {
     /// Stores the value for an argument, everywhere the cache is kept.
     ///
     /// # Errors
-    /// [`Error::Write`] for another kind of value than the table says, or a larger one; nothing was written then.
+    /// [`Error::Write`] for another kind of value than the table says, or a larger one; nothing was
+    /// written then.
     pub async fn set(&self, argument: &str, value: &PyValue) -> Result<(), Error> {
         for target in &self.targets {
             self.check(target, argument, value)?;
@@ -79,7 +83,8 @@ impl DomainCache {
         Ok(())
     }
 
-    /// Returns the value, or computes and stores it once: [`Cache::fetch`] where it is read from, with its timeout and cap.
+    /// Returns the value, or computes and stores it once: [`Cache::fetch`] where it is read from,
+    /// with its timeout and cap.
     ///
     /// # Errors
     /// As for [`Cache::fetch`], and [`Error::UnknownAlias`] without a place.

@@ -1,12 +1,13 @@
 //! Job listings: the caches that hold them, and the tasks that scrape them.
 //!
-//! The shared crate of the worker, which writes database 3 and the status in database 1, and of those who read them. The
-//! tasks are behind the feature `tasks`, so that a reader links no worker.
+//! The shared crate of the worker, which writes database 3 and the status in database 1, and of
+//! those who read them. The tasks are behind the feature `tasks`, so that a reader links no worker.
 //!
-//! It does not fetch or parse (`rhubarb-scrape` does), and knows no format of Django's (`rhubarb-cache` does).
+//! It does not fetch or parse (`rhubarb-scrape` does), and knows no format of Django's
+//! (`rhubarb-cache` does).
 //!
-//! - [`Caches`]: every cache alias of a configuration, with [`Listings`], [`StatusCache`], [`Proxies`], and every cache of
-//!   the application as a [`DomainCache`]
+//! - [`Caches`]: every cache alias of a configuration, with [`Listings`], [`StatusCache`],
+//!   [`Proxies`], and every cache of the application as a [`DomainCache`]
 //! - `tasks`: the scraping tasks, under the names that the Django application calls
 
 mod caches;

@@ -72,14 +72,15 @@ impl StatusCache {
     /// Returns the status, if one was written of late.
     ///
     /// # Errors
-    /// [`Error::foreign`] when something else stands there; it is left alone. See [`StatusCache::at_hand`].
+    /// [`Error::foreign`] when something else stands there; it is left alone. See
+    /// [`StatusCache::at_hand`].
     pub async fn read(&self) -> Result<Option<Status>, Error> {
         let Some(value) = self.target.cache.get(&self.target.key).await? else { return Ok(None) };
         value.deserialize().map(Some).map_err(|source| Error::Read { key: self.shown(), source })
     }
 
-    /// Returns the status as [`StatusCache::read`] does; one of another shape, as other writers may have left it, counts as
-    /// none and is a warning in the log.
+    /// Returns the status as [`StatusCache::read`] does; one of another shape, as other writers may
+    /// have left it, counts as none and is a warning in the log.
     ///
     /// # Errors
     /// [`Error::Redis`].

@@ -12,7 +12,8 @@ pub fn of_keyword(template: &str, keyword: &str) -> String {
     template.replace(SLUG, &keyword::slug(keyword))
 }
 
-/// Returns the logical key that a template makes of an argument, which is a keyword where the template says so.
+/// Returns the logical key that a template makes of an argument, which is a keyword where the
+/// template says so.
 pub fn of(template: &str, argument: &str) -> String {
     match split(template) {
         Some((_, SLUG, _)) => of_keyword(template, argument),

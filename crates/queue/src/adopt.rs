@@ -1,8 +1,9 @@
 //! The way in: takes over what dead Python workers had not acknowledged.
 //!
-//! kombu notes each delivered message in `unacked` and `unacked_index` until it is acknowledged, and a Python worker
-//! puts back what is older than the visibility timeout (an hour by default) while it holds `unacked_mutex`. Where no
-//! Python worker is left, nobody does. [`adopt`] does the same on demand, under the same lock and in the same order.
+//! kombu notes each delivered message in `unacked` and `unacked_index` until it is acknowledged,
+//! and a Python worker puts back what is older than the visibility timeout (an hour by default)
+//! while it holds `unacked_mutex`. Where no Python worker is left, nobody does. [`adopt`] does the
+//! same on demand, under the same lock and in the same order.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -73,19 +74,21 @@ impl Adopted {
     }
 }
 
-/// Puts messages that Python workers had not acknowledged back on their queues, to run next, the oldest first.
+/// Puts messages that Python workers had not acknowledged back on their queues, to run next, the
+/// oldest first.
 ///
-/// A message whose worker is alive after all, and still runs it, runs a second time: `older_than` has to be longer than
-/// any task. Ages are told by Redis's clock and the delivering worker's.
+/// A message whose worker is alive after all, and still runs it, runs a second time: `older_than`
+/// has to be longer than any task. Ages are told by Redis's clock and the delivering worker's.
 ///
 /// # Cancel safety
 ///
-/// A dropped call has moved some of the messages, each of them wholly, and may hold the lock for another 30 s.
+/// A dropped call has moved some of the messages, each of them wholly, and may hold the lock for
+/// another 30 s.
 ///
 /// # Errors
 ///
-/// [`Error::Refused`] while somebody else holds kombu's lock, or when it was lost on the way (what was moved until
-/// then stays moved); [`Error::Redis`].
+/// [`Error::Refused`] while somebody else holds kombu's lock, or when it was lost on the way (what
+/// was moved until then stays moved); [`Error::Redis`].
 pub async fn adopt(client: &Client, adoption: Adoption) -> Result<Adopted, Error> {
     let mut sweep = Sweep::new(client, adoption);
     if adoption.dry_run {
@@ -151,7 +154,8 @@ impl<'c> Sweep<'c> {
         )))
     }
 
-    /// Gives the lock back if it is still ours; the lock script compares and deletes as redis-py does.
+    /// Gives the lock back if it is still ours; the lock script compares and deletes as redis-py
+    /// does.
     async fn unlock(&self) -> Result<(), Error> {
         let args = ["release".into(), self.token.clone().into_bytes(), "0".into()];
         let _: u8 = self
@@ -358,7 +362,8 @@ fn bound(
     }
 }
 
-/// Tells whether a topic's binding key takes a routing key: `*` is one word, `#` any number of them.
+/// Tells whether a topic's binding key takes a routing key: `*` is one word, `#` any number of
+/// them.
 fn matches(binding: &str, routing_key: &str) -> bool {
     fn words(binding: &[&str], key: &[&str]) -> bool {
         match (binding.split_first(), key.split_first()) {

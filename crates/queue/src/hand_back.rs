@@ -78,8 +78,8 @@ pub struct Returned {
 ///
 /// # Errors
 ///
-/// [`Error::Refused`] while a Rhubarb worker serves one of the queues, which would take it all again;
-/// [`Error::Redis`].
+/// [`Error::Refused`] while a Rhubarb worker serves one of the queues, which would take it all
+/// again; [`Error::Redis`].
 pub async fn hand_back(client: &Client, wanted: &HandBack) -> Result<HandedBack, Error> {
     let orphans = orphans::find(client, ORPHANS).await?;
     let names = if wanted.queues.is_empty() {

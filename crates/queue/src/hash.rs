@@ -9,7 +9,8 @@ const STEP: usize = 500;
 /// The most bytes that the names and values of one hash may have together.
 const BYTES: usize = 256 << 20;
 
-/// Hands over every field of a hash. One that changes meanwhile is handed over as it was or as it is, some twice.
+/// Hands over every field of a hash. One that changes meanwhile is handed over as it was or as it
+/// is, some twice.
 ///
 /// # Errors
 ///

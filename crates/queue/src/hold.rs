@@ -26,11 +26,12 @@ pub struct Purged {
     pub scheduled: u64,
 }
 
-/// Pauses a queue until it is resumed: no worker claims from it, what runs ends, publishing goes on.
+/// Pauses a queue until it is resumed: no worker claims from it, what runs ends, publishing goes
+/// on.
 ///
-/// The pause is a key without an end. Each claim looks at it, so that a worker that is at work obeys at its next
-/// claim, and one that has no free slot claims nothing anyway. Pausing a paused queue changes its note.
-/// Tells whether it was running before.
+/// The pause is a key without an end. Each claim looks at it, so that a worker that is at work
+/// obeys at its next claim, and one that has no free slot claims nothing anyway. Pausing a paused
+/// queue changes its note. Tells whether it was running before.
 ///
 /// # Errors
 ///
@@ -81,9 +82,11 @@ async fn list(
     }
 }
 
-/// Throws away what waits in a queue, and with `scheduled` what waits for its time as well. What runs goes on.
+/// Throws away what waits in a queue, and with `scheduled` what waits for its time as well. What
+/// runs goes on.
 ///
-/// Nobody is told: whoever waits for one of these tasks waits until its own deadline, as after `celery purge`.
+/// Nobody is told: whoever waits for one of these tasks waits until its own deadline, as after
+/// `celery purge`.
 ///
 /// # Errors
 ///

@@ -1,9 +1,9 @@
 //! Every key on the queue's database: name, type, life, who writes and who reads.
 //!
-//! All of them begin with the broker's `global_keyprefix`, Celery's, kombu's and ours alike, but for `celery-task…`:
-//! these have the results' own, `result_global_keyprefix`, as Celery joins it. RedBeat's have
-//! `beat.redbeat_key_prefix` alone, as RedBeat reads them. A prefix with a hash tag (`{shop}:`) puts all of
-//! an installation into one slot of a cluster.
+//! All of them begin with the broker's `global_keyprefix`, Celery's, kombu's and ours alike, but
+//! for `celery-task…`: these have the results' own, `result_global_keyprefix`, as Celery joins it.
+//! RedBeat's have `beat.redbeat_key_prefix` alone, as RedBeat reads them. A prefix with a hash tag
+//! (`{shop}:`) puts all of an installation into one slot of a cluster.
 //!
 //! | key | type | life | written by | read by |
 //! |---|---|---|---|---|
@@ -43,7 +43,8 @@
 //! | `rhubarb:beat:fence` | string | one number | beat | beat |
 //! | `rhubarb:django:<id>` | string | a day by default | `deploy/django` | `deploy/django` |
 //!
-//! A queue's own keys carry its name as hash tag, so that on a cluster one script finds them all in one slot.
+//! A queue's own keys carry its name as hash tag, so that on a cluster one script finds them all in
+//! one slot.
 
 use std::sync::Arc;
 
@@ -195,7 +196,8 @@ impl LetterKeys {
     }
 }
 
-/// Returns the list of a queue for a priority: what [`QueueKeys::list_for`] returns, without all the others.
+/// Returns the list of a queue for a priority: what [`QueueKeys::list_for`] returns, without all
+/// the others.
 pub fn list(queue: &str, priority: u8, celery: &CeleryConfig) -> String {
     let name = format!("{}{queue}", celery.global_keyprefix);
     rhubarb_wire::queue_list(&name, priority, &celery.priority_steps, &celery.sep)
@@ -252,7 +254,8 @@ impl QueueKeys {
         format!("{}{worker}", self.claims_prefix)
     }
 
-    /// Tells whether a key only records what is claimed: claims, leases, deaths. What is to be claimed is in the others.
+    /// Tells whether a key only records what is claimed: claims, leases, deaths. What is to be
+    /// claimed is in the others.
     pub fn is_record(&self, key: &[u8]) -> bool {
         key.starts_with(self.claims_prefix.as_bytes())
             || key == self.leases.as_bytes()
@@ -278,8 +281,9 @@ pub fn list_number(priority: u8, steps: &[u8]) -> usize {
 
 /// Returns a queue's part of its keys: another one for each name, with the hash tag of its lists.
 ///
-/// A name with braces of its own keeps them as its tag, as Redis Cluster reads names. `{x}` would so have the keys of
-/// `x`: it gets a beginning that no other queue can have, because no queue's name begins so (`queue_name`).
+/// A name with braces of its own keeps them as its tag, as Redis Cluster reads names. `{x}` would
+/// so have the keys of `x`: it gets a beginning that no other queue can have, because no queue's
+/// name begins so (`queue_name`).
 fn tag(name: &str) -> String {
     if !has_tag(name) {
         return format!("{{{name}}}");
@@ -311,7 +315,8 @@ pub struct Family {
     pub suffix: &'static str,
 }
 
-/// Returns the families that the table above names, for whoever counts keys; the lists are [`QueueKeys::lists`].
+/// Returns the families that the table above names, for whoever counts keys; the lists are
+/// [`QueueKeys::lists`].
 pub fn families(celery: &CeleryConfig) -> Vec<Family> {
     let keys = Keys::new(celery);
     let results = |name, prefix| Family { name, prefix, suffix: "" };

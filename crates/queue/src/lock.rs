@@ -17,8 +17,8 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Prepares a lock; nothing is sent. `owner` has to be unique to this holder, `ttl` is how long it is held
-    /// without a renewal.
+    /// Prepares a lock; nothing is sent. `owner` has to be unique to this holder, `ttl` is how long
+    /// it is held without a renewal.
     pub fn new(client: &Client, name: &str, owner: &str, ttl: Duration) -> Self {
         Self {
             redis: client.queue().clone(),

@@ -28,7 +28,8 @@ pub struct Look<'a> {
 /// What a look brought.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Reaped {
-    /// To how many workers one more period was granted, because nobody could renew a lease for a while.
+    /// To how many workers one more period was granted, because nobody could renew a lease for a
+    /// while.
     pub granted: u64,
     /// The workers whose claims were given back, and how many.
     pub given: Vec<(String, u64)>,

@@ -1,4 +1,5 @@
-//! Brings kept messages back: a dead letter that is to be tried again, a parked task that a worker knows by now.
+//! Brings kept messages back: a dead letter that is to be tried again, a parked task that a worker
+//! knows by now.
 
 use rhubarb_wire::Envelope;
 
@@ -24,9 +25,10 @@ pub struct Replayed {
 
 /// Puts a kept message back on its queue, to run next; tells whether there was such a letter.
 ///
-/// The task's old result is removed first, so that the new run can store its own; then one script moves the message and
-/// forgets the letter and the workers that died with it. Dying between the two leaves the letter without an old result:
-/// replay it again. It is never both a letter and back.
+/// The task's old result is removed first, so that the new run can store its own; then one script
+/// moves the message and forgets the letter and the workers that died with it. Dying between the
+/// two leaves the letter without an old result: replay it again. It is never both a letter and
+/// back.
 ///
 /// # Cancel safety
 ///
@@ -36,7 +38,8 @@ pub struct Replayed {
 ///
 /// [`Error::Refused`] when the message itself was not kept (it was too large); [`Error::Redis`].
 pub async fn replay(client: &Client, kind: Kind, id: &str) -> Result<bool, Error> {
-    // The record may be replaced while we look (a worker keeps it once more): the script moves only what we have read.
+    // The record may be replaced while we look (a worker keeps it once more): the script moves only
+    // what we have read.
     loop {
         let Some((record, letter)) = letter::found(client, kind, id).await? else {
             return Ok(false);
@@ -47,7 +50,8 @@ pub async fn replay(client: &Client, kind: Kind, id: &str) -> Result<bool, Error
     }
 }
 
-/// Puts all kept messages that are meant back on their queues, each once, the newest first, so that the oldest is next.
+/// Puts all kept messages that are meant back on their queues, each once, the newest first, so that
+/// the oldest is next.
 ///
 /// # Cancel safety
 ///

@@ -112,9 +112,10 @@ pub async fn mark(client: &Client, id: &str) -> Result<(), Error> {
 impl Client {
     /// Revokes a task: it shall not run, and ends when it runs and `terminate` is asked for.
     ///
-    /// It is recorded for `keep` (workers that start or come back later obey) and broadcast as Celery does, so that
-    /// live workers of both kinds obey now. Returns how many heard the broadcast; when none did, the state REVOKED is
-    /// stored here, which is otherwise the workers' part: they know what runs.
+    /// It is recorded for `keep` (workers that start or come back later obey) and broadcast as
+    /// Celery does, so that live workers of both kinds obey now. Returns how many heard the
+    /// broadcast; when none did, the state REVOKED is stored here, which is otherwise the workers'
+    /// part: they know what runs.
     ///
     /// # Errors
     ///

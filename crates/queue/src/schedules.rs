@@ -1,7 +1,8 @@
 //! All schedules there are: the file's, the live ones in Redis, and those of Python's RedBeat.
 //!
-//! A name belongs to one owner: the file goes before live ones, live ones before RedBeat's. What cannot be used is told
-//! and stops no other. The file's entries are edited in the file, RedBeat's in Python; a pause holds for all three.
+//! A name belongs to one owner: the file goes before live ones, live ones before RedBeat's. What
+//! cannot be used is told and stops no other. The file's entries are edited in the file, RedBeat's
+//! in Python; a pause holds for all three.
 
 mod overlap;
 mod redbeat;
@@ -73,12 +74,14 @@ pub struct Known {
     pub pause: Option<Pause>,
     /// When it was added, of a live one: what is kept of an earlier one of its name is not its.
     pub added: Option<Timestamp>,
-    /// Ticks up to this moment are not ours to publish: it was added or resumed then, or Python published it last.
+    /// Ticks up to this moment are not ours to publish: it was added or resumed then, or Python
+    /// published it last.
     pub floor: Option<Timestamp>,
 }
 
 impl Known {
-    /// Returns the task that the schedule publishes, without what hangs on the tick: its id and when it expires.
+    /// Returns the task that the schedule publishes, without what hangs on the tick: its id and
+    /// when it expires.
     pub fn publish(&self) -> Publish {
         let config = &self.schedule.config;
         let options = config.options.as_deref().cloned().unwrap_or_default();
@@ -103,8 +106,8 @@ impl Known {
 
     /// Returns the record that the schedule goes on from, by what is kept of it.
     ///
-    /// One that was never seen starts from now, or from its floor; so does one whose timetable has become another.
-    /// Its numbers of runs and missed ticks stay.
+    /// One that was never seen starts from now, or from its floor; so does one whose timetable has
+    /// become another. Its numbers of runs and missed ticks stay.
     pub fn record(&self, kept: Option<Record>, now: Timestamp) -> Record {
         let digest = self.schedule.digest();
         let seconds = |at: Timestamp| at.as_second();
@@ -144,10 +147,11 @@ pub struct All {
     pub known: BTreeMap<String, Box<Known>>,
     /// The rest.
     pub problems: Vec<Problem>,
-    /// The names of entries that are there and not ours to publish at present: a beat of Python's leads, or they
-    /// cannot be used. What is kept of them stays.
+    /// The names of entries that are there and not ours to publish at present: a beat of Python's
+    /// leads, or they cannot be used. What is kept of them stays.
     pub left: BTreeSet<String>,
-    /// Whether the live entries could not be read: that one is not among the known does not say that it was removed.
+    /// Whether the live entries could not be read: that one is not among the known does not say
+    /// that it was removed.
     pub live_unread: bool,
 }
 
@@ -263,7 +267,8 @@ impl Schedules {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] for a name or a queue that cannot be or when there are too many, [`Error::Redis`].
+    /// [`Error::Refused`] for a name or a queue that cannot be or when there are too many,
+    /// [`Error::Redis`].
     pub async fn add(&self, name: &str, entry: &ScheduleConfig) -> Result<Edited, Error> {
         self.check(entry)?;
         self.edit("add", name, &entry.to_json().to_string()).await
@@ -288,8 +293,8 @@ impl Schedules {
         self.edit("remove", name, "").await
     }
 
-    /// Pauses a schedule, whoever owns it. Ticks that pass meanwhile are not its. Pausing a paused one changes its note:
-    /// [`Edited::Again`].
+    /// Pauses a schedule, whoever owns it. Ticks that pass meanwhile are not its. Pausing a paused
+    /// one changes its note: [`Edited::Again`].
     ///
     /// # Errors
     ///
@@ -467,7 +472,8 @@ impl All {
         }
     }
 
-    /// Takes out the schedules of a queue that nothing can be kept with: they are left as they are. Returns how many.
+    /// Takes out the schedules of a queue that nothing can be kept with: they are left as they are.
+    /// Returns how many.
     pub fn leave(&mut self, queue: &str) -> usize {
         let left = self.known.extract_if(.., |_, known| known.queue == queue);
         let names: Vec<String> = left.map(|(name, _)| name).collect();

@@ -1,8 +1,9 @@
 //! Beat's side of the queue: the lead, and ticks that are published exactly once.
 //!
-//! A beat takes the lease and with it a fencing number. Before it publishes it shuts earlier leaders out of each queue
-//! ([`Ticks::assume`]) and reads what they had marked ([`Ticks::records`]): from then on nobody else can write there
-//! until a greater number comes, so that what it has in memory is what is in Redis.
+//! A beat takes the lease and with it a fencing number. Before it publishes it shuts earlier
+//! leaders out of each queue ([`Ticks::assume`]) and reads what they had marked
+//! ([`Ticks::records`]): from then on nobody else can write there until a greater number comes, so
+//! that what it has in memory is what is in Redis.
 
 mod record;
 
@@ -68,7 +69,8 @@ pub struct Tick<'a> {
     pub queue: &'a str,
     /// The message, a whole envelope, and its priority; absent to pass the tick over.
     pub message: Option<(&'a [u8], u8)>,
-    /// The record as it is to be afterwards; of a publication the script fills in its time and lateness.
+    /// The record as it is to be afterwards; of a publication the script fills in its time and
+    /// lateness.
     pub record: &'a Record,
 }
 
@@ -81,7 +83,8 @@ pub struct Ticks {
     lease: Duration,
 }
 
-/// What the lease's script answers: whether we lead, fencing number, since (ms), rest (ms), holder, now (us).
+/// What the lease's script answers: whether we lead, fencing number, since (ms), rest (ms), holder,
+/// now (us).
 type Lease = (u8, u64, i64, i64, String, i64);
 
 impl Ticks {
@@ -92,8 +95,8 @@ impl Ticks {
 
     /// Takes the lead if it is free, or keeps it. To be called at least three times a lease.
     ///
-    /// A new fencing number is greater than `least`, the greatest that this beat has met: so that a counter that was
-    /// lost or deleted does not shut all beats out.
+    /// A new fencing number is greater than `least`, the greatest that this beat has met: so that a
+    /// counter that was lost or deleted does not shut all beats out.
     ///
     /// # Errors
     ///
@@ -109,7 +112,8 @@ impl Ticks {
         Ok(Lead::Theirs { holder, leading, rest: millis(rest) })
     }
 
-    /// Gives up the lead, so that the next beat takes it at once; tells whether it was ours. Harmless when another leads.
+    /// Gives up the lead, so that the next beat takes it at once; tells whether it was ours.
+    /// Harmless when another leads.
     ///
     /// # Errors
     ///
@@ -134,7 +138,8 @@ impl Ticks {
             .map_err(redis(format!("{what} the beat's lease")))
     }
 
-    /// Shuts every beat with a lesser fencing number out of the queue's ticks, and makes the queue known.
+    /// Shuts every beat with a lesser fencing number out of the queue's ticks, and makes the queue
+    /// known.
     ///
     /// Returns the greater number of another beat, if there is one: then nothing was changed.
     ///
@@ -152,7 +157,8 @@ impl Ticks {
         self.note(queue, fence, &[]).await
     }
 
-    /// Writes records of schedules without publishing; returns the greater number of another beat, if there is one.
+    /// Writes records of schedules without publishing; returns the greater number of another beat,
+    /// if there is one.
     ///
     /// # Cancel safety
     ///
@@ -189,7 +195,8 @@ impl Ticks {
         }
     }
 
-    /// Returns the record of each schedule of a queue. What cannot be read is left out: the schedule starts from now.
+    /// Returns the record of each schedule of a queue. What cannot be read is left out: the
+    /// schedule starts from now.
     ///
     /// # Errors
     ///
@@ -207,7 +214,8 @@ impl Ticks {
 
     /// Publishes a schedule's tick and marks it, in one step, or passes it over.
     ///
-    /// Two beats that both believe to lead publish a tick once all the same: the mark and the fence decide.
+    /// Two beats that both believe to lead publish a tick once all the same: the mark and the fence
+    /// decide.
     ///
     /// # Cancel safety
     ///

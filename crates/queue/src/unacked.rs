@@ -1,8 +1,9 @@
 //! An entry of kombu's `unacked` hash, and the message that kombu would restore from it.
 //!
-//! Format: the JSON text `[message, exchange, routing_key]` (kombu 5.4 and 5.7, `transport/redis.py`, `QoS.append`).
-//! A message that was delivered before carries `redelivered: true` in its headers and in `properties.delivery_info`
-//! (`Channel._do_restore_message`); all else stays the text that it was.
+//! Format: the JSON text `[message, exchange, routing_key]` (kombu 5.4 and 5.7,
+//! `transport/redis.py`, `QoS.append`). A message that was delivered before carries `redelivered:
+//! true` in its headers and in `properties.delivery_info` (`Channel._do_restore_message`); all else
+//! stays the text that it was.
 
 use std::fmt;
 

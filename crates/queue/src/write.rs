@@ -91,8 +91,8 @@ impl Client {
         Ok(())
     }
 
-    /// Stores final states, each by the script that knows when to leave what stands; those that were stored are taken
-    /// out. A failure of a long chain is stored under each of its steps.
+    /// Stores final states, each by the script that knows when to leave what stands; those that
+    /// were stored are taken out. A failure of a long chain is stored under each of its steps.
     pub async fn store_all(&self, results: &mut Vec<Stored>) -> Result<(), Error> {
         while !results.is_empty() {
             let n = chunk(results.iter().map(|stored| stored.bytes.len()));

@@ -1,6 +1,8 @@
-//! Chains, groups and chords from Rust: a client that publishes them and waits for what they come to.
+//! Chains, groups and chords from Rust: a client that publishes them and waits for what they come
+//! to.
 //!
-//! The tasks are those of the example `own_tasks`; a Python worker that knows tasks of these names may run any part.
+//! The tasks are those of the example `own_tasks`; a Python worker that knows tasks of these names
+//! may run any part.
 //!
 //! ```sh
 //! cargo run --example own_tasks -- --queues shop &

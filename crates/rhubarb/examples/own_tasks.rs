@@ -4,7 +4,8 @@
 //! cargo run --example own_tasks -- --queues shop
 //! ```
 //!
-//! It takes every flag of `worker` (`--help` shows them) and the same configuration. Any Celery client calls it:
+//! It takes every flag of `worker` (`--help` shows them) and the same configuration. Any Celery
+//! client calls it:
 //!
 //! ```python
 //! app.send_task("shop.add", args=[2], kwargs={"y": 3}, queue="shop").get()               # 5
@@ -56,7 +57,8 @@ async fn add(Args(Add { x, y }): Args<Add>) -> Result<i64, TaskError> {
     x.checked_add(y).ok_or_else(|| TaskError::failed("OverflowError", "the sum is too large"))
 }
 
-/// The end of a chord: it is called with the results of the chord's header (see the example `canvas`).
+/// The end of a chord: it is called with the results of the chord's header (see the example
+/// `canvas`).
 async fn total(Args((numbers,)): Args<(Vec<i64>,)>) -> i64 {
     numbers.iter().sum()
 }

@@ -1,8 +1,10 @@
-//! Blocking functions as task handlers: each call on a thread of its own, of which there are only so many.
+//! Blocking functions as task handlers: each call on a thread of its own, of which there are only
+//! so many.
 //!
-//! A thread cannot be ended from outside. A call whose task has ended without it (its hard limit has passed, remote
-//! control has terminated it, the worker hands it back) goes on in vain, and keeps its thread's place until it returns:
-//! handlers that hang fill the places there are and never the machine.
+//! A thread cannot be ended from outside. A call whose task has ended without it (its hard limit
+//! has passed, remote control has terminated it, the worker hands it back) goes on in vain, and
+//! keeps its thread's place until it returns: handlers that hang fill the places there are and
+//! never the machine.
 
 use std::{
     any::Any,
@@ -132,7 +134,8 @@ pub(crate) struct Thread {
     threads: Threads,
 }
 
-/// Runs a blocking handler on a thread. What it holds is given back when the handler returns, whoever waits.
+/// Runs a blocking handler on a thread. What it holds is given back when the handler returns,
+/// whoever waits.
 ///
 /// # Cancel safety
 ///

@@ -1,8 +1,9 @@
 //! The tasks that Celery ships and that any worker has to run: `celery.map` and its kin.
 //!
-//! They are those of `celery/app/builtins.py` (5.7.0, read 2026-11). `celery.chord_unlock` is left out: only result
-//! stores without atomic counting send it, Redis never. In the two maps another task runs inside this one, item by item,
-//! so that a retry asked for in there is a failure, as it is in Celery.
+//! They are those of `celery/app/builtins.py` (5.7.0, read 2026-11). `celery.chord_unlock` is left
+//! out: only result stores without atomic counting send it, Redis never. In the two maps another
+//! task runs inside this one, item by item, so that a retry asked for in there is a failure, as it
+//! is in Celery.
 
 use rhubarb_queue::{
     canvas::Call,

@@ -1,4 +1,5 @@
-//! The command line of a worker, ours or anyone's own: flags, configuration, logging, signals, exit codes.
+//! The command line of a worker, ours or anyone's own: flags, configuration, logging, signals, exit
+//! codes.
 
 mod celery;
 
@@ -50,7 +51,8 @@ pub struct Cli {
     /// Queues not to serve, of those that -Q or worker.queues names
     #[arg(short = 'X', long, value_name = "QUEUES", value_delimiter = ',')]
     pub exclude_queues: Vec<String>,
-    /// Node name; `%h` stands for the host, `%n` and `%d` for its name and domain (default: rhubarb@$DYNO or rhubarb@host)
+    /// Node name; `%h` stands for the host, `%n` and `%d` for its name and domain (default:
+    /// rhubarb@$DYNO or rhubarb@host)
     #[arg(short = 'n', long, value_name = "NAME")]
     pub hostname: Option<String>,
     /// Tasks at once, at most 1000; 0 or `auto` for 8 a core [default: 0]
@@ -68,10 +70,12 @@ pub struct Cli {
     /// Soft time limit of a task that has none of its own, seconds
     #[arg(long, value_name = "SECONDS")]
     pub soft_time_limit: Option<String>,
-    /// Log level (debug, info, warning, error, critical; any case) or filter directives [default: info]
+    /// Log level (debug, info, warning, error, critical; any case) or filter directives [default:
+    /// info]
     #[arg(short, long, alias = "log-level", value_name = "LEVEL", value_parser = telemetry::level)]
     pub loglevel: Option<String>,
-    /// Send task events from the start, for Flower and `celery events`; remote control switches them on too
+    /// Send task events from the start, for Flower and `celery events`; remote control switches
+    /// them on too
     #[arg(short = 'E', long = "task-events", visible_alias = "events")]
     pub task_events: bool,
     /// Do not tell `celery events` and Flower of the worker itself
@@ -85,7 +89,8 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Returns the flags that were given, as settings: what they win over is the configuration's to decide.
+    /// Returns the flags that were given, as settings: what they win over is the configuration's to
+    /// decide.
     fn settings(&self) -> Vec<(&'static str, String)> {
         let list = |queues: &[String]| (!queues.is_empty()).then(|| queues.join(","));
         let solo = (self.pool.as_deref() == Some(SOLO)).then_some(1);
@@ -105,7 +110,8 @@ impl Cli {
         flags.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }
 
-    /// Returns one sentence for each flag of Celery's that was taken and changes nothing, or other than there.
+    /// Returns one sentence for each flag of Celery's that was taken and changes nothing, or other
+    /// than there.
     fn told(&self) -> Vec<String> {
         let pool = self.pool.as_deref().filter(|pool| *pool != SOLO).map(|_| {
             "--pool changes nothing here: tasks are async, or run on threads (worker.blocking_threads)"
@@ -120,7 +126,8 @@ impl Cli {
     }
 }
 
-/// Runs a worker as a process: reads the command line and the configuration, registers tasks, serves.
+/// Runs a worker as a process: reads the command line and the configuration, registers tasks,
+/// serves.
 ///
 /// Everything that a worker's `main` has to do except naming its tasks.
 pub fn main(register: impl FnOnce(&mut App) -> anyhow::Result<()>) -> ExitCode {

@@ -93,7 +93,8 @@ pub struct TaskInfo {
 }
 
 impl TaskInfo {
-    /// Reads a message's facts; without a queue's name, the one that the message was sent to stands.
+    /// Reads a message's facts; without a queue's name, the one that the message was sent to
+    /// stands.
     pub(crate) fn of(received: &Received, queue: Option<&str>, deaths: u32) -> Self {
         let (headers, properties) = (&received.envelope.headers, &received.envelope.properties);
         let sent_to = &properties.delivery_info.routing_key;
@@ -166,7 +167,8 @@ impl TaskContext {
 
     /// Returns the queue's client; what is published through it has this task as its parent.
     ///
-    /// What it publishes is listed among the children of the task's result. A task that runs again publishes again.
+    /// What it publishes is listed among the children of the task's result. A task that runs again
+    /// publishes again.
     pub fn client(&self) -> &Client {
         self.0.run.client()
     }
@@ -184,8 +186,8 @@ impl TaskContext {
         self.client().publish(publish).await.map(|published| published.id)
     }
 
-    /// Publishes a signature (a task, a chain, a group, a chord) as a child of this task, and returns what can be
-    /// waited for.
+    /// Publishes a signature (a task, a chain, a group, a chord) as a child of this task, and
+    /// returns what can be waited for.
     ///
     /// # Cancel safety
     ///
@@ -226,8 +228,8 @@ impl TaskContext {
 
     /// Ends when the worker begins to stop.
     ///
-    /// A long task may then save what it has and return [`TaskError::Cancelled`](crate::TaskError), which
-    /// hands it back to its queue; one that does not look is cancelled and handed back when
+    /// A long task may then save what it has and return [`TaskError::Cancelled`](crate::TaskError),
+    /// which hands it back to its queue; one that does not look is cancelled and handed back when
     /// `worker.drain` is over.
     ///
     /// # Cancel safety
@@ -239,7 +241,8 @@ impl TaskContext {
 
     /// Ends when the task has run for its soft time limit; never where it has none.
     ///
-    /// A task that then returns [`TaskError::Cancelled`](crate::TaskError) fails with `SoftTimeLimitExceeded`.
+    /// A task that then returns [`TaskError::Cancelled`](crate::TaskError) fails with
+    /// `SoftTimeLimitExceeded`.
     ///
     /// # Cancel safety
     ///
@@ -251,32 +254,37 @@ impl TaskContext {
         }
     }
 
-    /// Tells whether the worker has begun to stop; for handlers that do not await [`stopping`](Self::stopping).
+    /// Tells whether the worker has begun to stop; for handlers that do not await
+    /// [`stopping`](Self::stopping).
     pub fn is_stopping(&self) -> bool {
         self.0.run.stopping.is_cancelled()
     }
 
-    /// Tells whether the soft time limit has passed; for handlers that do not await [`soft_limit`](Self::soft_limit).
+    /// Tells whether the soft time limit has passed; for handlers that do not await
+    /// [`soft_limit`](Self::soft_limit).
     pub fn is_past_soft_limit(&self) -> bool {
         self.0.run.soft_limit.as_ref().is_some_and(CancellationToken::is_cancelled)
     }
 
-    /// Tells whether the handler's end counts for nothing any more: its hard limit has passed, remote control has
-    /// terminated it, or it was handed back. Only a blocking handler lives to see it.
+    /// Tells whether the handler's end counts for nothing any more: its hard limit has passed,
+    /// remote control has terminated it, or it was handed back. Only a blocking handler lives to
+    /// see it.
     pub fn is_given_up(&self) -> bool {
         self.0.run.given_up.is_cancelled()
     }
 
     /// Tells whether the handler should end: what a blocking one asks between two steps.
     ///
-    /// True from the soft limit on, from the moment when the worker begins to stop, and when the task was given up. The
-    /// handler may save what it has and return [`TaskError::Cancelled`](crate::TaskError): past the soft limit that
-    /// fails the task with `SoftTimeLimitExceeded`, while the worker stops it hands the task back.
+    /// True from the soft limit on, from the moment when the worker begins to stop, and when the
+    /// task was given up. The handler may save what it has and return
+    /// [`TaskError::Cancelled`](crate::TaskError): past the soft limit that fails the task with
+    /// `SoftTimeLimitExceeded`, while the worker stops it hands the task back.
     pub fn is_cancelled(&self) -> bool {
         self.is_past_soft_limit() || self.is_stopping() || self.is_given_up()
     }
 
-    /// Waits for something async in a blocking handler: [`publish`](Self::publish), say, or [`progress`](Self::progress).
+    /// Waits for something async in a blocking handler: [`publish`](Self::publish), say, or
+    /// [`progress`](Self::progress).
     ///
     /// # Panics
     ///

@@ -104,7 +104,8 @@ mod tests {
         }
     }
 
-    /// Polls a future once; tells whether it ended, how often it was polled, and woken from outside.
+    /// Polls a future once; tells whether it ended, how often it was polled, and woken from
+    /// outside.
     fn once(wakes_itself: usize) -> (bool, usize, usize) {
         let mut polls = 0;
         let mut eager = Eager::new(poll_fn(|context| {

@@ -22,8 +22,8 @@ use crate::{
 /// fails changes nothing but the log; one that asks to be retried is published as a task.
 ///
 /// Other workers, Celery's among them, publish a task with the failed task's id. So does a worker
-/// that gives up a message which workers died with, since they may have died in the errback; and one
-/// that cannot store a task's value. Then `task` is not known, and the exception is that of the
+/// that gives up a message which workers died with, since they may have died in the errback; and
+/// one that cannot store a task's value. Then `task` is not known, and the exception is that of the
 /// stored result, if one is stored.
 ///
 /// ```

@@ -11,8 +11,9 @@ use crate::{failure::Raised, retry::Retry};
 /// Why a handler did not return a result; each variant is another fate of the task.
 ///
 /// `?` turns any error into one: Rhubarb's own passing faults (Redis away, say) become
-/// [`TaskError::Transient`], everything else [`TaskError::Failed`], with the error's type as exception
-/// type and its whole chain as message. [`Passing::passing`] marks any other error as worth a retry.
+/// [`TaskError::Transient`], everything else [`TaskError::Failed`], with the error's type as
+/// exception type and its whole chain as message. [`Passing::passing`] marks any other error as
+/// worth a retry.
 #[derive(Debug)]
 pub enum TaskError {
     /// The task failed for good: FAILURE, no retry.

@@ -5,7 +5,8 @@ use std::{backtrace::Backtrace, fmt::Write as _, panic::Location};
 use rhubarb_queue::wire::{Exception, repr};
 use serde_json::Value;
 
-/// The most of a traceback that is stored, bytes; a failure is stored under each remaining step of a chain.
+/// The most of a traceback that is stored, bytes; a failure is stored under each remaining step of
+/// a chain.
 const MAX_TRACEBACK: usize = 16 * 1024;
 
 /// An exception, and what is known of its origin.

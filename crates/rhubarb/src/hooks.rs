@@ -90,7 +90,8 @@ impl AtStop {
 
     /// Runs them beside one another, until `end` at the latest.
     ///
-    /// Each on a thread of its own: one that blocks must not keep the runtime from seeing that the time is over.
+    /// Each on a thread of its own: one that blocks must not keep the runtime from seeing that the
+    /// time is over.
     pub(crate) async fn run(self, end: Instant) {
         let over = CancellationToken::new();
         let _ends_with_us = over.clone().drop_guard();
@@ -189,8 +190,9 @@ impl Hooks {
 
     /// Calls the hooks of each end until no more ends come and all hooks have ended.
     ///
-    /// Each hook runs in a task of its own, for [`LIMIT`] at the most; that it fails, panics or is dropped changes
-    /// nothing but the log. The hooks of one end run together, and its slot stays taken until they are done.
+    /// Each hook runs in a task of its own, for [`LIMIT`] at the most; that it fails, panics or is
+    /// dropped changes nothing but the log. The hooks of one end run together, and its slot stays
+    /// taken until they are done.
     pub(crate) async fn run(self: Arc<Self>, mut ends: mpsc::UnboundedReceiver<Ended>) {
         let mut running = JoinSet::new();
         while let Some(ended) = ends.recv().await {

@@ -1,10 +1,10 @@
 //! The way in for Rust services that enqueue with stock `apalis_redis::RedisStorage`.
 //!
-//! Each `[[intake.apalis]]` entry names a queue of apalis-redis and a task. What is due there moves, a batch
-//! at a time, into our default queue as that task: a JSON object becomes keyword arguments, an array
-//! positional ones, any other value the only argument, and null none. The task's id is
-//! [`task_id`] of apalis's, so that whoever has pushed can ask for the result. A payload that is not JSON
-//! moves as it is; the queue keeps it among the dead letters.
+//! Each `[[intake.apalis]]` entry names a queue of apalis-redis and a task. What is due there
+//! moves, a batch at a time, into our default queue as that task: a JSON object becomes keyword
+//! arguments, an array positional ones, any other value the only argument, and null none. The
+//! task's id is [`task_id`] of apalis's, so that whoever has pushed can ask for the result. A
+//! payload that is not JSON moves as it is; the queue keeps it among the dead letters.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -126,7 +126,8 @@ impl Intake {
         vec![config.scheduled_jobs_set(), config.active_jobs_list(), config.job_data_hash()]
     }
 
-    /// Returns what is pushed to our queue for a task; nothing for one whose payload apalis has lost.
+    /// Returns what is pushed to our queue for a task; nothing for one whose payload apalis has
+    /// lost.
     fn message(&self, id: &str, payload: Option<&[u8]>) -> Vec<u8> {
         let queue = self.source.queue.as_ref();
         let Some(payload) = payload else {

@@ -1,8 +1,8 @@
 //! What a handler returns, and how it ends its task: a stored result, or an error that fails it.
 //!
-//! A `Result` never becomes a SUCCESS that holds an error. Rust's types exclude most of it; what they
-//! cannot exclude is refused when the task is registered, by the name of the returned type. An `Err`
-//! inside a struct of one's own is out of sight here: its author has to look at it.
+//! A `Result` never becomes a SUCCESS that holds an error. Rust's types exclude most of it; what
+//! they cannot exclude is refused when the task is registered, by the name of the returned type. An
+//! `Err` inside a struct of one's own is out of sight here: its author has to look at it.
 
 use std::{any::type_name, error::Error as StdError, fmt, marker::PhantomData};
 
@@ -26,14 +26,14 @@ pub struct Plain;
 
 /// What a handler may return: `R`, or `Result<R, E>`, with `R: Serialize`.
 ///
-/// `E` is [`TaskError`], `anyhow::Error`, any `std::error::Error` that is `Send + Sync`, a boxed one, or
-/// any error that implements `Serialize`, such as a `String`. An `Err` fails the task with the name of
-/// its type and its text, and with the errors that caused it. What is no `std::error::Error` has its
-/// JSON as its text, a string as it is.
+/// `E` is [`TaskError`], `anyhow::Error`, any `std::error::Error` that is `Send + Sync`, a boxed
+/// one, or any error that implements `Serialize`, such as a `String`. An `Err` fails the task with
+/// the name of its type and its text, and with the errors that caused it. What is no
+/// `std::error::Error` has its JSON as its text, a string as it is.
 ///
 /// An error type that is both a `std::error::Error` and `Serialize` cannot be told apart, and the
-/// compiler asks for a type annotation (E0283). Return `Result<R, TaskError>` then; `?` turns the error
-/// into one.
+/// compiler asks for a type annotation (E0283). Return `Result<R, TaskError>` then; `?` turns the
+/// error into one.
 ///
 /// ```
 /// # use rhubarb::App;

@@ -9,10 +9,11 @@ use serde_json::{Map, Value};
 
 use crate::failure::Raised;
 
-/// Asks for another attempt, as Celery's `retry()` does: the same id, one more retry, its own parent.
+/// Asks for another attempt, as Celery's `retry()` does: the same id, one more retry, its own
+/// parent.
 ///
-/// What follows the task, its group, limits and priority stay. Without anything said, the next attempt is due as the
-/// task's [`RetryPolicy`] has it, and the state RETRY tells no reason.
+/// What follows the task, its group, limits and priority stay. Without anything said, the next
+/// attempt is due as the task's [`RetryPolicy`] has it, and the state RETRY tells no reason.
 ///
 /// ```
 /// use std::time::Duration;
@@ -48,8 +49,8 @@ impl Retry {
         Self { again, ..Self::default() }
     }
 
-    /// Says why, with a Python exception class (`builtins`) and a message: what RETRY tells, and FAILURE when no retry
-    /// is left. Without it that FAILURE is a `MaxRetriesExceededError`.
+    /// Says why, with a Python exception class (`builtins`) and a message: what RETRY tells, and
+    /// FAILURE when no retry is left. Without it that FAILURE is a `MaxRetriesExceededError`.
     #[must_use]
     #[track_caller]
     pub fn because(self, exc_type: &str, message: impl Into<String>) -> Self {
@@ -63,7 +64,8 @@ impl Retry {
         Self { raised: Some(Raised::here(exception)), ..self }
     }
 
-    /// Lets this attempt be followed by others as long as there were fewer retries, in place of the policy's number.
+    /// Lets this attempt be followed by others as long as there were fewer retries, in place of the
+    /// policy's number.
     #[must_use]
     pub fn max_retries(self, max_retries: u32) -> Self {
         Self { max_retries: Some(max_retries), ..self }
@@ -115,8 +117,8 @@ impl RetryPolicy {
 
     /// Returns how long to wait before the next attempt, or `None` when there is none.
     ///
-    /// `retries` counts the retries so far. `random` in `0.0..1.0` places the wait between zero and its
-    /// bound (full jitter), so that tasks that failed together do not return together.
+    /// `retries` counts the retries so far. `random` in `0.0..1.0` places the wait between zero and
+    /// its bound (full jitter), so that tasks that failed together do not return together.
     pub fn wait(&self, retries: u32, random: f64) -> Option<Duration> {
         if retries >= self.max_retries {
             return None;

@@ -3,16 +3,17 @@
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
-/// Where a declaration of the charset may stand. The HTML standard says 1,024 bytes; pages exceed it.
+/// Where a declaration of the charset may stand. The HTML standard says 1,024 bytes; pages exceed
+/// it.
 const PRESCAN_BYTES: usize = 4096;
 /// As much as the detector looks at; more does not change its mind.
 const DETECT_BYTES: usize = 256 * 1024;
 
 /// Returns the text of `bytes`, with U+FFFD for what cannot be read.
 ///
-/// The order is that of the HTML standard and of RFC 7303: byte order mark, `Content-Type`, what the
-/// document declares, then a guess (to which the host's top level domain contributes). A charset
-/// that does not fit the bytes yields to a later one that does.
+/// The order is that of the HTML standard and of RFC 7303: byte order mark, `Content-Type`, what
+/// the document declares, then a guess (to which the host's top level domain contributes). A
+/// charset that does not fit the bytes yields to a later one that does.
 pub fn decode(bytes: &[u8], content_type: Option<&str>, domain: Option<&str>) -> String {
     if let Some((encoding, length)) = Encoding::for_bom(bytes) {
         return encoding.decode_without_bom_handling(&bytes[length..]).0.into_owned();

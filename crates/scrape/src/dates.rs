@@ -1,6 +1,7 @@
 //! Reads the dates of sources, whatever their form, into ISO text in UTC.
 //!
-//! A time without a zone is taken as UTC: the day is what readers use, and most such sources mean it so.
+//! A time without a zone is taken as UTC: the day is what readers use, and most such sources mean
+//! it so.
 
 use jiff::{SignedDuration, Timestamp, civil, fmt::rfc2822, tz::TimeZone};
 use rhubarb_core::clock;
@@ -23,14 +24,16 @@ pub fn epoch(number: f64) -> Option<String> {
     if !number.is_finite() || number <= 0.0 {
         return None;
     }
-    // 10^11 seconds is the year 5138, 10^11 milliseconds is 1973: no publishing date is near either.
+    // 10^11 seconds is the year 5138, 10^11 milliseconds is 1973: no publishing date is near
+    // either.
     let millis = if number < 1e11 { number * 1000.0 } else { number };
     iso(Timestamp::from_millisecond(millis as i64).ok()?)
 }
 
 /// Returns a date in text: RFC 3339, RFC 2822, an epoch, a date with or without a time, or an age.
 ///
-/// Words around the date are skipped (`Créé le 09/12/2015 16:34`). An age (`3d ago`) counts from `now`.
+/// Words around the date are skipped (`Créé le 09/12/2015 16:34`). An age (`3d ago`) counts from
+/// `now`.
 pub fn text(text: &str, order: DateOrder, now: Timestamp) -> Option<String> {
     let text = crate::text::cut(text, 200).trim();
     if let Ok(at) = text.parse::<Timestamp>() {

@@ -15,10 +15,10 @@ pub struct Gathered {
 
 /// Returns each posting once, newest first; those without a date come last.
 ///
-/// The same source and identifier is the same posting. Across sources the same title, company and country
-/// (or place) is; then a company's own board wins over an aggregator, and otherwise the first. Postings of
-/// one source are never merged across identifiers: a board may have the same opening twice. Without a
-/// company nothing is merged. Equal dates keep the given order.
+/// The same source and identifier is the same posting. Across sources the same title, company and
+/// country (or place) is; then a company's own board wins over an aggregator, and otherwise the
+/// first. Postings of one source are never merged across identifiers: a board may have the same
+/// opening twice. Without a company nothing is merged. Equal dates keep the given order.
 pub fn dedupe(gathered: Vec<Gathered>) -> Vec<Listing> {
     let mut identifiers = HashSet::new();
     let mut gathered: Vec<Gathered> = gathered

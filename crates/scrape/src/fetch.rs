@@ -31,7 +31,8 @@ const EXTRA_TRIES: u32 = 2;
 const BACKOFF: Duration = Duration::from_millis(500);
 /// How long a host is left alone after a 429 that does not say.
 const DEFAULT_HOLD: Duration = Duration::from_secs(30);
-/// Longer pauses that robots.txt asks for are not kept: the source is left out and that is reported.
+/// Longer pauses that robots.txt asks for are not kept: the source is left out and that is
+/// reported.
 const MAX_CRAWL_DELAY: Duration = Duration::from_secs(60);
 /// As much of a header as an error shows.
 const MAX_SHOWN: usize = 80;
@@ -301,7 +302,8 @@ impl Inner {
         self.limiter.hold(&host, wait);
     }
 
-    /// Returns the pause between requests to this host, or why robots.txt lets this page not be fetched.
+    /// Returns the pause between requests to this host, or why robots.txt lets this page not be
+    /// fetched.
     async fn permitted_interval(&self, url: &Url, of: Try<'_>) -> Result<Duration, FetchError> {
         if !self.obey_robots || url.path() == robots::PATH {
             return Ok(self.min_interval);
@@ -343,7 +345,8 @@ impl Inner {
                         .map_err(|error| as_robots_error(page, &url, error))?;
                     return Ok(Robots::parse(robots::whole_lines(&bytes, more), &self.product));
                 }
-                // Not in RFC 9309, where a 4xx allows all; this one says that we are too fast already.
+                // Not in RFC 9309, where a 4xx allows all; this one says that we are too fast
+                // already.
                 (None, 429) => {
                     return Err(check_status(&url, &answer).expect_err("429 is an error"));
                 }

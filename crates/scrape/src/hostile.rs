@@ -15,7 +15,8 @@ use crate::{
 
 /// The size of each payload.
 const SIZE: usize = 100_000;
-/// Generous: an unoptimised build on a busy machine. What grows with the square of the size takes minutes.
+/// Generous: an unoptimised build on a busy machine. What grows with the square of the size takes
+/// minutes.
 const SOON: Duration = Duration::from_secs(10);
 
 fn repeated(piece: &str) -> String {

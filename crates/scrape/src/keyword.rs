@@ -11,8 +11,8 @@ pub fn slug(keyword: &str) -> String {
 
 /// Tells whether every word of the keyword is a word of the listing's title or tags, case-folded.
 ///
-/// Whole words count, so that `go` does not find Django; `+` and `#` belong to a word (`c++`, `c#`).
-/// `in_description` also looks into the description. An empty keyword matches everything.
+/// Whole words count, so that `go` does not find Django; `+` and `#` belong to a word (`c++`,
+/// `c#`). `in_description` also looks into the description. An empty keyword matches everything.
 pub fn matches(listing: &Listing, keyword: &str, in_description: bool) -> bool {
     let mut known: HashSet<String> = words(&listing.title).collect();
     known.extend(listing.tags.iter().flat_map(|tag| words(tag)));

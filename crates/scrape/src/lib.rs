@@ -1,8 +1,8 @@
 //! Fetches job boards politely and reads listings out of what they answer.
 //!
-//! It knows neither Redis nor tasks: bytes come in over HTTP, [`Listing`]s
-//! go out. Every reader is a pure function of a payload, and a payload is hostile until read: whatever it
-//! holds, reading ends soon and without a panic.
+//! It knows neither Redis nor tasks: bytes come in over HTTP, [`Listing`]s go out. Every reader is
+//! a pure function of a payload, and a payload is hostile until read: whatever it holds, reading
+//! ends soon and without a panic.
 //!
 //! ```no_run
 //! # async fn example(config: rhubarb_core::config::Config) -> Result<(), Box<dyn std::error::Error>> {
@@ -19,10 +19,10 @@
 //! # }
 //! ```
 //!
-//! From the outside in: [`run`] asks the sources of a configuration side by side; [`source`] says what a
-//! source is; [`sources`] has the kinds, one file each; [`dedupe`] makes one list; [`salary`],
-//! [`dates`] and [`text`] read what sources have in common; [`budget`] bounds what reading costs;
-//! [`fetch`] keeps every rule that a request keeps on its way to a page.
+//! From the outside in: [`run`] asks the sources of a configuration side by side; [`source`] says
+//! what a source is; [`sources`] has the kinds, one file each; [`dedupe`] makes one list;
+//! [`salary`], [`dates`] and [`text`] read what sources have in common; [`budget`] bounds what
+//! reading costs; [`fetch`] keeps every rule that a request keeps on its way to a page.
 
 pub mod run;
 

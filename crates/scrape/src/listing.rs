@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 /// A job posting, normalised from whatever its source calls things.
 ///
-/// Serialised as a flat map with exactly these keys in this order; absent values are written as null
-/// (`None` in Python), never left out. The keys are contract: Django templates read them.
+/// Serialised as a flat map with exactly these keys in this order; absent values are written as
+/// null (`None` in Python), never left out. The keys are contract: Django templates read them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Listing {
@@ -29,7 +29,8 @@ pub struct Listing {
     pub source: String,
     /// The source's own identifier, as text.
     pub external_id: String,
-    /// `full_time`, `part_time`, `contract`, `temporary`, `internship`, `volunteer`, `per_diem` or `other`.
+    /// `full_time`, `part_time`, `contract`, `temporary`, `internship`, `volunteer`, `per_diem` or
+    /// `other`.
     pub employment_type: Option<String>,
     /// The seniority level as the source words it.
     pub seniority_level: Option<String>,

@@ -1,4 +1,5 @@
-//! Places and how a posting is worked: one readable line, and the parts where the source gives them.
+//! Places and how a posting is worked: one readable line, and the parts where the source gives
+//! them.
 
 use crate::listing::Listing;
 

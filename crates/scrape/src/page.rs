@@ -44,10 +44,11 @@ impl Kind {
         }
     }
 
-    /// Returns whether an answer is of this kind, by its declared type or, failing that, its first bytes.
+    /// Returns whether an answer is of this kind, by its declared type or, failing that, its first
+    /// bytes.
     ///
-    /// Feeds are often declared as HTML and APIs as plain text, so a declared type alone refuses nothing
-    /// that looks right.
+    /// Feeds are often declared as HTML and APIs as plain text, so a declared type alone refuses
+    /// nothing that looks right.
     pub(crate) fn admits(self, content_type: Option<&str>, body: &[u8]) -> bool {
         let essence = essence(content_type);
         let neutral = matches!(
@@ -104,7 +105,8 @@ impl Request {
         Self { proxy, ..self }
     }
 
-    /// Ends the fetch, waiting and retries included, at this time in place of `scrape.source_timeout`.
+    /// Ends the fetch, waiting and retries included, at this time in place of
+    /// `scrape.source_timeout`.
     #[must_use]
     pub fn deadline(self, deadline: Instant) -> Self {
         Self { deadline: Some(deadline), ..self }
@@ -136,7 +138,8 @@ impl Page {
     ///
     /// The body is not JSON, or not of this shape: malformed, the same answer will fail again.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        // JSON is UTF-8 whatever the header says (RFC 8259, 8.1); only what is not goes the long way.
+        // JSON is UTF-8 whatever the header says (RFC 8259, 8.1); only what is not goes the long
+        // way.
         let bytes = self.bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&self.bytes);
         match std::str::from_utf8(bytes) {
             Ok(text) if !text.contains('\0') => serde_json::from_str(text),

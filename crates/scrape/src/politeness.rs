@@ -70,7 +70,8 @@ impl Limiter {
         }
     }
 
-    /// Leaves the host alone for this long from now, at most an hour; never shortens an earlier hold.
+    /// Leaves the host alone for this long from now, at most an hour; never shortens an earlier
+    /// hold.
     pub(crate) fn hold(&self, host: &str, wait: Duration) {
         self.hold_from(Instant::now(), host, wait);
     }

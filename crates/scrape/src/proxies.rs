@@ -55,7 +55,8 @@ impl Proxy {
 
     /// Returns the host without brackets or port.
     pub(crate) fn host(&self) -> Option<Host<String>> {
-        // The `url` crate parses the host of a scheme it does not know, such as socks5, as opaque text.
+        // The `url` crate parses the host of a scheme it does not know, such as socks5, as opaque
+        // text.
         let host = self.0.host_str()?;
         Host::parse(host).ok()
     }
@@ -144,8 +145,8 @@ pub struct ProxyList {
 /// Returns the proxies of a list: lines in any of [`Proxy`]'s forms, or a JSON array.
 ///
 /// Only the first word of a line counts, since lists add the country and the like behind it; lines
-/// that begin with `#` or `//` are comments. A JSON array holds texts or objects with `host` (or `ip`)
-/// and `port`, and maybe `protocol`, `username` and `password`.
+/// that begin with `#` or `//` are comments. A JSON array holds texts or objects with `host` (or
+/// `ip`) and `port`, and maybe `protocol`, `username` and `password`.
 pub fn parse_list(text: &str) -> ProxyList {
     let mut list = ProxyList::default();
     let mut seen = HashSet::new();

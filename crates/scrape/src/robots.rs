@@ -21,7 +21,8 @@ pub(crate) fn url_of(page: &Url) -> Url {
     url
 }
 
-/// Returns the name by which robots.txt knows us: the letters, `_` and `-` that a user agent begins with.
+/// Returns the name by which robots.txt knows us: the letters, `_` and `-` that a user agent begins
+/// with.
 pub(crate) fn product_token(user_agent: &str) -> &str {
     let end = user_agent.find(|c: char| !c.is_ascii_alphabetic() && c != '_' && c != '-');
     &user_agent[..end.unwrap_or(user_agent.len())]
@@ -222,8 +223,8 @@ enum Role {
 /// Returns the octets as RFC 9309, 2.2.2 compares them.
 ///
 /// Unreserved characters stand for themselves, reserved ones as they are written, everything else
-/// percent-encoded in upper case; `*` and `$` of a target, and `$` inside a pattern, are encoded, so
-/// that `%2A` and `%24` of a pattern match them.
+/// percent-encoded in upper case; `*` and `$` of a target, and `$` inside a pattern, are encoded,
+/// so that `%2A` and `%24` of a pattern match them.
 fn normal(text: &[u8], role: Role) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -258,7 +259,8 @@ fn hex_pair(bytes: &[u8]) -> Option<u8> {
     u8::try_from(value).ok()
 }
 
-/// Returns the file without byte order mark; one in UTF-16, which the RFC forbids, is read all the same.
+/// Returns the file without byte order mark; one in UTF-16, which the RFC forbids, is read all the
+/// same.
 fn to_utf8(bytes: &[u8]) -> Cow<'_, [u8]> {
     match Encoding::for_bom(bytes) {
         Some((encoding, length)) if encoding == encoding_rs::UTF_8 => {

@@ -114,7 +114,8 @@ impl SourceReport {
         SourceStatus { status, count, error, elapsed_ms }
     }
 
-    /// Tells whether the source could not be asked or read, so that what it had before still counts.
+    /// Tells whether the source could not be asked or read, so that what it had before still
+    /// counts.
     pub fn has_failed(&self) -> bool {
         matches!(self.end, End::Failed(_))
     }
@@ -150,8 +151,8 @@ impl Scraper {
 
     /// As [`Scraper::scrape`], until `limit` ends.
     ///
-    /// What runs then is cancelled and what has not begun does not begin: these sources have failed, for the
-    /// [`TIME_LIMIT`]. What the others found stands.
+    /// What runs then is cancelled and what has not begun does not begin: these sources have
+    /// failed, for the [`TIME_LIMIT`]. What the others found stands.
     ///
     /// # Cancel safety
     /// As for [`Scraper::scrape`].

@@ -110,7 +110,8 @@ impl Salary {
         Self { display, ..salary }.sane()
     }
 
-    /// Reads a salary from text (`$120K – $150K`, `60 - 75 USD/hour`, `€50.000-70.000 p.a.`, `₹12-18 LPA`).
+    /// Reads a salary from text (`$120K – $150K`, `60 - 75 USD/hour`, `€50.000-70.000 p.a.`,
+    /// `₹12-18 LPA`).
     ///
     /// The text is kept as the display whatever it says.
     pub fn from_text(text: &str) -> Option<Self> {
@@ -176,7 +177,8 @@ impl Salary {
 
 /// Returns the period that a source's own word means (`HOUR`, `per-year-salary`, `1 MONTH`, `/yr`).
 ///
-/// Other intervals (`bi-week-salary`, `2 WEEK`, `one-time`) are none of ours: their numbers would mislead.
+/// Other intervals (`bi-week-salary`, `2 WEEK`, `one-time`) are none of ours: their numbers would
+/// mislead.
 pub fn period(text: &str) -> Option<&'static str> {
     let text = text.to_lowercase();
     let other = ["bi-", "semi-", "one-time", "2 week", "2 month"];
@@ -229,7 +231,8 @@ fn amounts(lower: &str) -> Vec<Amount> {
     found
 }
 
-/// Returns where a number ends: digits, and separators with digits behind them; a space only before three.
+/// Returns where a number ends: digits, and separators with digits behind them; a space only before
+/// three.
 fn number_end(text: &str) -> usize {
     let mut end = 0;
     for (at, c) in text.char_indices() {
@@ -248,7 +251,8 @@ fn number_end(text: &str) -> usize {
     end
 }
 
-/// Reads `120,000`, `50.000`, `42 000`, `1.5`, `12,00,000`: a last group of other than three digits is a fraction.
+/// Reads `120,000`, `50.000`, `42 000`, `1.5`, `12,00,000`: a last group of other than three digits
+/// is a fraction.
 fn number(text: &str) -> Option<f64> {
     let last = text.rfind(['.', ',']).filter(|at| text.len() - at - 1 != 3);
     let digits = |part: &str| part.chars().filter(char::is_ascii_digit).collect::<String>();
@@ -293,7 +297,8 @@ fn is_range(between: &str) -> bool {
     joins.contains(&rest.trim())
 }
 
-/// A salary without a period is a yearly one when it is written in thousands or as large as only those are.
+/// A salary without a period is a yearly one when it is written in thousands or as large as only
+/// those are.
 fn implied(amount: f64, factor: f64, currency: Option<&str>) -> Option<&'static str> {
     let yearly = factor >= 1e3 || amount >= 15_000.0;
     (yearly && matches!(currency, Some("USD" | "EUR" | "GBP" | "CHF" | "CAD" | "AUD"))

@@ -17,10 +17,9 @@ use crate::signature::{Signature, list, mapping};
 /// A body that has been read.
 ///
 /// Arguments are as JSON has them, those of MessagePack as kombu would have written them in JSON:
-/// see
-/// [`plain`](crate::plain()) for Python's own types. What cannot be held exactly (`NaN`, an integer beyond
-/// 64 bits, half of a surrogate pair) is sealed, so that it is written again as it was:
-/// [`open`](crate::open) it before you look at it.
+/// see [`plain`](crate::plain()) for Python's own types. What cannot be held exactly (`NaN`, an
+/// integer beyond 64 bits, half of a surrogate pair) is sealed, so that it is written again as it
+/// was: [`open`](crate::open) it before you look at it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Body {
     /// The positional arguments.

@@ -3,8 +3,8 @@
 //! What is built is, member for member, what `celery.canvas` of Celery 5.7.0 builds from the same
 //! calls; 5.4 differs in corners only (an empty group, two chords in a row, the errbacks of a
 //! group). As there, a chain is flattened and simplified while it is built: chains inside are
-//! unrolled, a group of one task is that task, a group with something behind it becomes a chord, and
-//! what follows a chord goes into the chord's body.
+//! unrolled, a group of one task is that task, a group with something behind it becomes a chord,
+//! and what follows a chord goes into the chord's body.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -55,8 +55,9 @@ impl Signature {
 
     /// Keeps the result of the task before out of the arguments.
     ///
-    /// Of a group it is said of each task, of a chord of each task of the header. Said of a chain it
-    /// has no effect: Celery loses it when it reads or copies one. Say it of the chain's first task.
+    /// Of a group it is said of each task, of a chord of each task of the header. Said of a chain
+    /// it has no effect: Celery loses it when it reads or copies one. Say it of the chain's first
+    /// task.
     #[must_use]
     pub fn immutable(self) -> Self {
         let mut node = Node::new(self);

@@ -106,7 +106,8 @@ impl Envelope {
         out
     }
 
-    /// Appends the bytes to put into a queue: for many messages one after the other, without a buffer for each.
+    /// Appends the bytes to put into a queue: for many messages one after the other, without a
+    /// buffer for each.
     pub fn encode_into(&self, out: &mut Vec<u8>) {
         self.dump(out);
     }
@@ -142,8 +143,9 @@ impl Envelope {
 
     /// The next attempt of this task, to be run at `eta`.
     ///
-    /// Id, root, parent, body, queue, priority and limits stay; a task without a parent becomes its own, as in
-    /// Celery. Publish it before the RETRY result is stored, so that a crash between them loses no task.
+    /// Id, root, parent, body, queue, priority and limits stay; a task without a parent becomes its
+    /// own, as in Celery. Publish it before the RETRY result is stored, so that a crash between
+    /// them loses no task.
     #[must_use]
     pub fn retry(&self, delivery_tag: &str, eta: Timestamp) -> Self {
         let mut next = self.clone();
@@ -194,7 +196,8 @@ mod tests {
         assert_eq!((body.args, envelope.properties), (vec![json!(2)], Properties::default()));
     }
 
-    /// Celery's own form, with everything in it that is read at once, and then with each thing that is not.
+    /// Celery's own form, with everything in it that is read at once, and then with each thing that
+    /// is not.
     #[test]
     fn a_message_is_the_same_whichever_way_it_is_read() {
         let usual = json!({

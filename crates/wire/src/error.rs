@@ -16,8 +16,8 @@ pub struct Identity {
 /// Bytes that could not be read, by what a reader does about it.
 ///
 /// None of these gets better by trying again. Where [`task_id`](Self::task_id) is known, a waiting
-/// client is told by storing [`exception`](Self::exception) as a FAILURE; where it is not, the bytes
-/// can only be kept aside.
+/// client is told by storing [`exception`](Self::exception) as a FAILURE; where it is not, the
+/// bytes can only be kept aside.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// The bytes are no message at all: nobody can be told.

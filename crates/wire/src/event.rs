@@ -1,8 +1,8 @@
 //! Events: what workers tell `celery events`, Flower and each other.
 //!
 //! Fields and their order are Celery's (5.7.0: `celery/events/event.py`, `worker/heartbeat.py`,
-//! `worker/strategy.py`, `worker/request.py`, `app/amqp.py`). Worker events are published one by one
-//! on their own topic, a worker's task events as a JSON array on [`TASK_MULTI`], a client's
+//! `worker/strategy.py`, `worker/request.py`, `app/amqp.py`). Worker events are published one by
+//! one on their own topic, a worker's task events as a JSON array on [`TASK_MULTI`], a client's
 //! `task-sent` alone on `task.sent`.
 //!
 //! ```

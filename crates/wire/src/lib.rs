@@ -42,8 +42,8 @@
 //!   is the envelope of both, `matcher` the patterns of node names.
 //! - `error`: why bytes could not be read, and whose they were.
 //! - `time` and `iso`, `plain`: Python's values.
-//! - `reader`, `dump`, `json`: JSON as Python writes it, and small helpers; the values themselves are
-//!   `rhubarb-pyvalue`'s.
+//! - `reader`, `dump`, `json`: JSON as Python writes it, and small helpers; the values themselves
+//!   are `rhubarb-pyvalue`'s.
 //! - `keys`: the names of lists, bindings, results and channels in Redis.
 
 mod envelope;

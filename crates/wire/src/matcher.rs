@@ -13,9 +13,9 @@ const MAX_PROGRAM: usize = 1 << 20;
 
 /// Whether `pattern` matches `name` by the method called `matcher`.
 ///
-/// `glob` is Python's `fnmatch`, `pcre` its `re.match`: anchored at the start of the name only. What
-/// cannot be matched in linear time (look-around, back-references), does not compile, is longer than
-/// 1 KiB or names another method matches nothing. `\w` and its like mean ASCII here.
+/// `glob` is Python's `fnmatch`, `pcre` its `re.match`: anchored at the start of the name only.
+/// What cannot be matched in linear time (look-around, back-references), does not compile, is
+/// longer than 1 KiB or names another method matches nothing. `\w` and its like mean ASCII here.
 pub(crate) fn matches(name: &str, pattern: &str, matcher: &str) -> bool {
     if name.len() > MAX_LENGTH || pattern.len() > MAX_LENGTH {
         return false;

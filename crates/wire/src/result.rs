@@ -137,7 +137,8 @@ impl TaskResult {
     /// At most 64 MiB come out of a compressed one.
     ///
     /// # Errors
-    /// [`DecodeError::NotResult`]: the bytes were not written by a task. Treat the result as unknown.
+    /// [`DecodeError::NotResult`]: the bytes were not written by a task. Treat the result as
+    /// unknown.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         Self::read(bytes, reader::read_lossy)
     }

@@ -1,9 +1,9 @@
 //! Remote control and events of real Celery (`golden/control`, versions in `golden/versions.txt`).
 //!
 //! `control_X.json` holds a command and its replies, `event_X.json` an event, each as it was on the
-//! wire (`raw`) and as Python reads it. Of task events `raw` holds a whole batch, and so does `batch`. `task-sent` and
-//! `task-rejected` were taken from the dispatcher of Celery 5.7.0 before encoding and have none;
-//! paths inside the two tracebacks were replaced.
+//! wire (`raw`) and as Python reads it. Of task events `raw` holds a whole batch, and so does
+//! `batch`. `task-sent` and `task-rejected` were taken from the dispatcher of Celery 5.7.0 before
+//! encoding and have none; paths inside the two tracebacks were replaced.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its support functions too")]
 

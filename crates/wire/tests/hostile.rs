@@ -11,7 +11,8 @@ use rhubarb_wire::{
 use serde_json::{Value, json};
 
 const SIZE: usize = 1 << 17;
-/// Generous: an unoptimised build on a busy machine. What grows with the square of the size takes minutes.
+/// Generous: an unoptimised build on a busy machine. What grows with the square of the size takes
+/// minutes.
 const SOON: Duration = Duration::from_secs(10);
 
 const PIECES: [&str; 14] = [

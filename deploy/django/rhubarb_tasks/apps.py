@@ -10,6 +10,7 @@ class RhubarbTasksConfig(AppConfig):
     verbose_name = "Rhubarb's tasks"
 
     def ready(self) -> None:
-        # Django 6.1 has this check, and imports it nowhere. The backport's application registers its own.
+        # Django 6.1 has this check, and imports it nowhere. The backport's application registers
+        # its own.
         with suppress(ModuleNotFoundError):
             import django.tasks.checks  # noqa: F401

@@ -72,7 +72,8 @@ class RhubarbBackend(BaseTaskBackend):
             self.read = read_options(self.options, lambda name: getattr(settings, name, None), os.environ)
             self.supports_get_result = self.read.results
         except ImproperlyConfigured as error:
-            # Raised here it would come out of the import of some module with tasks, in place of what `check` says.
+            # Raised here it would come out of the import of some module with tasks, in place of
+            # what `check` says.
             self.problem = str(error)
             logger.error("TASKS[%r]: %s", alias, error)
 

@@ -50,7 +50,8 @@ def json_value(what: str, value: Any) -> Any:
     """Returns a value as JSON has it; ``what`` names it in errors."""
     try:
         value = normalize_json(value)
-        # Not all that Python's encoder writes by default is JSON, or text that another language can read.
+        # Not all that Python's encoder writes by default is JSON, or text that another language can
+        # read.
         json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
     except TypeError as error:
         raise TypeError(f"{what} is not JSON: {error}") from error

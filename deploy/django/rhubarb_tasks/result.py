@@ -123,7 +123,8 @@ class Outcome:
     return_value: Any = None
 
 
-# What a compressed result begins with, before the method's name and a zero (Celery 5.7, ``celery/backends/base.py``).
+# What a compressed result begins with, before the method's name and a zero (Celery 5.7,
+# ``celery/backends/base.py``).
 MAGIC = b"\0celery-compressed\0"
 METHODS = {
     "zlib": zlib.decompressobj,

@@ -1,7 +1,8 @@
-//! The producers of the benchmarks: what tests/bench measures enqueueing with, and fills queues with.
+//! The producers of the benchmarks: what tests/bench measures enqueueing with, and fills queues
+//! with.
 //!
-//! `single` and `bulk` publish with our own client; `load` and `pace` push ready-made messages of anybody's, so that every
-//! worker is fed alike. Each prints one line of JSON.
+//! `single` and `bulk` publish with our own client; `load` and `pace` push ready-made messages of
+//! anybody's, so that every worker is fed alike. Each prints one line of JSON.
 
 mod messages;
 mod publishing;
@@ -52,7 +53,8 @@ struct To {
     /// The list
     #[arg(long)]
     list: String,
-    /// A file with one message, in which `@ID@` stands for the task's id and `@TAG@` for another fresh one
+    /// A file with one message, in which `@ID@` stands for the task's id and `@TAG@` for another
+    /// fresh one
     #[arg(long)]
     template: PathBuf,
 }

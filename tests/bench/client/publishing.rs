@@ -51,7 +51,8 @@ fn client(url: &str) -> anyhow::Result<Client> {
     Ok(Client::new(&Connections::new(&config, "bench")?, &config))
 }
 
-/// Runs it in a task, as what handles requests is, on one thread, as redis-benchmark is, beside which it stands.
+/// Runs it in a task, as what handles requests is, on one thread, as redis-benchmark is, beside
+/// which it stands.
 fn run(
     work: impl Future<Output = anyhow::Result<Value>> + Send + 'static,
 ) -> anyhow::Result<Value> {

@@ -30,8 +30,8 @@ def scripts(tools, batched, alone, rate):
 
 
 def watch(server):
-    # Commands inside scripts are logged too and would be in the scripts' time; hardly one of them takes so long, and no
-    # script is shorter.
+    # Commands inside scripts are logged too and would be in the scripts' time; hardly one of them
+    # takes so long, and no script is shorter.
     server.client.config_set("slowlog-log-slower-than", 8)
     server.client.config_set("slowlog-max-len", 1_000_000)
     server.client.slowlog_reset()

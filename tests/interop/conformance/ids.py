@@ -26,7 +26,8 @@ def _next():
     return uuid.UUID(f"{case:08x}-0000-4000-8000-{_counting.n:012x}")
 
 
-# Every module of Celery holds the same function object, so that its default argument is the one place to turn.
+# Every module of Celery holds the same function object, so that its default argument is the one
+# place to turn.
 celerys.__defaults__ = (_next,)
 
 

@@ -23,7 +23,8 @@ class Known:
         return named and re.match(self.path, difference.where) is not None
 
 
-# What Rhubarb does otherwise on purpose. What is seen only in a mixed fleet need not be seen in each run of it.
+# What Rhubarb does otherwise on purpose. What is seen only in a mixed fleet need not be seen in
+# each run of it.
 RHUBARB = [
     Known(
         "exception and class as in Python, the text says it in our words",

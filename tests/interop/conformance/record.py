@@ -11,7 +11,8 @@ from .process import RedisServer, Worker, folder
 
 # Queues of the message cases, all served by the fleet; the extended worker has its own.
 QUEUES = ["celery", "second"]
-# How long all message cases together may take. Generous: it is reached only where a worker lost something.
+# How long all message cases together may take. Generous: it is reached only where a worker lost
+# something.
 MESSAGES_WITHIN = 60
 # No state has been published and nothing waited for so long: what has not ended by then will not.
 QUIET = 3

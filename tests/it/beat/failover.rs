@@ -76,7 +76,8 @@ async fn after_sigterm_of_the_leader_the_next_tick_comes_within_a_second() {
     println!("SIGTERM of the leader: the next tick after {took:?}");
 }
 
-/// Suspended for two hours, as a laptop is: what has passed meanwhile is caught up on by the policy, by whoever leads.
+/// Suspended for two hours, as a laptop is: what has passed meanwhile is caught up on by the
+/// policy, by whoever leads.
 #[tokio::test]
 async fn a_leader_that_was_suspended_changes_nothing_when_it_wakes() {
     let text = format!("[beat]\nlease = \"2s\"\n{EVERY_SECOND}");

@@ -1,6 +1,8 @@
-//! Five beats, and everything that can happen to them and to Redis: each tick exactly one message, none missed.
+//! Five beats, and everything that can happen to them and to Redis: each tick exactly one message,
+//! none missed.
 //!
-//! `RHUBARB_BEAT_FAULT_SECONDS` makes it longer (the promise is about 300), `RHUBARB_BEAT_FAULT_SEED` does a run again.
+//! `RHUBARB_BEAT_FAULT_SECONDS` makes it longer (the promise is about 300),
+//! `RHUBARB_BEAT_FAULT_SEED` does a run again.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -31,8 +33,8 @@ const BEATS: usize = 5;
 const SECONDS: u64 = 40;
 /// How long the field may take, once all is healed, until nothing is overdue.
 const QUIET: Duration = Duration::from_secs(45);
-/// How late a tick's script reaches Redis, and how long its beat is stopped meanwhile: another has led and published by
-/// then, and the first still believes that it leads.
+/// How late a tick's script reaches Redis, and how long its beat is stopped meanwhile: another has
+/// led and published by then, and the first still believes that it leads.
 const LATE: Duration = Duration::from_millis(4_500);
 const STOPPED: Duration = Duration::from_secs(5);
 
@@ -205,7 +207,8 @@ impl Field {
         kind
     }
 
-    /// A tick's script is on its way for so long that another beat has led and published when it reaches Redis.
+    /// A tick's script is on its way for so long that another beat has led and published when it
+    /// reaches Redis.
     async fn write_late(&mut self, victim: usize) -> &'static str {
         let (proxy, process) = (&self.beats[victim].0, self.running(victim));
         let late = Act::Delay(LATE);
@@ -268,7 +271,8 @@ async fn count(field: &Field, name: &str, queue: &str) -> Counted {
     let record = record(field, name, queue).await;
     let config = rhubarb_core::config::Config::from_toml(CONFIGURATION).unwrap();
     let schedule = Schedule::compile(name, config.schedules[name].clone(), "UTC").unwrap();
-    // It was seen within the second that the anchor names, and its ticks are on whole seconds after it.
+    // It was seen within the second that the anchor names, and its ticks are on whole seconds after
+    // it.
     let ticks = std::iter::successors(Some(record.anchor), |tick| {
         schedule.next_after(*tick, record.anchor)
     });
@@ -318,7 +322,8 @@ async fn a_tick_that_reaches_redis_after_another_beat_led_is_published_once() {
     end(&mut field, 0).await;
 }
 
-/// What is due is decided on Redis's clock: an hour forward publishes nothing early, an hour back nothing twice.
+/// What is due is decided on Redis's clock: an hour forward publishes nothing early, an hour back
+/// nothing twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_whose_clock_steps_an_hour_forward_and_back_publishes_each_tick_once() {
     let mut field = Field::begun().await;

@@ -1,4 +1,5 @@
-//! Python's schedules: the real RedBeat beside a beat of ours, and a Django project's schedules exported and imported.
+//! Python's schedules: the real RedBeat beside a beat of ours, and a Django project's schedules
+//! exported and imported.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! The same calls on both sides, one after the other: every answer and everything left in Redis is the same.
+//! The same calls on both sides, one after the other: every answer and everything left in Redis is
+//! the same.
 
 use std::time::Duration;
 
@@ -112,9 +113,11 @@ async fn every_call_answers_as_django_redis_does() {
     assert_eq!(ours.len(), 10, "{ours:?}");
 }
 
-/// What stands in Redis under a prefix, without what is our own: key, value, and tens of seconds until its end.
+/// What stands in Redis under a prefix, without what is our own: key, value, and tens of seconds
+/// until its end.
 ///
-/// An int is shown by its digits, as it is stored; of pickles there is more than one way to write each.
+/// An int is shown by its digits, as it is stored; of pickles there is more than one way to write
+/// each.
 async fn left(cache: &Cache, prefix: &str) -> Vec<(String, String, i64)> {
     let redis = cache.redis();
     let mut keys: Vec<String> =

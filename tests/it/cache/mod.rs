@@ -1,4 +1,5 @@
-//! What Django and our cache library are to each other: the same values, the same answers, the same locks.
+//! What Django and our cache library are to each other: the same values, the same answers, the same
+//! locks.
 
 mod calls;
 mod cli;

@@ -1,4 +1,5 @@
-//! The same canvases published by Celery's client and by ours: the same messages, chord sizes, saved groups, results.
+//! The same canvases published by Celery's client and by ours: the same messages, chord sizes,
+//! saved groups, results.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +28,8 @@ async fn canvases_are_published_as_celery_publishes_them() {
     let celerys = python.run(&["canvases.py", file.path().to_str().unwrap()]).await;
 
     let version = celerys["version"].as_str().unwrap();
-    // Older ones send the same tasks with less in their chords' bodies, and more of a chain in them.
+    // Older ones send the same tasks with less in their chords' bodies, and more of a chain in
+    // them.
     let normal = if version.starts_with("5.7.") { normal } else { sent_alone };
     let celerys = celerys["published"].as_array().unwrap();
     assert_eq!(celerys.len(), CASES);
@@ -121,7 +123,8 @@ fn normal(value: &Value) -> Value {
     json!({"messages": sizes, "sizes": sizes_by_id, "saved": saved, "result": place(&result, &mut seen)})
 }
 
-/// What is sent at once, without what follows: names and arguments of the tasks, and the sizes of chords.
+/// What is sent at once, without what follows: names and arguments of the tasks, and the sizes of
+/// chords.
 fn sent_alone(value: &Value) -> Value {
     let sent = value["messages"].as_array().unwrap().iter();
     let sent: Vec<Value> =
@@ -132,8 +135,8 @@ fn sent_alone(value: &Value) -> Value {
     json!([sent, sizes])
 }
 
-/// Celery freezes a chain that is a member of a group twice, and tells the ids of the first time's headers, which are
-/// never used: the ids of groups inside a result say nothing.
+/// Celery freezes a chain that is a member of a group twice, and tells the ids of the first time's
+/// headers, which are never used: the ids of groups inside a result say nothing.
 fn without_inner_groups(result: &Value, outermost: bool) -> Value {
     let Some([own, members]) = result.as_array().map(Vec::as_slice) else { return Value::Null };
     let parent = without_inner_groups(&own[1], false);
@@ -165,7 +168,8 @@ fn place(value: &Value, seen: &mut BTreeMap<String, usize>) -> Value {
     }
 }
 
-/// A chain that waits inside a canvas has its steps spliced by us when it is published, by Celery when it is run.
+/// A chain that waits inside a canvas has its steps spliced by us when it is published, by Celery
+/// when it is run.
 fn spliced(value: &Value) -> Option<Value> {
     let is_chain = |value: &Value| value["subtask_type"] == "chain";
     let steps = value["kwargs"]["tasks"].as_array().filter(|_| is_chain(value))?;
@@ -182,8 +186,8 @@ fn spliced(value: &Value) -> Option<Value> {
     Some(value)
 }
 
-/// What differs between clients or versions and says nothing: nulls and empty lists, `false` for null, the client, and
-/// how arguments that came as a list are shown.
+/// What differs between clients or versions and says nothing: nulls and empty lists, `false` for
+/// null, the client, and how arguments that came as a list are shown.
 fn may_differ(key: &str, value: &Value) -> bool {
     let nothing = value.is_null() || *value == json!([]) || *value == json!(false);
     nothing || matches!(key, "reply_to" | "origin" | "delivery_tag" | "argsrepr")

@@ -11,7 +11,8 @@ use serde_json::Value;
 use super::SOON;
 use crate::BINARIES;
 
-/// Prints the name of every flag and a value that Celery takes for it, `null` for a flag without one.
+/// Prints the name of every flag and a value that Celery takes for it, `null` for a flag without
+/// one.
 const LIST: &str = r#"
 import json
 from celery.bin import beat, worker

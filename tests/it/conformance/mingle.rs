@@ -1,5 +1,5 @@
-//! What a worker that starts learns from the others: a task that they know as revoked does not run, whichever of the two
-//! kinds starts beside the other, with the newest and the oldest Celery.
+//! What a worker that starts learns from the others: a task that they know as revoked does not run,
+//! whichever of the two kinds starts beside the other, with the newest and the oldest Celery.
 
 use rhubarb_e2e::{
     eventually::eventually,

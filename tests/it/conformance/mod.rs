@@ -1,5 +1,6 @@
-//! Whether Celery's clients and tools can tell our worker from Celery's: the suite of `interop/conformance`, and the
-//! tools against our worker alone and in a fleet with a Celery worker.
+//! Whether Celery's clients and tools can tell our worker from Celery's: the suite of
+//! `interop/conformance`, and the tools against our worker alone and in a fleet with a Celery
+//! worker.
 
 /// The suite itself.
 mod differential;
@@ -84,13 +85,15 @@ impl Fleet {
         run(self.celery_command(args)).await
     }
 
-    /// Runs a command of Celery's command line that asks every node by its name: it ends with the last answer.
+    /// Runs a command of Celery's command line that asks every node by its name: it ends with the
+    /// last answer.
     async fn ask(&self, args: &[&str]) -> Ran {
         let names = self.names().join(",");
         self.celery(&[args, &["--timeout", "20", "--destination", &names]].concat()).await
     }
 
-    /// Runs `celery inspect …` and returns what our worker answers; every node of the fleet has to answer.
+    /// Runs `celery inspect …` and returns what our worker answers; every node of the fleet has to
+    /// answer.
     async fn inspect(&self, args: &[&str]) -> Value {
         let ran = self.ask(&[&["inspect"], args, &["--json"]].concat()).await;
         let mut answers = ran.json();

@@ -1,4 +1,5 @@
-//! A worker whose host's clock steps by an hour, beside one whose clock is right: Redis's clock rules.
+//! A worker whose host's clock steps by an hour, beside one whose clock is right: Redis's clock
+//! rules.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -105,7 +106,8 @@ fn recorded(seconds: f64, end: &str) -> Publish {
     Publish::new("e2e.record").arg(seconds).arg(end)
 }
 
-/// Each lease ends within its length from now, whoever renewed it last; none is an hour off either way.
+/// Each lease ends within its length from now, whoever renewed it last; none is an hour off either
+/// way.
 async fn leases_are_of_redis(redis: &mut MultiplexedConnection) {
     for queue in ["celery", TURNED] {
         let leases: Vec<(String, f64)> =
@@ -120,8 +122,8 @@ async fn leases_are_of_redis(redis: &mut MultiplexedConnection) {
     }
 }
 
-/// Forward, and back to where it was, and an hour behind, and right again, while tasks of either worker run, wait for
-/// their time, are tried again and could expire.
+/// Forward, and back to where it was, and an hour behind, and right again, while tasks of either
+/// worker run, wait for their time, are tried again and could expire.
 #[tokio::test]
 async fn a_worker_whose_clock_steps_an_hour_keeps_leases_countdowns_retries_and_expiries() {
     let Some(mut scene) = Scene::new().await else {

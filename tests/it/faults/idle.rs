@@ -16,8 +16,8 @@ use crate::shop::{SOON, Shop};
 
 /// How long it is watched where the environment says nothing.
 const SECONDS: u64 = 16;
-/// Two commands come every 3 s and four every 15 s (with the lease and the look of the defaults), 56 in 60 s. A shorter
-/// window may have each once more than its share.
+/// Two commands come every 3 s and four every 15 s (with the lease and the look of the defaults),
+/// 56 in 60 s. A shorter window may have each once more than its share.
 const EDGES: u64 = 6;
 
 #[expect(clippy::disallowed_methods, reason = "it is no setting of Rhubarb's but the test's")]

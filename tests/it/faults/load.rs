@@ -1,4 +1,5 @@
-//! Publishes tasks of many kinds all the while, as a patient producer does: it tries until Redis has said yes.
+//! Publishes tasks of many kinds all the while, as a patient producer does: it tries until Redis
+//! has said yes.
 
 use std::{
     sync::{

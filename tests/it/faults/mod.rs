@@ -1,6 +1,8 @@
-//! What holds on the worst day: a bad network, a bad server, killed and stopped workers, turned clocks.
+//! What holds on the worst day: a bad network, a bad server, killed and stopped workers, turned
+//! clocks.
 //!
-//! [`random`] does all of it in a seeded random order and asks an oracle; the other modules each show one promise.
+//! [`random`] does all of it in a seeded random order and asks an oracle; the other modules each
+//! show one promise.
 
 mod clock;
 mod field;

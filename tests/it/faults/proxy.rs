@@ -1,4 +1,5 @@
-//! The bad network itself: each of its faults does what it says, or the tests that use it prove nothing.
+//! The bad network itself: each of its faults does what it says, or the tests that use it prove
+//! nothing.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! What is done to whom and for how long: made from a seed, so that the same seed does the same again.
+//! What is done to whom and for how long: made from a seed, so that the same seed does the same
+//! again.
 
 use std::time::Duration;
 

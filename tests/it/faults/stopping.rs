@@ -35,8 +35,8 @@ async fn claimed(shop: &Shop, n: u64) {
     .await;
 }
 
-/// A deployment under load: the old worker stops while the new one is there. What could not end in time is handed
-/// back, in order and without a burnt attempt, and nothing else runs twice.
+/// A deployment under load: the old worker stops while the new one is there. What could not end in
+/// time is handed back, in order and without a burnt attempt, and nothing else runs twice.
 #[tokio::test]
 async fn sigterm_with_50_running_tasks_ends_or_hands_back_each_and_nothing_else_runs_twice() {
     let mut shop = shop().await;
@@ -83,7 +83,8 @@ async fn sigterm_with_50_running_tasks_ends_or_hands_back_each_and_nothing_else_
     assert!(!deaths, "a hand-back is no death");
 }
 
-/// How long two workers overlap where `RHUBARB_OVERLAP_SECONDS` says nothing; a deployment's is about 30 s.
+/// How long two workers overlap where `RHUBARB_OVERLAP_SECONDS` says nothing; a deployment's is
+/// about 30 s.
 const OVERLAP: u64 = 10;
 
 #[expect(clippy::disallowed_methods, reason = "it is no setting of Rhubarb's but the test's")]
@@ -102,7 +103,8 @@ async fn load(client: &Client, time: Duration) -> Vec<String> {
     ids
 }
 
-/// A deployment: the new worker is there for a while before the old one is told to stop, and tasks come all the while.
+/// A deployment: the new worker is there for a while before the old one is told to stop, and tasks
+/// come all the while.
 #[tokio::test]
 async fn of_two_workers_that_overlap_under_load_nothing_runs_twice_but_what_was_handed_back() {
     let mut shop = shop().await;

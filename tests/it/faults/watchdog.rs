@@ -27,7 +27,8 @@ async fn watched() -> Shop {
     shop
 }
 
-/// The network lets a bare connection through and swallows each that a worker sets up: Redis is there, and not for it.
+/// The network lets a bare connection through and swallows each that a worker sets up: Redis is
+/// there, and not for it.
 #[tokio::test]
 async fn a_worker_that_cannot_work_while_redis_answers_others_ends_with_1() {
     let mut shop = watched().await;
@@ -78,7 +79,8 @@ async fn an_outage_is_waited_out_for_longer_than_the_watchdogs_limit() {
     assert!(worker.is_running());
 }
 
-/// A replica answers, on a fresh connection too, and no claim works on it: an outage, and none of the worker's faults.
+/// A replica answers, on a fresh connection too, and no claim works on it: an outage, and none of
+/// the worker's faults.
 #[tokio::test]
 async fn a_redis_that_stays_a_replica_is_waited_out_for_longer_than_the_watchdogs_limit() {
     let shop = watched().await;

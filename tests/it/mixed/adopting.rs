@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use super::{celery_worker, int, own_worker, shop_with_lease, waiting, waiting_ids};
 use crate::shop::{SOON, Shop};
 
-/// Puts entries into kombu's keys as its workers do; the first is the oldest, delivered so long ago.
+/// Puts entries into kombu's keys as its workers do; the first is the oldest, delivered so long
+/// ago.
 async fn deliver(queue: &mut MultiplexedConnection, entries: &[(String, String)], ago: Duration) {
     let (now, _): (u64, u64) = redis::cmd("TIME").query_async(queue).await.unwrap();
     for (chunk, entries) in entries.chunks(1_000).enumerate() {
@@ -32,8 +33,9 @@ fn entry(n: usize, queue: &str) -> (String, String) {
     (n.to_string(), json!([message, "", queue]).to_string())
 }
 
-/// A Celery worker is killed while it runs one task, acknowledged late, and holds three more. They go back exactly as
-/// kombu itself would put them, and our worker runs them: Python's `get()` returns.
+/// A Celery worker is killed while it runs one task, acknowledged late, and holds three more. They
+/// go back exactly as kombu itself would put them, and our worker runs them: Python's `get()`
+/// returns.
 #[tokio::test]
 async fn what_a_killed_celery_worker_held_is_run_by_ours() {
     let shop = shop_with_lease(15).await;
@@ -200,8 +202,8 @@ async fn a_global_key_prefix_stands_before_every_key() {
     assert_eq!(int(&mut queue, "EXISTS", "shop:unacked").await, 0);
 }
 
-/// SIGKILL in the middle: each message is in one place, kombu's sweeps wait for the lock's end, and a second run does
-/// the rest.
+/// SIGKILL in the middle: each message is in one place, kombu's sweeps wait for the lock's end, and
+/// a second run does the rest.
 #[tokio::test]
 async fn a_death_half_way_loses_nothing_and_doubles_nothing() {
     const N: usize = 20_000;

@@ -86,8 +86,9 @@ fn by_python(result: &serde_json::Value) -> bool {
     result["by"] == "python" || result == "python"
 }
 
-/// 200 tasks of Python's, of ours and of both, interleaved: all end on a side that knows them, each once, and `unacked`
-/// stays Python's. The Celery worker leaves what it does not know; an ordinary one would fail it.
+/// 200 tasks of Python's, of ours and of both, interleaved: all end on a side that knows them, each
+/// once, and `unacked` stays Python's. The Celery worker leaves what it does not know; an ordinary
+/// one would fail it.
 #[tokio::test]
 async fn each_task_of_a_mixed_fleet_ends_once_where_it_is_known() {
     const N: usize = 200;
@@ -141,7 +142,8 @@ async fn ready(mut celery: Process) -> Process {
     celery
 }
 
-/// While the Python worker is away its tasks are parked; when it comes back they run, by themselves.
+/// While the Python worker is away its tasks are parked; when it comes back they run, by
+/// themselves.
 #[tokio::test]
 async fn tasks_parked_while_the_python_worker_is_away_run_when_it_is_back() {
     let shop = shop_with_lease(2).await;
@@ -194,8 +196,8 @@ async fn a_python_worker_of_another_queue_does_not_count() {
     .await;
 }
 
-/// A thousand tasks of a Python worker that is busy: ours start within about a second all the same, and waiting for the
-/// others costs few commands.
+/// A thousand tasks of a Python worker that is busy: ours start within about a second all the same,
+/// and waiting for the others costs few commands.
 #[tokio::test]
 async fn behind_a_foreign_backlog_our_tasks_start_soon_and_little_is_sent() {
     const BACKLOG: usize = 1_000;
@@ -236,7 +238,8 @@ async fn behind_a_foreign_backlog_our_tasks_start_soon_and_little_is_sent() {
     assert_eq!(after, before[..after.len()], "nobody's order has changed");
 }
 
-/// A message whose task cannot be read without decoding it cannot be passed over: it goes round, and Python gets it.
+/// A message whose task cannot be read without decoding it cannot be passed over: it goes round,
+/// and Python gets it.
 #[tokio::test]
 async fn a_foreign_message_that_cannot_be_passed_over_goes_round() {
     let shop = shop_with_lease(15).await;

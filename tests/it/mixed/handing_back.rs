@@ -18,8 +18,8 @@ async fn holds(queue: &mut MultiplexedConnection, command: &str, key: &str, n: u
     eventually(SOON, &what, async || (int(queue, command, key).await == n).then_some(())).await;
 }
 
-/// Our worker is killed with tasks in its hands, others waiting for their time, and some parked: after `hand-back` a
-/// real Celery worker finishes all of it.
+/// Our worker is killed with tasks in its hands, others waiting for their time, and some parked:
+/// after `hand-back` a real Celery worker finishes all of it.
 #[tokio::test]
 async fn everything_of_a_killed_worker_is_finished_by_celery() {
     let shop = shop_with_lease(2).await;
@@ -86,7 +86,8 @@ async fn everything_of_a_killed_worker_is_finished_by_celery() {
     }
 }
 
-/// SIGKILL in the middle: what was moved is back, the rest is where it was, and a second run does it.
+/// SIGKILL in the middle: what was moved is back, the rest is where it was, and a second run does
+/// it.
 #[tokio::test]
 async fn a_death_half_way_loses_nothing_and_doubles_nothing() {
     const N: usize = 20_000;

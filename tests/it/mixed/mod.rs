@@ -53,7 +53,8 @@ async fn waiting(queue: &mut MultiplexedConnection) -> Vec<Vec<Vec<u8>>> {
     lists
 }
 
-/// The ids of all messages that wait in the default queue, in the order in which they would be taken.
+/// The ids of all messages that wait in the default queue, in the order in which they would be
+/// taken.
 async fn waiting_ids(queue: &mut MultiplexedConnection) -> Vec<String> {
     let id = |message: &Vec<u8>| {
         let message: serde_json::Value = serde_json::from_slice(message).unwrap();

@@ -1,4 +1,5 @@
-//! What `rhubarb monitor` shows. How it clears, what it may be refused and its live view are in modules of their own.
+//! What `rhubarb monitor` shows. How it clears, what it may be refused and its live view are in
+//! modules of their own.
 
 mod clear;
 mod permissions;
@@ -52,7 +53,8 @@ async fn every_key(redis: &RedisServer) -> BTreeSet<(u32, String)> {
     found
 }
 
-/// Returns what the server says of the commands that it was sent since it started; the fillings' own are among them.
+/// Returns what the server says of the commands that it was sent since it started; the fillings'
+/// own are among them.
 async fn command_stats(redis: &RedisServer) -> String {
     cmd("INFO").arg("commandstats").query_async(&mut redis.connect(0).await).await.unwrap()
 }
@@ -196,7 +198,8 @@ async fn more_keys_than_the_effort_allows_are_estimated_and_marked() {
     let report = installation.rhubarb(&[&few[..], &["--json"]].concat()).await.json();
     assert_eq!(report["databases"][3]["keys"], 80_000);
     let looked_at = report["databases"][3]["looked_at"].as_u64().unwrap();
-    // 50,000 keys for a fifth of a second, or fewer on a busy machine; the last SCAN may bring some more.
+    // 50,000 keys for a fifth of a second, or fewer on a busy machine; the last SCAN may bring some
+    // more.
     assert!((1..52_000).contains(&looked_at), "{looked_at}");
     let listings = &report["totals"]["listing_keys"];
     assert_eq!(listings["how"], "estimated");

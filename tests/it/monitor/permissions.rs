@@ -1,4 +1,5 @@
-//! A server whose ACL forbids what hosted servers forbid: what is missing is said, the rest is shown.
+//! A server whose ACL forbids what hosted servers forbid: what is missing is said, the rest is
+//! shown.
 
 use rhubarb_e2e::{installation::Installation, redis_server::RedisServer};
 

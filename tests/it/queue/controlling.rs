@@ -372,7 +372,8 @@ async fn remote_control_comes_back_when_the_access_list_allows_it_again() {
     assert!(worker.stop().await);
 }
 
-/// While nothing is heard, a revocation is read from Redis; and nobody asks more than every few seconds.
+/// While nothing is heard, a revocation is read from Redis; and nobody asks more than every few
+/// seconds.
 #[tokio::test]
 async fn a_worker_that_may_not_hear_obeys_revocations_and_asks_seldom() {
     let bench = with_a_user("resetchannels").await;

@@ -215,7 +215,8 @@ async fn acknowledging_works_while_redis_is_out_of_memory() {
     assert!(worker.stop().await);
 }
 
-/// What was scheduled or claimed from a list that the settings no longer have would be taken out and be gone.
+/// What was scheduled or claimed from a list that the settings no longer have would be taken out
+/// and be gone.
 #[tokio::test]
 async fn with_fewer_priority_steps_than_before_nothing_is_lost() {
     let bench = Bench::with(|config| config.celery.priority_steps = vec![0]).await;

@@ -1,7 +1,8 @@
 //! Who is taken for dead: the script itself, on a model of clocks.
 //!
-//! Workers look as they do in life, each at its own times, and die, and are stopped; Redis goes away and comes back, and
-//! its clock is set. Only the time is not real. `RHUBARB_LEASE_CASES` makes it more, `RHUBARB_LEASE_SEED` does one again.
+//! Workers look as they do in life, each at its own times, and die, and are stopped; Redis goes
+//! away and comes back, and its clock is set. Only the time is not real. `RHUBARB_LEASE_CASES`
+//! makes it more, `RHUBARB_LEASE_SEED` does one again.
 
 use fastrand::Rng;
 use redis::{AsyncCommands, aio::MultiplexedConnection};
@@ -32,7 +33,8 @@ struct Worker {
 struct Outage {
     from: u64,
     to: u64,
-    /// Commands that were on their way are carried out at its end (`SIGSTOP`, `CLIENT PAUSE`); else they failed.
+    /// Commands that were on their way are carried out at its end (`SIGSTOP`, `CLIENT PAUSE`); else
+    /// they failed.
     holds_commands: bool,
     /// By how much Redis's clock is off from then on, ms.
     step: i64,

@@ -76,7 +76,8 @@ async fn of_many_tasks_none_is_published_where_one_is_refused() {
     assert_eq!(n, 0);
 }
 
-/// Whichever of its two answers is lost, the caller's next try is no duplicate of a task that is not there.
+/// Whichever of its two answers is lost, the caller's next try is no duplicate of a task that is
+/// not there.
 #[tokio::test]
 async fn a_unique_task_whose_answer_was_lost_can_be_published_again() {
     let bench = Bench::new().await;

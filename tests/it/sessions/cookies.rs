@@ -1,4 +1,5 @@
-//! What visitors' cookies may hold: a service answers "not logged in", and Redis hears nothing of it.
+//! What visitors' cookies may hold: a service answers "not logged in", and Redis hears nothing of
+//! it.
 
 use rhubarb_cache::sessions::{Backend, axum::DjangoSessions};
 use rhubarb_e2e::{eventually::eventually, redis_server::RedisServer};

@@ -1,4 +1,5 @@
-//! Random values: what Django saves is read here as it was, and what is written here Django reads, saves and keeps.
+//! Random values: what Django saves is read here as it was, and what is written here Django reads,
+//! saves and keeps.
 
 use std::{collections::BTreeMap, fs};
 

@@ -1,6 +1,8 @@
-//! Blocking handlers: off the async threads, only so many, limited in time as far as a thread can be.
+//! Blocking handlers: off the async threads, only so many, limited in time as far as a thread can
+//! be.
 //!
-//! The runtime of these tests has one thread: a handler that blocked it would stop worker and test alike.
+//! The runtime of these tests has one thread: a handler that blocked it would stop worker and test
+//! alike.
 
 use std::{
     sync::{

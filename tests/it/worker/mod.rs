@@ -1,4 +1,5 @@
-//! The worker's promises, each against a real Redis, with the library as an author of tasks uses it.
+//! The worker's promises, each against a real Redis, with the library as an author of tasks uses
+//! it.
 #![expect(clippy::unwrap_used, reason = "a test ends where it is surprised")]
 
 mod blocking;

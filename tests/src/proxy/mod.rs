@@ -1,8 +1,9 @@
-//! A bad network between a program and a Redis server: a proxy that cuts, delays, swallows, trickles and half-closes.
+//! A bad network between a program and a Redis server: a proxy that cuts, delays, swallows,
+//! trickles and half-closes.
 //!
-//! It reads the Redis protocol well enough to know each message's end and each request's command, so that a fault can
-//! hit just before a script is sent, just after the server has run it, or in the middle of its answer. What it cannot
-//! read (TLS) it passes on as it comes.
+//! It reads the Redis protocol well enough to know each message's end and each request's command,
+//! so that a fault can hit just before a script is sent, just after the server has run it, or in
+//! the middle of its answer. What it cannot read (TLS) it passes on as it comes.
 
 mod pump;
 mod resp;
@@ -37,7 +38,8 @@ pub enum Way {
 pub enum At {
     /// At the beginning of the next message.
     Next,
-    /// This many bytes into the next message of this command (of its answer, on the way to the client).
+    /// This many bytes into the next message of this command (of its answer, on the way to the
+    /// client).
     Command {
         /// The command in capitals, `EVALSHA` say.
         name: String,

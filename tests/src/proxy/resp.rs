@@ -1,4 +1,5 @@
-//! Where one message of the Redis protocol ends (RESP2 and RESP3, as of Redis 7.0), and what its command is.
+//! Where one message of the Redis protocol ends (RESP2 and RESP3, as of Redis 7.0), and what its
+//! command is.
 
 /// What stands at the beginning of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -120,7 +120,8 @@ impl Server {
         .await
     }
 
-    /// Waits for `n` ticks of the queue's one schedule and checks that each is a tick of it and was published once.
+    /// Waits for `n` ticks of the queue's one schedule and checks that each is a tick of it and was
+    /// published once.
     pub(crate) async fn ticks(&self, n: usize, config: &Config, queue: &str) -> usize {
         let messages = eventually(SOON, "ticks are published", async || {
             Some(self.messages(queue).await).filter(|messages| messages.len() >= n)

@@ -50,7 +50,8 @@ async fn live_schedules_are_added_changed_paused_and_removed_while_a_beat_runs()
     assert!(n("s").await > 3, "the file's goes on");
 }
 
-/// Waits until three ticks of a second have passed without a message, and returns how many there are.
+/// Waits until three ticks of a second have passed without a message, and returns how many there
+/// are.
 async fn settled(server: &Server, queue: &str) -> usize {
     let mut last = (usize::MAX, Instant::now());
     eventually(Duration::from_secs(30), "it publishes no more", async || {

@@ -1,10 +1,11 @@
 //! Hits and misses, counted here and added to Redis in batches.
 //!
-//! They stand in one hash for each prefix, `PREFIX:0:rhubarb.counters`, which ends a week after its last count: version 0,
-//! so that Django's `keys("*")` does not find it. A namespace is what stands before the first `:` of a logical key; a key
-//! without one is its own when it is a plain word. A process keeps at most 64 of them and the hash 640 numbers; what is beyond
-//! is counted under `(other)`. A process that ends without [`Cache::close`] loses what it has not written: what happened in the
-//! last ten seconds in which anything did, or less than a thousand counts.
+//! They stand in one hash for each prefix, `PREFIX:0:rhubarb.counters`, which ends a week after its
+//! last count: version 0, so that Django's `keys("*")` does not find it. A namespace is what stands
+//! before the first `:` of a logical key; a key without one is its own when it is a plain word. A
+//! process keeps at most 64 of them and the hash 640 numbers; what is beyond is counted under
+//! `(other)`. A process that ends without [`Cache::close`] loses what it has not written: what
+//! happened in the last ten seconds in which anything did, or less than a thousand counts.
 
 use std::{
     collections::BTreeMap,
@@ -205,7 +206,8 @@ impl Cache {
     }
 }
 
-/// Returns the namespace of a logical key. A session's key is as good as a password and is never part of it.
+/// Returns the namespace of a logical key. A session's key is as good as a password and is never
+/// part of it.
 pub fn namespace(key: &str) -> String {
     let is_word = |key: &str| key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
     let name = match (key.find(SESSIONS), key.split_once(':')) {

@@ -33,7 +33,8 @@ impl Cache {
         self.open(self.run("touch", &raw, &command).await, false)
     }
 
-    /// Lets the key end after so long: django-redis's `expire` and `pexpire`. Tells whether there was one.
+    /// Lets the key end after so long: django-redis's `expire` and `pexpire`. Tells whether there
+    /// was one.
     ///
     /// # Errors
     /// [`Error::Redis`].
@@ -41,7 +42,8 @@ impl Cache {
         self.touch(key, Timeout::After(after)).await
     }
 
-    /// Lets the key end at this time of Redis's clock: `expire_at` and `pexpire_at`. Tells whether there was one.
+    /// Lets the key end at this time of Redis's clock: `expire_at` and `pexpire_at`. Tells whether
+    /// there was one.
     ///
     /// # Errors
     /// [`Error::Redis`].
@@ -60,9 +62,11 @@ impl Cache {
         self.open(self.run("touch", &raw, cmd("PERSIST").arg(&raw)).await, false)
     }
 
-    /// Moves the value to the version higher by `delta`, in place of what is there, and returns that version.
+    /// Moves the value to the version higher by `delta`, in place of what is there, and returns
+    /// that version.
     ///
-    /// The value and its timeout move as they are, in one step; django-redis reads and writes them anew.
+    /// The value and its timeout move as they are, in one step; django-redis reads and writes them
+    /// anew.
     ///
     /// # Errors
     /// [`Error::NoSuchKey`]; [`Error::NoSuchVersion`] below zero; [`Error::Redis`].

@@ -34,11 +34,13 @@ use crate::{
 /// How many keys one turn of a scan looks at, and at most how many one command names.
 const BATCH: usize = 1000;
 
-/// A cache alias: where its keys are, how they are named and how values are written. Clones share all of it.
+/// A cache alias: where its keys are, how they are named and how values are written. Clones share
+/// all of it.
 ///
-/// Where the alias says `ignore_exceptions`, a Redis that fails is no error, as with django-redis's `IGNORE_EXCEPTIONS`:
-/// reads find nothing, writes are left out, [`Cache::ignored`] counts and the log has one line a minute. What has no
-/// such answer (`incr`, `incr_version`, locks, `iter_keys`) fails all the same, and so does a value that cannot be read.
+/// Where the alias says `ignore_exceptions`, a Redis that fails is no error, as with django-redis's
+/// `IGNORE_EXCEPTIONS`: reads find nothing, writes are left out, [`Cache::ignored`] counts and the
+/// log has one line a minute. What has no such answer (`incr`, `incr_version`, locks, `iter_keys`)
+/// fails all the same, and so does a value that cannot be read.
 #[derive(Clone)]
 pub struct Cache {
     alias: AliasConfig,
@@ -62,7 +64,8 @@ impl Cache {
         Self { alias, redis, shared: Arc::default() }
     }
 
-    /// Returns the same cache at another version, as Django's argument `version=` does for one call.
+    /// Returns the same cache at another version, as Django's argument `version=` does for one
+    /// call.
     pub fn version(&self, version: u32) -> Self {
         let alias = AliasConfig { version, ..self.alias.clone() };
         Self { alias, redis: self.redis.clone(), shared: Arc::clone(&self.shared) }

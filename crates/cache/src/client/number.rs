@@ -24,11 +24,13 @@ const TRIES: usize = 64;
 impl Cache {
     /// Adds to a number and returns the sum; its timeout stays.
     ///
-    /// An int of 64 bits is added to inside Redis. Larger ones, floats and bools (as in Python, `True + 1` is 2) are replaced
-    /// in one step unless somebody else changes them in between, then tried again.
+    /// An int of 64 bits is added to inside Redis. Larger ones, floats and bools (as in Python,
+    /// `True + 1` is 2) are replaced in one step unless somebody else changes them in between, then
+    /// tried again.
     ///
     /// # Errors
-    /// [`Error::NoSuchKey`], where Django raises `ValueError`; [`Error::NotANumber`]; [`Error::Redis`].
+    /// [`Error::NoSuchKey`], where Django raises `ValueError`; [`Error::NotANumber`];
+    /// [`Error::Redis`].
     pub async fn incr(&self, key: &str, delta: i64) -> Result<PyValue, Error> {
         let raw = self.raw_key(key);
         let keys = [raw.clone()];
@@ -60,7 +62,8 @@ impl Cache {
         }
     }
 
-    /// As [`Cache::incr`], with nothing being zero without a timeout: django-redis's `ignore_key_check=True`.
+    /// As [`Cache::incr`], with nothing being zero without a timeout: django-redis's
+    /// `ignore_key_check=True`.
     ///
     /// # Errors
     /// [`Error::NotANumber`] for what is no int of 64 bits; [`Error::Redis`].

@@ -13,11 +13,12 @@ const MANY: usize = 100;
 impl Cache {
     /// Returns the value; `None` when there is none (Python's `None` is [`PyValue::None`]).
     ///
-    /// No more than [`MAX_VALUE`] is fetched, however large the value is. An empty string, which no serializer writes,
-    /// is no value.
+    /// No more than [`MAX_VALUE`] is fetched, however large the value is. An empty string, which no
+    /// serializer writes, is no value.
     ///
     /// # Errors
-    /// [`Error::Read`] for a value that is not data: leave it alone. [`Error::Redis`]: see its class.
+    /// [`Error::Read`] for a value that is not data: leave it alone. [`Error::Redis`]: see its
+    /// class.
     pub async fn get(&self, key: &str) -> Result<Option<PyValue>, Error> {
         let raw = self.raw_key(key);
         let bytes: Vec<u8> = match self.run("get", &raw, &fetch(&raw)).await {
@@ -46,8 +47,8 @@ impl Cache {
 
     /// Returns a value's bytes, and how long they will be there.
     pub(crate) async fn fetch_with_ttl(&self, raw: &str) -> Result<Option<(Vec<u8>, Ttl)>, Error> {
-        // No MULTI: a server that is out of memory refuses to queue even reads (Redis 7.0). A value that is written between
-        // the two looks older than it is.
+        // No MULTI: a server that is out of memory refuses to queue even reads (Redis 7.0). A value
+        // that is written between the two looks older than it is.
         let mut both = pipe();
         both.cmd("PTTL").arg(raw).add_command(fetch(raw));
         let answer = self.redis.pipe::<(i64, Vec<u8>)>(&both).await;
@@ -109,7 +110,8 @@ impl Cache {
     }
 }
 
-/// The command that reads a value up to one byte more than any may have, so that a huge one costs no more.
+/// The command that reads a value up to one byte more than any may have, so that a huge one costs
+/// no more.
 fn fetch(raw: &str) -> Cmd {
     cmd("GETRANGE").arg(raw).arg(0).arg(MAX_VALUE).clone()
 }

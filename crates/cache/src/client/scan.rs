@@ -53,7 +53,8 @@ impl Cache {
 
     /// Returns the logical keys that match a glob pattern as they are found, in bounded memory.
     ///
-    /// A key that comes or goes meanwhile may be missed; one may come twice. Keys that are not UTF-8 are passed over.
+    /// A key that comes or goes meanwhile may be missed; one may come twice. Keys that are not
+    /// UTF-8 are passed over.
     pub fn iter_keys(&self, pattern: &str) -> Keys {
         let pattern = key::glob(&self.alias, pattern);
         Keys { scan: Scan::new(self, pattern), found: VecDeque::new(), passed: 0 }
@@ -73,9 +74,11 @@ impl Cache {
         self.open(deleted, 0)
     }
 
-    /// Deletes every key of this cache's prefix, whatever its version, and returns how many there were.
+    /// Deletes every key of this cache's prefix, whatever its version, and returns how many there
+    /// were.
     ///
-    /// Django's `clear()` empties the whole database instead; this never touches another prefix's keys.
+    /// Django's `clear()` empties the whole database instead; this never touches another prefix's
+    /// keys.
     ///
     /// # Cancel safety
     /// As for [`Cache::delete_pattern`].
@@ -94,7 +97,8 @@ impl Cache {
         self.open(deleted, 0)
     }
 
-    /// Deletes every key that matches a glob pattern but Django's sessions; returns how many there were.
+    /// Deletes every key that matches a glob pattern but Django's sessions; returns how many there
+    /// were.
     ///
     /// # Cancel safety
     /// As for [`Cache::delete_pattern`].

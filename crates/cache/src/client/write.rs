@@ -22,11 +22,12 @@ pub enum Condition {
 impl Cache {
     /// Stores a value in place of whatever is there.
     ///
-    /// A server that is out of memory is no error: caches give way first, so that tasks go on. Nothing is written then,
-    /// what was there stays until its timeout, and one line says so.
+    /// A server that is out of memory is no error: caches give way first, so that tasks go on.
+    /// Nothing is written then, what was there stays until its timeout, and one line says so.
     ///
     /// # Errors
-    /// [`Error::Write`] when the serializer cannot hold it or it is over the cap; nothing was written.
+    /// [`Error::Write`] when the serializer cannot hold it or it is over the cap; nothing was
+    /// written.
     pub async fn set(&self, key: &str, value: &PyValue, timeout: Timeout) -> Result<(), Error> {
         self.set_if(key, value, timeout, Condition::Always).await.map(drop)
     }
@@ -41,7 +42,8 @@ impl Cache {
         self.set_if(key, value, timeout, Condition::Missing).await
     }
 
-    /// Stores a value on a condition, and tells whether it did: django-redis's `set` with `nx` or `xx`.
+    /// Stores a value on a condition, and tells whether it did: django-redis's `set` with `nx` or
+    /// `xx`.
     ///
     /// With a timeout of zero the key is deleted and the answer is whether there was one; with
     /// [`Condition::Missing`] see [`Cache::add`].
@@ -112,10 +114,12 @@ impl Cache {
         self.shared.outage.gives_way(&self.alias.prefix, stored, false)
     }
 
-    /// Stores values, each in place of whatever is there; not in one step: a reader may see some of them first.
+    /// Stores values, each in place of whatever is there; not in one step: a reader may see some of
+    /// them first.
     ///
     /// # Errors
-    /// As for [`Cache::set`]; with [`Error::Write`] none was written, with [`Error::Redis`] some may be.
+    /// As for [`Cache::set`]; with [`Error::Write`] none was written, with [`Error::Redis`] some
+    /// may be.
     pub async fn set_many(
         &self,
         values: &[(&str, PyValue)],

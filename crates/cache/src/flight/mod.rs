@@ -1,9 +1,10 @@
 //! Single flight: a value that is not there is computed once, whoever asks for it.
 //!
-//! In the process, all who miss the same key wait for one future. Across processes, whoever takes the lock
-//! `PREFIX:0:rhubarb.flight:VERSION:KEY` computes, renewing it; the others look for the value until it is there, and one of them
-//! takes over when the lock has ended because its holder died. Redis holds the plain value and nothing around it, so that
-//! Python reads it as any other: whether it is stale is told by how long it still lives.
+//! In the process, all who miss the same key wait for one future. Across processes, whoever takes
+//! the lock `PREFIX:0:rhubarb.flight:VERSION:KEY` computes, renewing it; the others look for the
+//! value until it is there, and one of them takes over when the lock has ended because its holder
+//! died. Redis holds the plain value and nothing around it, so that Python reads it as any other:
+//! whether it is stale is told by how long it still lives.
 
 mod map;
 mod run;
@@ -29,12 +30,14 @@ use crate::{
 pub struct Fetch {
     /// How long the value is fresh.
     pub timeout: Timeout,
-    /// For how long after that it is given out stale, while one computes it anew in the background. Zero for never.
+    /// For how long after that it is given out stale, while one computes it anew in the background.
+    /// Zero for never.
     ///
-    /// It is added to the key's life in Redis. A value that somebody else wrote with `timeout` alone counts as stale
-    /// so much earlier.
+    /// It is added to the key's life in Redis. A value that somebody else wrote with `timeout`
+    /// alone counts as stale so much earlier.
     pub stale: Duration,
-    /// How long a process that computes keeps the others waiting after it has died. It renews while it lives.
+    /// How long a process that computes keeps the others waiting after it has died. It renews while
+    /// it lives.
     pub lease: Duration,
     /// How long to wait for another process before computing beside it.
     pub patience: Duration,
@@ -43,7 +46,8 @@ pub struct Fetch {
 }
 
 impl Fetch {
-    /// Returns what holds where nothing else is set: never stale, a lease of 10 s, a patience of 30 s.
+    /// Returns what holds where nothing else is set: never stale, a lease of 10 s, a patience of
+    /// 30 s.
     pub fn new(timeout: Timeout) -> Self {
         Self {
             timeout,
@@ -61,7 +65,8 @@ impl Fetch {
 }
 
 impl Cache {
-    /// Returns the value, or computes and stores it: once, however many ask for it. See [`Cache::fetch`].
+    /// Returns the value, or computes and stores it: once, however many ask for it. See
+    /// [`Cache::fetch`].
     ///
     /// # Errors
     /// As for [`Cache::fetch`].
@@ -79,18 +84,21 @@ impl Cache {
         self.fetch(key, Fetch::new(timeout), compute).await
     }
 
-    /// Returns the value, stale if allowed, or computes and stores it: once, in this process and all others.
+    /// Returns the value, stale if allowed, or computes and stores it: once, in this process and
+    /// all others.
     ///
-    /// Where Redis is out of memory, or fails and the alias ignores that, it is computed once in the process and not stored.
+    /// Where Redis is out of memory, or fails and the alias ignores that, it is computed once in
+    /// the process and not stored.
     ///
     /// # Cancel safety
-    /// A dropped call leaves the computation to the others that wait for it in this process; without any it is dropped,
-    /// and another process takes over.
+    /// A dropped call leaves the computation to the others that wait for it in this process;
+    /// without any it is dropped, and another process takes over.
     ///
     /// # Errors
-    /// [`Error::Read`] for a value that is not data: it is left alone, and nothing is computed. [`Error::Compute`] with the
-    /// computation's own error, which is not stored: the next call computes again. [`Error::Write`] for a value that cannot be
-    /// stored. [`Error::Redis`]. Who waited for another call gets [`Error::Shared`] with one of these.
+    /// [`Error::Read`] for a value that is not data: it is left alone, and nothing is computed.
+    /// [`Error::Compute`] with the computation's own error, which is not stored: the next call
+    /// computes again. [`Error::Write`] for a value that cannot be stored. [`Error::Redis`]. Who
+    /// waited for another call gets [`Error::Shared`] with one of these.
     pub async fn fetch<F, Fut, E>(
         &self,
         key: &str,
@@ -113,7 +121,8 @@ impl Cache {
             Some((value, ttl)) => {
                 if matches!(ttl, Ttl::Left(left) if left <= how.stale) {
                     self.count(key, Event::Stale);
-                    // Not the name of any raw key: a refresh and a miss are two flights, which meet at the lock.
+                    // Not the name of any raw key: a refresh and a miss are two flights, which meet
+                    // at the lock.
                     let name = format!("refresh {raw}");
                     let flights = &self.shared().flights;
                     let flight = flights.begin(&name, || task(Mode::Refresh).run(compute).boxed());

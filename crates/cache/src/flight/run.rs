@@ -102,7 +102,8 @@ impl Task {
                     return self.compute(right, &raw, compute).await.map(Some);
                 }
                 Ok(Entered::Taken) if self.mode == Mode::Refresh => {
-                    // While this flight lasts no other begins: Redis is not asked again with every stale read.
+                    // While this flight lasts no other begins: Redis is not asked again with every
+                    // stale read.
                     sleep(LOOKS.1).await;
                     return Ok(None);
                 }
@@ -193,7 +194,8 @@ impl Task {
 }
 
 impl Right {
-    /// Renews for ever. A right that was lost is not had again: the value is stored all the same, by two then.
+    /// Renews for ever. A right that was lost is not had again: the value is stored all the same,
+    /// by two then.
     async fn renew(&self, lease: Duration) -> Infallible {
         loop {
             sleep((lease / 3).max(LOOKS.0)).await;

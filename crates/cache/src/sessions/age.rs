@@ -9,14 +9,16 @@ use crate::{BigInt, DateTime, PyValue};
 /// Django's `SESSION_COOKIE_AGE`: two weeks.
 pub const DEFAULT_AGE: Duration = Duration::from_secs(1_209_600);
 
-/// The longest life that is written. Beyond some point Redis refuses a time; ten years is for ever for a cookie.
+/// The longest life that is written. Beyond some point Redis refuses a time; ten years is for ever
+/// for a cookie.
 const LONGEST: Duration = Duration::from_secs(3650 * 86_400);
 
-/// Returns how long a session with this `_session_expiry` lives from now; zero means that it is over.
+/// Returns how long a session with this `_session_expiry` lives from now; zero means that it is
+/// over.
 ///
-/// As in Django: seconds as a number, a time as a datetime or ISO text; nothing or zero means `default` (with zero the
-/// cookie ends with the browser). Django fails on anything else; here it means `default`, too. A time without an offset
-/// is taken as UTC.
+/// As in Django: seconds as a number, a time as a datetime or ISO text; nothing or zero means
+/// `default` (with zero the cookie ends with the browser). Django fails on anything else; here it
+/// means `default`, too. A time without an offset is taken as UTC.
 pub(super) fn of(expiry: Option<&PyValue>, default: Duration, now: Timestamp) -> Duration {
     let age = match expiry {
         Some(PyValue::Int(seconds)) if *seconds != 0 => Some(whole_seconds(*seconds)),

@@ -1,8 +1,9 @@
 //! Extractors for axum: a web service in Rust that shares Django's logins.
 //!
-//! [`DjangoSessions`] goes into the router's state; handlers then ask for [`DjangoUser`] or [`DjangoSession`], or for an
-//! `Option` of them where a visitor may be anonymous. The session is read from Redis for each request, so that a logout
-//! in Django, or `rhubarb sessions revoke`, holds from the next request on.
+//! [`DjangoSessions`] goes into the router's state; handlers then ask for [`DjangoUser`] or
+//! [`DjangoSession`], or for an `Option` of them where a visitor may be anonymous. The session is
+//! read from Redis for each request, so that a logout in Django, or `rhubarb sessions revoke`,
+//! holds from the next request on.
 //!
 //! ```
 //! use axum::{Router, routing::get};
@@ -81,7 +82,8 @@ pub struct DjangoUser {
 pub enum Rejection {
     /// There is no session, or nobody is logged in: 401.
     NotLoggedIn,
-    /// The session holds what we cannot read, a class of the Django application's, say: 500. What it is stands in the log.
+    /// The session holds what we cannot read, a class of the Django application's, say: 500. What
+    /// it is stands in the log.
     Unreadable,
     /// Redis, or whoever knows the passwords, does not answer: 503.
     Unavailable,
@@ -100,8 +102,9 @@ impl DjangoSessions {
         self
     }
 
-    /// Has every login checked, as Django does: `password` returns the `password` column of a user (`None` for one who is
-    /// not there or not active), and only a login that was made with that password counts.
+    /// Has every login checked, as Django does: `password` returns the `password` column of a user
+    /// (`None` for one who is not there or not active), and only a login that was made with that
+    /// password counts.
     #[must_use]
     pub fn check_logins<F, A, E>(mut self, keys: SecretKeys, password: F) -> Self
     where
@@ -127,7 +130,8 @@ impl DjangoSessions {
         &self.cookie
     }
 
-    /// Finds the key of the visitor's session; `None` when there is no cookie, or what it holds is no key.
+    /// Finds the key of the visitor's session; `None` when there is no cookie, or what it holds is
+    /// no key.
     pub fn key(&self, headers: &HeaderMap) -> Option<SessionKey> {
         // HTTP/2 may send one header for each cookie.
         let all: Vec<&[u8]> =

@@ -8,17 +8,21 @@ use super::key::SessionKey;
 pub enum Backend {
     /// `django.contrib.sessions.backends.cache`: Redis is all there is.
     Cache,
-    /// `django.contrib.sessions.backends.cached_db`: Redis stands before the table `django_session`.
+    /// `django.contrib.sessions.backends.cached_db`: Redis stands before the table
+    /// `django_session`.
     ///
     /// Only the side in Redis is ours, so three things are different:
-    /// - An update holds until Django writes the session, which puts all of it into the table, too. If Redis loses
-    ///   the key before that, Django reads the older state from the table.
-    /// - Deleting would end nothing, because Django would read the session back from its table. It is emptied instead,
-    ///   and stays so for as long as it would have lived: that ends the login. Whoever cannot trust Redis to keep it
-    ///   (an eviction policy, a flush) deletes the row of `django_session` as well.
-    /// - A session created here has no row. Django reads it, and refuses to save it until there is one.
+    /// - An update holds until Django writes the session, which puts all of it into the table, too.
+    ///   If Redis loses the key before that, Django reads the older state from the table.
+    /// - Deleting would end nothing, because Django would read the session back from its table. It
+    ///   is emptied instead, and stays so for as long as it would have lived: that ends the login.
+    ///   Whoever cannot trust Redis to keep it (an eviction policy, a flush) deletes the row of
+    ///   `django_session` as well.
+    /// - A session created here has no row. Django reads it, and refuses to save it until there is
+    ///   one.
     CachedDb,
-    /// `sessions::tower::TowerSessions`: sessions of Rust services on tower-sessions, which Django has no cookies for.
+    /// `sessions::tower::TowerSessions`: sessions of Rust services on tower-sessions, which Django
+    /// has no cookies for.
     Tower,
 }
 
@@ -31,7 +35,8 @@ impl Backend {
         match self {
             Self::Cache => "django.contrib.sessions.cache",
             Self::CachedDb => "django.contrib.sessions.cached_db",
-            // Django's name space, so that all who look for sessions by it find and protect ours, too.
+            // Django's name space, so that all who look for sessions by it find and protect ours,
+            // too.
             Self::Tower => "django.contrib.sessions.tower",
         }
     }
@@ -47,7 +52,8 @@ impl Backend {
 
     /// Takes a logical cache key apart.
     ///
-    /// `…cached_db<key>` begins with `…cache`, too, but `d_db<key>` is no key: there is no `_` in one.
+    /// `…cached_db<key>` begins with `…cache`, too, but `d_db<key>` is no key: there is no `_` in
+    /// one.
     pub(super) fn of(logical: &str) -> Option<(Self, SessionKey)> {
         let key = |backend: &Self| SessionKey::parse(logical.strip_prefix(backend.prefix())?);
         Self::ALL.iter().find_map(|backend| Some((*backend, key(backend)?)))

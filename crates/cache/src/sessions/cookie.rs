@@ -4,10 +4,12 @@ use std::{borrow::Cow, time::Duration};
 
 use super::key::SessionKey;
 
-/// The longest `Cookie` header that is read; browsers send 4 kB per cookie, servers refuse 8 to 16 kB.
+/// The longest `Cookie` header that is read; browsers send 4 kB per cookie, servers refuse 8 to
+/// 16 kB.
 const LONGEST: usize = 64 << 10;
 
-/// A session's cookie, as `SESSION_COOKIE_NAME`, `_PATH`, `_DOMAIN`, `_SECURE` and `_SAMESITE` describe it.
+/// A session's cookie, as `SESSION_COOKIE_NAME`, `_PATH`, `_DOMAIN`, `_SECURE` and `_SAMESITE`
+/// describe it.
 ///
 /// `HttpOnly` is always set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,8 +41,9 @@ impl Default for SessionCookie {
 impl SessionCookie {
     /// Finds the session's key in a `Cookie` header; `None` when it is not there or is no key.
     ///
-    /// Split as Django's `parse_cookie` does; the last of several of this name counts. A value in quotes is read without
-    /// them. Whatever bytes the header holds, the answer is a key that is safe to use, or none.
+    /// Split as Django's `parse_cookie` does; the last of several of this name counts. A value in
+    /// quotes is read without them. Whatever bytes the header holds, the answer is a key that is
+    /// safe to use, or none.
     pub fn find(&self, header: &[u8]) -> Option<SessionKey> {
         if header.len() > LONGEST {
             return None;
@@ -55,7 +58,8 @@ impl SessionCookie {
         SessionKey::parse(text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text))
     }
 
-    /// Returns the `Set-Cookie` header that gives a visitor a session; with an age of `None` it ends with the browser.
+    /// Returns the `Set-Cookie` header that gives a visitor a session; with an age of `None` it
+    /// ends with the browser.
     pub fn set(&self, key: &SessionKey, age: Option<Duration>) -> String {
         let age = age.map(|age| format!("; Max-Age={}", age.as_secs())).unwrap_or_default();
         format!("{}={}{age}{}", self.name, key.expose(), self.attributes())

@@ -19,8 +19,8 @@ use super::{
 
 /// How often the walk that ends a user's sessions is repeated while it still finds some.
 ///
-/// Django's cache backend asks whether a session is there, and then writes it: a request that was in between when the
-/// session ended brings it back. The next walk finds it.
+/// Django's cache backend asks whether a session is there, and then writes it: a request that was
+/// in between when the session ended brings it back. The next walk finds it.
 const PASSES: usize = 3;
 
 /// How often ending a session is tried again because somebody else wrote it meanwhile.
@@ -126,7 +126,8 @@ impl Directory {
         Ok(self.walk().read(vec![(backend, key)]).await?.pop())
     }
 
-    /// Finds the sessions whose key is this text or, if there is none, begins with it; `most` of them at most.
+    /// Finds the sessions whose key is this text or, if there is none, begins with it; `most` of
+    /// them at most.
     ///
     /// # Errors
     /// [`SessionError::Redis`].
@@ -160,8 +161,8 @@ impl Directory {
     ///
     /// One that cannot be read ends, too, if its bytes name the user where Django's login does.
     ///
-    /// Walks over all sessions, and again while it finds some. A login that happens meanwhile may be missed; who has to
-    /// shut somebody out deactivates the user first.
+    /// Walks over all sessions, and again while it finds some. A login that happens meanwhile may
+    /// be missed; who has to shut somebody out deactivates the user first.
     ///
     /// # Cancel safety
     /// A dropped call has ended some of them; calling it again goes on.

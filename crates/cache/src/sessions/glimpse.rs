@@ -1,9 +1,10 @@
 //! Whose a session is that cannot be read.
 //!
-//! Somebody has to be logged out of such a session, too. So its pickle is gone through, stepping over the classes in it,
-//! for the user's id where `django.contrib.auth.login` puts it. One that is broken, too large or no dict has its bytes looked
-//! through instead; what a visitor typed may look the same there, and the worst that comes of it is that this visitor's
-//! own session ends with another user's.
+//! Somebody has to be logged out of such a session, too. So its pickle is gone through, stepping
+//! over the classes in it, for the user's id where `django.contrib.auth.login` puts it. One that is
+//! broken, too large or no dict has its bytes looked through instead; what a visitor typed may look
+//! the same there, and the worst that comes of it is that this visitor's own session ends with
+//! another user's.
 
 use rhubarb_pyvalue::pickle;
 

@@ -10,10 +10,12 @@ const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 /// How long Django's keys are.
 const LENGTH: usize = 32;
 
-/// The shortest key that Django accepts (`_validate_session_key`), and the longest that we do: twice Django's.
+/// The shortest key that Django accepts (`_validate_session_key`), and the longest that we do:
+/// twice Django's.
 const ACCEPTED: std::ops::RangeInclusive<usize> = 8..=64;
 
-/// The key of a session, in the form that is safe to build a Redis key from. It is as good as a password.
+/// The key of a session, in the form that is safe to build a Redis key from. It is as good as a
+/// password.
 ///
 /// Neither `Debug` nor `Display` show it; [`SessionKey::expose`] does.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,8 +24,8 @@ pub struct SessionKey(String);
 impl SessionKey {
     /// Reads a key from a cookie, or from anywhere else outside.
     ///
-    /// A key has 8 to 64 ASCII letters and digits. Django makes 32 of `a-z0-9`; it would look up any text of 8
-    /// characters or more. Whatever else a cookie holds names no session.
+    /// A key has 8 to 64 ASCII letters and digits. Django makes 32 of `a-z0-9`; it would look up
+    /// any text of 8 characters or more. Whatever else a cookie holds names no session.
     pub fn parse(text: &str) -> Option<Self> {
         // The length first: a cookie of 10 kB is not looked at.
         let whole =
@@ -31,7 +33,8 @@ impl SessionKey {
         whole.then(|| Self(text.to_owned()))
     }
 
-    /// Makes a key as Django does: 32 characters of `a-z0-9` from the operating system's random source.
+    /// Makes a key as Django does: 32 characters of `a-z0-9` from the operating system's random
+    /// source.
     ///
     /// # Errors
     /// [`SessionError::NoKey`] when the system has no random numbers.
@@ -53,8 +56,8 @@ impl SessionKey {
         &self.0
     }
 
-    /// Returns the first quarter, which tells sessions apart and opens none: 24 of Django's 32 characters
-    /// (124 bits) stay hidden.
+    /// Returns the first quarter, which tells sessions apart and opens none: 24 of Django's 32
+    /// characters (124 bits) stay hidden.
     pub fn shortened(&self) -> &str {
         &self.0[..self.0.len() / 4]
     }

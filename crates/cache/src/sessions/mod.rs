@@ -1,8 +1,9 @@
 //! Django's sessions, and logins shared with Django.
 //!
-//! A session is a value of the cache that `SESSION_CACHE_ALIAS` names: the key of a visitor's cookie behind the backend's
-//! name, a plain dict, two weeks. [`Sessions`] reads, creates, changes and ends those of one backend; [`Directory`] counts
-//! all of a database and ends those of a user. A key is a secret: nothing here prints one.
+//! A session is a value of the cache that `SESSION_CACHE_ALIAS` names: the key of a visitor's
+//! cookie behind the backend's name, a plain dict, two weeks. [`Sessions`] reads, creates, changes
+//! and ends those of one backend; [`Directory`] counts all of a database and ends those of a user.
+//! A key is a secret: nothing here prints one.
 //!
 //! ```no_run
 //! use rhubarb_cache::PyValue;
@@ -19,10 +20,11 @@
 //! }
 //! ```
 //!
-//! Formats are those of Django 5.2 (`django.contrib.sessions.backends`), measured. Modules: `key` what a cookie holds,
-//! `backend` whose sessions, `session` what one holds, `age` how long it lives, `store` one backend, `walk` and `directory`
-//! all of them, `glimpse` whose one is that cannot be read, `secret` whether a login holds, `cookie` the header; with the features `axum` and `tower-sessions` the
-//! extractors (`sessions::axum`) and the store (`sessions::tower`).
+//! Formats are those of Django 5.2 (`django.contrib.sessions.backends`), measured. Modules: `key`
+//! what a cookie holds, `backend` whose sessions, `session` what one holds, `age` how long it
+//! lives, `store` one backend, `walk` and `directory` all of them, `glimpse` whose one is that
+//! cannot be read, `secret` whether a login holds, `cookie` the header; with the features `axum`
+//! and `tower-sessions` the extractors (`sessions::axum`) and the store (`sessions::tower`).
 
 mod age;
 mod backend;

@@ -10,11 +10,12 @@ use super::session::Login;
 /// The salt of `AbstractBaseUser.get_session_auth_hash` (Django 5.2).
 const SALT: &str = "django.contrib.auth.models.AbstractBaseUser.get_session_auth_hash";
 
-/// Django's `SECRET_KEY` and `SECRET_KEY_FALLBACKS`: what tells whether a login was made with the present password.
+/// Django's `SECRET_KEY` and `SECRET_KEY_FALLBACKS`: what tells whether a login was made with the
+/// present password.
 ///
-/// Without them a session tells who has logged in, and not that the password was changed since, which ends all
-/// other logins of that user in Django. An application whose user model has a `get_session_auth_hash` of its own has to
-/// check it itself.
+/// Without them a session tells who has logged in, and not that the password was changed since,
+/// which ends all other logins of that user in Django. An application whose user model has a
+/// `get_session_auth_hash` of its own has to check it itself.
 #[derive(Clone)]
 pub struct SecretKeys {
     keys: Vec<Vec<u8>>,
@@ -27,7 +28,8 @@ pub enum Checked {
     Holds,
     /// It holds by a fallback key. Django takes it, and writes a hash with the present key.
     HoldsByFallback,
-    /// The password has been changed, or the session is not of this Django's making: nobody is logged in.
+    /// The password has been changed, or the session is not of this Django's making: nobody is
+    /// logged in.
     Over,
 }
 
@@ -77,7 +79,8 @@ impl fmt::Debug for SecretKeys {
     }
 }
 
-/// Django's `salted_hmac`: the key of the HMAC is a hash of salt and secret. `None` never: any key fits an HMAC.
+/// Django's `salted_hmac`: the key of the HMAC is a hash of salt and secret. `None` never: any key
+/// fits an HMAC.
 fn mac(secret_key: &[u8], password: &str) -> Option<Hmac<Sha256>> {
     let key = Sha256::new().chain_update(SALT).chain_update(secret_key).finalize();
     Some(Hmac::new_from_slice(&key).ok()?.chain_update(password))

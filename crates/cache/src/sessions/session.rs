@@ -27,16 +27,18 @@ pub struct SessionData {
 pub struct Login {
     /// `_auth_user_id`: the primary key as text.
     pub user: String,
-    /// `_auth_user_backend`: the path of the authentication backend. Django takes a login for none when its
-    /// `AUTHENTICATION_BACKENDS` has no such path.
+    /// `_auth_user_backend`: the path of the authentication backend. Django takes a login for none
+    /// when its `AUTHENTICATION_BACKENDS` has no such path.
     pub backend: String,
-    /// `_auth_user_hash`, for [`SecretKeys::check`](super::SecretKeys::check); empty when there is none.
+    /// `_auth_user_hash`, for [`SecretKeys::check`](super::SecretKeys::check); empty when there is
+    /// none.
     pub hash: String,
 }
 
 /// A session as it was read or created, and what has been changed in it since.
 ///
-/// Changes are in memory until [`Sessions::update`](super::Sessions::update). `Debug` shows neither key nor values.
+/// Changes are in memory until [`Sessions::update`](super::Sessions::update). `Debug` shows neither
+/// key nor values.
 #[derive(Clone)]
 pub struct Session {
     pub(super) key: SessionKey,
@@ -108,8 +110,8 @@ impl SessionData {
 
     /// Returns who is logged in; `None` for an anonymous visitor.
     ///
-    /// As in Django, a login without its backend is none. Whether the password has been changed since is for
-    /// [`SecretKeys::check`](super::SecretKeys::check) to say.
+    /// As in Django, a login without its backend is none. Whether the password has been changed
+    /// since is for [`SecretKeys::check`](super::SecretKeys::check) to say.
     pub fn login(&self) -> Option<Login> {
         let text = |key: &str| match self.get(key) {
             Some(PyValue::Str(text)) => Some(text.clone()),
@@ -132,9 +134,11 @@ impl SessionData {
         }
     }
 
-    /// Returns how long a session that holds this lives from now: Django's `get_expiry_age()`. Zero means that it is over.
+    /// Returns how long a session that holds this lives from now: Django's `get_expiry_age()`. Zero
+    /// means that it is over.
     ///
-    /// `_session_expiry` counts, as `set_expiry()` writes it; without it the session lives for `default`.
+    /// `_session_expiry` counts, as `set_expiry()` writes it; without it the session lives for
+    /// `default`.
     pub fn age(&self, default: Duration) -> Duration {
         age::of(self.get(EXPIRY), default, Timestamp::now())
     }
@@ -213,7 +217,8 @@ impl Login {
     /// Writes the login into a session, as `django.contrib.auth.login` does.
     ///
     /// A session that was the visitor's before gets another key first
-    /// ([`Sessions::cycle_key`](super::Sessions::cycle_key)), so that nobody who planted the old one is logged in, too.
+    /// ([`Sessions::cycle_key`](super::Sessions::cycle_key)), so that nobody who planted the old
+    /// one is logged in, too.
     pub fn write(&self, session: &mut Session) {
         session.insert(USER, self.user.as_str().into());
         session.insert(USER_BACKEND, self.backend.as_str().into());

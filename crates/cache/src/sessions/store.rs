@@ -26,8 +26,10 @@ static END: LazyLock<Script> =
 /// The sessions of one backend, in the cache that Django's `SESSION_CACHE_ALIAS` names.
 ///
 /// What holds, whatever Django does at the same time:
-/// - A session that has ended is never written again: every write compares with what was read, in Redis.
-/// - What others have put into a session stays there; of a key that both changed the later write counts.
+/// - A session that has ended is never written again: every write compares with what was read, in
+///   Redis.
+/// - What others have put into a session stays there; of a key that both changed the later write
+///   counts.
 /// - A session that cannot be decoded whole is never rewritten.
 #[derive(Clone, Debug)]
 pub struct Sessions {
@@ -58,7 +60,8 @@ impl Sessions {
         Self { alias, redis, backend, age: DEFAULT_AGE }
     }
 
-    /// Sets how long a session lives that does not say so itself: Django's `SESSION_COOKIE_AGE`, two weeks by default.
+    /// Sets how long a session lives that does not say so itself: Django's `SESSION_COOKIE_AGE`,
+    /// two weeks by default.
     #[must_use]
     pub fn with_age(mut self, age: Duration) -> Self {
         self.age = age;
@@ -104,8 +107,9 @@ impl Sessions {
     /// Creates a session that holds this, under a key that was nobody's.
     ///
     /// # Errors
-    /// [`SessionError::Gone`] when its own expiry is over already, [`SessionError::Write`], [`SessionError::NoKey`],
-    /// [`SessionError::Redis`]; after a lost answer there may be a session that nobody knows the key of.
+    /// [`SessionError::Gone`] when its own expiry is over already, [`SessionError::Write`],
+    /// [`SessionError::NoKey`], [`SessionError::Redis`]; after a lost answer there may be a session
+    /// that nobody knows the key of.
     pub async fn create(&self, data: SessionData) -> Result<Session, SessionError> {
         let age = data.age(self.age);
         self.create_with(data, age, SessionKey::random).await
@@ -131,18 +135,20 @@ impl Sessions {
         Err(SessionError::NoKey)
     }
 
-    /// Writes the changes of a session back, if it is still there, and has it live anew (see [`SessionData::age`]).
+    /// Writes the changes of a session back, if it is still there, and has it live anew (see
+    /// [`SessionData::age`]).
     ///
-    /// When somebody else has written it meanwhile, it is read again and the changes are made to that. A session whose
-    /// own expiry is over now ends.
+    /// When somebody else has written it meanwhile, it is read again and the changes are made to
+    /// that. A session whose own expiry is over now ends.
     ///
     /// # Cancel safety
     /// A dropped call has written all or nothing.
     ///
     /// # Errors
     /// [`SessionError::Gone`]: it has ended, and stays so; the visitor is logged out.
-    /// [`SessionError::Read`]: meanwhile it holds what is not data; it stays as it is. [`SessionError::Write`],
-    /// [`SessionError::Conflict`], [`SessionError::Redis`]; after a lost answer it may have been written.
+    /// [`SessionError::Read`]: meanwhile it holds what is not data; it stays as it is.
+    /// [`SessionError::Write`], [`SessionError::Conflict`], [`SessionError::Redis`]; after a lost
+    /// answer it may have been written.
     pub async fn update(&self, session: &mut Session) -> Result<(), SessionError> {
         self.update_with(session, |data| data.age(self.age)).await
     }
@@ -184,7 +190,8 @@ impl Sessions {
 
     /// Has a session live anew from now, without writing it, and tells whether it is still there.
     ///
-    /// That is what `SESSION_SAVE_EVERY_REQUEST` is for. It lives for its own `_session_expiry`, or for the default age.
+    /// That is what `SESSION_SAVE_EVERY_REQUEST` is for. It lives for its own `_session_expiry`, or
+    /// for the default age.
     ///
     /// # Errors
     /// [`SessionError::Redis`].
@@ -197,14 +204,15 @@ impl Sessions {
         }
     }
 
-    /// Gives a session another key, as Django does at a login, and returns it under that; the old key is nobody's then.
+    /// Gives a session another key, as Django does at a login, and returns it under that; the old
+    /// key is nobody's then.
     ///
     /// What the session holds in Redis moves in one step, and changes in memory stay in memory.
     ///
     /// # Errors
     /// [`SessionError::InTable`] for [`Backend::CachedDb`], whose table knows the old key only;
-    /// [`SessionError::Gone`] when it has ended, [`SessionError::NoKey`], [`SessionError::Redis`]; after a lost answer
-    /// the session may have moved to a key that nobody knows.
+    /// [`SessionError::Gone`] when it has ended, [`SessionError::NoKey`], [`SessionError::Redis`];
+    /// after a lost answer the session may have moved to a key that nobody knows.
     pub async fn cycle_key(&self, mut session: Session) -> Result<Session, SessionError> {
         if self.backend == Backend::CachedDb {
             return Err(SessionError::InTable);
@@ -230,7 +238,8 @@ impl Sessions {
         Err(SessionError::NoKey)
     }
 
-    /// Ends a session, whatever it holds, and tells whether there was one. Its visitor is logged out.
+    /// Ends a session, whatever it holds, and tells whether there was one. Its visitor is logged
+    /// out.
     ///
     /// # Errors
     /// [`SessionError::Redis`].
@@ -243,7 +252,8 @@ impl Sessions {
         self.run("look up", cmd("EXISTS").arg(self.raw(key))).await
     }
 
-    /// Ends a session if it is still as it was read: 1 when it did, 0 when there is none, -1 when it is another.
+    /// Ends a session if it is still as it was read: 1 when it did, 0 when there is none, -1 when
+    /// it is another.
     pub(super) async fn end_if_same(
         &self,
         key: &SessionKey,

@@ -1,4 +1,5 @@
-//! A store for [tower-sessions](https://docs.rs/tower-sessions): sessions of Rust services beside Django's.
+//! A store for [tower-sessions](https://docs.rs/tower-sessions): sessions of Rust services beside
+//! Django's.
 //!
 //! ```
 //! use rhubarb_cache::sessions::{Backend, SessionError, Sessions, tower::TowerSessions};
@@ -11,18 +12,21 @@
 //! # Ok(app) }
 //! ```
 //!
-//! **These are sessions of their own**, not Django's. tower-sessions knows a session by a number of 128 bits, and its
-//! cookie is that number in 22 characters; a key of Django's (32 characters of 36) has 165 bits and no such number. So a
-//! visitor has two cookies: Django's `sessionid`, which the extractors of `sessions::axum` read, says who is logged in;
-//! tower-sessions' `id` carries what the service itself remembers. Do not name the layer's cookie `sessionid`: it
-//! would take Django's cookie for a broken one, and replace it.
+//! **These are sessions of their own**, not Django's. tower-sessions knows a session by a number of
+//! 128 bits, and its cookie is that number in 22 characters; a key of Django's (32 characters of
+//! 36) has 165 bits and no such number. So a visitor has two cookies: Django's `sessionid`, which
+//! the extractors of `sessions::axum` read, says who is logged in; tower-sessions' `id` carries
+//! what the service itself remembers. Do not name the layer's cookie `sessionid`: it would take
+//! Django's cookie for a broken one, and replace it.
 //!
-//! A record lies in the same database, under `django.contrib.sessions.tower` and 32 hexadecimal digits, as the plain dict
-//! that Django's sessions are. So Python reads it (`caches["sessions"].get("django.contrib.sessions.tower…")`), and what
-//! counts and ends Django's sessions does so with these: one that holds `_auth_user_id` ends with that user's others.
+//! A record lies in the same database, under `django.contrib.sessions.tower` and 32 hexadecimal
+//! digits, as the plain dict that Django's sessions are. So Python reads it
+//! (`caches["sessions"].get("django.contrib.sessions.tower…")`), and what counts and ends Django's
+//! sessions does so with these: one that holds `_auth_user_id` ends with that user's others.
 //!
-//! What holds for [`Sessions`] holds here: a save after the session was ended fails (the layer answers 500) instead of
-//! bringing it back, and values that Python put there and JSON cannot hold are hidden from tower-sessions and stay.
+//! What holds for [`Sessions`] holds here: a save after the session was ended fails (the layer
+//! answers 500) instead of bringing it back, and values that Python put there and JSON cannot hold
+//! are hidden from tower-sessions and stay.
 
 use std::time::Duration;
 
@@ -42,7 +46,8 @@ use super::{
 };
 use crate::{PyValue, client::Ttl};
 
-/// A `SessionStore` over [`Sessions`]; see the module's head for what it shares with Django and what not.
+/// A `SessionStore` over [`Sessions`]; see the module's head for what it shares with Django and
+/// what not.
 #[derive(Clone, Debug)]
 pub struct TowerSessions {
     sessions: Sessions,
@@ -112,8 +117,8 @@ impl SessionStore for TowerSessions {
 
 /// Makes the session hold what the record does, except for what tower-sessions was not shown.
 ///
-/// A value that reads the same as before stays what it is in Python: a tuple does not become a list because something else
-/// was changed.
+/// A value that reads the same as before stays what it is in Python: a tuple does not become a list
+/// because something else was changed.
 fn change(session: &mut Session, record: &Record) {
     for (key, value) in &record.data {
         let same = session.get(key).and_then(|old| old.to_json().ok()).as_ref() == Some(value);

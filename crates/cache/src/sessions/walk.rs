@@ -20,7 +20,8 @@ const EVERY: &str = "django.contrib.sessions.*";
 /// How many sessions are read at a time.
 const BATCH: usize = 100;
 
-/// The greatest session that is read together with others, in bytes; larger ones are read one by one.
+/// The greatest session that is read together with others, in bytes; larger ones are read one by
+/// one.
 const SMALL: usize = 64 << 10;
 
 /// A session that a walk came by.
@@ -38,7 +39,8 @@ pub struct Found {
 }
 
 impl Found {
-    /// Tells whether this user is logged in with it; for one that cannot be read, as far as its bytes tell.
+    /// Tells whether this user is logged in with it; for one that cannot be read, as far as its
+    /// bytes tell.
     pub fn is_of(&self, user: &str) -> bool {
         match &self.session {
             Ok(session) => session.data().user().is_some_and(|id| id == user),
@@ -68,9 +70,10 @@ impl fmt::Debug for Found {
 
 /// A walk over all sessions of a [`Directory`], in no order.
 ///
-/// Redis is asked in steps of some hundred keys (`SCAN`), and never blocked; memory is bounded by a batch of small
-/// sessions, or one large one. A session that is there from the walk's beginning to its end is met at least once, and more
-/// than once while Redis resizes its table; one that comes or goes meanwhile may be met.
+/// Redis is asked in steps of some hundred keys (`SCAN`), and never blocked; memory is bounded by a
+/// batch of small sessions, or one large one. A session that is there from the walk's beginning to
+/// its end is met at least once, and more than once while Redis resizes its table; one that comes
+/// or goes meanwhile may be met.
 #[derive(Debug)]
 pub struct Walk<'d> {
     directory: &'d Directory,
@@ -86,7 +89,8 @@ impl<'d> Walk<'d> {
         Self { directory, cursor: Some(0), pages, pending: VecDeque::new() }
     }
 
-    /// Returns the next keys; `None` at the end, and an empty list where there were none on the way.
+    /// Returns the next keys; `None` at the end, and an empty list where there were none on the
+    /// way.
     ///
     /// # Cancel safety
     /// A dropped call has not gone on.
@@ -109,7 +113,8 @@ impl<'d> Walk<'d> {
         Ok(Some(keys.filter(|(backend, _)| self.directory.backends.contains(backend)).collect()))
     }
 
-    /// Returns the next sessions; `None` at the end, and an empty list where there were none on the way.
+    /// Returns the next sessions; `None` at the end, and an empty list where there were none on the
+    /// way.
     ///
     /// # Cancel safety
     /// A dropped call may have skipped a batch.

@@ -13,8 +13,8 @@ pub(crate) enum CacheCommand {
     Show(CacheShowArgs),
     /// Deletes one cache's values; never queues, sessions or other caches
     ///
-    /// It looks for the keys bit by bit and frees them in the background of Redis, however many there are. Killed half-way,
-    /// some are gone: run it again.
+    /// It looks for the keys bit by bit and frees them in the background of Redis, however many
+    /// there are. Killed half-way, some are gone: run it again.
     Clear(CacheClearArgs),
 }
 

@@ -36,7 +36,8 @@ pub(crate) struct EnqueueArgs {
     /// Keyword arguments, as a JSON object
     #[arg(long, value_name = "JSON", value_parser = parse_kwargs, default_value = "{}", hide_default_value = true)]
     pub(crate) kwargs: Map<String, Value>,
-    /// Publish this signature or canvas instead of one task: a file with JSON, or - for standard input
+    /// Publish this signature or canvas instead of one task: a file with JSON, or - for standard
+    /// input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["task", "kwargs", "unique_for"])]
     pub(crate) signature: Option<PathBuf>,
     /// The queue [default: that of celery.task_routes, else celery.task_default_queue]
@@ -51,7 +52,8 @@ pub(crate) struct EnqueueArgs {
     /// Revoke it unless it has begun this many seconds from now
     #[arg(long, value_name = "S", value_parser = parse_seconds, allow_negative_numbers = true)]
     pub(crate) expires: Option<Duration>,
-    /// 0 (served first) to 9 [default: that of celery.task_routes, else celery.task_default_priority]
+    /// 0 (served first) to 9 [default: that of celery.task_routes, else
+    /// celery.task_default_priority]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=9), allow_negative_numbers = true)]
     pub(crate) priority: Option<u8>,
     /// End it when it has run for this many seconds
@@ -75,7 +77,8 @@ pub(crate) struct EnqueueArgs {
     /// Call this task with the task's id after a failure; may be given several times
     #[arg(long, value_name = "TASK", value_parser = not_empty)]
     pub(crate) link_error: Vec<String>,
-    /// Publish it once: for this many seconds the same task with the same arguments is not published again
+    /// Publish it once: for this many seconds the same task with the same arguments is not
+    /// published again
     #[arg(long, value_name = "S", value_parser = parse_seconds)]
     pub(crate) unique_for: Option<Duration>,
     /// The task's id [default: a new one]

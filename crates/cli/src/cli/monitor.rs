@@ -26,7 +26,8 @@ pub(crate) struct MonitorArgs {
     /// Everything worth knowing, with findings and advice
     #[arg(long)]
     pub(crate) info: bool,
-    /// Delete the cached listings, the status and the proxy list; never queues, sessions or other caches
+    /// Delete the cached listings, the status and the proxy list; never queues, sessions or other
+    /// caches
     #[arg(long)]
     pub(crate) clear: bool,
     /// With --clear: do not ask
@@ -45,7 +46,8 @@ pub(crate) struct MonitorArgs {
     #[arg(long, value_name = "S", conflicts_with = "clear", value_parser = parse_interval,
         allow_negative_numbers = true)]
     pub(crate) interval: Option<Duration>,
-    /// Look through keys for at most so many seconds, and 250,000 keys of each database for each of them
+    /// Look through keys for at most so many seconds, and 250,000 keys of each database for each of
+    /// them
     #[arg(long, value_name = "S", default_value = "1", conflicts_with = "watch", value_parser = parse_effort,
         allow_negative_numbers = true)]
     pub(crate) effort: Duration,

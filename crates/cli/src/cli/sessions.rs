@@ -11,16 +11,18 @@ pub(crate) enum SessionsCommand {
     Count(CountArgs),
     /// Shows one session, or those of a user
     ///
-    /// Keys are shown by their beginning, because a key is as good as the visitor's password; `revoke` and `show` take
-    /// the beginning as well. What a session holds is shown by its names and, with --values, whole; the secrets in it
-    /// (hashes, CSRF tokens) and whole keys only with --reveal.
+    /// Keys are shown by their beginning, because a key is as good as the visitor's password;
+    /// `revoke` and `show` take the beginning as well. What a session holds is shown by its names
+    /// and, with --values, whole; the secrets in it (hashes, CSRF tokens) and whole keys only with
+    /// --reveal.
     Show(ShowArgs),
-    /// Ends one session, or all of a user: they are logged out of Django and of the services that share its logins
+    /// Ends one session, or all of a user: they are logged out of Django and of the services that
+    /// share its logins
     ///
-    /// Sessions that cannot be read (they hold a class of the application's, say) end when their data names the user; others
-    /// of that kind are told, and end by their KEY. With Django's
-    /// `cached_db` a session is emptied, and its row in `django_session` stays: delete it there as well where Redis may lose
-    /// keys. `count` counts the empty one until it expires.
+    /// Sessions that cannot be read (they hold a class of the application's, say) end when their
+    /// data names the user; others of that kind are told, and end by their KEY. With Django's
+    /// `cached_db` a session is emptied, and its row in `django_session` stays: delete it there as
+    /// well where Redis may lose keys. `count` counts the empty one until it expires.
     Revoke(RevokeSessionsArgs),
 }
 

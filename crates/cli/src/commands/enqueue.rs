@@ -63,7 +63,8 @@ pub(crate) async fn enqueue(context: &Context, args: EnqueueArgs) -> Result<(), 
     Ok(())
 }
 
-/// Publishes a signature with the options of the call; prints the id that its result is stored under.
+/// Publishes a signature with the options of the call; prints the id that its result is stored
+/// under.
 async fn canvas(
     context: &Context,
     file: &Path,
@@ -163,7 +164,8 @@ fn instant(eta: Eta, timezone: &str) -> Result<Timestamp, Error> {
     }
 }
 
-/// Said before anything is published: a task that was published for nothing would be published again.
+/// Said before anything is published: a task that was published for nothing would be published
+/// again.
 fn check_wait(wait: Option<Duration>, config: &Config) -> Result<(), Error> {
     if wait.is_some() && config.celery.results_disabled {
         let reason = "--wait: no results are stored (redis.results_url is `disabled://`)";

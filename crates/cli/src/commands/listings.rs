@@ -19,7 +19,8 @@ pub(crate) async fn listings(context: &Context, args: &ListingsArgs) -> Result<(
     Ok(Format::of(args.shown.json).show(&cached, |cached| view::listings(&typed(cached)))?)
 }
 
-/// Returns the cached value as it is, not by way of [`Listing`]: whoever wrote it may know more keys.
+/// Returns the cached value as it is, not by way of [`Listing`]: whoever wrote it may know more
+/// keys.
 async fn read(context: &Context, keyword: &str) -> Result<Vec<Value>, Error> {
     let caches = Caches::new(&context.config, &context.connections)?;
     let target = context.config.cache.listings.first();
@@ -42,7 +43,8 @@ async fn read(context: &Context, keyword: &str) -> Result<Vec<Value>, Error> {
     }
 }
 
-/// Says what stands where a value of ours is looked for, and how to be rid of it; any other error stays what it is.
+/// Says what stands where a value of ours is looked for, and how to be rid of it; any other error
+/// stays what it is.
 fn foreign(error: rhubarb_cache::Error, what: &str, clear: &str) -> Error {
     let why = std::error::Error::source(&error).map(ToString::to_string);
     match error.foreign() {

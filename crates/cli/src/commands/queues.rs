@@ -136,7 +136,8 @@ pub(crate) async fn task(context: &Context, args: &TaskArgs) -> Result<(), Error
     Ok(Format::of(args.shown.json).show(&task, task_lines)?)
 }
 
-/// Says why nothing is known of a task: guesses that its result has expired only when all was searched.
+/// Says why nothing is known of a task: guesses that its result has expired only when all was
+/// searched.
 fn unknown_task(task: &TaskInfo) -> String {
     let mut why: Vec<String> = task
         .passed

@@ -63,7 +63,8 @@ impl<'a> Store<'a> {
         Ok(All::of(self.config, live, &redbeat))
     }
 
-    /// Returns those of the file alone, with a word about it and the error, where Redis cannot be reached.
+    /// Returns those of the file alone, with a word about it and the error, where Redis cannot be
+    /// reached.
     async fn all_or_file(&self) -> Result<(All, Option<Error>), Error> {
         match self.all().await {
             Ok(all) => Ok((all, None)),

@@ -90,7 +90,8 @@ pub(crate) async fn run(config: &Config, command: SessionsCommand) -> Result<(),
     done.map(drop)
 }
 
-/// Says which other aliases hold sessions: Django's `SESSION_CACHE_ALIAS` is `default` where nobody sets it.
+/// Says which other aliases hold sessions: Django's `SESSION_CACHE_ALIAS` is `default` where nobody
+/// sets it.
 async fn point_elsewhere(config: &Config, connections: &Connections, alias: &str) {
     for name in config.cache.aliases.keys().filter(|name| *name != alias) {
         let Ok(other) = Directory::new(config, connections, name) else { continue };
@@ -192,7 +193,8 @@ fn agree(yes: bool, question: &str) -> Result<(), Error> {
     Err(Error::Failed("nothing was ended".to_owned()))
 }
 
-/// Finds the one key that a key or its beginning stands for, and the backends that have a session of it.
+/// Finds the one key that a key or its beginning stands for, and the backends that have a session
+/// of it.
 async fn chosen(directory: &Directory, start: &str) -> Result<(Vec<Backend>, SessionKey), Error> {
     let found = directory.find(start.trim_end_matches(['…', '.']), ALIKE).await?;
     let Some((_, key)) = found.first().cloned() else {

@@ -19,7 +19,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Waits for a task's value, showing what it reports on the way.
 ///
 /// # Errors
-/// [`Error::Task`] when it ended otherwise than well, [`Error::Failed`] when it did not end in time.
+/// [`Error::Task`] when it ended otherwise than well, [`Error::Failed`] when it did not end in
+/// time.
 pub(crate) async fn result(
     client: &Client,
     id: &str,

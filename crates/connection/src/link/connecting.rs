@@ -21,8 +21,8 @@ use crate::{
     tls,
 };
 
-/// How long a connection may be silent before it is asked whether it still stands: less than the shortest `timeout`
-/// that a server can have (1 s).
+/// How long a connection may be silent before it is asked whether it still stands: less than the
+/// shortest `timeout` that a server can have (1 s).
 const IDLE: Duration = Duration::from_millis(500);
 
 #[derive(Clone)]
@@ -64,8 +64,8 @@ impl Redis {
         if let Some(live) = self.current() {
             return Ok(live);
         }
-        // An attempt that failed while we waited for it was ours too: without this each of many callers would try
-        // in its turn, and the last would wait for all their deadlines.
+        // An attempt that failed while we waited for it was ours too: without this each of many
+        // callers would try in its turn, and the last would wait for all their deadlines.
         let failed = lock(&self.inner.failed).clone();
         if let Some((at, failure)) = failed
             && at >= asked
@@ -82,8 +82,8 @@ impl Redis {
 
     /// Asks a connection that was idle, where nobody would have told us of its end.
     ///
-    /// Only with protocol 3 is the end of an idle connection seen at once (redis 1.8). Without the question a command
-    /// that was never sent would fail as one that may have been carried out.
+    /// Only with protocol 3 is the end of an idle connection seen at once (redis 1.8). Without the
+    /// question a command that was never sent would fail as one that may have been carried out.
     async fn still_stands(&self, live: &Live) -> bool {
         let idle = lock(&self.inner.answered).elapsed();
         if self.protocol() == ProtocolVersion::RESP3 || idle < IDLE {
@@ -91,7 +91,8 @@ impl Redis {
         }
         let mut connection = live.connection.clone();
         match redis::cmd("PING").query_async::<Value>(&mut connection).await {
-            // Ended while it was idle, by the server's `timeout` say: no outage, until nothing answers a new one.
+            // Ended while it was idle, by the server's `timeout` say: no outage, until nothing
+            // answers a new one.
             Err(error) if is_loss(&error) => {
                 self.drop_number(live.generation);
                 false
@@ -182,7 +183,8 @@ impl Redis {
         Ok(live)
     }
 
-    /// Lets go of a connection that was lost with a command on it, so that the next command makes a new one.
+    /// Lets go of a connection that was lost with a command on it, so that the next command makes a
+    /// new one.
     ///
     /// `in_vain` is the command, where nothing but its answer is missing.
     pub(super) fn lose(&self, lost: &Live, reason: &str, in_vain: Option<&str>) {
@@ -203,7 +205,8 @@ impl Redis {
         self.drop_number(left.generation);
     }
 
-    /// Lets go of a connection to a server that cannot serve us, and of this process's others to it.
+    /// Lets go of a connection to a server that cannot serve us, and of this process's others to
+    /// it.
     ///
     /// What is under way on them still gets its answers.
     pub(super) fn leave(&self, left: &Live, code: &str) {
@@ -276,11 +279,13 @@ impl Inner {
     }
 }
 
-/// Takes what a server sends unasked, and the news that a connection has ended: an idle one is replaced before use.
+/// Takes what a server sends unasked, and the news that a connection has ended: an idle one is
+/// replaced before use.
 fn pushed(inner: &Weak<Inner>, generation: u64, info: PushInfo) {
     let Some(inner) = inner.upgrade() else { return };
     if info.kind == PushKind::Disconnection {
-        // No outage by itself: a server ends idle connections (`timeout`). Where it is gone, dialling says so.
+        // No outage by itself: a server ends idle connections (`timeout`). Where it is gone,
+        // dialling says so.
         Redis { inner }.drop_number(generation);
         return;
     }

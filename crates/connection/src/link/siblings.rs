@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, Weak};
 
 use super::{Inner, Redis, lock};
 
-/// Who else is connected to a server: one that only reads is not told that the server has become a replica.
+/// Who else is connected to a server: one that only reads is not told that the server has become a
+/// replica.
 #[derive(Default)]
 pub(crate) struct Siblings(Mutex<Vec<Weak<Inner>>>);
 

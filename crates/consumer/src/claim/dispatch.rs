@@ -82,7 +82,8 @@ impl Claimer {
             if deliveries >= 2 { suspects.push(delivery) } else { self.hand_over(delivery) }
         }
         drop(slots);
-        // Each of them waits for all slots: one that held its own meanwhile would be waited for in vain.
+        // Each of them waits for all slots: one that held its own meanwhile would be waited for in
+        // vain.
         let suspects: Vec<_> = suspects.into_iter().map(Delivery::without_slot).collect();
         for suspect in suspects {
             self.run_alone(suspect).await;
@@ -118,12 +119,14 @@ impl Claimer {
             return true;
         }
         one.ticket = one.ticket.without_slot();
-        // Full while an answer is awaited: claiming waits for it too. Closed when draining: it goes back.
+        // Full while an answer is awaited: claiming waits for it too. Closed when draining: it goes
+        // back.
         let _ = self.shared.strangers.send(one).await;
         true
     }
 
-    /// Tells whoever reads events of a task that we have, unless that was done before, or it is not to run at all.
+    /// Tells whoever reads events of a task that we have, unless that was done before, or it is not
+    /// to run at all.
     fn tell(&self, envelope: &Envelope, not_now: Option<&NotNow>) {
         let again = not_now
             .is_some_and(|not_now| not_now.again || matches!(not_now.outcome, Outcome::Revoked(_)));
@@ -132,7 +135,8 @@ impl Claimer {
         }
     }
 
-    /// Tells what ends a message at once: too many deaths, expired, revoked, not due, over its task's rate.
+    /// Tells what ends a message at once: too many deaths, expired, revoked, not due, over its
+    /// task's rate.
     fn not_now(&self, envelope: &Envelope, deliveries: u32, now: Timestamp) -> Option<NotNow> {
         let (shared, headers) = (&self.shared, &envelope.headers);
         let first = |outcome| Some(NotNow { outcome, again: false });

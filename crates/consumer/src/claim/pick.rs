@@ -25,7 +25,8 @@ pub(super) struct Passing {
     next: Option<Instant>,
 }
 
-/// How far a queue's lists were looked through. The next look goes on there when one did not come to the end.
+/// How far a queue's lists were looked through. The next look goes on there when one did not come
+/// to the end.
 #[derive(Debug)]
 struct Cursor {
     list: u64,

@@ -1,4 +1,5 @@
-//! A command's arguments, read as Python's keyword arguments are: a wrong one is an error that says so in Python's words.
+//! A command's arguments, read as Python's keyword arguments are: a wrong one is an error that says
+//! so in Python's words.
 
 use rhubarb_queue::revocations;
 use rhubarb_wire::repr;

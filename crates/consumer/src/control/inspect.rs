@@ -134,7 +134,8 @@ fn active_queues(shared: &Shared) -> Value {
     shared.queues.names().into_iter().map(queue).collect()
 }
 
-/// Greets a worker that has just started: takes over what it knows as revoked, and tells what we know.
+/// Greets a worker that has just started: takes over what it knows as revoked, and tells what we
+/// know.
 fn hello(shared: &Arc<Shared>, arguments: &Arguments<'_>) -> Answer {
     if arguments.text("from_node") == Some(&shared.node) {
         return Answer::Now(Value::Null);

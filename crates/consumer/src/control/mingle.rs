@@ -1,8 +1,9 @@
-//! What a worker learns from the others when it starts and after it was deaf: the clock, and what Python workers know
-//! as revoked.
+//! What a worker learns from the others when it starts and after it was deaf: the clock, and what
+//! Python workers know as revoked.
 //!
-//! The format of revoked ids (read 2026-11): Celery 5.7 tells and asks with a list of ids, 5.4 with an object
-//! `{id: [stamp, id]}` whose stamps are of its own machine's clock. Both read lists, which is what we send.
+//! The format of revoked ids (read 2026-11): Celery 5.7 tells and asks with a list of ids, 5.4 with
+//! an object `{id: [stamp, id]}` whose stamps are of its own machine's clock. Both read lists,
+//! which is what we send.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,8 +29,8 @@ const MAX_TOLD: usize = 10_000;
 /// The greatest answer that is read, bytes: Celery sends up to 50,000 ids.
 const MAX_REPLY: usize = 8 << 20;
 
-/// Asks once. The first claim waits for it, as Celery's workers do; it takes a second where somebody listens and does not
-/// answer.
+/// Asks once. The first claim waits for it, as Celery's workers do; it takes a second where
+/// somebody listens and does not answer.
 pub(super) async fn ask(shared: Arc<Shared>) {
     if shared.config.mingle
         && let Err(error) = exchange(&shared).await
@@ -112,7 +113,8 @@ async fn learn(shared: &Shared, replies: &[Vec<u8>]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Reads revoked ids as another worker tells them, a list or an object; the newest where they are too many.
+/// Reads revoked ids as another worker tells them, a list or an object; the newest where they are
+/// too many.
 pub(super) fn ids(told: &Value) -> Vec<Arc<str>> {
     let ids: Vec<&str> = match told {
         Value::Array(ids) => ids.iter().filter_map(Value::as_str).collect(),

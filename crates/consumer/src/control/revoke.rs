@@ -1,4 +1,5 @@
-//! Revocations: obeyed at once here, kept in Redis for those who do not hear of them, told to those who wait.
+//! Revocations: obeyed at once here, kept in Redis for those who do not hear of them, told to those
+//! who wait.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 

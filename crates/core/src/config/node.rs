@@ -11,15 +11,17 @@ pub(super) fn is_valid(pattern: &str) -> bool {
         && expand(pattern, "host").is_some()
 }
 
-/// Returns the name of a node on `host`; a part on either side of the `@` that is missing is `rhubarb` or the host.
+/// Returns the name of a node on `host`; a part on either side of the `@` that is missing is
+/// `rhubarb` or the host.
 ///
-/// `None` where a `%` stands before a letter or digit that means nothing. `%i` and `%I` number the children of Celery's
-/// pools; they are what they are there in the parent.
+/// `None` where a `%` stands before a letter or digit that means nothing. `%i` and `%I` number the
+/// children of Celery's pools; they are what they are there in the parent.
 pub(super) fn expand(pattern: &str, host: &str) -> Option<String> {
     let (name, domain) = host.split_once('.').unwrap_or((host, ""));
     let pattern = match pattern.split_once('@') {
         None if pattern.is_empty() => "rhubarb@%h".to_owned(),
-        // In Celery a name alone is the host's: workers of one Procfile on several machines would all be called the same.
+        // In Celery a name alone is the host's: workers of one Procfile on several machines would
+        // all be called the same.
         None => format!("{pattern}@%h"),
         Some(("", "")) => "rhubarb@%h".to_owned(),
         Some(("", host)) => format!("rhubarb@{host}"),
@@ -55,7 +57,8 @@ mod tests {
 
     #[test]
     fn a_nodes_name_expands_as_in_celery() {
-        // What celery.utils.nodenames 5.7.0 makes of the same, but for `celery` and names without a host.
+        // What celery.utils.nodenames 5.7.0 makes of the same, but for `celery` and names without a
+        // host.
         for (pattern, expect) in [
             ("", "rhubarb@box.example.org"),
             ("w1@%h", "w1@box.example.org"),

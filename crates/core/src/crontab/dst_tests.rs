@@ -1,4 +1,5 @@
-//! The policies where clocks are changed, against a plain reading of their table, at the transitions of every zone.
+//! The policies where clocks are changed, against a plain reading of their table, at the
+//! transitions of every zone.
 
 use std::collections::BTreeSet;
 
@@ -42,7 +43,8 @@ fn names(crontab: &Crontab, local: DateTime) -> bool {
         && crontab.minute.has(number(local.minute()))
 }
 
-/// What the policy's row of the table says for the minutes of `[from, until]`, the transition `change` among them.
+/// What the policy's row of the table says for the minutes of `[from, until]`, the transition
+/// `change` among them.
 fn expected(
     crontab: &Crontab,
     zone: &TimeZone,
@@ -87,7 +89,8 @@ fn found(
 fn check(zone: &TimeZone, change: Timestamp, line: &str) {
     let text = CrontabText::from_line(line).unwrap();
     let crontab = Crontab::parse(&text).unwrap();
-    // The grid of minutes is of local time, whose offset has seconds in few places; none after 2006.
+    // The grid of minutes is of local time, whose offset has seconds in few places; none after
+    // 2006.
     let hours = SignedDuration::from_hours(4);
     let (from, until) = (change - hours, change + hours);
     for policy in POLICIES {

@@ -127,7 +127,8 @@ impl Field {
         Ok(())
     }
 
-    /// Reads a number or a name; a name counts by its first three letters, as Celery takes it (`thurs`).
+    /// Reads a number or a name; a name counts by its first three letters, as Celery takes it
+    /// (`thurs`).
     fn number(&self, text: &str) -> Result<u8, String> {
         let range: RangeInclusive<u8> = self.least..=self.greatest;
         if text.is_empty() {

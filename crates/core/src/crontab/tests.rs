@@ -95,7 +95,8 @@ fn an_error_names_the_field_the_part_and_the_right_form() {
     assert!(error.unwrap_err().to_string().contains("never occurs"));
 }
 
-/// The crontabs of public projects, with Celery's own answers. Left out where the recordings are not at hand.
+/// The crontabs of public projects, with Celery's own answers. Left out where the recordings are
+/// not at hand.
 #[test]
 fn crontabs_of_public_projects_expand_as_in_celery() {
     let Some(rows) = crate::recorded::read("crontab/crontab_args.tsv") else { return };
@@ -131,7 +132,8 @@ fn unquote(column: &str) -> String {
     inner.map_or_else(|| column.to_owned(), |inner| inner.replace("\"\"", "\""))
 }
 
-/// Reads `minute="0", hour=4`; absent when a value is not a text or number, or a name is not one of the five.
+/// Reads `minute="0", hour=4`; absent when a value is not a text or number, or a name is not one of
+/// the five.
 fn plain_arguments(text: &str) -> Option<Vec<(String, String)>> {
     let names = ["minute", "hour", "day_of_week", "day_of_month", "month_of_year"];
     let mut rest = text;
@@ -168,7 +170,8 @@ fn field() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    /// Whatever is taken has a next time, found soon; leap days and far weekdays are the long searches.
+    /// Whatever is taken has a next time, found soon; leap days and far weekdays are the long
+    /// searches.
     #[test]
     fn whatever_is_taken_has_a_next_time(
         (minute, hour) in (field(), field()),

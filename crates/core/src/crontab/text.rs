@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use super::{Crontab, CrontabError};
 use crate::config::CrontabText;
 
-/// What may stand in place of five fields, with what it means. crontab(5) of Vixie cron has the same.
+/// What may stand in place of five fields, with what it means. crontab(5) of Vixie cron has the
+/// same.
 const NAMES: [(&str, &str); 7] = [
     ("@yearly", "0 0 1 1 *"),
     ("@annually", "0 0 1 1 *"),
@@ -17,8 +18,8 @@ const NAMES: [(&str, &str); 7] = [
 ];
 
 impl CrontabText {
-    /// Reads a line of five fields (minute, hour, day of month, month, day of week), of six with seconds in front, or a
-    /// name such as `@hourly`.
+    /// Reads a line of five fields (minute, hour, day of month, month, day of week), of six with
+    /// seconds in front, or a name such as `@hourly`.
     ///
     /// # Errors
     ///

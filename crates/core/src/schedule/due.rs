@@ -7,13 +7,15 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Compiled, Schedule, fnv, grid};
 use crate::config::CatchUp;
 
-/// Missed ticks beyond this are not counted one by one; only an interval, whose grid is arithmetic, counts on.
+/// Missed ticks beyond this are not counted one by one; only an interval, whose grid is arithmetic,
+/// counts on.
 const MOST_COUNTED: u64 = 100_000;
 
 /// What became of a schedule so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// The last tick that was published or passed over, or the moment at which the schedule was first seen.
+    /// The last tick that was published or passed over, or the moment at which the schedule was
+    /// first seen.
     pub last: Timestamp,
     /// The moment from which the ticks of an interval are counted.
     pub anchor: Timestamp,
@@ -28,15 +30,17 @@ pub struct Step {
     pub tick: Timestamp,
     /// Whether it is to be published; one that is not is passed over for good.
     pub publish: bool,
-    /// How many ticks are missed: those between it and the one before, and itself when it is passed over.
+    /// How many ticks are missed: those between it and the one before, and itself when it is passed
+    /// over.
     pub missed: u64,
 }
 
 impl Schedule {
     /// Returns what is due at `now`, the oldest first; nothing when nothing is.
     ///
-    /// Of missed ticks `catch_up` says which are published. A clock that went back finds nothing due until it has come
-    /// to the last tick again: a tick is known by its time, and is published once.
+    /// Of missed ticks `catch_up` says which are published. A clock that went back finds nothing
+    /// due until it has come to the last tick again: a tick is known by its time, and is published
+    /// once.
     pub fn due(&self, progress: &Progress, now: Timestamp) -> Vec<Step> {
         if self.finished(progress) {
             return Vec::new();
@@ -77,7 +81,8 @@ impl Schedule {
         self.config.max_runs.is_some_and(|max| progress.runs >= max)
     }
 
-    /// Returns the moment at which a tick is to be published: with jitter, later by what its own hash says.
+    /// Returns the moment at which a tick is to be published: with jitter, later by what its own
+    /// hash says.
     fn ready(&self, tick: Timestamp) -> Timestamp {
         let jitter = u64::try_from(self.config.jitter.as_millis()).unwrap_or(u64::MAX);
         if jitter == 0 {
@@ -96,7 +101,8 @@ impl Schedule {
         self.config.misfire_grace.unwrap_or(default)
     }
 
-    /// Returns the last tick whose moment has come. Jitter is less than the distance of two ticks: at most one waits.
+    /// Returns the last tick whose moment has come. Jitter is less than the distance of two ticks:
+    /// at most one waits.
     fn last_ready(&self, progress: &Progress, now: Timestamp) -> Option<Timestamp> {
         let last = self.last_between(progress.last, now, progress.anchor)?;
         if self.ready(last) <= now {

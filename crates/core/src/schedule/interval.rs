@@ -15,8 +15,8 @@ pub(super) fn grid(at: Timestamp, every: Duration, anchor: Timestamp) -> Option<
     Timestamp::from_nanosecond(at - (at - anchor).rem_euclid(every)).ok()
 }
 
-/// An interval on whole units of local time, as Celery's `relative`: the grid begins at the anchor rounded down to the
-/// unit of the interval.
+/// An interval on whole units of local time, as Celery's `relative`: the grid begins at the anchor
+/// rounded down to the unit of the interval.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Relative {
     pub(super) every: Duration,

@@ -58,7 +58,8 @@ fn a_crontab_is_due_when_celery_says_so() {
     assert_eq!(checked, 4);
 }
 
-/// Celery's next wait after a firing is a whole period from then, ours is to the next point of the grid.
+/// Celery's next wait after a firing is a whole period from then, ours is to the next point of the
+/// grid.
 #[test]
 fn an_interval_is_due_when_celery_says_so() {
     let golden: serde_json::Value =

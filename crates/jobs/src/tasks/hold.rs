@@ -18,9 +18,9 @@ const WAITS_FOR: &str = "waits_for";
 
 /// Runs `work` while holding the keyword's lock; when another task holds it, puts this one off.
 ///
-/// The lock's owner is the task: a task that is delivered again after its worker's death goes on with the
-/// lock that it has. When the lock is lost (this process was stopped for longer than it lasts), the work is
-/// dropped and the task put off, because another one works by now.
+/// The lock's owner is the task: a task that is delivered again after its worker's death goes on
+/// with the lock that it has. When the lock is lost (this process was stopped for longer than it
+/// lasts), the work is dropped and the task put off, because another one works by now.
 pub(super) async fn alone<T>(
     context: &TaskContext,
     slug: &str,

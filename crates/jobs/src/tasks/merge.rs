@@ -23,9 +23,9 @@ pub struct Merged {
 
 /// Merges what the sources found with what is cached.
 ///
-/// A source that did not answer (failed, or its board was not found) keeps its earlier listings. When
-/// none answered nothing is written: what is there is better than nothing. An honest zero from all
-/// sources empties the list.
+/// A source that did not answer (failed, or its board was not found) keeps its earlier listings.
+/// When none answered nothing is written: what is there is better than nothing. An honest zero from
+/// all sources empties the list.
 pub fn merge(
     earlier: &[Listing],
     found: Vec<Listing>,

@@ -1,7 +1,8 @@
 //! The scraping tasks, under the names that the Django application calls.
 //!
-//! They are registered as anyone's own tasks are; [`merge`] and [`summary`] hold what they decide, without
-//! I/O, [`scrape`] and [`proxies`] do what takes I/O, [`hold`] sees to one scrape of a keyword at a time.
+//! They are registered as anyone's own tasks are; [`merge`] and [`summary`] hold what they decide,
+//! without I/O, [`scrape`] and [`proxies`] do what takes I/O, [`hold`] sees to one scrape of a
+//! keyword at a time.
 
 mod hold;
 pub mod merge;
@@ -44,7 +45,8 @@ pub struct ScrapeKeyword {
     /// Fetches even when the cached listings are fresh.
     #[serde(default)]
     pub force: bool,
-    /// Asks only these sources, by name; the others' cached listings stay. Absent or empty asks all.
+    /// Asks only these sources, by name; the others' cached listings stay. Absent or empty asks
+    /// all.
     #[serde(default)]
     pub sources: Option<Vec<String>>,
 }
@@ -113,7 +115,8 @@ async fn get_scraping_status(State(scraping): State<Scraping>) -> Result<Value, 
     Ok(serde_json::to_value(scraping.0.caches.status().at_hand().await?)?)
 }
 
-/// Clears listings, status and proxy list (never queues or sessions); returns how many keys of each.
+/// Clears listings, status and proxy list (never queues or sessions); returns how many keys of
+/// each.
 async fn clear_cache_task(State(scraping): State<Scraping>) -> Result<Value, TaskError> {
     Ok(serde_json::to_value(scraping.0.caches.clear().await?)?)
 }

@@ -56,7 +56,8 @@ async fn at_hand(
     Ok(Some(Summary::cached(&wanted.keyword, &cached.listings, location, status.as_ref())))
 }
 
-/// Reads what is cached for a keyword; something else there is never overwritten, and said with what to do about it.
+/// Reads what is cached for a keyword; something else there is never overwritten, and said with
+/// what to do about it.
 async fn cached(caches: &Caches, keyword: &str) -> Result<Option<Cached>, TaskError> {
     caches.listings().read(keyword).await.map_err(|error| {
         let Some(key) = error.foreign() else { return error.into() };
@@ -70,7 +71,8 @@ async fn cached(caches: &Caches, keyword: &str) -> Result<Option<Cached>, TaskEr
 
 /// Fetches and writes; the caller holds the keyword's lock.
 ///
-/// After the task's soft time limit the sources that have not ended count as failed; where none has, the task has exceeded it.
+/// After the task's soft time limit the sources that have not ended count as failed; where none
+/// has, the task has exceeded it.
 async fn run(
     scraping: &Scraping,
     context: &TaskContext,
@@ -135,7 +137,8 @@ fn narrowed(mut scraper: Scraper, wanted: &ScrapeKeyword) -> Result<Scraper, Tas
     Ok(scraper)
 }
 
-/// Parts the earlier listings into those of the sources that are asked, and those to be left as they are.
+/// Parts the earlier listings into those of the sources that are asked, and those to be left as
+/// they are.
 fn asked(
     earlier: Vec<Listing>,
     scraper: &Scraper,

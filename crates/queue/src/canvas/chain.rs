@@ -43,7 +43,8 @@ impl Unroll<'_> {
         how: How,
     ) -> Result<Option<Res>, CanvasError> {
         let own = std::mem::take(&mut part.args);
-        // Whether the chain itself is immutable is lost in Celery when a message is read: its first step tells.
+        // Whether the chain itself is immutable is lost in Celery when a message is read: its first
+        // step tells.
         let args = joined(how.args, own);
         let mut options = part.options;
         options::overlay(&mut options, how.options);
@@ -82,8 +83,8 @@ impl Unroll<'_> {
         Ok(if alone { sent } else { last })
     }
 
-    /// What follows the first step: the chain's own steps before what follows the chain. Tells too whether it has none
-    /// of its own.
+    /// What follows the first step: the chain's own steps before what follows the chain. Tells too
+    /// whether it has none of its own.
     fn rest(
         &mut self,
         given: Option<Vec<Signature>>,
@@ -99,10 +100,11 @@ impl Unroll<'_> {
         Ok((Some(rest).filter(|rest| !rest.is_empty()), alone))
     }
 
-    /// Freezes the steps of a chain and links their results; gives the steps last one first, and the chain's result.
+    /// Freezes the steps of a chain and links their results; gives the steps last one first, and
+    /// the chain's result.
     ///
-    /// Chains inside are spliced in, groups of one are their member, empty groups are left out, and a group that is
-    /// followed by anything becomes a chord with it.
+    /// Chains inside are spliced in, groups of one are their member, empty groups are left out, and
+    /// a group that is followed by anything becomes a chord with it.
     pub(super) fn prepare(
         &mut self,
         steps: Vec<Part>,
@@ -127,7 +129,8 @@ impl Unroll<'_> {
         Ok((done.steps.into_iter().map(|(step, _)| step).collect(), last))
     }
 
-    /// Makes the first step one that takes arguments: neither a chain nor a group without members, if it can be helped.
+    /// Makes the first step one that takes arguments: neither a chain nor a group without members,
+    /// if it can be helped.
     fn settle_head(&mut self, steps: &mut VecDeque<Part>) -> Result<(), CanvasError> {
         let mut left_out = None;
         while let Some(head) = steps.pop_front() {
@@ -147,7 +150,8 @@ impl Unroll<'_> {
         Ok(())
     }
 
-    /// Puts the steps of a chain, or of the chain that is a chord's body, back into the steps to be done.
+    /// Puts the steps of a chain, or of the chain that is a chord's body, back into the steps to be
+    /// done.
     fn spliced(
         &mut self,
         mut step: Part,
@@ -165,7 +169,8 @@ impl Unroll<'_> {
             _ => false,
         };
         let Some(body) = chord.body.take_if(led_by_task) else { return Ok(Some(step)) };
-        // Each header task carries the body: what follows its first step is better off in the chain.
+        // Each header task carries the body: what follows its first step is better off in the
+        // chain.
         let passed = options::for_first_step(&body.options);
         let mut tail = self.unchained(body)?.into_iter();
         chord.body = tail.next();
@@ -177,7 +182,8 @@ impl Unroll<'_> {
         Ok(None)
     }
 
-    /// The steps of a chain with its links: those for a success on the last, those for a failure on each.
+    /// The steps of a chain with its links: those for a success on the last, those for a failure on
+    /// each.
     fn unchained(&mut self, chain: Part) -> Result<Vec<Part>, CanvasError> {
         let Kind::Chain(mut steps) = chain.kind else { return Ok(vec![chain]) };
         let mut options = chain.options;
@@ -256,7 +262,8 @@ impl Unroll<'_> {
 
 /// Puts arguments before those of a step.
 fn give(step: &mut Part, args: Vec<Value>, kwargs: Map<String, Value>) {
-    // A group's and a header's are given to the members when they are sent, whatever becomes of them until then.
+    // A group's and a header's are given to the members when they are sent, whatever becomes of
+    // them until then.
     if step.immutable {
         return;
     }

@@ -22,7 +22,8 @@ pub(super) struct Freeze<'a> {
     pub(super) root_id: Option<&'a str>,
     pub(super) parent_id: Option<&'a str>,
     pub(super) group_index: Option<usize>,
-    /// Of a group that is sent right after: its tasks are given the chord one by one then, not all at once.
+    /// Of a group that is sent right after: its tasks are given the chord one by one then, not all
+    /// at once.
     pub(super) sent_next: bool,
 }
 
@@ -63,7 +64,8 @@ impl Unroll<'_> {
         Ok(self.results.task(&id))
     }
 
-    /// A chain's id is that of its last step. Its steps become those that a worker would make of them.
+    /// A chain's id is that of its last step. Its steps become those that a worker would make of
+    /// them.
     fn freeze_chain(&mut self, part: &mut Part, as_: Freeze<'_>) -> Result<Res, CanvasError> {
         let Kind::Chain(steps) = &mut part.kind else { return Err(CanvasError::EmptyChain) };
         let prepare =
@@ -128,8 +130,8 @@ impl Unroll<'_> {
         members.iter_mut().enumerate().map(freeze).collect()
     }
 
-    /// The header waits inside the chord: its tasks are given the body when they are sent, not now, or each level of
-    /// nesting would multiply the message.
+    /// The header waits inside the chord: its tasks are given the body when they are sent, not now,
+    /// or each level of nesting would multiply the message.
     fn freeze_chord(&mut self, part: &mut Part, as_: Freeze<'_>) -> Result<Res, CanvasError> {
         let Kind::Chord(chord) = &mut part.kind else { return Err(CanvasError::NoBody) };
         let Chord { header, header_options, body } = &mut **chord;

@@ -11,7 +11,8 @@ use super::{
 };
 
 impl Unroll<'_> {
-    /// Links a callback: a chord's goes to its body, a group's to its first member, without that member's result.
+    /// Links a callback: a chord's goes to its body, a group's to its first member, without that
+    /// member's result.
     pub(super) fn link(&mut self, part: &mut Part, callback: &Value) -> Result<(), CanvasError> {
         match &mut part.kind {
             Kind::Chord(chord) => match &mut chord.body {
@@ -26,7 +27,8 @@ impl Unroll<'_> {
         }
     }
 
-    /// Links an errback: a group's goes to each member, a chord's to its body and to the chords in its header.
+    /// Links an errback: a group's goes to each member, a chord's to its body and to the chords in
+    /// its header.
     pub(super) fn link_error(
         &mut self,
         part: &mut Part,
@@ -67,7 +69,8 @@ impl Unroll<'_> {
         Ok(())
     }
 
-    /// A group's own `link_error` replaces its members' when it runs, so where it has one the errback joins it.
+    /// A group's own `link_error` replaces its members' when it runs, so where it has one the
+    /// errback joins it.
     fn link_error_to_members(
         &mut self,
         part: &mut Part,

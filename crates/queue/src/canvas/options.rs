@@ -20,7 +20,8 @@ pub(super) fn overlay(own: &mut Options, over: Options) {
     }
 }
 
-/// As [`overlay`], but what a task belongs to and its stamps stay: changing them would stall the tasks around it.
+/// As [`overlay`], but what a task belongs to and its stamps stay: changing them would stall the
+/// tasks around it.
 pub(super) fn merge(own: &mut Options, over: Options) {
     let stamped: HashSet<String> = names(own.get("stamped_headers")).into_iter().collect();
     let fixed = |own: &Options, key: &str| {

@@ -2,8 +2,8 @@
 
 use rhubarb_wire::ResultTree;
 
-/// How many ancestors of a result are told. Celery tells all and fails where Python's recursion ends; a stored result
-/// nested more deeply than this could not be read by our own reader.
+/// How many ancestors of a result are told. Celery tells all and fails where Python's recursion
+/// ends; a stored result nested more deeply than this could not be read by our own reader.
 const MAX_ANCESTORS: usize = 24;
 
 /// A result in [`Results`].

@@ -71,7 +71,8 @@ fn shown(envelope: &Envelope) -> Value {
     let body = envelope.body(1 << 24).unwrap();
     let written: Value = serde_json::from_slice(&envelope.encode()).unwrap();
     let mut headers = written["headers"].clone();
-    // Celery writes false where it knows the task, and null, as we do, where a task is sent by its name.
+    // Celery writes false where it knows the task, and null, as we do, where a task is sent by its
+    // name.
     headers["ignore_result"] = json!(envelope.headers.ignore_result.unwrap_or_default());
     let signatures = |list: &[Signature]| list.iter().map(Signature::to_value).collect::<Value>();
     json!({
@@ -246,7 +247,8 @@ fn chord_sizes_count_what_reports() {
     ]);
     let found = sent(chord(header, xsum()));
     let sizes: Vec<u64> = found.chord_sizes.iter().map(|(_, size)| *size).collect();
-    // One, the inner chord's body, the two of the group that the chain ends in, and two; then the inner header.
+    // One, the inner chord's body, the two of the group that the chain ends in, and two; then the
+    // inner header.
     assert_eq!(sizes, [6, 2]);
     // The body is to be given the list of the group inside as a list: the header is saved.
     assert_eq!(found.saved.len(), 1);

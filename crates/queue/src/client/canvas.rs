@@ -40,9 +40,10 @@ pub(super) struct Parent {
 impl Client {
     /// Publishes a signature of any kind and gives what to wait for: [`Client::join`].
     ///
-    /// The sizes of chords come first, then the messages in order, at most 1,000 in a pipeline. When the process dies in
-    /// the middle, the messages before run and the others do not exist: a group is partly run, and a chord's body is
-    /// never called, as when Celery's clients die. What was set for the chord ends after `result_expires`.
+    /// The sizes of chords come first, then the messages in order, at most 1,000 in a pipeline.
+    /// When the process dies in the middle, the messages before run and the others do not exist: a
+    /// group is partly run, and a chord's body is never called, as when Celery's clients die. What
+    /// was set for the chord ends after `result_expires`.
     ///
     /// # Cancel safety
     ///
@@ -50,8 +51,9 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] for a signature that cannot be published (see [`crate::canvas::CanvasError`]); nothing was
-    /// sent. [`Error::Redis`]: as in the middle, see above; publishing again may run tasks twice.
+    /// [`Error::Refused`] for a signature that cannot be published (see
+    /// [`crate::canvas::CanvasError`]); nothing was sent. [`Error::Redis`]: as in the middle, see
+    /// above; publishing again may run tasks twice.
     pub async fn apply(&self, signature: impl Into<Signature>) -> Result<ResultTree, Error> {
         self.apply_with(signature, Call::default()).await
     }
@@ -78,10 +80,12 @@ impl Client {
         Ok(result)
     }
 
-    /// Returns a client that publishes as this running task: what it publishes has the task as its parent.
+    /// Returns a client that publishes as this running task: what it publishes has the task as its
+    /// parent.
     ///
-    /// `priority` is the task's own; it is passed on where `task_inherit_parent_priority` says so. Clones of the client
-    /// are of the same task, and [`Client::children`] tells what they all published.
+    /// `priority` is the task's own; it is passed on where `task_inherit_parent_priority` says so.
+    /// Clones of the client are of the same task, and [`Client::children`] tells what they all
+    /// published.
     #[must_use]
     pub fn child_of(&self, headers: &Headers, priority: u8) -> Self {
         let parent = Parent {
@@ -93,8 +97,8 @@ impl Client {
         Self { parent: Some(Arc::new(parent)), ..self.clone() }
     }
 
-    /// Returns what was published through this client as a running task, in order: the `children` of its result. At
-    /// most the first 1,000.
+    /// Returns what was published through this client as a running task, in order: the `children`
+    /// of its result. At most the first 1,000.
     pub fn children(&self) -> Vec<ResultTree> {
         let Some(parent) = &self.parent else { return Vec::new() };
         parent.children.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -142,8 +146,8 @@ impl Client {
         unroll(signature, call, publisher).map_err(|error| Error::Refused(error.to_string()))
     }
 
-    /// Encodes what signatures were turned into, all of it first: nothing is sent of what holds one message that is too
-    /// large.
+    /// Encodes what signatures were turned into, all of it first: nothing is sent of what holds one
+    /// message that is too large.
     pub(super) fn outbox(
         &self,
         unrolled: impl IntoIterator<Item = Result<Unrolled, Error>>,
@@ -177,7 +181,8 @@ impl Client {
         Ok(())
     }
 
-    /// Stores what those who finish chords look for: nested groups, and how many parts each chord has.
+    /// Stores what those who finish chords look for: nested groups, and how many parts each chord
+    /// has.
     ///
     /// # Errors
     ///
@@ -195,7 +200,8 @@ impl Client {
             commands.push(set);
         }
         for (group_id, size) in chord_sizes {
-            // A chord that was applied before with the same ids may have left its mark that it is done (Celery 5.7).
+            // A chord that was applied before with the same ids may have left its mark that it is
+            // done (Celery 5.7).
             let mut forget = ::redis::cmd("DEL");
             forget.arg(self.group_key(group_id, ".c"));
             let mut set = ::redis::cmd("SET");

@@ -34,10 +34,12 @@ pub enum Joined {
 }
 
 impl Client {
-    /// Waits until all of a result's tasks ended well, or one did not; `None` when `timeout` passes first.
+    /// Waits until all of a result's tasks ended well, or one did not; `None` when `timeout` passes
+    /// first.
     ///
-    /// Members of a group are waited for in order, as `GroupResult.join` of Celery does. Where a step before the task
-    /// failed that is waited for, and nobody stored that under its id, the step's failure is told.
+    /// Members of a group are waited for in order, as `GroupResult.join` of Celery does. Where a
+    /// step before the task failed that is waited for, and nobody stored that under its id, the
+    /// step's failure is told.
     ///
     /// # Cancel safety
     ///
@@ -133,7 +135,8 @@ impl Client {
         Ok(true)
     }
 
-    /// Counts a group's members that ended well: a group inside a group when all of its members did.
+    /// Counts a group's members that ended well: a group inside a group when all of its members
+    /// did.
     ///
     /// # Errors
     ///

@@ -1,6 +1,7 @@
 //! The producer's side: publish tasks and canvases, follow their results.
 //!
-//! [`Publish`] is one task; a [`Signature`](rhubarb_wire::Signature) may be a chain, a group or a chord of them.
+//! [`Publish`] is one task; a [`Signature`](rhubarb_wire::Signature) may be a chain, a group or a
+//! chord of them.
 
 mod canvas;
 mod group;

@@ -3,7 +3,8 @@
 use ::redis::{Cmd, Pipeline};
 use rhubarb_wire::ResultTree;
 
-/// How many messages go in one pipeline, so that a large canvas does not keep the connection for itself.
+/// How many messages go in one pipeline, so that a large canvas does not keep the connection for
+/// itself.
 const BATCH: usize = 1_000;
 
 /// How many bytes of messages go in one pipeline.
@@ -12,7 +13,8 @@ const BATCH_BYTES: usize = 4 << 20;
 /// All that is written for one call, ready to be sent.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    /// What stands before anything is sent, for those who finish chords: see [`crate::canvas::Unrolled`].
+    /// What stands before anything is sent, for those who finish chords: see
+    /// [`crate::canvas::Unrolled`].
     pub(super) saved: Vec<ResultTree>,
     pub(super) chord_sizes: Vec<(String, u64)>,
     pub(super) batches: Vec<Batch>,
@@ -32,8 +34,9 @@ pub(super) struct Batch {
     messages: usize,
     bytes: usize,
     runs: Vec<Run>,
-    /// For how many arguments, and bytes of them, the next command has room from the start. The first one's is that of all
-    /// messages, which mostly go to one list: growing it step by step costs as much as encoding them.
+    /// For how many arguments, and bytes of them, the next command has room from the start. The
+    /// first one's is that of all messages, which mostly go to one list: growing it step by step
+    /// costs as much as encoding them.
     room: (usize, usize),
 }
 
@@ -111,8 +114,8 @@ impl Batch {
         }
     }
 
-    /// Moves the commands into a pipeline, which has to be carried out as a whole or not at all, so that what a full server
-    /// refuses can be sent again.
+    /// Moves the commands into a pipeline, which has to be carried out as a whole or not at all, so
+    /// that what a full server refuses can be sent again.
     pub(super) fn fill(&mut self, pipeline: &mut Pipeline) {
         if self.runs.len() > 1 || self.runs.iter().any(|run| run.event.is_some()) {
             pipeline.atomic();

@@ -9,15 +9,16 @@ use ::redis::FromRedisValue;
 use rhubarb_connection::{Backoff, Redis, Spell, Telling, spell::NEAR_THE_LIMIT};
 use tokio::time::Instant;
 
-/// Since when the server refuses what takes memory, if it does. Clones share it, so that it is said once.
+/// Since when the server refuses what takes memory, if it does. Clones share it, so that it is said
+/// once.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Patience {
     full: Arc<Mutex<Option<Spell>>>,
 }
 
 impl Patience {
-    /// Sends a pipeline, and again for so long, as long as the answer is that the server is out of memory; once more
-    /// where it is that another server serves us.
+    /// Sends a pipeline, and again for so long, as long as the answer is that the server is out of
+    /// memory; once more where it is that another server serves us.
     ///
     /// The pipeline must change nothing when it is refused.
     pub(crate) async fn pipe<T: FromRedisValue>(

@@ -13,8 +13,8 @@ use crate::{Error, canvas::ResultTree, error::redis, script};
 
 /// A task to be published.
 ///
-/// It is a [`Signature`] with its calling options spelled out, and becomes one with `into()`: as a step of a chain, a
-/// callback, a member of a group.
+/// It is a [`Signature`] with its calling options spelled out, and becomes one with `into()`: as a
+/// step of a chain, a callback, a member of a group.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Publish {
     /// The task's name.
@@ -179,9 +179,10 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] for a task without a name, with an id that is no id, with options that mean nothing, or with a
-    /// message over `celery.max_publish_bytes`; nothing was sent. [`Error::Redis`]: while the server is out of memory, it
-    /// was tried again for `celery.publish_patience`; after [`rhubarb_connection::Error::Lost`] it may have been
+    /// [`Error::Refused`] for a task without a name, with an id that is no id, with options that
+    /// mean nothing, or with a message over `celery.max_publish_bytes`; nothing was sent.
+    /// [`Error::Redis`]: while the server is out of memory, it was tried again for
+    /// `celery.publish_patience`; after [`rhubarb_connection::Error::Lost`] it may have been
     /// published, and publishing again may run it twice, `unique_for` or not.
     pub async fn publish(&self, publish: &Publish) -> Result<Published, Error> {
         let id = publish.id.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
@@ -192,22 +193,23 @@ impl Client {
             return Ok(Published { id, duplicate: false });
         };
         let key = self.keys().unique(&publish.digest());
-        // Dying between the two leaves a lock without a task until it ends by itself: the caller saw no id and tries again
-        // later. The other order could publish twice.
+        // Dying between the two leaves a lock without a task until it ends by itself: the caller
+        // saw no id and tries again later. The other order could publish twice.
         let published = match self.take_unique(&key, &id, unique_for).await {
             Ok(Some(earlier)) => return Ok(Published { id: earlier, duplicate: true }),
             Ok(None) => self.send(outbox).await,
             Err(error) => Err(error),
         };
         if published.is_err() {
-            // Also where the lock's own answer was lost: it may stand, and would keep the caller's next try out.
+            // Also where the lock's own answer was lost: it may stand, and would keep the caller's
+            // next try out.
             self.release_unique(key, &id).await;
         }
         published.map(|()| Published { id, duplicate: false })
     }
 
-    /// Publishes tasks in their order, up to 1,000 in one round trip: for many of them many times as fast as one after
-    /// the other. Returns their ids, in that order.
+    /// Publishes tasks in their order, up to 1,000 in one round trip: for many of them many times
+    /// as fast as one after the other. Returns their ids, in that order.
     ///
     /// When the process dies in the middle, the first so many were published.
     ///
@@ -217,9 +219,9 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] as for [`Client::publish`], and for a task with `unique_for`, whose lock is taken for one task
-    /// at a time; nothing was sent. [`Error::Redis`]: the first so many may have been published; publishing again may
-    /// run these twice.
+    /// [`Error::Refused`] as for [`Client::publish`], and for a task with `unique_for`, whose lock
+    /// is taken for one task at a time; nothing was sent. [`Error::Redis`]: the first so many may
+    /// have been published; publishing again may run these twice.
     pub async fn publish_all(
         &self,
         tasks: impl IntoIterator<Item = Publish>,

@@ -1,4 +1,5 @@
-//! The event `task-sent`, which a client sends for each task where `task_send_sent_event` asks for it.
+//! The event `task-sent`, which a client sends for each task where `task_send_sent_event` asks for
+//! it.
 
 use ::redis::Cmd;
 use jiff::Timestamp;

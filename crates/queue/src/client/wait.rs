@@ -35,7 +35,8 @@ impl Client {
     }
 
     async fn sized_result(&self, id: &str) -> Result<Option<Read>, Error> {
-        // One round trip for what is usual: a byte more than that says that its size is to be asked.
+        // One round trip for what is usual: a byte more than that says that its size is to be
+        // asked.
         let mut bytes = self.first_of_result(id, USUAL).await?;
         if bytes.len() > USUAL {
             let size = self.size_of_result(id).await?;

@@ -1,8 +1,9 @@
 //! Which queues there are.
 //!
-//! Ours are in a set. Those that only Celery's programs use are in none: kombu declares a queue in the bindings of its
-//! exchange (`_kombu.binding.<exchange>`, members `<routing key>SEP<pattern>SEP<queue>`; kombu 5.7.0), and nothing
-//! lists the exchanges, so that a bounded `SCAN` looks for them.
+//! Ours are in a set. Those that only Celery's programs use are in none: kombu declares a queue in
+//! the bindings of its exchange (`_kombu.binding.<exchange>`, members `<routing
+//! key>SEP<pattern>SEP<queue>`; kombu 5.7.0), and nothing lists the exchanges, so that a bounded
+//! `SCAN` looks for them.
 
 use std::time::Duration;
 
@@ -19,8 +20,8 @@ use crate::{
 
 /// So many exchanges are read, and so many queues of each.
 const BINDINGS: usize = 1000;
-/// What the names of kombu's exchanges for remote control end with, and the one for events: what is bound there holds
-/// no tasks.
+/// What the names of kombu's exchanges for remote control end with, and the one for events: what is
+/// bound there holds no tasks.
 const NO_TASKS: [&str; 2] = [".pidbox", "celeryev"];
 
 /// The names of queues, in order and once each.
@@ -64,10 +65,11 @@ pub fn of_settings(celery: &CeleryConfig) -> Vec<String> {
     in_order(routes.chain([celery.task_default_queue.clone()]).collect())
 }
 
-/// Returns the names of all queues: those of Celery's settings, those that Rhubarb knows, `more`, those that are paused,
-/// and those that only Celery's programs use.
+/// Returns the names of all queues: those of Celery's settings, those that Rhubarb knows, `more`,
+/// those that are paused, and those that only Celery's programs use.
 ///
-/// For the last ones it looks at keys for at most `effort`, and at 250,000 of them for each second of it.
+/// For the last ones it looks at keys for at most `effort`, and at 250,000 of them for each second
+/// of it.
 ///
 /// # Errors
 ///
@@ -90,7 +92,8 @@ pub async fn all_queue_names(
     Ok(Names { names: in_order(names), unseen })
 }
 
-/// Returns the queues that an operator has paused, mistyped ones among them; none where that key is no set.
+/// Returns the queues that an operator has paused, mistyped ones among them; none where that key is
+/// no set.
 async fn paused(client: &Client) -> Result<Vec<String>, Error> {
     let key = client.keys().paused_queues();
     match client.queue().query(::redis::cmd("SMEMBERS").arg(key)).await {
@@ -99,7 +102,8 @@ async fn paused(client: &Client) -> Result<Vec<String>, Error> {
     }
 }
 
-/// Tells whether anybody knows a queue: Rhubarb, Celery's settings, kombu, or whoever left a message in it.
+/// Tells whether anybody knows a queue: Rhubarb, Celery's settings, kombu, or whoever left a
+/// message in it.
 ///
 /// # Errors
 ///

@@ -37,7 +37,8 @@ pub struct TaskInfo {
     pub id: String,
     /// Celery's state: the stored one, `PENDING` where none is.
     pub state: String,
-    /// `waiting`, `scheduled`, `running`, `dead`, `parked`; `done` where it has ended and is in no place, else `unknown`.
+    /// `waiting`, `scheduled`, `running`, `dead`, `parked`; `done` where it has ended and is in no
+    /// place, else `unknown`.
     pub place: String,
     /// The queue, where it is on one.
     pub queue: Option<String>,
@@ -52,7 +53,8 @@ pub struct TaskInfo {
     /// The queues that were not searched to their end, where it was found nowhere.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub passed: Vec<Passed>,
-    /// What was not looked through for queues that only Celery's programs use, where it was found nowhere.
+    /// What was not looked through for queues that only Celery's programs use, where it was found
+    /// nowhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unseen: Option<Unseen>,
 }
@@ -70,9 +72,10 @@ pub struct Passed {
 
 /// Finds a task: its stored state, and where its message is.
 ///
-/// Searched are the queues of Celery's settings, those that Rhubarb knows, all that workers hold, and the letters; for a
-/// task without a final state then also the queues that only Celery's programs use. Of each list that is the 1,000
-/// messages that run next, and in a second round 100,000, for at most 5 s.
+/// Searched are the queues of Celery's settings, those that Rhubarb knows, all that workers hold,
+/// and the letters; for a task without a final state then also the queues that only Celery's
+/// programs use. Of each list that is the 1,000 messages that run next, and in a second round
+/// 100,000, for at most 5 s.
 ///
 /// # Errors
 ///
@@ -108,7 +111,8 @@ pub async fn task(client: &Client, id: &str) -> Result<TaskInfo, Error> {
         }
         info.unseen = unseen;
     }
-    // Once more, for a message that went back to a place already searched. What was passed over stays what it was.
+    // Once more, for a message that went back to a place already searched. What was passed over
+    // stays what it was.
     let passed = std::mem::take(&mut info.passed);
     if !seek(client, &known, &mut info, shallow).await? {
         info.passed = passed;
@@ -117,7 +121,8 @@ pub async fn task(client: &Client, id: &str) -> Result<TaskInfo, Error> {
     Ok(info)
 }
 
-/// Takes from the result of a task that is in no place what it says: with `result_extended`, whose it was.
+/// Takes from the result of a task that is in no place what it says: with `result_extended`, whose
+/// it was.
 fn told_by_result(info: &mut TaskInfo) {
     let told = |name: &str| Some(info.result.as_ref()?.get(name)?.as_str()?.to_owned());
     let (task, worker, queue) = (told("name"), told("worker"), told("queue"));
@@ -141,8 +146,8 @@ fn as_json(result: &TaskResult) -> serde_json::Value {
     serde_json::from_slice(&result.encode()).unwrap_or_default()
 }
 
-/// Searches the places in the order in which a message goes through them, so that one that moves on meanwhile is
-/// still met.
+/// Searches the places in the order in which a message goes through them, so that one that moves on
+/// meanwhile is still met.
 async fn seek(
     client: &Client,
     queues: &[String],
@@ -269,14 +274,15 @@ impl Shelf<'_> {
     }
 }
 
-/// Tells, without reading it as JSON, that a message is not the task's: an id that no encoder escapes is not in it.
+/// Tells, without reading it as JSON, that a message is not the task's: an id that no encoder
+/// escapes is not in it.
 fn is_surely_another(message: &[u8], id: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
     id.chars().all(is_plain) && std::str::from_utf8(message).is_ok_and(|text| !text.contains(id))
 }
 
-/// Looks into what workers hold: the claims themselves, since a worker's record tells only its first ones, and those
-/// of some seconds ago.
+/// Looks into what workers hold: the claims themselves, since a worker's record tells only its
+/// first ones, and those of some seconds ago.
 async fn seek_claimed(
     client: &Client,
     queue: &str,

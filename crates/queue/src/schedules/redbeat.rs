@@ -1,7 +1,8 @@
 //! The entries that Python's RedBeat keeps (celery-redbeat 2.4), read and never written.
 //!
-//! A zset `<prefix>:schedule` names the entries' hashes, each with `definition` and `meta` as JSON whose objects carry
-//! their Python type in `__type__`. Where `<prefix>:lock` exists a beat of Python's leads and publishes them itself.
+//! A zset `<prefix>:schedule` names the entries' hashes, each with `definition` and `meta` as JSON
+//! whose objects carry their Python type in `__type__`. Where `<prefix>:lock` exists a beat of
+//! Python's leads and publishes them itself.
 
 use jiff::{Timestamp, civil::DateTime, tz::Offset, tz::TimeZone};
 use rhubarb_connection::Redis;
@@ -11,7 +12,8 @@ use serde_json::{Map, Value, json};
 
 use crate::{Error, error::redis, script};
 
-/// The most entries that are read; one step reads them all, so that a digest tells whether they changed.
+/// The most entries that are read; one step reads them all, so that a digest tells whether they
+/// changed.
 const MOST: usize = 500;
 /// Options of `apply_async` that have a place with us.
 const OPTIONS: [&str; 5] = ["ignore_result", "time_limit", "soft_time_limit", "shadow", "headers"];
@@ -38,7 +40,8 @@ pub struct RedBeatEntry {
 }
 
 impl RedBeat {
-    /// Reads the entries under RedBeat's `redbeat_key_prefix`; absent when they are as they were `before`.
+    /// Reads the entries under RedBeat's `redbeat_key_prefix`; absent when they are as they were
+    /// `before`.
     ///
     /// # Errors
     ///
@@ -196,7 +199,8 @@ fn options(options: Value, ours: &mut Map<String, Value>) -> Result<(), String> 
     Ok(())
 }
 
-/// Reads `{"__type__": "datetime", "year": …, "timezone": "UTC"}`; the zone is a name, or seconds east of UTC.
+/// Reads `{"__type__": "datetime", "year": …, "timezone": "UTC"}`; the zone is a name, or seconds
+/// east of UTC.
 fn datetime(value: &Value) -> Option<Timestamp> {
     let part = |name: &str| value.get(name).and_then(Value::as_i64);
     let small = |name: &str| part(name).and_then(|n| i8::try_from(n).ok());
@@ -262,7 +266,8 @@ mod tests {
         );
     }
 
-    /// Numbers and texts where another kind is expected, in a definition that is well formed otherwise.
+    /// Numbers and texts where another kind is expected, in a definition that is well formed
+    /// otherwise.
     fn odd() -> impl Strategy<Value = serde_json::Value> {
         prop_oneof![
             any::<i64>().prop_map(Into::into),

@@ -1,7 +1,8 @@
 //! What is kept of a schedule in Redis: one field of its queue's ticks hash.
 //!
-//! The text is ours: `<tick> <runs> <missed> <late> <at> <next> <anchor> <ran> <digest>`, times in ms since the epoch,
-//! `-` for what there is not. Before 0.2 it was the tick alone, which is still read.
+//! The text is ours: `<tick> <runs> <missed> <late> <at> <next> <anchor> <ran> <digest>`, times in
+//! ms since the epoch, `-` for what there is not. Before 0.2 it was the tick alone, which is still
+//! read.
 
 use jiff::Timestamp;
 use rhubarb_core::schedule::Progress;
@@ -9,7 +10,8 @@ use rhubarb_core::schedule::Progress;
 /// What became of a schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// The last tick that was published or passed over, or the moment at which the schedule was first seen.
+    /// The last tick that was published or passed over, or the moment at which the schedule was
+    /// first seen.
     pub tick: Timestamp,
     /// How many ticks were published.
     pub runs: u64,
@@ -25,13 +27,14 @@ pub struct Record {
     pub anchor: Timestamp,
     /// The last tick that was published.
     pub ran: Option<Timestamp>,
-    /// The timetable that all this is of ([`rhubarb_core::schedule::Schedule::digest`]); empty when it is not known.
+    /// The timetable that all this is of ([`rhubarb_core::schedule::Schedule::digest`]); empty when
+    /// it is not known.
     pub digest: String,
 }
 
 impl Record {
-    /// Returns the record of a schedule that is seen for the first time: it starts from now, an interval's grid on a
-    /// whole second.
+    /// Returns the record of a schedule that is seen for the first time: it starts from now, an
+    /// interval's grid on a whole second.
     pub fn new(now: Timestamp) -> Self {
         Self {
             tick: now,

@@ -132,7 +132,8 @@ pub(super) fn pool(text: &str) -> Result<String, String> {
 /// The pool that runs one task at a time.
 pub(super) const SOLO: &str = "solo";
 
-/// Returns the greater of the two numbers of `--autoscale MAX,MIN`: a slot that is free costs nothing.
+/// Returns the greater of the two numbers of `--autoscale MAX,MIN`: a slot that is free costs
+/// nothing.
 pub(super) fn autoscale(text: &str) -> Result<u16, String> {
     let bounds: Result<Vec<u16>, _> = text.split(',').map(|part| part.trim().parse()).collect();
     let bounds = bounds.ok().filter(|bounds| bounds.len() <= 2);

@@ -1,4 +1,5 @@
-//! The HTTP clients: one for the Internet, one for allowed private hosts, and one for each proxy in use.
+//! The HTTP clients: one for the Internet, one for allowed private hosts, and one for each proxy in
+//! use.
 
 use std::sync::{Arc, Mutex};
 

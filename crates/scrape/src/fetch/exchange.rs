@@ -120,8 +120,8 @@ impl Exchange<'_> {
 
     fn not_read(&self, error: &reqwest::Error) -> FetchError {
         let (host, reason) = (host_of(self.url), innermost(error));
-        // reqwest 0.13 calls both a decoding error; a decoder's own is an I/O error, the connection's
-        // is one of hyper's.
+        // reqwest 0.13 calls both a decoding error; a decoder's own is an I/O error, the
+        // connection's is one of hyper's.
         if error.source().is_some_and(|cause| cause.is::<io::Error>()) {
             FetchError::Decode { host, reason }
         } else {

@@ -86,7 +86,8 @@ impl Rules {
         Self { allowed: AllowPrivate::new(allow_private_proxies) }
     }
 
-    /// Tells whether the proxy may be used, by its own text; its name is judged when it is resolved.
+    /// Tells whether the proxy may be used, by its own text; its name is judged when it is
+    /// resolved.
     ///
     /// A service's port is permitted only where the setting names it, as `host:port`.
     pub(crate) fn judge(&self, proxy: &Proxy) -> Result<Reach, RefusedProxy> {

@@ -1,7 +1,7 @@
 //! Ashby's job posting API: all postings of one board in one answer.
 //!
-//! `GET {base}/posting-api/job-board/{board}?includeCompensation=true`. An unknown board was seen answering
-//! 200 with nothing in it, so an empty board counts as not found, whatever the status.
+//! `GET {base}/posting-api/job-board/{board}?includeCompensation=true`. An unknown board was seen
+//! answering 200 with nothing in it, so an empty board counts as not found, whatever the status.
 
 use rhubarb_core::{config::SourceConfig, redact::Address};
 use serde_json::Value;
@@ -88,7 +88,8 @@ fn place(value: &Value, address: &[&str]) -> Place {
     Place { text: Place::line(record::line(value, &["location"])).text, ..parts }
 }
 
-/// Takes the salary of the summary's components, else of the tiers'; the rest is equity and bonuses.
+/// Takes the salary of the summary's components, else of the tiers'; the rest is equity and
+/// bonuses.
 fn pay(job: &Value) -> Option<Salary> {
     let compensation = record::at(job, &["compensation"])?;
     let summary = record::items(record::at(compensation, &["summaryComponents"])).iter();

@@ -1,7 +1,8 @@
 //! Any site with a list of postings, read by CSS selectors from the configuration.
 //!
-//! The list page is followed through its pagination on its own host. Detail pages are fetched when the
-//! configuration reads something from them, only for listings that may match, at most [`MAX_DETAILS`].
+//! The list page is followed through its pagination on its own host. Detail pages are fetched when
+//! the configuration reads something from them, only for listings that may match, at most
+//! [`MAX_DETAILS`].
 
 mod picks;
 mod read;
@@ -83,8 +84,8 @@ impl HtmlSource {
         Ok(all.parsed.outcome())
     }
 
-    /// Fetches the detail pages that are worth it. One that fails leaves its listing as the list page has it;
-    /// one that is gone takes its listing with it.
+    /// Fetches the detail pages that are worth it. One that fails leaves its listing as the list
+    /// page has it; one that is gone takes its listing with it.
     async fn details(
         &self,
         all: &mut Gathering,
@@ -150,7 +151,8 @@ impl Source for HtmlSource {
     }
 
     fn aggregates(&self) -> bool {
-        // A company's own page names the company in the configuration; a board names it in each item.
+        // A company's own page names the company in the configuration; a board names it in each
+        // item.
         self.company.is_empty()
     }
 

@@ -1,6 +1,7 @@
 //! Pages that hold schema.org `JobPosting`s as JSON-LD: each configured URL is such a page.
 //!
-//! A page that is gone (404, 410) is a posting that was closed; when all are, the source is not found.
+//! A page that is gone (404, 410) is a posting that was closed; when all are, the source is not
+//! found.
 
 use rhubarb_core::config::SourceConfig;
 
@@ -22,7 +23,8 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
     })
 }
 
-/// Reads a page. A page without any posting is an honest zero: sites remove the markup of closed postings.
+/// Reads a page. A page without any posting is an honest zero: sites remove the markup of closed
+/// postings.
 ///
 /// # Errors
 /// The page is empty or takes too much to read.

@@ -1,7 +1,7 @@
 //! Lever's postings API: all postings of one site in one answer.
 //!
-//! `GET {base}/v0/postings/{site}?mode=json`; the site is case-sensitive. An unknown site answers 404.
-//! Accounts in the European Union are on another base URL, [`EU_BASE_URL`].
+//! `GET {base}/v0/postings/{site}?mode=json`; the site is case-sensitive. An unknown site answers
+//! 404. Accounts in the European Union are on another base URL, [`EU_BASE_URL`].
 
 use rhubarb_core::{config::SourceConfig, redact::Address};
 use serde_json::Value;

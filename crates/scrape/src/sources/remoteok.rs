@@ -1,7 +1,7 @@
 //! RemoteOK's API: the newest hundred or so remote postings.
 //!
-//! `GET {base}/api`. The first element is a legal notice: whoever shows the postings links back to them and
-//! names Remote OK. A salary of zero means none; numbers are US dollars a year.
+//! `GET {base}/api`. The first element is a legal notice: whoever shows the postings links back to
+//! them and names Remote OK. A salary of zero means none; numbers are US dollars a year.
 
 use rhubarb_core::{config::SourceConfig, redact::Address};
 use serde_json::Value;

@@ -70,7 +70,8 @@ const FIELDS: [&str; 11] = [
     "pubDate",
 ];
 
-/// Reads the items of a feed without expanding entities: only the five of XML and characters by number are known.
+/// Reads the items of a feed without expanding entities: only the five of XML and characters by
+/// number are known.
 fn items(
     body: &str,
     budget: &Budget,

@@ -68,8 +68,9 @@ fn recorded_crawl_delays_are_read() {
     report("crawl delays", checked, &missed);
 }
 
-/// Where RFC 9309 and the reference parser part: 2.2.2 has both sides brought to one form before they
-/// are compared, the parser leaves that of the URL to its caller, and ours does it, as every request does.
+/// Where RFC 9309 and the reference parser part: 2.2.2 has both sides brought to one form before
+/// they are compared, the parser leaves that of the URL to its caller, and ours does it, as every
+/// request does.
 const BEYOND_THE_REFERENCE: [(&str, &str); 3] = [
     ("/foo/bar/ツ", "http://foo.bar/foo/bar/ツ"),
     ("/foo/bar/%E3%83%84", "http://foo.bar/foo/bar/ツ"),

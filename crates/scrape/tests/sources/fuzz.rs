@@ -1,7 +1,9 @@
-//! Payloads as no site sends them, for every parser: trees of the fields that it looks for with any value anywhere,
-//! recorded payloads with a part exchanged, markup without sense. None panics, and what is read is bounded and sound.
+//! Payloads as no site sends them, for every parser: trees of the fields that it looks for with any
+//! value anywhere, recorded payloads with a part exchanged, markup without sense. None panics, and
+//! what is read is bounded and sound.
 //!
-//! Each parser's own tests feed it bytes and cut text (`testing::survives`), `hostile.rs` what is large or nested.
+//! Each parser's own tests feed it bytes and cut text (`testing::survives`), `hostile.rs` what is
+//! large or nested.
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -238,7 +240,8 @@ fn picks() -> Picks {
     Picks::new(&config).unwrap()
 }
 
-/// What every listing keeps to, whatever it was read from, and what bounds the memory of reading it.
+/// What every listing keeps to, whatever it was read from, and what bounds the memory of reading
+/// it.
 fn sound(what: &str, body: &str, parsed: &Parsed) {
     let records = parsed.listings.len() + parsed.skipped.len();
     assert!(records <= body.len(), "{what}: {records} records of {} bytes", body.len());

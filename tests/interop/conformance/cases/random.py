@@ -17,8 +17,8 @@ FEATURE = "canvas: random"
 DEPTH = 3
 # Nested canvases multiply; past this many tasks only leaves are drawn.
 TASKS = 24
-# Older clients count the parts of a header wrongly where one is a chain that ends in a group: the body then runs before
-# all of them have ended, and what it is given is chance (seen with 5.4).
+# Older clients count the parts of a header wrongly where one is a chain that ends in a group: the
+# body then runs before all of them have ended, and what it is given is chance (seen with 5.4).
 COUNTS_CHAINS = celery.VERSION[:2] >= (5, 7)
 
 

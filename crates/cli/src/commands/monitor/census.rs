@@ -9,9 +9,11 @@ use super::{
     number::{bytes, float, grouped, rounded, whole},
 };
 
-/// Of each namespace so many keys are measured, those that come first; `SCAN` goes by hash, so that it is a fair choice.
+/// Of each namespace so many keys are measured, those that come first; `SCAN` goes by hash, so that
+/// it is a fair choice.
 const MEASURED: u64 = 1000;
-/// So many groups of keys that belong to no namespace are told apart by what stands before their first `:`.
+/// So many groups of keys that belong to no namespace are told apart by what stands before their
+/// first `:`.
 const GROUPS: usize = 50;
 /// A longer name in front of the first `:` is no group's.
 const GROUP_NAME: usize = 40;
@@ -43,7 +45,8 @@ impl Count {
         Self { n, how: How::Exact }
     }
 
-    /// Returns it as a person reads it: `~` in front of an estimate, `>` of what is at least so much.
+    /// Returns it as a person reads it: `~` in front of an estimate, `>` of what is at least so
+    /// much.
     pub(super) fn shown(self) -> String {
         self.written(grouped)
     }
@@ -216,7 +219,8 @@ impl Census {
         self.whole
     }
 
-    /// Returns what it says, given the number of all keys where that is known; the configured namespaces first.
+    /// Returns what it says, given the number of all keys where that is known; the configured
+    /// namespaces first.
     pub(super) fn report(&self, all: Option<u64>) -> Vec<NamespaceReport> {
         let tallied = self.namespaces.iter().zip(&self.tallies).enumerate();
         let named = tallied.map(|(at, (namespace, tally))| {

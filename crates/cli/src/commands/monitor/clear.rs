@@ -23,7 +23,8 @@ struct Gone {
     cleared: Cleared,
 }
 
-/// Deletes the job caches, after asking. What would go is counted with bounded effort first, so that the question says it.
+/// Deletes the job caches, after asking. What would go is counted with bounded effort first, so
+/// that the question says it.
 pub(super) async fn clear(
     context: &Context,
     look: &collect::Look<'_>,

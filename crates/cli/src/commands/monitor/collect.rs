@@ -44,7 +44,8 @@ pub(super) struct Look<'a> {
 
 /// Finds out what `look` says; what cannot be found out is told in the report.
 pub(super) async fn report(look: &Look<'_>) -> Report {
-    // All at once and once each: a server that hangs takes one deadline, however many of its databases are in use.
+    // All at once and once each: a server that hangs takes one deadline, however many of its
+    // databases are in use.
     let places = look.servers.iter().flat_map(|server| &server.places);
     let reached: Vec<Reached<'_>> = join_all(places.map(Reached::of)).await;
     let queues = OnceCell::new();
@@ -123,7 +124,8 @@ pub(super) fn configured_queues(config: &Config) -> Vec<String> {
 /// The queues' names, once they were looked for, or why they could not be.
 type Known = OnceCell<Result<Vec<String>, rhubarb_queue::Error>>;
 
-/// Returns the queues' names: for the basic numbers those that Rhubarb knows, else those of Celery's programs too.
+/// Returns the queues' names: for the basic numbers those that Rhubarb knows, else those of
+/// Celery's programs too.
 async fn known_queues<'k>(
     look: &Look<'_>,
     known: &'k Known,

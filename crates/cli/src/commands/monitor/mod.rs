@@ -1,7 +1,9 @@
-//! `monitor`: what Django's `redis_monitor` command showed, and more, without ever holding Redis up.
+//! `monitor`: what Django's `redis_monitor` command showed, and more, without ever holding Redis
+//! up.
 //!
-//! `place` servers and databases, `collect` finding out (with `ask`, `info`, `scan`, `slow`), `census` and `namespace`
-//! which keys are what, `finding` what is wrong, `text` and `prometheus` how it is written, `clear`, `watch`.
+//! `place` servers and databases, `collect` finding out (with `ask`, `info`, `scan`, `slow`),
+//! `census` and `namespace` which keys are what, `finding` what is wrong, `text` and `prometheus`
+//! how it is written, `clear`, `watch`.
 
 mod ask;
 mod census;
@@ -99,8 +101,8 @@ fn print(report: &Report, args: &MonitorArgs) -> Result<(), Error> {
     Ok(output::print(&text)?)
 }
 
-/// Ends with exit code 4 when a database could not be reached, or with 3 when the configuration is at fault for each that
-/// was not: what was printed is not the whole.
+/// Ends with exit code 4 when a database could not be reached, or with 3 when the configuration is
+/// at fault for each that was not: what was printed is not the whole.
 fn reached(report: &Report) -> Result<(), Error> {
     let missed: Vec<&DatabaseReport> =
         report.databases.iter().filter(|one| one.unreachable.is_some()).collect();

@@ -1,4 +1,5 @@
-//! Which keys belong together: the caches' and the queue's namespaces, as the configuration names them.
+//! Which keys belong together: the caches' and the queue's namespaces, as the configuration names
+//! them.
 
 use std::collections::HashSet;
 
@@ -7,8 +8,8 @@ use rhubarb_connection::Role;
 use rhubarb_core::config::{CacheTarget, Config};
 use rhubarb_queue::keys::{self, QueueKeys};
 
-/// What every session's logical key begins with: `SessionStore.cache_key_prefix` of Django's cache and cached_db
-/// engines (5.2), which goes on with `cache` or `cached_db` and the session's secret.
+/// What every session's logical key begins with: `SessionStore.cache_key_prefix` of Django's cache
+/// and cached_db engines (5.2), which goes on with `cache` or `cached_db` and the session's secret.
 const SESSION: &str = "django.contrib.sessions.";
 
 /// A set of keys with one meaning.
@@ -73,7 +74,8 @@ impl Glob {
         Self(vec![prefix.as_bytes().to_vec(), suffix.as_bytes().to_vec()])
     }
 
-    /// Reads a pattern in which all but `*` is escaped, as [`rhubarb_jobs::template::pattern`] writes it.
+    /// Reads a pattern in which all but `*` is escaped, as [`rhubarb_jobs::template::pattern`]
+    /// writes it.
     fn read(pattern: &str) -> Self {
         let mut parts = vec![Vec::new()];
         let mut bytes = pattern.bytes();
@@ -121,7 +123,8 @@ fn find(text: &[u8], part: &[u8]) -> Option<usize> {
     text.windows(part.len()).position(|window| window == part)
 }
 
-/// Returns the namespaces of a database by the roles that share it; a key is in the first one that matches.
+/// Returns the namespaces of a database by the roles that share it; a key is in the first one that
+/// matches.
 ///
 /// `queues` are the names of the known queues.
 pub(super) fn of(config: &Config, roles: &[Role], queues: &[String]) -> Vec<Namespace> {
@@ -237,7 +240,8 @@ fn caches(config: &Config, roles: &[Role]) -> Vec<Namespace> {
     .collect()
 }
 
-/// Returns a key as it may be shown: without what steers a terminal, without a session's secret, not too long.
+/// Returns a key as it may be shown: without what steers a terminal, without a session's secret,
+/// not too long.
 pub(super) fn shown(key: &[u8]) -> String {
     let text = crate::table::clean(&String::from_utf8_lossy(key));
     if let Some(at) = text.find(SESSION) {

@@ -1,6 +1,7 @@
 //! The report as metrics in Prometheus's text exposition format, version 0.0.4.
 //!
-//! Labels are bounded: servers, databases and namespaces are the configuration's, queues are capped.
+//! Labels are bounded: servers, databases and namespaces are the configuration's, queues are
+//! capped.
 
 use std::fmt::Write as _;
 

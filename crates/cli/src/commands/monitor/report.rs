@@ -110,7 +110,8 @@ impl DatabaseReport {
 }
 
 impl Report {
-    /// Adds up the totals: of a database that matters and could not be looked into, nothing is known.
+    /// Adds up the totals: of a database that matters and could not be looked into, nothing is
+    /// known.
     pub(super) fn add_up(&mut self) {
         let keys = self.databases.iter().map(|one| one.keys.map(Count::exact));
         self.totals = Totals {
@@ -121,13 +122,14 @@ impl Report {
         };
     }
 
-    /// Returns the keys that `clear_cache_task` would clear; none when a database of one of these roles was not looked
-    /// through.
+    /// Returns the keys that `clear_cache_task` would clear; none when a database of one of these
+    /// roles was not looked through.
     pub(super) fn to_clear(&self, roles: &[&str]) -> Option<Count> {
         self.count(roles, Kind::is_cleared)
     }
 
-    /// Adds up the keys of some kinds; none when a database of one of these roles was not looked through.
+    /// Adds up the keys of some kinds; none when a database of one of these roles was not looked
+    /// through.
     fn count(&self, roles: &[&str], wanted: impl Fn(Kind) -> bool) -> Option<Count> {
         let mut found = Count::exact(0);
         for database in &self.databases {

@@ -143,7 +143,8 @@ async fn measure(
     }
 }
 
-/// Asks for the keys of namespaces that are a few known keys: a part of a scan says nothing of them.
+/// Asks for the keys of namespaces that are a few known keys: a part of a scan says nothing of
+/// them.
 async fn count_known(asked: &mut Asked<'_>, census: &mut Census, meter: &mut Meter) {
     for (place, keys) in census.known_keys() {
         let mut commands = pipe();

@@ -90,7 +90,8 @@ pub(super) async fn run(store: &Store<'_>, name: &str) -> Result<(), Error> {
     Ok(output::print(&published.id)?)
 }
 
-/// Reads the entry of a command line; what is wrong with it is told in the command line's own words.
+/// Reads the entry of a command line; what is wrong with it is told in the command line's own
+/// words.
 fn given(
     store: &Store<'_>,
     args: &EntryArgs,

@@ -1,5 +1,6 @@
-//! A worker and a producer on stock apalis-redis, tuned: no locks, no events, batches of 100, concurrency 100, polling every
-//! 50 ms. `bench-apalis push QUEUE COUNT MILLISECONDS TEXT` or `bench-apalis work QUEUE`, with REDIS_URL and BENCH_LOG.
+//! A worker and a producer on stock apalis-redis, tuned: no locks, no events, batches of 100,
+//! concurrency 100, polling every 50 ms. `bench-apalis push QUEUE COUNT MILLISECONDS TEXT` or
+//! `bench-apalis work QUEUE`, with REDIS_URL and BENCH_LOG.
 
 use std::{
     error::Error,

@@ -73,7 +73,8 @@ fn for_ever(database: &DatabaseReport) -> Option<Finding> {
     finding(database, Level::Warning, "no_ttl", found, advice)
 }
 
-/// Says what the server counts and no look has found; a queue's keys have no time to live as a rule.
+/// Says what the server counts and no look has found; a queue's keys have no time to live as a
+/// rule.
 fn unseen(database: &DatabaseReport) -> Option<String> {
     let n = database.without_ttl.filter(|n| *n > 0 && !is_queues(database))?;
     Some(format!("keys without a time to live: {}, none of them seen in a cache", grouped(n)))

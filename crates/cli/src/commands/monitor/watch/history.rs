@@ -59,7 +59,8 @@ pub(super) struct Seen {
 pub(super) struct QueueSeen {
     /// Each queue.
     pub(super) queues: Vec<QueueInfo>,
-    /// Each worker with what it has processed and whether it lives; absent when they were not asked for.
+    /// Each worker with what it has processed and whether it lives; absent when they were not asked
+    /// for.
     pub(super) workers: Option<Vec<(String, u64, bool)>>,
 }
 
@@ -274,7 +275,8 @@ impl QueueHistory {
     fn rate(&mut self, at: Instant, workers: &[(String, u64, bool)]) -> Option<f64> {
         self.workers = Some(workers.iter().filter(|(_, _, alive)| *alive).count());
         for (id, processed, _) in workers {
-            // What a worker had processed before it was first seen was processed before this view began, or nearly.
+            // What a worker had processed before it was first seen was processed before this view
+            // began, or nearly.
             let before = self.processed.insert(id.clone(), *processed).unwrap_or(*processed);
             self.so_far += processed.saturating_sub(before);
         }

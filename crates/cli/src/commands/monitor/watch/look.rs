@@ -23,9 +23,11 @@ use super::{
     history::{QueueSeen, Seen, Update},
 };
 
-/// How often the workers' records are read: they write them every two seconds, and each may be kilobytes.
+/// How often the workers' records are read: they write them every two seconds, and each may be
+/// kilobytes.
 const WORKERS: Duration = Duration::from_secs(5);
-/// For how long queues are looked for that only Celery's programs use; once, since it looks at many keys.
+/// For how long queues are looked for that only Celery's programs use; once, since it looks at many
+/// keys.
 const EFFORT: Duration = Duration::from_secs(1);
 /// What was not taken by the view waits here; whoever looks waits for it.
 const UPDATES: usize = 16;
@@ -38,7 +40,8 @@ pub(super) struct Looking {
 }
 
 impl Looking {
-    /// Waits for what is seen next; none when those who look have ended, which they do only by a fault of ours.
+    /// Waits for what is seen next; none when those who look have ended, which they do only by a
+    /// fault of ours.
     pub(super) async fn next(&mut self) -> Option<Update> {
         tokio::select! {
             update = self.updates.recv() => update,

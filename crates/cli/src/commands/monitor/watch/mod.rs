@@ -1,4 +1,5 @@
-//! `--watch`: the live view. `look` asks, `history` remembers, `draw` shows, `screen` is the terminal.
+//! `--watch`: the live view. `look` asks, `history` remembers, `draw` shows, `screen` is the
+//! terminal.
 
 mod draw;
 mod history;
@@ -20,7 +21,8 @@ use self::{history::History, screen::Screen};
 use super::place::Server;
 use crate::error::Error;
 
-/// How often the view is drawn where nothing happens, so that its clock and the length of an outage go on.
+/// How often the view is drawn where nothing happens, so that its clock and the length of an outage
+/// go on.
 const REDRAW: Duration = Duration::from_secs(1);
 
 /// Shows the live view until q, Esc, Ctrl-C or SIGTERM; the terminal is as before afterwards.
