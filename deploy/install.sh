@@ -28,7 +28,8 @@ failed: $*"
 }
 
 apt_get() {
-    quietly env DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=120 "$@"
+    quietly env DEBIAN_FRONTEND=noninteractive \
+        apt-get -q -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=120 "$@"
 }
 
 # install_packages APT DNF APK BREW: installs by the package manager that is there. Each argument is
@@ -88,13 +89,15 @@ need_python() {
     python3 -c 'import ensurepip' >/dev/null 2>&1 && return
     echo "installing Python 3" >&2
     install_packages 'python3 python3-venv' python3 'python3 py3-pip' python3
-    python3 -c 'import ensurepip' >/dev/null 2>&1 || give_up "python3 is there but cannot make virtual environments"
+    python3 -c 'import ensurepip' >/dev/null 2>&1 ||
+        give_up "python3 is there but cannot make virtual environments"
 }
 
 # The one thing that is not installed from here: which toolchain manager a person uses is theirs to
 # say.
 need_cargo() {
-    command -v cargo >/dev/null 2>&1 || give_up "cargo is not on PATH: a Rust toolchain is needed (https://rustup.rs)"
+    command -v cargo >/dev/null 2>&1 ||
+        give_up "cargo is not on PATH: a Rust toolchain is needed (https://rustup.rs)"
     # `cc` links; the crates for TLS, zstd and memory hold C, and the last one a makefile.
     command -v cc >/dev/null 2>&1 || install_packages 'gcc libc6-dev' gcc 'gcc musl-dev' gcc
     command -v make >/dev/null 2>&1 || install_packages make make make make

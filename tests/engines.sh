@@ -86,13 +86,15 @@ fetch() {
 
 # The name and number of a server, "Redis 6.2.5" say; fails where it does not run.
 title() {
-    "$1" --version 2>/dev/null | sed -n 's/ server v=/ /; s/^\([A-Z][a-z]* [0-9.]*\).*/\1/p' | grep .
+    "$1" --version 2>/dev/null |
+        sed -n 's/ server v=/ /; s/^\([A-Z][a-z]* [0-9.]*\).*/\1/p' | grep .
 }
 
 # Prints how many tests passed in a log, of nextest or of cargo.
 passed_in() {
     sed -n -e 's/.*Summary .* run: \([0-9]*\) passed.*/\1/p' \
-        -e 's/^test result: .* \([0-9]*\) passed;.*/\1/p' "$1" | awk '{ n += $1 } END { print n + 0 }'
+        -e 's/^test result: .* \([0-9]*\) passed;.*/\1/p' "$1" |
+        awk '{ n += $1 } END { print n + 0 }'
 }
 
 # The tests of this run as one filter of nextest; cargo test takes names as they are.

@@ -21,7 +21,8 @@ python_environment() {
     environment python3 tests/interop/requirements.txt
     RHUBARB_TEST_PYTHON=$venv/bin/python
     export RHUBARB_TEST_PYTHON
-    "$RHUBARB_TEST_PYTHON" -c 'import celery, django; print("celery", celery.__version__, "django", django.__version__)'
+    "$RHUBARB_TEST_PYTHON" -c 'import celery, django
+print("celery", celery.__version__, "django", django.__version__)'
     # The oldest Celery that the conformance suite compares with.
     environment python3 tests/interop/requirements-5.4.txt
     RHUBARB_TEST_PYTHON_OLD=$venv/bin/python
@@ -32,8 +33,10 @@ python_environment() {
 # Django 6 needs Python 3.12. One that is there is used, also one of pyenv's that is not on the
 # path; none is installed for it.
 newest_django() {
-    for python in python3 python3.14 python3.13 python3.12 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.1[2-9]*/bin/python3; do
-        if "$python" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 12))' >/dev/null 2>&1; then
+    fit='import ensurepip, sys; sys.exit(sys.version_info < (3, 12))'
+    for python in python3 python3.14 python3.13 python3.12 \
+        "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.1[2-9]*/bin/python3; do
+        if "$python" -c "$fit" >/dev/null 2>&1; then
             environment "$python" tests/interop/requirements-django6.txt
             RHUBARB_TEST_PYTHON_DJANGO6=$venv/bin/python
             export RHUBARB_TEST_PYTHON_DJANGO6
@@ -41,5 +44,6 @@ newest_django() {
             return
         fi
     done
-    leave_out "DJANGO 6: no Python 3.12 or later is here; django.tasks was tested with the backport only"
+    leave_out "DJANGO 6: no Python 3.12 or later is here;" \
+        "django.tasks was tested with the backport only"
 }

@@ -68,7 +68,8 @@ prerequisites() {
     # Makes the certificates of the TLS tests.
     command -v openssl >/dev/null 2>&1 || install_packages openssl openssl openssl openssl
     turn_clocks
-    echo "$(cargo --version), $(redis-server --version 2>/dev/null || valkey-server --version), $(python3 --version)"
+    server=$(redis-server --version 2>/dev/null || valkey-server --version)
+    echo "$(cargo --version), $server, $(python3 --version)"
 }
 
 unit_and_end_to_end() {
@@ -99,7 +100,8 @@ LINES
 
 # The benchmarks measure nothing here; what they conclude from figures is tested.
 benchmarks() {
-    (cd tests/bench && PYTHONDONTWRITEBYTECODE=1 "$RHUBARB_TEST_PYTHON" -m unittest discover --top-level-directory .)
+    (cd tests/bench && PYTHONDONTWRITEBYTECODE=1 \
+        "$RHUBARB_TEST_PYTHON" -m unittest discover --top-level-directory .)
 }
 
 # Always the whole workspace and never `-p`: another selection is another set of features, and
@@ -114,7 +116,8 @@ stage tests unit_and_end_to_end
 stage engines engines
 stage 'benchmarks, their own tests' benchmarks
 if ! cargo nextest --version >/dev/null 2>&1; then
-    leave_out "cargo-nextest is not installed: cargo test ran the same tests, without their time limits"
+    leave_out "cargo-nextest is not installed: cargo test ran the same tests," \
+        "without their time limits"
     # `cargo test --workspace` has run the doc tests as well.
 else
     stage 'doc tests' cargo test --workspace --doc
@@ -124,8 +127,10 @@ if cargo deny --version >/dev/null 2>&1; then
     # Advisories change without the code: they are for a scheduled run, not for a change.
     stage dependencies cargo deny check bans licenses sources
 else
-    leave_out "cargo-deny is not installed: licences, sources and duplicates of dependencies were not checked"
+    leave_out "cargo-deny is not installed: licences, sources and duplicates of dependencies" \
+        "were not checked"
 fi
 if [ ! -d ../shared/realdata ]; then
-    leave_out "THE RECORDED SUITE: ../shared/realdata is not there; the parsers were tested on our own fixtures only"
+    leave_out "THE RECORDED SUITE: ../shared/realdata is not there;" \
+        "the parsers were tested on our own fixtures only"
 fi

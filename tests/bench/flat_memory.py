@@ -1,7 +1,9 @@
-"""Whether a worker's memory, and Redis's, stay flat: `flat_memory.py WORKER_PID [TASKS]`, with REDIS as run.sh sets it.
+"""Whether a worker's memory, and Redis's, stay flat: `flat_memory.py WORKER_PID [TASKS]`, with
+REDIS as run.sh sets it.
 
-Publishes tasks with `ignore_result` as fast as the worker ends them, never more than 20,000 ahead. Prints the worker's
-resident memory after the first 50,000 and at the end, Redis's `used_memory` before and after, and how long it took.
+Publishes tasks with `ignore_result` as fast as the worker ends them, never more than 20,000 ahead.
+Prints the worker's resident memory after the first 50,000 and at the end, Redis's `used_memory`
+before and after, and how long it took.
 """
 
 import base64

@@ -1,8 +1,9 @@
 """How long after a task's end a waiting Celery client's `get()` returns: `get_latency.py [TASKS]`.
 
-Each task waits 20 ms, so that the client is subscribed and waiting by then, and returns the time at which it ends. What is
-measured lies between that and the return of `get()`: the worker's acknowledging script, Redis's push, and the client's own
-work. Prints a Markdown table and, last, the same as one line of JSON.
+Each task waits 20 ms, so that the client is subscribed and waiting by then, and returns the time at
+which it ends. What is measured lies between that and the return of `get()`: the worker's
+acknowledging script, Redis's push, and the client's own work. Prints a Markdown table and, last,
+the same as one line of JSON.
 """
 
 import json

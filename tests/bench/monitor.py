@@ -1,9 +1,12 @@
-"""`rhubarb monitor` on a Redis with 1,000,000 keys: each form's first answer, and Redis's worst command meanwhile.
+"""`rhubarb monitor` on a Redis with 1,000,000 keys: each form's first answer, and Redis's worst
+command meanwhile.
 
-Usage: monitor.py RHUBARB [N]; RHUBARB is the binary, N the number of keys. Needs redis-server and redis-cli.
+Usage: monitor.py RHUBARB [N]; RHUBARB is the binary, N the number of keys. Needs redis-server and
+redis-cli.
 
-The times of commands are those of Redis's own slow log, which counts what the machine does in between as well: as root
-Redis is run before everything else, otherwise a busy machine makes the worst worse.
+The times of commands are those of Redis's own slow log, which counts what the machine does in
+between as well: as root Redis is run before everything else, otherwise a busy machine makes the
+worst worse.
 """
 
 import fcntl
@@ -45,7 +48,9 @@ def ask(cli, *words):
 
 
 def worst(cli):
-    """Tells the slowest command since the slow log was emptied, how many took 5 ms, and the slowest of each kind."""
+    """Tells the slowest command since the slow log was emptied, how many took 5 ms, and the slowest
+    of each kind.
+    """
     by_name = {}
     for entry in json.loads(ask(cli, "--json", "SLOWLOG", "GET", "-1")):
         by_name.setdefault(entry[3][0].upper(), []).append(entry[2] / 1000)
@@ -58,7 +63,9 @@ def worst(cli):
 
 
 def alone():
-    """Lets nothing else run in Redis's place: its slow log would count that. Needs root; without, a busy machine shows."""
+    """Lets nothing else run in Redis's place: its slow log would count that. Needs root; without, a
+    busy machine shows.
+    """
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     except (AttributeError, PermissionError):
@@ -119,7 +126,9 @@ def lua(cli, script):
 
 
 def make_big(cli):
-    """Puts values into the job caches that take the server long to free: a large string and two large collections."""
+    """Puts values into the job caches that take the server long to free: a large string and two
+    large collections.
+    """
     lua(cli, f"redis.call('SET', 'jobs:1:jobs:big_string', string.rep('x', {16 * MIB}))")
     for _ in range(10):
         lua(cli, "for i=1,100000 do redis.call('RPUSH', 'jobs:1:jobs:big_list', i) end")

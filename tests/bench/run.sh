@@ -52,7 +52,8 @@ need_bullmq() {
     fi
     is_fresh "$cache/npm/complete" && return
     mkdir -p "$cache/npm"
-    if (cd "$cache/npm" && npm install --no-audit --no-fund --loglevel error bullmq@latest ioredis@latest >&2); then
+    if (cd "$cache/npm" &&
+        npm install --no-audit --no-fund --loglevel error bullmq@latest ioredis@latest >&2); then
         : >"$cache/npm/complete"
     fi
     [ -f "$cache/npm/complete" ]
@@ -66,7 +67,8 @@ need_sidekiq() {
 
 need_apalis() {
     manifest=tests/bench/peers/apalis/Cargo.toml
-    CARGO_TARGET_DIR=$cache/apalis cargo build --quiet --release --locked --manifest-path "$manifest"
+    CARGO_TARGET_DIR=$cache/apalis \
+        cargo build --quiet --release --locked --manifest-path "$manifest"
 }
 
 # Not of the package with the binaries: Cargo builds all of them for its benchmarks.
@@ -81,11 +83,13 @@ alone() {
     dir=$(mktemp -d)
     trap stop EXIT
     port=$((20000 + $$ % 20000))
-    redis-server --port $port --bind 127.0.0.1 --save '' --appendonly no --dir "$dir" >"$dir/redis.log" 2>&1 &
+    redis-server --port $port --bind 127.0.0.1 --save '' --appendonly no --dir "$dir" \
+        >"$dir/redis.log" 2>&1 &
     redis=$!
     REDIS=redis://127.0.0.1:$port
     export REDIS
-    RHUBARB_CONFIG=/dev/null REDIS_URL=$REDIS "$target/release/e2e-own-worker" -l warn >"$dir/worker.log" 2>&1 &
+    RHUBARB_CONFIG=/dev/null REDIS_URL=$REDIS "$target/release/e2e-own-worker" -l warn \
+        >"$dir/worker.log" 2>&1 &
     worker=$!
 }
 
@@ -102,9 +106,11 @@ side_by_side() {
     need_bullmq || left_out "BullMQ: it could not be installed (Node with npm is needed)"
     need_sidekiq || left_out "Sidekiq: it could not be installed (Debian's ruby-sidekiq)"
     need_apalis || left_out "apalis-redis: its worker could not be built"
-    cargo build --quiet --release --workspace --bin worker --bin e2e-own-worker --bin e2e-bench-client
+    cargo build --quiet --release --workspace \
+        --bin worker --bin e2e-own-worker --bin e2e-bench-client
     [ "$what" = quick ] || pure --quiet --no-run
-    BENCH_BINARIES=$target/release BENCH_OUT=$target/bench BENCH_CELERY=$cache/venv/bin/celery BENCH_NODE=$cache/npm
+    BENCH_BINARIES=$target/release BENCH_OUT=$target/bench
+    BENCH_CELERY=$cache/venv/bin/celery BENCH_NODE=$cache/npm
     BENCH_SIDEKIQ=$(command -v sidekiq || true) BENCH_APALIS=$cache/apalis/release/bench-apalis
     export BENCH_BINARIES BENCH_OUT BENCH_CELERY BENCH_NODE BENCH_SIDEKIQ BENCH_APALIS
     PYTHONPATH=tests/bench exec "$python" -m suite "$what" "$@"
@@ -147,5 +153,8 @@ case $what in
         cd tests/bench
         exec "$python" -m unittest discover --top-level-directory .
         ;;
-    *) give_up "usage: sh tests/bench/run.sh [quick|full|pure|get-latency|schedules|monitor|flat-memory|check]" ;;
+    *)
+        modes='quick|full|pure|get-latency|schedules|monitor|flat-memory|check'
+        give_up "usage: sh tests/bench/run.sh [$modes]"
+        ;;
 esac

@@ -1,6 +1,8 @@
-"""A beat with 10,000 schedules of which none is due: time until it leads, memory, commands a second.
+"""A beat with 10,000 schedules of which none is due: time until it leads, memory, commands a
+second.
 
-Usage: schedules.py BEAT [N]; BEAT is the binary, N the number of schedules. Needs redis-server and redis-cli.
+Usage: schedules.py BEAT [N]; BEAT is the binary, N the number of schedules. Needs redis-server and
+redis-cli.
 """
 
 import json

@@ -1,4 +1,6 @@
-"""Reads a Django cache: `cache.py ALIAS KEY`. Prints {"value": ..., "ttl": seconds, "type": its Python type}."""
+"""Reads a Django cache: `cache.py ALIAS KEY`. Prints {"value": ..., "ttl": seconds, "type": its
+Python type}.
+"""
 
 import json
 import sys

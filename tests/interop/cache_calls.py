@@ -1,7 +1,7 @@
 """Makes calls of django-redis's API one after the other: `cache_calls.py PREFIX CALLS`.
 
-CALLS is a JSON list of [name, positional arguments, keyword arguments]. Prints a list of what each returned, or of the
-exception's name.
+CALLS is a JSON list of [name, positional arguments, keyword arguments]. Prints a list of what each
+returned, or of the exception's name.
 """
 
 import json

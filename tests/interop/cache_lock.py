@@ -1,4 +1,6 @@
-"""Tries to take django-redis's lock once: `cache_lock.py PREFIX KEY [--keep]`. Prints whether it got it; gives it back unless told to keep it for a minute."""
+"""Tries to take django-redis's lock once: `cache_lock.py PREFIX KEY [--keep]`. Prints whether it
+got it; gives it back unless told to keep it for a minute.
+"""
 
 import json
 import os

@@ -1,9 +1,11 @@
 """Random values through real django-redis, for every serializer and compressor.
 
-`cache_values.py write FILE SEED N` stores N values under each configuration and tells in FILE, a line of JSON each, what
-django-redis reads back. `cache_values.py check FILE` reads what FILE tells and prints {"checked": n, "different": [...]}.
+`cache_values.py write FILE SEED N` stores N values under each configuration and tells in FILE, a
+line of JSON each, what django-redis reads back. `cache_values.py check FILE` reads what FILE tells
+and prints {"checked": n, "different": [...]}.
 
-A value is told as nested lists that keep its types: ["int", "41"], ["float", its bits], ["dict", [[key, value], ...]].
+A value is told as nested lists that keep its types: ["int", "41"], ["float", its bits], ["dict",
+[[key, value], ...]].
 """
 
 import datetime

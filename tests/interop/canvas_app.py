@@ -1,4 +1,6 @@
-"""A Celery application with tasks of `tests/own_worker`, so that both kinds of workers can run the same canvases."""
+"""A Celery application with tasks of `tests/own_worker`, so that both kinds of workers can run the
+same canvases.
+"""
 
 import os
 

@@ -1,9 +1,9 @@
 """Publishes canvases as a Celery client does and tells what it wrote: `canvases.py FILE`.
 
-The file is a JSON list of {"signature", "args"}: signatures in Celery's own form. Prints {"version", "published"}: a list
-of {"messages", "sizes", "saved", "result"}, or {"error"} where Celery itself refuses: each message as {"headers",
-"properties", "body"} in the order of sending, the sizes of chords and the saved groups by group id, and the result's
-`as_tuple()`.
+The file is a JSON list of {"signature", "args"}: signatures in Celery's own form. Prints
+{"version", "published"}: a list of {"messages", "sizes", "saved", "result"}, or {"error"} where
+Celery itself refuses: each message as {"headers", "properties", "body"} in the order of sending,
+the sizes of chords and the saved groups by group id, and the result's `as_tuple()`.
 """
 
 import base64

@@ -1,7 +1,8 @@
-"""The Python side of a mixed fleet: `celery -A fleet worker`. It has tasks of its own, and twins of `own_worker`'s.
+"""The Python side of a mixed fleet: `celery -A fleet worker`. It has tasks of its own, and twins of
+`own_worker`'s.
 
-Every task says that Python ran it. What acknowledges late is in `unacked` while it runs. With CONSIDERATE set, what it
-does not know is left for Rhubarb's workers (docs/migrate.md).
+Every task says that Python ran it. What acknowledges late is in `unacked` while it runs. With
+CONSIDERATE set, what it does not know is left for Rhubarb's workers (docs/migrate.md).
 """
 
 import os

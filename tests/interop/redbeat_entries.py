@@ -1,6 +1,8 @@
-"""Saves and deletes entries of the real RedBeat: `redbeat_entries.py save NAME SECONDS QUEUE` or `delete NAME`.
+"""Saves and deletes entries of the real RedBeat: `redbeat_entries.py save NAME SECONDS QUEUE` or
+`delete NAME`.
 
-Prints what RedBeat itself reads of the entry afterwards: {"task", "every", "queue", "enabled", "runs"}, or null.
+Prints what RedBeat itself reads of the entry afterwards: {"task", "every", "queue", "enabled",
+"runs"}, or null.
 """
 
 import json

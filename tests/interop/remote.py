@@ -1,4 +1,5 @@
-"""Asks a worker by Celery's own remote control and prints what it replied: remote.py NODE WAITING_TASK RUNNING_TASK.
+"""Asks a worker by Celery's own remote control and prints what it replied: remote.py NODE
+WAITING_TASK RUNNING_TASK.
 
 RUNNING_TASK runs on NODE and is ended here; WAITING_TASK waits for its time and is revoked here.
 """

@@ -1,4 +1,6 @@
-"""Puts every unacknowledged message back as kombu does itself, whatever its age: the reference for `adopt-unacked`."""
+"""Puts every unacknowledged message back as kombu does itself, whatever its age: the reference for
+`adopt-unacked`.
+"""
 
 import json
 import os

@@ -1,10 +1,11 @@
-"""Applies canvases with a real Celery client and tells what became of them: `run_canvas.py [N] CASE...`.
+"""Applies canvases with a real Celery client and tells what became of them: `run_canvas.py [N]
+CASE...`.
 
-It is an app of its own, so that it runs under any Celery; `celery -A run_canvas worker -Q python` runs the same tasks in
-Python.
+It is an app of its own, so that it runs under any Celery; `celery -A run_canvas worker -Q python`
+runs the same tasks in Python.
 
-Prints {case: what}: `value` or `error` ([class, module, arguments]) as `get()` gives them, and what else the case looks
-at. The tasks are those of `tests/own_worker`.
+Prints {case: what}: `value` or `error` ([class, module, arguments]) as `get()` gives them, and what
+else the case looks at. The tasks are those of `tests/own_worker`.
 """
 
 import json
@@ -275,7 +276,9 @@ def mixed(task, *args, python):
 
 @case
 def chords_of_a_mixed_fleet():
-    """Header and body here and there, so that either side finishes some of the chords and publishes some of the bodies."""
+    """Header and body here and there, so that either side finishes some of the chords and publishes
+    some of the bodies.
+    """
     told = []
     for seed in range(12):
         header = [mixed("add", i, 1, python=(seed >> (i % 3)) & 1) for i in range(6)]

@@ -1,4 +1,6 @@
-"""The shop's settings with schedules: in CELERY_BEAT_SCHEDULE, and in django-celery-beat's tables on the database."""
+"""The shop's settings with schedules: in CELERY_BEAT_SCHEDULE, and in django-celery-beat's tables
+on the database.
+"""
 
 import os
 from datetime import timedelta

@@ -1,4 +1,6 @@
-"""Fills django-celery-beat's tables on a fresh database, with its own models; prints how many entries there are."""
+"""Fills django-celery-beat's tables on a fresh database, with its own models; prints how many
+entries there are.
+"""
 
 import json
 

@@ -1,9 +1,10 @@
 """Sends tasks as `send_task` does and tells what became of them: `send.py [--no-wait] JSON`.
 
-JSON is a list of {"task", "args", "kwargs", "options"}; options are those of `apply_async`. Prints a list of
-{"id", "state", "result", "error", "states", "seconds"} in the same order: `states` are those that a client which looks
-on saw, each once; `error` is [class, module, arguments] of a failure as the client rebuilds it.
-The application is the Django project's, or the module that CELERY_APP names.
+JSON is a list of {"task", "args", "kwargs", "options"}; options are those of `apply_async`. Prints
+a list of {"id", "state", "result", "error", "states", "seconds"} in the same order: `states` are
+those that a client which looks on saw, each once; `error` is [class, module, arguments] of a
+failure as the client rebuilds it. The application is the Django project's, or the module that
+CELERY_APP names.
 """
 
 import importlib

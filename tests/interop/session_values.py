@@ -1,8 +1,9 @@
 """Sessions of random values, for a comparison of what each side writes with what the other reads.
 
-`session_values.py write SEED COUNT` saves sessions by Django and prints {key: what it holds}; `session_values.py read FILE`
-loads the sessions whose keys are the lines of FILE, saves each again under its key, and prints the same. A value is told as
-[its type, its text or its parts], so that nothing is lost on the way.
+`session_values.py write SEED COUNT` saves sessions by Django and prints {key: what it holds};
+`session_values.py read FILE` loads the sessions whose keys are the lines of FILE, saves each again
+under its key, and prints the same. A value is told as [its type, its text or its parts], so that
+nothing is lost on the way.
 """
 
 import datetime

@@ -39,7 +39,9 @@ TIMEOUTS = {"socket_connect_timeout": 5, "socket_timeout": 5}
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RhubarbTask(Task):
-    """A task with what ``@task`` takes besides, for this backend (not that of Django 6.0: there it is ``using``)."""
+    """A task with what ``@task`` takes besides, for this backend (not that of Django 6.0: there it
+    is ``using``).
+    """
 
     task_name: str | None = None
     """The worker's name of the task; None: TASK_NAMES, or else ``module.function``."""
@@ -87,10 +89,11 @@ class RhubarbBackend(BaseTaskBackend):
     def enqueue(self, task: Task, args: Any, kwargs: Any) -> TaskResult:
         """Sends the task and returns its result, which is READY.
 
-        At least once: redis-py sends again when it loses the connection before the answer.
-        Raises TypeError or ValueError for arguments that are no JSON and for a queue that cannot be, before anything is sent, and redis-py's errors
-        when Redis does not take it. In a transaction, with ENQUEUE_ON_COMMIT, it is sent when that commits: until then
-        the result has no ``enqueued_at``, and Redis's errors come from the commit.
+        At least once: redis-py sends again when it loses the connection before the answer. Raises
+        TypeError or ValueError for arguments that are no JSON and for a queue that cannot be,
+        before anything is sent, and redis-py's errors when Redis does not take it. In a
+        transaction, with ENQUEUE_ON_COMMIT, it is sent when that commits: until then the result has
+        no ``enqueued_at``, and Redis's errors come from the commit.
         """
         self.validate_task(task)
         args, kwargs = message.json_arguments(task.module_path, args, kwargs)
@@ -124,8 +127,8 @@ class RhubarbBackend(BaseTaskBackend):
     def send(self, call: message.Call, result: TaskResult) -> None:
         """Writes the record and the message; on one server both or neither.
 
-        On two servers the record comes first: one without its task goes by its TTL, a task without its record would
-        have run unknown.
+        On two servers the record comes first: one without its task goes by its TTL, a task without
+        its record would have run unknown.
         """
         origin = f"gen{os.getpid()}@{socket.gethostname()}"
         text = message.envelope(call, origin, str(uuid.uuid4()))
@@ -165,8 +168,9 @@ class RhubarbBackend(BaseTaskBackend):
     def get_result(self, result_id: str) -> TaskResult:
         """Returns what is known of a task that this backend enqueued, from any process.
 
-        Raises TaskResultDoesNotExist for an id that is not known or no longer (RESULT_EXPIRES), TaskResultMismatch
-        when what is stored is no result or its task is not in this project, NotImplementedError with RESULTS off.
+        Raises TaskResultDoesNotExist for an id that is not known or no longer (RESULT_EXPIRES),
+        TaskResultMismatch when what is stored is no result or its task is not in this project,
+        NotImplementedError with RESULTS off.
         """
         if not self.settings.results:
             return super().get_result(result_id)
@@ -183,7 +187,9 @@ class RhubarbBackend(BaseTaskBackend):
         return self.result(task, result_id, record.args, record.kwargs, outcome, record.enqueued_at)
 
     def enqueued_task(self, record: Record) -> Task:
-        """Returns the task as it was enqueued. Raises ImportError or ValueError where the project has no such task."""
+        """Returns the task as it was enqueued. Raises ImportError or ValueError where the project
+        has no such task.
+        """
         task = import_string(record.task)
         if not isinstance(task, Task):
             raise ValueError(f"{record.task} is not a task")
@@ -223,7 +229,9 @@ class RhubarbBackend(BaseTaskBackend):
         return shared_client(url, {**TIMEOUTS, **self.settings.client})
 
     def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
-        """Tells what is wrong with OPTIONS, and warns of a missing URL and of names that are no task's."""
+        """Tells what is wrong with OPTIONS, and warns of a missing URL and of names that are no
+        task's.
+        """
         place = f"TASKS[{self.alias!r}]"
         if self.problem:
             return [checks.Error(self.problem, obj=place, id="rhubarb_tasks.E001")]
@@ -252,8 +260,8 @@ clients_lock = threading.Lock()
 def shared_client(url: str, keywords: dict[str, Any]) -> redis.Redis:
     """Returns this process's client for a URL.
 
-    Django makes a backend for each thread; redis-py's clients may be shared by threads and survive a fork, and one
-    pool for the process keeps the connections few.
+    Django makes a backend for each thread; redis-py's clients may be shared by threads and survive
+    a fork, and one pool for the process keeps the connections few.
     """
     key = (url, repr(sorted(keywords.items())))
     with clients_lock:

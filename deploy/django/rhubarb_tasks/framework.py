@@ -1,7 +1,8 @@
 """The tasks framework: Django's own where there is one, else the ``django-tasks`` backport.
 
-Both have the same classes under the same names (Django 6.0 and 6.1, django-tasks 0.12.0); older backports differ in
-statuses, exceptions and the fields of a result, and are refused here rather than half supported.
+Both have the same classes under the same names (Django 6.0 and 6.1, django-tasks 0.12.0); older
+backports differ in statuses, exceptions and the fields of a result, and are refused here rather
+than half supported.
 """
 
 from django.core.exceptions import ImproperlyConfigured

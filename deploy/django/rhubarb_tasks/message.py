@@ -38,8 +38,9 @@ class Call:
 def json_arguments(task: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list, dict]:
     """Returns the arguments as JSON values: a tuple becomes a list, bytes become text.
 
-    Raises TypeError for a type that JSON does not have, ValueError for a value it cannot hold (NaN, infinities, half
-    of a surrogate pair, bytes that are no UTF-8, circles); either names the task and the argument.
+    Raises TypeError for a type that JSON does not have, ValueError for a value it cannot hold (NaN,
+    infinities, half of a surrogate pair, bytes that are no UTF-8, circles); either names the task
+    and the argument.
     """
     positional = [json_value(f"positional argument {n} of {task}", arg) for n, arg in enumerate(args, 1)]
     keyword = {name: json_value(f"argument {name!r} of {task}", arg) for name, arg in kwargs.items()}
@@ -71,7 +72,9 @@ def celery_priority(priority: int, default: int) -> int:
 
 
 def list_key(queue: str, priority: int, steps: Sequence[int], sep: str) -> str:
-    """Returns the list of a queue for a priority: that of the greatest step not above it; step 0 has the bare name."""
+    """Returns the list of a queue for a priority: that of the greatest step not above it; step 0
+    has the bare name.
+    """
     step = max(step for step in steps if step <= priority)
     return f"{queue}{sep}{step}" if step else queue
 

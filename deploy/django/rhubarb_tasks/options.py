@@ -19,24 +19,32 @@ MOST = 10**9
 class Options:
     """What the backend goes by. The names are those of OPTIONS, which may be in upper or in lower case.
 
-    Where OPTIONS says nothing, Celery's settings of the project count (``CELERY_BROKER_URL`` and so on), then the
-    environment, so that a project that has Celery needs no OPTIONS at all.
+    Where OPTIONS says nothing, Celery's settings of the project count (``CELERY_BROKER_URL`` and so
+    on), then the environment, so that a project that has Celery needs no OPTIONS at all.
     """
 
     redis_url: str | None = None
-    """The queue's Redis: redis://, rediss:// or unix://. None: nobody named one, and using the backend is an error."""
+    """The queue's Redis: redis://, rediss:// or unix://. None: nobody named one, and using the
+    backend is an error.
+    """
 
     result_url: str | None = None
     """The results' Redis; by default the queue's."""
 
     client: Mapping[str, Any] = field(default_factory=dict)
-    """More keyword arguments for redis-py, such as ``ssl_cert_reqs`` or ``socket_timeout`` (seconds)."""
+    """More keyword arguments for redis-py, such as ``ssl_cert_reqs`` or ``socket_timeout``
+    (seconds).
+    """
 
     global_keyprefix: str = ""
-    """Stands in front of every key of Celery's and ours; the worker's setting ``celery.global_keyprefix``."""
+    """Stands in front of every key of Celery's and ours; the worker's setting
+    ``celery.global_keyprefix``.
+    """
 
     result_global_keyprefix: str = ""
-    """Stands in front of Celery's keys of results; the worker's setting ``celery.result_global_keyprefix``."""
+    """Stands in front of Celery's keys of results; the worker's setting
+    ``celery.result_global_keyprefix``.
+    """
 
     result_keyprefix_form: str = "5.7"
     """How it is joined, "5.7" or "5.4"; the worker's setting ``celery.result_keyprefix_form``."""
@@ -54,7 +62,9 @@ class Options:
     """Celery's queue for a ``queue_name``; one that is not here keeps its name."""
 
     task_names: Mapping[str, str] = field(default_factory=dict)
-    """The worker's name of a task for its ``module.function``; one that is not here is called just that."""
+    """The worker's name of a task for its ``module.function``; one that is not here is called just
+    that.
+    """
 
     results: bool = True
     """False: no record and no result is kept, and ``get_result`` is refused."""
@@ -63,7 +73,9 @@ class Options:
     """Seconds for which a task is known by its id; not longer than the worker keeps results."""
 
     enqueue_on_commit: bool = False
-    """True: a task enqueued inside a transaction is sent when that commits, and never if it rolls back."""
+    """True: a task enqueued inside a transaction is sent when that commits, and never if it rolls
+    back.
+    """
 
     def result_prefix(self) -> str:
         """Returns what stands before the name of a result, as Celery 5.7 or 5.4 joins it."""
@@ -72,7 +84,9 @@ class Options:
         return prefix if joined else f"{prefix}_"
 
     def queue_problem(self, name: str) -> str | None:
-        """Returns why no queue can have a name; None when one can. The worker refuses the same names."""
+        """Returns why no queue can have a name; None when one can. The worker refuses the same
+        names.
+        """
         return queue_problem(name, self.global_keyprefix, self.result_prefix())
 
 
@@ -97,8 +111,8 @@ def read_options(
 ) -> Options:
     """Returns the options as they hold.
 
-    ``given`` is OPTIONS, ``setting`` returns a Django setting or None, ``environment`` is that of the process.
-    Raises ImproperlyConfigured with every problem found, not only the first.
+    ``given`` is OPTIONS, ``setting`` returns a Django setting or None, ``environment`` is that of
+    the process. Raises ImproperlyConfigured with every problem found, not only the first.
     """
     if not isinstance(given, Mapping):
         raise ImproperlyConfigured(f"OPTIONS is {type(given).__name__}, and a dict is expected")
@@ -164,17 +178,23 @@ def result_url(setting: Callable[[str], Any], environment: Mapping[str, str]) ->
 
 
 def celery_expires(value: Any) -> Any:
-    """Returns Celery's expiry of results; a day where it has none ("for ever" is no bound for our records)."""
+    """Returns Celery's expiry of results; a day where it has none ("for ever" is no bound for our
+    records).
+    """
     return value if isinstance(value, (int, float, timedelta)) and value else DAY
 
 
 def redis_py_url(url: str) -> str:
-    """Returns the URL as redis-py reads it: Celery also takes ``ssl_cert_reqs=CERT_NONE``, redis-py only ``none``."""
+    """Returns the URL as redis-py reads it: Celery also takes ``ssl_cert_reqs=CERT_NONE``, redis-py
+    only ``none``.
+    """
     return re.sub(r"(?<=ssl_cert_reqs=)CERT_(\w+)", lambda found: found[1].lower(), url)
 
 
 def wrong(name: str, value: Any) -> str | None:
-    """Returns what is wrong with a value; None when it is fit. Says nothing of a URL but its scheme."""
+    """Returns what is wrong with a value; None when it is fit. Says nothing of a URL but its
+    scheme.
+    """
     expected = {
         "redis_url": "a URL of redis://, rediss:// or unix://",
         "result_url": "a URL of redis://, rediss:// or unix:// (or RESULTS: False for no results)",

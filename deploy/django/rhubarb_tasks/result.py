@@ -1,9 +1,11 @@
-"""What is read back: Celery's stored result, and our record of what was enqueued, as ``django.tasks`` tells it.
+"""What is read back: Celery's stored result, and our record of what was enqueued, as
+``django.tasks`` tells it.
 
-Two keys speak of a task. ``celery-task-meta-<id>`` is Celery's, and the worker writes it; there is none before the
-task has begun, and it says neither which task it was nor that it ever was one. ``<prefix>rhubarb:django:<id>`` is ours, written
-with the message: without it a task that waits could not be told from an id that never was, and ``Task.get_result``
-could not tell whose result it has.
+Two keys speak of a task. ``celery-task-meta-<id>`` is Celery's, and the worker writes it; there is
+none before the task has begun, and it says neither which task it was nor that it ever was one.
+``<prefix>rhubarb:django:<id>`` is ours, written with the message: without it a task that waits
+could not be told from an id that never was, and ``Task.get_result`` could not tell whose result it
+has.
 """
 
 import builtins
@@ -54,7 +56,9 @@ class RemoteError(TaskError):
 
 
 def loaded(path: str) -> Any:
-    """Returns what a dotted path names in the modules that are loaded; None when there is no such thing."""
+    """Returns what a dotted path names in the modules that are loaded; None when there is no such
+    thing.
+    """
     parts = path.split(".")
     for n in range(len(parts) - 1, 0, -1):
         found = sys.modules.get(".".join(parts[:n]))
@@ -139,7 +143,9 @@ MAX_BYTES = 64 << 20
 
 
 def plain(text: bytes) -> bytes:
-    """Returns a stored result as JSON, decompressed where it says how. Raises ValueError where that cannot be done."""
+    """Returns a stored result as JSON, decompressed where it says how. Raises ValueError where that
+    cannot be done.
+    """
     if not text.startswith(MAGIC):
         return text
     method, _, body = text[len(MAGIC) :].partition(b"\0")
@@ -156,7 +162,9 @@ def plain(text: bytes) -> bytes:
 
 
 def read_outcome(text: bytes | None) -> Outcome:
-    """Returns what a stored result says; None is one that is not there (yet). Raises ValueError where it is no result."""
+    """Returns what a stored result says; None is one that is not there (yet). Raises ValueError
+    where it is no result.
+    """
     if text is None:
         return Outcome()
     stored = json.loads(plain(text))
@@ -183,7 +191,9 @@ def workers(stored: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def remote_error(exception: Any, traceback: Any) -> RemoteError:
-    """Returns the error for a stored exception. Where no traceback is stored, its last line is made up: the message."""
+    """Returns the error for a stored exception. Where no traceback is stored, its last line is made
+    up: the message.
+    """
     if not isinstance(exception, Mapping):
         exception = {"exc_type": "Exception", "exc_message": [exception]}
     kind, module = str(exception.get("exc_type")), exception.get("exc_module")
@@ -205,7 +215,9 @@ def exception_text(args: Any) -> str:
 
 
 def read_time(text: Any) -> datetime:
-    """Returns a stored time as this project has times: aware, or naive local time without USE_TZ. No offset means UTC."""
+    """Returns a stored time as this project has times: aware, or naive local time without USE_TZ.
+    No offset means UTC.
+    """
     time = parse_datetime(text) if isinstance(text, str) else None
     if time is None:
         raise ValueError(f"{text!r} is no time")

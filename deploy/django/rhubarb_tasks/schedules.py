@@ -3,9 +3,10 @@
     DJANGO_SETTINGS_MODULE=shop.settings python -m rhubarb_tasks.schedules >schedules.json
     rhubarb schedules import schedules.json
 
-Reads ``CELERY_BEAT_SCHEDULE`` of the settings (or ``beat_schedule`` of the application that ``--app`` names) and, where
-django-celery-beat is installed, its tables, whose entries go before the settings' as its own scheduler has it. Only
-reads. An entry that Rhubarb cannot take is written with a ``problem``, which the import tells and skips.
+Reads ``CELERY_BEAT_SCHEDULE`` of the settings (or ``beat_schedule`` of the application that
+``--app`` names) and, where django-celery-beat is installed, its tables, whose entries go before the
+settings' as its own scheduler has it. Only reads. An entry that Rhubarb cannot take is written with
+a ``problem``, which the import tells and skips.
 
 Not for: solar schedules and links (callbacks) of an entry, which Rhubarb's beat has not.
 """
@@ -156,7 +157,9 @@ def application(path):
 
 
 def export(app=None):
-    """Returns all entries by name: those of the settings or the application, and those of the tables."""
+    """Returns all entries by name: those of the settings or the application, and those of the
+    tables.
+    """
     import django
     from django.apps import apps
     from django.conf import settings

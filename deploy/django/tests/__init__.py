@@ -1,4 +1,6 @@
-"""Checks of the parts that need no Redis: `python -m unittest discover -t . -s tests` in this folder."""
+"""Checks of the parts that need no Redis: `python -m unittest discover -t . -s tests` in this
+folder.
+"""
 
 import django
 from django.conf import settings

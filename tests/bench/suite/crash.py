@@ -1,4 +1,6 @@
-"""kill -9 of a worker in the middle of its work, another one started at once: what is lost, and when all is done."""
+"""kill -9 of a worker in the middle of its work, another one started at once: what is lost, and
+when all is done.
+"""
 
 import concurrent.futures
 import time

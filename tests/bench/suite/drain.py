@@ -1,4 +1,6 @@
-"""How fast a backlog of no-op tasks is worked off, and what it costs: CPU, commands, socket reads, bytes."""
+"""How fast a backlog of no-op tasks is worked off, and what it costs: CPU, commands, socket reads,
+bytes.
+"""
 
 import time
 

@@ -1,4 +1,6 @@
-"""How fast tasks are published: our client beside redis-benchmark pushing as many bytes on one connection; peers'."""
+"""How fast tasks are published: our client beside redis-benchmark pushing as many bytes on one
+connection; peers'.
+"""
 
 import json
 import time
@@ -34,7 +36,9 @@ def by_bullmq(tools, what, count):
 
 
 def by_celery(count):
-    """Python has no other way than one after the other. The queue is declared and the connection there."""
+    """Python has no other way than one after the other. The queue is declared and the connection
+    there.
+    """
     with Server() as server:
         app = Celery("bench", broker=server.url)
         for _ in range(WARM):

@@ -10,7 +10,9 @@ SETTLE_S = 5
 
 
 def idle(kinds, tools, seconds):
-    """All at the same time, each on a server of its own; none does anything that could disturb the others."""
+    """All at the same time, each on a server of its own; none does anything that could disturb the
+    others.
+    """
     servers = [Server() for _ in kinds]
     workers = [kind(tools, server) for kind, server in zip(kinds, servers)]
     try:

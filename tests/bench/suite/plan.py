@@ -1,4 +1,6 @@
-"""What a run measures, in which order: the same things in pairs, one right after the other, round by round."""
+"""What a run measures, in which order: the same things in pairs, one right after the other, round
+by round.
+"""
 
 import json
 import sys

@@ -27,7 +27,9 @@ class Processes:
         return [pid for pid, fields in _stats() if fields[3] == session and fields[0] != "Z"]
 
     def cpu(self):
-        """Seconds of CPU so far: user and system, of those that live and of the children that they have waited for."""
+        """Seconds of CPU so far: user and system, of those that live and of the children that they
+        have waited for.
+        """
         session = str(self.first.pid)
         return sum(sum(map(int, fields[11:15])) for _, fields in _stats() if fields[3] == session) / TICKS
 

@@ -10,7 +10,9 @@ def percentile(ordered, share):
 
 
 def median_of(records):
-    """A record with the median of each number; what is no number, or not in all, is the first one's."""
+    """A record with the median of each number; what is no number, or not in all, is the first
+    one's.
+    """
     first = records[0]
     merged = dict(first)
     for name, value in first.items():

@@ -1,7 +1,7 @@
 """The workers that are compared, each with the same few verbs.
 
-`start` begins one; `stage` puts messages where it does not look yet and `release` lets it see them all at once; `left`
-tells how many are not done, at a fixed number of commands in one round trip.
+`start` begins one; `stage` puts messages where it does not look yet and `release` lets it see them
+all at once; `left` tells how many are not done, at a fixed number of commands in one round trip.
 """
 
 import itertools
@@ -248,7 +248,9 @@ class BullMQRemoving(BullMQ):
 
 
 class Apalis(Worker):
-    """Its backlog cannot be renamed into place: the worker is started on it, which takes milliseconds."""
+    """Its backlog cannot be renamed into place: the worker is started on it, which takes
+    milliseconds.
+    """
 
     name = "apalis-redis"
     needs = "apalis"

@@ -1,1 +1,3 @@
-"""A Django project without Celery: its background tasks are those of `django.tasks`, and Rhubarb runs them."""
+"""A Django project without Celery: its background tasks are those of `django.tasks`, and Rhubarb
+runs them.
+"""

@@ -2,12 +2,14 @@
 
 JSON is a list of steps, done in order; prints a list of what came of each.
 
-- {"enqueue": TASK, "args", "kwargs", "using": {"queue_name", "priority"}, "in": seconds until it may run,
-  "odd": a name from ODD for an argument more, "async": true for `aenqueue`, "atomic": "commit" or "rollback"}
-- {"result": ID or the number of an earlier step, "of": TASK; without it the backend is asked, "wait": true to look
-  again until it has ended or "until": STATUS, "async": true for `aget_result`}
+- {"enqueue": TASK, "args", "kwargs", "using": {"queue_name", "priority"}, "in": seconds until it
+may run, "odd": a name from ODD for an argument more, "async": true for `aenqueue`, "atomic":
+"commit" or "rollback"} - {"result": ID or the number of an earlier step, "of": TASK; without it the
+backend is asked, "wait": true to look again until it has ended or "until": STATUS, "async": true
+for `aget_result`}
 
-TASK is a name of `background.tasks`. What came of it is the result as a dict, or {"raised": class, "text"}.
+TASK is a name of `background.tasks`. What came of it is the result as a dict, or {"raised": class,
+"text"}.
 """
 
 import asyncio

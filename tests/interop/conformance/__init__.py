@@ -1,1 +1,3 @@
-"""A conformance suite for workers that speak Celery's protocol over Redis; `README.md` beside this folder tells how to use it."""
+"""A conformance suite for workers that speak Celery's protocol over Redis; `README.md` beside this
+folder tells how to use it.
+"""

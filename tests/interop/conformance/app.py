@@ -1,11 +1,12 @@
-"""The application of the suite: its settings, and the tasks that every worker under test has to have.
+"""The application of the suite: its settings, and the tasks that every worker under test has to
+have.
 
-A worker in another language registers the same names with the same behaviour (`../../conformance_worker/main.rs` is
-one). Numbers are added up by `total`, which takes anything that JSON holds, so that no canvas of these tasks fails by
-the accident of a type.
+A worker in another language registers the same names with the same behaviour
+(`../../conformance_worker/main.rs` is one). Numbers are added up by `total`, which takes anything
+that JSON holds, so that no canvas of these tasks fails by the accident of a type.
 
-Environment: CONFORMANCE_REDIS is the URL of the broker and of the results; CONFORMANCE_EXTENDED=1 sets
-`result_extended`.
+Environment: CONFORMANCE_REDIS is the URL of the broker and of the results; CONFORMANCE_EXTENDED=1
+sets `result_extended`.
 """
 
 import decimal
@@ -52,7 +53,9 @@ KINDS = {
 
 
 def total(value):
-    """Adds up every number inside a JSON value; a text counts as its length, null and the booleans as nothing."""
+    """Adds up every number inside a JSON value; a text counts as its length, null and the booleans
+    as nothing.
+    """
     if isinstance(value, bool) or value is None:
         return 0
     if isinstance(value, int):
@@ -186,7 +189,9 @@ def typed():
 
 @app.task(name="conformance.failed")
 def failed(task_id):
-    """An errback of the old form: it takes the id of the task that failed, and is published as a task."""
+    """An errback of the old form: it takes the id of the task that failed, and is published as a
+    task.
+    """
     return {"failed": task_id}
 
 

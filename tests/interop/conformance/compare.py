@@ -1,4 +1,6 @@
-"""Compares two recordings, case by case, and sorts the differences into those that are known and the others."""
+"""Compares two recordings, case by case, and sorts the differences into those that are known and
+the others.
+"""
 
 from dataclasses import dataclass, field
 
@@ -34,7 +36,9 @@ def short(value, most=600):
 
 
 def differences(reference, worker, path=()):
-    """Yields (path, value of the one, value of the other) for each place where two JSON values differ."""
+    """Yields (path, value of the one, value of the other) for each place where two JSON values
+    differ.
+    """
     if isinstance(reference, dict) and isinstance(worker, dict):
         for key in [*reference, *(key for key in worker if key not in reference)]:
             yield from differences(reference.get(key, ABSENT), worker.get(key, ABSENT), (*path, key))
@@ -69,8 +73,9 @@ class Verdict:
 def judge(title, reference, worker, known, as_newer=None):
     """Compares all cases that both recordings have, under a title.
 
-    `known` are the differences that are meant. `as_newer` is a recording of a newer Celery by the same client: where
-    the worker does what that one does, the difference is between Celery's versions.
+    `known` are the differences that are meant. `as_newer` is a recording of a newer Celery by the
+    same client: where the worker does what that one does, the difference is between Celery's
+    versions.
     """
     verdict = Verdict(reference["about"]["worker"])
     for name, expected in reference["cases"].items():

@@ -1,8 +1,8 @@
 """Task ids that tell which case made them, and are the same in every run.
 
-Celery's client draws all its ids by one function. Inside `numbered(case)` that function counts instead: the third id
-of case 7 is `00000007-0000-4000-8000-000000000003`. So two recordings name the same task alike, and an id of any other
-form was drawn by a worker.
+Celery's client draws all its ids by one function. Inside `numbered(case)` that function counts
+instead: the third id of case 7 is `00000007-0000-4000-8000-000000000003`. So two recordings name
+the same task alike, and an id of any other form was drawn by a worker.
 """
 
 import re

@@ -1,4 +1,6 @@
-"""The differences that are meant, each with its reason. The table in docs/celery.md shows them; nothing else is let pass."""
+"""The differences that are meant, each with its reason. The table in docs/celery.md shows them;
+nothing else is let pass.
+"""
 
 import re
 from dataclasses import dataclass
@@ -7,8 +9,8 @@ from fnmatch import fnmatchcase
 
 @dataclass(frozen=True)
 class Known:
-    """Covers differences of the cases whose names match, at the paths that match from their beginning; `against` is the
-    comparison's title: `Celery 5.7.0`, `mixed with 5.7.0`."""
+    """Covers differences of the cases whose names match, at the paths that match from their
+    beginning; `against` is the comparison's title: `Celery 5.7.0`, `mixed with 5.7.0`."""
 
     reason: str
     cases: str

@@ -1,7 +1,8 @@
 """What became of a case's tasks, in a form that two recordings can be compared in.
 
-Ids become their number in the case (`#3`), ids that a worker drew become `new1`, `new2`, … in the order in which a walk
-over the tasks meets them; times become their form, node names and process ids become words. Nothing else is changed.
+Ids become their number in the case (`#3`), ids that a worker drew become `new1`, `new2`, … in the
+order in which a walk over the tasks meets them; times become their form, node names and process ids
+become words. Nothing else is changed.
 """
 
 import json
@@ -57,7 +58,9 @@ def _content(client, key):
 
 
 def lifetime(seconds):
-    """Tells a TTL by its size: results live for a day, what a finished chord leaves for some minutes."""
+    """Tells a TTL by its size: results live for a day, what a finished chord leaves for some
+    minutes.
+    """
     if seconds < 0:
         return "for ever"
     sizes = {"seconds": range(0, 11), "5 minutes": range(200, 301), "a day": range(80_000, 86_401)}
@@ -83,8 +86,8 @@ class Recorded:
                 self.children.setdefault(meta["parent_id"], []).append(task_id)
 
     def members(self, case, known):
-        """Returns the ids of a case's tasks: those that the client drew and handed out or that have a result, and all
-        that descend from them."""
+        """Returns the ids of a case's tasks: those that the client drew and handed out or that have
+        a result, and all that descend from them."""
         found = set(known)
         found.update(task_id for task_id in self.decoded if (ids.number(task_id) or (None,))[0] == case)
         front = list(found)
@@ -147,7 +150,8 @@ class Recorded:
     def _with_own_children(self, meta):
         """Leaves out the children that another task published.
 
-        Celery lists, for a task that failed without having begun, those of the task that its process ran at the time.
+        Celery lists, for a task that failed without having begun, those of the task that its
+        process ran at the time.
         """
         if "STARTED" in self.watch.states.get(meta["task_id"], []) or not meta["children"]:
             return meta
@@ -161,7 +165,9 @@ def _time_form(match):
 
 
 class Names:
-    """Gives the tasks of a case their names: `#3` those that the client drew, `#3/1` the first that `#3` made anew."""
+    """Gives the tasks of a case their names: `#3` those that the client drew, `#3/1` the first that
+    `#3` made anew.
+    """
 
     def __init__(self, case, members, decoded, children):
         self.case, self.members, self.decoded, self.children = case, members, decoded, children

@@ -1,4 +1,6 @@
-"""Makes a recording: starts a Redis and the workers under test, runs every case, and writes what became of it."""
+"""Makes a recording: starts a Redis and the workers under test, runs every case, and writes what
+became of it.
+"""
 
 import json
 import shutil

@@ -1,4 +1,5 @@
-"""Checks the suite's own judgement: that it sees what differs, lets pass what is known, and nothing besides.
+"""Checks the suite's own judgement: that it sees what differs, lets pass what is known, and nothing
+besides.
 
 Run as `python -m conformance.selftest`; silent when all is well.
 """

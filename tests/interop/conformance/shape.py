@@ -8,7 +8,9 @@ FLOAT = {"time_start", "timestamp", "runtime", "clock", "pid", "worker_pid"}
 
 
 def shape(value):
-    """Replaces every number and text by the name of its type; keys stay, a list keeps its first element."""
+    """Replaces every number and text by the name of its type; keys stay, a list keeps its first
+    element.
+    """
     if isinstance(value, dict):
         return {key: shape(one) for key, one in value.items()}
     if isinstance(value, list):
@@ -17,7 +19,9 @@ def shape(value):
 
 
 def named(value):
-    """Gives ids the names id1, id2, … in the order in which they appear, and chance values the names of their types."""
+    """Gives ids the names id1, id2, … in the order in which they appear, and chance values the
+    names of their types.
+    """
     names = {}
 
     def walk(value, key=None):

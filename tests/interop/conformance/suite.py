@@ -1,4 +1,6 @@
-"""The whole differential: recordings of Celery and of the worker under test, side by side, and what they say."""
+"""The whole differential: recordings of Celery and of the worker under test, side by side, and what
+they say.
+"""
 
 import json
 import shlex
@@ -75,7 +77,9 @@ class Fleets:
         self.recorder.begin(f"{kind}-{n}{suffix}", python, workers, extended, only)
 
     def recordings(self, n, kind, suffix=""):
-        """Returns Celery's recording, that of `kind`, and the newest Celery's where this one is older."""
+        """Returns Celery's recording, that of `kind`, and the newest Celery's where this one is
+        older.
+        """
         reference = self.recorder.recording(f"celery-{n}{suffix}")
         reference["about"]["worker"] = reference["about"]["celery"]
         return reference, self.recorder.recording(f"{kind}-{n}{suffix}"), self.newer(n, suffix)
@@ -125,8 +129,8 @@ def judged(fleets, seed):
 def look_again(fleets, title, verdict, n, kind, newest):
     """Records the cases that differed once more, by fresh workers with the machine to themselves.
 
-    Celery's pool and its control are a race on a busy machine: what differs once and not again is told and is no
-    difference. Returns how many cases that were.
+    Celery's pool and its control are a race on a busy machine: what differs once and not again is
+    told and is no difference. Returns how many cases that were.
     """
     suspects = {difference.case for difference in verdict.unexplained}
     if not suspects:

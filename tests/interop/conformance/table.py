@@ -25,7 +25,9 @@ def rows(verdicts):
 
 
 def cell(cases, is_mixed):
-    """Which worker runs which task of a mixed fleet is chance, and so is which of its differences are seen."""
+    """Which worker runs which task of a mixed fleet is chance, and so is which of its differences
+    are seen.
+    """
     if not cases:
         return "–"
     if any(None in found for found in cases.values()):

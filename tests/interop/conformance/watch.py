@@ -1,4 +1,6 @@
-"""What happens in Redis while a recording runs: every published state and every event, in the order they came."""
+"""What happens in Redis while a recording runs: every published state and every event, in the order
+they came.
+"""
 
 import base64
 import json
@@ -46,7 +48,9 @@ class Watch:
             self._changed.notify_all()
 
     def until(self, condition, within):
-        """Waits until `condition()` holds, and returns whether it does; it is looked at on each message."""
+        """Waits until `condition()` holds, and returns whether it does; it is looked at on each
+        message.
+        """
         deadline = time.monotonic() + within
         with self._changed:
             while not condition():

@@ -1,4 +1,6 @@
-"""The tasks that the Django application enqueues. Rhubarb's worker runs them; a body here must never run."""
+"""The tasks that the Django application enqueues. Rhubarb's worker runs them; a body here must
+never run.
+"""
 
 from celery import shared_task
 

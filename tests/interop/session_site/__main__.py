@@ -1,4 +1,6 @@
-"""Serves the site on a free port of loopback; prints {"port": ...} when it answers. Users: ada (7) and bob (8)."""
+"""Serves the site on a free port of loopback; prints {"port": ...} when it answers. Users: ada (7)
+and bob (8).
+"""
 
 import json
 from socketserver import ThreadingMixIn

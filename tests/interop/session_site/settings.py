@@ -1,4 +1,6 @@
-"""A site with logins. SESSIONS names the backend (`cache` or `cached_db`), DATABASE the file of its users."""
+"""A site with logins. SESSIONS names the backend (`cache` or `cached_db`), DATABASE the file of its
+users.
+"""
 
 import os
 

@@ -27,7 +27,9 @@ def log_out(request):
 
 
 def put(request):
-    """Stores text, a tuple (`/put/?pair=1`), an object (`?basket=1`), or sets the session's expiry (`?expiry=60`)."""
+    """Stores text, a tuple (`/put/?pair=1`), an object (`?basket=1`), or sets the session's expiry
+    (`?expiry=60`).
+    """
     if "pair" in request.GET:
         request.session["pair"] = (1, "two")
     elif "basket" in request.GET:

@@ -1,4 +1,6 @@
-"""Celery's side of the benchmarks: default settings, and `ignore_result` where BENCH_IGNORE_RESULT is set."""
+"""Celery's side of the benchmarks: default settings, and `ignore_result` where BENCH_IGNORE_RESULT
+is set.
+"""
 
 import os
 import time

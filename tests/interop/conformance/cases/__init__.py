@@ -1,8 +1,8 @@
 """The cases, each under the feature that it shows.
 
-A *message case* publishes something and returns the results that it waits for; all of them run at once, and what
-became of every task is read from Redis at the end. A *procedure* talks to the worker in steps and returns what it saw;
-procedures run one after the other.
+A *message case* publishes something and returns the results that it waits for; all of them run at
+once, and what became of every task is read from Redis at the end. A *procedure* talks to the worker
+in steps and returns what it saw; procedures run one after the other.
 """
 
 from dataclasses import dataclass

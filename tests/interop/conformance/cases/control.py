@@ -1,6 +1,7 @@
 """Remote control: what a worker answers, and what it then does.
 
-The procedures that change a worker's state talk to one that was started for them (`own`), on queue `own`.
+The procedures that change a worker's state talk to one that was started for them (`own`), on queue
+`own`.
 """
 
 import re
@@ -304,8 +305,8 @@ def a_new_queue_is_served_and_left(run):
 
 @procedure("control: pool_grow and pool_shrink")
 def answers_and_work_goes_on(run):
-    """How many run at once is not compared: it is chance when prefork's processes come and go. One that is just starting
-    is too busy to go: that is asked for again."""
+    """How many run at once is not compared: it is chance when prefork's processes come and go. One
+    that is just starting is too busy to go: that is asked for again."""
     node = run.own().node
     grown = ask(run, "pool_grow", node, n=2)
 

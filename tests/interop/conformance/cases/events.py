@@ -62,8 +62,8 @@ def a_failure(run):
 
 
 def apart(seen):
-    """Sorts out task-received: the next attempt is on its way before the one before it has been told to have ended, so
-    that which of the two comes first is chance."""
+    """Sorts out task-received: the next attempt is on its way before the one before it has been
+    told to have ended, so that which of the two comes first is chance."""
     received = [event for event in seen if event[1]["type"] == "task-received"]
     return [received, [event for event in seen if event not in received]]
 

@@ -1,5 +1,5 @@
-"""Messages that a client would not send. Those that end Celery's process, or cost it its connection, are not among
-them: `tests/it/bad_input.rs` has them."""
+"""Messages that a client would not send. Those that end Celery's process, or cost it its
+connection, are not among them: `tests/it/bad_input.rs` has them."""
 
 import base64
 import json
@@ -14,7 +14,9 @@ EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
 
 def send(body=None, headers=None, properties=None, **envelope):
-    """Puts a message of one's own making into the queue; what is given replaces what a client sends."""
+    """Puts a message of one's own making into the queue; what is given replaces what a client
+    sends.
+    """
     task_id = uuid()
     body = [[1, 2], {}, EMBED] if body is None else body
     text = body if isinstance(body, str) else base64.b64encode(json.dumps(body).encode()).decode()

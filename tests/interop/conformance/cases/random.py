@@ -1,7 +1,8 @@
 """Random canvases of tasks that count, fail, retry and wait. One seed, one canvas.
 
-Even seeds nest chains, groups and chords, and nothing fails for good. Odd seeds are flat and fail: where a failure
-leaves a nested canvas, Celery's own answer is a task without any result, which the fixed cases show by name.
+Even seeds nest chains, groups and chords, and nothing fails for good. Odd seeds are flat and fail:
+where a failure leaves a nested canvas, Celery's own answer is a task without any result, which the
+fixed cases show by name.
 """
 
 import random
@@ -38,7 +39,9 @@ class Growing:
         return self.random.choices(kinds, [40, 20, 40])[0](DEPTH - 1, True)
 
     def leaf(self, first):
-        """Draws a task; all but the `first` of a chain take one more argument in front, the result before them."""
+        """Draws a task; all but the `first` of a chain take one more argument in front, the result
+        before them.
+        """
         self.left -= 1
         n = self.random.randint(0, 9)
         kind = self.random.choice(["ValueError", "KeyError", "Broken", "Inner"])
@@ -83,8 +86,8 @@ class Growing:
     def chain(self, depth, first):
         """Draws a chain; a step after a group is a plain task.
 
-        Celery links what follows a chord to each member of a group that is its body: those steps run once for each
-        member, under one id, and which of them is seen last is chance.
+        Celery links what follows a chord to each member of a group that is its body: those steps
+        run once for each member, under one id, and which of them is seen last is chance.
         """
         steps, after_group = [], False
         for n in range(self.random.randint(2, 4)):
