@@ -4,7 +4,7 @@
 //! its words and variables. A table may hold others, down from the one that is the whole file. From
 //! the declarations come reading it ([`load`]: file < environment < flags, every problem at once),
 //! `--print-config` ([`Loaded`]), the commented template ([`template`]) and the reference page
-//! ([`reference`]).
+//! ([`reference()`]).
 
 mod collection;
 mod load;

@@ -2,9 +2,9 @@
 //!
 //! Python writes `NaN`, integers of any size and halves of surrogate pairs; `serde_json` has no
 //! room for them. What only passes through a worker must not change, so such a value is *sealed*: a
-//! text that begins with a mark and goes on with the value's JSON. [`json`] writes that JSON again;
-//! [`open`] gives what a handler can use. The mark is drawn at random by each process, so that
-//! nobody outside can write a text that counts as sealed.
+//! text that begins with a mark and goes on with the value's JSON. [`json()`] writes that JSON
+//! again; [`open`] gives what a handler can use. The mark is drawn at random by each process, so
+//! that nobody outside can write a text that counts as sealed.
 //!
 //! Depth and memory are bounded: 1,000 levels of JSON, 512 of MessagePack; 64 MiB, or twelve times
 //! the length of a longer text.
@@ -64,7 +64,7 @@ pub(crate) fn unsealed(text: &str) -> Option<&str> {
     text.strip_prefix(MARK.as_str())
 }
 
-/// Reads JSON from Python, so that [`json`] writes it again as it was.
+/// Reads JSON from Python, so that [`json()`] writes it again as it was.
 ///
 /// # Errors
 /// `Malformed` for what is no JSON even by Python's rules, `TooLarge` beyond the bounds.
@@ -116,7 +116,7 @@ pub fn text(value: &Value) -> Option<String> {
 /// Gives what was read as something to work with: what cannot be held exactly as its text.
 ///
 /// `NaN`, `Infinity`, `-Infinity`, integers beyond 64 bits and floats beyond the range of `f64`
-/// become texts, half of a surrogate pair U+FFFD. Use [`json`] to have a value without any loss.
+/// become texts, half of a surrogate pair U+FFFD. Use [`json()`] to have a value without any loss.
 pub fn open(value: Value) -> Value {
     if has_seal(&value) { opened(value) } else { value }
 }

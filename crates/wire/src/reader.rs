@@ -18,7 +18,7 @@ pub fn exact(text: &str) -> Result<Value, String> {
 /// Reads JSON for places that hold no more than `serde_json` does, such as a schedule.
 ///
 /// # Errors
-/// As for [`exact`]; and for a value that would be changed there, which is named.
+/// As for [`exact()`]; and for a value that would be changed there, which is named.
 pub fn common(text: &str) -> Result<Value, String> {
     let value = exact(text)?;
     match changed(&value) {

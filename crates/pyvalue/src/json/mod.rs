@@ -1,7 +1,7 @@
 //! JSON as Python's `json` module reads it and writes it.
 //!
 //! It is not `serde_json`'s: ints have any size, floats may be `NaN` or infinite, and what cannot
-//! be written is an error instead of something like it. [`write`] is Django's encoder;
+//! be written is an error instead of something like it. [`write()`] is Django's encoder;
 //! [`exact`](crate::exact) reads the same text as `serde_json`'s values.
 
 mod django;
