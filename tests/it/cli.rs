@@ -103,6 +103,8 @@ async fn what_the_configuration_warns_of_is_said_by_worker_and_beat_alike() {
             assert!(line.contains("warn"), "{line}");
         }
         assert_eq!(process.lines_with("FLUSHDB").len(), 1);
+        // Signals are caught after the warnings are written.
+        process.line(" ready\"", SOON).await;
         process.signal(rhubarb_e2e::process::Signal::TERM);
         assert_eq!(process.ended(SOON).await.code(), Some(0));
     }
