@@ -37,8 +37,9 @@ pub fn late(tick: Timestamp, now: Timestamp) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use rhubarb_core::config::{Config, ScheduleConfig, TaskOptions, When};
+    use rhubarb_core::config::Config;
     use rhubarb_queue::schedules::{All, Live, RedBeat};
+    use rhubarb_schedule::{ScheduleConfig, TaskOptions, When};
 
     use super::*;
 

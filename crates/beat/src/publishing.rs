@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use rhubarb_core::{config::Overlap, schedule::Step};
 use rhubarb_queue::{
     Error,
     schedules::unfinished,
     tick::{Record, Tick, Ticked},
 };
+use rhubarb_schedule::{Overlap, Step};
 use tokio::time::Instant;
 
 use crate::{

@@ -24,4 +24,4 @@ pub use part::{Collection, Item, Kind, Part, Reader, Reading};
 pub use redis_url::{deadline_of, parse as redis_url};
 pub use table::{Facts, Inner, Row, Rule, Table};
 pub use toml_text::{inline, key, quoted};
-pub use value::{Input, Kept, Shown, Value, Wrong};
+pub use value::{Input, Kept, LONGEST_QUEUE_NAME, Shown, Value, Wrong, is_queue_name};

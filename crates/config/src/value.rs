@@ -71,6 +71,14 @@ impl Shown {
     }
 }
 
+/// The longest name of a queue, bytes.
+pub const LONGEST_QUEUE_NAME: usize = 512;
+
+/// Tells whether a name has the form of a queue's.
+pub fn is_queue_name(name: &str) -> bool {
+    (1..=LONGEST_QUEUE_NAME).contains(&name.len()) && !name.chars().any(char::is_control)
+}
+
 /// Says what is wrong with a value, and the value, unless it may hold a secret.
 pub(crate) fn not<T: Value>(problem: &str, given: Input<'_>) -> String {
     if T::SECRET { problem.to_owned() } else { format!("{problem}, not {}", given.shown()) }

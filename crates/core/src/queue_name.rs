@@ -2,8 +2,8 @@
 
 use crate::config::{CeleryConfig, Config, UnknownTasks};
 
-/// The longest name, bytes.
-pub const MAX: usize = 512;
+pub use rhubarb_config::{LONGEST_QUEUE_NAME as MAX, is_queue_name as is_valid};
+
 /// The rule as a person reads it.
 pub const RULE: &str = "a queue's name has 1 to 512 characters and no control characters";
 
@@ -24,11 +24,6 @@ const REPLIES: &str = ".reply.celery.pidbox";
 const RESULTS: [&str; 2] = ["celery-task-meta-", "celery-taskset-meta-"];
 /// RedBeat's default prefix, which has no other in front.
 const REDBEAT: &str = "redbeat:";
-
-/// Tells whether a name has the form of one; whether it may be used is told by [`check`].
-pub fn is_valid(name: &str) -> bool {
-    (1..=MAX).contains(&name.len()) && !name.chars().any(char::is_control)
-}
 
 /// Checks that a queue may be named so: the name has the form of one, and its list and bindings are no other keys.
 ///

@@ -13,11 +13,8 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rhubarb_core::{
-    config::{Config, ScheduleConfig, check_name},
-    queue_name,
-    schedule::Schedule,
-};
+use rhubarb_core::{config::Config, queue_name};
+use rhubarb_schedule::{Schedule, ScheduleConfig, check_name};
 
 pub use self::{
     overlap::unfinished,

@@ -13,7 +13,6 @@ use fastrand::Rng;
 use jiff::Timestamp;
 use redis::AsyncCommands;
 use rhubarb_beat::entry;
-use rhubarb_core::schedule::Schedule;
 use rhubarb_e2e::{
     eventually::eventually,
     faketime::Clock,
@@ -23,6 +22,7 @@ use rhubarb_e2e::{
     redis_server::RedisServer,
 };
 use rhubarb_queue::tick::Record;
+use rhubarb_schedule::Schedule;
 use tokio::time::{Instant, sleep};
 
 use super::{id, messages};

@@ -10,11 +10,11 @@ use redis::{FromRedisValue, cmd};
 use rhubarb_beat::{Error, entry};
 use rhubarb_connection::{Connections, Options, Redis};
 use rhubarb_core::{
-    config::{Config, ScheduleConfig, When},
-    schedule::Schedule,
+    config::Config,
     shutdown::{Shutdown, StopSignal},
 };
 use rhubarb_queue::{Client, schedules::Schedules, tick::Record};
+use rhubarb_schedule::{Schedule, ScheduleConfig, When};
 use rhubarb_testbed::{eventually::eventually, redis_server::RedisServer};
 use serde_json::Value;
 use tokio::task::JoinHandle;

@@ -3,8 +3,8 @@ use std::{collections::HashSet, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 use redis::cmd;
 use rhubarb_beat::entry;
-use rhubarb_core::config::{CatchUp, ScheduleConfig};
 use rhubarb_queue::tick::{Lead, Record, Tick, Ticked, Ticks};
+use rhubarb_schedule::{CatchUp, ScheduleConfig};
 use rhubarb_testbed::eventually::eventually;
 use serde_json::{Value, json};
 

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use redis::cmd;
-use rhubarb_core::config::ScheduleConfig;
 use rhubarb_queue::schedules::Edited;
+use rhubarb_schedule::ScheduleConfig;
 use rhubarb_testbed::eventually::eventually;
 use serde_json::{Value, json};
 use tokio::time::Instant;

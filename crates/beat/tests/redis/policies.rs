@@ -3,8 +3,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use redis::cmd;
 use rhubarb_beat::entry;
-use rhubarb_core::config::{CatchUp, Moment, Overlap, ScheduleConfig, When};
 use rhubarb_queue::{tick::Record, wire::State};
+use rhubarb_schedule::{CatchUp, Moment, Overlap, ScheduleConfig, When};
 use rhubarb_testbed::eventually::eventually;
 use serde_json::{Value, json};
 use tokio::{

@@ -10,8 +10,6 @@ mod node;
 mod places;
 mod redis;
 mod routes;
-mod schedule;
-mod schedules;
 mod scrape;
 mod sources;
 #[cfg(test)]
@@ -30,12 +28,12 @@ pub use self::{
     domains::{DOMAINS, Domain, Holds},
     redis::{Layout, RedisConfig, ResultsUrl, Role},
     routes::{Route, Routes},
-    schedule::*,
-    schedules::check_name,
     scrape::ScrapeConfig,
     sources::{Selectors, SourceConfig, SourceKind},
     worker::{LetterCaps, UnknownTasks, WorkerConfig},
 };
+use rhubarb_schedule::{CrontabText, ScheduleConfig, When};
+
 use crate::{queue_name, redact::SafeUrl, telemetry};
 pub use rhubarb_config::{Problems, deadline_of};
 
@@ -58,7 +56,7 @@ settings! {
         beat: BeatConfig = BeatConfig::default();
         /// The schedule. Without any entry two of the product's hold; the template explains every
         /// key of one.
-        schedules: BTreeMap<String, Arc<ScheduleConfig>> = schedules::default_schedules();
+        schedules: BTreeMap<String, Arc<ScheduleConfig>> = default_schedules();
         /// What there is to know of tasks.
         tasks: TasksConfig = TasksConfig::default();
         /// Scraping and fetching.
@@ -138,6 +136,29 @@ settings! {
         /// The port of the dashboard, which is not there yet.
         port: u16 = 8080, accepts "0 to 65535", from &["PORT"];
     }
+}
+
+/// The task that the default schedule runs.
+const HOURLY: &str = "job_scraper.tasks.scrape_jobs_hourly";
+
+/// What holds where the file has no entry.
+fn default_schedules() -> BTreeMap<String, Arc<ScheduleConfig>> {
+    let entry = |minute: &str, hour: &str| {
+        let text = CrontabText {
+            minute: CrontabText::field(minute),
+            hour: CrontabText::field(hour),
+            ..CrontabText::default()
+        };
+        Arc::new(ScheduleConfig {
+            task: HOURLY.into(),
+            when: When::Crontab(text.into()),
+            ..ScheduleConfig::default()
+        })
+    };
+    BTreeMap::from([
+        ("scrape_jobs_hourly".into(), entry("0", "*")),
+        ("scrape_jobs_every_fourth_hour".into(), entry("30", "*/4")),
+    ])
 }
 
 /// How log lines look.

@@ -6,7 +6,7 @@
 
 use jiff::{Timestamp, civil::DateTime, tz::Offset, tz::TimeZone};
 use rhubarb_connection::Redis;
-use rhubarb_core::config::{ScheduleConfig, check_name};
+use rhubarb_schedule::{ScheduleConfig, check_name};
 use rhubarb_wire::{common, exact};
 use serde_json::{Map, Value, json};
 
@@ -232,7 +232,7 @@ fn datetime(value: &Value) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use rhubarb_core::schedule::Schedule;
+    use rhubarb_schedule::Schedule;
     use serde_json::json;
 
     use super::*;

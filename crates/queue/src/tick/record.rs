@@ -5,7 +5,7 @@
 //! read.
 
 use jiff::Timestamp;
-use rhubarb_core::schedule::Progress;
+use rhubarb_schedule::Progress;
 
 /// What became of a schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub struct Record {
     pub anchor: Timestamp,
     /// The last tick that was published.
     pub ran: Option<Timestamp>,
-    /// The timetable that all this is of ([`rhubarb_core::schedule::Schedule::digest`]); empty when
+    /// The timetable that all this is of ([`rhubarb_schedule::Schedule::digest`]); empty when
     /// it is not known.
     pub digest: String,
 }

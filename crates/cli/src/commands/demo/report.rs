@@ -7,10 +7,11 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rhubarb_core::config::{Config, ScheduleConfig, SourceKind};
+use rhubarb_core::config::{Config, SourceKind};
 use rhubarb_demo::Started;
 use rhubarb_jobs::{SourceState, Status};
 use rhubarb_queue::tick::Record;
+use rhubarb_schedule::ScheduleConfig;
 use rhubarb_scrape::Listing;
 
 use crate::{

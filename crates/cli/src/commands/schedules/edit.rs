@@ -1,7 +1,8 @@
 //! Changing schedules while beats run.
 
-use rhubarb_core::{clock, config::ScheduleConfig, queue_name, schedule::Schedule};
+use rhubarb_core::{clock, queue_name};
 use rhubarb_queue::schedules::{Edited, Owner};
+use rhubarb_schedule::{Schedule, ScheduleConfig};
 use serde_json::{Map, Value};
 
 use super::{Store, flags};

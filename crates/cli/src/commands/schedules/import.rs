@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeSet, fmt, io::Read};
 
-use rhubarb_core::{config::ScheduleConfig, schedule::Schedule};
 use rhubarb_queue::wire;
+use rhubarb_schedule::{Schedule, ScheduleConfig};
 use serde::{
     Deserialize, Deserializer,
     de::{self, MapAccess, SeqAccess, Visitor},

@@ -3,12 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
-use rhubarb_core::{clock, config::When};
+use rhubarb_core::clock;
 use rhubarb_queue::{
     inspect,
     schedules::{Known, Owner},
     tick::Record,
 };
+use rhubarb_schedule::When;
 use serde::Serialize;
 use serde_json::{Map, Value};
 

@@ -158,7 +158,7 @@ fn and(mut parts: Vec<String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::CrontabText;
+    use crate::CrontabText;
 
     #[test]
     fn a_crontab_says_what_it_means() {

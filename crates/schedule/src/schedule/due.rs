@@ -5,7 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Compiled, Schedule, fnv, grid};
-use crate::config::CatchUp;
+use crate::entry::CatchUp;
 
 /// Missed ticks beyond this are not counted one by one; only an interval, whose grid is arithmetic,
 /// counts on.

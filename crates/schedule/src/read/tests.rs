@@ -1,11 +1,14 @@
 use super::*;
-use crate::config::Config;
 
 fn entry(rest: &str) -> Result<ScheduleConfig, String> {
-    let text = format!("[schedules.s]\ntask = \"t\"\n{rest}");
-    Config::from_toml(&text)
-        .map(|config| ScheduleConfig::clone(&config.schedules["s"]))
-        .map_err(|problems| problems.0.join("\n"))
+    read(&format!("task = \"t\"\n{rest}"))
+}
+
+fn read(text: &str) -> Result<ScheduleConfig, String> {
+    let (table, mut problems) = (text.parse::<toml::Table>().unwrap().into(), Vec::new());
+    let reader = Reader::new("schedules.s".to_owned(), &table, &mut problems).unwrap();
+    let entry = schedule(reader, None);
+    if problems.is_empty() { Ok(Arc::unwrap_or_clone(entry)) } else { Err(problems.join("\n")) }
 }
 
 const EVERYTHING: &str = r#"
@@ -125,11 +128,9 @@ fn bad_entries_are_refused_with_the_place_and_an_example() {
         assert!(problems.contains(expect), "{rest}: {problems}");
         assert_eq!(problems.lines().count(), 1, "{rest}: {problems}");
     }
-    let text = "[schedules.s]\ntask = \"a\\nb\"\nevery = 5";
-    let problems = Config::from_toml(text).unwrap_err().0;
+    let problem = read("task = \"a\\nb\"\nevery = 5").unwrap_err();
     assert!(
-        problems[0]
-            .contains("schedules.s.task: a name of at most 512 characters without line breaks")
+        problem.contains("schedules.s.task: a name of at most 512 characters without line breaks")
     );
 }
 

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{CatchUp, CrontabText, Moment};
+use crate::entry::{CatchUp, CrontabText};
 
 fn compiled(config: ScheduleConfig) -> Schedule {
     Schedule::compile("s", config, "UTC").unwrap()

@@ -5,10 +5,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use jiff::{Timestamp, tz::TimeZone};
-use rhubarb_core::{
-    config::{CrontabText, Dst},
-    crontab::Crontab,
-};
+use rhubarb_schedule::{Crontab, CrontabText, Dst};
 
 fn next(criterion: &mut Criterion) {
     let zone = TimeZone::get("Europe/Berlin").expect("the time zones are built in");

@@ -3,18 +3,17 @@
 
 mod json;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
-use rhubarb_config::{self as config, Entry, Input, Reader, Shown, Wrong, quoted, words};
+use rhubarb_config::{
+    self as config, Entry, Input, Reader, Shown, Wrong, is_queue_name, quoted, words,
+};
 use serde_json::Value;
 
-use super::schedule::{
-    CatchUp, CrontabText, Dst, Moment, Overlap, ScheduleConfig, TaskOptions, When,
-};
 use crate::{
     crontab::{Crontab, CrontabError},
-    queue_name,
+    entry::{CatchUp, CrontabText, Dst, Moment, Overlap, ScheduleConfig, TaskOptions, When},
     schedule::Schedule,
 };
 
@@ -36,30 +35,7 @@ pub fn check_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The task that the default schedule runs.
-const HOURLY: &str = "job_scraper.tasks.scrape_jobs_hourly";
-
-/// What holds where the file has no entry.
-pub(super) fn default_schedules() -> BTreeMap<String, Arc<ScheduleConfig>> {
-    let entry = |minute: &str, hour: &str| {
-        let text = CrontabText {
-            minute: CrontabText::field(minute),
-            hour: CrontabText::field(hour),
-            ..CrontabText::default()
-        };
-        Arc::new(ScheduleConfig {
-            task: HOURLY.into(),
-            when: When::Crontab(text.into()),
-            ..ScheduleConfig::default()
-        })
-    };
-    BTreeMap::from([
-        ("scrape_jobs_hourly".into(), entry("0", "*")),
-        ("scrape_jobs_every_fourth_hour".into(), entry("30", "*/4")),
-    ])
-}
-
-/// The same as the template has it, and an entry with everything.
+/// What the template has: the entries that hold where the file has none, and one with everything.
 const TEMPLATE: &str = r#"# An entry says when in one of four ways:
 #   crontab = { minute = "0", hour = "*/4" }
 #       Celery's fields: second, minute, hour, day_of_week, day_of_month, month_of_year; all have to
@@ -209,7 +185,7 @@ fn check(reader: &mut Reader<'_>, schedule: &ScheduleConfig) {
     if schedule.priority.is_some_and(|priority| priority > 9) {
         reader.wrong("priority", "0 (most urgent) to 9 is expected");
     }
-    if schedule.queue.as_ref().is_some_and(|name| !queue_name::is_valid(name)) {
+    if schedule.queue.as_ref().is_some_and(|name| !is_queue_name(name)) {
         reader.wrong("queue", "a queue's name is expected");
     }
     if schedule.timezone.as_deref().is_some_and(|zone| TimeZone::get(zone).is_err()) {

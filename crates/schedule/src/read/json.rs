@@ -6,10 +6,8 @@ use serde_json::{Map, Value, json};
 
 use rhubarb_config::{Reader, redact};
 
-use super::{
-    super::schedule::{CatchUp, Dst, Overlap, ScheduleConfig, TaskOptions, When},
-    Arguments, check_name, schedule,
-};
+use super::{Arguments, check_name, schedule};
+use crate::entry::{CatchUp, Dst, Overlap, ScheduleConfig, TaskOptions, When};
 
 /// An entry that is larger than this, as JSON, is refused.
 const MOST_BYTES: usize = 256 << 10;

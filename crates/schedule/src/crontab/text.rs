@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{Crontab, CrontabError};
-use crate::config::CrontabText;
+use crate::entry::CrontabText;
 
 /// What may stand in place of five fields, with what it means. crontab(5) of Vixie cron has the
 /// same.

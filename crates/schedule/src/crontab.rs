@@ -16,7 +16,7 @@ use jiff::{
 };
 
 use self::field::{DAY_OF_MONTH, DAY_OF_WEEK, HOUR, MINUTE, MONTH_OF_YEAR, Members, SECOND};
-use crate::config::{CrontabText, Dst};
+use crate::entry::{CrontabText, Dst};
 
 /// The days that a month can have, from January.
 const LONGEST_MONTHS: [u8; 12] = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];

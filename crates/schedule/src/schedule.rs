@@ -1,4 +1,4 @@
-//! When a schedule's ticks are. Pure: the clock, the store and the publishing are the beat's.
+//! When a schedule's ticks are.
 
 mod due;
 mod interval;
@@ -10,8 +10,8 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 pub use self::due::{Progress, Step};
 use self::interval::{Relative, grid};
 use crate::{
-    config::{Dst, ScheduleConfig, When},
     crontab::{Crontab, CrontabError},
+    entry::{Dst, Moment, ScheduleConfig, When},
 };
 
 /// One entry of the schedule, ready to say what is due.
@@ -87,7 +87,7 @@ impl Schedule {
         let config = config.into();
         let zone = config.timezone.as_deref().unwrap_or(timezone);
         let timezone = TimeZone::get(zone).map_err(|_| ScheduleError::Timezone(zone.into()))?;
-        let resolve = |name, moment: Option<crate::config::Moment>| {
+        let resolve = |name, moment: Option<Moment>| {
             moment.map(|at| at.resolve(&timezone).ok_or(ScheduleError::Moment(name))).transpose()
         };
         let start = resolve("start_at", config.start_at)?;

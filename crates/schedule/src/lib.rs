@@ -1,0 +1,14 @@
+//! Schedules: what an entry says, when its ticks are, and which of them are due. Pure: the clock,
+//! the store and the publishing are the beat's.
+
+mod crontab;
+mod entry;
+mod read;
+#[cfg(test)]
+mod recorded;
+mod schedule;
+
+pub use crontab::{Crontab, CrontabError};
+pub use entry::{CatchUp, CrontabText, Dst, Moment, Overlap, ScheduleConfig, TaskOptions, When};
+pub use read::check_name;
+pub use schedule::{Progress, Schedule, ScheduleError, Step};
