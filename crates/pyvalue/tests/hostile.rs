@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use jiff::{civil, tz::Offset};
 use proptest::prelude::*;
@@ -73,6 +76,25 @@ fn values() -> impl Strategy<Value = PyValue> {
     })
 }
 
+/// Tells whether no dict writes two of its keys alike, as `None` and `"null"`: of those a reader has
+/// one, and Python's dicts have no key twice.
+fn keys_differ(value: &PyValue) -> bool {
+    let alone = |key: &PyValue| json::write(&PyValue::Dict(vec![(key.clone(), PyValue::None)]));
+    match value {
+        PyValue::Dict(pairs) | PyValue::OrderedDict(pairs) => {
+            let mut texts = HashSet::new();
+            let mut written = pairs.iter().filter_map(|(key, _)| alone(key).ok());
+            written.all(|text| texts.insert(text))
+                && pairs.iter().all(|(_, value)| keys_differ(value))
+        }
+        PyValue::List(items)
+        | PyValue::Tuple(items)
+        | PyValue::Set(items)
+        | PyValue::FrozenSet(items) => items.iter().all(keys_differ),
+        _ => true,
+    }
+}
+
 proptest! {
     #[test]
     fn a_pickled_value_comes_back_as_it_went(value in values()) {
@@ -95,6 +117,9 @@ proptest! {
     /// What is read as our own values and as `serde_json`'s is the same, and so is what is written.
     #[test]
     fn the_two_kinds_of_values_agree(value in values()) {
+        if !keys_differ(&value) {
+            return Ok(());
+        }
         if let Ok(bytes) = json::write(&value) {
             let exact = exact::read(&bytes).unwrap();
             prop_assert_eq!(exact::json(&exact).into_bytes(), bytes);
