@@ -1,6 +1,9 @@
 //! The wall clock, for stored values; durations are measured with `tokio::time::Instant`.
 
-use jiff::{Timestamp, Unit, tz::TimeZone};
+use jiff::{
+    Timestamp, Unit,
+    tz::{Offset, TimeZone},
+};
 
 /// Returns the current time of this machine, to the microsecond.
 ///
@@ -13,9 +16,29 @@ pub fn now() -> Timestamp {
 ///
 /// Microseconds are left out when they are zero, as `datetime.isoformat` leaves them out.
 pub fn iso(at: Timestamp) -> String {
-    let text =
-        if at.subsec_nanosecond() == 0 { "%Y-%m-%dT%H:%M:%S" } else { "%Y-%m-%dT%H:%M:%S.%6f" };
-    format!("{}+00:00", at.strftime(text))
+    let at = Offset::UTC.to_datetime(at);
+    let mut text = String::with_capacity("2026-11-23T21:53:30.368124+00:00".len());
+    // By hand, because each task's result has one: a tenth of what reading a format costs.
+    let mut put = |before: &str, n: u32, width: u32| {
+        text.push_str(before);
+        for place in (0..width).rev() {
+            let digit = n / 10_u32.pow(place) % 10;
+            text.push(char::from(b'0' + digit as u8));
+        }
+    };
+    let small = |n: i8| u32::from(n.unsigned_abs());
+    let sign = if at.year() < 0 { "-" } else { "" };
+    put(sign, u32::from(at.year().unsigned_abs()), 4);
+    put("-", small(at.month()), 2);
+    put("-", small(at.day()), 2);
+    put("T", small(at.hour()), 2);
+    put(":", small(at.minute()), 2);
+    put(":", small(at.second()), 2);
+    if at.subsec_nanosecond() != 0 {
+        put(".", at.subsec_nanosecond().unsigned_abs() / 1_000, 6);
+    }
+    text.push_str("+00:00");
+    text
 }
 
 /// Returns the hours between this machine's time and UTC, positive in the west: Python's
@@ -29,6 +52,22 @@ pub fn utcoffset() -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn iso_is_what_its_format_says(
+            // From the year 0 on: Python's begin with 1.
+            second in -62_167_219_200..Timestamp::MAX.as_second(),
+            nanosecond in 0..1_000_000_000,
+        ) {
+            for nanosecond in [0, nanosecond, 5, 1_000] {
+                let at = Timestamp::new(second, nanosecond).unwrap();
+                let fraction = if at.subsec_nanosecond() == 0 { "" } else { ".%6f" };
+                let format = format!("%Y-%m-%dT%H:%M:%S{fraction}+00:00");
+                proptest::prop_assert_eq!(iso(at), at.strftime(&format).to_string());
+            }
+        }
+    }
 
     #[test]
     fn iso_is_pythons_isoformat() {

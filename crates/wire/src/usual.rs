@@ -19,7 +19,9 @@ use crate::time::Time;
 
 /// Reads a message that is usual in every way.
 pub(crate) fn envelope(bytes: &[u8]) -> Option<Envelope> {
-    let Object(message) = serde_json::from_slice::<Object<Message>>(bytes).ok()?;
+    // Once for the whole message rather than for each of its texts: a twentieth of a task's CPU.
+    let text = str::from_utf8(bytes).ok()?;
+    let Object(message) = serde_json::from_str::<Object<Message>>(text).ok()?;
     Some(Envelope {
         headers: headers(message.headers.0)?,
         properties: properties(message.properties.0),
