@@ -5,7 +5,8 @@ fn entry(rest: &str) -> Result<ScheduleConfig, String> {
 }
 
 fn read(text: &str) -> Result<ScheduleConfig, String> {
-    let (table, mut problems) = (text.parse::<toml::Table>().unwrap().into(), Vec::new());
+    let table = text.parse::<toml::Table>().map_err(|error| error.message().to_owned())?.into();
+    let mut problems = Vec::new();
     let reader = Reader::new("schedules.s".to_owned(), &table, &mut problems).unwrap();
     let entry = schedule(reader, None);
     if problems.is_empty() { Ok(Arc::unwrap_or_clone(entry)) } else { Err(problems.join("\n")) }
