@@ -123,6 +123,10 @@ else
     stage 'doc tests' cargo test --workspace --doc
 fi
 stage documentation env RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
+# The exception: what a worker of one's own compiles, without the features that the workspace turns
+# on.
+stage 'the library alone' cargo check --package rhubarb
+stage 'the caches alone' cargo check --package rhubarb-jobs
 if cargo deny --version >/dev/null 2>&1; then
     # Advisories change without the code: they are for a scheduled run, not for a change.
     stage dependencies cargo deny check bans licenses sources

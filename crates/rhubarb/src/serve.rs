@@ -13,6 +13,7 @@ use rhubarb_connection::{Backoff, Connections, Role};
 use rhubarb_consumer::{Backend, Consumer, Tasks};
 use rhubarb_core::{
     class::Class,
+    config::IntakeConfig,
     shutdown::{Shutdown, StopSignal},
 };
 use rhubarb_queue::{
@@ -28,7 +29,6 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use crate::{
     app::{App, Misfit},
     eager::Eager,
-    intake::Intake,
     run::{Runner, Stop},
 };
 
@@ -99,10 +99,7 @@ pub async fn serve(mut app: App, shutdown: &Shutdown) -> Result<Stopped, Error> 
         tasks.clone(),
         stop.began.clone(),
     );
-    let mut intakes = JoinSet::new();
-    for intake in &app.config.intake.apalis {
-        intakes.spawn(Intake::new(&client, intake).run(stop.began.clone()));
-    }
+    let mut intakes = intakes(&client, &app.config.intake.apalis, &stop.began);
     announce(&app, &node, &tasks);
     let drain = app.config.worker.drain;
     let hooks = Arc::new(std::mem::take(&mut app.hooks));
@@ -124,6 +121,26 @@ pub async fn serve(mut app: App, shutdown: &Shutdown) -> Result<Stopped, Error> 
     ended?;
     tracing::info!(node, clean = written, "stopped");
     Ok(if written { Stopped::Clean } else { Stopped::Unclean })
+}
+
+/// Begins to take over what services enqueue with stock apalis-redis.
+#[cfg(feature = "intake")]
+fn intakes(client: &Client, queues: &[IntakeConfig], stop: &CancellationToken) -> JoinSet<()> {
+    let intake = |queue| crate::intake::Intake::new(client, queue).run(stop.clone());
+    queues.iter().map(intake).collect()
+}
+
+/// Says that nothing is taken over.
+#[cfg(not(feature = "intake"))]
+fn intakes(_: &Client, queues: &[IntakeConfig], _: &CancellationToken) -> JoinSet<()> {
+    for IntakeConfig { queue, .. } in queues {
+        tracing::error!(
+            queue,
+            "[[intake.apalis]] is set, but this worker is built without the feature `intake` of \
+             rhubarb: what is enqueued there is left alone"
+        );
+    }
+    JoinSet::new()
 }
 
 /// Waits for the hooks on tasks' ends, until `end` at the latest.
