@@ -1,4 +1,7 @@
 //! What is written beside a task's function: a type of the same name, and the type of its calls.
+//!
+//! It allows lints and does not expect them: which of them fire is the function's affair, and an
+//! expectation that is not met would be a warning in the caller's code.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
