@@ -1,5 +1,5 @@
-//! Who else enqueues: Celery with all that it can ask for, Rust by our client and by stock apalis-redis, a shell; and
-//! a real Celery worker that takes what we publish.
+//! Who else enqueues: Celery with all that it can ask for, Rust by our client and by stock
+//! apalis-redis, a shell; and a real Celery worker that takes what we publish.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! What a scrape does with boards that misbehave, with keywords asked for twice, and with what it found before.
+//! What a scrape does with boards that misbehave, with keywords asked for twice, and with what it
+//! found before.
 
 use std::time::Duration;
 

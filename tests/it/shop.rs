@@ -19,7 +19,8 @@ use serde_json::Value;
 
 use crate::BINARIES;
 
-/// How long anything may take that is not itself a matter of time. Generous: it only delays failures.
+/// How long anything may take that is not itself a matter of time. Generous: it only delays
+/// failures.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// The shop's board and installation. The worker is started by the test.

@@ -1,4 +1,5 @@
-//! The demo's job board, which remembers what it was asked and answers as badly as a test asks it to.
+//! The demo's job board, which remembers what it was asked and answers as badly as a test asks it
+//! to.
 
 use std::{
     collections::HashMap,

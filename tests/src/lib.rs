@@ -4,7 +4,8 @@
 //! Celery and Django, our binaries) and ends them, by process id, when the test ends. It knows
 //! nothing of what is being tested: that is in `it/`.
 //!
-//! - [`eventually`], [`process`], [`redis_server`]: from `rhubarb-testbed`, which all crates' tests share.
+//! - [`eventually`], [`process`], [`redis_server`]: from `rhubarb-testbed`, which all crates' tests
+//!   share.
 //! - [`certificates`]: an authority and what it signs, for TLS.
 //! - [`proxy`]: a bad network in front of a Redis server.
 //! - [`faketime`]: a clock of one process's own, turned while it runs.

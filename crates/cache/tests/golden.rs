@@ -1,7 +1,7 @@
 //! Bytes that django-redis 7.0.0 and Django 5.2.19 stored, read as the values that went in.
 //!
-//! What Python printed for each value stands beside them; `repr` below is Python's, so that the two can
-//! be compared without a table of ours.
+//! What Python printed for each value stands beside them; `repr` below is Python's, so that the two
+//! can be compared without a table of ours.
 
 #![expect(clippy::unwrap_used, reason = "a broken fixture or server is to fail the test")]
 

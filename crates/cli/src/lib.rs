@@ -81,8 +81,9 @@ fn tell(told: &clap::Error) -> u8 {
 
 /// Sets up logging to standard error.
 ///
-/// A command's answer or error says it all; of the layers below only errors are shown unless a level was chosen, and that
-/// publishing waits for a full server, because nothing else would say why the command does.
+/// A command's answer or error says it all; of the layers below only errors are shown unless a
+/// level was chosen, and that publishing waits for a full server, because nothing else would say
+/// why the command does.
 fn log(loaded: &Loaded) {
     let mut loaded = loaded.clone();
     let level = &mut loaded.config.log.level;

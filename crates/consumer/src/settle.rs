@@ -57,8 +57,8 @@ pub(super) async fn run(
     stop: CancellationToken,
 ) {
     let (ready_tx, mut ready_rx) = mpsc::unbounded_channel();
-    // What needs a look at a body, or other keys first (a letter, a result elsewhere, a part of a chord), is prepared
-    // aside, so that it holds up nobody.
+    // What needs a look at a body, or other keys first (a letter, a result elsewhere, a part of a
+    // chord), is prepared aside, so that it holds up nobody.
     let mut preparing = JoinSet::new();
     let mut batch: Vec<Ready> = Vec::new();
     loop {
@@ -71,7 +71,8 @@ pub(super) async fn run(
             () = stop.cancelled() => return,
         }
         if batch.iter().any(|ready| ready.plan.act == Act::Back) {
-            // A stopping worker's messages come back together, and their order is kept within one script.
+            // A stopping worker's messages come back together, and their order is kept within one
+            // script.
             tokio::time::sleep(GATHER).await;
         }
         while batch.len() < BATCH {
@@ -139,8 +140,8 @@ pub(super) fn source(error: &Error) -> String {
 }
 
 async fn settle_all(shared: &Shared, mut batch: Vec<Ready>, stop: &CancellationToken) {
-    // The youngest claim first: what goes back is pushed to the consumer's end, so that the oldest is next.
-    // By cached keys, because they are less to move than what they stand for.
+    // The youngest claim first: what goes back is pushed to the consumer's end, so that the oldest
+    // is next. By cached keys, because they are less to move than what they stand for.
     batch.sort_by_cached_key(|ready| {
         (ready.claim.queue, !ready.is_simple(), std::cmp::Reverse(ready.claim.number))
     });
@@ -194,7 +195,8 @@ async fn settle_queue(
     }
 }
 
-/// Lets go of claims that were ended; `late` are the places, from 1, of those that were no longer ours.
+/// Lets go of claims that were ended; `late` are the places, from 1, of those that were no longer
+/// ours.
 fn conclude(shared: &Shared, batch: &mut [Ready], late: &[usize]) {
     for (ready, place) in batch.iter_mut().zip(1..) {
         let is_late = late.contains(&place) && !ready.tried;

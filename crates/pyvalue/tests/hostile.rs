@@ -76,8 +76,8 @@ fn values() -> impl Strategy<Value = PyValue> {
     })
 }
 
-/// Tells whether no dict writes two of its keys alike, as `None` and `"null"`: of those a reader has
-/// one, and Python's dicts have no key twice.
+/// Tells whether no dict writes two of its keys alike, as `None` and `"null"`: of those a reader
+/// has one, and Python's dicts have no key twice.
 fn keys_differ(value: &PyValue) -> bool {
     let alone = |key: &PyValue| json::write(&PyValue::Dict(vec![(key.clone(), PyValue::None)]));
     match value {

@@ -1,16 +1,18 @@
-//! The task queue on Redis's db 0, for those who produce, read and operate: what `kombu` is to Python.
+//! The task queue on Redis's db 0, for those who produce, read and operate: what `kombu` is to
+//! Python.
 //!
-//! Producers publish Celery messages ([`Client`]) and wait for results; beat publishes ticks exactly
-//! once ([`Ticks`]); operators pause, purge, replay and hand back; the read side changes nothing
-//! ([`inspect`]). Any Celery worker can run what is published here, and any Celery client can wait for
-//! what is run here.
+//! Producers publish Celery messages ([`Client`]) and wait for results; beat publishes ticks
+//! exactly once ([`Ticks`]); operators pause, purge, replay and hand back; the read side changes
+//! nothing ([`inspect`]). Any Celery worker can run what is published here, and any Celery client
+//! can wait for what is run here.
 //!
-//! What it deliberately does not do: it claims nothing (`rhubarb-consumer` does), knows no handlers, no
-//! scraping, no caches; it is no broker abstraction.
+//! What it deliberately does not do: it claims nothing (`rhubarb-consumer` does), knows no
+//! handlers, no scraping, no caches; it is no broker abstraction.
 //!
 //! Modules:
 //! - [`client`] publish and results, [`canvas`] chains, groups and chords
-//! - [`hold`] pause, resume and purge, [`letter`] messages kept apart, [`replay`] bringing them back
+//! - [`hold`] pause, resume and purge, [`letter`] messages kept apart, [`replay`] bringing them
+//!   back
 //! - [`revocations`] tasks that shall not run
 //! - [`adopt`] the way in from Python workers, [`hand_back`] the way out to them
 //! - [`tick`] beat's side, [`schedules`] all schedules there are, [`lock`] locks

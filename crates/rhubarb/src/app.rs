@@ -37,7 +37,8 @@ pub struct App {
 pub struct Misfit(pub Vec<String>);
 
 impl App {
-    /// Makes an app that has only the tasks that Celery ships (`celery.map` and its kin); nothing is sent to Redis yet.
+    /// Makes an app that has only the tasks that Celery ships (`celery.map` and its kin); nothing
+    /// is sent to Redis yet.
     ///
     /// # Errors
     ///
@@ -80,8 +81,8 @@ impl App {
     /// The handler is an async function of up to eight parameters ([`Args`](crate::Args),
     /// [`State`](crate::State), [`TaskContext`](crate::TaskContext)) that returns `Result<R, E>`, or
     /// just `R`, with `R: Serialize`. [`IntoTaskResult`](crate::output::IntoTaskResult) says which
-    /// errors `E` may be; each fails its task. The handler has to bear being run twice: a worker that
-    /// dies before its acknowledgement leaves the task to another one.
+    /// errors `E` may be; each fails its task. The handler has to bear being run twice: a worker
+    /// that dies before its acknowledgement leaves the task to another one.
     pub fn task<P, H: Handler<P>>(
         &mut self,
         name: impl Into<String>,
@@ -93,15 +94,18 @@ impl App {
         registration
     }
 
-    /// Registers a blocking function under a task's name: one that computes for long, or waits without `.await`.
+    /// Registers a blocking function under a task's name: one that computes for long, or waits
+    /// without `.await`.
     ///
-    /// As [`task`](Self::task), with an ordinary function, which gets the same parameters and returns the same. It runs
-    /// on a thread beside those of the runtime, so that neither the other tasks nor the worker's lease wait for it; at
-    /// most `worker.blocking_threads` run at once. A task for which there is no thread waits in its slot for a second
-    /// and is then put off, without a counted attempt.
+    /// As [`task`](Self::task), with an ordinary function, which gets the same parameters and
+    /// returns the same. It runs on a thread beside those of the runtime, so that neither the other
+    /// tasks nor the worker's lease wait for it; at most `worker.blocking_threads` run at once. A
+    /// task for which there is no thread waits in its slot for a second and is then put off,
+    /// without a counted attempt.
     ///
-    /// A thread cannot be ended from outside. When the soft limit passes, [`TaskContext::is_cancelled`] turns true, and
-    /// the handler should look at it between its steps. When the hard limit passes, the task ends with
+    /// A thread cannot be ended from outside. When the soft limit passes,
+    /// [`TaskContext::is_cancelled`] turns true, and the handler should look at it between its
+    /// steps. When the hard limit passes, the task ends with
     /// `TimeLimitExceeded` at once; the handler goes on in vain and keeps its thread, and its place among
     /// [`max_concurrency`](Registration::max_concurrency), until it returns. The same holds for a task that was
     /// terminated or handed back.
@@ -139,7 +143,8 @@ impl App {
         registration
     }
 
-    /// Registers a task that [`task`](macro@crate::task) declares; what it returns sets more of its options.
+    /// Registers a task that [`task`](macro@crate::task) declares; what it returns sets more of its
+    /// options.
     ///
     /// ```
     /// use rhubarb::prelude::*;
@@ -189,7 +194,8 @@ impl App {
 
     /// Calls an async function after each success, once its result is stored.
     ///
-    /// Hooks are told once for each stored end; of a worker that dies right after, never. One may take
+    /// Hooks are told once for each stored end; of a worker that dies right after, never. One may
+    /// take
     /// [`hooks::LIMIT`](crate::hooks::LIMIT), and its task's slot stays taken as long. Whatever it does, its task's end
     /// stands.
     ///
@@ -242,8 +248,8 @@ impl App {
 
     /// Calls an async function once, when the worker stops: its tasks have ended or gone back.
     ///
-    /// It has half a second at least, and no more than 2.5 s: the platform's patience is at its end by then. A worker
-    /// that is killed never calls it, nor does one that never reached Redis.
+    /// It has half a second at least, and no more than 2.5 s: the platform's patience is at its end
+    /// by then. A worker that is killed never calls it, nor does one that never reached Redis.
     pub fn on_stop<F, Fut>(&mut self, hook: F) -> &mut Self
     where
         F: FnOnce() -> Fut + Send + Sync + 'static,
@@ -263,7 +269,8 @@ impl App {
         }))
     }
 
-    /// Checks that every task has a name, its state and limits that can hold, and every alias its task.
+    /// Checks that every task has a name, its state and limits that can hold, and every alias its
+    /// task.
     ///
     /// # Errors
     ///
@@ -329,16 +336,19 @@ impl Registration {
     ///
     /// Zero means none, whatever the settings say.
     ///
-    /// An async handler is dropped at its next `.await`. One that computes without awaiting goes on in vain and holds
-    /// a thread of the runtime, so what computes for long is registered as a [`blocking_task`](App::blocking_task).
+    /// An async handler is dropped at its next `.await`. One that computes without awaiting goes on
+    /// in vain and holds a thread of the runtime, so what computes for long is registered as a
+    /// [`blocking_task`](App::blocking_task).
     pub fn time_limit(&mut self, limit: Duration) -> &mut Self {
         self.limits.hard = Some(limit);
         self
     }
 
-    /// Sets the soft time limit where the message names none; by default `worker.task_soft_time_limit`.
+    /// Sets the soft time limit where the message names none; by default
+    /// `worker.task_soft_time_limit`.
     ///
-    /// Zero means none, whatever the settings say. One above the hard limit is told by [`App::check`].
+    /// Zero means none, whatever the settings say. One above the hard limit is told by
+    /// [`App::check`].
     ///
     /// [`TaskContext::soft_limit`](crate::TaskContext::soft_limit) ends then; the handler may save what it has and return
     /// [`TaskError::Cancelled`](crate::TaskError), which fails the task with `SoftTimeLimitExceeded`. One that does not
@@ -350,8 +360,9 @@ impl Registration {
 
     /// Sets how often this process starts the task, in Celery's notation: `10/s`, `100/m`, `5/h`.
     ///
-    /// Starts are at even distances. A task whose turn has not come waits in Redis and holds no slot. Remote control
-    /// (`celery control rate_limit`) changes the rate while the worker runs. What is no rate is told by [`App::check`].
+    /// Starts are at even distances. A task whose turn has not come waits in Redis and holds no
+    /// slot. Remote control (`celery control rate_limit`) changes the rate while the worker runs.
+    /// What is no rate is told by [`App::check`].
     pub fn rate_limit(&mut self, rate: &str) -> &mut Self {
         match Rate::parse(rate) {
             Ok(rate) => self.limits.rate = rate,
@@ -360,16 +371,18 @@ impl Registration {
         self
     }
 
-    /// Sets how many of these tasks this process runs at once, at least one: [`App::check`] refuses zero.
+    /// Sets how many of these tasks this process runs at once, at least one: [`App::check`] refuses
+    /// zero.
     ///
-    /// A task over the limit is put off for a second or two: it holds no slot in the meantime, so other
-    /// tasks pass it, and no attempt is counted.
+    /// A task over the limit is put off for a second or two: it holds no slot in the meantime, so
+    /// other tasks pass it, and no attempt is counted.
     pub fn max_concurrency(&mut self, tasks: usize) -> &mut Self {
         self.slots = Some(Arc::new(Semaphore::new(tasks)));
         self
     }
 
-    /// Sets whether results are stored where the call does not say; by default `celery.task_ignore_result`.
+    /// Sets whether results are stored where the call does not say; by default
+    /// `celery.task_ignore_result`.
     pub fn ignore_result(&mut self, ignore: bool) -> &mut Self {
         self.results.ignore_result = Some(ignore);
         self
@@ -389,7 +402,8 @@ impl Registration {
         self
     }
 
-    /// Says what is wrong with the task itself, each as the rest of a sentence that begins with its name.
+    /// Says what is wrong with the task itself, each as the rest of a sentence that begins with its
+    /// name.
     fn problems(&self, name: &str, worker: &WorkerConfig) -> Vec<String> {
         let name = (name.trim().is_empty() || name.chars().any(char::is_control))
             .then(|| "needs a name without control characters".to_owned());
@@ -434,7 +448,8 @@ impl Registration {
     ///
     /// # Cancel safety
     ///
-    /// A dropped call drops an async handler; a blocking one goes on, and so keeps its thread and the slot.
+    /// A dropped call drops an async handler; a blocking one goes on, and so keeps its thread and
+    /// the slot.
     pub(crate) fn run(
         &self,
         call: Call,

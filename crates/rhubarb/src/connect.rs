@@ -4,8 +4,8 @@ use rhubarb_connection::{Connections, Error};
 use rhubarb_core::config::{CommonArgs, Config, Problems};
 use rhubarb_queue::Client;
 
-/// Reads this process's configuration as a worker does: `$RHUBARB_CONFIG` or `rhubarb.toml`, then the environment
-/// (`REDIS_URL`, `RHUBARB_…`).
+/// Reads this process's configuration as a worker does: `$RHUBARB_CONFIG` or `rhubarb.toml`, then
+/// the environment (`REDIS_URL`, `RHUBARB_…`).
 ///
 /// # Errors
 ///

@@ -35,16 +35,17 @@
 //! # }
 //! ```
 //!
-//! What it deliberately does not do: it never decides when a message is claimed, acknowledged or given
-//! back; that is [`rhubarb_queue`]'s. It publishes no schedules.
+//! What it deliberately does not do: it never decides when a message is claimed, acknowledged or
+//! given back; that is [`rhubarb_queue`]'s. It publishes no schedules.
 //!
-//! Modules: [`app`] tasks and their options, [`typed`] tasks that are declared by the macro [`task`],
+//! Modules: [`app`] tasks and their options, [`typed`] tasks that are declared by the macro
+//! [`task`],
 //! [`args`] arguments, [`extract`] what handlers may ask for, [`handler`] async functions as handlers,
 //! [`blocking`] blocking ones, [`output`] what they return, [`context`] the running task, [`error`] what
-//! may go wrong, [`failure`] exceptions with tracebacks, [`retry`] when it is tried again, [`hooks`] what
-//! an application is told, [`run`] the service that apalis runs, [`serve`] the whole worker, [`cli`] its
-//! command line, [`connect`](mod@connect) the producer's side, `intake` the way in from apalis-redis
-//! (feature `intake`).
+//! may go wrong, [`failure`] exceptions with tracebacks, [`retry`] when it is tried again,
+//! [`hooks`] what an application is told, [`run`] the service that apalis runs, [`serve`] the whole
+//! worker, [`cli`] its command line, [`connect`](mod@connect) the producer's side, `intake` the way
+//! in from apalis-redis (feature `intake`).
 
 // What the macro writes names this crate, in this crate too.
 extern crate self as rhubarb;

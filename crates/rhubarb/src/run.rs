@@ -42,7 +42,8 @@ use crate::{
 
 /// How long a task over its own concurrency limit is put off; up to as long again is added.
 const OVER_LIMIT: Duration = Duration::from_secs(1);
-/// How long a blocking task waits for a thread in its slot, so that what is put off does not go round and round.
+/// How long a blocking task waits for a thread in its slot, so that what is put off does not go
+/// round and round.
 const THREAD_WAIT: Duration = Duration::from_secs(1);
 
 /// Runs deliveries. Clones share everything.
@@ -234,8 +235,8 @@ impl Inner {
         }
     }
 
-    /// Runs the handler in a tokio task of its own, so that computing neither delays the others nor the
-    /// heartbeat, and a panic ends no more than itself. Returns what it has published, too.
+    /// Runs the handler in a tokio task of its own, so that computing neither delays the others nor
+    /// the heartbeat, and a panic ends no more than itself. Returns what it has published, too.
     async fn attempt(&self, attempt: Attempt<'_>, mut arguments: Arguments) -> (Ended, Vec<Value>) {
         let Attempt { task, place: (thread, slot), delivery, limits } = attempt;
         let run = self.running(delivery, &limits);
@@ -326,7 +327,8 @@ impl Inner {
         }
     }
 
-    /// A handler that gives up after its soft limit has exceeded it; after the worker's stop began, it is handed back.
+    /// A handler that gives up after its soft limit has exceeded it; after the worker's stop began,
+    /// it is handed back.
     fn told(&self, ended: Ended, is_over: bool) -> Ended {
         let gave_up = matches!(ended, Ended::Returned(Err(TaskError::Cancelled)));
         let exceeded = is_over && !self.stop.began.is_cancelled();
@@ -381,7 +383,8 @@ fn default_limits(config: &WorkerConfig) -> Limits {
     }
 }
 
-/// Runs a handler to its end; a panic is caught on the thread that it happened on, where its place is known.
+/// Runs a handler to its end; a panic is caught on the thread that it happened on, where its place
+/// is known.
 async fn caught(handler: BoxFuture<'static, TaskResult>) -> Ended {
     match AssertUnwindSafe(handler).catch_unwind().await {
         Ok(returned) => Ended::Returned(returned),

@@ -32,11 +32,13 @@ use crate::{
     run::{Runner, Stop},
 };
 
-/// How long handlers may take to let go once they were told to, and then the claims' ends to be written.
+/// How long handlers may take to let go once they were told to, and then the claims' ends to be
+/// written.
 ///
 /// The drain and twice this stay under the 30 s after which Heroku kills.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-/// How much longer hooks may take, on the last ends and on the stop: the platform's patience still holds.
+/// How much longer hooks may take, on the last ends and on the stop: the platform's patience still
+/// holds.
 const HOOKS: Duration = Duration::from_millis(500);
 
 /// How often a stop says what it waits for, and how many tasks it names.
@@ -116,7 +118,8 @@ pub async fn serve(mut app: App, shutdown: &Shutdown) -> Result<Stopped, Error> 
     intakes.shutdown().await;
     let end = Instant::now() + LAST_WORDS;
     let written = consumer.finish(LAST_WORDS).await;
-    // The last ends are told only now. Beside the hooks on the stop: one after the other would take too long.
+    // The last ends are told only now. Beside the hooks on the stop: one after the other would take
+    // too long.
     tokio::join!(last_told(hooks, end + HOOKS), at_stop.run(end + HOOKS));
     ended?;
     tracing::info!(node, clean = written, "stopped");
@@ -166,7 +169,8 @@ async fn reach(connections: &Connections) -> Result<(), Error> {
     Ok(())
 }
 
-/// Says that a worker of this node's name is there already, as Celery does (`DuplicateNodenameWarning`).
+/// Says that a worker of this node's name is there already, as Celery does
+/// (`DuplicateNodenameWarning`).
 async fn warn_of_a_namesake(client: &Client, node: &str) {
     // A courtesy: that the registry cannot be read keeps nobody from working.
     let Ok(workers) = inspect::workers(client).await else { return };
@@ -220,7 +224,8 @@ async fn until_stopped(
     shutdown: &Shutdown,
     draining: Draining<'_>,
 ) -> Result<(), Error> {
-    // On the runtime's own threads, where the task that claims is: handing over costs no switch of threads.
+    // On the runtime's own threads, where the task that claims is: handing over costs no switch of
+    // threads.
     let mut running = AbortOnDropHandle::new(tokio::spawn(Eager::new(monitor.run())));
     tokio::select! {
         ended = &mut running => return Err(Error::Ended(ended.ok().and_then(Result::err))),
@@ -266,7 +271,8 @@ impl Draining<'_> {
     }
 }
 
-/// How apalis ended; nobody aborts it while it is waited for, and a panic is as unexpected as its error.
+/// How apalis ended; nobody aborts it while it is waited for, and a panic is as unexpected as its
+/// error.
 fn end(ended: Result<Result<(), MonitorError>, JoinError>) -> Result<(), Error> {
     let ended = ended.map_err(|_| Error::Ended(None))?;
     ended.map_err(|error| Error::Ended(Some(error)))

@@ -39,7 +39,8 @@ use crate::{
 /// | `add::schema()` | what it takes: a [`Schema`] |
 /// | `add::NAME` | its name |
 ///
-/// A call has a method for each argument (`.y(3)`; one that is named as an option has a `_` behind it:
+/// A call has a method for each argument (`.y(3)`; one that is named as an option has a `_` behind
+/// it:
 /// `.queue_(…)`) and for each option of a [`Publish`](crate::Publish). `send(&client)` publishes it and
 /// gives a [`Handle`](crate::Handle), whose `get(timeout)` returns what the function returns.
 /// `signature()` makes it a step of a [canvas](crate::canvas).

@@ -1,4 +1,5 @@
-//! What follows a task: callbacks, chains and chords, through deaths, other databases and sizes that are too large.
+//! What follows a task: callbacks, chains and chords, through deaths, other databases and sizes
+//! that are too large.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -119,7 +120,8 @@ async fn whatever_ends_a_member_ends_its_chord() {
         assert!(told.as_str().unwrap().starts_with("ChordError("), "{told}");
     }
     let mut redis = bench.redis().await;
-    // Of each canvas the inner body and the outer one: Celery 5.7 links the errbacks of a chord to both.
+    // Of each canvas the inner body and the outer one: Celery 5.7 links the errbacks of a chord to
+    // both.
     eventually(WAIT, "each body's errback is published", async || {
         (messages(&mut redis, "errbacks").await.len() == 6).then_some(())
     })
@@ -151,8 +153,8 @@ async fn a_dead_letter_fails_its_chain_and_a_replay_runs_it_all() {
     assert!(worker.stop().await);
 }
 
-/// Queue and results on two servers, so that the queue's can die between the two steps: the part is counted, and the
-/// worker dies before it could end its claim.
+/// Queue and results on two servers, so that the queue's can die between the two steps: the part is
+/// counted, and the worker dies before it could end its claim.
 #[tokio::test]
 async fn a_part_counts_once_though_its_worker_dies_before_it_could_end_its_claim() {
     let results = RedisServer::start().await;
@@ -204,7 +206,8 @@ async fn a_part_counts_once_though_its_worker_dies_before_it_could_end_its_claim
     })
     .await;
     assert_eq!(counts.zcard::<_, u64>(key("j")).await.unwrap(), 1, "counted once");
-    // One for the handler that outlived the first worker in this process, one for the second worker.
+    // One for the handler that outlived the first worker in this process, one for the second
+    // worker.
     gates[&0].add_permits(2);
     eventually(WAIT, "the body is published", async || {
         (!messages(&mut redis, "elsewhere").await.is_empty()).then_some(())
@@ -217,7 +220,8 @@ async fn a_part_counts_once_though_its_worker_dies_before_it_could_end_its_claim
     assert!(second.stop().await);
 }
 
-/// As above, but the part that completes the chord: its body must be published neither twice nor never.
+/// As above, but the part that completes the chord: its body must be published neither twice nor
+/// never.
 #[tokio::test]
 async fn a_body_is_published_once_wherever_its_publisher_dies() {
     for stands in ["counted", "published"] {
@@ -371,7 +375,8 @@ async fn what_follows_inherits_the_priority_where_that_is_set() {
     }
 }
 
-/// Signatures name any queue, and other people's keys may be of any type: a task's own end waits for neither.
+/// Signatures name any queue, and other people's keys may be of any type: a task's own end waits
+/// for neither.
 #[tokio::test]
 async fn a_queue_that_is_no_list_and_a_chord_of_another_kind_hold_up_nobody() {
     let bench = Bench::new().await;

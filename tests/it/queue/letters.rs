@@ -267,7 +267,8 @@ async fn letters_are_found_by_task_queue_reason_and_age() {
     assert!(worker.stop().await);
 }
 
-/// A worker whose configuration has fewer priority steps gives back, and takes, what one with more has left.
+/// A worker whose configuration has fewer priority steps gives back, and takes, what one with more
+/// has left.
 #[tokio::test]
 async fn a_list_that_is_no_more_loses_no_message() {
     let mut bench = Bench::new().await;

@@ -1,4 +1,5 @@
-//! What the tests of all crates start: a Redis server of one test's own, a web site, other programs.
+//! What the tests of all crates start: a Redis server of one test's own, a web site, other
+//! programs.
 //!
 //! A dependency of tests only. `rhubarb-demo` starts them as it starts its own; here is what only
 //! tests need: a panic for what goes wrong, fail-overs, a memory of what was asked. The rest of the

@@ -116,8 +116,9 @@ fn refused(schema: &Schema, problem: &str) -> Error {
     Error::Refused(format!("the call of task `{}` cannot be sent: {problem}", schema.name))
 }
 
-/// Puts arguments by position as far as they are required, and by name from the first one that may be left out: what
-/// is left out is the worker's to say. Where there is something for `*args`, all before it stands by position.
+/// Puts arguments by position as far as they are required, and by name from the first one that may
+/// be left out: what is left out is the worker's to say. Where there is something for `*args`, all
+/// before it stands by position.
 fn placed(
     parameters: &[Parameter],
     values: &mut [Option<Value>],
@@ -283,7 +284,8 @@ macro_rules! __call_options {
             Self(self.0.with(|publish| publish.unique_for = ::core::option::Option::Some(time)))
         }
 
-        /// Publishes the call, and returns what its result can be had by; see `rhubarb::TypedCall::send`.
+        /// Publishes the call, and returns what its result can be had by; see
+        /// `rhubarb::TypedCall::send`.
         $vis async fn send(
             self,
             client: &$crate::Client,

@@ -5,7 +5,8 @@ use serde_json::Value;
 
 /// What a declared task is called, and what it takes.
 ///
-/// As JSON it says of each parameter its name, its kind, its type in Rust, whether it is required, and its default.
+/// As JSON it says of each parameter its name, its kind, its type in Rust, whether it is required,
+/// and its default.
 #[derive(Debug, Serialize)]
 #[non_exhaustive]
 pub struct Schema {
@@ -56,7 +57,8 @@ impl Parameter {
         self.default.is_none() && !is_open
     }
 
-    /// Returns its default as it would stand in a message; none where it is required or cannot be JSON.
+    /// Returns its default as it would stand in a message; none where it is required or cannot be
+    /// JSON.
     pub fn default(&self) -> Option<Value> {
         self.default.and_then(|default| default().ok())
     }

@@ -47,7 +47,8 @@ impl Server {
     }
 }
 
-/// Returns the servers of a configuration, the queue's first. Roles that go there as different users share it.
+/// Returns the servers of a configuration, the queue's first. Roles that go there as different
+/// users share it.
 pub(super) fn servers(connections: &Connections) -> Vec<Server> {
     let mut servers: Vec<Server> = Vec::new();
     for role in Role::ALL {
