@@ -236,6 +236,11 @@ impl Posting<'_> {
         listing.posted_at = self
             .line(&["datePosted"])
             .and_then(|date| dates::text(&date, DateOrder::DayFirst, context.now));
+        listing.valid_through = self.line(&["validThrough"]).and_then(|text| {
+            let at = dates::text(&text, DateOrder::DayFirst, context.now)?;
+            Some(if text.contains(':') { at } else { at.replace("T00:00:00", "T23:59:59") })
+        });
+        listing.language = self.line(&["inLanguage"]).and_then(|tag| text::language(&tag));
         if let Some(salary) = self.salary() {
             salary.set(&mut listing);
         }
@@ -416,6 +421,21 @@ mod tests {
         check("https://acme.test", page.as_str());
         check("https://acme.test/jobs/1", "https://acme.test/jobs/1");
         check("mailto:x", page.as_str());
+    }
+
+    #[test]
+    fn the_last_day_and_the_language_are_read() {
+        let check = |fields: &str, until: Option<&str>, language: Option<&str>| {
+            let block = format!(r#"{{"@type":"JobPosting","title":"Cook",{fields}}}"#);
+            let listing = read(&[&block]).listings.remove(0);
+            let got = (listing.valid_through.as_deref(), listing.language.as_deref());
+            assert_eq!(got, (until, language), "{fields}");
+        };
+        let day = Some("2026-12-24T23:59:59+00:00");
+        check(r#""validThrough":"2026-12-24","inLanguage":"de_at""#, day, Some("de-AT"));
+        let time = Some("2026-12-24T17:00:00+00:00");
+        check(r#""validThrough":"2026-12-24T18:00:00+01:00","inLanguage":"en""#, time, Some("en"));
+        check(r#""validThrough":"soon","inLanguage":"English""#, None, None);
     }
 
     #[test]

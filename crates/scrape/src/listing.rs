@@ -60,4 +60,10 @@ pub struct Listing {
     pub posted_at: Option<String>,
     /// When we fetched it: ISO 8601 text in UTC.
     pub scraped_at: String,
+    /// Until when one may apply: ISO 8601 text in UTC; a day alone means its end.
+    pub valid_through: Option<String>,
+    /// The language of the posting as a BCP 47 tag (`en`, `de-AT`), where source or page says it.
+    pub language: Option<String>,
+    /// Each place where there are several, as `location` joins them; empty where there is one.
+    pub locations: Vec<String>,
 }

@@ -21,6 +21,9 @@ pub(crate) struct Place {
 /// How many places the readable line names at the most.
 const MAX_PLACES: usize = 5;
 
+/// How many places are listed at the most.
+const MAX_LISTED: usize = 40;
+
 impl Place {
     /// Returns a place of which only the line is known.
     pub(crate) fn line(line: Option<String>) -> Self {
@@ -52,11 +55,11 @@ impl Place {
     }
 }
 
-/// Writes the places into the listing: the first one's parts, and the line of all.
+/// Writes the places into the listing: the first one's parts, the line of all, and the list.
 pub(crate) fn set(listing: &mut Listing, places: &[Place]) {
     let mut lines: Vec<String> = Vec::new();
     for line in places.iter().filter_map(Place::display) {
-        if !lines.contains(&line) && lines.len() < MAX_PLACES {
+        if !lines.contains(&line) && lines.len() < MAX_LISTED {
             lines.push(line);
         }
     }
@@ -65,8 +68,10 @@ pub(crate) fn set(listing: &mut Listing, places: &[Place]) {
         listing.state.clone_from(&first.state);
         listing.country.clone_from(&first.country);
     }
-    listing.location = Some(text::cut(&lines.join("; "), text::MAX_LINE).to_owned())
-        .filter(|line| !line.is_empty());
+    let line = lines[..lines.len().min(MAX_PLACES)].join("; ");
+    listing.location =
+        Some(text::cut(&line, text::MAX_LINE).to_owned()).filter(|line| !line.is_empty());
+    listing.locations = if lines.len() > 1 { lines } else { Vec::new() };
 }
 
 /// Returns `remote`, `hybrid` or `onsite` when the text says so.
@@ -153,6 +158,9 @@ mod tests {
         let names = ["Berlin", "Berlin", "Bonn", "Köln", "Ulm", "Jena", "Gera"];
         set(&mut listing, &names.map(|name| Place::line(some(name))));
         assert_eq!(listing.location.as_deref(), Some("Berlin; Bonn; Köln; Ulm; Jena"));
+        assert_eq!(listing.locations, ["Berlin", "Bonn", "Köln", "Ulm", "Jena", "Gera"]);
+        set(&mut listing, &[Place::line(some("Berlin"))]);
+        assert_eq!(listing.locations, [""; 0]);
     }
 
     #[test]

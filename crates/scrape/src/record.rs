@@ -253,6 +253,8 @@ pub(crate) fn size(listing: &Listing) -> usize {
         &listing.salary_currency,
         &listing.salary_period,
         &listing.posted_at,
+        &listing.valid_through,
+        &listing.language,
     ];
     let needed = [
         &listing.title,
@@ -264,8 +266,9 @@ pub(crate) fn size(listing: &Listing) -> usize {
         &listing.scraped_at,
     ];
     let texts = optional.into_iter().flatten().chain(needed).map(|text| STRING + text.len());
-    let tags = listing.tags.iter().map(|tag| size_of::<String>() + STRING + tag.len());
-    size_of::<Listing>() + texts.sum::<usize>() + tags.sum::<usize>()
+    let lists = listing.tags.iter().chain(&listing.locations);
+    let lists = lists.map(|item| size_of::<String>() + STRING + item.len());
+    size_of::<Listing>() + texts.sum::<usize>() + lists.sum::<usize>()
 }
 
 /// Returns the address that a link means on a page; only http and https.

@@ -80,6 +80,23 @@ pub fn description(markup: &str, budget: &Budget) -> String {
     collapsed(&plain.text)
 }
 
+/// Returns a language as a BCP 47 tag (`de_at` is `de-AT`); a language's name is none.
+pub(crate) fn language(text: &str) -> Option<String> {
+    let mut parts = text.trim().split(['-', '_']);
+    let first = parts.next()?.to_ascii_lowercase();
+    let letters = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphabetic());
+    if !matches!(first.len(), 2 | 3) || !letters(&first) {
+        return None;
+    }
+    let region = parts.next_back().filter(|part| part.len() == 2 && letters(part));
+    Some(
+        region.map_or_else(
+            || first.clone(),
+            |region| format!("{first}-{}", region.to_ascii_uppercase()),
+        ),
+    )
+}
+
 /// Returns the text with entities decoded once; tags stay as they stand.
 pub fn unescape(text: &str) -> String {
     if !text.contains('&') {
