@@ -15,7 +15,7 @@ use rhubarb_wire::control::{Command, Reply, ReplyTo};
 use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep};
 
-use crate::Shared;
+use crate::broker::Broker;
 
 /// How long replies are awaited; `celery inspect` waits as long.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -59,8 +59,8 @@ pub(super) struct Answers {
 /// # Errors
 ///
 /// [`Error::Redis`].
-pub(super) async fn ask(shared: &Shared) -> Result<Answers, Error> {
-    let question = Question::new(shared);
+pub(super) async fn ask(broker: &Broker) -> Result<Answers, Error> {
+    let question = Question::new(broker);
     let listening = question.publish().await?;
     let mut replies = Replies::default();
     let deadline = Instant::now() + PATIENCE;
@@ -75,7 +75,7 @@ pub(super) async fn ask(shared: &Shared) -> Result<Answers, Error> {
 }
 
 struct Question<'s> {
-    shared: &'s Shared,
+    broker: &'s Broker,
     tickets: [String; 2],
     list: String,
     member: String,
@@ -86,30 +86,30 @@ struct Question<'s> {
 const METHODS: [&str; 2] = ["registered", "active_queues"];
 
 impl<'s> Question<'s> {
-    fn new(shared: &'s Shared) -> Self {
-        let celery = shared.client.celery();
-        let key = |name: String| shared.client.keys().kombus(&name);
+    fn new(broker: &'s Broker) -> Self {
+        let celery = broker.client.celery();
+        let key = |name: String| broker.client.keys().kombus(&name);
         let ticket = || uuid::Uuid::new_v4().to_string();
         Self {
-            shared,
+            broker,
             tickets: [ticket(), ticket()],
-            list: key(rhubarb_wire::reply_queue(shared.client.reply_to())),
-            member: rhubarb_wire::reply_binding_member(shared.client.reply_to(), &celery.sep),
+            list: key(rhubarb_wire::reply_queue(broker.client.reply_to())),
+            member: rhubarb_wire::reply_binding_member(broker.client.reply_to(), &celery.sep),
             bindings: key(rhubarb_wire::reply_binding_key()),
         }
     }
 
     /// Publishes the commands; returns how many replies are to come.
     async fn publish(&self) -> Result<u64, Error> {
-        let shared = self.shared;
-        let prefix = &shared.client.celery().global_keyprefix;
-        let channel = rhubarb_wire::pidbox_channel(prefix, i64::from(shared.queue.db()));
+        let broker = self.broker;
+        let prefix = &broker.client.celery().global_keyprefix;
+        let channel = rhubarb_wire::pidbox_channel(prefix, i64::from(broker.queue.db()));
         let mut pipeline = ::redis::pipe();
         pipeline.cmd("SADD").arg(&self.bindings).arg(&self.member).ignore();
         for (method, ticket) in METHODS.iter().zip(&self.tickets) {
             let mut command = Command::new(method, Map::new());
             command.ticket = Some(ticket.clone());
-            command.reply_to = Some(ReplyTo::client(shared.client.reply_to()));
+            command.reply_to = Some(ReplyTo::client(broker.client.reply_to()));
             #[expect(
                 clippy::cast_precision_loss,
                 reason = "a time of today in milliseconds is exact"
@@ -120,7 +120,7 @@ impl<'s> Question<'s> {
             pipeline.cmd("PUBLISH").arg(&channel).arg(command.encode(&tag));
         }
         let (first, second): (u64, u64) =
-            shared.queue.pipe(&pipeline).await.map_err(redis("ask the other workers"))?;
+            broker.queue.pipe(&pipeline).await.map_err(redis("ask the other workers"))?;
         Ok(first + second)
     }
 
@@ -129,7 +129,7 @@ impl<'s> Question<'s> {
         let mut pop = ::redis::cmd("RPOP");
         pop.arg(&self.list).arg(REPLIES);
         let come: Option<Vec<Vec<u8>>> = self
-            .shared
+            .broker
             .queue
             .query(&pop)
             .await
@@ -146,7 +146,7 @@ impl<'s> Question<'s> {
         pipeline.cmd("SREM").arg(&self.bindings).arg(&self.member).ignore();
         pipeline.cmd("DEL").arg(&self.list).ignore();
         let _: ::redis::Value = self
-            .shared
+            .broker
             .queue
             .pipe(&pipeline)
             .await

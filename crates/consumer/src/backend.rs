@@ -15,30 +15,64 @@ use apalis_core::{
     task::{Task, builder::TaskBuilder},
     worker::context::WorkerContext,
 };
-use rhubarb_wire::Exception;
+use rhubarb_wire::{Exception, Headers};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tower::{Layer, Service};
 use tracing::{Instrument, Span};
 
 use crate::{
-    Shared,
-    delivery::Delivery,
+    Counters, Tasks,
+    broker::Broker,
+    delivery::{ClaimId, Delivery},
+    events::Events,
+    held::{Held, Termination},
     outcome::{Ending, Outcome, Revocation},
+    revoked::Revoked,
+    signals::Signals,
 };
+
+/// What a task's run needs: whether it may begin, and that it is seen.
+#[derive(Debug)]
+pub(crate) struct Runner {
+    pub(crate) broker: Arc<Broker>,
+    pub(crate) tasks: Tasks,
+    pub(crate) held: Arc<Held>,
+    pub(crate) revoked: Arc<Revoked>,
+    pub(crate) events: Arc<Events>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) signals: Arc<Signals>,
+}
+
+impl Runner {
+    /// Notes that a handler begins; returns what orders its end, or why it must not begin.
+    fn begin(&self, claim: ClaimId, headers: &Headers) -> Result<Arc<Termination>, Outcome> {
+        let now = self.broker.now();
+        // It may have been revoked since it was claimed.
+        if self.revoked.has(headers, now) {
+            return Err(Outcome::Revoked(Revocation::Revoked));
+        }
+        Counters::add(&self.counters.started);
+        if self.tasks.contains(&headers.task) {
+            self.counters.began(&headers.task);
+            self.events.started(headers);
+        }
+        Ok(self.held.begin(claim, now))
+    }
+}
 
 /// The source of an apalis worker. It never returns an error: a passing fault of Redis is waited
 /// out by the claiming role, because apalis ends a worker whose backend fails.
 pub struct Backend {
     deliveries: mpsc::UnboundedReceiver<Delivery>,
     draining: Pin<Box<WaitForCancellationFutureOwned>>,
-    shared: Arc<Shared>,
+    runner: Arc<Runner>,
 }
 
 impl Backend {
-    pub(crate) fn new(deliveries: mpsc::UnboundedReceiver<Delivery>, shared: Arc<Shared>) -> Self {
-        let draining = Box::pin(shared.draining.clone().cancelled_owned());
-        Self { deliveries, draining, shared }
+    pub(crate) fn new(deliveries: mpsc::UnboundedReceiver<Delivery>, runner: Arc<Runner>) -> Self {
+        let draining = Box::pin(runner.signals.draining.clone().cancelled_owned());
+        Self { deliveries, draining, runner }
     }
 }
 
@@ -102,20 +136,20 @@ impl BackendConfig for Backend {
     }
 
     fn middleware(&mut self, _: &mut WorkerContext) -> SettleLayer {
-        SettleLayer(self.shared.clone())
+        SettleLayer(self.runner.clone())
     }
 }
 
 /// Ends each delivery's claim with what the service made of it, and the service's work when that is
 /// ordered.
 #[derive(Clone, Debug)]
-pub struct SettleLayer(Arc<Shared>);
+pub struct SettleLayer(Arc<Runner>);
 
 impl<S> Layer<S> for SettleLayer {
     type Service = SettleService<S>;
 
     fn layer(&self, inner: S) -> SettleService<S> {
-        SettleService { inner, shared: self.0.clone() }
+        SettleService { inner, runner: self.0.clone() }
     }
 }
 
@@ -123,7 +157,7 @@ impl<S> Layer<S> for SettleLayer {
 #[derive(Clone, Debug)]
 pub struct SettleService<S> {
     inner: S,
-    shared: Arc<Shared>,
+    runner: Arc<Runner>,
 }
 
 impl<S> Service<Task<Delivery>> for SettleService<S>
@@ -144,7 +178,7 @@ where
     fn call(&mut self, mut task: Task<Delivery>) -> Self::Future {
         // Whoever has taken the ticket ends the claim.
         let Some(ticket) = task.args.take_ticket() else { return Box::pin(async { Ok(()) }) };
-        let termination = match self.shared.begin(ticket.claim(), &task.args.envelope().headers) {
+        let termination = match self.runner.begin(ticket.claim(), &task.args.envelope().headers) {
             Ok(termination) => termination,
             Err(outcome) => {
                 ticket.settle(outcome);
@@ -156,7 +190,7 @@ where
         tracing::debug!(parent: &span, "task begins");
         let call = span.in_scope(|| self.inner.call(task));
         let mut running = Box::pin(call.instrument(span.clone()));
-        let shared = self.shared.clone();
+        let runner = self.runner.clone();
         Box::pin(async move {
             // Dropped while running (the worker is being torn down): the ticket hands the message
             // back.
@@ -168,7 +202,7 @@ where
                 }
             };
             drop(running);
-            shared.held.cease(ticket.claim());
+            runner.held.cease(ticket.claim());
             log_end(&ending.outcome, began.elapsed(), &span);
             ticket.settle_after(began.elapsed(), ending);
             // An error would end the apalis worker; the outcome is where it belongs.

@@ -15,7 +15,7 @@ use rhubarb_connection::{Backoff, Heard};
 use rhubarb_wire::Envelope;
 use tokio::{sync::Notify, task::JoinSet};
 
-use crate::Shared;
+use crate::{Tasks, broker::Broker, signals::Signals};
 
 /// The most bytes that wait for a slot.
 const MOST: usize = 32 << 20;
@@ -67,44 +67,54 @@ impl Broadcasts {
     }
 }
 
+/// What hears broadcasts.
+#[derive(Debug)]
+pub(super) struct Listener {
+    pub(super) broker: Arc<Broker>,
+    pub(super) tasks: Tasks,
+    pub(super) broadcasts: Arc<Broadcasts>,
+    pub(super) signals: Arc<Signals>,
+}
+
 /// Listens until draining begins.
-pub(super) async fn run(shared: Arc<Shared>) {
+pub(super) async fn run(listener: Listener) {
+    let listener = Arc::new(listener);
     let (mut ears, mut heard) = (JoinSet::new(), BTreeSet::new());
-    let db = i64::from(shared.queue.db());
-    let celery = shared.client.celery();
+    let db = i64::from(listener.broker.queue.db());
+    let celery = listener.broker.client.celery();
     loop {
-        for idx in shared.queues.active() {
+        for idx in listener.broker.queues.active() {
             if heard.insert(idx) {
-                let queue = &shared.queues[idx].name;
+                let queue = &listener.broker.queues[idx].name;
                 for key in [celery.task_default_queue.as_str(), ""] {
                     let prefix = &celery.global_keyprefix;
                     let channel = rhubarb_wire::fanout_channel(prefix, db, queue, key);
-                    ears.spawn(hear(shared.clone(), idx, channel));
+                    ears.spawn(hear(listener.clone(), idx, channel));
                 }
             }
         }
         tokio::select! {
-            () = shared.draining.cancelled() => return,
-            () = shared.broadcasts.added.notified() => {}
+            () = listener.signals.draining.cancelled() => return,
+            () = listener.broadcasts.added.notified() => {}
         }
     }
 }
 
-async fn hear(shared: Arc<Shared>, idx: usize, channel: String) {
+async fn hear(listener: Arc<Listener>, idx: usize, channel: String) {
     // From before the subscription, so that nothing falls between.
-    let mut inbox = shared.queue.inbox(&channel);
+    let mut inbox = listener.broker.queue.inbox(&channel);
     let mut backoff = Backoff::default();
-    while let Err(error) = shared.queue.subscribe_quietly(&channel).await {
+    while let Err(error) = listener.broker.queue.subscribe_quietly(&channel).await {
         tracing::debug!(%error, channel, "listening for broadcasts failed");
-        if !shared.queue.hears() {
+        if !listener.broker.queue.hears() {
             return;
         }
         backoff.sleep().await;
     }
     while let Some(heard) = inbox.next().await {
         match heard {
-            Heard::Message(message) => take(&shared, idx, message),
-            Heard::Missed(n) => missed(&shared, idx, n),
+            Heard::Message(message) => take(&listener, idx, message),
+            Heard::Missed(n) => missed(&listener, idx, n),
             Heard::Connected => {}
         }
     }
@@ -112,20 +122,20 @@ async fn hear(shared: Arc<Shared>, idx: usize, channel: String) {
 
 /// Takes a message that we may run; what we do not know is for those who do, and they have heard
 /// it, too.
-fn take(shared: &Shared, idx: usize, message: Vec<u8>) {
-    let known = |envelope: &Envelope| shared.tasks.contains(&envelope.headers.task);
+fn take(listener: &Listener, idx: usize, message: Vec<u8>) {
+    let known = |envelope: &Envelope| listener.tasks.contains(&envelope.headers.task);
     let is_strange = Envelope::decode(&message).is_ok_and(|envelope| !known(&envelope));
-    if is_strange || !shared.queues.active().contains(&idx) {
-        tracing::debug!(queue = shared.queues[idx].name, "a broadcast is none of ours");
-    } else if shared.broadcasts.put(idx, message) {
-        shared.changed.notify_one();
+    if is_strange || !listener.broker.queues.active().contains(&idx) {
+        tracing::debug!(queue = listener.broker.queues[idx].name, "a broadcast is none of ours");
+    } else if listener.broadcasts.put(idx, message) {
+        listener.signals.changed.notify_one();
     } else {
-        missed(shared, idx, 1);
+        missed(listener, idx, 1);
     }
 }
 
-fn missed(shared: &Shared, idx: usize, n: u64) {
-    let queue = &shared.queues[idx].name;
+fn missed(listener: &Listener, idx: usize, n: u64) {
+    let queue = &listener.broker.queues[idx].name;
     tracing::warn!(queue, n, "broadcasts are lost here: more than 32 MB wait for a slot");
 }
 

@@ -13,11 +13,11 @@ use rhubarb_core::class::Class;
 use rhubarb_queue::{Error, Stored, error::redis, keys::list};
 
 use crate::{
-    Shared,
     circumstances::Circumstances,
     delivery::ClaimId,
     follow::{Follow, PartReturn, chord_body, chord_failed},
     join, script,
+    settle::Settler,
 };
 
 /// How long the right to publish a body lasts, s: Celery's for its default join timeout.
@@ -39,14 +39,14 @@ enum Counted {
 /// `own` is the result of the claim's own task: where it is a part, it is stored in the same step,
 /// before any body can ask for it, and taken out.
 pub(super) async fn return_parts(
-    shared: &Shared,
+    settler: &Settler,
     claim: ClaimId,
     own: &mut Option<Stored>,
     parts: &mut Vec<PartReturn>,
 ) -> Result<(), Error> {
     let mut waiting: VecDeque<PartReturn> = std::mem::take(parts).into();
     while let Some(part) = waiting.front() {
-        match return_part(shared, claim, own, part).await {
+        match return_part(settler, claim, own, part).await {
             Ok(more) => {
                 waiting.extend(more);
                 waiting.pop_front();
@@ -69,19 +69,19 @@ pub(super) async fn return_parts(
 }
 
 async fn return_part(
-    shared: &Shared,
+    settler: &Settler,
     claim: ClaimId,
     own: &mut Option<Stored>,
     part: &PartReturn,
 ) -> Result<Vec<PartReturn>, Error> {
     let result = own.as_ref().filter(|own| own.task_id == part.task_id);
-    let counted = count(shared, claim, result, part).await?;
+    let counted = count(settler, claim, result, part).await?;
     if own.as_ref().is_some_and(|own| own.task_id == part.task_id) {
         *own = None;
     }
     match counted {
         Counted::Late | Counted::Waiting => Ok(Vec::new()),
-        Counted::Complete => end(shared, claim, part).await,
+        Counted::Complete => end(settler, claim, part).await,
     }
 }
 
@@ -96,22 +96,22 @@ fn holder(part: &PartReturn) -> Vec<u8> {
 }
 
 async fn count(
-    shared: &Shared,
+    settler: &Settler,
     claim: ClaimId,
     result: Option<&Stored>,
     part: &PartReturn,
 ) -> Result<Counted, Error> {
-    let client = &shared.client;
+    let client = &settler.broker.client;
     let mut keys: Vec<String> = [".j", ".t", ".s", ".d", "", ".c"]
         .iter()
         .map(|kind| client.group_key(&part.group, kind))
         .collect();
     keys.push(client.result_key(&part.task_id));
-    keys.push(shared.queues[claim.queue].claims(&shared.id));
+    keys.push(settler.broker.queues[claim.queue].claims(&settler.broker.id));
     // On another database the claim cannot be looked at: there a late part counts, as it does in
     // Celery.
-    let fence = if shared.results_here { claim.number.to_string() } else { String::new() };
-    let ttl = shared.result_expires.as_secs().max(1).to_string();
+    let fence = if settler.results_here { claim.number.to_string() } else { String::new() };
+    let ttl = settler.result_expires.as_secs().max(1).to_string();
     let (name, score) = names(part);
     let args = [
         name.into_bytes(),
@@ -137,19 +137,24 @@ async fn count(
 }
 
 /// Ends a chord all of whose parts have returned; gives the parts of other chords that end with it.
-async fn end(shared: &Shared, claim: ClaimId, part: &PartReturn) -> Result<Vec<PartReturn>, Error> {
-    let around = Circumstances::of(shared, claim.queue, "");
-    let (results, _turn) = join::results(shared, part).await?;
+async fn end(
+    settler: &Settler,
+    claim: ClaimId,
+    part: &PartReturn,
+) -> Result<Vec<PartReturn>, Error> {
+    let around = Circumstances::of(&settler.broker, &settler.config, claim.queue, "");
+    let (results, _turn) = join::results(settler, part).await?;
     let follow = match results {
         Ok(results) => chord_body(part, results, around),
         Err(cause) => {
             tracing::warn!(chord = part.group, reason = cause.message, "a chord has failed");
             let mut follow = chord_failed(part, cause, around);
-            follow.carry_out(&shared.client).await?;
+            follow.carry_out(&settler.broker.client).await?;
             // The parts stay for a while, as Celery leaves them; without its size the chord cannot
             // end again.
-            let size = shared.client.group_key(&part.group, ".s");
-            let _: u64 = shared
+            let size = settler.broker.client.group_key(&part.group, ".s");
+            let _: u64 = settler
+                .broker
                 .client
                 .results()
                 .query(::redis::cmd("DEL").arg(size))
@@ -158,38 +163,38 @@ async fn end(shared: &Shared, claim: ClaimId, part: &PartReturn) -> Result<Vec<P
             return Ok(follow.returns);
         }
     };
-    publish(shared, part, follow).await
+    publish(settler, part, follow).await
 }
 
 async fn publish(
-    shared: &Shared,
+    settler: &Settler,
     part: &PartReturn,
     mut follow: Follow,
 ) -> Result<Vec<PartReturn>, Error> {
-    let in_one_step = shared.results_here && follow.messages.len() <= ONE_STEP;
-    if !in_one_step && !close(shared, part, "hold", &Follow::default()).await? {
+    let in_one_step = settler.results_here && follow.messages.len() <= ONE_STEP;
+    if !in_one_step && !close(settler, part, "hold", &Follow::default()).await? {
         return Ok(Vec::new());
     }
-    follow.write_groups(&shared.client).await?;
+    follow.write_groups(&settler.broker.client).await?;
     if !in_one_step {
-        shared.client.send_encoded(&mut follow.messages).await?;
+        settler.broker.client.send_encoded(&mut follow.messages).await?;
     }
     // A body that cannot be published has left failures instead of messages.
     let returns = std::mem::take(&mut follow.returns);
     let messages = std::mem::take(&mut follow.messages);
-    follow.carry_out(&shared.client).await?;
-    close(shared, part, "end", &Follow { messages, ..Follow::default() }).await?;
+    follow.carry_out(&settler.broker.client).await?;
+    close(settler, part, "end", &Follow { messages, ..Follow::default() }).await?;
     Ok(returns)
 }
 
 /// Tells whether it was still ours to do.
 async fn close(
-    shared: &Shared,
+    settler: &Settler,
     part: &PartReturn,
     what: &str,
     follow: &Follow,
 ) -> Result<bool, Error> {
-    let client = &shared.client;
+    let client = &settler.broker.client;
     let mut keys: Vec<String> = [".c", ".s", ".j", ".t", ".d"]
         .iter()
         .map(|kind| client.group_key(&part.group, kind))

@@ -1,11 +1,11 @@
 //! What an end is decided under.
 
 use jiff::Timestamp;
-use rhubarb_core::config::CeleryConfig;
+use rhubarb_core::config::{CeleryConfig, UnknownTasks, WorkerConfig};
 use rhubarb_queue::canvas::max_bytes_in_worker;
 use serde_json::Value;
 
-use crate::{Shared, record::Teller};
+use crate::{broker::Broker, record::Teller};
 
 /// What a plan needs to know besides the outcome.
 #[derive(Clone, Copy, Debug)]
@@ -40,19 +40,27 @@ pub(crate) struct Circumstances<'a> {
 
 impl<'a> Circumstances<'a> {
     /// What plans are made under.
-    pub(crate) fn of(shared: &'a Shared, queue: usize, tag: &'a str) -> Self {
+    pub(crate) fn of(
+        broker: &'a Broker,
+        config: &'a WorkerConfig,
+        queue: usize,
+        tag: &'a str,
+    ) -> Self {
         Self {
-            now: shared.now(),
-            queue: &shared.queues[queue].name,
-            worker: &shared.node,
-            celery: shared.client.celery(),
-            max_message_bytes: shared.config.max_message_bytes,
-            max_result_bytes: shared.config.max_result_bytes,
-            max_canvas_bytes: max_bytes_in_worker(shared.config.max_message_bytes),
-            forward_to: shared.forward_to(),
+            now: broker.now(),
+            queue: &broker.queues[queue].name,
+            worker: &broker.node,
+            celery: broker.client.celery(),
+            max_message_bytes: config.max_message_bytes,
+            max_result_bytes: config.max_result_bytes,
+            max_canvas_bytes: max_bytes_in_worker(config.max_message_bytes),
+            forward_to: match &config.unknown_tasks {
+                UnknownTasks::Park => None,
+                UnknownTasks::Forward(queue) => Some(queue),
+            },
             tag,
-            reply_to: shared.client.reply_to(),
-            origin: shared.client.origin(),
+            reply_to: broker.client.reply_to(),
+            origin: broker.client.origin(),
             children: &[],
             errbacks_called: &[],
         }

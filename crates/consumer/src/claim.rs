@@ -15,16 +15,17 @@ use std::{
 
 use jiff::Timestamp;
 use rhubarb_connection::{Backoff, Change};
-use rhubarb_core::clock;
-use rhubarb_queue::{Error, error::redis, fields, keys::QueueKeys, revocations};
+use rhubarb_core::{clock, config::WorkerConfig};
+use rhubarb_queue::{Error, error::redis, keys::QueueKeys, revocations};
 use tokio::{
-    sync::{OwnedSemaphorePermit, broadcast, mpsc},
+    sync::{OwnedSemaphorePermit, broadcast},
     time::Instant,
 };
 
 pub(super) use self::{
     answer::Answer,
-    call::{arguments, caching, keys},
+    call::{Caller, arguments, keys},
+    dispatch::Dispatcher,
 };
 use self::{
     answer::Claimed,
@@ -32,9 +33,12 @@ use self::{
     pick::{Passing, pick},
 };
 use crate::{
-    Counters, Shared,
-    delivery::{ClaimId, Delivery, Settlement},
+    Counters,
+    broadcasts::Broadcasts,
+    broker::Broker,
+    delivery::{ClaimId, Settlement},
     handout, script,
+    signals::Signals,
 };
 
 /// The most messages that one script takes.
@@ -43,23 +47,27 @@ const BATCH: usize = 100;
 const POLL_WITHOUT_TRACKING: Duration = Duration::from_millis(100);
 
 /// Claims until draining begins.
-pub(super) async fn run(shared: Arc<Shared>, deliver: mpsc::UnboundedSender<Delivery>) {
-    let changes = shared.queue.changes();
-    let next_queue = 0;
-    let number = 1;
-    let reconcile_at = Instant::now() + shared.config.lease;
-    let passing = BTreeMap::new();
-    let declared = false;
+pub(super) async fn run(
+    caller: Caller,
+    dispatcher: Dispatcher,
+    broadcasts: Arc<Broadcasts>,
+    counters: Arc<Counters>,
+) {
     let mut claimer = Claimer {
-        shared,
-        deliver,
-        changes,
-        next_queue,
-        number,
-        reconcile_at,
+        changes: caller.broker.queue.changes(),
+        reconcile_at: Instant::now() + caller.config.lease,
+        broker: caller.broker.clone(),
+        config: caller.config.clone(),
+        signals: dispatcher.signals.clone(),
+        caller,
+        dispatcher,
+        broadcasts,
+        counters,
+        next_queue: 0,
+        number: 1,
         obeyed: None,
-        passing,
-        declared,
+        passing: BTreeMap::new(),
+        declared: false,
         measured: None,
         blocked: None,
     };
@@ -68,8 +76,14 @@ pub(super) async fn run(shared: Arc<Shared>, deliver: mpsc::UnboundedSender<Deli
 }
 
 struct Claimer {
-    shared: Arc<Shared>,
-    deliver: mpsc::UnboundedSender<Delivery>,
+    broker: Arc<Broker>,
+    config: Arc<WorkerConfig>,
+    signals: Arc<Signals>,
+    caller: Caller,
+    dispatcher: Dispatcher,
+    /// What was published to all workers and waits for a slot.
+    broadcasts: Arc<Broadcasts>,
+    counters: Arc<Counters>,
     changes: broadcast::Receiver<Change>,
     next_queue: usize,
     number: u64,
@@ -117,11 +131,11 @@ impl Claimer {
     async fn declare(&mut self) {
         let mut backoff = Backoff::default();
         let mut pipeline = ::redis::pipe();
-        for queue in self.shared.queues.iter() {
-            rhubarb_queue::client::declare(&mut pipeline, &queue.name, self.shared.client.celery());
+        for queue in self.broker.queues.iter() {
+            rhubarb_queue::client::declare(&mut pipeline, &queue.name, self.broker.client.celery());
         }
         loop {
-            let declared = self.shared.queue.pipe::<::redis::Value>(&pipeline).await;
+            let declared = self.broker.queue.pipe::<::redis::Value>(&pipeline).await;
             let Err(error) = declared.map_err(redis("declare the queues")) else { break };
             if error.is_out_of_memory() {
                 tracing::debug!(%error, "the queues are declared later");
@@ -138,8 +152,8 @@ impl Claimer {
     async fn run(&mut self) {
         let mut backoff = Backoff::default();
         tokio::select! {
-            () = self.shared.draining.cancelled() => {}
-            () = self.shared.mingled.cancelled() => {}
+            () = self.signals.draining.cancelled() => {}
+            () = self.signals.mingled.cancelled() => {}
         }
         while let Some(slots) = self.free_slots().await {
             // Whatever has changed up to now is covered by the look that follows.
@@ -149,13 +163,13 @@ impl Claimer {
                     self.declare().await;
                 }
                 self.reconcile().await;
-                if !self.shared.hears.load(Ordering::SeqCst) {
+                if !self.signals.hears.load(Ordering::SeqCst) {
                     self.obeyed = None;
                 }
             }
             match self.round(slots.num_permits()).await {
                 Ok(mut round) => {
-                    Counters::add(&self.shared.counters.rounds);
+                    Counters::add(&self.counters.rounds);
                     backoff.reset();
                     let (again, too_early) = (round.again, round.too_early);
                     let looked = std::mem::take(&mut round.looked);
@@ -166,7 +180,7 @@ impl Claimer {
                         // They are looked at once more when they begin.
                         tracing::debug!(%error, "the revocations were not read");
                     }
-                    let ours = self.dispatch(round, slots).await;
+                    let ours = self.dispatcher.dispatch(round, slots).await;
                     self.space_out(&looked, &ours);
                     if let Some(due) = again {
                         self.sleep_until_change(due, too_early).await;
@@ -177,7 +191,7 @@ impl Claimer {
                     let mut told = error.is_logged();
                     if error.wrong_type().is_some() {
                         // The key is at fault, not the connection.
-                        Counters::add(&self.shared.counters.rounds);
+                        Counters::add(&self.counters.rounds);
                         told |= self.tell_blocked(&error).await;
                     }
                     // The connection has said what it can say once; anything else is news.
@@ -196,18 +210,18 @@ impl Claimer {
     async fn free_slots(&self) -> Option<OwnedSemaphorePermit> {
         tokio::select! {
             biased;
-            () = self.shared.draining.cancelled() => None,
-            slots = self.shared.slots.take(BATCH) => slots,
+            () = self.signals.draining.cancelled() => None,
+            slots = self.dispatcher.slots.take(BATCH) => slots,
         }
     }
 
     /// Reads the revocations that stand in Redis, if some may have been missed: broadcasts are,
     /// between a connection's loss and the next one's making.
     async fn obey(&mut self) -> Result<(), Error> {
-        let connection = self.shared.queue.connection_number();
+        let connection = self.broker.queue.connection_number();
         if connection.is_none() || connection != self.obeyed {
-            let found = revocations::load(&self.shared.client).await?;
-            self.shared.revoked.add(found, self.shared.now());
+            let found = revocations::load(&self.broker.client).await?;
+            self.dispatcher.revoked.add(found, self.broker.now());
             self.obeyed = connection;
         }
         Ok(())
@@ -217,7 +231,7 @@ impl Claimer {
     async fn round(&mut self, n: usize) -> Result<Round, Error> {
         self.obey().await?;
         self.measure().await?;
-        let queues = self.shared.queues.active();
+        let queues = self.broker.queues.active();
         let n_queues = queues.len();
         let mut round = self.heard(n).await?;
         let first = self.next_queue % n_queues.max(1);
@@ -253,11 +267,11 @@ impl Claimer {
         let mut failed = None;
         while round.claimed.len() < n
             && failed.is_none()
-            && let Some((idx, message)) = self.shared.broadcasts.take()
+            && let Some((idx, message)) = self.broadcasts.take()
         {
             match self.record(idx, &message).await {
                 Ok(Some((now, number))) => {
-                    let max = self.shared.config.max_message_bytes;
+                    let max = self.config.max_message_bytes;
                     round.now = now;
                     round.claimed.push((idx, Claimed::heard(number, message, max)));
                 }
@@ -272,7 +286,7 @@ impl Claimer {
             }
         }
         for (idx, message) in paused.into_iter().rev() {
-            self.shared.broadcasts.put_back(idx, message);
+            self.broadcasts.put_back(idx, message);
         }
         match failed {
             Some(error) if round.claimed.is_empty() => Err(error),
@@ -287,17 +301,17 @@ impl Claimer {
         idx: usize,
         message: &[u8],
     ) -> Result<Option<(Timestamp, u64)>, Error> {
-        let (shared, number) = (&self.shared, self.number);
-        let queue = &shared.queues[idx];
+        let (broker, number) = (&self.broker, self.number);
+        let queue = &broker.queues[idx];
         self.number += 1;
-        let keys = [queue.claims(&shared.id), queue.leases.clone(), queue.paused.clone()];
+        let keys = [queue.claims(&broker.id), queue.leases.clone(), queue.paused.clone()];
         let args = [
             number.to_string().into_bytes(),
-            shared.id.clone().into_bytes(),
-            shared.config.lease.as_millis().to_string().into_bytes(),
+            broker.id.clone().into_bytes(),
+            self.config.lease.as_millis().to_string().into_bytes(),
             message.to_vec(),
         ];
-        let now: Option<i64> = shared
+        let now: Option<i64> = broker
             .queue
             .eval(&script::HEARD, &keys, &args, &[])
             .await
@@ -307,36 +321,37 @@ impl Claimer {
     }
 
     async fn claim(&mut self, idx: usize, n: usize) -> Result<Answer, Error> {
-        let shared = &self.shared;
-        let queue = &shared.queues[idx];
-        let names = shared.others.passed_over(&queue.name);
+        let (broker, others) = (self.broker.clone(), self.dispatcher.others.clone());
+        let queue = &broker.queues[idx];
+        let names = others.passed_over(&queue.name);
         if !names.is_empty() {
             let passing = self.passing.entry(idx).or_default();
-            return pick(shared, idx, n, &mut self.number, &names, passing).await;
+            let with = (&self.caller, &*others);
+            return pick(with, idx, n, &mut self.number, &names, passing).await;
         }
         let number = self.number;
         // Numbers are spent even if the answer is lost: a claim is never confused with an earlier
         // one.
         self.number += n as u64;
-        let args = arguments(shared, n, number);
-        let mut answer: Answer = shared
+        let args = self.caller.arguments(n, number);
+        let mut answer: Answer = broker
             .queue
-            .eval(&script::CLAIM, &keys(shared, queue), &args, &caching(shared))
+            .eval(&script::CLAIM, &keys(&broker, queue), &args, &self.caller.caching())
             .await
             .map_err(redis(format!("claim from queue `{}`", queue.name)))?;
         answer.number_from(number);
-        shared.set_clock(answer.now);
-        Counters::add(&shared.counters.worked);
-        complete(shared, idx, &mut answer).await?;
+        broker.set_clock(answer.now);
+        Counters::add(&self.counters.worked);
+        self.caller.complete(idx, &mut answer).await?;
         Ok(answer)
     }
 
     /// Asks how much the server may hand out at once, on each new connection.
     async fn measure(&mut self) -> Result<(), Error> {
-        let connection = self.shared.queue.connection_number();
+        let connection = self.broker.queue.connection_number();
         if connection.is_none() || connection != self.measured {
-            let said = self.shared.queue.query_quietly(&handout::question()).await;
-            self.shared.handout.told(said.map_err(redis("ask how much it hands out"))?.as_ref());
+            let said = self.broker.queue.query_quietly(&handout::question()).await;
+            self.caller.handout.told(said.map_err(redis("ask how much it hands out"))?.as_ref());
             self.measured = connection;
         }
         Ok(())
@@ -346,7 +361,7 @@ impl Claimer {
     /// run.
     fn space_out(&mut self, looked: &[usize], ours: &BTreeSet<usize>) {
         for idx in looked {
-            let passes_over = self.shared.others.passes_over(&self.shared.queues[*idx].name);
+            let passes_over = self.dispatcher.others.passes_over(&self.broker.queues[*idx].name);
             if !passes_over {
                 self.passing.remove(idx);
             } else if ours.contains(idx) {
@@ -361,13 +376,13 @@ impl Claimer {
     ///
     /// Runs between claims, so that no claim can be on its way meanwhile.
     async fn reconcile(&mut self) {
-        self.reconcile_at = Instant::now() + self.shared.config.lease;
-        for idx in self.shared.queues.watched() {
-            let queue = &self.shared.queues[idx];
+        self.reconcile_at = Instant::now() + self.config.lease;
+        for idx in self.broker.queues.watched() {
+            let queue = &self.broker.queues[idx];
             let recorded: Vec<u64> = match self
-                .shared
+                .broker
                 .queue
-                .query(::redis::cmd("HKEYS").arg(queue.claims(&self.shared.id)))
+                .query(::redis::cmd("HKEYS").arg(queue.claims(&self.broker.id)))
                 .await
             {
                 Ok(recorded) => recorded,
@@ -378,10 +393,10 @@ impl Claimer {
                 }
             };
             if recorded.is_empty() {
-                self.shared.queues.is_empty_of_ours(idx);
+                self.broker.queues.is_empty_of_ours(idx);
             }
             let lost =
-                |number: &u64| !self.shared.held.holds(ClaimId { queue: idx, number: *number });
+                |number: &u64| !self.dispatcher.held.holds(ClaimId { queue: idx, number: *number });
             let lost: Vec<u64> = recorded.into_iter().filter(lost).collect();
             self.ask_for_less(queue, &lost).await;
             for number in lost {
@@ -391,7 +406,7 @@ impl Claimer {
                     "a claim whose answer was lost goes back"
                 );
                 let claim = ClaimId { queue: idx, number };
-                self.shared.settlements.send(Settlement::of_lost_answer(claim));
+                self.dispatcher.settlements.send(Settlement::of_lost_answer(claim));
             }
         }
     }
@@ -401,17 +416,17 @@ impl Claimer {
     async fn ask_for_less(&self, queue: &QueueKeys, lost: &[u64]) {
         let mut sizes = ::redis::pipe();
         for number in lost.iter().take(BATCH) {
-            sizes.cmd("HSTRLEN").arg(queue.claims(&self.shared.id)).arg(number);
+            sizes.cmd("HSTRLEN").arg(queue.claims(&self.broker.id)).arg(number);
         }
         if lost.is_empty() {
             return;
         }
-        let sizes: Vec<usize> = match self.shared.queue.pipe(&sizes).await {
+        let sizes: Vec<usize> = match self.broker.queue.pipe(&sizes).await {
             Ok(sizes) => sizes,
             Err(error) => return tracing::debug!(%error, "what was lost was not measured"),
         };
         let bytes = sizes.iter().sum();
-        if let Some(at_once) = self.shared.handout.lost(bytes) {
+        if let Some(at_once) = self.caller.handout.lost(bytes) {
             tracing::warn!(
                 queue = queue.name,
                 bytes,
@@ -440,13 +455,13 @@ impl Claimer {
     /// Sleeps until a key changed, a scheduled message is due, it is no longer too early, or the
     /// slow poll.
     async fn sleep_until_change(&mut self, due: Option<Timestamp>, too_early: Option<Instant>) {
-        let poll = if self.shared.queue.tracks() {
-            self.shared.config.poll_interval
+        let poll = if self.broker.queue.tracks() {
+            self.config.poll_interval
         } else {
             POLL_WITHOUT_TRACKING
         };
         let until_due = due.map_or(poll, |due| {
-            Duration::try_from(due.duration_since(self.shared.now())).unwrap_or_default()
+            Duration::try_from(due.duration_since(self.broker.now())).unwrap_or_default()
                 + Duration::from_millis(1)
         });
         let wake = Instant::now() + poll.min(until_due);
@@ -454,9 +469,9 @@ impl Claimer {
         loop {
             tokio::select! {
                 biased;
-                () = self.shared.draining.cancelled() => return,
+                () = self.signals.draining.cancelled() => return,
                 () = tokio::time::sleep_until(wake) => return,
-                () = self.shared.changed.notified() => return,
+                () = self.signals.changed.notified() => return,
                 change = self.changes.recv() => match change {
                     Ok(Change::Keys(keys)) if keys.iter().all(|key| self.is_record(key)) => {}
                     // The next look must not discard that we have a new connection.
@@ -475,38 +490,15 @@ impl Claimer {
     ///
     /// Redis up to 7.0 tracks all keys of a script that reads any, and our own ends change these.
     fn is_record(&self, key: &[u8]) -> bool {
-        self.shared.queues.iter().any(|queue| queue.is_record(key))
+        self.broker.queues.iter().any(|queue| queue.is_record(key))
     }
 
     /// Waits; tells whether draining began meanwhile.
     async fn pause(&self, error: &Error, backoff: &mut Backoff) -> bool {
         tokio::select! {
             biased;
-            () = self.shared.draining.cancelled() => true,
-            () = self.shared.wait_out(error, backoff) => false,
+            () = self.signals.draining.cancelled() => true,
+            () = self.broker.wait_out(error, backoff) => false,
         }
     }
-}
-
-/// Reads the messages that did not fit into an answer, in pieces that do.
-///
-/// # Errors
-///
-/// [`Error::Redis`]: all of the answer goes back by reconciling.
-pub(super) async fn complete(
-    shared: &Shared,
-    idx: usize,
-    answer: &mut Answer,
-) -> Result<(), Error> {
-    let max = shared.config.max_message_bytes;
-    let key = shared.queues[idx].claims(&shared.id);
-    for claimed in answer.left_out(max) {
-        let (number, at_once) = (claimed.number.to_string(), call::at_once(shared));
-        let read = fields::in_pieces(&shared.queue, &key, number.as_bytes(), at_once).await?;
-        if let Some(recorded) = read {
-            claimed.complete(recorded);
-        }
-    }
-    answer.keep_whole(max);
-    Ok(())
 }

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    Shared, machine,
+    machine,
     outcome::{Outcome, Revocation},
 };
 
@@ -188,35 +188,36 @@ impl Events {
 
 /// Sends task events until `stop` fires and none is left.
 pub(super) async fn run(
-    shared: Arc<Shared>,
-    mut events: mpsc::Receiver<Value>,
+    queue: Redis,
+    events: Arc<Events>,
+    mut waiting: mpsc::Receiver<Value>,
     stop: CancellationToken,
 ) {
     let mut batch = Vec::with_capacity(event::BATCH);
     loop {
         tokio::select! {
             biased;
-            Some(event) = events.recv() => batch.push(event),
+            Some(event) = waiting.recv() => batch.push(event),
             () = stop.cancelled() => break,
         }
         tokio::select! {
             () = tokio::time::sleep(GATHER) => {}
             () = stop.cancelled() => {}
         }
-        fill(&mut batch, &mut events);
-        publish(&shared, std::mem::take(&mut batch), &stop).await;
+        fill(&mut batch, &mut waiting);
+        publish(&queue, &events, std::mem::take(&mut batch), &stop).await;
     }
     let rest = async {
         loop {
-            fill(&mut batch, &mut events);
+            fill(&mut batch, &mut waiting);
             if batch.is_empty() {
                 return;
             }
-            publish(&shared, std::mem::take(&mut batch), &stop).await;
+            publish(&queue, &events, std::mem::take(&mut batch), &stop).await;
         }
     };
     let _ = tokio::time::timeout(LAST_WORDS, rest).await;
-    shared.events.flushed.cancel();
+    events.flushed.cancel();
 }
 
 fn fill(batch: &mut Vec<Value>, events: &mut mpsc::Receiver<Value>) {
@@ -229,15 +230,14 @@ fn fill(batch: &mut Vec<Value>, events: &mut mpsc::Receiver<Value>) {
 
 /// Publishes a batch, trying again while Redis is away: the buffer fills meanwhile, and what comes
 /// later is dropped.
-async fn publish(shared: &Shared, batch: Vec<Value>, stop: &CancellationToken) {
+async fn publish(queue: &Redis, events: &Events, batch: Vec<Value>, stop: &CancellationToken) {
     let n = batch.len() as u64;
-    let events = &shared.events;
     let Publication { channel, message } =
         events.publication(event::TASK_MULTI, &Value::Array(batch));
     let mut command = ::redis::cmd("PUBLISH");
     command.arg(channel).arg(message);
     let mut backoff = Backoff::default();
-    while let Err(error) = shared.queue.query::<u64>(&command).await {
+    while let Err(error) = queue.query::<u64>(&command).await {
         tracing::debug!(%error, "events not sent, trying again");
         let refused = !error.is_unreachable();
         if refused || stop.is_cancelled() {

@@ -5,8 +5,9 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use rhubarb_connection::Push;
-use rhubarb_core::clock;
+use rhubarb_core::{clock, config::WorkerConfig};
 use rhubarb_queue::{
     Error,
     error::redis,
@@ -20,10 +21,17 @@ use tokio::{sync::broadcast, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Counters, Shared,
-    events::{HEARTBEAT, Publication, Sign},
+    Counters, Tasks,
+    broker::Broker,
+    events::{Events, HEARTBEAT, Publication, Sign},
+    floods::Floods,
+    held::Held,
+    letters,
     memory::Memory,
+    room::Room,
     script,
+    signals::Signals,
+    slots::Slots,
 };
 
 /// How many running tasks the registry shows of a worker.
@@ -36,64 +44,82 @@ const TIDY: Duration = Duration::from_secs(3600);
 /// How long the last task events may hold up the worker's leaving.
 const LAST_EVENTS: Duration = Duration::from_secs(1);
 
+/// What keeps the lease, and tells that the worker is alive.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    pub(super) broker: Arc<Broker>,
+    pub(super) config: Arc<WorkerConfig>,
+    pub(super) tasks: Tasks,
+    pub(super) held: Arc<Held>,
+    pub(super) slots: Arc<Slots>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) events: Arc<Events>,
+    pub(super) floods: Arc<Floods>,
+    pub(super) room: Arc<Room>,
+    pub(super) signals: Arc<Signals>,
+    pub(super) started_at: Timestamp,
+}
+
 /// Renews the lease three times a lease and the registry entry with each heartbeat until `stop`
 /// fires, then leaves.
-pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
-    let heartbeats = shared.events.heartbeats;
-    let mut pace = Pace::new(shared.config.lease, heartbeats, Instant::now());
+pub(super) async fn run(keeper: Keeper, stop: CancellationToken) {
+    let heartbeats = keeper.events.heartbeats;
+    let mut pace = Pace::new(keeper.config.lease, heartbeats, Instant::now());
     let mut sign = Sign::Online;
-    let mut memory = Memory::new(shared.config.max_memory);
+    let mut memory = Memory::new(keeper.config.max_memory);
     let mut tidy_at = Instant::now();
-    let mut walk = Walk::new(shared.config.lease);
-    let mut pushes = shared.queue.pushes();
+    let mut walk = Walk::new(keeper.config.lease);
+    let mut pushes = keeper.broker.queue.pushes();
     loop {
         let mut wanted = false;
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            () = shared.beat_wanted.notified() => wanted = true,
+            () = keeper.signals.beat_wanted.notified() => wanted = true,
             () = connected(&mut pushes) => pace.connected(Instant::now()),
             () = tokio::time::sleep_until(pace.next()) => {}
         }
         // The lease first: it decides whether our tasks run twice.
         if Instant::now() >= pace.reap_at {
-            let reaped = reap(&shared).await;
+            let reaped = reap(&keeper).await;
             if let Err(error) = &reaped {
                 tracing::debug!(%error, "looking at the leases failed, trying again");
             }
             pace.reaped(Instant::now(), reaped.is_ok());
-            shared.room.watch(shared.client.results()).await;
-            if let Err(error) = walk.go_on(&shared.client).await {
+            keeper.room.watch(keeper.broker.client.results()).await;
+            if let Err(error) = walk.go_on(&keeper.broker.client).await {
                 tracing::debug!(%error, "looking for claims without a lease failed, trying again later");
             }
         }
-        memory.check(&shared);
-        shared.floods.ebb();
+        memory.check(&keeper.signals.stop_asked);
+        keeper.floods.ebb();
         if Instant::now() >= tidy_at {
             tidy_at = Instant::now() + TIDY;
-            tidy(&shared).await;
+            tidy(&keeper).await;
         }
         let due = wanted || Instant::now() >= pace.beat_at;
         if !due {
             continue;
         }
-        match beat(&shared, heartbeats.then_some(sign)).await {
+        match beat(&keeper, heartbeats.then_some(sign)).await {
             Ok(()) => sign = Sign::Heartbeat,
             Err(error) => tracing::debug!(%error, "the heartbeat failed, trying again"),
         }
         pace.beaten(Instant::now());
     }
     // A worker is offline after its last task's end, not before.
-    let _ = tokio::time::timeout(LAST_EVENTS, shared.events.flushed.cancelled()).await;
-    shared.floods.finish();
+    let _ = tokio::time::timeout(LAST_EVENTS, keeper.events.flushed.cancelled()).await;
+    keeper.floods.finish();
     // A record that could not be removed shows the worker as lost until it ends by itself.
-    let _ = leave(&shared).await;
+    let _ = leave(&keeper).await;
 }
 
 /// Has kept messages that are too old give way, also where no other is kept.
-async fn tidy(shared: &Shared) {
+async fn tidy(keeper: &Keeper) {
+    let (client, config, floods) = (&keeper.broker.client, &*keeper.config, &*keeper.floods);
+    let letters = letters::Writer { client, config, floods };
     for kind in [Kind::Dead, Kind::Parked] {
-        if let Err(error) = shared.letters().tidy(kind).await {
+        if let Err(error) = letters.tidy(kind).await {
             tracing::debug!(%error, ?kind, "tidying the letters failed, trying again in an hour");
         }
     }
@@ -150,79 +176,80 @@ async fn connected(pushes: &mut broadcast::Receiver<Push>) {
 }
 
 /// Keeps our registry entry, and sends a sign of life with it.
-async fn beat(shared: &Shared, sign: Option<Sign>) -> Result<(), Error> {
-    let record = serde_json::to_vec(&record(shared)).unwrap_or_default();
-    let keys = shared.client.keys();
-    let keys = [keys.workers(), keys.worker(&shared.id)];
+async fn beat(keeper: &Keeper, sign: Option<Sign>) -> Result<(), Error> {
+    let record = serde_json::to_vec(&record(keeper)).unwrap_or_default();
+    let keys = keeper.broker.client.keys();
+    let keys = [keys.workers(), keys.worker(&keeper.broker.id)];
     let (channel, message) = match sign {
         Some(sign) => {
-            let Publication { channel, message } = publication(shared, sign);
+            let Publication { channel, message } = publication(keeper, sign);
             (channel.into_bytes(), message)
         }
         None => Default::default(),
     };
     let args = [
-        shared.id.clone().into_bytes(),
+        keeper.broker.id.clone().into_bytes(),
         record,
-        shared.config.lease.as_millis().to_string().into_bytes(),
+        keeper.config.lease.as_millis().to_string().into_bytes(),
         RECORD_TTL.as_secs().to_string().into_bytes(),
         channel,
         message,
     ];
-    let _: u64 = shared
+    let _: u64 = keeper
+        .broker
         .queue
         .eval(&script::HEARTBEAT, &keys, &args, &[])
         .await
         .map_err(redis("renew the registry entry"))?;
-    Counters::add(&shared.counters.worked);
+    Counters::add(&keeper.counters.worked);
     Ok(())
 }
 
-fn publication(shared: &Shared, sign: Sign) -> Publication {
-    let started = shared.counters.started.load(Ordering::Relaxed);
-    shared.events.sign(sign, shared.held.n_active(), started)
+fn publication(keeper: &Keeper, sign: Sign) -> Publication {
+    let started = keeper.counters.started.load(Ordering::Relaxed);
+    keeper.events.sign(sign, keeper.held.n_active(), started)
 }
 
-fn record(shared: &Shared) -> WorkerRecord {
+fn record(keeper: &Keeper) -> WorkerRecord {
     let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-    let running: Vec<Running> = shared.held.running(&shared.queues, SHOWN);
+    let running: Vec<Running> = keeper.held.running(&keeper.broker.queues, SHOWN);
     WorkerRecord {
-        id: shared.id.clone(),
-        node: shared.node.clone(),
+        id: keeper.broker.id.clone(),
+        node: keeper.broker.node.clone(),
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        started_at: clock::iso(shared.started_at),
-        concurrency: shared.slots.size(),
-        queues: shared.queues.names(),
-        tasks: shared.tasks.names().map(str::to_owned).collect(),
-        n_running: shared.held.len(),
+        started_at: clock::iso(keeper.started_at),
+        concurrency: keeper.slots.size(),
+        queues: keeper.broker.queues.names(),
+        tasks: keeper.tasks.names().map(str::to_owned).collect(),
+        n_running: keeper.held.len(),
         running,
-        processed: count(&shared.counters.processed),
-        late: count(&shared.counters.late),
-        dead: count(&shared.counters.dead),
-        parked: count(&shared.counters.parked),
-        draining: shared.draining.is_cancelled(),
+        processed: count(&keeper.counters.processed),
+        late: count(&keeper.counters.late),
+        dead: count(&keeper.counters.dead),
+        parked: count(&keeper.counters.parked),
+        draining: keeper.signals.draining.is_cancelled(),
     }
 }
 
 /// Renews our lease where we hold claims, and gives back what workers held whose lease has ended.
-async fn reap(shared: &Shared) -> Result<(), Error> {
-    let until = Instant::now() + shared.config.lease / 3;
-    for idx in shared.queues.watched() {
+async fn reap(keeper: &Keeper) -> Result<(), Error> {
+    let until = Instant::now() + keeper.config.lease / 3;
+    for idx in keeper.broker.queues.watched() {
         // Each call is bounded, so that a thousand dead workers take many: they follow each other
         // for as long as one finds something, or tasks would wait for more leases than the two that
         // are promised.
-        while reap_queue(shared, idx).await? && Instant::now() < until {}
+        while reap_queue(keeper, idx).await? && Instant::now() < until {}
     }
     Ok(())
 }
 
 /// Tells whether anything was given back, so that there may be more.
-async fn reap_queue(shared: &Shared, idx: usize) -> Result<bool, Error> {
-    let (queue, config) = (&shared.queues[idx], &shared.config);
-    let holds = shared.held.queues().contains(&idx);
-    let look = Look { worker: &shared.id, lease: config.lease, holds, most: reap::MOST };
-    let reaped = reap::look(&shared.queue, queue, look).await?;
+async fn reap_queue(keeper: &Keeper, idx: usize) -> Result<bool, Error> {
+    let (queue, config) = (&keeper.broker.queues[idx], &keeper.config);
+    let holds = keeper.held.queues().contains(&idx);
+    let look = Look { worker: &keeper.broker.id, lease: config.lease, holds, most: reap::MOST };
+    let reaped = reap::look(&keeper.broker.queue, queue, look).await?;
     if reaped.granted > 0 {
         tracing::info!(
             queue = queue.name,
@@ -241,16 +268,16 @@ async fn reap_queue(shared: &Shared, idx: usize) -> Result<bool, Error> {
     Ok(!reaped.given.is_empty())
 }
 
-async fn leave(shared: &Shared) -> Result<(), Error> {
-    let (keys, mut pipeline) = (shared.client.keys(), ::redis::pipe());
-    pipeline.cmd("ZREM").arg(keys.workers()).arg(&shared.id).ignore();
-    pipeline.cmd("DEL").arg(keys.worker(&shared.id)).ignore();
-    if shared.events.heartbeats {
-        let Publication { channel, message } = publication(shared, Sign::Offline);
+async fn leave(keeper: &Keeper) -> Result<(), Error> {
+    let (keys, mut pipeline) = (keeper.broker.client.keys(), ::redis::pipe());
+    pipeline.cmd("ZREM").arg(keys.workers()).arg(&keeper.broker.id).ignore();
+    pipeline.cmd("DEL").arg(keys.worker(&keeper.broker.id)).ignore();
+    if keeper.events.heartbeats {
+        let Publication { channel, message } = publication(keeper, Sign::Offline);
         pipeline.cmd("PUBLISH").arg(channel).arg(message).ignore();
     }
     let _: ::redis::Value =
-        shared.queue.pipe(&pipeline).await.map_err(redis("leave the registry"))?;
+        keeper.broker.queue.pipe(&pipeline).await.map_err(redis("leave the registry"))?;
     Ok(())
 }
 

@@ -8,9 +8,9 @@ use serde_json::Value;
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use crate::{
-    Shared,
     follow::{ChordCause, PartReturn},
     script,
+    settle::Settler,
 };
 
 /// How many results are looked up at once.
@@ -33,25 +33,25 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 ///
 /// Where the header is nested, its results are as nested: each task's is then looked up by its id.
 pub(super) async fn results(
-    shared: &Shared,
+    settler: &Settler,
     part: &PartReturn,
 ) -> Result<(Result<Vec<Value>, ChordCause>, Option<OwnedSemaphorePermit>), Error> {
-    let mut bounds = Bounds::new(shared.config.max_message_bytes);
-    let results = within(shared, part, &mut bounds).await?;
+    let mut bounds = Bounds::new(settler.config.max_message_bytes);
+    let results = within(settler, part, &mut bounds).await?;
     Ok((results, bounds.turn))
 }
 
 async fn within(
-    shared: &Shared,
+    settler: &Settler,
     part: &PartReturn,
     bounds: &mut Bounds,
 ) -> Result<Result<Vec<Value>, ChordCause>, Error> {
-    let parts = match collected(shared, &part.group, bounds).await? {
+    let parts = match collected(settler, &part.group, bounds).await? {
         Ok(parts) => parts,
         Err(cause) => return Ok(Err(cause)),
     };
-    match saved(shared, &part.group, bounds).await? {
-        Ok(Some(tree)) => nested(shared, &tree, parts, bounds).await,
+    match saved(settler, &part.group, bounds).await? {
+        Ok(Some(tree)) => nested(settler, &tree, parts, bounds).await,
         Ok(None) => Ok(parts.into_iter().map(value).collect()),
         Err(cause) => Ok(Err(cause)),
     }
@@ -75,22 +75,23 @@ fn exception(value: &Value) -> Exception {
 /// Reads the collection in its order, in bounded steps and up to the size of a message. No piece is
 /// asked for whose size is not known to fit.
 async fn collected(
-    shared: &Shared,
+    settler: &Settler,
     group: &str,
     bounds: &mut Bounds,
 ) -> Result<Result<Vec<ChordPart>, ChordCause>, Error> {
-    let key = [shared.client.group_key(group, ".j")];
+    let key = [settler.broker.client.group_key(group, ".j")];
     let (mut parts, mut first) = (Vec::new(), 0);
     loop {
         let args = [first, bounds.left, PIECE].map(|n| n.to_string().into_bytes());
-        let Piece { next, values } = shared
+        let Piece { next, values } = settler
+            .broker
             .client
             .results()
             .eval(&script::PARTS, &key, &args, &[])
             .await
             .map_err(redis(format!("read the parts of chord `{group}`")))?;
         parts.extend(values.iter().map(|member| read(member)));
-        bounds.spend(shared, &values).await;
+        bounds.spend(settler, &values).await;
         match next {
             -2 => return Ok(Err(bounds.too_large())),
             -1 => return Ok(Ok(parts)),
@@ -113,10 +114,10 @@ impl Bounds {
         Self { left: max, max, turn: None }
     }
 
-    async fn spend(&mut self, shared: &Shared, values: &[Vec<u8>]) {
+    async fn spend(&mut self, settler: &Settler, values: &[Vec<u8>]) {
         self.left = self.left.saturating_sub(values.iter().map(Vec::len).sum());
         if self.turn.is_none() && self.max - self.left > LARGE {
-            self.turn = shared.large_joins.turn().await;
+            self.turn = settler.large_joins.turn().await;
         }
     }
 
@@ -150,13 +151,13 @@ fn kept(value: Value) -> Value {
 
 /// The tree of a nested header, as it was saved.
 async fn saved(
-    shared: &Shared,
+    settler: &Settler,
     group: &str,
     bounds: &mut Bounds,
 ) -> Result<Result<Option<Value>, ChordCause>, Error> {
-    let key = [shared.client.group_key(group, "")];
+    let key = [settler.broker.client.group_key(group, "")];
     let Piece { next, values } =
-        texts(shared, &key, bounds.max, format!("read the group `{group}`")).await?;
+        texts(settler, &key, bounds.max, format!("read the group `{group}`")).await?;
     if next == -2 {
         return Ok(Err(bounds.too_large()));
     }
@@ -166,18 +167,18 @@ async fn saved(
 }
 
 async fn texts(
-    shared: &Shared,
+    settler: &Settler,
     keys: &[String],
     left: usize,
     operation: String,
 ) -> Result<Piece, Error> {
     let args = [left, PIECE].map(|n| n.to_string().into_bytes());
-    let results = shared.client.results();
+    let results = settler.broker.client.results();
     results.eval(&VALUES, keys, &args, &[]).await.map_err(redis(operation))
 }
 
 async fn nested(
-    shared: &Shared,
+    settler: &Settler,
     tree: &Value,
     parts: Vec<ChordPart>,
     bounds: &mut Bounds,
@@ -186,7 +187,7 @@ async fn nested(
         parts.into_iter().map(|part| (part.task_id.clone(), part)).collect();
     let until = Instant::now() + WAIT;
     loop {
-        if let Err(cause) = look_up(shared, tree, &mut known, bounds).await? {
+        if let Err(cause) = look_up(settler, tree, &mut known, bounds).await? {
             return Ok(Err(cause));
         }
         let joined = match join(tree, &known) {
@@ -204,7 +205,7 @@ async fn nested(
 
 /// Looks up the stored results of the leaves that are not known to have ended.
 async fn look_up(
-    shared: &Shared,
+    settler: &Settler,
     tree: &Value,
     known: &mut HashMap<String, ChordPart>,
     bounds: &mut Bounds,
@@ -216,10 +217,11 @@ async fn look_up(
     let mut rest = unknown.as_slice();
     while !rest.is_empty() {
         let some = &rest[..rest.len().min(CHUNK)];
-        let keys: Vec<String> = some.iter().map(|id| shared.client.result_key(id)).collect();
+        let keys: Vec<String> =
+            some.iter().map(|id| settler.broker.client.result_key(id)).collect();
         let operation = "read a header's results".to_owned();
-        let Piece { next, values } = texts(shared, &keys, bounds.left, operation).await?;
-        bounds.spend(shared, &values).await;
+        let Piece { next, values } = texts(settler, &keys, bounds.left, operation).await?;
+        bounds.spend(settler, &values).await;
         for (id, found) in some.iter().zip(values) {
             let Ok(result) = TaskResult::decode_exact(&found) else { continue };
             let (task_id, state) = ((*id).to_owned(), result.status);

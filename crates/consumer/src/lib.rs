@@ -12,12 +12,12 @@
 //! What it deliberately does not do: it knows no handlers, no scraping, no caches. Publishing,
 //! reading and operating are `rhubarb-queue`'s.
 //!
-//! Seven roles share what a worker has: `claim` takes messages, `settle` ends them, `strangers`
-//! decides about those whose task is none of ours, `heartbeat` keeps the lease and gives back what
-//! dead workers held, `control` answers `celery inspect` and `celery control`, `events` tells of
-//! tasks, `backend` is what apalis polls. No role stops on an error of Redis: each tries again for
-//! ever, and a claim whose fate is unknown is settled again, which the fencing by claim makes
-//! harmless. `watchdog` ends the process when they stand still all the same.
+//! Each role is given what it uses of a worker (`consumer`): `claim` takes messages, `settle` ends
+//! them, `strangers` decides about those whose task is none of ours, `heartbeat` keeps the lease
+//! and gives back what dead workers held, `control` answers `celery inspect` and `celery control`,
+//! `events` tells of tasks, `backend` is what apalis polls. No role stops on an error of Redis:
+//! each tries again for ever, and a claim whose fate is unknown is settled again, which the fencing
+//! by claim makes harmless. `watchdog` ends the process when they stand still all the same.
 //!
 //! What a claim becomes: [`Delivery`] a claimed message, [`Outcome`] how it ended, `plan` what that
 //! does to the message and `follow` what follows it (both without I/O), [`Ended`] who is told.
@@ -26,11 +26,13 @@ mod ask;
 mod backend;
 mod body_memory;
 mod broadcasts;
+mod broker;
 mod chord;
 mod circumstances;
 mod claim;
 mod consumer;
 mod control;
+mod counters;
 mod delivery;
 mod ended;
 mod events;
@@ -56,6 +58,7 @@ mod revoked;
 mod room;
 mod script;
 mod settle;
+mod signals;
 mod slots;
 mod strangers;
 mod tasks;
@@ -64,8 +67,8 @@ mod watchdog;
 
 pub use backend::Backend;
 pub use body_memory::Memory;
-pub(crate) use consumer::Shared;
-pub use consumer::{Consumer, Counters};
+pub use consumer::Consumer;
+pub use counters::Counters;
 pub use delivery::{Delivery, Received};
 pub use ended::Ended;
 pub use outcome::{Again, Ending, Outcome, Revocation};

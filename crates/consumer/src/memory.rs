@@ -1,7 +1,9 @@
 //! `worker.max_memory`: a worker that has grown too large finishes what it runs and exits, for its
 //! platform to start it again.
 
-use crate::{Shared, machine};
+use tokio_util::sync::CancellationToken;
+
+use crate::machine;
 
 /// Looks at this process's memory until it was too much once.
 pub(super) struct Memory {
@@ -16,7 +18,7 @@ impl Memory {
     }
 
     /// Asks the worker to stop, as SIGTERM does, when there is too much.
-    pub(super) fn check(&mut self, shared: &Shared) {
+    pub(super) fn check(&mut self, stop: &CancellationToken) {
         if self.done {
             return;
         }
@@ -33,7 +35,7 @@ impl Memory {
                 max_bytes = self.max_bytes,
                 "over worker.max_memory: finishing what runs, then exiting for a restart"
             );
-            shared.stop_asked.cancel();
+            stop.cancel();
         }
     }
 }

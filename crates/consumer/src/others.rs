@@ -16,8 +16,8 @@ use rhubarb_queue::{Error, inspect};
 use tokio::time::Instant;
 
 use crate::{
-    Shared,
     ask::{Answers, Node, ask},
+    broker::Broker,
 };
 
 /// How long it is believed that somebody runs a task.
@@ -83,23 +83,22 @@ impl Others {
     /// # Errors
     ///
     /// [`Error::Redis`]; what was known stays.
-    pub(super) async fn ask(&self, shared: &Shared) -> Result<(), Error> {
-        let mut answers = ask(shared).await?;
-        let workers = inspect::workers(&shared.client).await?;
-        for worker in workers.into_iter().filter(|w| w.alive && w.record.id != shared.id) {
+    pub(super) async fn ask(&self, broker: &Broker) -> Result<(), Error> {
+        let mut answers = ask(broker).await?;
+        let workers = inspect::workers(&broker.client).await?;
+        for worker in workers.into_iter().filter(|w| w.alive && w.record.id != broker.id) {
             let record = worker.record;
             let (queues, tasks) = (record.queues.into_iter(), record.tasks.into_iter());
             let node = Node { queues: queues.collect(), tasks: tasks.collect(), at: None };
             answers.registered.insert(record.id, node);
         }
-        self.keep(answers, shared);
+        self.keep(answers);
         Ok(())
     }
 
-    /// Keeps what was answered, and has the queues looked at anew.
-    pub(super) fn keep(&self, answers: Answers, shared: &Shared) {
+    /// Keeps what was answered.
+    pub(super) fn keep(&self, answers: Answers) {
         self.known().keep(answers, Instant::now());
-        shared.changed.notify_one();
     }
 
     /// Returns something that differs when what the others run does.

@@ -14,12 +14,13 @@ use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
 use crate::{
-    Shared, chord,
+    chord,
     circumstances::Circumstances,
     delivery::{ClaimId, Message, Settlement},
     floods::Flood,
     outcome::{Ending, Outcome},
     plan::{Plan, plan},
+    settle::Settler,
 };
 
 /// The most messages that follow one claim inside its settling script; more are published before
@@ -49,19 +50,21 @@ pub(super) fn is_light(settlement: &Settlement) -> bool {
 }
 
 /// Decides what ends a claim.
-pub(super) fn decide(shared: &Shared, claim: ClaimId, ending: Ending, message: &Message) -> Plan {
+pub(super) fn decide(settler: &Settler, claim: ClaimId, ending: Ending, message: &Message) -> Plan {
     // Randomness is a system call: none for the many whose end sends nothing with a tag.
     let is_retry = matches!(ending.outcome, Outcome::Retry { .. });
     let tag = if is_retry { Uuid::new_v4().to_string() } else { String::new() };
-    plan(ending, message, Circumstances::of(shared, claim.queue, &tag))
+    plan(ending, message, Circumstances::of(&settler.broker, &settler.config, claim.queue, &tag))
 }
 
 /// The same where no more than a little memory is taken for what follows: [`Follow::too_large`]
 /// tells that it does not do.
-fn decide_small(shared: &Shared, claim: ClaimId, ending: Ending, message: &Message) -> Plan {
+fn decide_small(settler: &Settler, claim: ClaimId, ending: Ending, message: &Message) -> Plan {
     let tag = Uuid::new_v4().to_string();
-    let around =
-        Circumstances { max_canvas_bytes: SMALL, ..Circumstances::of(shared, claim.queue, &tag) };
+    let around = Circumstances {
+        max_canvas_bytes: SMALL,
+        ..Circumstances::of(&settler.broker, &settler.config, claim.queue, &tag)
+    };
     plan(ending, message, around)
 }
 
@@ -77,31 +80,31 @@ pub(super) fn result_bytes(plan: &Plan) -> usize {
 
 /// Has a plan whose result finds no room be a failure that says so.
 pub(super) async fn with_room(
-    shared: &Shared,
+    settler: &Settler,
     claim: ClaimId,
     plan: Plan,
     message: &Message,
 ) -> Plan {
     let bytes = result_bytes(&plan);
-    match shared.room.ask(shared.client.results(), bytes, size(message)).await {
+    match settler.room.ask(settler.broker.client.results(), bytes, size(message)).await {
         Ok(()) => plan,
         Err(reason) => {
             let exception = Exception::builtin("MemoryError", vec![reason.into()]);
             let failed = Outcome::Failure { exception, traceback: None };
-            decide(shared, claim, failed.into(), message)
+            decide(settler, claim, failed.into(), message)
         }
     }
 }
 
 /// Tells whether the settling script alone can carry a plan out.
-pub(super) fn is_ready(shared: &Shared, claim: ClaimId, plan: &Plan) -> bool {
+pub(super) fn is_ready(settler: &Settler, claim: ClaimId, plan: &Plan) -> bool {
     let follow = &plan.follow;
     plan.letter.is_none()
         && plan.forward.is_none()
-        && (plan.result.is_none() || shared.results_here)
+        && (plan.result.is_none() || settler.results_here)
         && (follow.saved.is_empty() && follow.chord_sizes.is_empty())
         && (follow.results.is_empty() && follow.returns.is_empty())
-        && fits(&shared.queues[claim.queue], &follow.messages)
+        && fits(&settler.broker.queues[claim.queue], &follow.messages)
 }
 
 /// Tells whether messages can go with the settling script of this queue.
@@ -114,28 +117,28 @@ fn fits(queue: &QueueKeys, messages: &[Outgoing]) -> bool {
 
 /// Writes all of a plan that the settling script cannot, trying for ever; what is left of it is for
 /// the script.
-pub(super) async fn prepare(shared: &Shared, claim: ClaimId, plan: &mut Plan, message: &Message) {
+pub(super) async fn prepare(settler: &Settler, claim: ClaimId, plan: &mut Plan, message: &Message) {
     let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(2));
-    while let Err(error) = prepare_once(shared, claim, plan, message).await {
+    while let Err(error) = prepare_once(settler, claim, plan, message).await {
         if !error.is_logged() {
             let cause = super::settle::source(&error);
             tracing::warn!(%error, cause, claim = claim.number, "ending a claim failed, trying again");
         }
-        shared.wait_out(&error, &mut backoff).await;
+        settler.broker.wait_out(&error, &mut backoff).await;
     }
 }
 
 /// Goes through the plan in order and takes out of it what is written.
 async fn prepare_once(
-    shared: &Shared,
+    settler: &Settler,
     claim: ClaimId,
     plan: &mut Plan,
     message: &Message,
 ) -> Result<(), Error> {
     if let Some(letter) = &plan.letter {
-        shared.letters().keep(letter).await?;
+        settler.letters().keep(letter).await?;
         let flood = Flood::new(letter.kind.into(), letter.task.as_deref(), Some(&letter.reason));
-        if shared.floods.note(flood, 1) {
+        if settler.floods.note(flood, 1) {
             tracing::warn!(
                 id = letter.id, task = letter.task, queue = letter.queue, kind = ?letter.kind,
                 reason = letter.reason, "message kept apart"
@@ -147,21 +150,21 @@ async fn prepare_once(
         let envelope = &received.envelope;
         let (priority, message) = (envelope.properties.priority, envelope.encode());
         let outgoing = Outgoing { queue: queue.clone(), priority, message };
-        shared.client.send_encoded(&mut vec![outgoing]).await?;
+        settler.broker.client.send_encoded(&mut vec![outgoing]).await?;
         plan.forward = None;
     }
-    plan.follow.write_groups(&shared.client).await?;
-    if !fits(&shared.queues[claim.queue], &plan.follow.messages) {
-        shared.client.send_encoded(&mut plan.follow.messages).await?;
+    plan.follow.write_groups(&settler.broker.client).await?;
+    if !fits(&settler.broker.queues[claim.queue], &plan.follow.messages) {
+        settler.broker.client.send_encoded(&mut plan.follow.messages).await?;
     }
-    shared.client.store_all(&mut plan.follow.results).await?;
+    settler.broker.client.store_all(&mut plan.follow.results).await?;
     let mut own = plan.result.take();
-    let returned = chord::return_parts(shared, claim, &mut own, &mut plan.follow.returns).await;
+    let returned = chord::return_parts(settler, claim, &mut own, &mut plan.follow.returns).await;
     // Without parts, the result is still to be stored; with them it was stored with the first.
     plan.result = own;
     returned?;
-    if let Some(result) = plan.result.as_ref().filter(|_| !shared.results_here) {
-        shared.client.store_final(result).await?;
+    if let Some(result) = plan.result.as_ref().filter(|_| !settler.results_here) {
+        settler.broker.client.store_final(result).await?;
         plan.result = None;
     }
     Ok(())
@@ -170,25 +173,25 @@ async fn prepare_once(
 /// Plans and prepares; the rest of the plan is for the settling script, and until then what makes
 /// large plans wait for each other.
 pub(super) async fn plan_and_prepare(
-    shared: Arc<Shared>,
+    settler: Arc<Settler>,
     settlement: Settlement,
 ) -> (Plan, Option<OwnedSemaphorePermit>) {
     let Settlement { claim, message, ending, .. } = settlement;
     let mut turn =
-        if size(&message) > LARGE_MESSAGE { shared.large_plans.turn().await } else { None };
+        if size(&message) > LARGE_MESSAGE { settler.large_plans.turn().await } else { None };
     let may_fail = may_fail(&ending.outcome);
-    let mut plan = decide_small(&shared, claim, ending.clone(), &message);
+    let mut plan = decide_small(&settler, claim, ending.clone(), &message);
     if plan.follow.too_large {
         if turn.is_none() {
-            turn = shared.large_plans.turn().await;
+            turn = settler.large_plans.turn().await;
         }
-        plan = decide(&shared, claim, ending, &message);
+        plan = decide(&settler, claim, ending, &message);
     }
-    if may_fail && !shared.room.takes(result_bytes(&plan)) {
-        plan = with_room(&shared, claim, plan, &message).await;
+    if may_fail && !settler.room.takes(result_bytes(&plan)) {
+        plan = with_room(&settler, claim, plan, &message).await;
     }
-    if !is_ready(&shared, claim, &plan) {
-        prepare(&shared, claim, &mut plan, &message).await;
+    if !is_ready(&settler, claim, &plan) {
+        prepare(&settler, claim, &mut plan, &message).await;
     }
     (plan, turn)
 }

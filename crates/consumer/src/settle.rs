@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use rhubarb_connection::Backoff;
+use rhubarb_core::config::WorkerConfig;
 use rhubarb_queue::{Error, error::redis, keys::QueueKeys};
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc},
@@ -11,12 +12,19 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Counters, Shared,
+    Counters,
+    broker::Broker,
     delivery::{ClaimId, Settlement},
-    ended::Ended,
+    ended::{Ended, Ends},
+    floods::Floods,
+    held::Held,
+    letters,
     outcome::Outcome,
     plan::{Act, Plan},
-    prepare, script,
+    prepare,
+    room::Room,
+    script,
+    turns::Turns,
 };
 
 /// The most claims that one script ends.
@@ -30,6 +38,33 @@ const BYTES: usize = 16 << 20;
 
 /// How long messages that go back wait for each other.
 const GATHER: Duration = Duration::from_millis(10);
+
+/// What ends claims.
+#[derive(Debug)]
+pub(super) struct Settler {
+    pub(super) broker: Arc<Broker>,
+    pub(super) config: Arc<WorkerConfig>,
+    /// Whether results lie beside the queue, so that the settling script can write them.
+    pub(super) results_here: bool,
+    pub(super) result_expires: Duration,
+    pub(super) held: Arc<Held>,
+    pub(super) ends: Arc<Ends>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) floods: Arc<Floods>,
+    /// What room results find.
+    pub(super) room: Arc<Room>,
+    /// The large plans, one after the other.
+    pub(super) large_plans: Turns,
+    /// The large results of chords' headers, brought together one chord after the other.
+    pub(super) large_joins: Turns,
+}
+
+impl Settler {
+    /// Returns what keeps messages apart.
+    pub(super) fn letters(&self) -> letters::Writer<'_> {
+        letters::Writer { client: &self.broker.client, config: &self.config, floods: &self.floods }
+    }
+}
 
 /// An end that only the settling script has still to write.
 struct Ready {
@@ -52,10 +87,11 @@ impl Ready {
 
 /// Ends claims until `stop` fires and nothing is left in the channel.
 pub(super) async fn run(
-    shared: Arc<Shared>,
+    settler: Settler,
     mut settlements: mpsc::UnboundedReceiver<Settlement>,
     stop: CancellationToken,
 ) {
+    let settler = Arc::new(settler);
     let (ready_tx, mut ready_rx) = mpsc::unbounded_channel();
     // What needs a look at a body, or other keys first (a letter, a result elsewhere, a part of a
     // chord), is prepared aside, so that it holds up nobody.
@@ -65,7 +101,7 @@ pub(super) async fn run(
         tokio::select! {
             biased;
             Some(settlement) = settlements.recv() => {
-                accept(&shared, settlement, &mut batch, &mut preparing, &ready_tx);
+                accept(&settler, settlement, &mut batch, &mut preparing, &ready_tx);
             }
             Some(ready) = ready_rx.recv() => batch.push(ready),
             () = stop.cancelled() => return,
@@ -77,7 +113,7 @@ pub(super) async fn run(
         }
         while batch.len() < BATCH {
             if let Ok(settlement) = settlements.try_recv() {
-                accept(&shared, settlement, &mut batch, &mut preparing, &ready_tx);
+                accept(&settler, settlement, &mut batch, &mut preparing, &ready_tx);
             } else if let Ok(ready) = ready_rx.try_recv() {
                 batch.push(ready);
             } else {
@@ -85,44 +121,44 @@ pub(super) async fn run(
             }
         }
         while preparing.try_join_next().is_some() {}
-        settle_all(&shared, std::mem::take(&mut batch), &stop).await;
+        settle_all(&settler, std::mem::take(&mut batch), &stop).await;
     }
 }
 
 fn accept(
-    shared: &Arc<Shared>,
+    settler: &Arc<Settler>,
     mut settlement: Settlement,
     batch: &mut Vec<Ready>,
     preparing: &mut JoinSet<()>,
     ready: &mpsc::UnboundedSender<Ready>,
 ) {
-    count(&shared.counters, &settlement.ending.outcome);
+    count(&settler.counters, &settlement.ending.outcome);
     let (claim, slot) = (settlement.claim, settlement.slot.take());
-    let ended = shared.tells_ends().then(|| Ended::of(&settlement, slot)).flatten();
+    let ended = settler.ends.are_wanted().then(|| Ended::of(&settlement, slot)).flatten();
     if prepare::is_light(&settlement) {
         let Settlement { ending, message, .. } = settlement;
         let may_fail = prepare::may_fail(&ending.outcome);
-        let mut plan = prepare::decide(shared, claim, ending, &message);
-        let fits = !may_fail || shared.room.takes(prepare::result_bytes(&plan));
-        if fits && prepare::is_ready(shared, claim, &plan) {
+        let mut plan = prepare::decide(settler, claim, ending, &message);
+        let fits = !may_fail || settler.room.takes(prepare::result_bytes(&plan));
+        if fits && prepare::is_ready(settler, claim, &plan) {
             batch.push(Ready { claim, plan, ended, tried: false, _turn: None });
             return;
         }
-        let (shared, ready) = (shared.clone(), ready.clone());
+        let (settler, ready) = (settler.clone(), ready.clone());
         preparing.spawn(async move {
             if !fits {
-                plan = prepare::with_room(&shared, claim, plan, &message).await;
+                plan = prepare::with_room(&settler, claim, plan, &message).await;
             }
-            if !prepare::is_ready(&shared, claim, &plan) {
-                prepare::prepare(&shared, claim, &mut plan, &message).await;
+            if !prepare::is_ready(&settler, claim, &plan) {
+                prepare::prepare(&settler, claim, &mut plan, &message).await;
             }
             let _ = ready.send(Ready { claim, plan, ended, tried: false, _turn: None });
         });
         return;
     }
-    let (shared, ready) = (shared.clone(), ready.clone());
+    let (settler, ready) = (settler.clone(), ready.clone());
     preparing.spawn(async move {
-        let (plan, turn) = prepare::plan_and_prepare(shared, settlement).await;
+        let (plan, turn) = prepare::plan_and_prepare(settler, settlement).await;
         let _ = ready.send(Ready { claim, plan, ended, tried: false, _turn: turn });
     });
 }
@@ -139,7 +175,7 @@ pub(super) fn source(error: &Error) -> String {
     std::error::Error::source(error).map(ToString::to_string).unwrap_or_default()
 }
 
-async fn settle_all(shared: &Shared, mut batch: Vec<Ready>, stop: &CancellationToken) {
+async fn settle_all(settler: &Settler, mut batch: Vec<Ready>, stop: &CancellationToken) {
     // The youngest claim first: what goes back is pushed to the consumer's end, so that the oldest
     // is next. By cached keys, because they are less to move than what they stand for.
     batch.sort_by_cached_key(|ready| {
@@ -147,7 +183,7 @@ async fn settle_all(shared: &Shared, mut batch: Vec<Ready>, stop: &CancellationT
     });
     while !batch.is_empty() {
         let rest = batch.split_off(share(&batch));
-        settle_queue(shared, batch[0].claim.queue, &mut batch, stop).await;
+        settle_queue(settler, batch[0].claim.queue, &mut batch, stop).await;
         batch = rest;
     }
 }
@@ -167,17 +203,17 @@ fn share(batch: &[Ready]) -> usize {
 
 /// Ends claims of one queue, trying until Redis has answered.
 async fn settle_queue(
-    shared: &Shared,
+    settler: &Settler,
     queue: usize,
     batch: &mut [Ready],
     stop: &CancellationToken,
 ) {
     let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(2));
     loop {
-        match settle_once(shared, &shared.queues[queue], batch).await {
+        match settle_once(settler, &settler.broker.queues[queue], batch).await {
             Ok(late) => {
-                Counters::add(&shared.counters.worked);
-                return conclude(shared, batch, &late);
+                Counters::add(&settler.counters.worked);
+                return conclude(settler, batch, &late);
             }
             Err(error) => {
                 if !error.is_logged() {
@@ -186,7 +222,7 @@ async fn settle_queue(
                 }
                 batch.iter_mut().for_each(|ready| ready.tried = true);
                 tokio::select! {
-                    () = shared.wait_out(&error, &mut backoff) => {}
+                    () = settler.broker.wait_out(&error, &mut backoff) => {}
                     // Our lease ends by itself; the others give these messages back.
                     () = stop.cancelled() => return,
                 }
@@ -197,54 +233,54 @@ async fn settle_queue(
 
 /// Lets go of claims that were ended; `late` are the places, from 1, of those that were no longer
 /// ours.
-fn conclude(shared: &Shared, batch: &mut [Ready], late: &[usize]) {
+fn conclude(settler: &Settler, batch: &mut [Ready], late: &[usize]) {
     for (ready, place) in batch.iter_mut().zip(1..) {
         let is_late = late.contains(&place) && !ready.tried;
-        let of = if is_late { shared.held.task_of(ready.claim) } else { None };
-        shared.held.let_go(ready.claim);
+        let of = if is_late { settler.held.task_of(ready.claim) } else { None };
+        settler.held.let_go(ready.claim);
         if is_late {
             let Some((task, id)) = of else {
                 let claim = ready.claim.number;
                 tracing::debug!(claim, "a claim that had no message here had gone back already");
                 continue;
             };
-            Counters::add(&shared.counters.late);
+            Counters::add(&settler.counters.late);
             tracing::warn!(
                 task,
                 id,
-                queue = shared.queues[ready.claim.queue].name,
+                queue = settler.broker.queues[ready.claim.queue].name,
                 claim = ready.claim.number,
                 "a late acknowledgement changed nothing: our lease had ended and the message went back"
             );
             continue;
         }
         if ready.plan.is_final {
-            Counters::add(&shared.counters.processed);
+            Counters::add(&settler.counters.processed);
         }
         if let Some(ended) = ready.ended.take() {
-            shared.tell(ended);
+            settler.ends.tell(ended);
         }
     }
 }
 
 async fn settle_once(
-    shared: &Shared,
+    settler: &Settler,
     queue: &QueueKeys,
     batch: &[Ready],
 ) -> Result<Vec<usize>, Error> {
     let mut keys =
-        vec![queue.claims(&shared.id), queue.scheduled.clone(), queue.deliveries.clone()];
+        vec![queue.claims(&settler.broker.id), queue.scheduled.clone(), queue.deliveries.clone()];
     keys.extend(queue.lists.iter().cloned());
     let results = batch.iter().filter_map(|ready| ready.plan.result.as_ref());
-    keys.extend(results.map(|stored| shared.client.result_key(&stored.task_id)));
+    keys.extend(results.map(|stored| settler.broker.client.result_key(&stored.task_id)));
     let (simple, others) = batch.split_at(batch.partition_point(Ready::is_simple));
-    let ttl = shared.result_expires.as_secs().max(1);
+    let ttl = settler.result_expires.as_secs().max(1);
     let mut args = vec![number(queue.lists.len()), ttl.to_string().into_bytes()];
     args.push(number(simple.len()));
     simple.iter().for_each(|ready| push_end(ready, &mut args));
     args.push(number(others.len()));
     others.iter().for_each(|ready| push_item(queue, ready, &mut args));
-    shared.queue.eval(&script::SETTLE, &keys, &args, &[]).await.map_err(redis(format!(
+    settler.broker.queue.eval(&script::SETTLE, &keys, &args, &[]).await.map_err(redis(format!(
         "end {} claims on queue `{}`",
         batch.len(),
         queue.name

@@ -8,7 +8,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use rhubarb_connection::Backoff;
-use rhubarb_core::class::Class;
+use rhubarb_core::{class::Class, config::WorkerConfig};
 use rhubarb_queue::{
     Error, Lock,
     error::redis,
@@ -21,11 +21,14 @@ use tokio::{
 };
 
 use crate::{
-    Shared,
+    Tasks,
     ask::Answers,
+    broker::Broker,
     delivery::Ticket,
-    floods::{Flood, What},
+    floods::{Flood, Floods, What},
+    others::Others,
     outcome::Outcome,
+    signals::Signals,
 };
 
 /// How many messages may wait for the others' answer; the claiming role waits then too.
@@ -33,6 +36,26 @@ pub(super) const WAITING: usize = 256;
 
 /// How long after a failure the others are asked again.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// What decides about messages whose task is none of ours.
+#[derive(Debug)]
+pub(super) struct Decider {
+    pub(super) broker: Arc<Broker>,
+    pub(super) config: Arc<WorkerConfig>,
+    pub(super) tasks: Tasks,
+    pub(super) others: Arc<Others>,
+    pub(super) floods: Arc<Floods>,
+    pub(super) signals: Arc<Signals>,
+}
+
+impl Decider {
+    /// Asks all live workers, and has the queues looked at anew.
+    async fn ask(&self) -> Result<(), Error> {
+        self.others.ask(&self.broker).await?;
+        self.signals.changed.notify_one();
+        Ok(())
+    }
+}
 
 /// A message that waits until the others have answered.
 #[derive(Debug)]
@@ -55,12 +78,12 @@ struct Walked {
 }
 
 /// Decides until draining begins; what is held then goes back.
-pub(super) async fn run(shared: Arc<Shared>, mut strangers: mpsc::Receiver<Stranger>) {
-    let mut parked = interval(shared.config.lease);
+pub(super) async fn run(decider: Decider, mut strangers: mpsc::Receiver<Stranger>) {
+    let mut parked = interval(decider.config.lease);
     parked.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut walked = None;
     loop {
-        let refresh = shared.others.refresh_at();
+        let refresh = decider.others.refresh_at();
         let refresh = async {
             match refresh {
                 Some(at) => sleep_until(at).await,
@@ -69,25 +92,25 @@ pub(super) async fn run(shared: Arc<Shared>, mut strangers: mpsc::Receiver<Stran
         };
         let work = async {
             tokio::select! {
-                Some(first) = strangers.recv() => decide(&shared, first, &mut strangers).await,
-                () = refresh => refreshed(&shared).await,
-                _ = parked.tick() => look_at_parked(&shared, &mut walked).await,
+                Some(first) = strangers.recv() => decide(&decider, first, &mut strangers).await,
+                () = refresh => refreshed(&decider).await,
+                _ = parked.tick() => look_at_parked(&decider, &mut walked).await,
             }
         };
         tokio::select! {
             biased;
-            () = shared.draining.cancelled() => return,
+            () = decider.signals.draining.cancelled() => return,
             () = work => {}
         }
     }
 }
 
 /// Decides on a message and all that wait with it, asking once for all.
-async fn decide(shared: &Shared, first: Stranger, more: &mut mpsc::Receiver<Stranger>) {
+async fn decide(decider: &Decider, first: Stranger, more: &mut mpsc::Receiver<Stranger>) {
     let mut waiting = vec![first];
-    let is_known = |one: &Stranger| shared.others.runs(&one.queue, &one.task).is_some();
+    let is_known = |one: &Stranger| decider.others.runs(&one.queue, &one.task).is_some();
     if !waiting.iter().all(is_known) {
-        ask(shared).await;
+        ask(decider).await;
     }
     while let Ok(one) = more.try_recv() {
         waiting.push(one);
@@ -95,12 +118,12 @@ async fn decide(shared: &Shared, first: Stranger, more: &mut mpsc::Receiver<Stra
     for one in waiting {
         // Unknown still: it came while the question was out, and is asked for again at its next
         // claim.
-        let outcome = match shared.others.runs(&one.queue, &one.task) {
+        let outcome = match decider.others.runs(&one.queue, &one.task) {
             Some(false) => one.keep,
             Some(true) => {
-                shared.others.pass_over(&one.queue, &one.task);
+                decider.others.pass_over(&one.queue, &one.task);
                 let flood = Flood::new(What::Left, Some(&one.task), Some(&one.queue));
-                if shared.floods.note(flood, 1) {
+                if decider.floods.note(flood, 1) {
                     tracing::info!(
                         task = one.task,
                         queue = one.queue,
@@ -117,54 +140,59 @@ async fn decide(shared: &Shared, first: Stranger, more: &mut mpsc::Receiver<Stra
 
 /// Asks until there is an answer; a server that forbids to ask says no, and so does one that has no
 /// memory for questions and answers: claiming must go on, and what is parked is asked about again.
-async fn ask(shared: &Shared) {
+async fn ask(decider: &Decider) {
     let mut backoff = Backoff::default();
-    while let Err(error) = shared.others.ask(shared).await {
+    while let Err(error) = decider.ask().await {
         if error.class() != Class::Transient || error.is_out_of_memory() {
             let cause = std::error::Error::source(&error).map(ToString::to_string);
             tracing::warn!(%error, cause, "the other workers cannot be asked what they run");
-            shared.others.keep(Answers::default(), shared);
+            decider.others.keep(Answers::default());
+            decider.signals.changed.notify_one();
             return;
         }
-        shared.wait_out(&error, &mut backoff).await;
+        decider.broker.wait_out(&error, &mut backoff).await;
     }
 }
 
-async fn refreshed(shared: &Shared) {
-    if let Err(error) = shared.others.ask(shared).await {
+async fn refreshed(decider: &Decider) {
+    if let Err(error) = decider.ask().await {
         tracing::debug!(%error, "asking the other workers failed, trying again");
         sleep(AGAIN).await;
     }
 }
 
-async fn look_at_parked(shared: &Shared, walked: &mut Option<Walked>) {
-    if let Err(error) = offer(shared, walked).await {
+async fn look_at_parked(decider: &Decider, walked: &mut Option<Walked>) {
+    if let Err(error) = offer(decider, walked).await {
         tracing::debug!(%error, "looking at the parked tasks failed, trying again");
     }
 }
 
 /// Puts parked messages back whose task somebody runs by now; nothing is sent but one command while
 /// none is parked.
-async fn offer(shared: &Shared, walked: &mut Option<Walked>) -> Result<(), Error> {
+async fn offer(decider: &Decider, walked: &mut Option<Walked>) -> Result<(), Error> {
     let mut newest = ::redis::cmd("ZREVRANGE");
-    newest.arg(shared.client.keys().letters(Kind::Parked).index).arg(0).arg(0).arg("WITHSCORES");
+    newest
+        .arg(decider.broker.client.keys().letters(Kind::Parked).index)
+        .arg(0)
+        .arg(0)
+        .arg("WITHSCORES");
     let newest: Vec<(Vec<u8>, f64)> =
-        shared.queue.query(&newest).await.map_err(redis("look for parked messages"))?;
+        decider.broker.queue.query(&newest).await.map_err(redis("look for parked messages"))?;
     let Some(&(_, newest)) = newest.first() else { return Ok(()) };
     // One worker at a time, and each once a period. It is not released: its end is the next one's
     // turn.
-    let turn = shared.config.lease.saturating_sub(Duration::from_millis(500));
-    let lock = Lock::new(&shared.client, "parked", &shared.id, turn);
+    let turn = decider.config.lease.saturating_sub(Duration::from_millis(500));
+    let lock = Lock::new(&decider.broker.client, "parked", &decider.broker.id, turn);
     if !lock.acquire().await? {
         return Ok(());
     }
-    shared.others.ask(shared).await?;
-    let found = Walked { others: shared.others.signature(), newest: Some(newest) };
+    decider.ask().await?;
+    let found = Walked { others: decider.others.signature(), newest: Some(newest) };
     if walked.as_ref() == Some(&found) {
         return Ok(());
     }
-    let mut parked = Parked::new(&shared.client, false);
-    parked.walk(|letter| is_wanted(shared, letter)).await?;
+    let mut parked = Parked::new(&decider.broker.client, false);
+    parked.walk(|letter| is_wanted(decider, letter)).await?;
     for (queue, n) in parked.moved.iter().filter(|(_, n)| **n > 0) {
         tracing::info!(queue, n, "put parked tasks back that somebody runs by now");
     }
@@ -172,10 +200,11 @@ async fn offer(shared: &Shared, walked: &mut Option<Walked>) -> Result<(), Error
     Ok(())
 }
 
-fn is_wanted(shared: &Shared, letter: &Letter) -> bool {
+fn is_wanted(decider: &Decider, letter: &Letter) -> bool {
     let Some(task) = &letter.task else { return false };
-    let ours = shared.tasks.contains(task) && shared.queues.names().contains(&letter.queue);
-    ours || shared.others.runs(&letter.queue, task) == Some(true)
+    let ours =
+        decider.tasks.contains(task) && decider.broker.queues.names().contains(&letter.queue);
+    ours || decider.others.runs(&letter.queue, task) == Some(true)
 }
 
 /// How a message that somebody else runs is given back: to its place, if the next claims can pass

@@ -5,20 +5,35 @@
 
 use std::{
     fmt, io,
-    sync::{Arc, Weak, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     thread,
     time::Duration,
 };
 
-use rhubarb_core::exit;
+use rhubarb_core::{config::WorkerConfig, exit};
 use tokio::{runtime, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Shared,
+    Counters,
+    broker::Broker,
     claim::{arguments, keys},
+    held::Held,
     script,
+    signals::Signals,
+    slots::Slots,
 };
+
+/// What is watched.
+#[derive(Debug)]
+pub(super) struct Watched {
+    pub(super) broker: Arc<Broker>,
+    pub(super) config: Arc<WorkerConfig>,
+    pub(super) held: Arc<Held>,
+    pub(super) slots: Arc<Slots>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) signals: Arc<Signals>,
+}
 
 /// How often it looks within its limit.
 const LOOKS: u32 = 12;
@@ -93,21 +108,20 @@ pub(super) fn verdict(facts: Facts, limits: Limits) -> Verdict {
     }
 }
 
-/// Watches until `stop` fires or the worker's side is gone. Does nothing when it is switched off.
+/// Watches until `stop` fires. Does nothing when it is switched off.
 ///
 /// # Errors
 ///
 /// The system gives no thread.
-pub(super) fn start(shared: &Arc<Shared>, stop: CancellationToken) -> io::Result<()> {
-    let config = &shared.config;
+pub(super) fn start(watched: Watched, stop: CancellationToken) -> io::Result<()> {
+    let config = &watched.config;
     if config.watchdog.is_zero() {
         return Ok(());
     }
     let silent = config.watchdog.max(config.lease);
     let limits = Limits { silent, idle: silent + config.poll_interval };
-    let shared = Arc::downgrade(shared);
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let watch = move || runtime.block_on(watch(&shared, limits, &stop));
+    let watch = move || runtime.block_on(watch(&watched, limits, &stop));
     thread::Builder::new().name("watchdog".to_owned()).spawn(watch).map(drop)
 }
 
@@ -131,7 +145,7 @@ impl Progress {
     }
 }
 
-async fn watch(shared: &Weak<Shared>, limits: Limits, stop: &CancellationToken) {
+async fn watch(watched: &Watched, limits: Limits, stop: &CancellationToken) {
     let period = limits.silent / LOOKS;
     let mut progress = Progress::default();
     loop {
@@ -140,31 +154,30 @@ async fn watch(shared: &Weak<Shared>, limits: Limits, stop: &CancellationToken) 
             () = stop.cancelled() => return,
             () = tokio::time::sleep(period) => {}
         }
-        let Some(shared) = shared.upgrade() else { return };
         // A process that was stopped for an hour (SIGSTOP, a sleeping laptop) has not failed to
         // work in it.
         let passed = asleep.elapsed().min(2 * period);
-        let worked = shared.counters.worked.load(Ordering::Relaxed);
-        let rounds = shared.counters.rounds.load(Ordering::Relaxed);
-        progress.note(passed, worked, rounds, shared.slots.any_free());
-        match look(&shared, &progress, limits).await {
+        let worked = watched.counters.worked.load(Ordering::Relaxed);
+        let rounds = watched.counters.rounds.load(Ordering::Relaxed);
+        progress.note(passed, worked, rounds, watched.slots.any_free());
+        match look(watched, &progress, limits).await {
             Verdict::Fine | Verdict::Ask => {}
             Verdict::Forgive => (progress.silent, progress.idle) = Default::default(),
-            Verdict::End(reason) => end(&shared, reason),
+            Verdict::End(reason) => end(watched, reason),
         }
     }
 }
 
-async fn look(shared: &Shared, progress: &Progress, limits: Limits) -> Verdict {
+async fn look(watched: &Watched, progress: &Progress, limits: Limits) -> Verdict {
     let facts = Facts {
         silent: progress.silent,
         idle: progress.idle,
-        draining: shared.draining.is_cancelled(),
+        draining: watched.signals.draining.is_cancelled(),
         redis_answers: None,
     };
     match verdict(facts, limits) {
         Verdict::Ask => {
-            let redis_answers = Some(claims_work(shared).await);
+            let redis_answers = Some(claims_work(watched).await);
             verdict(Facts { redis_answers, ..facts }, limits)
         }
         other => other,
@@ -175,22 +188,23 @@ async fn look(shared: &Shared, progress: &Progress, limits: Limits) -> Verdict {
 ///
 /// A sign of life would not do: a replica answers, and so does a server whose access list forbids
 /// us to claim.
-async fn claims_work(shared: &Shared) -> bool {
-    let asked = match shared.queues.active().first() {
+async fn claims_work(watched: &Watched) -> bool {
+    let asked = match watched.broker.queues.active().first() {
         Some(&idx) => {
-            let (keys, args) = (keys(shared, &shared.queues[idx]), arguments(shared, 0, 0));
-            shared.queue.probe_script(&script::CLAIM, &keys, &args).await
+            let keys = keys(&watched.broker, &watched.broker.queues[idx]);
+            let args = arguments(&watched.broker.id, &watched.config, 0, 0, 0);
+            watched.broker.queue.probe_script(&script::CLAIM, &keys, &args).await
         }
-        None => shared.queue.probe().await,
+        None => watched.broker.queue.probe().await,
     };
     asked.is_ok()
 }
 
 #[expect(clippy::exit, reason = "a runtime that no longer moves cannot be asked to end")]
-fn end(shared: &Shared, reason: Reason) {
+fn end(watched: &Watched, reason: Reason) {
     tracing::error!(
-        node = shared.node,
-        held = shared.held.len(),
+        node = watched.broker.node,
+        held = watched.held.len(),
         "watchdog: {reason}: ending the process; what it holds runs elsewhere when its lease ends"
     );
     std::process::exit(exit::FAILED.into());

@@ -15,9 +15,9 @@ impl Claimer {
     /// Says which key keeps a queue from being claimed from, unless that was said; `false` where
     /// none is seen.
     pub(super) async fn tell_blocked(&mut self, error: &Error) -> bool {
-        let (redis, celery) = (self.shared.queue.clone(), self.shared.client.celery());
-        for idx in self.shared.queues.active() {
-            let name = &self.shared.queues[idx].name;
+        let (redis, celery) = (self.broker.queue.clone(), self.broker.client.celery());
+        for idx in self.broker.queues.active() {
+            let name = &self.broker.queues[idx].name;
             let Ok(Some(problem)) = inspect::wrong_keys(&redis, name, celery).await else {
                 continue;
             };
@@ -34,7 +34,7 @@ impl Claimer {
     /// Says that a queue is claimed from again, once it was looked at.
     pub(super) fn tell_unblocked(&mut self, looked: &[usize]) {
         if let Some(told) = self.blocked.take_if(|told| looked.contains(&told.idx)) {
-            let queue = &self.shared.queues[told.idx].name;
+            let queue = &self.broker.queues[told.idx].name;
             tracing::info!(queue, problem = told.problem, "the queue is claimed from again");
         }
     }

@@ -1,13 +1,17 @@
 //! What a claim is called with.
 
-use rhubarb_queue::keys::QueueKeys;
+use std::sync::Arc;
 
-use crate::Shared;
+use rhubarb_core::config::WorkerConfig;
+use rhubarb_queue::{Error, fields, keys::QueueKeys};
+
+use super::Answer;
+use crate::{broker::Broker, handout::Handout};
 
 /// The keys of a claim.
-pub(crate) fn keys(shared: &Shared, queue: &QueueKeys) -> Vec<String> {
+pub(crate) fn keys(broker: &Broker, queue: &QueueKeys) -> Vec<String> {
     let mut keys = vec![
-        queue.claims(&shared.id),
+        queue.claims(&broker.id),
         queue.leases.clone(),
         queue.scheduled.clone(),
         queue.paused.clone(),
@@ -17,26 +21,67 @@ pub(crate) fn keys(shared: &Shared, queue: &QueueKeys) -> Vec<String> {
     keys
 }
 
-/// The arguments of a claim of up to `n` messages.
-pub(crate) fn arguments(shared: &Shared, n: usize, number: u64) -> Vec<Vec<u8>> {
+/// The arguments of a claim of up to `n` messages, of which `at_once` bytes are handed out.
+pub(crate) fn arguments(
+    id: &str,
+    config: &WorkerConfig,
+    n: usize,
+    number: u64,
+    at_once: usize,
+) -> Vec<Vec<u8>> {
     vec![
         n.to_string().into_bytes(),
-        shared.id.clone().into_bytes(),
-        shared.config.lease.as_millis().to_string().into_bytes(),
+        id.to_owned().into_bytes(),
+        config.lease.as_millis().to_string().into_bytes(),
         number.to_string().into_bytes(),
-        shared.config.max_message_bytes.to_string().into_bytes(),
-        at_once(shared).to_string().into_bytes(),
+        config.max_message_bytes.to_string().into_bytes(),
+        at_once.to_string().into_bytes(),
     ]
 }
 
-/// How many bytes of messages a claim hands out, and how many a piece of one has.
-pub(super) fn at_once(shared: &Shared) -> usize {
-    shared.handout.at_once().min(shared.config.max_message_bytes)
+/// What calls the scripts that claim.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    pub(crate) broker: Arc<Broker>,
+    pub(crate) config: Arc<WorkerConfig>,
+    /// How many bytes Redis may hand out at once.
+    pub(crate) handout: Handout,
 }
 
-/// What goes before a claim so that the server tracks the keys that it reads.
-pub(crate) fn caching(shared: &Shared) -> Vec<::redis::Cmd> {
-    let mut caching = ::redis::cmd("CLIENT");
-    caching.arg("CACHING").arg("YES");
-    if shared.queue.tracks() { vec![caching] } else { Vec::new() }
+impl Caller {
+    /// The arguments of a claim of up to `n` messages.
+    pub(super) fn arguments(&self, n: usize, number: u64) -> Vec<Vec<u8>> {
+        arguments(&self.broker.id, &self.config, n, number, self.at_once())
+    }
+
+    /// How many bytes of messages a claim hands out, and how many a piece of one has.
+    fn at_once(&self) -> usize {
+        self.handout.at_once().min(self.config.max_message_bytes)
+    }
+
+    /// What goes before a claim so that the server tracks the keys that it reads.
+    pub(super) fn caching(&self) -> Vec<::redis::Cmd> {
+        let mut caching = ::redis::cmd("CLIENT");
+        caching.arg("CACHING").arg("YES");
+        if self.broker.queue.tracks() { vec![caching] } else { Vec::new() }
+    }
+
+    /// Reads the messages that did not fit into an answer, in pieces that do.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Redis`]: all of the answer goes back by reconciling.
+    pub(super) async fn complete(&self, idx: usize, answer: &mut Answer) -> Result<(), Error> {
+        let (broker, max) = (&self.broker, self.config.max_message_bytes);
+        let key = broker.queues[idx].claims(&broker.id);
+        for claimed in answer.left_out(max) {
+            let (number, at_once) = (claimed.number.to_string(), self.at_once());
+            let read = fields::in_pieces(&broker.queue, &key, number.as_bytes(), at_once).await?;
+            if let Some(recorded) = read {
+                claimed.complete(recorded);
+            }
+        }
+        answer.keep_whole(max);
+        Ok(())
+    }
 }

@@ -2,16 +2,25 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
+use rhubarb_core::config::WorkerConfig;
 use rhubarb_wire::{Envelope, Exception};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use super::{Claimer, Round, read::read};
+use super::{Round, read::read};
 use crate::{
-    delivery::{ClaimId, Delivery, Message, Received, Ticket},
+    Tasks,
+    broker::Broker,
+    delivery::{ClaimId, Delivery, Message, Received, Settlements, Ticket},
+    events::Events,
+    held::Held,
     history,
+    others::Others,
     outcome::{Outcome, Revocation},
     rate::Turn,
+    revoked::Revoked,
+    signals::Signals,
+    slots::Slots,
     strangers::{self, Stranger},
 };
 
@@ -22,12 +31,33 @@ struct NotNow {
     again: bool,
 }
 
-impl Claimer {
+/// What becomes of messages once they are claimed.
+#[derive(Debug)]
+pub(crate) struct Dispatcher {
+    pub(crate) broker: Arc<Broker>,
+    pub(crate) config: Arc<WorkerConfig>,
+    pub(crate) timezone: TimeZone,
+    pub(crate) tasks: Tasks,
+    pub(crate) held: Arc<Held>,
+    pub(crate) slots: Arc<Slots>,
+    pub(crate) settlements: Settlements,
+    pub(crate) revoked: Arc<Revoked>,
+    /// What other workers run.
+    pub(crate) others: Arc<Others>,
+    pub(crate) events: Arc<Events>,
+    pub(crate) signals: Arc<Signals>,
+    /// The way of messages whose task is none of ours.
+    pub(crate) strangers: mpsc::Sender<Stranger>,
+    /// The way of those that run.
+    pub(crate) deliver: mpsc::UnboundedSender<Delivery>,
+}
+
+impl Dispatcher {
     /// Hands each message to apalis, or ends at once what cannot or must not run now.
     ///
     /// Returns the queues of which any was not left for other workers.
     pub(super) async fn dispatch(
-        &mut self,
+        &self,
         round: Round,
         mut slots: OwnedSemaphorePermit,
     ) -> BTreeSet<usize> {
@@ -35,17 +65,17 @@ impl Claimer {
         let mut ours = BTreeSet::new();
         for (idx, claimed) in round.claimed {
             let claim = ClaimId { queue: idx, number: claimed.number };
-            let queue = &self.shared.queues[idx];
-            let read = read(&claimed, self.shared.config.max_message_bytes);
+            let queue = &self.broker.queues[idx];
+            let read = read(&claimed, self.config.max_message_bytes);
             let read = read.map(|envelope| self.received(envelope, &claimed.deaths));
             let message = match &read {
                 Ok(received) => Message::Read(received.clone()),
                 Err(unread) => Message::Raw(unread.raw.clone()),
             };
-            self.shared.held.hold(claim, round.now, message.clone());
+            self.held.hold(claim, round.now, message.clone());
             // The script never returns more than there are slots for.
             let Some(slot) = slots.split(1) else { continue };
-            let ticket = Ticket::new(claim, message, self.shared.settlements.clone(), slot);
+            let ticket = Ticket::new(claim, message, self.settlements.clone(), slot);
             let received = match read {
                 Ok(received) => received,
                 Err(unread) => {
@@ -92,22 +122,22 @@ impl Claimer {
     }
 
     fn received(&self, envelope: Envelope, deaths: &[u8]) -> Arc<Received> {
-        let stores = self.shared.tasks.results(&envelope.headers.task);
-        let received = Received::new(envelope, self.shared.config.max_message_bytes);
+        let stores = self.tasks.results(&envelope.headers.task);
+        let received = Received::new(envelope, self.config.max_message_bytes);
         Arc::new(received.told(stores, history::deaths(deaths)))
     }
 
     /// Tells whether a message's task is none of ours; what kills workers is dead all the same.
     fn is_strange(&self, envelope: &Envelope, not_now: Option<&NotNow>) -> bool {
         let is_dead = not_now.is_some_and(|it| matches!(it.outcome, Outcome::Dead { .. }));
-        !is_dead && !self.shared.tasks.contains(&envelope.headers.task)
+        !is_dead && !self.tasks.contains(&envelope.headers.task)
     }
 
     /// Ends a message whose task is none of ours, or gives it to the role that asks who runs it.
     ///
     /// Tells whether it is left, or may be.
     async fn stranger(&self, mut one: Stranger) -> bool {
-        let others = &self.shared.others;
+        let others = &self.others;
         let somebody = others.runs(&one.queue, &one.task);
         if somebody == Some(false) {
             one.ticket.settle(one.keep);
@@ -121,7 +151,7 @@ impl Claimer {
         one.ticket = one.ticket.without_slot();
         // Full while an answer is awaited: claiming waits for it too. Closed when draining: it goes
         // back.
-        let _ = self.shared.strangers.send(one).await;
+        let _ = self.strangers.send(one).await;
         true
     }
 
@@ -130,35 +160,35 @@ impl Claimer {
     fn tell(&self, envelope: &Envelope, not_now: Option<&NotNow>) {
         let again = not_now
             .is_some_and(|not_now| not_now.again || matches!(not_now.outcome, Outcome::Revoked(_)));
-        if !again && self.shared.events.on() && self.shared.tasks.contains(&envelope.headers.task) {
-            self.shared.events.received(&envelope.headers);
+        if !again && self.events.on() && self.tasks.contains(&envelope.headers.task) {
+            self.events.received(&envelope.headers);
         }
     }
 
     /// Tells what ends a message at once: too many deaths, expired, revoked, not due, over its
     /// task's rate.
     fn not_now(&self, envelope: &Envelope, deliveries: u32, now: Timestamp) -> Option<NotNow> {
-        let (shared, headers) = (&self.shared, &envelope.headers);
+        let headers = &envelope.headers;
         let first = |outcome| Some(NotNow { outcome, again: false });
-        if deliveries >= shared.config.max_deliveries {
+        if deliveries >= self.config.max_deliveries {
             let reason = format!("{deliveries} workers died while they ran it");
             let exception = Exception::worker_lost(&reason);
             return first(Outcome::Dead { reason, exception });
         }
         let at =
-            |time: &Option<rhubarb_wire::Time>| time.as_ref().map(|t| t.resolve(&shared.timezone));
+            |time: &Option<rhubarb_wire::Time>| time.as_ref().map(|t| t.resolve(&self.timezone));
         // The script's clock counts milliseconds.
         let ms = Timestamp::as_millisecond;
         if at(&headers.expires).is_some_and(|expires| ms(expires) <= ms(now)) {
             return first(Outcome::Revoked(Revocation::Expired));
         }
-        if shared.revoked.has(headers, now) {
+        if self.revoked.has(headers, now) {
             return first(Outcome::Revoked(Revocation::Revoked));
         }
         if let Some(at) = at(&headers.eta).filter(|eta| *eta > now) {
             return first(Outcome::NotDue { at });
         }
-        match shared.tasks.turn(&headers.task, &headers.id, now) {
+        match self.tasks.turn(&headers.task, &headers.id, now) {
             Turn::Now => None,
             Turn::At { at, again } => Some(NotNow { outcome: Outcome::NotDue { at }, again }),
         }
@@ -182,8 +212,8 @@ impl Claimer {
         );
         let alone = tokio::select! {
             biased;
-            () = self.shared.draining.cancelled() => return,
-            slots = self.shared.slots.take_all() => slots,
+            () = self.signals.draining.cancelled() => return,
+            slots = self.slots.take_all() => slots,
         };
         if let Some(slots) = alone {
             suspect.ticket = Some(ticket.with_slot(slots));

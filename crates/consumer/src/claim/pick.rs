@@ -7,8 +7,8 @@ use rhubarb_connection::Backoff;
 use rhubarb_queue::{Error, error::redis};
 use tokio::time::Instant;
 
-use super::{Answer, arguments, caching, complete, keys};
-use crate::{Shared, script};
+use super::{Answer, call::Caller, keys};
+use crate::{others::Others, script};
 
 /// How many calls of the script one look makes; each looks at 1,000 messages.
 const CALLS: usize = 10;
@@ -74,29 +74,30 @@ impl Passing {
 ///
 /// [`Error::Redis`]; what was claimed before goes back by reconciling.
 pub(super) async fn pick(
-    shared: &Shared,
+    (caller, others): (&Caller, &Others),
     idx: usize,
     n: usize,
     number: &mut u64,
     names: &[String],
     passing: &mut Passing,
 ) -> Result<Answer, Error> {
-    let (queue, cursor) = (&shared.queues[idx], &mut passing.cursor);
-    let mut all = Answer::empty(shared.now());
+    let broker = &caller.broker;
+    let (queue, cursor) = (&broker.queues[idx], &mut passing.cursor);
+    let mut all = Answer::empty(broker.now());
     for _ in 0..CALLS {
         let left = n - all.claimed.len();
-        let mut args = arguments(shared, left, *number);
+        let mut args = caller.arguments(left, *number);
         *number += left as u64;
         args.push(cursor.list.to_string().into_bytes());
         args.push(cursor.passed.to_string().into_bytes());
         args.extend(names.iter().map(|name| name.clone().into_bytes()));
-        let mut picked: Picked = shared
+        let mut picked: Picked = broker
             .queue
-            .eval(&script::PICK, &keys(shared, queue), &args, &caching(shared))
+            .eval(&script::PICK, &keys(broker, queue), &args, &caller.caching())
             .await
             .map_err(redis(format!("claim from queue `{}`", queue.name)))?;
-        shared.set_clock(picked.answer.now);
-        complete(shared, idx, &mut picked.answer).await?;
+        broker.set_clock(picked.answer.now);
+        caller.complete(idx, &mut picked.answer).await?;
         cursor.is_any |= picked.passed_over > 0;
         all.join(picked.answer);
         if let Some((list, passed)) = picked.rest {
@@ -104,7 +105,7 @@ pub(super) async fn pick(
             continue;
         }
         if !all.full && !std::mem::take(cursor).is_any {
-            shared.others.pass_nothing(&queue.name);
+            others.pass_nothing(&queue.name);
         }
         break;
     }

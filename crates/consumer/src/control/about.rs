@@ -1,9 +1,6 @@
 //! The worker as Celery's clients and Flower show it: statistics, settings, a report.
 
-use std::{
-    sync::{PoisonError, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::atomic::Ordering, time::Duration};
 
 use rhubarb_core::{
     config::{Config, Role},
@@ -11,20 +8,20 @@ use rhubarb_core::{
 };
 use serde_json::{Map, Value, json};
 
-use super::super::{Shared, machine};
+use super::Control;
+use crate::machine;
 
 /// Returns what `celery inspect stats` shows.
-pub(super) fn stats(shared: &Shared) -> Value {
-    let counters = &shared.counters;
+pub(super) fn stats(control: &Control) -> Value {
+    let counters = &control.counters;
     let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-    let total = counters.by_task.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let size = shared.slots.size();
-    let uptime = shared.started_at.duration_until(rhubarb_core::clock::now()).as_secs().max(0);
-    let config = &shared.config;
+    let size = control.slots.size();
+    let uptime = control.started_at.duration_until(rhubarb_core::clock::now()).as_secs().max(0);
+    let config = &control.config;
     json!({
-        "total": total,
+        "total": counters.by_task(),
         "pid": std::process::id(),
-        "clock": shared.events.clock.now().to_string(),
+        "clock": control.events.clock.now().to_string(),
         "uptime": uptime,
         "pool": {
             "implementation": "rhubarb",
@@ -34,7 +31,7 @@ pub(super) fn stats(shared: &Shared) -> Value {
             "put-guarded-by-semaphore": true,
             "timeouts": [seconds(config.task_soft_time_limit), seconds(config.task_time_limit)],
         },
-        "broker": broker(shared.queue.url(), shared.queue.db()),
+        "broker": broker(control.broker.queue.url(), control.broker.queue.db()),
         // No more is ever claimed than there are free slots.
         "prefetch_count": size,
         "rusage": machine::rusage(),
@@ -46,7 +43,7 @@ pub(super) fn stats(shared: &Shared) -> Value {
             "parked": count(&counters.parked),
             "garbage_commands": count(&counters.garbage),
             "unanswered_commands": count(&counters.unanswered),
-            "dropped_events": count(&shared.events.dropped),
+            "dropped_events": count(&control.events.dropped),
         },
     })
 }
@@ -120,14 +117,14 @@ pub(in super::super) fn settings(config: &Config) -> Map<String, Value> {
 }
 
 /// Returns what `celery inspect report` shows.
-pub(super) fn report(shared: &Shared) -> String {
+pub(super) fn report(control: &Control) -> String {
     let mut report = format!(
         "\nsoftware -> rhubarb:{} (Celery protocol 2)\nplatform -> system:{} arch:{}\nsettings -> transport:redis\n\n",
         env!("CARGO_PKG_VERSION"),
         machine::system(),
         std::env::consts::ARCH,
     );
-    for (name, value) in &shared.settings {
+    for (name, value) in &control.settings {
         report += &format!("{name}: {}\n", rhubarb_wire::repr(value));
     }
     report

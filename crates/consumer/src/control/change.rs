@@ -6,31 +6,31 @@ use rhubarb_core::queue_name;
 use rhubarb_queue::{error::redis, keys::QueueKeys};
 use serde_json::Value;
 
-use super::{super::Shared, Answer, command::Arguments, revoke};
+use super::{Answer, Control, command::Arguments, revoke};
 use crate::rate::Rate;
 
 /// Carries an order out; none when it is none that is known.
 pub(super) fn answer(
-    shared: &Arc<Shared>,
+    control: &Arc<Control>,
     method: &str,
     arguments: &Arguments<'_>,
 ) -> Option<Answer> {
     let answer = match method {
-        "revoke" => told(shared, revoke::revoke(shared, arguments, arguments.flag("terminate"))),
-        "terminate" => told(shared, revoke::revoke(shared, arguments, true)),
-        "revoke_by_stamped_headers" => told(shared, revoke::revoke_by_stamps(shared, arguments)),
-        "rate_limit" => rate_limit(shared, arguments),
-        "time_limit" => time_limit(shared, arguments),
-        "add_consumer" => add_consumer(shared, arguments),
-        "cancel_consumer" => cancel_consumer(shared, arguments),
-        "pool_grow" => resize(shared, arguments, true),
-        "pool_shrink" => resize(shared, arguments, false),
+        "revoke" => told(control, revoke::revoke(control, arguments, arguments.flag("terminate"))),
+        "terminate" => told(control, revoke::revoke(control, arguments, true)),
+        "revoke_by_stamped_headers" => told(control, revoke::revoke_by_stamps(control, arguments)),
+        "rate_limit" => rate_limit(control, arguments),
+        "time_limit" => time_limit(control, arguments),
+        "add_consumer" => add_consumer(control, arguments),
+        "cancel_consumer" => cancel_consumer(control, arguments),
+        "pool_grow" => resize(control, arguments, true),
+        "pool_shrink" => resize(control, arguments, false),
         "pool_restart" => Err("ValueError('Pool restarts not enabled')".to_owned()),
         "autoscale" => Err("ValueError('Autoscale not enabled')".to_owned()),
-        "enable_events" => Ok(enable_events(shared)),
-        "disable_events" => Ok(disable_events(shared)),
-        "heartbeat" => Ok(heartbeat(shared)),
-        "shutdown" => Ok(shutdown(shared, arguments)),
+        "enable_events" => Ok(enable_events(control)),
+        "disable_events" => Ok(disable_events(control)),
+        "heartbeat" => Ok(heartbeat(control)),
+        "shutdown" => Ok(shutdown(control, arguments)),
         // Workers that gossip elect among themselves; nobody elects us.
         "election" => Ok(Answer::Now(Value::Null)),
         _ => return None,
@@ -38,11 +38,11 @@ pub(super) fn answer(
     Some(answer.unwrap_or_else(Answer::error))
 }
 
-fn told(shared: &Shared, answer: Result<Answer, String>) -> Result<Answer, String> {
-    answer.inspect_err(|wrong| revoke::refused(shared, wrong))
+fn told(control: &Control, answer: Result<Answer, String>) -> Result<Answer, String> {
+    answer.inspect_err(|wrong| revoke::refused(control, wrong))
 }
 
-fn rate_limit(shared: &Shared, arguments: &Arguments<'_>) -> Result<Answer, String> {
+fn rate_limit(control: &Control, arguments: &Arguments<'_>) -> Result<Answer, String> {
     let task = arguments.required("rate_limit", "task_name")?;
     let text = match arguments.get("rate_limit") {
         None | Some(Value::Bool(_)) => String::new(),
@@ -50,7 +50,7 @@ fn rate_limit(shared: &Shared, arguments: &Arguments<'_>) -> Result<Answer, Stri
         Some(number) => number.to_string(),
     };
     let rate = Rate::parse(&text).map_err(|wrong| wrong.to_string())?;
-    if !shared.tasks.set_rate(task, rate) {
+    if !control.tasks.set_rate(task, rate) {
         return Err("unknown task".to_owned());
     }
     // Celery looks at what was given and not at what it means: the text "0/s" is a new limit to it.
@@ -67,7 +67,7 @@ fn is_zero(value: &Value) -> bool {
     value.as_f64() == Some(0.0)
 }
 
-fn time_limit(shared: &Shared, arguments: &Arguments<'_>) -> Result<Answer, String> {
+fn time_limit(control: &Control, arguments: &Arguments<'_>) -> Result<Answer, String> {
     let task = arguments.required("time_limit", "task_name")?;
     let limit = |name: &str| match arguments.get(name) {
         None => Ok(None),
@@ -79,49 +79,49 @@ fn time_limit(shared: &Shared, arguments: &Arguments<'_>) -> Result<Answer, Stri
         }
     };
     let (soft, hard) = (limit("soft")?, limit("hard")?);
-    if !shared.tasks.set_time_limits(task, soft, hard) {
+    if !control.tasks.set_time_limits(task, soft, hard) {
         return Err("unknown task".to_owned());
     }
     tracing::info!(task, ?soft, ?hard, "time limits changed by remote control");
     Ok(Answer::ok("time limits set successfully"))
 }
 
-fn add_consumer(shared: &Arc<Shared>, arguments: &Arguments<'_>) -> Result<Answer, String> {
+fn add_consumer(control: &Arc<Control>, arguments: &Arguments<'_>) -> Result<Answer, String> {
     let queue = arguments.required("add_consumer", "queue")?;
-    if let Err(reason) = queue_name::check(queue, shared.client.celery()) {
+    if let Err(reason) = queue_name::check(queue, control.broker.client.celery()) {
         return Err(format!("ValueError({reason:?})"));
     }
-    if !shared.queues.add(QueueKeys::new(queue, shared.client.celery())) {
+    if !control.broker.queues.add(QueueKeys::new(queue, control.broker.client.celery())) {
         return Err("ValueError('this worker serves too many queues')".to_owned());
     }
-    shared.broadcasts.added.notify_one();
+    control.broadcasts.added.notify_one();
     tracing::info!(queue, "queue added by remote control");
-    let (shared, queue) = (shared.clone(), queue.to_owned());
+    let (control, queue) = (control.clone(), queue.to_owned());
     Ok(Answer::later(async move {
         let mut pipeline = ::redis::pipe();
-        rhubarb_queue::client::declare(&mut pipeline, &queue, shared.client.celery());
-        let declared = shared.queue.pipe::<::redis::Value>(&pipeline).await;
+        rhubarb_queue::client::declare(&mut pipeline, &queue, control.broker.client.celery());
+        let declared = control.broker.queue.pipe::<::redis::Value>(&pipeline).await;
         if let Err(error) = declared.map_err(redis(format!("declare queue `{queue}`"))) {
             // Clients declare it as well, with their first message.
             tracing::debug!(%error, "a queue that was added was not declared");
         }
-        shared.changed.notify_one();
+        control.signals.changed.notify_one();
         serde_json::json!({ "ok": format!("add consumer {queue}") })
     }))
 }
 
-fn cancel_consumer(shared: &Shared, arguments: &Arguments<'_>) -> Result<Answer, String> {
+fn cancel_consumer(control: &Control, arguments: &Arguments<'_>) -> Result<Answer, String> {
     let queue = arguments.required("cancel_consumer", "queue")?;
-    shared.queues.cancel(queue);
-    shared.changed.notify_one();
+    control.broker.queues.cancel(queue);
+    control.signals.changed.notify_one();
     tracing::info!(queue, "queue cancelled by remote control");
     Ok(Answer::ok(format!("no longer consuming from {queue}")))
 }
 
-fn resize(shared: &Shared, arguments: &Arguments<'_>, grow: bool) -> Result<Answer, String> {
+fn resize(control: &Control, arguments: &Arguments<'_>, grow: bool) -> Result<Answer, String> {
     let n = arguments.count("n")?;
-    let done = if grow { shared.slots.grow(n) } else { shared.slots.shrink(n) };
-    let size = shared.slots.size();
+    let done = if grow { control.slots.grow(n) } else { control.slots.shrink(n) };
+    let size = control.slots.size();
     if !done {
         let verb = if grow { "grow" } else { "shrink" };
         return Err(format!("ValueError('cannot {verb} a pool of {size} by {n}')"));
@@ -130,24 +130,24 @@ fn resize(shared: &Shared, arguments: &Arguments<'_>, grow: bool) -> Result<Answ
     Ok(Answer::ok(if grow { "pool will grow" } else { "pool will shrink" }))
 }
 
-fn enable_events(shared: &Shared) -> Answer {
-    let switched = shared.events.enable();
+fn enable_events(control: &Control) -> Answer {
+    let switched = control.events.enable();
     Answer::ok(if switched { "task events enabled" } else { "task events already enabled" })
 }
 
-fn disable_events(shared: &Shared) -> Answer {
-    let switched = shared.events.disable();
+fn disable_events(control: &Control) -> Answer {
+    let switched = control.events.disable();
     Answer::ok(if switched { "task events disabled" } else { "task events already disabled" })
 }
 
-fn heartbeat(shared: &Shared) -> Answer {
-    shared.beat_wanted.notify_one();
+fn heartbeat(control: &Control) -> Answer {
+    control.signals.beat_wanted.notify_one();
     Answer::Now(Value::Null)
 }
 
-fn shutdown(shared: &Shared, arguments: &Arguments<'_>) -> Answer {
+fn shutdown(control: &Control, arguments: &Arguments<'_>) -> Answer {
     let reason = arguments.text("msg").unwrap_or("Got shutdown from remote");
     tracing::warn!(reason, "asked to stop by remote control");
-    shared.stop_asked.cancel();
+    control.signals.stop_asked.cancel();
     Answer::Silence
 }

@@ -5,82 +5,82 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::{
-    super::{Shared, machine},
-    Answer, about,
+    Answer, Control, about,
     command::Arguments,
     mingle,
     show::{self, MAX_SHOWN},
 };
+use crate::machine;
 
 /// Answers a question; none when it is none that is known.
 pub(super) fn answer(
-    shared: &Arc<Shared>,
+    control: &Arc<Control>,
     method: &str,
     arguments: &Arguments<'_>,
 ) -> Option<Answer> {
     Some(match method {
         "ping" => Answer::ok("pong"),
-        "clock" => Answer::Now(json!({ "clock": shared.events.clock.now() })),
-        "active" | "dump_active" => Answer::Now(held(shared, true)),
-        "reserved" | "dump_reserved" => Answer::Now(held(shared, false)),
-        "scheduled" | "dump_schedule" => scheduled(shared),
-        "query_task" => query_task(shared, arguments),
-        "revoked" | "dump_revoked" => Answer::Now(revoked(shared)),
-        "registered" | "dump_tasks" => Answer::Now(registered(shared, arguments)),
-        "active_queues" => Answer::Now(active_queues(shared)),
-        "stats" => Answer::Now(about::stats(shared)),
-        "conf" | "dump_conf" => Answer::Now(Value::Object(shared.settings.clone())),
-        "report" => Answer::ok(about::report(shared)),
+        "clock" => Answer::Now(json!({ "clock": control.events.clock.now() })),
+        "active" | "dump_active" => Answer::Now(held(control, true)),
+        "reserved" | "dump_reserved" => Answer::Now(held(control, false)),
+        "scheduled" | "dump_schedule" => scheduled(control),
+        "query_task" => query_task(control, arguments),
+        "revoked" | "dump_revoked" => Answer::Now(revoked(control)),
+        "registered" | "dump_tasks" => Answer::Now(registered(control, arguments)),
+        "active_queues" => Answer::Now(active_queues(control)),
+        "stats" => Answer::Now(about::stats(control)),
+        "conf" | "dump_conf" => Answer::Now(Value::Object(control.settings.clone())),
+        "report" => Answer::ok(about::report(control)),
         "memsample" => Answer::Now(json!(format!("{}kB", machine::resident_kb()))),
-        "hello" => hello(shared, arguments),
+        "hello" => hello(control, arguments),
         _ => return None,
     })
 }
 
 /// The tasks in our hands that run, or that wait to run.
-fn held(shared: &Shared, active: bool) -> Value {
-    let seen = shared.held.seen();
+fn held(control: &Control, active: bool) -> Value {
+    let seen = control.held.seen();
     let wanted = seen.iter().filter(|seen| seen.began.is_some() == active);
-    wanted.take(MAX_SHOWN).map(|seen| show::seen(shared, seen)).collect()
+    wanted.take(MAX_SHOWN).map(|seen| show::seen(control, seen)).collect()
 }
 
-fn scheduled(shared: &Arc<Shared>) -> Answer {
-    let shared = shared.clone();
+fn scheduled(control: &Arc<Control>) -> Answer {
+    let control = control.clone();
     Answer::later(async move {
-        match show::scheduled(&shared).await {
-            Ok(found) => found.iter().map(|one| one.entry(&shared)).collect(),
+        match show::scheduled(&control).await {
+            Ok(found) => found.iter().map(|one| one.entry(&control)).collect(),
             Err(error) => json!({ "error": error.to_string() }),
         }
     })
 }
 
-fn revoked(shared: &Shared) -> Value {
-    shared.revoked.ids(shared.now()).iter().map(|id| json!(&**id)).collect()
+fn revoked(control: &Control) -> Value {
+    control.revoked.ids(control.broker.now()).iter().map(|id| json!(&**id)).collect()
 }
 
 /// Looks for tasks in our hands and among what is scheduled on our queues.
-fn query_task(shared: &Arc<Shared>, arguments: &Arguments<'_>) -> Answer {
+fn query_task(control: &Arc<Control>, arguments: &Arguments<'_>) -> Answer {
     let ids = match arguments.ids("query_task", "ids") {
         Ok(ids) => ids,
         Err(wrong) => return Answer::error(wrong),
     };
     let mut found = Map::new();
-    for seen in shared.held.seen() {
+    for seen in control.held.seen() {
         let id = &seen.received.envelope.headers.id;
         if ids.contains(id) {
             let state = if seen.began.is_some() { "active" } else { "reserved" };
-            found.insert(id.clone(), json!([state, show::seen(shared, &seen)]));
+            found.insert(id.clone(), json!([state, show::seen(control, &seen)]));
         }
     }
     if ids.iter().all(|id| found.contains_key(id)) {
         return Answer::Now(Value::Object(found));
     }
-    let shared = shared.clone();
+    let control = control.clone();
     Answer::later(async move {
         // Without Redis we know as much as a Celery worker does.
-        for one in show::scheduled(&shared).await.unwrap_or_default() {
+        for one in show::scheduled(&control).await.unwrap_or_default() {
             if ids.iter().any(|id| id == one.id()) && !found.contains_key(one.id()) {
-                found.insert(one.id().to_owned(), json!(["scheduled", one.info(&shared)]));
+                found.insert(one.id().to_owned(), json!(["scheduled", one.info(&control)]));
             }
         }
         Value::Object(found)
@@ -88,7 +88,7 @@ fn query_task(shared: &Arc<Shared>, arguments: &Arguments<'_>) -> Answer {
 }
 
 /// The names of the tasks, each with those of the asked attributes that it has.
-fn registered(shared: &Shared, arguments: &Arguments<'_>) -> Value {
+fn registered(control: &Control, arguments: &Arguments<'_>) -> Value {
     let items: Vec<&str> = match arguments.get("taskinfoitems") {
         Some(Value::Array(items)) if !items.is_empty() => {
             items.iter().filter_map(Value::as_str).collect()
@@ -96,7 +96,7 @@ fn registered(shared: &Shared, arguments: &Arguments<'_>) -> Value {
         _ => vec!["exchange", "routing_key", "rate_limit"],
     };
     let describe = |name: &str| {
-        let limits = shared.tasks.limits(name);
+        let limits = control.tasks.limits(name);
         let seconds = |limit: Option<std::time::Duration>| {
             limit.filter(|limit| !limit.is_zero()).map(|limit| limit.as_secs_f64().to_string())
         };
@@ -112,12 +112,12 @@ fn registered(shared: &Shared, arguments: &Arguments<'_>) -> Value {
         if fields.is_empty() { name.to_owned() } else { format!("{name} [{}]", fields.join(" ")) }
     };
     let builtins = arguments.flag("builtins");
-    let names = shared.tasks.names().filter(|name| builtins || !name.starts_with("celery."));
+    let names = control.tasks.names().filter(|name| builtins || !name.starts_with("celery."));
     names.map(describe).collect()
 }
 
 /// The queues that are served, with all that kombu tells of a queue.
-fn active_queues(shared: &Shared) -> Value {
+fn active_queues(control: &Control) -> Value {
     let queue = |name: String| {
         json!({
             "name": name,
@@ -131,17 +131,17 @@ fn active_queues(shared: &Shared) -> Value {
             "message_ttl": null, "max_length": null, "max_length_bytes": null, "max_priority": null,
         })
     };
-    shared.queues.names().into_iter().map(queue).collect()
+    control.broker.queues.names().into_iter().map(queue).collect()
 }
 
 /// Greets a worker that has just started: takes over what it knows as revoked, and tells what we
 /// know.
-fn hello(shared: &Arc<Shared>, arguments: &Arguments<'_>) -> Answer {
-    if arguments.text("from_node") == Some(&shared.node) {
+fn hello(control: &Arc<Control>, arguments: &Arguments<'_>) -> Answer {
+    if arguments.text("from_node") == Some(&control.broker.node) {
         return Answer::Now(Value::Null);
     }
     if let Some(told) = arguments.get("revoked") {
-        shared.revoke(mingle::ids(told));
+        control.revoke(mingle::ids(told));
     }
-    Answer::Now(json!({ "revoked": revoked(shared), "clock": shared.events.clock.forward() }))
+    Answer::Now(json!({ "revoked": revoked(control), "clock": control.events.clock.forward() }))
 }

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{super::Shared, command};
+use super::{Control, command};
 
 /// How long the others have to answer: Celery's own second.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -31,17 +31,17 @@ const MAX_REPLY: usize = 8 << 20;
 
 /// Asks once. The first claim waits for it, as Celery's workers do; it takes a second where
 /// somebody listens and does not answer.
-pub(super) async fn ask(shared: Arc<Shared>) {
-    if shared.config.mingle
-        && let Err(error) = exchange(&shared).await
+pub(super) async fn ask(control: Arc<Control>) {
+    if control.config.mingle
+        && let Err(error) = exchange(&control).await
     {
         tracing::debug!(%error, "asking the other workers failed");
     }
-    shared.mingled.cancel();
+    control.signals.mingled.cancel();
 }
 
-async fn exchange(shared: &Shared) -> Result<(), Error> {
-    let celery = shared.client.celery();
+async fn exchange(control: &Control) -> Result<(), Error> {
+    let celery = control.broker.client.celery();
     let prefix = &celery.global_keyprefix;
     let oid = Uuid::new_v4().to_string();
     let binding = format!("{prefix}{}", reply_binding_key());
@@ -50,65 +50,66 @@ async fn exchange(shared: &Shared) -> Result<(), Error> {
     let mut ask = ::redis::pipe();
     ask.cmd("SADD").arg(&binding).arg(&member).ignore();
     ask.cmd("PUBLISH")
-        .arg(pidbox_channel(prefix, i64::from(shared.queue.db())))
-        .arg(hello(shared, &oid));
-    let asked = shared.queue.pipe::<(usize,)>(&ask).await.map_err(redis("ask the workers"));
+        .arg(pidbox_channel(prefix, i64::from(control.broker.queue.db())))
+        .arg(hello(control, &oid));
+    let asked = control.broker.queue.pipe::<(usize,)>(&ask).await.map_err(redis("ask the workers"));
     if let Ok((listening,)) = asked {
-        wait(shared, &list, listening).await;
+        wait(control, &list, listening).await;
     }
     let mut read = ::redis::pipe();
     read.cmd("SREM").arg(&binding).arg(&member).ignore();
     read.cmd("LRANGE").arg(&list).arg(0).arg(MAX_REPLIES - 1);
     read.cmd("DEL").arg(&list).ignore();
     let (replies,): (Vec<Vec<u8>>,) =
-        shared.queue.pipe(&read).await.map_err(redis("read what the workers answered"))?;
+        control.broker.queue.pipe(&read).await.map_err(redis("read what the workers answered"))?;
     asked?;
-    learn(shared, &replies).await
+    learn(control, &replies).await
 }
 
 /// Waits until all who listen have answered, we among them.
-async fn wait(shared: &Shared, list: &str, listening: usize) {
+async fn wait(control: &Control, list: &str, listening: usize) {
     let (deadline, mut pause) = (Instant::now() + PATIENCE, LOOK / 10);
     while Instant::now() < deadline {
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LOOK);
-        let answered = shared.queue.query::<usize>(::redis::cmd("LLEN").arg(list)).await;
+        let answered = control.broker.queue.query::<usize>(::redis::cmd("LLEN").arg(list)).await;
         if answered.is_ok_and(|n| n >= listening) {
             return;
         }
     }
 }
 
-fn hello(shared: &Shared, oid: &str) -> Vec<u8> {
-    let known = shared.revoked.ids(shared.now());
+fn hello(control: &Control, oid: &str) -> Vec<u8> {
+    let known = control.revoked.ids(control.broker.now());
     let told: Vec<&str> =
         known[known.len().saturating_sub(MAX_TOLD)..].iter().map(|id| &**id).collect();
-    let arguments = json!({ "from_node": shared.node, "revoked": told });
+    let arguments = json!({ "from_node": control.broker.node, "revoked": told });
     let arguments = arguments.as_object().cloned().unwrap_or_default();
     let command = Command {
         ticket: Some(Uuid::new_v4().to_string()),
         reply_to: Some(ReplyTo::client(oid)),
-        clock: shared.events.clock.forward(),
+        clock: control.events.clock.forward(),
         ..Command::new("hello", arguments)
     };
     command.encode(&Uuid::new_v4().to_string())
 }
 
 /// Takes over the clocks and the revocations, which from now on stand in Redis.
-async fn learn(shared: &Shared, replies: &[Vec<u8>]) -> Result<(), Error> {
+async fn learn(control: &Control, replies: &[Vec<u8>]) -> Result<(), Error> {
     let mut fresh = Vec::new();
     let mut n_nodes = 0;
     for reply in replies.iter().filter_map(|bytes| Reply::decode(bytes, MAX_REPLY).ok()) {
-        shared.events.clock.adjust(reply.clock);
+        control.events.clock.adjust(reply.clock);
         for told in reply.nodes.values().filter_map(Value::as_object) {
             n_nodes += 1;
-            shared.events.clock.adjust(told.get("clock").and_then(Value::as_u64).unwrap_or(0));
-            fresh.extend(shared.revoke(told.get("revoked").map(ids).unwrap_or_default()));
+            control.events.clock.adjust(told.get("clock").and_then(Value::as_u64).unwrap_or(0));
+            fresh.extend(control.revoke(told.get("revoked").map(ids).unwrap_or_default()));
         }
     }
     if !fresh.is_empty() {
         tracing::info!(n = fresh.len(), n_nodes, "learnt of revoked tasks from other workers");
-        revocations::store(&shared.client, &fresh, false, shared.config.revoke_expires).await?;
+        revocations::store(&control.broker.client, &fresh, false, control.config.revoke_expires)
+            .await?;
     }
     Ok(())
 }

@@ -29,7 +29,9 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
+use jiff::Timestamp;
 use rhubarb_connection::{Backoff, Heard, Inbox};
+use rhubarb_core::config::WorkerConfig;
 use rhubarb_wire::{DecodeError, control::Command, pidbox_channel};
 use serde_json::{Map, Value, json};
 use tokio::{sync::Notify, task::JoinSet, time::sleep};
@@ -37,9 +39,18 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) use self::about::settings;
 use self::command::Arguments;
-pub(crate) use self::revoke::{Unwritten, forget};
-use super::{Counters, Shared};
-use crate::floods::What;
+pub(super) use self::revoke::Unwritten;
+use crate::{
+    Counters, Tasks,
+    broadcasts::Broadcasts,
+    broker::Broker,
+    events::Events,
+    floods::{Floods, What},
+    held::Held,
+    revoked::{self, Revoked},
+    signals::Signals,
+    slots::Slots,
+};
 
 /// The greatest command that is read, bytes.
 const MAX_COMMAND: usize = 4 << 20;
@@ -49,6 +60,38 @@ const MINGLING_RESTS: Duration = Duration::from_secs(1);
 const AT_ONCE: usize = 64;
 /// How many bytes of commands are being answered at once.
 const BYTES_AT_ONCE: usize = 16 << 20;
+
+/// What a worker shows of itself, and what of it can be changed.
+#[derive(Debug)]
+pub(super) struct Control {
+    pub(super) broker: Arc<Broker>,
+    pub(super) config: Arc<WorkerConfig>,
+    /// The settings as Celery names them, secrets hidden.
+    pub(super) settings: Map<String, Value>,
+    pub(super) tasks: Tasks,
+    pub(super) held: Arc<Held>,
+    pub(super) slots: Arc<Slots>,
+    pub(super) revoked: Arc<Revoked>,
+    /// What of revocations is not written yet.
+    pub(super) unwritten: Unwritten,
+    pub(super) broadcasts: Arc<Broadcasts>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) events: Arc<Events>,
+    pub(super) floods: Arc<Floods>,
+    pub(super) signals: Arc<Signals>,
+    pub(super) started_at: Timestamp,
+}
+
+impl Control {
+    /// Revokes tasks in memory; returns those that were not revoked before.
+    fn revoke(&self, ids: impl IntoIterator<Item = Arc<str>>) -> Vec<Arc<str>> {
+        let now = self.broker.now();
+        let until = revoked::expiry(now, self.config.revoke_expires);
+        let added = self.revoked.add(ids.into_iter().map(|id| (id, until)), now);
+        revoke::forget(self, added.forgotten);
+        added.fresh
+    }
+}
 
 /// What a command comes to.
 enum Answer {
@@ -77,20 +120,21 @@ impl Answer {
 }
 
 /// Hears and obeys until `stop` fires.
-pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
+pub(super) async fn run(control: Control, stop: CancellationToken) {
+    let control = Arc::new(control);
     let hearing = async {
         // However this ends, claiming waits for it no longer.
-        let mingled = shared.mingled.clone().drop_guard();
-        listen(&shared).await;
+        let mingled = control.signals.mingled.clone().drop_guard();
+        listen(&control).await;
         drop(mingled);
         std::future::pending().await
     };
     tokio::select! {
         () = stop.cancelled() => {}
         () = hearing => {}
-        () = revoke::write(&shared) => {}
+        () = revoke::write(&control) => {}
     }
-    revoke::finish(&shared).await;
+    revoke::finish(&control).await;
 }
 
 /// The commands that are being answered.
@@ -123,49 +167,49 @@ impl Answering {
     }
 }
 
-async fn listen(shared: &Arc<Shared>) {
-    let prefix = &shared.client.celery().global_keyprefix;
-    let channel = pidbox_channel(prefix, i64::from(shared.queue.db()));
+async fn listen(control: &Arc<Control>) {
+    let prefix = &control.broker.client.celery().global_keyprefix;
+    let channel = pidbox_channel(prefix, i64::from(control.broker.queue.db()));
     // From before the subscription, so that nothing falls between.
-    let inbox = shared.queue.inbox(&channel);
-    let hears = subscribe(shared, &channel).await;
+    let inbox = control.broker.queue.inbox(&channel);
+    let hears = subscribe(control, &channel).await;
     let (missed, connected) = (Notify::new(), Notify::new());
     connected.notify_one();
     let hearing = async {
         if hears {
-            hear_all(shared, &channel, inbox, &missed, &connected).await;
+            hear_all(control, &channel, inbox, &missed, &connected).await;
         } else {
             // Replies come by a list, which needs no subscription.
-            mingle::ask(shared.clone()).await;
+            mingle::ask(control.clone()).await;
         }
     };
     tokio::select! {
         () = hearing => {}
-        () = catching_up(shared, &missed) => {}
-        () = mingling(shared, &connected), if hears => {}
+        () = catching_up(control, &missed) => {}
+        () = mingling(control, &connected), if hears => {}
     }
 }
 
 /// Reads what stands in Redis each time that something may have been missed.
 ///
 /// What is missed while it reads is read once more, all at once.
-async fn catching_up(shared: &Shared, missed: &Notify) {
+async fn catching_up(control: &Control, missed: &Notify) {
     loop {
         missed.notified().await;
-        revoke::catch_up(shared).await;
+        revoke::catch_up(control).await;
     }
 }
 
 /// Asks the others once for each connection, with rests: our own answer to the question may be what
 /// loses it.
-async fn mingling(shared: &Arc<Shared>, connected: &Notify) {
+async fn mingling(control: &Arc<Control>, connected: &Notify) {
     let mut asked_on = None;
     loop {
         connected.notified().await;
-        let connection = shared.queue.connection_number();
+        let connection = control.broker.queue.connection_number();
         if asked_on.is_none() || connection.is_some() && connection != asked_on {
             asked_on = connection;
-            mingle::ask(shared.clone()).await;
+            mingle::ask(control.clone()).await;
             sleep(MINGLING_RESTS).await;
         }
     }
@@ -173,7 +217,7 @@ async fn mingling(shared: &Arc<Shared>, connected: &Notify) {
 
 /// Hears and obeys for as long as the subscription is not refused for good.
 async fn hear_all(
-    shared: &Arc<Shared>,
+    control: &Arc<Control>,
     channel: &str,
     mut inbox: Inbox,
     missed: &Notify,
@@ -183,17 +227,19 @@ async fn hear_all(
     loop {
         let heard = tokio::select! {
             () = answering.ended() => continue,
-            // The connection is owned by `shared`: it does not go away.
+            // The connection is owned by `control`: it does not go away.
             Some(heard) = inbox.next() => heard,
         };
         match heard {
-            Heard::Message(payload) => hear(shared, &payload, &mut answering),
+            Heard::Message(payload) => hear(control, &payload, &mut answering),
             Heard::Missed(n) => {
-                lost(shared, n, "too many came at once");
+                lost(control, n, "too many came at once");
                 missed.notify_one();
             }
             Heard::Connected => {
-                if !shared.queue.is_subscribed(channel) && !subscribe(shared, channel).await {
+                if !control.broker.queue.is_subscribed(channel)
+                    && !subscribe(control, channel).await
+                {
                     return;
                 }
                 missed.notify_one();
@@ -206,8 +252,8 @@ async fn hear_all(
 /// Tells of commands that were not read.
 ///
 /// Revocations may be among them. They hold here only if another worker wrote them down.
-fn lost(shared: &Shared, n: u64, reason: &str) {
-    if shared.floods.note(What::Missed, n) {
+fn lost(control: &Control, n: u64, reason: &str) {
+    if control.floods.note(What::Missed, n) {
         tracing::warn!(
             n,
             reason,
@@ -218,12 +264,12 @@ fn lost(shared: &Shared, n: u64, reason: &str) {
 }
 
 /// Subscribes, trying for ever, every few seconds at the most; false where that cannot be.
-async fn subscribe(shared: &Shared, channel: &str) -> bool {
-    shared.hears.store(false, Ordering::SeqCst);
+async fn subscribe(control: &Control, channel: &str) -> bool {
+    control.signals.hears.store(false, Ordering::SeqCst);
     let (mut backoff, mut refused) = (Backoff::default(), false);
     loop {
-        let subscribed = shared.queue.subscribe(channel).await;
-        if !shared.queue.hears() {
+        let subscribed = control.broker.queue.subscribe(channel).await;
+        if !control.broker.queue.hears() {
             tracing::warn!("no remote control: this Redis refuses the protocol with broadcasts");
             return false;
         }
@@ -234,7 +280,7 @@ async fn subscribe(shared: &Shared, channel: &str) -> bool {
             }
             Err(error) if !refused => {
                 refused = true;
-                shared.mingled.cancel();
+                control.signals.mingled.cancel();
                 tracing::warn!(%error, "no remote control for now: Redis refuses the subscription");
             }
             Err(_) => {}
@@ -244,7 +290,7 @@ async fn subscribe(shared: &Shared, channel: &str) -> bool {
     if refused {
         tracing::info!("remote control is heard again");
     }
-    shared.hears.store(true, Ordering::SeqCst);
+    control.signals.hears.store(true, Ordering::SeqCst);
     true
 }
 
@@ -252,50 +298,50 @@ async fn subscribe(shared: &Shared, channel: &str) -> bool {
 ///
 /// While too many are being answered, questions are dropped, and revocations are obeyed without an
 /// answer.
-fn hear(shared: &Arc<Shared>, payload: &[u8], answering: &mut Answering) {
+fn hear(control: &Arc<Control>, payload: &[u8], answering: &mut Answering) {
     let mut command = match Command::decode(payload, MAX_COMMAND) {
         Ok(command) => command,
         Err(error) => {
-            Counters::add(&shared.counters.garbage);
+            Counters::add(&control.counters.garbage);
             if matches!(error, DecodeError::TooLarge { .. }) {
-                lost(shared, 1, &error.to_string());
+                lost(control, 1, &error.to_string());
             }
             tracing::debug!(%error, "a broadcast is no command");
             return;
         }
     };
-    shared.events.clock.adjust(command.clock);
-    if !command.is_for(&shared.node) {
+    control.events.clock.adjust(command.clock);
+    if !command.is_for(&control.broker.node) {
         return;
     }
     let is_full = answering.is_full();
     let is_dropped = is_full && !revokes(&command);
     if is_dropped || is_full && command.reply_to.is_some() {
-        unanswered(shared, &command);
+        unanswered(control, &command);
     }
     if is_dropped {
         return;
     }
     tracing::debug!(method = command.method, "remote control");
-    let answer = obey(shared, &command);
+    let answer = obey(control, &command);
     if is_full {
         return;
     }
     // What it said is obeyed, and what is left is small.
     command.arguments = Map::new();
-    let shared = shared.clone();
+    let control = control.clone();
     let is_awaited = command.reply_to.is_some();
     match answer {
         Answer::Now(value) if is_awaited => answering.spawn(payload.len(), async move {
-            reply::send(&shared, &command, value).await;
+            reply::send(&control, &command, value).await;
         }),
         Answer::Written(value) if is_awaited => answering.spawn(payload.len(), async move {
-            revoke::written(&shared).await;
-            reply::send(&shared, &command, value).await;
+            revoke::written(&control).await;
+            reply::send(&control, &command, value).await;
         }),
         Answer::Later(value) => answering.spawn(payload.len(), async move {
             let value = value.await;
-            reply::send(&shared, &command, value).await;
+            reply::send(&control, &command, value).await;
         }),
         Answer::Now(_) | Answer::Written(_) | Answer::Silence => {}
     }
@@ -309,9 +355,9 @@ fn revokes(command: &Command) -> bool {
     )
 }
 
-fn unanswered(shared: &Shared, command: &Command) {
-    Counters::add(&shared.counters.unanswered);
-    if shared.floods.note(What::Unanswered, 1) {
+fn unanswered(control: &Control, command: &Command) {
+    Counters::add(&control.counters.unanswered);
+    if control.floods.note(What::Unanswered, 1) {
         tracing::warn!(
             method = command.method,
             at_once = AT_ONCE,
@@ -322,10 +368,10 @@ fn unanswered(shared: &Shared, command: &Command) {
 }
 
 /// Carries a command out, as far as that needs no waiting.
-fn obey(shared: &Arc<Shared>, command: &Command) -> Answer {
+fn obey(control: &Arc<Control>, command: &Command) -> Answer {
     let arguments = Arguments(&command.arguments);
     let method = command.method.as_str();
-    inspect::answer(shared, method, &arguments)
-        .or_else(|| change::answer(shared, method, &arguments))
+    inspect::answer(control, method, &arguments)
+        .or_else(|| change::answer(control, method, &arguments))
         .unwrap_or_else(|| Answer::error(format!("KeyError({})", command::quoted(method))))
 }

@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::{
-    super::{Shared, events::signum},
-    Answer,
+    Answer, Control,
     backlog::Backlog,
     command::{Arguments, quoted, set_of},
 };
 use crate::{
+    events::signum,
     floods::{Flood, What},
     revoked,
 };
@@ -26,7 +26,7 @@ const LAST: Duration = Duration::from_secs(1);
 
 /// What is to be written of revocations. They hold in memory all the same.
 #[derive(Debug)]
-pub(crate) struct Unwritten {
+pub(in super::super) struct Unwritten {
     /// Those that are to stand in Redis.
     orders: Backlog<Order>,
     /// Those of them that are to be told to whoever waits, for they did not run.
@@ -48,34 +48,34 @@ impl Default for Unwritten {
 
 /// Revokes tasks by id, and ends those that run when told to.
 pub(super) fn revoke(
-    shared: &Arc<Shared>,
+    control: &Arc<Control>,
     arguments: &Arguments<'_>,
     terminate: bool,
 ) -> Result<Answer, String> {
     let ids = arguments.ids("revoke", "task_id")?;
     let signal = signal(arguments, terminate)?;
     let text = if terminate {
-        terminated(shared, &signal, &ids)
+        terminated(control, &signal, &ids)
     } else {
         format!("tasks {} flagged as revoked", set_of(&ids))
     };
-    if shared.floods.note(What::Revoked, 1) {
+    if control.floods.note(What::Revoked, 1) {
         let (n, first) = (ids.len(), ids.first());
         tracing::info!(n, first, terminate, "tasks revoked by remote control");
     }
     let ids: Vec<Arc<str>> = ids.into_iter().map(Arc::from).collect();
-    shared.revoke(ids.iter().cloned());
-    let active = shared.held.active();
+    control.revoke(ids.iter().cloned());
+    let active = control.held.active();
     let order = |id: Arc<str>| Order { runs: active.contains(&*id), id, terminate };
     // What gives way there has given way in memory too, and is told by that.
-    shared.unwritten.orders.add(ids.into_iter().map(order));
+    control.unwritten.orders.add(ids.into_iter().map(order));
     // Told after it stands, as a rule; a Redis that is away delays the reply by one try.
     Ok(Answer::Written(json!({ "ok": text })))
 }
 
 /// Tells of revocations that had to give way.
-pub(crate) fn forget(shared: &Shared, n: usize) {
-    if n > 0 && shared.floods.note(What::Forgotten, n as u64) {
+pub(super) fn forget(control: &Control, n: usize) {
+    if n > 0 && control.floods.note(What::Forgotten, n as u64) {
         tracing::warn!(
             n,
             max = revocations::MAX,
@@ -84,10 +84,10 @@ pub(crate) fn forget(shared: &Shared, n: usize) {
     }
 }
 
-fn terminated(shared: &Shared, signal: &str, ids: &[String]) -> String {
+fn terminated(control: &Control, signal: &str, ids: &[String]) -> String {
     let ids: HashSet<&str> = ids.iter().map(String::as_str).collect();
     let wanted = |received: &crate::Received| ids.contains(&*received.envelope.headers.id);
-    let ended = shared.held.terminate(signal, wanted);
+    let ended = control.held.terminate(signal, wanted);
     if ended.is_empty() {
         return "terminate: tasks unknown".to_owned();
     }
@@ -111,14 +111,14 @@ fn signal(arguments: &Arguments<'_>, terminate: bool) -> Result<String, String> 
 
 /// Revokes tasks by the stamps that they carry. Held in memory alone, as in Celery.
 pub(super) fn revoke_by_stamps(
-    shared: &Arc<Shared>,
+    control: &Arc<Control>,
     arguments: &Arguments<'_>,
 ) -> Result<Answer, String> {
     let headers = stamps(arguments.get("headers"))
         .ok_or("ValueError('headers are stamps by name, or a list of name=value')")?;
     let terminate = arguments.flag("terminate");
     let signal = signal(arguments, true)?;
-    shared
+    control
         .revoked
         .add_stamps(&headers)
         .map_err(|wrong| format!("ValueError({})", quoted(&wrong)))?;
@@ -128,7 +128,7 @@ pub(super) fn revoke_by_stamps(
     if !terminate {
         return Ok(Answer::ok(format!("headers {shown} flagged as revoked, but not terminated")));
     }
-    let ended = shared.held.terminate(&signal, |received| {
+    let ended = control.held.terminate(&signal, |received| {
         let own = &received.envelope.headers;
         headers.iter().any(|(name, values)| revoked::is_stamped(own, name, values))
     });
@@ -158,66 +158,67 @@ fn stamps(headers: Option<&Value>) -> Option<Vec<(String, Vec<Value>)>> {
 }
 
 /// Writes what is ordered, for ever.
-pub(super) async fn write(shared: &Shared) {
-    tokio::join!(write_orders(shared), tell(shared));
+pub(super) async fn write(control: &Control) {
+    tokio::join!(write_orders(control), tell(control));
 }
 
-async fn write_orders(shared: &Shared) {
+async fn write_orders(control: &Control) {
     let mut backoff = Backoff::default();
     loop {
-        let (orders, end) = shared.unwritten.orders.next().await;
-        let written = store(shared, &orders).await;
-        shared.unwritten.orders.wrote(end, written, &mut backoff).await;
+        let (orders, end) = control.unwritten.orders.next().await;
+        let written = store(control, &orders).await;
+        control.unwritten.orders.wrote(end, written, &mut backoff).await;
     }
 }
 
-async fn tell(shared: &Shared) {
+async fn tell(control: &Control) {
     let mut backoff = Backoff::default();
     loop {
-        let (ids, end) = shared.unwritten.told.next().await;
-        let written = mark(shared, &ids).await;
-        shared.unwritten.told.wrote(end, written, &mut backoff).await;
+        let (ids, end) = control.unwritten.told.next().await;
+        let written = mark(control, &ids).await;
+        control.unwritten.told.wrote(end, written, &mut backoff).await;
     }
 }
 
 /// Waits until what was ordered so far is written, or cannot be written now.
-pub(super) async fn written(shared: &Shared) {
-    shared.unwritten.orders.tried().await;
-    shared.unwritten.told.tried().await;
+pub(super) async fn written(control: &Control) {
+    control.unwritten.orders.tried().await;
+    control.unwritten.told.tried().await;
 }
 
 /// Gives the last orders a moment, and tells of those that hold nowhere from now on.
-pub(super) async fn finish(shared: &Shared) {
+pub(super) async fn finish(control: &Control) {
     let last = async {
         tokio::select! {
-            () = write(shared) => {}
-            () = written(shared) => {}
+            () = write(control) => {}
+            () = written(control) => {}
         }
     };
     // What is left is told.
     let _ = timeout(LAST, last).await;
-    let n = shared.unwritten.orders.len();
+    let n = control.unwritten.orders.len();
     if n > 0 {
         tracing::warn!(n, "revocations were not written to Redis: other workers may not know them");
     }
 }
 
 /// Writes revocations.
-async fn store(shared: &Shared, orders: &[Order]) -> Result<(), Error> {
+async fn store(control: &Control, orders: &[Order]) -> Result<(), Error> {
     for terminate in [false, true] {
         let orders = orders.iter().filter(|order| order.terminate == terminate);
         let ids: Vec<Arc<str>> = orders.map(|order| order.id.clone()).collect();
-        revocations::store(&shared.client, &ids, terminate, shared.config.revoke_expires).await?;
+        revocations::store(&control.broker.client, &ids, terminate, control.config.revoke_expires)
+            .await?;
     }
     let waiting = orders.iter().filter(|order| !order.runs);
-    shared.unwritten.told.add(waiting.map(|order| order.id.clone()));
+    control.unwritten.told.add(waiting.map(|order| order.id.clone()));
     Ok(())
 }
 
 /// Stores REVOKED for those tasks that have no state yet which says that they began.
-async fn mark(shared: &Shared, ids: &[Arc<str>]) -> Result<(), Error> {
+async fn mark(control: &Control, ids: &[Arc<str>]) -> Result<(), Error> {
     // One round trip: they go out together, on one connection.
-    let marked = join_all(ids.iter().map(|id| revocations::mark(&shared.client, id))).await;
+    let marked = join_all(ids.iter().map(|id| revocations::mark(&control.broker.client, id))).await;
     for error in marked.into_iter().filter_map(Result::err) {
         if error.class() == Class::Transient {
             return Err(error);
@@ -228,30 +229,30 @@ async fn mark(shared: &Shared, ids: &[Arc<str>]) -> Result<(), Error> {
 }
 
 /// Obeys what was ordered while we did not hear, trying until it is read.
-pub(super) async fn catch_up(shared: &Shared) {
+pub(super) async fn catch_up(control: &Control) {
     let mut backoff = Backoff::default();
-    while let Err(error) = read(shared).await {
+    while let Err(error) = read(control).await {
         tracing::debug!(%error, "the revocations were not read, trying again");
-        shared.wait_out(&error, &mut backoff).await;
+        control.broker.wait_out(&error, &mut backoff).await;
     }
 }
 
-async fn read(shared: &Shared) -> Result<(), Error> {
-    let found = revocations::load(&shared.client).await?;
-    shared.revoked.add(found, shared.now());
-    let held = shared.held.seen();
+async fn read(control: &Control) -> Result<(), Error> {
+    let found = revocations::load(&control.broker.client).await?;
+    control.revoked.add(found, control.broker.now());
+    let held = control.held.seen();
     let ids: Vec<String> =
         held.iter().map(|seen| seen.received.envelope.headers.id.clone()).collect();
-    let ordered = revocations::terminated(&shared.client, &ids).await?;
+    let ordered = revocations::terminated(&control.broker.client, &ids).await?;
     if !ordered.is_empty() {
-        terminated(shared, "SIGTERM", &ordered);
+        terminated(control, "SIGTERM", &ordered);
     }
     Ok(())
 }
 
 /// Tells of a revocation that could not be taken: nobody may be waiting for the reply that says so.
-pub(super) fn refused(shared: &Shared, wrong: &str) {
-    if shared.floods.note(Flood::new(What::Refused, None, Some(wrong)), 1) {
+pub(super) fn refused(control: &Control, wrong: &str) {
+    if control.floods.note(Flood::new(What::Refused, None, Some(wrong)), 1) {
         tracing::warn!(reason = wrong, "a revocation is refused");
     }
 }

@@ -5,8 +5,8 @@ use rhubarb_core::clock;
 use rhubarb_queue::{Error, error::redis};
 use serde_json::{Value, json};
 
-use super::super::{Shared, events::seconds, held::Seen};
-use crate::{delivery::Received, script};
+use super::Control;
+use crate::{delivery::Received, events::seconds, held::Seen, script};
 
 /// The most tasks that one reply shows.
 pub(super) const MAX_SHOWN: usize = 1000;
@@ -16,11 +16,11 @@ const MAX_BODY: usize = 64 << 10;
 const MAX_SCHEDULED: usize = 2 << 20;
 
 /// Returns a task in our hands.
-pub(super) fn seen(shared: &Shared, seen: &Seen) -> Value {
-    info(shared, &seen.received, seen.began)
+pub(super) fn seen(control: &Control, seen: &Seen) -> Value {
+    info(control, &seen.received, seen.began)
 }
 
-fn info(shared: &Shared, received: &Received, began: Option<Timestamp>) -> Value {
+fn info(control: &Control, received: &Received, began: Option<Timestamp>) -> Value {
     let envelope = &received.envelope;
     let (headers, properties) = (&envelope.headers, &envelope.properties);
     let (args, kwargs) = arguments(received);
@@ -30,7 +30,7 @@ fn info(shared: &Shared, received: &Received, began: Option<Timestamp>) -> Value
         "args": args,
         "kwargs": kwargs,
         "type": headers.task,
-        "hostname": shared.node,
+        "hostname": control.broker.node,
         "time_start": began.map(seconds),
         // Acknowledged is what has ended.
         "acknowledged": false,
@@ -67,13 +67,13 @@ impl Scheduled {
     }
 
     /// Returns it as `query_task` shows it.
-    pub(super) fn info(&self, shared: &Shared) -> Value {
-        info(shared, &self.received, None)
+    pub(super) fn info(&self, control: &Control) -> Value {
+        info(control, &self.received, None)
     }
 
     /// Returns it as `scheduled` shows it; the priority is that of Celery's timer.
-    pub(super) fn entry(&self, shared: &Shared) -> Value {
-        json!({ "eta": clock::iso(self.due), "priority": 6, "request": self.info(shared) })
+    pub(super) fn entry(&self, control: &Control) -> Value {
+        json!({ "eta": clock::iso(self.due), "priority": 6, "request": self.info(control) })
     }
 }
 
@@ -82,33 +82,34 @@ impl Scheduled {
 /// # Errors
 ///
 /// [`Error::Redis`].
-pub(super) async fn scheduled(shared: &Shared) -> Result<Vec<Scheduled>, Error> {
+pub(super) async fn scheduled(control: &Control) -> Result<Vec<Scheduled>, Error> {
     let mut found: Vec<Scheduled> = Vec::new();
     let mut left = MAX_SCHEDULED;
-    for idx in shared.queues.active() {
-        let queue = &shared.queues[idx];
+    for idx in control.broker.queues.active() {
+        let queue = &control.broker.queues[idx];
         let n = MAX_SHOWN - found.len();
         if n == 0 || left == 0 {
             break;
         }
         let args = [n, MAX_SCHEDULED, left].map(|n| n.to_string().into_bytes());
-        let page: Vec<Vec<u8>> = shared
+        let page: Vec<Vec<u8>> = control
+            .broker
             .queue
             .eval(&script::PEEK, std::slice::from_ref(&queue.scheduled), &args, &[])
             .await
             .map_err(redis(format!("read what is scheduled on queue `{}`", queue.name)))?;
         for pair in page.chunks_exact(2) {
             left = left.saturating_sub(pair[1].len());
-            found.extend(read(shared, &pair[0], &pair[1]));
+            found.extend(read(control, &pair[0], &pair[1]));
         }
     }
     Ok(found)
 }
 
-fn read(shared: &Shared, due: &[u8], message: &[u8]) -> Option<Scheduled> {
+fn read(control: &Control, due: &[u8], message: &[u8]) -> Option<Scheduled> {
     let due: f64 = std::str::from_utf8(due).ok()?.parse().ok()?;
     #[expect(clippy::cast_possible_truncation, reason = "a time in ms is a whole number")]
     let due = Timestamp::from_millisecond(due as i64).ok()?;
     let envelope = rhubarb_wire::Envelope::decode(message).ok()?;
-    Some(Scheduled { due, received: Received::new(envelope, shared.config.max_message_bytes) })
+    Some(Scheduled { due, received: Received::new(envelope, control.config.max_message_bytes) })
 }
