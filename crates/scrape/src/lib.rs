@@ -37,6 +37,8 @@ pub mod sources;
 pub mod budget;
 pub mod dates;
 mod dom;
+mod employment;
+mod fold;
 #[cfg(test)]
 mod hostile;
 mod jsonld;
@@ -47,6 +49,7 @@ pub mod salary;
 mod testing;
 pub mod text;
 mod tokens;
+mod workplace;
 
 pub mod error;
 pub mod fetch;

@@ -1,9 +1,8 @@
 //! Places and how a posting is worked: one readable line, and the parts where the source gives
 //! them.
 
-use crate::listing::Listing;
-
-use crate::text;
+pub(crate) use crate::{employment::employment_type, workplace::workplace};
+use crate::{listing::Listing, text};
 
 /// A place as a source gives it; each part may be empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,23 +73,6 @@ pub(crate) fn set(listing: &mut Listing, places: &[Place]) {
     listing.locations = if lines.len() > 1 { lines } else { Vec::new() };
 }
 
-/// Returns `remote`, `hybrid` or `onsite` when the text says so.
-///
-/// Hybrid wins over remote: "Hybrid (2 days remote)" is not a remote posting.
-pub(crate) fn workplace(text: &str) -> Option<&'static str> {
-    let text: String = text.to_lowercase().chars().filter(|c| *c != '-' && *c != ' ').collect();
-    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    if says(&["hybrid"]) {
-        Some("hybrid")
-    } else if says(&["remote", "telecommut", "workfromhome", "homeoffice"]) {
-        Some("remote")
-    } else if says(&["onsite", "inoffice", "inperson"]) {
-        Some("onsite")
-    } else {
-        None
-    }
-}
-
 /// Sets the workplace and, unless the source said it, what follows from it for remote work.
 pub(crate) fn set_workplace(listing: &mut Listing, workplace: Option<&str>, remote: Option<bool>) {
     let workplace = workplace.or_else(|| remote.filter(|remote| *remote).map(|_| "remote"));
@@ -100,31 +82,6 @@ pub(crate) fn set_workplace(listing: &mut Listing, workplace: Option<&str>, remo
         Some("onsite") => Some(false),
         _ => None,
     });
-}
-
-/// Returns the employment type in the listing's own words, or nothing when it is not one of them.
-pub(crate) fn employment_type(text: &str) -> Option<&'static str> {
-    let word: String = text.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect();
-    let says = |words: &[&str]| words.iter().any(|part| word.contains(part));
-    if word == "other" {
-        Some("other")
-    } else if says(&["fulltime", "vollzeit", "tempsplein", "permanent", "festanstellung"]) {
-        Some("full_time")
-    } else if says(&["parttime", "teilzeit", "tempspartiel"]) {
-        Some("part_time")
-    } else if says(&["perdiem"]) {
-        Some("per_diem")
-    } else if word == "intern" || says(&["internship", "praktikum", "trainee"]) {
-        Some("internship")
-    } else if says(&["contract", "freelance"]) {
-        Some("contract")
-    } else if word.starts_with("temp") || says(&["fixedterm", "befristet", "seasonal"]) {
-        Some("temporary")
-    } else if says(&["volunteer"]) {
-        Some("volunteer")
-    } else {
-        None
-    }
 }
 
 fn said(part: &str) -> bool {
@@ -164,16 +121,6 @@ mod tests {
     }
 
     #[test]
-    fn the_workplace_is_read_from_the_sources_words() {
-        let check = |input, expect| assert_eq!(workplace(input), expect, "{input}");
-        check("TELECOMMUTE", Some("remote"));
-        check("On-site", Some("onsite"));
-        check("Hybrid - 2 days remote", Some("hybrid"));
-        check("Lisbon or Remote (EU)", Some("remote"));
-        check("Lisbon", None);
-    }
-
-    #[test]
     fn remote_follows_from_the_workplace_unless_it_is_said() {
         let mut listing = Listing::default();
         set_workplace(&mut listing, Some("hybrid"), Some(true));
@@ -182,21 +129,5 @@ mod tests {
         assert_eq!(listing.is_remote, Some(false));
         set_workplace(&mut listing, None, Some(true));
         assert_eq!(listing.workplace.as_deref(), Some("remote"));
-    }
-
-    #[test]
-    fn employment_types_are_one_set() {
-        let check = |input, expect| assert_eq!(employment_type(input), expect, "{input}");
-        check("Full-Time", Some("full_time"));
-        check("FullTime", Some("full_time"));
-        check("FULL_TIME", Some("full_time"));
-        check("CONTRACTOR", Some("contract"));
-        check("INTERN", Some("internship"));
-        check("Internship", Some("internship"));
-        check("TEMPORARY", Some("temporary"));
-        check("PER_DIEM", Some("per_diem"));
-        check("OTHER", Some("other"));
-        check("Regular", None);
-        check("International", None);
     }
 }
