@@ -71,9 +71,9 @@ async fn a_task_whose_workers_are_killed_is_a_letter_with_their_deaths_and_comes
     assert_eq!(listed(&["--older-than", "3600"]).await, 0);
 
     let none = shop.rhubarb(&["dead", "retry", "--queue", "mail"]).await;
-    assert!(none.stdout.contains("0 dead tasks"), "{}", none.stdout);
+    assert!(none.stdout.contains("0 dead letters"), "{}", none.stdout);
     let back = shop.rhubarb(&["dead", "retry", "--task", "e2e.sleep"]).await;
-    assert!(back.code == 0 && back.stdout.contains("1 dead tasks put back"), "{}", back.stdout);
+    assert!(back.code == 0 && back.stdout.contains("1 dead letter put back"), "{}", back.stdout);
     assert_eq!(client.result(&id).await.unwrap(), None, "its old result is gone");
     assert_eq!(shop.json(&["dead", "list"]).await, serde_json::json!([]));
     let again = kill_until_dead(&shop, &id).await;
@@ -130,7 +130,7 @@ async fn parked_tasks_are_shown_and_dropped_and_a_choice_is_asked_for() {
     }
     assert_eq!(shop.json(&["parked", "list"]).await.as_array().unwrap().len(), 1);
     let dropped = shop.rhubarb(&["parked", "drop", "--all", "--yes"]).await;
-    assert!(dropped.stdout.contains("1 parked tasks dropped"), "{}", dropped.stdout);
+    assert!(dropped.stdout.contains("1 parked task dropped"), "{}", dropped.stdout);
 }
 
 /// Beside those of `bad_input`: what an operator may name.

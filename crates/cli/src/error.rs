@@ -116,13 +116,12 @@ impl Error {
     }
 }
 
-/// Says what a connection ended with, with what to do about it where the server's words do not.
+/// Says what a connection ended with, and what to do about it.
 fn told(error: &rhubarb_connection::Error) -> String {
-    use rhubarb_connection::Error::Denied;
     match error {
-        Denied { url, reason } if wants_password(reason) => format!(
-            "the Redis at `{url}` wants a password (NOAUTH): put it into the URL, \
-             redis://:PASSWORD@HOST or redis://USER:PASSWORD@HOST"
+        rhubarb_connection::Error::Unreachable { .. } => format!(
+            "{error}; check that it runs and that the URL is right (REDIS_URL, --redis-url, or [redis] \
+             of rhubarb.toml)"
         ),
         other => other.to_string(),
     }
@@ -163,7 +162,9 @@ mod tests {
             |url, reason: &str| rhubarb_connection::Error::Denied { url, reason: reason.into() };
         let error = Error::from(denied(url, "WRONGPASS: no"));
         assert_eq!(error.exit_code(), exit::CONFIGURATION);
-        assert!(error.message().ends_with("refuses our user or password: WRONGPASS: no"));
+        let message = error.message();
+        let told = "refuses our user or password: WRONGPASS: no; correct them in the URL";
+        assert!(message.ends_with(told), "{message}");
         let error = Error::from(denied("redis://localhost:1/0".parse().unwrap(), "NOAUTH: HELLO"));
         let told = "the Redis at `redis://localhost:1/0` wants a password (NOAUTH): put it into the URL, \
                     redis://:PASSWORD@HOST or redis://USER:PASSWORD@HOST";

@@ -28,7 +28,7 @@ pub enum Error {
     },
     /// The server wants another user or password. Mend the configuration, or wait until the
     /// server's is mended.
-    #[error("the Redis at `{url}` refuses our user or password: {reason}")]
+    #[error("the Redis at `{url}` {}", denied(reason))]
     Denied {
         /// The URL, password hidden.
         url: SafeUrl,
@@ -61,7 +61,7 @@ pub enum Error {
     /// been carried out. Its connection was ended.
     #[error(
         "the answer of Redis at `{url}` to {command} takes more than {} MiB and was not read: see \
-         what stands there (`rhubarb doctor`), and whether that is a Redis",
+         what stands there (`rhubarb monitor --info`), and whether that is a Redis",
         limit >> 20
     )]
     TooLarge {
@@ -141,6 +141,19 @@ impl Error {
     pub fn is_out_of_memory(&self) -> bool {
         matches!(self, Self::Refused { code: Some(code), .. } if code == "OOM")
     }
+}
+
+/// Says why a server does not let us in and what to do, as a part of a sentence about the server.
+pub(crate) fn denied(said: &str) -> String {
+    if said.contains("NOAUTH") {
+        return "wants a password (NOAUTH): put it into the URL, redis://:PASSWORD@HOST or \
+                redis://USER:PASSWORD@HOST"
+            .to_owned();
+    }
+    // The client puts a code of the server's into quotes (redis 1.8).
+    let said = said.replace('"', "");
+    let said = said.trim_end_matches('.');
+    format!("refuses our user or password: {said}; correct them in the URL")
 }
 
 /// Tells whether an error ended its connection.
@@ -226,6 +239,25 @@ fn inside_script(details: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_that_does_not_let_us_in_is_one_sentence_with_what_to_do() {
+        let said = |reason: &str| {
+            let url = "redis://:hunter2@localhost:1/0".parse().unwrap();
+            Error::Denied { url, reason: reason.into() }.to_string()
+        };
+        let noauth = "\"NOAUTH\": HELLO must be called with the client already authenticated";
+        assert_eq!(
+            said(noauth),
+            "the Redis at `redis://:***@localhost:1/0` wants a password (NOAUTH): put it into the \
+             URL, redis://:PASSWORD@HOST or redis://USER:PASSWORD@HOST"
+        );
+        assert_eq!(
+            said("\"WRONGPASS\": invalid username-password pair or user is disabled."),
+            "the Redis at `redis://:***@localhost:1/0` refuses our user or password: WRONGPASS: \
+             invalid username-password pair or user is disabled; correct them in the URL"
+        );
+    }
 
     #[test]
     fn the_servers_words_come_without_a_scripts_hash_and_line() {

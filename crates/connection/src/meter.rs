@@ -199,7 +199,9 @@ impl Meter {
                 State::Length { kind, length: Length::default() }
             }
             b'+' | b'-' | b':' | b',' | b'#' | b'_' | b'(' => State::Text { returned: false },
-            _ => return Err(io::Error::new(io::ErrorKind::InvalidData, "no answer of a Redis")),
+            _ => {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "what answers is no Redis"));
+            }
         };
         Ok(())
     }
@@ -300,7 +302,7 @@ impl Length {
 }
 
 fn odd_length() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "no answer of a Redis: a length is no number")
+    io::Error::new(io::ErrorKind::InvalidData, "what answers is no Redis: a length is no number")
 }
 
 #[cfg(test)]
@@ -397,7 +399,7 @@ mod tests {
         for odd in ["HTTP/1.1 400\r\n", "*?\r\n", "$ 5\r\n", "$\r\n", "=-1\r\n", "$1\n", "*--1\r\n"]
         {
             let error = meter().1.read(odd.as_bytes()).unwrap_err();
-            assert!(error.to_string().starts_with("no answer of a Redis"), "{odd}: {error}");
+            assert!(error.to_string().starts_with("what answers is no Redis"), "{odd}: {error}");
         }
         let digits = format!("*{}\r\n", "0".repeat(20));
         meter().1.read(digits.as_bytes()).unwrap_err();

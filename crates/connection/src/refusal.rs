@@ -92,7 +92,7 @@ static REFUSALS: [Refusal; 13] = [
     ),
     lasting(
         "NOPERM",
-        "its access list (ACL) does not allow our user to",
+        "its access list (ACL) forbids our user this command or key",
         "allow it by ACL SETUSER",
         Then::Stay,
     ),

@@ -52,7 +52,7 @@ pub enum Error {
     #[error(transparent)]
     Misfit(#[from] Misfit),
     /// Redis refuses what waiting cannot change: a database number, a password.
-    #[error("failed to connect to Redis for the {role:?} role")]
+    #[error("failed to connect to Redis for the role {}", .role.name())]
     Redis {
         /// Whose connection it is.
         role: Role,

@@ -240,7 +240,7 @@ fn when(reader: &mut Reader<'_>) -> When {
              expected",
         ),
         (more, ..) => {
-            let problem = format!("only one of {} is expected", more.join(", "));
+            let problem = format!("only one of {} is expected: remove the others", more.join(", "));
             reader.wrong(more[1], &problem);
         }
     }

@@ -49,7 +49,7 @@ async fn list(context: &Context, kind: Kind, args: LettersArgs) -> Result<(), Er
 
 fn letter_table(kind: Kind, letters: &[Letter]) -> String {
     if letters.is_empty() {
-        return format!("no {} tasks", name(kind));
+        return format!("no {}s", name(kind));
     }
     let mut grid = Grid::new(&["ID", "TASK", "QUEUE", "SINCE", "REASON"]);
     for letter in letters {
@@ -102,7 +102,7 @@ async fn bring_back(context: &Context, kind: Kind, chosen: Chosen) -> Result<(),
     for reason in &replayed.refused {
         output::note(&clean(reason));
     }
-    output::print(&format!("{} {} tasks put back", replayed.moved, name(kind)))?;
+    output::print(&format!("{} put back", counted(kind, replayed.moved as u64)))?;
     match replayed.n_refused {
         0 => Ok(()),
         n => Err(Error::Failed(format!("{n} of them were refused and stay"))),
@@ -111,7 +111,7 @@ async fn bring_back(context: &Context, kind: Kind, chosen: Chosen) -> Result<(),
 
 async fn forget(context: &Context, kind: Kind, args: DropArgs) -> Result<(), Error> {
     let DropArgs { chosen, yes } = args;
-    let question = format!("Forget all {} tasks?", name(kind));
+    let question = format!("Forget all {}s?", name(kind));
     if chosen.all && !yes && !confirmed(&question)? {
         return Err(Error::Failed("nothing was dropped".to_owned()));
     }
@@ -121,7 +121,7 @@ async fn forget(context: &Context, kind: Kind, args: DropArgs) -> Result<(), Err
     }
     let ids = letter::ids(&context.client, kind, &chosen.filter.into()).await?;
     let n = letter::drop_letters(&context.client, kind, &ids).await?;
-    Ok(output::print(&format!("{n} {} tasks dropped", name(kind)))?)
+    Ok(output::print(&format!("{} dropped", counted(kind, n as u64)))?)
 }
 
 fn one(kind: Kind, id: &str, there: bool, done: &str) -> Result<(), Error> {
@@ -132,13 +132,24 @@ fn one(kind: Kind, id: &str, there: bool, done: &str) -> Result<(), Error> {
 }
 
 fn unknown(kind: Kind, id: &str) -> Error {
-    Error::Failed(format!("no {} task has the id {}", name(kind), clean(id)))
+    let (name, id) = (name(kind), clean(id));
+    let list = match kind {
+        Kind::Dead => "dead",
+        Kind::Parked => "parked",
+    };
+    Error::Failed(format!("no {name} has the id {id}; `rhubarb {list} list` shows them"))
+}
+
+/// Says how many, such as `2 dead letters`.
+fn counted(kind: Kind, n: u64) -> String {
+    let name = name(kind);
+    if n == 1 { format!("1 {name}") } else { format!("{n} {name}s") }
 }
 
 fn name(kind: Kind) -> &'static str {
     match kind {
-        Kind::Dead => "dead",
-        Kind::Parked => "parked",
+        Kind::Dead => "dead letter",
+        Kind::Parked => "parked task",
     }
 }
 

@@ -1,6 +1,7 @@
 //! Making a connection when there is none, and letting go of one that was lost.
 
 use std::{
+    borrow::Cow,
     sync::{Arc, MutexGuard, PoisonError, RwLockWriteGuard, Weak, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -14,7 +15,7 @@ use super::{Inner, Redis, lock};
 use crate::{
     Change, Error, Options, Push, address,
     dial::{self, Dial, Dialled, Driver},
-    error::is_loss,
+    error::{denied, is_loss},
     inbox::Letterbox,
     meter::Refused,
     push::{self, Unasked},
@@ -52,6 +53,17 @@ pub(super) enum Failure {
     Unreachable(String),
 }
 
+impl Failure {
+    /// Says for the log why, as a part of a sentence about the server.
+    fn reason(&self) -> Cow<'_, str> {
+        match self {
+            Self::NoDatabase => "it has no database of this number".into(),
+            Self::Denied(said) => format!("it {}", denied(said)).into(),
+            Self::Unreachable(reason) => reason.into(),
+        }
+    }
+}
+
 impl Redis {
     pub(super) async fn live(&self) -> Result<Live, Error> {
         if let Some(live) = self.current()
@@ -73,8 +85,8 @@ impl Redis {
             return Err(self.error(failure));
         }
         self.connect().await.map_err(|error| {
-            self.inner.outages.down(&self.inner.url, self.inner.db, &error.to_string());
             let failure = self.failure(&error);
+            self.inner.outages.down(&self.inner.url, self.inner.db, &failure.reason());
             *lock(&self.inner.failed) = Some((Instant::now(), failure.clone()));
             self.error(failure)
         })
@@ -234,6 +246,8 @@ impl Redis {
         let mut reason = error.to_string();
         if let Some(advice) = tls::advice(error) {
             reason = format!("{reason}: {advice}");
+        } else if error.is_timeout() && self.inner.url.to_string().starts_with("rediss:") {
+            reason = format!("{reason}; for a server without TLS the URL begins with redis://");
         }
         if reason.contains("DB index is out of range") {
             Failure::NoDatabase

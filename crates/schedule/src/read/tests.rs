@@ -98,7 +98,10 @@ fn bad_entries_are_refused_with_the_place_and_an_example() {
         ("every = 5\ntask = 1", "duplicate key"),
         ("every = 5\nargs = { a = 1 }", "schedules.s.args: a list, args = [1, \"b\"]"),
         ("every = 5\nkwargs = [1]", "schedules.s.kwargs: a table, kwargs = { a = 1 }"),
-        ("every = 5\ncron = \"@daily\"", "schedules.s.every: only one of cron, every is expected"),
+        (
+            "every = 5\ncron = \"@daily\"",
+            "schedules.s.every: only one of cron, every is expected: remove the others",
+        ),
         ("", "schedules.s.crontab: one of crontab = { minute = \"0\" }, cron ="),
         ("cron = \"@daily\"\nrelative = true", "schedules.s.relative: it goes with `every`"),
         ("at = \"tomorrow\"", "schedules.s.at: a date and time, such as \"2026-12-24T18:00:00\""),

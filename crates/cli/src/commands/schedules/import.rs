@@ -21,7 +21,10 @@ const MOST_BYTES: u64 = 64 << 20;
 
 pub(super) async fn import(store: &Store<'_>, args: &ImportArgs) -> Result<(), Error> {
     let text = text(args)?;
-    let file = args.file.display();
+    let file = match args.file.to_str() {
+        Some("-") => "standard input".into(),
+        _ => args.file.to_string_lossy(),
+    };
     let no_json = |error| Error::Failed(format!("{file} is no JSON: {error}"));
     let _: Value = serde_json::from_str(&text).map_err(no_json)?;
     let changed = |problem| Error::Failed(format!("{file}: {problem}; nothing was imported"));

@@ -41,7 +41,10 @@ pub(super) async fn run(store: &Store<'_>, args: NextArgs) -> Result<(), Error> 
     };
     let (all, fault) = store.all_or_file().await?;
     if let Some(name) = args.name.as_ref().filter(|name| !all.known.contains_key(*name)) {
-        return Err(Error::Failed(format!("there is no schedule `{}`", clean(name))));
+        return Err(Error::Failed(format!(
+            "there is no schedule `{}`; `rhubarb schedules list` shows them",
+            clean(name)
+        )));
     }
     let mut next = Vec::new();
     for (name, known) in &all.known {
