@@ -23,19 +23,26 @@ use crate::run::run;
     name = "beat",
     version,
     after_help = "\
-Each flag wins over the environment (RHUBARB_BEAT_TIMEZONE, …), the environment over the configuration file, the \
-file over the defaults; --print-config shows what holds and where it came from.
+Schedules come from [schedules.NAME] of the configuration file, from `rhubarb schedules add`, and \
+from Python's RedBeat. `rhubarb schedules list` shows them all.
 
-One beat leads, any others stand by and take over within beat.lease (10 s). SIGTERM or SIGINT lets go of the lead \
-and ends.
+A flag wins over the environment (RHUBARB_BEAT_TIMEZONE=Europe/Berlin), the environment over the \
+configuration file, and the file over the default. --print-config lists every setting and where it \
+came from.
 
-While Redis cannot be reached at the start it waits for as long as it takes, with one log line.
+One beat leads and the others stand by. When the leader dies, another one leads within 12 s \
+(beat.lease and two seconds). On SIGTERM or SIGINT a leader gives up the lead at once, and ends.
 
-Celery's other flags are taken, with one warning for each that changes nothing; what would do something else than in \
-Celery is refused with the reason.
+While Redis cannot be reached, the beat logs it and waits for as long as it takes.
 
-Exit codes: 0 stopped as told, 1 ended by itself, 2 wrong command line, 3 wrong configuration (a password that Redis
-            refuses, too)"
+Celery's other flags are accepted, with a warning where one changes nothing. A flag that would do \
+something else than in Celery is refused, with the reason.
+
+Exit codes:
+  0  stopped as told
+  1  ended by itself
+  2  wrong command line
+  3  wrong configuration, or a password that Redis refuses"
 )]
 pub struct Cli {
     /// The configuration's flags.

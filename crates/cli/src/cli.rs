@@ -23,10 +23,20 @@ pub(crate) use sessions::{CountArgs, RevokeSessionsArgs, SessionsCommand, ShowAr
 #[derive(Debug, Parser)]
 #[command(name = "rhubarb", version, propagate_version = true, arg_required_else_help = true)]
 #[command(after_help = "\
+`rhubarb COMMAND --help` explains a command, most of them with examples.
+
+A flag wins over the environment (REDIS_URL, RHUBARB_CELERY_TASK_DEFAULT_QUEUE, …), the environment \
+over the configuration file, and the file over the default.
+
 Data goes to standard output, everything else to standard error.
 
-Exit codes: 0 fine, 1 failed, 2 wrong command line, 3 wrong configuration (a password that Redis refuses, too),
-            4 Redis unreachable, 6 the awaited task failed")]
+Exit codes:
+  0  fine
+  1  failed, or what was asked for is not there
+  2  wrong command line
+  3  wrong configuration, or a password that Redis refuses
+  4  Redis cannot be reached
+  6  the awaited task failed")]
 pub(crate) struct Cli {
     /// The configuration's flags.
     #[command(flatten)]
@@ -77,29 +87,29 @@ pub(crate) enum Command {
     Listings(ListingsArgs),
     /// Shows the status of the last scrape
     Status(Shown),
-    /// Shows Redis: keys, memory, clients, advice, live charts; clears the job caches
+    /// Shows Redis: keys, memory, clients, advice, a live view; clears the job caches
     Monitor(MonitorArgs),
     /// Lists, shows and clears the caches that Django reads
     #[command(subcommand)]
     Cache(CacheCommand),
-    /// Shows the queues: waiting, running and scheduled tasks
+    /// Shows the queues: how many tasks wait, run and are scheduled, and what is paused
     Queues(QueuesArgs),
-    /// Stops every worker from claiming from a queue; what runs ends, publishing goes on
+    /// Stops every worker from claiming from a queue; running tasks end, publishing goes on
     Pause(PauseArgs),
     /// Lets a paused queue go on
     Resume(QueueArg),
-    /// Throws away the tasks that wait in a queue; what runs goes on
+    /// Deletes the tasks that wait in a queue; running tasks go on
     Purge(PurgeArgs),
-    /// Shows the workers
+    /// Shows the workers: who is alive, which queues each serves, and how many tasks it runs
     Workers(Shown),
     /// Shows one task: where it is, its result or why it failed
     Task(TaskArgs),
-    /// Keeps tasks from running, now and for as long as worker.revoke_expires says
+    /// Keeps tasks from running, by their ids, for 3 hours (worker.revoke_expires)
     Revoke(RevokeArgs),
-    /// Shows, runs again or forgets the tasks that were given up
+    /// Shows, retries or drops dead letters: messages that could not be run
     #[command(subcommand)]
     Dead(DeadCommand),
-    /// Shows or runs again the tasks that no worker knew
+    /// Shows, replays or drops parked tasks: those whose name no live worker knows
     #[command(subcommand)]
     Parked(ParkedCommand),
     /// The way in: puts what dead Python workers had not acknowledged back on its queues
@@ -144,7 +154,7 @@ pub(crate) enum Command {
 /// How a listing command shows what it found.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct Shown {
-    /// Print one JSON document instead of a table
+    /// Print one JSON document instead of text
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -152,11 +162,12 @@ pub(crate) struct Shown {
 /// `queues`
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Shown are the queues that Rhubarb knows, those of the configuration, and those that only Celery's programs use. The last
-ones are in no list of Redis's: keys are looked through for kombu's bindings, for at most --effort seconds.")]
+It shows the queues that Rhubarb knows, those of the configuration, and those that only Celery's \
+programs use. Redis has no list of the last ones: the command looks through keys for kombu's \
+bindings, for at most --effort seconds, and says when that was not all.")]
 pub(crate) struct QueuesArgs {
-    /// Look for queues of Celery's for at most so many seconds, and through 250,000 keys for each
-    /// of them
+    /// Look for Celery's queues for at most this many seconds, and through 250,000 keys for each
+    /// second
     #[arg(long, value_name = "S", default_value = "1", value_parser = monitor::parse_effort,
         allow_negative_numbers = true)]
     pub(crate) effort: Duration,
@@ -181,7 +192,8 @@ Examples:
   rhubarb scrape \"software engineer\" --wait 120
   rhubarb scrape \"data scientist\" --location Berlin --source remoteok --source arbeitnow
 
-Prints the task's id; with --wait what was found, source by source, and exit code 6 when the task failed.")]
+Prints the task's id. With --wait it prints what each source found; the exit code is 6 when the \
+task failed.")]
 pub(crate) struct ScrapeArgs {
     /// What to look for
     #[arg(value_parser = not_empty)]
@@ -233,6 +245,12 @@ pub(crate) struct QueueArg {
 
 /// `pause`
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Example:
+  rhubarb pause celery --note \"a deploy\"
+
+A pause lasts until `rhubarb resume QUEUE`, also when workers start anew. Python workers do not \
+obey it.")]
 pub(crate) struct PauseArgs {
     /// The queue's name
     #[arg(value_parser = parse_queue)]
@@ -247,12 +265,18 @@ pub(crate) struct PauseArgs {
 
 /// `purge`
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  rhubarb purge mail
+  rhubarb purge mail --scheduled --yes
+
+Nothing brings purged tasks back.")]
 pub(crate) struct PurgeArgs {
     /// The queue's name
     #[arg(value_parser = parse_queue)]
     pub(crate) queue: String,
-    /// Throw away the scheduled tasks (ETA, retries) as well; one that no worker has looked at yet
-    /// lies among those that wait, and goes with them
+    /// Delete the scheduled tasks (ETA, retries) as well; without this flag only those go that no
+    /// worker has looked at yet, because they still wait in the list
     #[arg(long)]
     pub(crate) scheduled: bool,
     /// Do not ask
@@ -265,6 +289,12 @@ pub(crate) struct PurgeArgs {
 
 /// `revoke`
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Example:
+  rhubarb revoke 8f14e45f-ceea-467f-9575-d3ea3f7d1b2a --terminate
+
+Rust and Python workers are told. A Rust worker that is down now obeys when it is back; a Python \
+worker does not.")]
 pub(crate) struct RevokeArgs {
     /// The tasks' ids
     #[arg(required = true, value_name = "ID", value_parser = not_empty)]

@@ -27,19 +27,31 @@ use crate::{
     name = "worker",
     version,
     after_help = "\
-Each flag wins over the environment (RHUBARB_WORKER_CONCURRENCY, …), the environment over the configuration \
-file, the file over the defaults; --print-config shows what holds and where it came from.
+Examples:
+  worker -Q celery,mail -c 16
+  worker --redis-url rediss://:PASSWORD@HOST:6380 -l warning
+  worker --print-config
 
-SIGTERM or SIGINT: no further task is claimed, what runs may finish (worker.drain, 25 s), the rest goes back to \
-its queue. Further SIGTERMs are ignored; a second SIGINT hands back at once.
+A flag wins over the environment (RHUBARB_WORKER_CONCURRENCY=16), the environment over the \
+configuration file, and the file over the default. --print-config lists every setting and where \
+it came from.
 
-While Redis cannot be reached at the start it waits for as long as it takes, with one log line.
+On SIGTERM or SIGINT the worker claims no more tasks and lets running ones finish for 25 s \
+(worker.drain). The rest goes back to its queue. Further SIGTERMs are ignored. A second SIGINT \
+hands back at once.
 
-Celery's other flags (-P gevent, -O fair, --max-tasks-per-child, …) are taken, with one warning for each that changes \
-nothing; what would do something else than in Celery is refused with the reason.
+While Redis cannot be reached, the worker logs it and waits for as long as it takes.
 
-Exit codes: 0 stopped as told, 1 ended by itself, 2 wrong command line, 3 wrong configuration (a password that Redis
-            refuses, too), 5 stopped before everything could be handed back"
+Celery's other flags (-P gevent, -O fair, --max-tasks-per-child, …) are accepted, with a warning \
+where one changes nothing. A flag that would do something else than in Celery is refused, with the \
+reason.
+
+Exit codes:
+  0  stopped as told
+  1  ended by itself
+  2  wrong command line
+  3  wrong configuration, or a password that Redis refuses
+  5  stopped before everything could be handed back"
 )]
 pub struct Cli {
     /// The configuration's flags.
@@ -48,14 +60,14 @@ pub struct Cli {
     /// Queues to serve, in order, separated by commas [default: celery]
     #[arg(short = 'Q', long, value_name = "QUEUES", value_delimiter = ',')]
     pub queues: Vec<String>,
-    /// Queues not to serve, of those that -Q or worker.queues names
+    /// Queues not to serve although -Q or worker.queues names them, separated by commas
     #[arg(short = 'X', long, value_name = "QUEUES", value_delimiter = ',')]
     pub exclude_queues: Vec<String>,
-    /// Node name; `%h` stands for the host, `%n` and `%d` for its name and domain (default:
-    /// rhubarb@$DYNO or rhubarb@host)
+    /// Node name; `%h` stands for the host, `%n` and `%d` for its name and domain [default:
+    /// rhubarb@$DYNO or rhubarb@host]
     #[arg(short = 'n', long, value_name = "NAME")]
     pub hostname: Option<String>,
-    /// Tasks at once, at most 1000; 0 or `auto` for 8 a core [default: 0]
+    /// How many tasks run at once, 1 to 1000; 0 or `auto` means 8 for each core [default: 0]
     #[arg(short, long, value_name = "N", value_parser = celery::concurrency, allow_negative_numbers = true)]
     pub concurrency: Option<u16>,
     /// Accepted for Celery's sake: as many tasks at once as the greater number
@@ -64,10 +76,11 @@ pub struct Cli {
     /// Accepted for Celery's sake: one task at a time for `solo`, nothing else
     #[arg(short = 'P', long, value_name = "POOL", value_parser = celery::pool, hide = true)]
     pub pool: Option<String>,
-    /// Hard time limit of a task that has none of its own, seconds
+    /// End a task that has no time limit of its own after this many seconds [default: never]
     #[arg(long, value_name = "SECONDS")]
     pub time_limit: Option<String>,
-    /// Soft time limit of a task that has none of its own, seconds
+    /// Ask a task that has no soft time limit of its own to end after this many seconds [default:
+    /// never]
     #[arg(long, value_name = "SECONDS")]
     pub soft_time_limit: Option<String>,
     /// Log level (debug, info, warning, error, critical; any case) or filter directives [default:
@@ -78,10 +91,10 @@ pub struct Cli {
     /// them on too
     #[arg(short = 'E', long = "task-events", visible_alias = "events")]
     pub task_events: bool,
-    /// Do not tell `celery events` and Flower of the worker itself
+    /// Do not tell `celery events` and Flower that this worker lives
     #[arg(long)]
     pub without_heartbeat: bool,
-    /// Do not ask the other workers at the start what they know as revoked
+    /// Do not ask the other workers at the start which tasks are revoked
     #[arg(long)]
     pub without_mingle: bool,
     #[command(flatten)]

@@ -7,14 +7,14 @@ use super::{Shown, not_empty};
 /// `cache`
 #[derive(Debug, Subcommand)]
 pub(crate) enum CacheCommand {
-    /// Lists the caches: what each holds, where, for how long, and how often it was found
+    /// Lists the caches: what each holds, where and for how long, its hits and misses
     List(Shown),
-    /// Shows one cache: its value, that for an argument, or its keys
+    /// Shows a cached value, or the keys of a cache
     Show(CacheShowArgs),
-    /// Deletes one cache's values; never queues, sessions or other caches
+    /// Deletes the values of one cache; never queues, sessions or other caches
     ///
-    /// It looks for the keys bit by bit and frees them in the background of Redis, however many
-    /// there are. Killed half-way, some are gone: run it again.
+    /// It finds the keys by SCAN and frees them in Redis's background, so that Redis is not blocked.
+    /// When it is killed half-way, some values are gone: run it again.
     Clear(CacheClearArgs),
 }
 
@@ -24,7 +24,7 @@ pub(crate) enum CacheCommand {
 Examples:
   rhubarb cache show status
   rhubarb cache show listings \"software engineer\" --json
-  rhubarb cache show users                        the keys that there are
+  rhubarb cache show users                # which keys there are
   rhubarb cache show users 7
 
 Passwords of proxies are not shown. Exit code 1 when nothing is cached.")]
@@ -32,7 +32,7 @@ pub(crate) struct CacheShowArgs {
     /// The cache's name, as `rhubarb cache list` has it
     #[arg(value_parser = not_empty)]
     pub(crate) name: String,
-    /// Which of its values: a keyword, an id, a path
+    /// Which value: a keyword, an id or a path, as the key of the cache says
     #[arg(value_name = "ARG", value_parser = not_empty)]
     pub(crate) argument: Option<String>,
     /// At most so many keys
@@ -53,7 +53,7 @@ pub(crate) struct CacheClearArgs {
     /// The cache's name, as `rhubarb cache list` has it
     #[arg(value_parser = not_empty)]
     pub(crate) name: String,
-    /// Only this value: a keyword, an id, a path
+    /// Only this value: a keyword, an id or a path
     #[arg(value_name = "ARG", value_parser = not_empty)]
     pub(crate) argument: Option<String>,
     /// Do not ask

@@ -17,15 +17,15 @@ Examples:
   rhubarb enqueue job_scraper.tasks.get_scraping_status --wait 10
   rhubarb enqueue shop.mail --args '[\"ada@example.org\"]' --kwargs '{\"urgent\": true}'
   rhubarb enqueue shop.report --queue slow --eta 2027-01-01T09:00:00+01:00
-
   rhubarb enqueue shop.resize --args '[\"a.png\"]' --time-limit 60 --link shop.publish
   rhubarb enqueue --signature canvas.json --wait 60
 
-A signature is a task or a canvas (chain, group, chord) as JSON in Celery's own form: an object with task, args, kwargs,
-options, subtask_type and immutable. --args go before its own, the other flags are options of the call.
+A signature is a task or a canvas (chain, group, chord) as JSON in Celery's own form: an object \
+with task, args, kwargs, options, subtask_type and immutable. --args go before its own arguments. \
+The other flags are options of the call.
 
-Prints the task's id, with --json as {\"id\": ..., \"duplicate\": false}; with --wait its result as JSON in either case, and
-exit code 6 when it failed.")]
+Prints the task's id, with --json as {\"id\": ..., \"duplicate\": false}. With --wait it prints the \
+result as JSON; the exit code is 6 when the task failed, and 1 when there is no result in time.")]
 pub(crate) struct EnqueueArgs {
     /// The task's name
     #[arg(value_parser = parse_task, required_unless_present = "signature")]
@@ -46,23 +46,23 @@ pub(crate) struct EnqueueArgs {
     /// Run it this many seconds from now
     #[arg(long, value_name = "S", value_parser = parse_seconds, conflicts_with = "eta", allow_negative_numbers = true)]
     pub(crate) countdown: Option<Duration>,
-    /// Run it at this time, ISO 8601; without an offset in Celery's time zone
+    /// Run it at this time, ISO 8601; a time without an offset is in celery.timezone
     #[arg(long, value_name = "TIME", value_parser = parse_eta)]
     pub(crate) eta: Option<Eta>,
-    /// Revoke it unless it has begun this many seconds from now
+    /// Do not run it any more when it has not begun this many seconds from now
     #[arg(long, value_name = "S", value_parser = parse_seconds, allow_negative_numbers = true)]
     pub(crate) expires: Option<Duration>,
     /// 0 (served first) to 9 [default: that of celery.task_routes, else
     /// celery.task_default_priority]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=9), allow_negative_numbers = true)]
     pub(crate) priority: Option<u8>,
-    /// End it when it has run for this many seconds
+    /// End it when it has run for this many seconds (its hard time limit)
     #[arg(long, value_name = "S", value_parser = parse_limit)]
     pub(crate) time_limit: Option<Duration>,
-    /// Ask it to end, where its worker can, when it has run for this many seconds
+    /// Ask it to end when it has run for this many seconds (its soft time limit)
     #[arg(long, value_name = "S", value_parser = parse_limit)]
     pub(crate) soft_time_limit: Option<Duration>,
-    /// Show it under this name
+    /// Show it under this name in events and Flower
     #[arg(long, value_name = "NAME", value_parser = not_empty)]
     pub(crate) shadow: Option<String>,
     /// Add a header to the message; may be given several times
@@ -71,7 +71,7 @@ pub(crate) struct EnqueueArgs {
     /// Store no result
     #[arg(long, conflicts_with = "wait")]
     pub(crate) ignore_result: bool,
-    /// Call this task with the result of a success; may be given several times
+    /// Call this task with the result after a success; may be given several times
     #[arg(long, value_name = "TASK", value_parser = not_empty)]
     pub(crate) link: Vec<String>,
     /// Call this task with the task's id after a failure; may be given several times

@@ -13,12 +13,12 @@ pub(crate) enum DeadCommand {
     List(LettersArgs),
     /// Shows one dead letter with its reason and history
     Show(TaskArgs),
-    /// Puts dead letters back on their queues, to run next, each as if it had never been delivered
+    /// Puts dead letters back on their queues, to run next, with their count of deliveries at zero
     ///
-    /// The task's old result is removed first, then the message moves in one step. Killed in
-    /// between, the letter is still there: run it again.
+    /// It removes the task's old result first, and then moves the message in one step. When it is
+    /// killed in between, the dead letter is still there: run it again.
     Retry(Chosen),
-    /// Forgets dead letters; with --all it asks first
+    /// Deletes dead letters; with --all it asks first
     Drop(DropArgs),
 }
 
@@ -27,11 +27,11 @@ pub(crate) enum DeadCommand {
 pub(crate) enum ParkedCommand {
     /// Lists the parked tasks, the newest first
     List(LettersArgs),
-    /// Shows one parked task
+    /// Shows one parked task with its arguments and history
     Show(TaskArgs),
-    /// Puts parked tasks back on their queues
+    /// Puts parked tasks back on their queues; one that still nobody knows is parked again
     Replay(Chosen),
-    /// Forgets parked tasks; with --all it asks first
+    /// Deletes parked tasks; with --all it asks first
     Drop(DropArgs),
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct FilterArgs {
     /// Only those whose reason contains this, in any case
     #[arg(long, value_name = "TEXT", value_parser = not_empty)]
     pub(crate) reason: Option<String>,
-    /// Only those kept at least this many seconds ago
+    /// Only those that are kept for at least this many seconds
     #[arg(long, value_name = "S", value_parser = parse_seconds)]
     pub(crate) older_than: Option<Duration>,
 }
@@ -57,7 +57,8 @@ pub(crate) struct FilterArgs {
 #[command(after_help = "\
 Examples:
   rhubarb dead list --queue celery --reason 'workers died'
-  rhubarb dead list --older-than 86400 --limit 20 --json")]
+  rhubarb dead list --older-than 86400 --limit 20 --json
+  rhubarb parked list --task shop.report")]
 pub(crate) struct LettersArgs {
     /// Which ones.
     #[command(flatten)]

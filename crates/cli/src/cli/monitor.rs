@@ -17,13 +17,13 @@ Examples:
   rhubarb monitor --json --interval 10 >>redis.jsonl
   rhubarb monitor --prometheus >redis.prom
 
-Keys are counted by SCAN, for at most --effort seconds. What is not seen by then is estimated from
-what was, and marked with ~. Nothing that blocks Redis is sent.
+Keys are counted by SCAN, for at most --effort seconds. Counts of keys that it has not seen by then \
+are estimates, marked with ~. It sends nothing that blocks Redis.
 
-Exit code 4 when a database could not be reached, 3 when it refuses our user or password or has no such number; the others
-are shown all the same.")]
+The exit code is 4 when a database cannot be reached, and 3 when Redis refuses the user, the \
+password or the database number. The other databases are shown all the same.")]
 pub(crate) struct MonitorArgs {
-    /// Everything worth knowing, with findings and advice
+    /// Show also version, persistence, hit rate, queues and more, and findings with advice
     #[arg(long)]
     pub(crate) info: bool,
     /// Delete the cached listings, the status and the proxy list; never queues, sessions or other
@@ -33,21 +33,21 @@ pub(crate) struct MonitorArgs {
     /// With --clear: do not ask
     #[arg(long, requires = "clear")]
     pub(crate) yes: bool,
-    /// A live view on the terminal; q quits
+    /// Show a live view on the terminal; q quits
     #[arg(long)]
     pub(crate) watch: bool,
-    /// Print one JSON document; with --interval one a line
+    /// Print one JSON document; with --interval one on each line
     #[arg(long, conflicts_with = "watch")]
     pub(crate) json: bool,
     /// Print metrics in Prometheus's text format; with --info the namespaces too
     #[arg(long, conflicts_with_all = ["watch", "clear", "interval"])]
     pub(crate) prometheus: bool,
-    /// Look again every so many seconds, until stopped [default with --watch: 1]
+    /// Look again after this many seconds, until stopped [default with --watch: 1]
     #[arg(long, value_name = "S", conflicts_with = "clear", value_parser = parse_interval,
         allow_negative_numbers = true)]
     pub(crate) interval: Option<Duration>,
-    /// Look through keys for at most so many seconds, and 250,000 keys of each database for each of
-    /// them
+    /// Look through keys for at most this many seconds, and through 250,000 keys of each database
+    /// for each second
     #[arg(long, value_name = "S", default_value = "1", conflicts_with = "watch", value_parser = parse_effort,
         allow_negative_numbers = true)]
     pub(crate) effort: Duration,

@@ -14,23 +14,23 @@ use super::{
 /// `schedules`
 #[derive(Debug, Subcommand)]
 pub(crate) enum SchedulesCommand {
-    /// Lists the schedules with what became of them
+    /// Lists the schedules: owner, timetable in words, last and next run, missed ticks, state
     List(Shown),
     /// Shows when schedules run next
     Next(NextArgs),
-    /// Adds a schedule to those in Redis, which every beat obeys within a second
+    /// Adds a schedule in Redis; beats obey it within a second
     Add(Box<EntryArgs>),
-    /// Adds a schedule to those in Redis, or changes one; what is not given stays as it is
+    /// Changes a schedule in Redis, or adds it; what you do not give stays as it is
     Set(Box<EntryArgs>),
-    /// Removes a schedule from those in Redis
+    /// Removes a schedule from Redis
     Remove(NameArg),
-    /// Pauses a schedule, whoever owns it; ticks that pass meanwhile are not run later
+    /// Pauses a schedule, whoever owns it; ticks in the meantime are not made up for
     Pause(PauseScheduleArgs),
-    /// Ends a pause
+    /// Ends a schedule's pause
     Resume(NameArg),
-    /// Publishes a schedule's task once, now, whatever its timetable says
+    /// Publishes a schedule's task once, now, beside its timetable
     Run(NameArg),
-    /// Adds the schedules of a JSON file to those in Redis, or changes them
+    /// Adds or changes schedules in Redis from a JSON file
     Import(ImportArgs),
 }
 
@@ -60,8 +60,8 @@ Examples:
   rhubarb schedules next --n 10
   rhubarb schedules next nightly --from 2027-03-28T00:00:00 --tz Europe/Berlin
 
-Times are in each schedule's own time zone, or in --tz. Without Redis, only the file's schedules are shown, intervals
-begin at --from, and the exit code is 4.")]
+Times are in each schedule's own time zone, or in --tz. Without Redis it shows the file's schedules \
+only, intervals begin at --from, and the exit code is 4.")]
 pub(crate) struct NextArgs {
     /// Only this schedule [default: all]
     pub(crate) name: Option<String>,
@@ -82,10 +82,11 @@ pub(crate) struct NextArgs {
 /// `schedules import`
 #[derive(Args, Debug)]
 #[command(after_help = "\
-The file is a JSON object of entries by name, {\"nightly\": {\"task\": \"shop.report\", \"cron\": \"0 1 * * *\"}}, as
-`python -m rhubarb_tasks.schedules` of deploy/django writes it. An entry that cannot be used is told and stops no other.
+The file is a JSON object of entries by name, for example:
+  {\"nightly\": {\"task\": \"shop.report\", \"cron\": \"0 1 * * *\"}}
 
-Exit code 1 when an entry was refused.")]
+`python -m rhubarb_tasks.schedules` of deploy/django writes such a file for a Django project. An \
+entry that cannot be used is reported and stops no other. The exit code is 1 when one was refused.")]
 pub(crate) struct ImportArgs {
     /// The file; - for standard input
     pub(crate) file: PathBuf,
@@ -98,12 +99,13 @@ pub(crate) struct ImportArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  rhubarb schedules add nightly --task shop.report --cron '30 1 * * mon-fri' --timezone Europe/Berlin
+  rhubarb schedules add nightly --task shop.report --cron '30 1 * * mon-fri'
   rhubarb schedules add often --task shop.ping --every 30 --overlap skip
-  rhubarb schedules set nightly --cron '0 2 * * *'
+  rhubarb schedules set nightly --cron '0 2 * * *' --timezone Europe/Berlin
   rhubarb schedules add once --json '{\"task\": \"shop.sale\", \"at\": \"2026-12-24T18:00:00\"}'
 
-Lengths of time are seconds, or text such as 90s, 10m, 1h30m. deploy/rhubarb.toml says what each setting means.")]
+Lengths of time are seconds, or text such as 90s, 10m, 1h30m. deploy/rhubarb.toml explains each \
+setting.")]
 pub(crate) struct EntryArgs {
     /// The schedule's name
     #[arg(value_parser = not_empty)]
@@ -111,16 +113,16 @@ pub(crate) struct EntryArgs {
     /// The task's name
     #[arg(long, value_name = "TASK")]
     task: Option<String>,
-    /// A cron line, six fields with seconds in front, or @hourly and the like
+    /// When: a cron line; five fields, six with seconds in front, or @hourly and the like
     #[arg(long, value_name = "LINE", group = "when")]
     cron: Option<String>,
-    /// An interval
+    /// When: an interval
     #[arg(long, value_name = "S", group = "when")]
     every: Option<String>,
-    /// The interval on whole days, hours, minutes
+    /// With --every: on whole days, hours or minutes
     #[arg(long)]
     relative: bool,
-    /// Once, at this time
+    /// When: once, at this time
     #[arg(long, value_name = "TIME", group = "when")]
     at: Option<String>,
     /// Positional arguments, as a JSON array
@@ -132,7 +134,7 @@ pub(crate) struct EntryArgs {
     /// The time zone [default: beat.timezone]
     #[arg(long, value_name = "Z")]
     timezone: Option<String>,
-    /// Where clocks are changed: celery, skip, once or both
+    /// On days when clocks change: celery, skip, once or both
     #[arg(long, value_name = "POLICY")]
     dst: Option<String>,
     /// The queue [default: that of celery.task_routes, else celery.task_default_queue]
@@ -141,7 +143,7 @@ pub(crate) struct EntryArgs {
     /// 0 (served first) to 9
     #[arg(long, value_name = "N")]
     priority: Option<u8>,
-    /// Revoke a task that has not begun this long after its tick
+    /// Do not run a task any more when it has not begun this long after its tick
     #[arg(long, value_name = "S")]
     expires: Option<String>,
     /// No tick before this time
@@ -150,13 +152,13 @@ pub(crate) struct EntryArgs {
     /// No tick after this time
     #[arg(long, value_name = "TIME")]
     end_at: Option<String>,
-    /// End after so many ticks
+    /// End after this many ticks
     #[arg(long, value_name = "N")]
     max_runs: Option<u32>,
     /// Publish each tick up to this much later
     #[arg(long, value_name = "S")]
     jitter: Option<String>,
-    /// Of missed ticks publish: last, none or all
+    /// Which missed ticks to publish: last, none or all
     #[arg(long, value_name = "WHICH")]
     catch_up: Option<String>,
     /// Leave out a tick that is later than this

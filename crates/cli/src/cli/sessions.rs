@@ -11,18 +11,20 @@ pub(crate) enum SessionsCommand {
     Count(CountArgs),
     /// Shows one session, or those of a user
     ///
-    /// Keys are shown by their beginning, because a key is as good as the visitor's password;
-    /// `revoke` and `show` take the beginning as well. What a session holds is shown by its names
-    /// and, with --values, whole; the secrets in it (hashes, CSRF tokens) and whole keys only with
-    /// --reveal.
+    /// A key is as good as the visitor's password. So only its beginning is shown, and `show` and
+    /// `revoke` take the beginning as well. The names of what a session holds are shown; --values
+    /// shows the values too. Secrets (hashes, CSRF tokens) and whole keys need --reveal.
     Show(ShowArgs),
     /// Ends one session, or all of a user: they are logged out of Django and of the services that
     /// share its logins
     ///
-    /// Sessions that cannot be read (they hold a class of the application's, say) end when their
-    /// data names the user; others of that kind are told, and end by their KEY. With Django's
-    /// `cached_db` a session is emptied, and its row in `django_session` stays: delete it there as
-    /// well where Redis may lose keys. `count` counts the empty one until it expires.
+    /// A session that cannot be read, for example because it holds a class of the application's
+    /// own, ends too when its data names the user. Others of that kind are reported; end them by
+    /// their KEY.
+    ///
+    /// With Django's `cached_db` the session is emptied, and its row in `django_session` stays:
+    /// delete the row as well where Redis may lose keys. `count` counts the empty session until it
+    /// expires.
     Revoke(RevokeSessionsArgs),
 }
 

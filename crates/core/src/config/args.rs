@@ -7,20 +7,23 @@ use rhubarb_config::{Environment, Problems, load};
 
 use super::Loaded;
 
+/// Under which heading they stand in each command's help.
+const HEADING: &str = "Configuration";
+
 /// The flags that all binaries have.
 #[derive(Args, Clone, Default)]
 pub struct CommonArgs {
     /// Configuration file [default: $RHUBARB_CONFIG, else ./rhubarb.toml where there is one]
-    #[arg(long, value_name = "PATH", global = true)]
+    #[arg(long, value_name = "PATH", global = true, help_heading = HEADING)]
     pub config: Option<PathBuf>,
-    /// Print each setting and where it came from, secrets hidden, and exit
-    #[arg(long, global = true)]
+    /// Print each setting and where it came from, without secrets, and exit
+    #[arg(long, global = true, help_heading = HEADING)]
     pub print_config: bool,
-    /// Redis URL for all roles [default: $REDIS_TLS_URL or $REDIS_URL]
-    #[arg(long, value_name = "URL", global = true)]
+    /// Redis URL for all roles [default: $REDIS_TLS_URL, else $REDIS_URL]
+    #[arg(long, value_name = "URL", global = true, help_heading = HEADING)]
     pub redis_url: Option<String>,
     /// How log lines look: auto, text, logfmt or json [default: auto]
-    #[arg(long, value_name = "FORMAT", global = true)]
+    #[arg(long, value_name = "FORMAT", global = true, help_heading = HEADING)]
     pub log_format: Option<String>,
 }
 
