@@ -3,9 +3,9 @@
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
-/// Where a declaration of the charset may stand. The HTML standard says 1,024 bytes; pages exceed
-/// it.
-const PRESCAN_BYTES: usize = 4096;
+/// Where a declaration of the charset may stand. The HTML standard says 1,024 bytes; browsers look
+/// further, and pages with long scripts in their head need it.
+const PRESCAN_BYTES: usize = 64 * 1024;
 /// As much as the detector looks at; more does not change its mind.
 const DETECT_BYTES: usize = 256 * 1024;
 
@@ -13,32 +13,92 @@ const DETECT_BYTES: usize = 256 * 1024;
 ///
 /// The order is that of the HTML standard and of RFC 7303: byte order mark, `Content-Type`, what
 /// the document declares, then a guess (to which the host's top level domain contributes). A
-/// charset that does not fit the bytes yields to a later one that does.
+/// charset that does not fit the bytes yields to one that does; a few bad bytes in a text that fits
+/// otherwise cost themselves only. UTF-8 that calls itself Latin-1 is UTF-8: servers add the one,
+/// and no text in the other is valid UTF-8 by chance.
 pub fn decode(bytes: &[u8], content_type: Option<&str>, domain: Option<&str>) -> String {
     if let Some((encoding, length)) = Encoding::for_bom(bytes) {
         return encoding.decode_without_bom_handling(&bytes[length..]).0.into_owned();
     }
     let said = [content_type.and_then(of_content_type), of_document(bytes)];
+    if said.into_iter().flatten().all(Encoding::is_single_byte)
+        && !looks_like_iso_2022(bytes)
+        && let Ok(text) = std::str::from_utf8(bytes)
+    {
+        return text.to_owned();
+    }
     let mut lossy = None;
     for encoding in said.into_iter().flatten() {
         let (text, had_errors) = encoding.decode_without_bom_handling(bytes);
         if !had_errors {
             return text.into_owned();
         }
-        lossy.get_or_insert_with(|| text.into_owned());
+        lossy = lossy.or_else(|| Some(text).filter(|text| fits_mostly(text)));
     }
-    lossy.unwrap_or_else(|| guess(bytes, domain).decode_without_bom_handling(bytes).0.into_owned())
+    let guessed = || guess(bytes, domain).decode_without_bom_handling(bytes).0;
+    lossy.unwrap_or_else(guessed).into_owned()
+}
+
+/// Tells whether what could be read of a text beyond ASCII is at least as much as what could not.
+fn fits_mostly(text: &str) -> bool {
+    let beyond = text.chars().filter(|c| !c.is_ascii()).count();
+    let bad = text.chars().filter(|c| *c == char::REPLACEMENT_CHARACTER).count();
+    bad * 2 <= beyond
+}
+
+/// Tells whether it has the escapes of a charset that hides its letters in ASCII.
+fn looks_like_iso_2022(bytes: &[u8]) -> bool {
+    find(bytes, b"\x1b$").is_some()
 }
 
 /// Returns the charset in a `Content-Type` header.
 fn of_content_type(header: &str) -> Option<&'static Encoding> {
     header.split(';').skip(1).find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
-        let value = value.trim().trim_matches(['"', '\'']);
-        name.trim()
-            .eq_ignore_ascii_case("charset")
-            .then(|| Encoding::for_label(value.as_bytes()))?
+        let value = value.split(',').next()?.trim().trim_matches(['"', '\'']);
+        name.trim().eq_ignore_ascii_case("charset").then(|| of_label(value.as_bytes()))?
     })
+}
+
+/// Returns the charset of a label: one of the Encoding standard, or one that is seen beside it, as
+/// databases and editors call it.
+fn of_label(label: &[u8]) -> Option<&'static Encoding> {
+    Encoding::for_label(label).or_else(|| {
+        let plain = |byte: &&u8| byte.is_ascii_alphanumeric();
+        let name: Vec<u8> = label.iter().filter(plain).map(u8::to_ascii_lowercase).collect();
+        of_plain_name(std::str::from_utf8(&name).ok()?)
+    })
+}
+
+/// Returns the charset of a label without its hyphens and the like: `utf8mb4`, `cp1251`, `latin1`.
+fn of_plain_name(name: &str) -> Option<&'static Encoding> {
+    let number = name.trim_start_matches(|c: char| c.is_ascii_alphabetic());
+    let of_number = |form: &str| Encoding::for_label(format!("{form}{number}").as_bytes());
+    match name.strip_suffix(number)? {
+        "ansi" if number.is_empty() => Some(WINDOWS_1252),
+        _ if name.starts_with("utf8") || name.starts_with("unicode11utf8") => Some(UTF_8),
+        "cp" | "win" | "windows" | "ms" | "ansi" | "xcp" => match number {
+            "932" => Some(encoding_rs::SHIFT_JIS),
+            "936" => Some(encoding_rs::GBK),
+            "949" => Some(encoding_rs::EUC_KR),
+            "950" => Some(encoding_rs::BIG5),
+            "65001" => Some(UTF_8),
+            _ => of_number("windows-"),
+        },
+        "latin" if number.is_empty() => Some(WINDOWS_1252),
+        "latin" | "isolatin" => of_number("latin"),
+        "iso" => {
+            let part = number.strip_prefix("8859").filter(|part| !part.is_empty())?;
+            Encoding::for_label(format!("iso-8859-{part}").as_bytes())
+        }
+        "koi" => Some(encoding_rs::KOI8_R),
+        "sjis" | "shiftjis" => Some(encoding_rs::SHIFT_JIS),
+        "eucjp" => Some(encoding_rs::EUC_JP),
+        "euckr" => Some(encoding_rs::EUC_KR),
+        "gb" | "gbk" | "euccn" => Some(encoding_rs::GBK),
+        "big" => Some(encoding_rs::BIG5),
+        _ => None,
+    }
 }
 
 /// Returns the charset that an XML declaration or a `meta` tag names, or that zero bytes give away.
@@ -50,7 +110,7 @@ fn of_document(bytes: &[u8]) -> Option<&'static Encoding> {
     }
     let head = bytes[..bytes.len().min(PRESCAN_BYTES)].to_ascii_lowercase();
     let label = of_xml_declaration(&head).or_else(|| of_meta(&head))?;
-    let encoding = Encoding::for_label(label)?;
+    let encoding = of_label(label)?;
     // A declaration that could be read as ASCII is not in UTF-16, and `x-user-defined` means
     // windows-1252: HTML standard, 13.2.3.2.
     match encoding {
@@ -75,7 +135,8 @@ fn of_meta(head: &[u8]) -> Option<&[u8]> {
         if rest.starts_with(b"<!--") {
             rest = &rest[find(rest, b"-->")?..];
         } else if rest.starts_with(b"<meta") {
-            let end = find(rest, b">").unwrap_or(rest.len());
+            // Without an end there is none behind it either, and looking again would take long.
+            let end = find(rest, b">")?;
             if let Some(label) = value_of(&rest[..end], b"charset") {
                 return Some(label);
             }
@@ -112,6 +173,11 @@ fn guess(bytes: &[u8], domain: Option<&str>) -> &'static Encoding {
             label.bytes().all(|b| b.is_ascii_lowercase() || b == b'-' || b.is_ascii_digit())
         })
         .filter(|label| !label.is_empty());
+    // What is UTF-8 was taken for it before; a text that breaks off inside a letter is not told.
+    let is_cut = |text: &[u8]| std::str::from_utf8(text).is_err_and(|e| e.error_len().is_none());
+    if is_cut(bytes) && bytes.len() > 3 && !bytes[..bytes.len() - 3].is_ascii() {
+        return UTF_8;
+    }
     detector.guess(top_level.map(str::as_bytes), Utf8Detection::Allow)
 }
 
@@ -196,6 +262,79 @@ mod tests {
         let document = format!("<meta charset=windows-1251>{RUSSIAN}");
         let bytes = encode(&document, "windows-1251");
         assert_eq!(decode(&bytes, Some("text/html; charset=utf-8"), None), document);
+    }
+
+    #[test]
+    fn a_wrong_declaration_yields_to_what_the_bytes_are() {
+        let check = |bytes: &[u8], header: Option<&str>, expect: &str| {
+            assert_eq!(decode(bytes, header, None), expect, "{header:?}");
+        };
+        let utf8 = Some("text/html; charset=utf-8");
+        check(&encode(FRENCH, "iso-8859-1"), utf8, FRENCH);
+        check(&encode(RUSSIAN, "windows-1251"), utf8, RUSSIAN);
+        check(&encode(JAPANESE, "shift_jis"), utf8, JAPANESE);
+        let declared =
+            |label: &str| format!("<?xml version='1.0' encoding='{label}'?><a>{FRENCH}</a>");
+        check(&encode(&declared("utf-8"), "windows-1252"), utf8, &declared("utf-8"));
+        check(&encode(&declared("utf-8"), "windows-1252"), None, &declared("utf-8"));
+        for latin in ["iso-8859-1", "windows-1252", "us-ascii", "latin1", "iso-8859-15"] {
+            let header = format!("text/html; charset={latin}");
+            check(FRENCH.as_bytes(), Some(&header), FRENCH);
+            check(JAPANESE.as_bytes(), Some(&header), JAPANESE);
+        }
+        check("<meta charset=iso-8859-1>Café".as_bytes(), None, "<meta charset=iso-8859-1>Café");
+        check(b"Z\xfcrich", utf8, "Zürich");
+    }
+
+    #[test]
+    fn a_bad_byte_costs_itself_only() {
+        let check = |bytes: &[u8], expect: &str| {
+            assert_eq!(decode(bytes, Some("text/html; charset=utf-8"), None), expect);
+        };
+        check("Größe \u{1F980} Prüfer".as_bytes(), "Größe \u{1F980} Prüfer");
+        check(b"Gr\xc3\xb6\xc3\x9fe Pr\xfcfer", "Größe Pr\u{FFFD}fer");
+        let crab = "Größe der Krabbe \u{1F980}".as_bytes();
+        check(&crab[..crab.len() - 1], "Größe der Krabbe \u{FFFD}");
+    }
+
+    #[test]
+    fn labels_of_databases_and_editors_are_known() {
+        let check = |label: &str, text: &str, encoding: &str| {
+            let header = format!("text/html; charset={label}");
+            assert_eq!(decode(&encode(text, encoding), Some(&header), None), text, "{label}");
+        };
+        for label in
+            ["utf8mb4", "UTF8MB3", "utf_8", "utf8_general_ci", "UTF-8, text/html", "cp65001"]
+        {
+            check(label, JAPANESE, "utf-8");
+        }
+        for label in ["cp1251", "win-1251", "Windows1251", "ansi-1251", "cp-1251"] {
+            check(label, "Повар", "windows-1251");
+        }
+        for label in ["latin-1", "ISO8859_1", "iso_8859-1", "ISO 8859-1", "iso-latin-1", "ansi"] {
+            check(label, "Zürich, café", "iso-8859-1");
+        }
+        check("MS932", "東京", "shift_jis");
+        check("cp949", "서울", "euc-kr");
+        check("koi8r", "Повар", "koi8-r");
+        assert!(of_label(b"none").is_none() && of_label(b"").is_none());
+        assert!(of_label(b"99999999999999").is_none() && of_label(b"iso8859").is_none());
+    }
+
+    #[test]
+    fn a_declaration_late_in_a_long_head_is_found() {
+        let filler = "<script>var a = '<b>';</script>".repeat(500);
+        let document = format!("<head>{filler}<meta charset='windows-1251'>{RUSSIAN}");
+        assert_eq!(decode(&encode(&document, "windows-1251"), Some("text/html"), None), document);
+    }
+
+    #[test]
+    fn tags_without_an_end_take_no_longer_than_their_length() {
+        let begun = std::time::Instant::now();
+        for piece in ["<meta ", "<meta charset", "<!-- <", "<meta charset=x <"] {
+            decode(piece.repeat(200_000).as_bytes(), None, None);
+        }
+        assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
     }
 
     proptest! {

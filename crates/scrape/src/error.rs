@@ -91,6 +91,12 @@ pub enum FetchError {
         /// What `Retry-After` said, at most an hour.
         retry_after: Option<Duration>,
     },
+    /// 206, which nobody asked for: the rest of the answer is missing.
+    #[error("`{host}` sent a part of its answer only (206)")]
+    Part {
+        /// Who answered.
+        host: String,
+    },
     /// It took too long.
     #[error("`{host}` took too long: {phase}")]
     Timeout {
@@ -215,6 +221,7 @@ impl FetchError {
             Self::Decode { .. } | Self::UnexpectedType { .. } => Class::Malformed,
             Self::NotFound { .. }
             | Self::Blocked { .. }
+            | Self::Part { .. }
             | Self::Status { .. }
             | Self::TooLarge { .. }
             | Self::TooManyRedirects { .. }

@@ -1,7 +1,10 @@
 //! Fetching: every rule that a request keeps on its way to a page.
 
 mod client;
+mod cookies;
+mod encoding;
 mod exchange;
+mod retry_after;
 mod robots_cache;
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
@@ -13,6 +16,7 @@ use url::{Host, Url};
 
 use self::{
     client::Clients,
+    cookies::Jar,
     exchange::{Answer, Exchange},
     robots_cache::RobotsCache,
 };
@@ -49,6 +53,8 @@ const MAX_URL_BYTES: usize = 8_192;
 pub struct Fetcher {
     inner: Arc<Inner>,
     proxies: Arc<ProxyPool>,
+    /// The cookies of the run of a source; without a run each fetch has its own.
+    cookies: Option<Arc<Jar>>,
 }
 
 #[derive(Debug)]
@@ -90,7 +96,7 @@ impl Fetcher {
             allow_downgrade: config.allow_downgrade,
             obey_robots: config.obey_robots,
         };
-        Ok(Self { inner: Arc::new(inner), proxies: Arc::default() })
+        Ok(Self { inner: Arc::new(inner), proxies: Arc::default(), cookies: None })
     }
 
     /// Returns this fetcher, sending each try that names no proxy through one of these in turn.
@@ -98,7 +104,14 @@ impl Fetcher {
     /// Without proxies it sends directly. Pace and what robots.txt said stay shared.
     #[must_use]
     pub fn through(&self, proxies: Vec<Proxy>) -> Self {
-        Self { inner: Arc::clone(&self.inner), proxies: Arc::new(ProxyPool::new(proxies)) }
+        Self { proxies: Arc::new(ProxyPool::new(proxies)), ..self.clone() }
+    }
+
+    /// Returns this fetcher for one run of a source: its pages share their cookies, which are
+    /// stored nowhere and gone with it.
+    #[must_use]
+    pub fn for_source(&self) -> Self {
+        Self { cookies: Some(Arc::default()), ..self.clone() }
     }
 
     /// Fetches a page, redirects followed.
@@ -117,10 +130,12 @@ impl Fetcher {
     pub async fn get(&self, request: &Request) -> Result<Page, FetchError> {
         let deadline =
             request.deadline.unwrap_or_else(|| Instant::now() + self.inner.source_timeout);
+        let cookies = self.cookies.clone().unwrap_or_default();
         let mut tries = 0;
         loop {
             let request = self.with_proxy(request);
-            let error = match self.inner.follow(&request, deadline).await {
+            let of = Try { request: &request, deadline, cookies: &cookies };
+            let error = match self.inner.follow(of).await {
                 Ok(page) => return Ok(page),
                 Err(error) => error,
             };
@@ -168,17 +183,17 @@ fn wait_before_another_try(error: &FetchError, tries: u32) -> Duration {
 struct Try<'a> {
     request: &'a Request,
     deadline: Instant,
+    cookies: &'a Jar,
 }
 
 impl Inner {
     /// Follows redirects to a page.
-    async fn follow(&self, request: &Request, deadline: Instant) -> Result<Page, FetchError> {
-        let of = Try { request, deadline };
-        let mut url = request.url.clone();
+    async fn follow(&self, of: Try<'_>) -> Result<Page, FetchError> {
+        let mut url = of.request.url.clone();
         for _ in 0..=self.max_redirects {
-            let client = self.client_for(&url, request).await?;
+            let client = self.client_for(&url, of.request).await?;
             let interval = self.permitted_interval(&url, of).await?;
-            self.turn(&url, interval, deadline).await?;
+            self.turn(&url, interval, of.deadline).await?;
             let exchange = self.exchange(&client, &url, of);
             let answer = exchange.send().await?;
             self.heed(&url, &answer);
@@ -271,7 +286,9 @@ impl Inner {
             client,
             proxy: of.request.proxy.as_ref(),
             url,
+            json: of.request.json.as_ref(),
             kind: of.request.kind,
+            cookies: of.cookies,
             until: of.deadline.min(Instant::now() + self.request_timeout),
         }
     }
@@ -327,8 +344,8 @@ impl Inner {
         for _ in 0..=robots::MAX_REDIRECTS {
             let client = self.client_for(&url, of.request).await?;
             self.turn(&url, self.min_interval, of.deadline).await?;
-            let exchange =
-                Exchange { kind: Default::default(), ..self.exchange(&client, &url, of) };
+            let exchange = self.exchange(&client, &url, of);
+            let exchange = Exchange { kind: Default::default(), json: None, ..exchange };
             let answer =
                 exchange.send().await.map_err(|error| as_robots_error(page, &url, error))?;
             self.heed(&url, &answer);
@@ -381,6 +398,7 @@ fn check_status(url: &Url, answer: &Answer) -> Result<(), FetchError> {
     let (host, status) = (host_of(url), answer.status.as_u16());
     let retry_after = answer.retry_after;
     Err(match status {
+        206 => FetchError::Part { host },
         200..=299 => return Ok(()),
         404 | 410 => FetchError::NotFound { host, status },
         401 | 403 => FetchError::Blocked { host, status },

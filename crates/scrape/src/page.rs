@@ -78,10 +78,12 @@ pub(crate) fn essence(content_type: Option<&str>) -> String {
     declared.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// A GET request.
+/// A request for a page: a GET, or a POST of JSON.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub(crate) url: Url,
+    /// The JSON that is posted; none for a GET.
+    pub(crate) json: Option<Bytes>,
     pub(crate) kind: Kind,
     pub(crate) proxy: Option<Proxy>,
     pub(crate) deadline: Option<Instant>,
@@ -90,7 +92,16 @@ pub struct Request {
 impl Request {
     /// Returns a request for this URL: of any kind, sent directly, within the source's time.
     pub fn get(url: Url) -> Self {
-        Self { url, kind: Kind::Any, proxy: None, deadline: None }
+        Self { url, json: None, kind: Kind::Any, proxy: None, deadline: None }
+    }
+
+    /// Returns a request that posts this JSON and asks for JSON.
+    ///
+    /// It has to be a question, as a search is: it is tried again as a GET is. robots.txt rules its
+    /// URL, and a redirect that would turn it into a GET is not followed.
+    pub fn post_json(url: Url, body: &serde_json::Value) -> Self {
+        let json = Some(body.to_string().into());
+        Self { json, kind: Kind::Json, ..Self::get(url) }
     }
 
     /// Asks for this kind; an answer of another kind is an error.

@@ -215,8 +215,8 @@ impl Scraper {
     }
 
     async fn outcome(&self, source: &dyn Source, query: &Query) -> Outcome {
-        let asked =
-            AssertUnwindSafe(async { source.run(&self.fetcher, query).await }).catch_unwind();
+        let fetcher = self.fetcher.for_source();
+        let asked = AssertUnwindSafe(async { source.run(&fetcher, query).await }).catch_unwind();
         match timeout(self.source_timeout, asked).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => failed("the source panicked; this is a defect of its reader"),

@@ -105,6 +105,10 @@ impl Settings {
             // A proxy of the environment would resolve names where no private address is refused.
             .no_proxy()
             .pool_max_idle_per_host(2)
+            // Odd lines of a head are passed over, or taken for what they mean, as browsers do.
+            .http1_ignore_invalid_headers_in_responses(true)
+            .http1_allow_spaces_after_header_name_in_responses(true)
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
     }
 }
 

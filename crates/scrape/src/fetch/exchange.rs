@@ -1,23 +1,35 @@
 //! One request and its answer: no redirects, no robots.txt, no retries.
 
-use std::{error::Error as _, io, time::Duration};
+use std::{error::Error as _, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use jiff::{Timestamp, fmt::rfc2822};
+use jiff::Timestamp;
 use reqwest::{
-    Client, Response, StatusCode,
-    header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, LOCATION, RETRY_AFTER},
+    Client, RequestBuilder, Response, StatusCode,
+    header::{
+        ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, COOKIE, DATE, HeaderMap,
+        HeaderName, LOCATION, RETRY_AFTER,
+    },
 };
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
+use super::{
+    cookies::Jar,
+    encoding::{self, Decoded},
+    retry_after,
+};
 use crate::{
     address::ResolvesToPrivate,
     error::{FetchError, Phase},
     page::Kind,
-    politeness::{self, host_of},
+    politeness::host_of,
     proxies::{Proxy, RefusedProxy},
 };
+
+/// Bodies that are decompressed where they are read; longer ones would hold up a thread of the
+/// runtime.
+const QUICK_BYTES: usize = 64 << 10;
 
 /// What one request needs.
 #[derive(Debug)]
@@ -25,7 +37,10 @@ pub(super) struct Exchange<'a> {
     pub(super) client: &'a Client,
     pub(super) proxy: Option<&'a Proxy>,
     pub(super) url: &'a Url,
+    /// The JSON that is posted; none for a GET.
+    pub(super) json: Option<&'a Bytes>,
     pub(super) kind: Kind,
+    pub(super) cookies: &'a Jar,
     /// When the body has to be complete.
     pub(super) until: Instant,
 }
@@ -35,7 +50,9 @@ pub(super) struct Exchange<'a> {
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) content_type: Option<String>,
-    /// Where a redirect leads, as written.
+    /// `Content-Encoding`, empty without one.
+    encoding: String,
+    /// Where a redirect leads, as written, with `%XX` for what is not ASCII.
     pub(super) location: Option<String>,
     pub(super) retry_after: Option<Duration>,
     response: Response,
@@ -43,8 +60,7 @@ pub(super) struct Answer {
 
 impl Exchange<'_> {
     pub(super) async fn send(&self) -> Result<Answer, FetchError> {
-        let request = self.client.get(self.url.clone()).header(ACCEPT, self.kind.accept());
-        let response = timeout_at(self.until, request.send())
+        let response = timeout_at(self.until, self.request().send())
             .await
             .map_err(|_| self.timeout(Phase::Head))?
             .map_err(|error| self.not_answered(&error))?;
@@ -54,23 +70,77 @@ impl Exchange<'_> {
             return Err(self.proxy_failed(proxy, "it refuses the credentials".to_owned()));
         }
         let headers = response.headers();
+        self.cookies.keep(self.url, headers);
         Ok(Answer {
             status: response.status(),
             content_type: text_of(headers, &CONTENT_TYPE),
-            location: text_of(headers, &LOCATION).filter(|_| response.status().is_redirection()),
-            retry_after: text_of(headers, &RETRY_AFTER)
-                .and_then(|text| parse_retry_after(&text, Timestamp::now())),
+            encoding: all_of(headers, &CONTENT_ENCODING),
+            location: self.location(&response),
+            retry_after: retry_after(headers),
             response,
         })
     }
 
-    /// Reads the body up to `limit` bytes, counted after decompression; true when there is more.
+    fn request(&self) -> RequestBuilder {
+        let request = match self.json {
+            None => self.client.get(self.url.clone()),
+            Some(json) => self
+                .client
+                .post(self.url.clone())
+                .header(CONTENT_TYPE, "application/json")
+                .body(json.clone()),
+        };
+        let request =
+            request.header(ACCEPT, self.kind.accept()).header(ACCEPT_ENCODING, encoding::OFFERED);
+        match self.cookies.header(self.url) {
+            Some(cookies) => request.header(COOKIE, cookies),
+            None => request,
+        }
+    }
+
+    /// Returns where a redirect leads; none where a browser would not go.
+    ///
+    /// A POST is not turned into a GET, which would ask for something else.
+    fn location(&self, response: &Response) -> Option<String> {
+        let leads_on = match response.status().as_u16() {
+            301..=303 => self.json.is_none(),
+            307 | 308 => true,
+            _ => false,
+        };
+        let value = response.headers().get(LOCATION).filter(|_| leads_on)?.as_bytes().trim_ascii();
+        // Bytes that are not ASCII stand for themselves, in whatever charset the site has them.
+        let ascii = |byte: &u8| match byte {
+            byte if byte.is_ascii() => char::from(*byte).to_string(),
+            byte => format!("%{byte:02X}"),
+        };
+        (!value.is_empty()).then(|| value.iter().map(ascii).collect())
+    }
+
+    /// Reads the body up to `limit` bytes, before and after decompression; true when there is more.
     pub(super) async fn read(
         &self,
         answer: Answer,
         limit: usize,
     ) -> Result<(Bytes, bool), FetchError> {
-        let mut response = answer.response;
+        let encoding = answer.encoding;
+        let (body, more) = self.read_raw(answer.response, limit).await?;
+        if encoding.is_empty() || more {
+            return Ok((body, more));
+        }
+        let quick = body.len() <= QUICK_BYTES;
+        let undo = move || encoding::decode(&encoding, body, limit);
+        let decoded = if quick { undo() } else { apart(undo).await };
+        match decoded {
+            Ok(Decoded { bytes, more }) => Ok((bytes, more)),
+            Err(reason) => Err(FetchError::Decode { host: host_of(self.url), reason }),
+        }
+    }
+
+    async fn read_raw(
+        &self,
+        mut response: Response,
+        limit: usize,
+    ) -> Result<(Bytes, bool), FetchError> {
         let mut body = BytesMut::new();
         loop {
             let chunk = timeout_at(self.until, response.chunk())
@@ -119,31 +189,31 @@ impl Exchange<'_> {
     }
 
     fn not_read(&self, error: &reqwest::Error) -> FetchError {
-        let (host, reason) = (host_of(self.url), innermost(error));
-        // reqwest 0.13 calls both a decoding error; a decoder's own is an I/O error, the
-        // connection's is one of hyper's.
-        if error.source().is_some_and(|cause| cause.is::<io::Error>()) {
-            FetchError::Decode { host, reason }
-        } else {
-            FetchError::CutOff { host, reason }
-        }
+        FetchError::CutOff { host: host_of(self.url), reason: innermost(error) }
     }
+}
+
+async fn apart(
+    work: impl FnOnce() -> Result<Decoded, String> + Send + 'static,
+) -> Result<Decoded, String> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|_| Err("undoing its compression panicked".to_owned()))
+}
+
+/// Returns how long an answer asks to be left alone, on the clock of whoever sent it.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = text_of(headers, &RETRY_AFTER)?;
+    let sent = text_of(headers, &DATE).and_then(|date| retry_after::date(&date));
+    retry_after::parse(&text, sent.unwrap_or_else(Timestamp::now))
+}
+
+fn all_of(headers: &HeaderMap, name: &HeaderName) -> String {
+    let values = headers.get_all(name).iter().map(|v| String::from_utf8_lossy(v.as_bytes()));
+    values.collect::<Vec<_>>().join(",")
 }
 
 fn text_of(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
-}
-
-/// Returns how long a `Retry-After` asks to wait, at most an hour; none when it cannot be read.
-fn parse_retry_after(text: &str, now: Timestamp) -> Option<Duration> {
-    let text = text.trim();
-    let wait = if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() {
-        Duration::from_secs(text.parse().unwrap_or(u64::MAX))
-    } else {
-        let at = rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
-        Duration::try_from(at.duration_since(now)).unwrap_or_default()
-    };
-    Some(wait.min(politeness::MAX_HOLD))
 }
 
 /// Returns the text of the innermost cause: the outer ones repeat the URL and say "error sending".
@@ -170,24 +240,6 @@ fn has_cause<E: std::error::Error + 'static>(error: &reqwest::Error) -> bool {
 mod tests {
     use super::*;
 
-    #[test]
-    fn retry_after_is_seconds_or_a_date_and_an_hour_at_the_most() {
-        let now: Timestamp = "2015-10-21T07:27:00Z".parse().unwrap();
-        let check = |text: &str, expect: Option<u64>| {
-            assert_eq!(parse_retry_after(text, now), expect.map(Duration::from_secs), "{text}");
-        };
-        check("120", Some(120));
-        check(" 0 ", Some(0));
-        check("86400", Some(3_600));
-        check("99999999999999999999999", Some(3_600));
-        check("Wed, 21 Oct 2015 07:28:00 GMT", Some(60));
-        check("Wed, 21 Oct 2015 07:00:00 GMT", Some(0));
-        check("Wed, 21 Oct 2099 07:00:00 GMT", Some(3_600));
-        check("soon", None);
-        check("-5", None);
-        check("", None);
-    }
-
     #[tokio::test]
     async fn a_name_that_resolves_to_a_private_address_is_not_connected_to() {
         let resolver = crate::address::public_only();
@@ -204,7 +256,15 @@ mod tests {
             .unwrap();
         let url = Url::parse("http://localhost:1/").unwrap();
         let until = Instant::now() + Duration::from_secs(30);
-        let exchange = Exchange { client: &client, proxy: None, url: &url, kind: Kind::Any, until };
+        let exchange = Exchange {
+            client: &client,
+            proxy: None,
+            url: &url,
+            json: None,
+            kind: Kind::Any,
+            cookies: &Jar::default(),
+            until,
+        };
         let error = exchange.send().await.unwrap_err();
         assert_eq!(error, FetchError::PrivateAddress { host: "localhost:1".to_owned() });
     }

@@ -122,7 +122,7 @@ async fn a_broken_or_incomplete_compression_is_told_from_a_cut_connection() {
     let cut = encoded("gzip", whole[..whole.len() / 2].to_vec()).await;
     let error = get(&cut, "/").await.unwrap_err();
     assert!(matches!(error, FetchError::Decode { .. }), "{error:?}");
-    let junk = encoded("gzip", b"not gzip at all".to_vec()).await;
+    let junk = encoded("gzip", b"\x00\x01neither gzip nor text".to_vec()).await;
     let error = get(&junk, "/").await.unwrap_err();
     assert!(matches!(error, FetchError::Decode { .. }), "{error:?}");
 

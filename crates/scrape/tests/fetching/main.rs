@@ -4,6 +4,7 @@
 
 mod answers;
 mod manners;
+mod oddities;
 mod server;
 mod through_proxies;
 
