@@ -9,7 +9,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 use rhubarb_e2e::file;
 
 /// Who may import whom inside the workspace, by folder. What is not listed is not allowed.
-const IMPORTS: [(&str, &[&str]); 17] = [
+const IMPORTS: [(&str, &[&str]); 18] = [
     ("pyvalue", &[]),
     ("wire", &["pyvalue"]),
     ("config", &[]),
@@ -26,11 +26,15 @@ const IMPORTS: [(&str, &[&str]); 17] = [
     ("worker", &["rhubarb", "jobs"]),
     ("beat", &["core", "schedule", "connection", "queue"]),
     ("demo", &["core"]),
-    ("cli", &["core", "schedule", "connection", "queue", "cache", "scrape", "jobs", "demo"]),
+    ("monitor", &["core", "connection", "queue", "cache", "jobs"]),
+    (
+        "cli",
+        &["core", "schedule", "connection", "queue", "cache", "scrape", "jobs", "monitor", "demo"],
+    ),
 ];
 
 /// What a crate must not even reach through others: its tests stay fast and its readers unafraid.
-const NEVER: [(&str, &[&str]); 11] = [
+const NEVER: [(&str, &[&str]); 12] = [
     ("pyvalue", &["tokio", "redis", "apalis", "reqwest"]),
     ("wire", &["tokio", "redis", "apalis", "reqwest"]),
     ("config", &["tokio", "redis", "apalis", "reqwest"]),
@@ -42,6 +46,7 @@ const NEVER: [(&str, &[&str]); 11] = [
     // Those who publish, read and operate cannot claim.
     ("queue", &["apalis-core", "apalis", "reqwest", "axum"]),
     ("beat", &["rhubarb-consumer", "apalis"]),
+    ("monitor", &["rhubarb-consumer", "apalis-core", "apalis", "axum"]),
     ("cli", &["rhubarb-consumer", "apalis-core", "apalis"]),
 ];
 

@@ -127,11 +127,6 @@ fn told(error: &rhubarb_connection::Error) -> String {
     }
 }
 
-/// Tells whether a server refused us because we named no password.
-pub(crate) fn wants_password(reason: &str) -> bool {
-    reason.contains("NOAUTH")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

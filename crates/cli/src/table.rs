@@ -1,6 +1,7 @@
 //! Tables of text that read well without colour, narrow or piped.
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+pub(crate) use rhubarb_core::shown::{clean, escaped};
 
 /// A table being built: headings in capitals, two spaces between columns, no lines.
 ///
@@ -58,29 +59,6 @@ impl Grid {
     }
 }
 
-/// Replaces what steers a terminal (escapes, line breaks, writing direction) by spaces, and trims.
-pub(crate) fn clean(text: &str) -> String {
-    text.replace(steers, " ").trim().to_owned()
-}
-
-/// Shows what steers a terminal, and the backslash, as escapes: texts that differ by one look
-/// different.
-pub(crate) fn escaped(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
-        match c {
-            '\\' => shown.push_str("\\\\"),
-            c if steers(c) => shown.extend(c.escape_default()),
-            c => shown.push(c),
-        }
-        shown
-    })
-}
-
-fn steers(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,12 +89,5 @@ mod tests {
         let mut grid = Grid::new(&["TITLE"]);
         grid.row(["a\u{1b}[31mred\u{7}\r\nb\u{202e}c".into()]);
         assert_eq!(grid.render(), "TITLE\na [31mred   b c");
-    }
-
-    #[test]
-    fn texts_that_differ_by_what_steers_look_different() {
-        assert_eq!(escaped("new\nline\u{1b}\u{202e}é"), "new\\nline\\u{1b}\\u{202e}é");
-        assert_eq!(escaped("new\\nline"), "new\\\\nline");
-        assert_eq!(clean(&escaped("new\nline")), escaped("new\nline"));
     }
 }

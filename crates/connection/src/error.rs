@@ -236,6 +236,11 @@ fn inside_script(details: &str) -> Option<&'static str> {
     }
 }
 
+/// Tells whether a server refused us because we named no password.
+pub fn wants_password(reason: &str) -> bool {
+    reason.contains("NOAUTH")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -45,7 +45,7 @@ mod tls;
 use std::{collections::HashMap, fmt, sync::Arc};
 
 pub use backoff::Backoff;
-pub use error::Error;
+pub use error::{Error, wants_password};
 pub use inbox::{Heard, Inbox};
 use link::Siblings;
 pub use link::{Options, Redis};

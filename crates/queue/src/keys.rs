@@ -39,6 +39,9 @@
 //! | `rhubarb:revoked`, `rhubarb:revoked:terminate` | zset | `worker.revoke_expires`, 50,000 members | revoke | consumer |
 //! | `<oid>.reply.celery.pidbox` | list | until its client has read it, one minute | reply | Celery clients |
 //! | `_kombu.binding.reply.celery.pidbox` | set | while clients wait | Celery clients, consumer (its own, for a second) | reply |
+//! | `rhubarb:history` | stream | capped by count, age and bytes | settle | `history`, `rhubarb web` |
+//! | `rhubarb:totals` | hash | for ever, bounded names | heartbeat | `statistics` |
+//! | `rhubarb:minute:<n>` | hash | 72 h, bounded names | heartbeat | `statistics` |
 //! | `rhubarb:beat:lease` | string | the leader's lease | beat | beat, inspect |
 //! | `rhubarb:beat:fence` | string | one number | beat | beat |
 //! | `rhubarb:django:<id>` | string | a day by default | `deploy/django` | `deploy/django` |
@@ -157,6 +160,21 @@ impl Keys {
     /// Returns the key that keeps a second task of the same name and arguments out.
     pub fn unique(&self, digest: &str) -> String {
         self.ours(&format!("unique:{digest}"))
+    }
+
+    /// Returns the stream of what became of tasks.
+    pub fn history(&self) -> String {
+        self.ours("history")
+    }
+
+    /// Returns the hash of what was counted since the installation began.
+    pub fn totals(&self) -> String {
+        self.ours("totals")
+    }
+
+    /// Returns the hash of what was counted in a minute, minutes since 1970.
+    pub fn minute(&self, minute: i64) -> String {
+        self.ours(&format!("minute:{minute}"))
     }
 
     /// Returns how far the fleet's walk for claims without a lease has come.

@@ -16,7 +16,8 @@
 //! - [`revocations`] tasks that shall not run
 //! - [`adopt`] the way in from Python workers, [`hand_back`] the way out to them
 //! - [`tick`] beat's side, [`schedules`] all schedules there are, [`lock`] locks
-//! - [`inspect`] the read side, [`keys`] every key, [`script`] the Lua scripts, [`error`] errors
+//! - [`inspect`] the read side, [`history`] what became of tasks, [`statistics`] how many,
+//!   [`keys`] every key, [`script`] the Lua scripts, [`error`] errors
 //! - what the consuming side is built of: [`fields`] and [`piece`] bounded reading, [`orphans`] and
 //!   [`reap`] what dead workers left, [`mod@write`] messages in bounded pipelines
 
@@ -27,6 +28,7 @@ pub mod error;
 pub mod fields;
 pub mod hand_back;
 mod hash;
+pub mod history;
 pub mod hold;
 pub mod inspect;
 pub mod keys;
@@ -40,6 +42,7 @@ pub mod revocations;
 mod scan;
 pub mod schedules;
 pub mod script;
+pub mod statistics;
 pub mod tick;
 mod unacked;
 pub mod write;

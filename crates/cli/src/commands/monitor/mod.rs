@@ -1,23 +1,10 @@
 //! `monitor`: what Django's `redis_monitor` command showed, and more, without ever holding Redis
 //! up.
 //!
-//! `place` servers and databases, `collect` finding out (with `ask`, `info`, `scan`, `slow`),
-//! `census` and `namespace` which keys are what, `finding` what is wrong, `text` and `prometheus`
-//! how it is written, `clear`, `watch`.
+//! `rhubarb_monitor` finds out; here is how it is shown to a person (`text`), watched (`watch`) and
+//! cleared (`clear`).
 
-mod ask;
-mod census;
 mod clear;
-mod collect;
-mod finding;
-mod info;
-mod namespace;
-mod number;
-mod place;
-mod prometheus;
-mod report;
-mod scan;
-mod slow;
 mod text;
 mod watch;
 
@@ -28,14 +15,17 @@ use std::{
 
 use rhubarb_connection::Connections;
 use rhubarb_core::config::Config;
-use rhubarb_queue::Client;
-
-use self::{
-    collect::Look,
-    place::Server,
-    report::{DatabaseReport, Report},
+use rhubarb_monitor::{
+    ask, census,
+    collect::{self, Look},
+    finding, info, number,
+    place::{self, Server},
+    prometheus,
+    report::{self, DatabaseReport, Report},
     scan::Effort,
 };
+use rhubarb_queue::Client;
+
 use super::Context;
 use crate::{cli::MonitorArgs, error::Error, output};
 

@@ -354,7 +354,7 @@ mod tests {
     use rhubarb_core::config::Config;
 
     use super::*;
-    use crate::commands::monitor::{census::Census, namespace, report::Totals};
+    use rhubarb_monitor::{census::Census, namespace, report::Totals};
 
     fn report(missing: Vec<Missing>, info: Option<ServerInfo>) -> Report {
         let mut census = Census::new(namespace::of(&Config::default(), &Role::ALL, &[]));

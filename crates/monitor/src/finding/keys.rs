@@ -15,7 +15,7 @@ const LARGE: u64 = 1 << 20;
 const CACHES: [&str; 2] = ["cache", "jobs"];
 
 /// Returns the findings on the databases.
-pub(super) fn of(report: &Report) -> Vec<Finding> {
+pub(crate) fn of(report: &Report) -> Vec<Finding> {
     let databases = report.databases.iter();
     databases.flat_map(|one| [shared(one), for_ever(one), large(one)]).flatten().collect()
 }

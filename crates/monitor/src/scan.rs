@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis::{cmd, pipe};
 use tokio::time::{Instant, timeout_at};
 
-use super::{
+use crate::{
     ask::Asked,
     census::{Census, Measure},
     namespace::Namespace,
@@ -26,7 +26,7 @@ const KEYS_PER_SECOND: u32 = 250_000;
 
 /// How much may be looked at.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Effort {
+pub struct Effort {
     /// For how long.
     time: Duration,
     /// Until when.
@@ -39,14 +39,14 @@ pub(super) struct Effort {
 
 impl Effort {
     /// Returns what begins now and takes so long.
-    pub(super) fn new(time: Duration, measure: bool) -> Self {
+    pub fn new(time: Duration, measure: bool) -> Self {
         let keys = time.as_millis() * u128::from(KEYS_PER_SECOND) / 1000;
         let keys = u64::try_from(keys).unwrap_or(u64::MAX);
         Self { time, until: Instant::now() + time, keys, measure }
     }
 
     /// Returns for how long.
-    pub(super) fn time(&self) -> Duration {
+    pub fn time(&self) -> Duration {
         self.time
     }
 
@@ -66,11 +66,7 @@ struct Meter {
 ///
 /// # Cancel safety
 /// Nothing is written; dropping it loses the count.
-pub(super) async fn census(
-    asked: &mut Asked<'_>,
-    namespaces: Vec<Namespace>,
-    effort: Effort,
-) -> Census {
+pub async fn census(asked: &mut Asked<'_>, namespaces: Vec<Namespace>, effort: Effort) -> Census {
     let mut census = Census::new(namespaces);
     // What was counted before a command hung is worth showing.
     let _ = timeout_at(effort.until + GRACE, async {

@@ -4,7 +4,7 @@ use std::{collections::HashMap, iter::Sum, ops::Add};
 
 use serde::Serialize;
 
-use super::{
+use crate::{
     namespace::{self, Kind, Namespace},
     number::{bytes, float, grouped, rounded, whole},
 };
@@ -20,17 +20,17 @@ const GROUP_NAME: usize = 40;
 
 /// A number and how well it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Count {
+pub struct Count {
     /// The number.
-    pub(super) n: u64,
+    pub n: u64,
     /// How well.
-    pub(super) how: How,
+    pub how: How,
 }
 
 /// How well a number is known; the order is from well to badly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum How {
+pub enum How {
     /// Counted.
     Exact,
     /// Reckoned from a part.
@@ -41,18 +41,18 @@ pub(super) enum How {
 
 impl Count {
     /// Returns a counted number.
-    pub(super) fn exact(n: u64) -> Self {
+    pub fn exact(n: u64) -> Self {
         Self { n, how: How::Exact }
     }
 
     /// Returns it as a person reads it: `~` in front of an estimate, `>` of what is at least so
     /// much.
-    pub(super) fn shown(self) -> String {
+    pub fn shown(self) -> String {
         self.written(grouped)
     }
 
     /// Returns it as a size.
-    pub(super) fn shown_bytes(self) -> String {
+    pub fn shown_bytes(self) -> String {
         self.written(bytes)
     }
 
@@ -93,16 +93,16 @@ struct Tally {
 
 /// What a measured key said; absent is unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Measure {
+pub struct Measure {
     /// Its memory.
-    pub(super) bytes: Option<u64>,
+    pub bytes: Option<u64>,
     /// Whether it has a time to live.
-    pub(super) expires: Option<bool>,
+    pub expires: Option<bool>,
 }
 
 /// The count of one database.
 #[derive(Debug)]
-pub(super) struct Census {
+pub struct Census {
     namespaces: Vec<Namespace>,
     /// One for each namespace, then one for each group, the first of which is for what has none.
     tallies: Vec<Tally>,
@@ -115,39 +115,39 @@ pub(super) struct Census {
 
 /// What a census says of one namespace.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct NamespaceReport {
+pub struct NamespaceReport {
     /// What a person calls it.
-    pub(super) name: String,
+    pub name: String,
     /// Its keys' pattern.
-    pub(super) pattern: String,
+    pub pattern: String,
     /// What it is for.
     #[serde(skip)]
-    pub(super) kind: Kind,
+    pub kind: Kind,
     /// Whether its keys should have a time to live.
     #[serde(skip)]
-    pub(super) expires: bool,
+    pub expires: bool,
     /// Its keys.
-    pub(super) keys: Count,
+    pub keys: Count,
     /// Their memory, `MEMORY USAGE` of each; absent when nothing was measured.
-    pub(super) bytes: Option<Count>,
+    pub bytes: Option<Count>,
     /// Those that stay for ever.
-    pub(super) without_ttl: Option<Count>,
+    pub without_ttl: Option<Count>,
     /// The greatest key that was measured.
-    pub(super) greatest: Option<Greatest>,
+    pub greatest: Option<Greatest>,
 }
 
 /// A key and its size.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Greatest {
+pub struct Greatest {
     /// The key, a session's without its secret.
-    pub(super) key: String,
+    pub key: String,
     /// Its memory.
-    pub(super) bytes: u64,
+    pub bytes: u64,
 }
 
 impl Census {
     /// Returns one that has seen nothing.
-    pub(super) fn new(namespaces: Vec<Namespace>) -> Self {
+    pub fn new(namespaces: Vec<Namespace>) -> Self {
         let tallies = vec![Tally::default(); namespaces.len() + 1];
         Self {
             namespaces,
@@ -160,7 +160,7 @@ impl Census {
     }
 
     /// Counts a key; returns its namespace's number when it is to be measured.
-    pub(super) fn see(&mut self, key: &[u8], measure: bool) -> Option<usize> {
+    pub fn see(&mut self, key: &[u8], measure: bool) -> Option<usize> {
         let place = self.place(key);
         let tally = &mut self.tallies[place];
         self.seen += 1;
@@ -174,7 +174,7 @@ impl Census {
     }
 
     /// Adds what a key said that [`Census::see`] chose.
-    pub(super) fn measured(&mut self, place: usize, key: &[u8], measure: Measure) {
+    pub fn measured(&mut self, place: usize, key: &[u8], measure: Measure) {
         let tally = &mut self.tallies[place];
         if let Some(expires) = measure.expires {
             tally.timed += 1;
@@ -189,7 +189,7 @@ impl Census {
     }
 
     /// Returns the keys of each namespace that is nothing but a few known keys, by its number.
-    pub(super) fn known_keys(&self) -> Vec<(usize, Vec<Vec<u8>>)> {
+    pub fn known_keys(&self) -> Vec<(usize, Vec<Vec<u8>>)> {
         let all = self.namespaces.iter().enumerate();
         all.filter_map(|(at, namespace)| {
             let keys: Option<Vec<Vec<u8>>> =
@@ -200,28 +200,28 @@ impl Census {
     }
 
     /// Notes how many of these there are.
-    pub(super) fn counted(&mut self, place: usize, n: u64) {
+    pub fn counted(&mut self, place: usize, n: u64) {
         self.counted.insert(place, n);
     }
 
     /// Notes that every key was seen.
-    pub(super) fn complete(&mut self) {
+    pub fn complete(&mut self) {
         self.whole = true;
     }
 
     /// Returns how many keys were seen.
-    pub(super) fn seen(&self) -> u64 {
+    pub fn seen(&self) -> u64 {
         self.seen
     }
 
     /// Tells whether every key was seen.
-    pub(super) fn is_whole(&self) -> bool {
+    pub fn is_whole(&self) -> bool {
         self.whole
     }
 
     /// Returns what it says, given the number of all keys where that is known; the configured
     /// namespaces first.
-    pub(super) fn report(&self, all: Option<u64>) -> Vec<NamespaceReport> {
+    pub fn report(&self, all: Option<u64>) -> Vec<NamespaceReport> {
         let tallied = self.namespaces.iter().zip(&self.tallies).enumerate();
         let named = tallied.map(|(at, (namespace, tally))| {
             let patterns: Vec<String> =

@@ -4,109 +4,109 @@ use std::{collections::HashMap, str::FromStr};
 
 use serde::Serialize;
 
-use super::number::float;
+use crate::number::float;
 
 /// A server, by its own account.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub(super) struct ServerInfo {
+pub struct ServerInfo {
     /// `redis` or `valkey`.
-    pub(super) software: &'static str,
+    pub software: &'static str,
     /// Its version.
-    pub(super) version: Option<String>,
+    pub version: Option<String>,
     /// `standalone`, `cluster` or `sentinel`.
-    pub(super) mode: Option<String>,
+    pub mode: Option<String>,
     /// `master` or `slave`.
-    pub(super) role: Option<String>,
+    pub role: Option<String>,
     /// Replicas connected to it.
-    pub(super) replicas: Option<u64>,
+    pub replicas: Option<u64>,
     /// Since when it runs, seconds.
-    pub(super) uptime_s: Option<u64>,
+    pub uptime_s: Option<u64>,
     /// Connections.
-    pub(super) clients: Clients,
+    pub clients: Clients,
     /// Memory, bytes.
-    pub(super) memory: Memory,
+    pub memory: Memory,
     /// What it keeps on disk.
-    pub(super) persistence: Persistence,
+    pub persistence: Persistence,
     /// Counted since it started.
-    pub(super) stats: Stats,
+    pub stats: Stats,
     /// Its databases by number.
     #[serde(skip)]
-    pub(super) databases: HashMap<u32, Keyspace>,
+    pub databases: HashMap<u32, Keyspace>,
 }
 
 /// Connections.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub(super) struct Clients {
+pub struct Clients {
     /// Now.
-    pub(super) connected: Option<u64>,
+    pub connected: Option<u64>,
     /// At the most.
-    pub(super) max: Option<u64>,
+    pub max: Option<u64>,
     /// Waiting in a blocking command.
-    pub(super) blocked: Option<u64>,
+    pub blocked: Option<u64>,
     /// Refused for the limit.
-    pub(super) rejected: Option<u64>,
+    pub rejected: Option<u64>,
 }
 
 /// Memory, bytes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub(super) struct Memory {
+pub struct Memory {
     /// Used by the data and what manages it.
-    pub(super) used: Option<u64>,
+    pub used: Option<u64>,
     /// The most that it was.
-    pub(super) peak: Option<u64>,
+    pub peak: Option<u64>,
     /// `maxmemory`; zero means no limit.
-    pub(super) max: Option<u64>,
+    pub max: Option<u64>,
     /// What happens at the limit.
-    pub(super) policy: Option<String>,
+    pub policy: Option<String>,
     /// As the system sees it.
-    pub(super) resident: Option<u64>,
+    pub resident: Option<u64>,
     /// Resident by used.
-    pub(super) fragmentation: Option<f64>,
+    pub fragmentation: Option<f64>,
 }
 
 /// What is kept on disk.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub(super) struct Persistence {
+pub struct Persistence {
     /// Whether it loads its data now.
-    pub(super) loading: Option<bool>,
+    pub loading: Option<bool>,
     /// Whether each write is logged.
-    pub(super) appendonly: Option<bool>,
+    pub appendonly: Option<bool>,
     /// `ok` or `err`.
-    pub(super) last_append: Option<String>,
+    pub last_append: Option<String>,
     /// When it was last saved whole, Unix seconds.
-    pub(super) last_save: Option<u64>,
+    pub last_save: Option<u64>,
     /// `ok` or `err`.
-    pub(super) last_save_status: Option<String>,
+    pub last_save_status: Option<String>,
     /// Changes since.
-    pub(super) unsaved_changes: Option<u64>,
+    pub unsaved_changes: Option<u64>,
 }
 
 /// Counted since the server started.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub(super) struct Stats {
+pub struct Stats {
     /// Lookups that found a key.
-    pub(super) hits: Option<u64>,
+    pub hits: Option<u64>,
     /// Lookups that found none.
-    pub(super) misses: Option<u64>,
+    pub misses: Option<u64>,
     /// Hits by lookups; absent without any.
-    pub(super) hit_rate: Option<f64>,
+    pub hit_rate: Option<f64>,
     /// Keys that gave way to others.
-    pub(super) evicted: Option<u64>,
+    pub evicted: Option<u64>,
     /// Keys whose time was over.
-    pub(super) expired: Option<u64>,
+    pub expired: Option<u64>,
     /// Commands.
-    pub(super) commands: Option<u64>,
+    pub commands: Option<u64>,
     /// Commands a second, by the server's own last reckoning.
-    pub(super) commands_per_s: Option<u64>,
+    pub commands_per_s: Option<u64>,
 }
 
 /// One database by `INFO keyspace`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Keyspace {
+pub struct Keyspace {
     /// Keys.
-    pub(super) keys: u64,
+    pub keys: u64,
     /// Keys with a time to live.
-    pub(super) expires: u64,
+    pub expires: u64,
 }
 
 struct Fields<'a>(HashMap<&'a str, &'a str>);
@@ -123,7 +123,7 @@ impl Fields<'_> {
 
 impl ServerInfo {
     /// Reads an answer to `INFO`; lines that are not understood are passed over.
-    pub(super) fn parse(text: &str) -> Self {
+    pub fn parse(text: &str) -> Self {
         let fields =
             Fields(text.lines().filter_map(|line| line.trim_end().split_once(':')).collect());
         let valkey: Option<String> = fields.get("valkey_version");
@@ -143,7 +143,7 @@ impl ServerInfo {
     }
 
     /// Returns what it says of a database; an empty one has no line.
-    pub(super) fn database(&self, db: u32) -> Keyspace {
+    pub fn database(&self, db: u32) -> Keyspace {
         self.databases.get(&db).copied().unwrap_or(Keyspace { keys: 0, expires: 0 })
     }
 }
@@ -201,7 +201,7 @@ impl Stats {
 }
 
 /// Returns hits by lookups; none without lookups.
-pub(super) fn rate(hits: u64, misses: u64) -> Option<f64> {
+pub fn rate(hits: u64, misses: u64) -> Option<f64> {
     let lookups = hits.saturating_add(misses);
     (lookups > 0).then(|| float(hits) / float(lookups))
 }

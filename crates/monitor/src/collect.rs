@@ -9,7 +9,7 @@ use rhubarb_core::{clock, config::Config};
 use rhubarb_queue::{Client, inspect};
 use tokio::sync::OnceCell;
 
-use super::{
+use crate::{
     ask::{Asked, Missing, is_misconfigured, reason},
     finding,
     info::ServerInfo,
@@ -29,21 +29,21 @@ const SETTINGS: [&str; 3] = ["save", "appendfsync", "slowlog-log-slower-than"];
 
 /// What is looked at.
 #[derive(Debug)]
-pub(super) struct Look<'a> {
+pub struct Look<'a> {
     /// The configuration.
-    pub(super) config: &'a Config,
+    pub config: &'a Config,
     /// The servers in use.
-    pub(super) servers: &'a [Server],
+    pub servers: &'a [Server],
     /// The queue's read side.
-    pub(super) client: &'a Client,
+    pub client: &'a Client,
     /// Whether everything is wanted, or the basic numbers.
-    pub(super) info: bool,
+    pub info: bool,
     /// How much may be looked at.
-    pub(super) effort: Effort,
+    pub effort: Effort,
 }
 
 /// Finds out what `look` says; what cannot be found out is told in the report.
-pub(super) async fn report(look: &Look<'_>) -> Report {
+pub async fn report(look: &Look<'_>) -> Report {
     // All at once and once each: a server that hangs takes one deadline, however many of its
     // databases are in use.
     let places = look.servers.iter().flat_map(|server| &server.places);
@@ -115,7 +115,7 @@ fn finish(report: &mut Report) {
 }
 
 /// Returns the queues that the configuration names.
-pub(super) fn configured_queues(config: &Config) -> Vec<String> {
+pub fn configured_queues(config: &Config) -> Vec<String> {
     let mut queues = config.worker_queues();
     queues.push(config.celery.task_default_queue.clone());
     queues
@@ -162,11 +162,11 @@ async fn waiting(
 }
 
 /// Says why the queues could not be looked at.
-pub(super) fn queue_missing(place: String, error: &rhubarb_queue::Error) -> Missing {
+pub fn queue_missing(place: String, error: &rhubarb_queue::Error) -> Missing {
     let cause = std::error::Error::source(error)
         .and_then(|cause| cause.downcast_ref::<rhubarb_connection::Error>());
     match cause {
-        Some(cause) => super::ask::missing(&place, "queues", cause),
+        Some(cause) => crate::ask::missing(&place, "queues", cause),
         None => {
             Missing { place, what: "queues", command: String::new(), reason: error.to_string() }
         }
@@ -277,7 +277,7 @@ fn by_name(text: &str) -> Vec<(String, usize)> {
             found.filter(|value| !value.is_empty())
         };
         let name = field("name").or_else(|| field("lib-name")).unwrap_or("without a name");
-        *names.entry(crate::table::clean(name)).or_default() += 1;
+        *names.entry(rhubarb_core::shown::clean(name)).or_default() += 1;
     }
     let mut names: Vec<(String, usize)> = names.into_iter().collect();
     names.sort_by_key(|(_, n)| std::cmp::Reverse(*n));

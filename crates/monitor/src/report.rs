@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rhubarb_queue::inspect::QueueInfo;
 use serde::Serialize;
 
-use super::{
+use crate::{
     ask::Missing,
     census::{Count, NamespaceReport},
     finding::Finding,
@@ -16,95 +16,95 @@ use super::{
 
 /// Everything that was found out at one time.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Report {
+pub struct Report {
     /// When: ISO 8601 text in UTC.
-    pub(super) at: String,
+    pub at: String,
     /// All databases together.
-    pub(super) totals: Totals,
+    pub totals: Totals,
     /// The servers, the queue's first.
-    pub(super) servers: Vec<ServerReport>,
+    pub servers: Vec<ServerReport>,
     /// The databases, in the order of the roles.
-    pub(super) databases: Vec<DatabaseReport>,
+    pub databases: Vec<DatabaseReport>,
     /// The queues; with `--info` only.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) queues: Option<Vec<QueueInfo>>,
+    pub queues: Option<Vec<QueueInfo>>,
     /// What is not as it should be; with `--info` only.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) findings: Option<Vec<Finding>>,
+    pub findings: Option<Vec<Finding>>,
     /// What could not be found out.
-    pub(super) missing: Vec<Missing>,
+    pub missing: Vec<Missing>,
 }
 
 /// Keys of all databases together; absent where a database could not be looked into.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub(super) struct Totals {
+pub struct Totals {
     /// All keys of the databases in use.
-    pub(super) keys: Option<Count>,
+    pub keys: Option<Count>,
     /// Everything in the job caches, status and proxy list included.
-    pub(super) job_cache_keys: Option<Count>,
+    pub job_cache_keys: Option<Count>,
     /// The keywords' listings among them.
-    pub(super) listing_keys: Option<Count>,
+    pub listing_keys: Option<Count>,
     /// Django's sessions.
-    pub(super) session_keys: Option<Count>,
+    pub session_keys: Option<Count>,
 }
 
 /// One server.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct ServerReport {
+pub struct ServerReport {
     /// `host:port`, or its socket's path.
-    pub(super) server: String,
+    pub server: String,
     /// The roles that it serves.
-    pub(super) roles: Vec<&'static str>,
+    pub roles: Vec<&'static str>,
     /// Why it cannot be reached, if it cannot.
-    pub(super) unreachable: Option<String>,
+    pub unreachable: Option<String>,
     /// Whether that is the configuration's fault: its user, password or database number.
     #[serde(skip)]
-    pub(super) misconfigured: bool,
+    pub misconfigured: bool,
     /// Its own account; absent when that is not permitted.
     #[serde(flatten)]
-    pub(super) info: Option<ServerInfo>,
+    pub info: Option<ServerInfo>,
     /// Its settings; with `--info` only.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) settings: Option<BTreeMap<String, String>>,
+    pub settings: Option<BTreeMap<String, String>>,
     /// Connections by name, the most first; with `--info` only.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) clients_by_name: Option<Vec<(String, usize)>>,
+    pub clients_by_name: Option<Vec<(String, usize)>>,
     /// The newest slow commands; with `--info` only.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) slow_log: Option<Vec<Slow>>,
+    pub slow_log: Option<Vec<Slow>>,
 }
 
 /// One database.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct DatabaseReport {
+pub struct DatabaseReport {
     /// Its server.
-    pub(super) server: String,
+    pub server: String,
     /// Its number.
-    pub(super) db: u32,
+    pub db: u32,
     /// The roles that share it.
-    pub(super) roles: Vec<&'static str>,
+    pub roles: Vec<&'static str>,
     /// Why it cannot be reached, if it cannot.
-    pub(super) unreachable: Option<String>,
+    pub unreachable: Option<String>,
     /// Whether that is the configuration's fault: its user, password or database number.
     #[serde(skip)]
-    pub(super) misconfigured: bool,
+    pub misconfigured: bool,
     /// Its keys.
-    pub(super) keys: Option<u64>,
+    pub keys: Option<u64>,
     /// Those with a time to live.
-    pub(super) expires: Option<u64>,
+    pub expires: Option<u64>,
     /// Those that stay for ever, by the server's own count.
-    pub(super) without_ttl: Option<u64>,
+    pub without_ttl: Option<u64>,
     /// How many keys were looked at; absent when none had to be.
-    pub(super) looked_at: Option<u64>,
+    pub looked_at: Option<u64>,
     /// Whether that was all of them.
-    pub(super) whole: bool,
+    pub whole: bool,
     /// Its keys by namespace; empty when it was not looked through.
-    pub(super) namespaces: Vec<NamespaceReport>,
+    pub namespaces: Vec<NamespaceReport>,
 }
 
 impl DatabaseReport {
     /// Returns its name: the server's with the number.
-    pub(super) fn name(&self) -> String {
+    pub fn name(&self) -> String {
         format!("{}/{}", self.server, self.db)
     }
 }
@@ -112,7 +112,7 @@ impl DatabaseReport {
 impl Report {
     /// Adds up the totals: of a database that matters and could not be looked into, nothing is
     /// known.
-    pub(super) fn add_up(&mut self) {
+    pub fn add_up(&mut self) {
         let keys = self.databases.iter().map(|one| one.keys.map(Count::exact));
         self.totals = Totals {
             keys: keys.sum(),
@@ -124,7 +124,7 @@ impl Report {
 
     /// Returns the keys that `clear_cache_task` would clear; none when a database of one of these
     /// roles was not looked through.
-    pub(super) fn to_clear(&self, roles: &[&str]) -> Option<Count> {
+    pub fn to_clear(&self, roles: &[&str]) -> Option<Count> {
         self.count(roles, Kind::is_cleared)
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Writes a number with its thousands apart: `1,234,567`.
-pub(super) fn grouped(n: u64) -> String {
+pub fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (idx, digit) in digits.chars().enumerate() {
@@ -16,7 +16,7 @@ pub(super) fn grouped(n: u64) -> String {
 }
 
 /// Writes a size: `512 B`, `1.5 MiB`.
-pub(super) fn bytes(n: u64) -> String {
+pub fn bytes(n: u64) -> String {
     let mut rest = float(n);
     for unit in ["B", "KiB", "MiB", "GiB"] {
         if rest < 1024.0 {
@@ -29,7 +29,7 @@ pub(super) fn bytes(n: u64) -> String {
 }
 
 /// Writes a length of time by its two greatest units: `3 d 4 h`.
-pub(super) fn length(time: Duration) -> String {
+pub fn length(time: Duration) -> String {
     let seconds = time.as_secs();
     let units = [("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)];
     let first = units.iter().position(|(_, unit)| seconds >= *unit).unwrap_or(units.len() - 1);
@@ -46,7 +46,7 @@ pub(super) fn length(time: Duration) -> String {
 }
 
 /// Writes a share of one: `93.1 %`.
-pub(super) fn percent(share: f64) -> String {
+pub fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }
 
@@ -55,7 +55,7 @@ pub(super) fn percent(share: f64) -> String {
     clippy::cast_precision_loss,
     reason = "counts and bytes are below 2^53, and shown rounded"
 )]
-pub(super) fn float(n: u64) -> f64 {
+pub fn float(n: u64) -> f64 {
     n as f64
 }
 
@@ -65,12 +65,12 @@ pub(super) fn float(n: u64) -> f64 {
     clippy::cast_sign_loss,
     reason = "a saturating cast is what is wanted"
 )]
-pub(super) fn whole(n: f64) -> u64 {
+pub fn whole(n: f64) -> u64 {
     n.round().max(0.0) as u64
 }
 
 /// Rounds to three figures, for what is not known better.
-pub(super) fn rounded(n: u64) -> u64 {
+pub fn rounded(n: u64) -> u64 {
     let step = 10_u64.pow(n.max(1).ilog10().saturating_sub(2));
     n.saturating_add(step / 2) / step * step
 }

@@ -4,24 +4,24 @@ use redis::{Cmd, FromRedisValue};
 use rhubarb_connection::{Error, Redis};
 use serde::Serialize;
 
-use crate::error::wants_password;
+use rhubarb_connection::wants_password;
 
 /// Something that could not be found out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Missing {
+pub struct Missing {
     /// The server or database.
-    pub(super) place: String,
+    pub place: String,
     /// What it would have been.
-    pub(super) what: &'static str,
+    pub what: &'static str,
     /// The command that was tried.
-    pub(super) command: String,
+    pub command: String,
     /// `not permitted`, or what else kept it back.
-    pub(super) reason: String,
+    pub reason: String,
 }
 
 /// One server or database that is asked, and what it kept back.
 #[derive(Debug)]
-pub(super) struct Asked<'a> {
+pub struct Asked<'a> {
     redis: &'a Redis,
     place: String,
     missing: Vec<Missing>,
@@ -29,22 +29,18 @@ pub(super) struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     /// Returns one that has not been asked anything.
-    pub(super) fn new(redis: &'a Redis, place: String) -> Self {
+    pub fn new(redis: &'a Redis, place: String) -> Self {
         Self { redis, place, missing: Vec::new() }
     }
 
     /// Sends a command; none where it was refused or failed, which is noted under `what`.
-    pub(super) async fn ask<T: FromRedisValue>(
-        &mut self,
-        what: &'static str,
-        cmd: &Cmd,
-    ) -> Option<T> {
+    pub async fn ask<T: FromRedisValue>(&mut self, what: &'static str, cmd: &Cmd) -> Option<T> {
         let answer = self.redis.query(cmd).await;
         self.noted(what, answer)
     }
 
     /// Sends many commands in one write; none where one was refused.
-    pub(super) async fn ask_all<T: FromRedisValue>(
+    pub async fn ask_all<T: FromRedisValue>(
         &mut self,
         what: &'static str,
         commands: &redis::Pipeline,
@@ -54,7 +50,7 @@ impl<'a> Asked<'a> {
     }
 
     /// Returns what was kept back.
-    pub(super) fn into_missing(self) -> Vec<Missing> {
+    pub fn into_missing(self) -> Vec<Missing> {
         self.missing
     }
 
@@ -64,7 +60,7 @@ impl<'a> Asked<'a> {
 }
 
 /// Says why something could not be found out.
-pub(super) fn missing(place: &str, what: &'static str, error: &Error) -> Missing {
+pub fn missing(place: &str, what: &'static str, error: &Error) -> Missing {
     let command = match error {
         Error::Lost { command, .. }
         | Error::Refused { command, .. }
@@ -79,7 +75,7 @@ pub(super) fn missing(place: &str, what: &'static str, error: &Error) -> Missing
 /// Says in a few words why a command brought nothing.
 ///
 /// Hosted servers forbid by ACL (`NOPERM`), or rename a command, so that it is unknown.
-pub(super) fn reason(error: &Error) -> String {
+pub fn reason(error: &Error) -> String {
     match error {
         Error::Refused { code: Some(code), .. } if code == "NOPERM" => "not permitted".to_owned(),
         Error::Refused { reason, .. } if reason.to_lowercase().contains("unknown command") => {
@@ -97,7 +93,7 @@ pub(super) fn reason(error: &Error) -> String {
 }
 
 /// Tells whether the configuration is at fault, and not the server.
-pub(super) fn is_misconfigured(error: &Error) -> bool {
+pub fn is_misconfigured(error: &Error) -> bool {
     matches!(error, Error::Url { .. } | Error::Denied { .. } | Error::NoDatabase { .. })
 }
 

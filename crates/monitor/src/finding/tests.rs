@@ -2,7 +2,7 @@ use rhubarb_connection::Role;
 use rhubarb_core::config::Config;
 
 use super::*;
-use crate::commands::monitor::{
+use crate::{
     census::{Census, Measure},
     info::ServerInfo,
     namespace,

@@ -14,20 +14,20 @@ const SESSION: &str = "django.contrib.sessions.";
 
 /// A set of keys with one meaning.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Namespace {
+pub struct Namespace {
     /// What a person calls it.
-    pub(super) name: String,
+    pub name: String,
     /// What it is for.
-    pub(super) kind: Kind,
+    pub kind: Kind,
     /// Which keys are in it.
-    pub(super) globs: Vec<Glob>,
+    pub globs: Vec<Glob>,
     /// Whether its keys should have a time to live, by the configuration.
-    pub(super) expires: bool,
+    pub expires: bool,
 }
 
 /// What keys are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
     /// Keywords' listings.
     Listings,
     /// The scraping status or the proxy list.
@@ -46,24 +46,24 @@ pub(super) enum Kind {
 
 impl Kind {
     /// Tells whether the keys are part of the job caches.
-    pub(super) fn is_job_cache(self) -> bool {
+    pub fn is_job_cache(self) -> bool {
         matches!(self, Self::Listings | Self::Scraping | Self::Jobs)
     }
 
     /// Tells whether `--clear` deletes the keys.
-    pub(super) fn is_cleared(self) -> bool {
+    pub fn is_cleared(self) -> bool {
         matches!(self, Self::Listings | Self::Scraping)
     }
 
     /// Tells whether the keys are in one of Django's caches, sessions apart.
-    pub(super) fn is_cache(self) -> bool {
+    pub fn is_cache(self) -> bool {
         self.is_job_cache() || self == Self::Cache
     }
 }
 
 /// A name with `*` for anything, as `SCAN`'s `MATCH` has it without its other wildcards.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Glob(Vec<Vec<u8>>);
+pub struct Glob(Vec<Vec<u8>>);
 
 impl Glob {
     fn exact(key: &str) -> Self {
@@ -90,7 +90,7 @@ impl Glob {
     }
 
     /// Tells whether a key is named so.
-    pub(super) fn matches(&self, key: &[u8]) -> bool {
+    pub fn matches(&self, key: &[u8]) -> bool {
         let Some((first, more)) = self.0.split_first() else { return false };
         let Some(mut rest) = key.strip_prefix(first.as_slice()) else { return false };
         let Some((last, between)) = more.split_last() else { return rest.is_empty() };
@@ -102,7 +102,7 @@ impl Glob {
     }
 
     /// Returns the one key that it matches, if it is only one.
-    pub(super) fn key(&self) -> Option<&[u8]> {
+    pub fn key(&self) -> Option<&[u8]> {
         match self.0.as_slice() {
             [only] => Some(only),
             _ => None,
@@ -110,7 +110,7 @@ impl Glob {
     }
 
     /// Returns it as a person reads it.
-    pub(super) fn shown(&self) -> String {
+    pub fn shown(&self) -> String {
         let parts: Vec<_> = self.0.iter().map(|part| String::from_utf8_lossy(part)).collect();
         parts.join("*")
     }
@@ -127,7 +127,7 @@ fn find(text: &[u8], part: &[u8]) -> Option<usize> {
 /// matches.
 ///
 /// `queues` are the names of the known queues.
-pub(super) fn of(config: &Config, roles: &[Role], queues: &[String]) -> Vec<Namespace> {
+pub fn of(config: &Config, roles: &[Role], queues: &[String]) -> Vec<Namespace> {
     // Sessions first: no clearing takes a key that looks like one, whatever pattern it matches.
     let mut found = sessions(config, roles);
     found.extend(scraping(config, roles));
@@ -242,8 +242,8 @@ fn caches(config: &Config, roles: &[Role]) -> Vec<Namespace> {
 
 /// Returns a key as it may be shown: without what steers a terminal, without a session's secret,
 /// not too long.
-pub(super) fn shown(key: &[u8]) -> String {
-    let text = crate::table::clean(&String::from_utf8_lossy(key));
+pub fn shown(key: &[u8]) -> String {
+    let text = rhubarb_core::shown::clean(&String::from_utf8_lossy(key));
     if let Some(at) = text.find(SESSION) {
         return format!("{}***", &text[..at + SESSION.len()]);
     }

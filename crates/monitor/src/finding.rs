@@ -7,12 +7,12 @@ mod tests;
 
 use serde::Serialize;
 
-use super::report::Report;
+use crate::report::Report;
 
 /// How much a finding matters; the order is from most to least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Level {
+pub enum Level {
     /// Tasks, listings or logins are lost, or will be.
     Error,
     /// Somebody should act.
@@ -23,7 +23,7 @@ pub(super) enum Level {
 
 impl Level {
     /// Returns its name.
-    pub(super) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Error => "error",
             Self::Warning => "warning",
@@ -34,21 +34,21 @@ impl Level {
 
 /// One thing that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Finding {
+pub struct Finding {
     /// How much it matters.
-    pub(super) level: Level,
+    pub level: Level,
     /// What it is, as a word for programs.
-    pub(super) code: &'static str,
+    pub code: &'static str,
     /// The server or database.
-    pub(super) place: String,
+    pub place: String,
     /// What was found, in one sentence.
-    pub(super) found: String,
+    pub found: String,
     /// What to do, in one sentence.
-    pub(super) advice: &'static str,
+    pub advice: &'static str,
 }
 
 /// Returns what is not as it should be, what matters most first.
-pub(super) fn of(report: &Report) -> Vec<Finding> {
+pub fn of(report: &Report) -> Vec<Finding> {
     let mut findings: Vec<Finding> = report.servers.iter().flat_map(server::of).collect();
     findings.extend(keys::of(report));
     findings.sort_by_key(|finding| finding.level);

@@ -5,51 +5,51 @@ use rhubarb_core::redact::SafeUrl;
 
 /// A database in use, with all the roles that share it.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub struct Place {
     /// Its one connection.
-    pub(super) redis: Redis,
+    pub redis: Redis,
     /// Who uses it.
-    pub(super) roles: Vec<Role>,
+    pub roles: Vec<Role>,
     /// Its server, as a person names it.
-    pub(super) server: String,
+    pub server: String,
 }
 
 /// A server in use, with its databases.
 #[derive(Clone, Debug)]
-pub(super) struct Server {
+pub struct Server {
     /// `host:port`, or the socket's path; never a user or password.
-    pub(super) name: String,
+    pub name: String,
     /// Its databases, in the order of the roles.
-    pub(super) places: Vec<Place>,
+    pub places: Vec<Place>,
 }
 
 impl Place {
     /// Tells whether a role is served there.
-    pub(super) fn serves(&self, role: Role) -> bool {
+    pub fn serves(&self, role: Role) -> bool {
         self.roles.contains(&role)
     }
 
     /// Returns its name: the server's with the database's number.
-    pub(super) fn name(&self) -> String {
+    pub fn name(&self) -> String {
         format!("{}/{}", self.server, self.redis.db())
     }
 }
 
 impl Server {
     /// Tells whether a role is served by it.
-    pub(super) fn serves(&self, role: Role) -> bool {
+    pub fn serves(&self, role: Role) -> bool {
         self.places.iter().any(|place| place.serves(role))
     }
 
     /// Returns the roles that it serves, in order.
-    pub(super) fn roles(&self) -> Vec<Role> {
+    pub fn roles(&self) -> Vec<Role> {
         Role::ALL.into_iter().filter(|role| self.serves(*role)).collect()
     }
 }
 
 /// Returns the servers of a configuration, the queue's first. Roles that go there as different
 /// users share it.
-pub(super) fn servers(connections: &Connections) -> Vec<Server> {
+pub fn servers(connections: &Connections) -> Vec<Server> {
     let mut servers: Vec<Server> = Vec::new();
     for role in Role::ALL {
         let redis = connections.role(role);
@@ -68,7 +68,7 @@ pub(super) fn servers(connections: &Connections) -> Vec<Server> {
 }
 
 /// Returns the names of roles, as the configuration has them.
-pub(super) fn names(roles: &[Role]) -> Vec<&'static str> {
+pub fn names(roles: &[Role]) -> Vec<&'static str> {
     roles.iter().map(|role| role.name()).collect()
 }
 

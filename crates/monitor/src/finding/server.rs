@@ -43,7 +43,7 @@ impl Findings<'_> {
 }
 
 /// Returns the findings on a server.
-pub(super) fn of(server: &ServerReport) -> Vec<Finding> {
+pub(crate) fn of(server: &ServerReport) -> Vec<Finding> {
     let mut findings = Findings { server, found: Vec::new() };
     if let Some(why) = &server.unreachable {
         let found = format!("it cannot be reached: {why}");

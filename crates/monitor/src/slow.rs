@@ -5,7 +5,7 @@ use redis::cmd;
 use rhubarb_core::clock;
 use serde::Serialize;
 
-use super::{ask::Asked, namespace};
+use crate::{ask::Asked, namespace};
 
 /// How many entries are asked for, the newest ones.
 const ENTRIES: usize = 10;
@@ -18,29 +18,29 @@ type Entry = (u64, i64, u64, Vec<Vec<u8>>, String, String);
 
 /// A command that took long.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Slow {
+pub struct Slow {
     /// When it began: ISO 8601 text in UTC.
-    pub(super) at: String,
+    pub at: String,
     /// The same, Unix seconds.
     #[serde(skip)]
-    pub(super) unix_s: i64,
+    pub unix_s: i64,
     /// How long it took, microseconds.
-    pub(super) us: u64,
+    pub us: u64,
     /// Its name and first argument; a session's key without its secret.
-    pub(super) command: String,
+    pub command: String,
     /// The client's name, where it has one.
-    pub(super) client: Option<String>,
+    pub client: Option<String>,
 }
 
 /// Reads the newest entries.
-pub(super) async fn read(asked: &mut Asked<'_>) -> Option<Vec<Slow>> {
+pub async fn read(asked: &mut Asked<'_>) -> Option<Vec<Slow>> {
     let entries: Vec<Entry> = asked.ask("slow log", cmd("SLOWLOG").arg("GET").arg(ENTRIES)).await?;
     Some(entries.into_iter().map(slow).collect())
 }
 
 fn slow((_, unix_s, us, args, _, client): Entry) -> Slow {
     let at = Timestamp::from_second(unix_s).unwrap_or(Timestamp::UNIX_EPOCH);
-    let client = Some(crate::table::clean(&client)).filter(|name| !name.is_empty());
+    let client = Some(rhubarb_core::shown::clean(&client)).filter(|name| !name.is_empty());
     Slow { at: clock::iso(at), unix_s, us, command: command(&args), client }
 }
 

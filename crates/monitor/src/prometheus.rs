@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::{
+use crate::{
     number::float,
     report::{DatabaseReport, Report, ServerReport},
 };
@@ -44,7 +44,7 @@ fn escaped(value: &str) -> String {
 }
 
 /// Writes a report as metrics; ends with a line break.
-pub(super) fn render(report: &Report) -> String {
+pub fn render(report: &Report) -> String {
     let mut text = String::new();
     servers(&mut text, report);
     databases(&mut text, report);
@@ -248,7 +248,7 @@ mod tests {
     use rhubarb_queue::inspect::QueueInfo;
 
     use super::*;
-    use crate::commands::monitor::{census::Count, info::ServerInfo, report::Totals};
+    use crate::{census::Count, info::ServerInfo, report::Totals};
 
     fn queue(name: &str) -> QueueInfo {
         QueueInfo { name: name.into(), waiting: 3, ..QueueInfo::default() }

@@ -1,0 +1,23 @@
+//! A look at a whole installation without ever holding Redis up: servers, databases, keys by
+//! namespace, queues, what is wrong, and all of it as metrics.
+//!
+//! It only reads. Servers and databases are asked at once, each on its one connection; what is
+//! refused is noted in the report and leaves the others alone.
+//!
+//! [`place`] servers and databases, [`collect`] finding out (with [`ask`], [`info`], [`scan`],
+//! [`slow`]), [`census`] and [`namespace`] which keys are what, [`finding`] what is wrong,
+//! [`report`] what was found, [`prometheus`] the same as metrics, [`number`] how numbers are
+//! written.
+
+pub mod ask;
+pub mod census;
+pub mod collect;
+pub mod finding;
+pub mod info;
+pub mod namespace;
+pub mod number;
+pub mod place;
+pub mod prometheus;
+pub mod report;
+pub mod scan;
+pub mod slow;
