@@ -1,8 +1,12 @@
 //! Makes one listing of those that mean the same posting.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::listing::Listing;
+use crate::{
+    identity::{self, normal},
+    link::Tracking,
+    listing::Listing,
+};
 
 /// A listing, and whether its source gathers postings that companies publish elsewhere.
 #[derive(Clone, Debug)]
@@ -15,11 +19,16 @@ pub struct Gathered {
 
 /// Returns each posting once, newest first; those without a date come last.
 ///
-/// The same source and identifier is the same posting. Across sources the same title, company and
+/// Within a source the rule of [`identity`] decides, with `tracking` added. Across sources the same title, company and
 /// country (or place) is; then a company's own board wins over an aggregator, and otherwise the
 /// first. Postings of one source are never merged across identifiers: a board may have the same
 /// opening twice. Without a company nothing is merged. Equal dates keep the given order.
-pub fn dedupe(gathered: Vec<Gathered>) -> Vec<Listing> {
+pub fn dedupe(mut gathered: Vec<Gathered>, tracking: &Tracking) -> Vec<Listing> {
+    let mut sources: BTreeMap<String, Vec<&mut Listing>> = BTreeMap::new();
+    for Gathered { listing, .. } in &mut gathered {
+        sources.entry(listing.source.clone()).or_default().push(listing);
+    }
+    sources.into_values().for_each(|of_one| identity::settle(of_one, tracking, false));
     let mut identifiers = HashSet::new();
     let mut gathered: Vec<Gathered> = gathered
         .into_iter()
@@ -55,13 +64,6 @@ fn key(listing: &Listing) -> Option<Key> {
     }
     let place = listing.city.as_deref().or(listing.location.as_deref());
     Some((title, company, normal(place.unwrap_or_default())))
-}
-
-/// Lower-case words without punctuation.
-fn normal(text: &str) -> String {
-    let words = text.split(|c: char| !c.is_alphanumeric() && c != '+' && c != '#');
-    let words: Vec<String> = words.filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
-    words.join(" ")
 }
 
 /// A company's name without its legal form, which some sources leave out.
@@ -113,7 +115,7 @@ mod tests {
 
     fn kept(gathered: Vec<Gathered>) -> Vec<String> {
         let id = |listing: Listing| format!("{}/{}", listing.source, listing.external_id);
-        dedupe(gathered).into_iter().map(id).collect()
+        dedupe(gathered, &Tracking::default()).into_iter().map(id).collect()
     }
 
     #[test]
@@ -161,11 +163,11 @@ mod tests {
             one
         };
         let gathered = vec![
-            dated("none", None),
+            dated("undated", None),
             dated("old", Some("2026-01-01T00:00:00+00:00")),
             dated("new", Some("2026-11-01T00:00:00.500000+00:00")),
             dated("same", Some("2026-01-01T00:00:00+00:00")),
         ];
-        assert_eq!(kept(gathered), ["a/new", "a/old", "a/same", "a/none"]);
+        assert_eq!(kept(gathered), ["a/new", "a/old", "a/same", "a/undated"]);
     }
 }

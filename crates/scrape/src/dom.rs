@@ -9,9 +9,11 @@ use html5ever::{
     tree_builder::{TreeBuilder, TreeBuilderOpts, TreeSink},
 };
 use scraper::{ElementRef, Html, HtmlTreeSink, Node, Selector};
+use url::Url;
 
 use crate::{
     budget::{Budget, TooMuch},
+    link::link,
     tokens::feed,
 };
 
@@ -108,6 +110,15 @@ impl TokenSink for Watched<'_> {
     fn adjusted_current_node_present_but_not_in_html_namespace(&self) -> bool {
         self.tree.adjusted_current_node_present_but_not_in_html_namespace()
     }
+}
+
+/// Returns the address that relative links on a page start from: its first `<base href>`'s, else
+/// its own.
+pub(crate) fn base(page: &Html, address: &Url) -> Url {
+    let elements = page.root_element().descendent_elements();
+    let mut named = elements.filter(|element| element.value().name() == "base");
+    let href = named.find_map(|element| element.value().attr("href"));
+    href.and_then(|href| link(address, href)).unwrap_or_else(|| address.clone())
 }
 
 /// Returns the elements of a page that a selector matches, `html` itself among them; it ends early

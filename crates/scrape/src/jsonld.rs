@@ -10,6 +10,7 @@ use crate::listing::Listing;
 use crate::{
     budget::{Budget, TooMuch},
     dates::{self, DateOrder},
+    link::link,
     location::{self, Place},
     record,
     salary::{self, Salary},
@@ -37,8 +38,8 @@ pub(crate) fn postings(page: &str, context: &Context) -> Result<Parsed, ParseErr
     let budget = &*context.budget;
     let mut parsed = Parsed::default();
     let mut roots = Vec::new();
-    let (blocks, address) = blocks(page, context)?;
-    for block in &blocks {
+    let Blocks { texts, address, base } = blocks(page, context)?;
+    for block in &texts {
         match json(bare(block), budget) {
             Ok(root) => roots.push(root),
             Err(reason) => parsed.skip(format!("JSON-LD block cannot be read: {reason}")),
@@ -50,39 +51,49 @@ pub(crate) fn postings(page: &str, context: &Context) -> Result<Parsed, ParseErr
         found.collect(root)?;
     }
     let Found { postings, known, .. } = found;
-    let alone = postings.len() == 1;
-    let context = &Context { page: address, ..context.clone() };
+    let context = &Context { page: base, ..context.clone() };
     for posting in postings.iter().take(MAX_POSTINGS) {
-        parsed.add(Posting { posting, known: &known, alone }.read(context), context)?;
+        parsed.add(Posting { posting, known: &known, page: &address }.read(context), context)?;
     }
-    Ok(parsed)
+    Ok(parsed.settled())
 }
 
-/// Returns the texts of the page's JSON-LD blocks, and the page's address: the one that it names as
-/// its own, when that is on the same host; else where it came from.
-fn blocks(page: &str, context: &Context) -> Result<(Vec<String>, Url), TooMuch> {
-    let mut blocks = Vec::new();
-    let mut named = None;
+/// A page's JSON-LD.
+struct Blocks {
+    texts: Vec<String>,
+    /// The page's address: the one that it names as its own, when that is on the same host; else
+    /// where it came from.
+    address: Url,
+    /// What relative addresses start from.
+    base: Url,
+}
+
+fn blocks(page: &str, context: &Context) -> Result<Blocks, TooMuch> {
+    let mut texts = Vec::new();
+    let (mut base, mut named) = (None, None);
     let mut inside = false;
-    let read = tokens(page, &context.budget, |token| match token {
+    tokens(page, &context.budget, |token| match token {
         Token::CharacterTokens(text) if inside => {
-            if let (Some(block), Ok(())) = (blocks.last_mut(), context.budget.take(text.len())) {
+            if let (Some(block), Ok(())) = (texts.last_mut(), context.budget.take(text.len())) {
                 String::push_str(block, &text);
             }
         }
         Token::TagToken(tag) => {
             inside = is_jsonld(&tag);
             if inside && context.budget.take(BLOCK).is_ok() {
-                blocks.push(String::new());
+                texts.push(String::new());
             } else if named.is_none() && is_canonical(&tag) {
-                named = attribute(&tag, "href").and_then(|href| record::link(&context.page, href));
+                named = attribute(&tag, "href").map(str::to_owned);
+            } else if base.is_none() && &*tag.name == "base" {
+                base = attribute(&tag, "href").and_then(|href| link(&context.page, href));
             }
         }
         _ => {}
-    });
-    read?;
+    })?;
+    let base = base.unwrap_or_else(|| context.page.clone());
+    let named = named.and_then(|href| link(&base, &href));
     let named = named.filter(|url| url.host() == context.page.host());
-    Ok((blocks, named.unwrap_or_else(|| context.page.clone())))
+    Ok(Blocks { texts, address: named.unwrap_or_else(|| context.page.clone()), base })
 }
 
 fn is_jsonld(tag: &Tag) -> bool {
@@ -205,8 +216,8 @@ fn is_posting(value: &Value) -> bool {
 struct Posting<'a> {
     posting: &'a Value,
     known: &'a HashMap<&'a str, &'a Value>,
-    /// Whether it is the page's only one, so that the page's address tells it from others.
-    alone: bool,
+    /// The address of its page.
+    page: &'a Url,
 }
 
 impl Posting<'_> {
@@ -220,9 +231,6 @@ impl Posting<'_> {
         listing.company = self.company().unwrap_or_else(|| context.company.clone());
         listing.external_id = self.identifier().unwrap_or_default();
         listing.url = self.url(context).into();
-        if listing.external_id.is_empty() && !self.alone {
-            listing.external_id = format!("{}#{}", listing.url, listing.title);
-        }
         self.places(&mut listing);
         let kinds = record::lines(self.posting, &["employmentType"]);
         listing.employment_type =
@@ -259,18 +267,18 @@ impl Posting<'_> {
 
     fn identifier(&self) -> Option<String> {
         let given = record::items(record::at(self.posting, &["identifier"])).first()?;
-        record::as_line(given).or_else(|| record::line(given, &["value"]))
+        record::identifier(given, &[]).or_else(|| record::identifier(given, &["value"]))
     }
 
     /// The posting's own address, unless it is the company's: some sites put that there.
     fn url(&self, context: &Context) -> Url {
-        let company = self.line(&["hiringOrganization", "sameAs"]);
+        let company = record::address(self.posting, &["hiringOrganization", "sameAs"]);
         let same = |url: &str| company.as_deref().map(slashless) == Some(slashless(url));
-        self.line(&["url"])
+        record::address(self.posting, &["url"])
             .filter(|url| !same(url))
-            .and_then(|url| record::link(&context.page, &url))
-            .filter(|url| url.path() != "/" || url.query().is_some())
-            .unwrap_or_else(|| context.page.clone())
+            .and_then(|url| link(&context.page, &url))
+            .filter(|url| url.path() != "/" || url.query().or_else(|| url.fragment()).is_some())
+            .unwrap_or_else(|| self.page.clone())
     }
 
     fn places(&self, listing: &mut Listing) {

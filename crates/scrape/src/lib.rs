@@ -20,7 +20,8 @@
 //! ```
 //!
 //! From the outside in: [`run`] asks the sources of a configuration side by side; [`source`] says
-//! what a source is; [`sources`] has the kinds, one file each; [`dedupe`] makes one list;
+//! what a source is; [`sources`] has the kinds, one file each; [`dedupe`] makes one list by the rule of
+//! [`identity`];
 //! [`salary`], [`dates`] and [`text`] read what sources have in common; [`budget`] bounds what
 //! reading costs; [`fetch`] keeps every rule that a request keeps on its way to a page.
 
@@ -31,6 +32,8 @@ mod listing;
 mod source_status;
 
 pub mod dedupe;
+pub mod identity;
+pub mod link;
 pub mod source;
 pub mod sources;
 
@@ -44,6 +47,7 @@ mod hostile;
 mod jsonld;
 mod location;
 mod record;
+mod rss;
 pub mod salary;
 #[cfg(test)]
 mod testing;

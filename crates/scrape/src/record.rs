@@ -6,11 +6,11 @@ use jiff::Timestamp;
 use rhubarb_core::clock;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
-use url::Url;
 
 use crate::listing::Listing;
 use crate::{
     budget::Budget,
+    link::{MAX_ADDRESS, link},
     source::{Context, ParseError},
     text,
 };
@@ -162,6 +162,22 @@ pub(crate) fn as_line(value: &Value) -> Option<String> {
     }
 }
 
+/// Returns the address at a path as it stands: nothing in it is an entity, and it is never cut.
+pub(crate) fn address(value: &Value, path: &[&str]) -> Option<String> {
+    raw(value, path).map(|address| address.trim().to_owned())
+}
+
+/// Returns the identifier at a path, a text or a number; one that is too long is none.
+pub(crate) fn identifier(value: &Value, path: &[&str]) -> Option<String> {
+    match at(value, path)? {
+        Value::String(id) => {
+            Some(id.trim()).filter(|id| id.len() <= MAX_ADDRESS).map(str::to_owned)
+        }
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
 /// Returns the raw text at a path, for markup.
 pub(crate) fn raw<'a>(value: &'a Value, path: &[&str]) -> Option<&'a str> {
     at(value, path).and_then(Value::as_str).filter(|string| !string.trim().is_empty())
@@ -215,23 +231,19 @@ pub(crate) fn listing(source: &str, now: Timestamp) -> Listing {
 }
 
 /// Checks what no listing can do without and bounds the rest.
-///
-/// Without an identifier of its own a listing is known by its address.
 pub(crate) fn finish(mut listing: Listing, context: &Context) -> Result<Listing, String> {
-    listing.title = text::line(&listing.title);
+    listing.title = text::title(&listing.title);
     if listing.title.is_empty() {
         return Err(format!("record `{}` has no title", listing.external_id));
     }
     let Some(url) = link(&context.page, &listing.url) else {
         let wrong = text::cut(&listing.url, 100);
-        return Err(format!("record `{}` has no http address: `{wrong}`", listing.title));
+        let why = if listing.url.len() > MAX_ADDRESS { "an overlong" } else { "no http" };
+        return Err(format!("record `{}` has {why} address: `{wrong}`", listing.title));
     };
     listing.url = url.into();
     listing.apply_url =
         listing.apply_url.and_then(|apply| link(&context.page, &apply)).map(String::from);
-    if listing.external_id.is_empty() {
-        listing.external_id.clone_from(&listing.url);
-    }
     listing.tags = tags(listing.tags);
     Ok(listing)
 }
@@ -269,15 +281,6 @@ pub(crate) fn size(listing: &Listing) -> usize {
     let lists = listing.tags.iter().chain(&listing.locations);
     let lists = lists.map(|item| size_of::<String>() + STRING + item.len());
     size_of::<Listing>() + texts.sum::<usize>() + lists.sum::<usize>()
-}
-
-/// Returns the address that a link means on a page; only http and https.
-pub(crate) fn link(page: &Url, href: &str) -> Option<Url> {
-    let href = href.trim();
-    if href.is_empty() || href.len() > 2_000 {
-        return None;
-    }
-    page.join(href).ok().filter(|url| matches!(url.scheme(), "http" | "https"))
 }
 
 /// Cleans tags, none twice.
@@ -346,20 +349,5 @@ mod tests {
         assert_eq!(number(&value, &["pay"]), Some(60_000.0));
         assert_eq!(flag(&value, &["remote"]), Some(true));
         assert_eq!(lines(&value, &["tags"]), ["x"]);
-    }
-
-    #[test]
-    fn only_http_addresses_are_links() {
-        let page = Url::parse("https://example.test/jobs/").unwrap();
-        let check = |href: &str, expect: Option<&str>| {
-            assert_eq!(link(&page, href).as_ref().map(Url::as_str), expect, "{href}");
-        };
-        check("/a", Some("https://example.test/a"));
-        check("b?c=1", Some("https://example.test/jobs/b?c=1"));
-        check("//other.test/x", Some("https://other.test/x"));
-        check("javascript:alert(1)", None);
-        check("data:text/html,x", None);
-        check("ftp://example.test/", None);
-        check("", None);
     }
 }

@@ -20,6 +20,7 @@ use crate::{
     dedupe::{Gathered, dedupe},
     error::Error,
     fetch::Fetcher,
+    link::Tracking,
     source::{BuildError, Outcome, Query, Source, Sources, build_all},
 };
 
@@ -32,6 +33,8 @@ pub struct Scraper {
     pub fetcher: Fetcher,
     /// The enabled sources.
     pub sources: Sources,
+    /// Which parameters of an address say nothing of the posting.
+    pub tracking: Tracking,
     /// Sources asked at once.
     pub concurrent: usize,
     /// How long one source may take, all its pages included.
@@ -130,6 +133,7 @@ impl Scraper {
         Ok(Self {
             sources: build_all(sources).map_err(SetupError::Sources)?,
             fetcher: Fetcher::new(config).map_err(SetupError::Fetcher)?,
+            tracking: Tracking::with(&config.tracking_parameters),
             concurrent: config.concurrent_sources.max(1),
             source_timeout: config.source_timeout,
         })
@@ -177,7 +181,7 @@ impl Scraper {
             report.sources.push(source);
             gathered.extend(listings);
         }
-        report.listings = dedupe(gathered);
+        report.listings = dedupe(gathered, &self.tracking);
         report
     }
 

@@ -60,6 +60,65 @@ pub fn line(text: &str) -> String {
     cut(&words.join(" "), MAX_LINE).trim_end().to_owned()
 }
 
+/// Elements that stand inside a line.
+const INLINE: [&str; 22] = [
+    "a", "abbr", "b", "bdi", "bdo", "big", "cite", "code", "em", "font", "i", "ins", "mark",
+    "nobr", "s", "small", "span", "strong", "sub", "sup", "u", "wbr",
+];
+
+/// Returns a title as one clean line, without the markup that some sources leave in it, escaped or
+/// not. What only looks like markup (`C++ <Senior>`, `1 < 2`) stays.
+pub fn title(text: &str) -> String {
+    let mut title = line(text);
+    // Each time takes away markup, or is the last.
+    for _ in 0..MAX_ESCAPED {
+        let bare = without_markup(&title);
+        if bare.is_none() && !title.contains("&lt;") {
+            break;
+        }
+        title = line(&bare.unwrap_or(title));
+    }
+    title
+}
+
+/// How often markup that was escaped is escaped again at the most.
+const MAX_ESCAPED: usize = 4;
+
+/// Takes away the tags of elements that are known; nothing when there are none.
+fn without_markup(line: &str) -> Option<String> {
+    let mut bare = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(at) = rest.find('<') {
+        let (before, tag) = rest.split_at(at);
+        bare.push_str(before);
+        let end = tag.find('>').filter(|end| known_tag(&tag[1..*end]).is_some());
+        match end {
+            Some(end) => {
+                bare.push_str(known_tag(&tag[1..end]).unwrap_or_default());
+                rest = &tag[end + 1..];
+            }
+            None => {
+                bare.push('<');
+                rest = &tag[1..];
+            }
+        }
+    }
+    bare.push_str(rest);
+    (bare != line).then_some(bare)
+}
+
+/// Returns what stands in the text in place of a known element's tag.
+fn known_tag(tag: &str) -> Option<&'static str> {
+    let tag = tag.strip_prefix('/').unwrap_or(tag);
+    let end = tag.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(tag.len());
+    let name = tag[..end].to_ascii_lowercase();
+    if INLINE.contains(&name.as_str()) {
+        Some("")
+    } else {
+        BLOCKS.contains(&name.as_str()).then_some(" ")
+    }
+}
+
 /// Returns the line, or nothing when it is empty.
 pub fn some_line(text: &str) -> Option<String> {
     Some(line(text)).filter(|line| !line.is_empty())
@@ -194,6 +253,17 @@ mod tests {
         check("42 000 &zwj;–&zwj; 45 000 Kč", "42 000 – 45 000 Kč");
         check("a\u{0}b\u{feff}", "ab");
         check("", "");
+    }
+
+    #[test]
+    fn a_title_has_no_markup_of_its_source() {
+        let check = |input: &str, expect: &str| assert_eq!(title(input), expect, "{input:?}");
+        check("C++ &lt;b&gt;Senior&lt;/b&gt; Dev", "C++ Senior Dev");
+        check("&amp;lt;strong class=x&amp;gt;Java&amp;lt;/strong&amp;gt;Script", "JavaScript");
+        check("Cook<br/>Night shift", "Cook Night shift");
+        check("C++ <Senior> 1 < 2 <3", "C++ <Senior> 1 < 2 <3");
+        check("R&amp;D", "R&D");
+        check("<b", "<b");
     }
 
     #[test]

@@ -51,6 +51,11 @@ settings! {
         allow_private_proxies: Vec<String> = Vec::new(), accepts HOSTS;
         /// Whether keywords are also looked for in descriptions.
         match_description: bool = false;
+        /// More names of parameters in addresses that tell nothing of a posting, beside `utm_*`,
+        /// `gclid` and the like; `*` at the end stands for any ending.
+        tracking_parameters: Vec<String> = Vec::new(),
+            accepts "a list of names", if |list| list.iter().all(|name| is_name(name)),
+            example "[\"campaign\", \"visit_*\"]";
         /// URLs of proxy lists, one proxy a line.
         proxy_lists: Vec<Address> = Vec::new(),
             accepts "a list of http(s) URLs", if |list| list.iter().all(Address::is_http);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use rhubarb_scrape::Listing;
+use rhubarb_scrape::{Listing, identity::Known};
 
 use crate::{ScrapeState, SourceState, SourceStatus};
 
@@ -41,13 +41,14 @@ pub fn merge(
         let error = error.or_else(|| Some("no source is enabled".to_owned()));
         return Merged { listings: None, state: ScrapeState::Error, error, new: 0, closed: 0 };
     }
-    let fresh = Known::new(&found);
-    let kept = earlier.iter().filter(|l| silent.contains(l.source.as_str()) && !fresh.has(l));
+    let (before, fresh) = (Known::new(earlier), Known::new(&found));
+    let is_found = |l: &Listing| fresh.has(l, &before);
+    let kept = earlier.iter().filter(|l| silent.contains(l.source.as_str()) && !is_found(l));
     let kept: Vec<Listing> = kept.cloned().collect();
     let listings: Vec<Listing> = found.into_iter().chain(kept).collect();
-    let (before, after) = (Known::new(earlier), Known::new(&listings));
-    let new = listings.iter().filter(|l| !before.has(l)).count() as u64;
-    let closed = earlier.iter().filter(|l| !after.has(l)).count() as u64;
+    let after = Known::new(&listings);
+    let new = listings.iter().filter(|l| !before.has(l, &after)).count() as u64;
+    let closed = earlier.iter().filter(|l| !after.has(l, &before)).count() as u64;
     let state = if silent.is_empty() { ScrapeState::Success } else { ScrapeState::Partial };
     Merged { listings: Some(listings), state, error, new, closed }
 }
@@ -58,28 +59,6 @@ fn reasons(sources: &BTreeMap<String, SourceStatus>) -> Option<String> {
         .map(|(name, s)| format!("{name}: {}", s.error.as_deref().unwrap_or("board not found")))
         .collect();
     (!reasons.is_empty()).then(|| reasons.join("; "))
-}
-
-/// Listings by what identifies them: the source's own id, or the page.
-struct Known<'a> {
-    ids: HashSet<(&'a str, &'a str)>,
-    urls: HashSet<&'a str>,
-}
-
-impl<'a> Known<'a> {
-    fn new(listings: &'a [Listing]) -> Self {
-        let ids = listings.iter().filter(|l| !l.external_id.is_empty());
-        let urls = listings.iter().filter(|l| !l.url.is_empty());
-        Self {
-            ids: ids.map(|l| (l.source.as_str(), l.external_id.as_str())).collect(),
-            urls: urls.map(|l| l.url.as_str()).collect(),
-        }
-    }
-
-    fn has(&self, listing: &Listing) -> bool {
-        self.ids.contains(&(listing.source.as_str(), listing.external_id.as_str()))
-            || self.urls.contains(listing.url.as_str())
-    }
 }
 
 #[cfg(test)]

@@ -43,8 +43,8 @@ pub fn parse(body: &str, context: &Context) -> Result<Parsed, ParseError> {
         parsed.add(read(posting, context), context)?;
     }
     parsed.next =
-        record::line(&root, &["links", "next"]).and_then(|next| next_page(&next, &context.page));
-    Ok(parsed)
+        record::address(&root, &["links", "next"]).and_then(|next| next_page(&next, &context.page));
+    Ok(parsed.settled())
 }
 
 /// Takes only the page's number from the link: the server stays the one that is configured.
@@ -64,10 +64,10 @@ fn next_page(next: &str, page: &Url) -> Option<Url> {
 fn read(posting: &Value, context: &Context) -> Result<Listing, String> {
     let line = |path: &[&str]| record::line(posting, path);
     let mut listing = record::listing(&context.source, context.now);
-    listing.external_id = line(&["slug"]).unwrap_or_default();
+    listing.external_id = record::identifier(posting, &["slug"]).unwrap_or_default();
     listing.title = line(&["title"]).unwrap_or_default();
     listing.company = line(&["company_name"]).unwrap_or_else(|| context.company.clone());
-    listing.url = line(&["url"]).unwrap_or_default();
+    listing.url = record::address(posting, &["url"]).unwrap_or_default();
     location::set(&mut listing, &[Place::line(line(&["location"]))]);
     location::set_workplace(&mut listing, None, record::flag(posting, &["remote"]));
     let kinds = record::lines(posting, &["job_types"]);

@@ -46,17 +46,17 @@ pub fn parse(body: &str, context: &Context) -> Result<Parsed, ParseError> {
     for job in jobs.iter().filter(|job| record::flag(job, &["isListed"]) != Some(false)) {
         parsed.add(read(job, context), context)?;
     }
-    Ok(parsed)
+    Ok(parsed.settled())
 }
 
 fn read(job: &Value, context: &Context) -> Result<Listing, String> {
     let line = |path: &[&str]| record::line(job, path);
     let mut listing = record::listing(&context.source, context.now);
-    listing.external_id = line(&["id"]).unwrap_or_default();
+    listing.external_id = record::identifier(job, &["id"]).unwrap_or_default();
     listing.title = line(&["title"]).unwrap_or_default();
     listing.company.clone_from(&context.company);
-    listing.url = line(&["jobUrl"]).unwrap_or_default();
-    listing.apply_url = line(&["applyUrl"]);
+    listing.url = record::address(job, &["jobUrl"]).unwrap_or_default();
+    listing.apply_url = record::address(job, &["applyUrl"]);
     let mut places = vec![place(job, &["address", "postalAddress"])];
     let others = record::items(record::at(job, &["secondaryLocations"])).iter();
     places.extend(others.map(|other| place(other, &["address"])));

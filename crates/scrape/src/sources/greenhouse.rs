@@ -43,7 +43,7 @@ pub fn parse(body: &str, context: &Context) -> Result<Parsed, ParseError> {
     for job in jobs(&root)? {
         parsed.add(read(job, context), context)?;
     }
-    Ok(parsed)
+    Ok(parsed.settled())
 }
 
 fn jobs(root: &Value) -> Result<&[Value], ParseError> {
@@ -56,11 +56,11 @@ fn jobs(root: &Value) -> Result<&[Value], ParseError> {
 fn read(job: &Value, context: &Context) -> Result<Listing, String> {
     let line = |path: &[&str]| record::line(job, path);
     let mut listing = record::listing(&context.source, context.now);
-    listing.external_id = line(&["id"]).unwrap_or_default();
+    listing.external_id = record::identifier(job, &["id"]).unwrap_or_default();
     listing.title = line(&["title"]).unwrap_or_default();
     listing.company = line(&["company_name"]).unwrap_or_else(|| context.company.clone());
-    listing.url = line(&["absolute_url"]).unwrap_or_default();
-    listing.apply_url = line(&["absolute_url"]);
+    listing.url = record::address(job, &["absolute_url"]).unwrap_or_default();
+    listing.apply_url = Some(listing.url.clone());
     let place = line(&["location", "name"]);
     let workplace = place.as_deref().and_then(location::workplace);
     let offices = || record::items(record::at(job, &["offices"])).iter();

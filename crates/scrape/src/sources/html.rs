@@ -79,16 +79,17 @@ impl HtmlSource {
         }
         all.parsed.judge(&self.name)?;
         if !self.picks.detail.is_empty() {
-            self.details(&mut all, fetcher, query).await?;
+            self.details(&mut all, &seen, fetcher, query).await?;
         }
         Ok(all.parsed.outcome())
     }
 
-    /// Fetches the detail pages that are worth it. One that fails leaves its listing as the list
+    /// Fetches the detail pages that are worth it; `lists` are none. One that fails leaves its listing as the list
     /// page has it; one that is gone takes its listing with it.
     async fn details(
         &self,
         all: &mut Gathering,
+        lists: &BTreeSet<Url>,
         fetcher: &Fetcher,
         query: &Query,
     ) -> Result<(), Outcome> {
@@ -96,8 +97,12 @@ impl HtmlSource {
             || ["title", "tags"].iter().any(|field| self.picks.detail.contains_key(field));
         let (mut fetched, mut out) = (0, Vec::new());
         for listing in mem::take(&mut all.parsed.listings) {
-            let url = Url::parse(&listing.url).map_err(failed)?;
-            if fetched < MAX_DETAILS && (blind || query.matches(&listing)) {
+            let mut url = Url::parse(&listing.url).map_err(failed)?;
+            url.set_fragment(None);
+            // A link that stays on its list page leads to no page of the posting's own.
+            if lists.contains(&url) {
+                out.push(listing);
+            } else if fetched < MAX_DETAILS && (blind || query.matches(&listing)) {
                 fetched += 1;
                 out.extend(self.detail(listing, &url, all.allowance(), fetcher, query).await);
             } else {
@@ -220,6 +225,34 @@ mod tests {
         assert_eq!(parsed.listings[1].url, "https://example.test/jobs/3");
         assert_eq!(parsed.listings[1].company, "Configured");
         assert_eq!(parsed.next.unwrap().as_str(), "https://example.test/jobs/board?page=2");
+    }
+
+    #[test]
+    fn a_pages_base_is_where_its_links_start() {
+        let list =
+            format!("<base target=_top><base href='/en/'>{}", LIST.replace("/jobs/3", "jobs/3"));
+        let parsed = parse_list(&list, &picks(), &context()).unwrap();
+        assert_eq!(parsed.listings[1].url, "https://example.test/en/jobs/3");
+        assert_eq!(parsed.next.unwrap().as_str(), "https://example.test/en/?page=2");
+    }
+
+    #[test]
+    fn links_that_tell_postings_apart_in_the_fragment_only_are_kept() {
+        let list = |hrefs: [&str; 2]| {
+            let item =
+                |href: &str| format!("<div class=job><h2><a href='{href}'>{href}</a></h2></div>");
+            let page = hrefs.map(item).concat();
+            let parsed = parse_list(&page, &picks(), &context()).unwrap();
+            let listings = parsed.listings.into_iter();
+            listings.map(|listing| (listing.url, listing.external_id)).unzip()
+        };
+        let page = "https://example.test/jobs/board";
+        let (urls, ids): (Vec<String>, Vec<String>) = list(["#!/job/1", "#!/job/2"]);
+        assert_eq!(urls, [format!("{page}#!/job/1"), format!("{page}#!/job/2")]);
+        assert_eq!(ids, urls);
+        let (urls, ids): (Vec<String>, Vec<String>) = list(["#", "#top"]);
+        assert_eq!(urls, [page.to_owned(), format!("{page}#top")]);
+        assert_ne!(ids[0], ids[1]);
     }
 
     #[test]

@@ -49,17 +49,17 @@ pub fn parse(body: &str, context: &Context) -> Result<Parsed, ParseError> {
     for posting in postings {
         parsed.add(read(posting, context), context)?;
     }
-    Ok(parsed)
+    Ok(parsed.settled())
 }
 
 fn read(posting: &Value, context: &Context) -> Result<Listing, String> {
     let line = |path: &[&str]| record::line(posting, path);
     let mut listing = record::listing(&context.source, context.now);
-    listing.external_id = line(&["id"]).unwrap_or_default();
+    listing.external_id = record::identifier(posting, &["id"]).unwrap_or_default();
     listing.title = line(&["text"]).unwrap_or_default();
     listing.company.clone_from(&context.company);
-    listing.url = line(&["hostedUrl"]).unwrap_or_default();
-    listing.apply_url = line(&["applyUrl"]);
+    listing.url = record::address(posting, &["hostedUrl"]).unwrap_or_default();
+    listing.apply_url = record::address(posting, &["applyUrl"]);
     location::set(&mut listing, &places(posting));
     let workplace = line(&["workplaceType"]);
     let workplace = workplace.as_deref().and_then(location::workplace);

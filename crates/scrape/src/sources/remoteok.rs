@@ -42,7 +42,7 @@ pub fn parse(body: &str, context: &Context) -> Result<Parsed, ParseError> {
     for posting in postings.iter().filter(|posting| !is_notice(posting)) {
         parsed.add(read(posting, context), context)?;
     }
-    Ok(parsed)
+    Ok(parsed.settled())
 }
 
 fn is_notice(element: &Value) -> bool {
@@ -52,11 +52,12 @@ fn is_notice(element: &Value) -> bool {
 fn read(posting: &Value, context: &Context) -> Result<Listing, String> {
     let line = |path: &[&str]| record::line(posting, path);
     let mut listing = record::listing(&context.source, context.now);
-    listing.external_id = line(&["id"]).or_else(|| line(&["slug"])).unwrap_or_default();
+    let id = |key| record::identifier(posting, &[key]);
+    listing.external_id = id("id").or_else(|| id("slug")).unwrap_or_default();
     listing.title = line(&["position"]).unwrap_or_default();
     listing.company = line(&["company"]).unwrap_or_else(|| context.company.clone());
-    listing.url = line(&["url"]).unwrap_or_default();
-    listing.apply_url = line(&["apply_url"]);
+    listing.url = record::address(posting, &["url"]).unwrap_or_default();
+    listing.apply_url = record::address(posting, &["apply_url"]);
     location::set(&mut listing, &[Place::line(line(&["location"]))]);
     location::set_workplace(&mut listing, Some("remote"), Some(true));
     listing.tags = record::lines(posting, &["tags"]);

@@ -6,7 +6,7 @@ use rhubarb_core::config::{Selectors, SourceConfig};
 use scraper::{ElementRef, Selector};
 use url::Url;
 
-use crate::{budget::Budget, dom, record, source::BuildError, text};
+use crate::{budget::Budget, dom, link::link, source::BuildError, text};
 
 /// Elements looked at for one field.
 const MAX_FOUND: usize = 100;
@@ -169,5 +169,5 @@ pub(crate) fn first_link(
 ) -> Option<Url> {
     let attribute = pick.attribute.clone().or_else(|| Some("href".into()));
     let pick = Pick { selector: pick.selector.clone(), attribute };
-    pick.all(element, budget).find_map(|href| record::link(page, &href))
+    pick.all(element, budget).find_map(|href| link(page, &href))
 }

@@ -21,22 +21,6 @@ use crate::{
 /// Listings read of one list page.
 const MAX_ITEMS: usize = 500;
 
-/// Parameters that only follow a visitor: without them an address is the same on every visit.
-const TRACKING: [&str; 12] = [
-    "gclid",
-    "fbclid",
-    "msclkid",
-    "mc_cid",
-    "mc_eid",
-    "trk",
-    "trackingid",
-    "refid",
-    "searchid",
-    "rps",
-    "gh_src",
-    "lever-source",
-];
-
 /// Reads a list page.
 ///
 /// # Errors
@@ -45,19 +29,20 @@ pub fn parse_list(body: &str, picks: &Picks, context: &Context) -> Result<Parsed
     let budget = &*context.budget;
     let page = page(body, budget)?;
     let order = order(&page);
+    let based = Context { page: dom::base(&page, &context.page), ..context.clone() };
     let mut parsed = Parsed::default();
     for item in dom::select_all(&page, &picks.item, budget).take(MAX_ITEMS) {
-        parsed.add(read_item(item, picks, context, order), context)?;
+        parsed.add(read_item(item, picks, &based, order), context)?;
     }
     let server = |url: &Url| (url.host_str().map(str::to_owned), url.port_or_known_default());
     parsed.next = picks
         .next_page
         .as_ref()
-        .and_then(|pick| first_link(pick, page.root_element(), &context.page, budget))
+        .and_then(|pick| first_link(pick, page.root_element(), &based.page, budget))
         .filter(|next| server(next) == server(&context.page));
     // What was found until the budget ended is not all, and tells nothing of what is gone.
     budget.spent()?;
-    Ok(parsed)
+    Ok(parsed.settled_short())
 }
 
 fn read_item(
@@ -71,7 +56,7 @@ fn read_item(
     let link = first_link(pick, item, &context.page, &context.budget);
     let mut listing = record::listing(&context.source, context.now);
     listing.company.clone_from(&context.company);
-    listing.url = link.map(|link| without_tracking(link).into()).unwrap_or_default();
+    listing.url = link.map(String::from).unwrap_or_default();
     fill(&mut listing, &picks.list, item, context, order);
     if listing.title.is_empty() && picks.detail.contains_key("title") && !listing.url.is_empty() {
         return Ok(listing);
@@ -192,25 +177,4 @@ fn order(page: &Html) -> DateOrder {
         "en" | "en-us" | "en_us" => DateOrder::MonthFirst,
         _ => DateOrder::DayFirst,
     }
-}
-
-fn without_tracking(mut url: Url) -> Url {
-    url.set_fragment(None);
-    let follows = |name: &str| {
-        let name = name.to_ascii_lowercase();
-        name.starts_with("utm_") || TRACKING.contains(&name.as_str())
-    };
-    if !url.query_pairs().any(|(name, _)| follows(&name)) {
-        return url;
-    }
-    let kept: Vec<(String, String)> = url
-        .query_pairs()
-        .filter(|(name, _)| !follows(name))
-        .map(|(n, v)| (n.into(), v.into()))
-        .collect();
-    url.set_query(None);
-    if !kept.is_empty() {
-        url.query_pairs_mut().extend_pairs(kept);
-    }
-    url
 }
