@@ -12,8 +12,7 @@ use crate::{
     dates::{self, DateOrder},
     link::link,
     location::{self, Place},
-    record,
-    salary::{self, Salary},
+    record, salary,
     source::{Context, ParseError, Parsed},
     text,
     tokens::tokens,
@@ -232,9 +231,8 @@ impl Posting<'_> {
         listing.external_id = self.identifier().unwrap_or_default();
         listing.url = self.url(context).into();
         self.places(&mut listing);
-        let kinds = record::lines(self.posting, &["employmentType"]);
-        listing.employment_type =
-            kinds.iter().find_map(|kind| location::employment_type(kind)).map(str::to_owned);
+        let kinds = record::lines(self.posting, &["employmentType"]).join(", ");
+        listing.employment_type = location::employment_type(&kinds).map(str::to_owned);
         listing.seniority_level =
             record::at(self.posting, &["experienceRequirements"]).and_then(record::as_line);
         listing.job_function = self.joined("occupationalCategory");
@@ -249,7 +247,7 @@ impl Posting<'_> {
             Some(if text.contains(':') { at } else { at.replace("T00:00:00", "T23:59:59") })
         });
         listing.language = self.line(&["inLanguage"]).and_then(|tag| text::language(&tag));
-        if let Some(salary) = self.salary() {
+        if let Some(salary) = salary::posting(self.posting, &context.locale) {
             salary.set(&mut listing);
         }
         record::finish(listing, context)
@@ -310,30 +308,6 @@ impl Posting<'_> {
         let given: Vec<String> =
             given.filter_map(|item| record::as_line(item).or_else(|| name(item))).collect();
         text::some_line(&given.join(", "))
-    }
-
-    /// A `MonetaryAmount` with a number, a `QuantitativeValue`, or text.
-    fn salary(&self) -> Option<Salary> {
-        let mut given = ["baseSalary", "estimatedSalary"].iter();
-        let given = given.find_map(|key| record::at(self.posting, &[key]))?;
-        let given = record::items(Some(given)).first()?;
-        if let Value::String(text) = given {
-            return Salary::from_text(text);
-        }
-        let currency =
-            record::line(given, &["currency"]).or_else(|| self.line(&["salaryCurrency"]));
-        let value =
-            record::at(given, &["value"]).filter(|value| value.is_object()).unwrap_or(given);
-        let number = |key| record::number(value, &[key]);
-        let unit =
-            record::line(value, &["unitText"]).or_else(|| record::line(given, &["unitText"]));
-        let salary = Salary::from_numbers(
-            number("minValue").or_else(|| number("value")),
-            number("maxValue"),
-            currency.as_deref(),
-            unit.as_deref().and_then(salary::period),
-        );
-        Some(salary).filter(|salary| salary.display.is_some())
     }
 }
 

@@ -45,6 +45,7 @@ mod fold;
 #[cfg(test)]
 mod hostile;
 mod jsonld;
+pub mod locale;
 mod location;
 mod record;
 mod rss;

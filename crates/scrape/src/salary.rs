@@ -2,9 +2,16 @@
 //!
 //! Numbers that cannot be a salary are dropped, never the text that a person reads.
 
-use crate::listing::Listing;
+mod amount;
+mod currency;
+mod period;
+mod posting;
+mod text;
 
-use crate::text;
+pub use period::period;
+pub(crate) use posting::posting;
+
+use crate::{listing::Listing, locale::Locale};
 
 /// A salary as far as it is known.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -21,93 +28,36 @@ pub struct Salary {
     pub period: Option<&'static str>,
 }
 
-/// The symbols and names of currencies, longer ones first where one is part of another.
-const CURRENCIES: [(&str, &str); 45] = [
-    ("ca$", "CAD"),
-    ("c$", "CAD"),
-    ("au$", "AUD"),
-    ("a$", "AUD"),
-    ("us$", "USD"),
-    ("nz$", "NZD"),
-    ("hk$", "HKD"),
-    ("s$", "SGD"),
-    ("r$", "BRL"),
-    ("mx$", "MXN"),
-    ("usd", "USD"),
-    ("eur", "EUR"),
-    ("gbp", "GBP"),
-    ("chf", "CHF"),
-    ("cad", "CAD"),
-    ("aud", "AUD"),
-    ("nzd", "NZD"),
-    ("sgd", "SGD"),
-    ("hkd", "HKD"),
-    ("inr", "INR"),
-    ("jpy", "JPY"),
-    ("cny", "CNY"),
-    ("pln", "PLN"),
-    ("czk", "CZK"),
-    ("sek", "SEK"),
-    ("nok", "NOK"),
-    ("dkk", "DKK"),
-    ("huf", "HUF"),
-    ("brl", "BRL"),
-    ("mxn", "MXN"),
-    ("zar", "ZAR"),
-    ("ils", "ILS"),
-    ("aed", "AED"),
-    ("€", "EUR"),
-    ("£", "GBP"),
-    ("₹", "INR"),
-    ("¥", "JPY"),
-    ("kč", "CZK"),
-    ("zł", "PLN"),
-    ("₽", "RUB"),
-    ("₩", "KRW"),
-    ("₴", "UAH"),
-    ("₪", "ILS"),
-    ("rs.", "INR"),
-    ("$", "USD"),
-];
-
-/// Words that name a period, the longer and more telling ones first.
-const PERIODS: [(&str, &[&str]); 5] = [
-    ("hour", &["hour", "/hr", "/h", "stunde", "heure", "hora", "hodin"]),
-    ("day", &["day", "daily", "/d", "tag", "jour"]),
-    ("week", &["week", "/wk", "woche", "semaine", "semana"]),
-    ("month", &["month", "/mo", "p.m.", "pcm", "monat", "mois", "mensuel", "mês", "mes", "měsíc"]),
-    (
-        "year",
-        &[
-            "year", "/yr", "/y", "annu", "annum", "p.a.", "lpa", "jahr", "/an", "año", "ano",
-            "rok", "ročně",
-        ],
-    ),
-];
-
-/// A number in a text, with the multiplier written behind it.
-#[derive(Clone, Copy, Debug)]
-struct Amount {
-    value: f64,
-    factor: f64,
-    start: usize,
-    end: usize,
-}
-
 impl Salary {
     /// Returns a salary from a source's own numbers; zero means none.
+    ///
+    /// The currency may be a code, a sign or a name. A period that is none of the listing's own
+    /// (every two weeks, see [`period`]) is reckoned to a year; the text says what the source said.
     pub fn from_numbers(
         min: Option<f64>,
         max: Option<f64>,
         currency: Option<&str>,
         period: Option<&'static str>,
     ) -> Self {
-        let currency = currency.map(|code| code.trim().to_uppercase());
-        let currency = currency.filter(|code| code.len() == 3);
+        Self::of_numbers(min, max, currency, period, &Locale::default())
+    }
+
+    pub(crate) fn of_numbers(
+        min: Option<f64>,
+        max: Option<f64>,
+        currency: Option<&str>,
+        period: Option<&'static str>,
+        locale: &Locale,
+    ) -> Self {
+        let code = |name: &str| {
+            let known = currency::of_source(name, locale).map(str::to_owned);
+            let is_code = name.trim().len() == 3 && name.trim().chars().all(char::is_alphabetic);
+            known.or_else(|| is_code.then(|| name.trim().to_uppercase()))
+        };
+        let currency = currency.and_then(code);
         let given = |value: Option<f64>| value.filter(|value| value.is_finite() && *value > 0.0);
         let salary = Self { display: None, min: given(min), max: given(max), currency, period };
-        let display = salary.written();
-        Self { display, ..salary }.sane()
+        Self { display: salary.written(), ..salary }.reckoned().sane()
     }
 
     /// Reads a salary from text (`$120K – $150K`, `60 - 75 USD/hour`, `€50.000-70.000 p.a.`,
@@ -115,26 +65,14 @@ impl Salary {
     ///
     /// The text is kept as the display whatever it says.
     pub fn from_text(text: &str) -> Option<Self> {
-        let display = text::some_line(text)?;
-        let lower = display.to_lowercase();
-        let amounts = amounts(&lower);
-        let Some(first) = amounts.first().copied() else {
-            return Some(Self { display: Some(display), ..Self::default() });
-        };
-        let second =
-            amounts.get(1).copied().filter(|second| is_range(&lower[first.end..second.start]));
-        let currency = currency(&lower);
-        let last = second.map_or(first.factor, |second| second.factor);
-        let min = Some(first.value * if first.factor > 1.0 { first.factor } else { last });
-        let max = second.map(|second| second.value * second.factor);
-        let largest = max.or(min).unwrap_or_default();
-        let period = period(&lower).or_else(|| implied(largest, last, currency));
-        let upto = ["up to", "bis zu", "max", "até", "jusqu"]
-            .iter()
-            .any(|w| lower[..first.start].contains(w));
-        let (min, max) = if second.is_none() && upto { (None, min) } else { (min, max) };
-        let currency = currency.map(str::to_owned);
-        Some(Self { display: Some(display), min, max, currency, period }.sane())
+        Self::of_text(text, &Locale::default())
+    }
+
+    /// As [`Salary::from_text`], where the page's country tells whose dollars or crowns are meant.
+    pub(crate) fn of_text(text: &str, locale: &Locale) -> Option<Self> {
+        let display = crate::text::some_line(text)?;
+        let read = text::read(&display, locale);
+        Some(Self { display: Some(display), ..read }.reckoned().sane())
     }
 
     /// Writes the salary into the listing.
@@ -144,6 +82,42 @@ impl Salary {
         listing.salary_max = self.max;
         listing.salary_currency = self.currency;
         listing.salary_period = self.period.map(str::to_owned);
+    }
+
+    /// Reckons a period that is none of the listing's own to a year.
+    fn reckoned(self) -> Self {
+        let Some((times, _)) = self.period.and_then(period::in_a_year) else { return self };
+        let yearly = |value: Option<f64>| value.map(|value| value * times);
+        Self { min: yearly(self.min), max: yearly(self.max), period: Some("year"), ..self }
+    }
+
+    /// Joins the pay of several tiers: the lowest and the highest of those in the first one's
+    /// currency and period. The text names all.
+    pub(crate) fn join(tiers: Vec<Self>) -> Option<Self> {
+        let has_numbers = |tier: &&Self| tier.min.or(tier.max).is_some();
+        let first = tiers.iter().find(has_numbers).or(tiers.first())?.clone();
+        let is_like =
+            |tier: &&Self| (&tier.currency, tier.period) == (&first.currency, first.period);
+        let alike: Vec<&Self> = tiers.iter().filter(has_numbers).filter(is_like).collect();
+        let least = |ends: &mut dyn Iterator<Item = f64>| ends.reduce(f64::min);
+        let most = |ends: &mut dyn Iterator<Item = f64>| ends.reduce(f64::max);
+        let is_open_below = alike.iter().any(|tier| tier.min.is_none());
+        let mut joined = first.clone();
+        joined.min = least(&mut alike.iter().filter_map(|t| t.min)).filter(|_| !is_open_below);
+        joined.max = most(&mut alike.iter().filter_map(|t| t.max.or(t.min)))
+            .filter(|max| alike.len() > 1 || first.max == Some(*max));
+        if alike.len() == tiers.len() && alike.len() > 1 && joined.written().is_some() {
+            joined.display = joined.written();
+            return Some(joined);
+        }
+        let mut texts: Vec<String> = Vec::new();
+        for text in tiers.into_iter().filter_map(|tier| tier.display) {
+            if !texts.contains(&text) {
+                texts.push(text);
+            }
+        }
+        joined.display = crate::text::some_line(&texts.join("; "));
+        Some(joined)
     }
 
     /// Puts the ends in order, and drops numbers that no job pays for that period.
@@ -170,140 +144,13 @@ impl Salary {
             (None, None) => return None,
         };
         let currency = self.currency.as_deref().map(|code| format!("{code} ")).unwrap_or_default();
-        let period = self.period.map(|period| format!(" per {period}")).unwrap_or_default();
+        let period = self.period.map(|period| match period::in_a_year(period) {
+            Some((_, said)) => format!(" {said}"),
+            None => format!(" per {period}"),
+        });
+        let period = period.unwrap_or_default();
         Some(format!("{currency}{amounts}{period}"))
     }
-}
-
-/// Returns the period that a source's own word means (`HOUR`, `per-year-salary`, `1 MONTH`, `/yr`).
-///
-/// Other intervals (`bi-week-salary`, `2 WEEK`, `one-time`) are none of ours: their numbers would
-/// mislead.
-pub fn period(text: &str) -> Option<&'static str> {
-    let text = text.to_lowercase();
-    let other = ["bi-", "semi-", "one-time", "2 week", "2 month"];
-    if other.iter().any(|word| text.contains(word)) {
-        return None;
-    }
-    let names = |words: &[&str]| words.iter().any(|word| names(&text, word));
-    PERIODS.iter().find(|(_, words)| names(words)).map(|(period, _)| *period)
-}
-
-/// Tells whether the word begins a word of the text, so that `an` is not found in `finance`.
-fn names(text: &str, word: &str) -> bool {
-    text.match_indices(word).any(|(at, _)| {
-        let before = text[..at].chars().next_back();
-        word.starts_with('/') || !before.is_some_and(char::is_alphabetic)
-    })
-}
-
-fn currency(lower: &str) -> Option<&'static str> {
-    let of = |(symbol, _): &&(&str, &str)| {
-        if symbol.chars().all(char::is_alphabetic) {
-            names(lower, symbol) || follows_digit(lower, symbol)
-        } else {
-            lower.contains(symbol)
-        }
-    };
-    CURRENCIES.iter().find(of).map(|(_, code)| *code)
-}
-
-fn follows_digit(text: &str, word: &str) -> bool {
-    text.match_indices(word)
-        .any(|(at, _)| text[..at].ends_with(|c: char| c.is_ascii_digit() || c == 'k'))
-}
-
-/// Finds up to two numbers, their separators resolved.
-fn amounts(lower: &str) -> Vec<Amount> {
-    let mut found = Vec::new();
-    let mut at = 0;
-    while let Some(start) = lower[at..].find(|c: char| c.is_ascii_digit()).map(|from| at + from) {
-        let end = number_end(&lower[start..]) + start;
-        at = end;
-        if let Some(value) = number(&lower[start..end]) {
-            let (factor, length) = factor(&lower[end..]);
-            found.push(Amount { value, factor, start, end: end + length });
-            if found.len() == 2 {
-                break;
-            }
-        }
-    }
-    found
-}
-
-/// Returns where a number ends: digits, and separators with digits behind them; a space only before
-/// three.
-fn number_end(text: &str) -> usize {
-    let mut end = 0;
-    for (at, c) in text.char_indices() {
-        let rest = &text[at + c.len_utf8()..];
-        let digits = rest.chars().take_while(char::is_ascii_digit).count();
-        let inside = match c {
-            '.' | ',' => digits > 0,
-            ' ' | '\u{a0}' | '\u{202f}' | '\'' | '’' => digits == 3,
-            c => c.is_ascii_digit(),
-        };
-        if !inside {
-            break;
-        }
-        end = at + c.len_utf8();
-    }
-    end
-}
-
-/// Reads `120,000`, `50.000`, `42 000`, `1.5`, `12,00,000`: a last group of other than three digits
-/// is a fraction.
-fn number(text: &str) -> Option<f64> {
-    let last = text.rfind(['.', ',']).filter(|at| text.len() - at - 1 != 3);
-    let digits = |part: &str| part.chars().filter(char::is_ascii_digit).collect::<String>();
-    let (whole, fraction) = last.map_or((text, ""), |at| (&text[..at], &text[at + 1..]));
-    format!("{}.{}", digits(whole), digits(fraction)).parse().ok()
-}
-
-fn factor(after: &str) -> (f64, usize) {
-    const FACTORS: [(&str, f64); 9] = [
-        ("k", 1e3),
-        ("tsd", 1e3),
-        ("lakhs", 1e5),
-        ("lakh", 1e5),
-        ("lacs", 1e5),
-        ("lpa", 1e5),
-        ("million", 1e6),
-        ("mio", 1e6),
-        ("m", 1e6),
-    ];
-    let trimmed = after.trim_start();
-    let spaces = after.len() - trimmed.len();
-    let of = |(word, _): &&(&str, f64)| {
-        let rest = trimmed.strip_prefix(word);
-        // "k" and "m" stand alone: "42 000 Kč" and "60 monthly" are not thousands and millions.
-        rest.is_some_and(|rest| {
-            !rest.starts_with(char::is_alphabetic) && (spaces == 0 || word.len() > 1)
-        })
-    };
-    FACTORS.iter().find(of).map_or((1.0, 0), |(word, factor)| {
-        // The unit's word stays for the period when it names one.
-        (*factor, spaces + word.len())
-    })
-}
-
-/// Tells whether what stands between two numbers makes them a range.
-fn is_range(between: &str) -> bool {
-    let mut rest = between.to_owned();
-    for (symbol, _) in CURRENCIES {
-        rest = rest.replace(symbol, " ");
-    }
-    let joins = ["-", "–", "—", "−", "to", "bis", "až", "à", "a", "do", "~"];
-    joins.contains(&rest.trim())
-}
-
-/// A salary without a period is a yearly one when it is written in thousands or as large as only
-/// those are.
-fn implied(amount: f64, factor: f64, currency: Option<&str>) -> Option<&'static str> {
-    let yearly = factor >= 1e3 || amount >= 15_000.0;
-    (yearly && matches!(currency, Some("USD" | "EUR" | "GBP" | "CHF" | "CAD" | "AUD"))
-        || factor == 1e5)
-        .then_some("year")
 }
 
 /// The least and the most that a job pays, in a strong currency.
@@ -358,39 +205,6 @@ mod tests {
 
     use super::*;
 
-    type Numbers = (Option<f64>, Option<f64>, Option<&'static str>, Option<&'static str>);
-
-    #[test]
-    fn a_salary_is_read_from_text() {
-        let check = |input: &str, expect: Numbers| {
-            let salary = Salary::from_text(input).unwrap();
-            let got = (salary.min, salary.max, salary.currency.as_deref(), salary.period);
-            assert_eq!(got, expect, "{input:?}");
-            assert_eq!(salary.display.as_deref(), Some(text::line(input).as_str()));
-        };
-        let range =
-            |min, max, currency, period| (Some(min), Some(max), Some(currency), Some(period));
-        check("$120K – $150K", range(120e3, 150e3, "USD", "year"));
-        check("CA$120K – CA$150K • Offers Equity", range(120e3, 150e3, "CAD", "year"));
-        check("60 - 75 USD/hour", range(60.0, 75.0, "USD", "hour"));
-        check("€50.000-70.000 p.a.", range(50e3, 70e3, "EUR", "year"));
-        check("€50k–60k", range(50e3, 60e3, "EUR", "year"));
-        check("50-70k EUR", range(50e3, 70e3, "EUR", "year"));
-        check("£45,000 to £55,000 per annum", range(45e3, 55e3, "GBP", "year"));
-        check("₹12-18 LPA", range(12e5, 18e5, "INR", "year"));
-        check("₹12,00,000 - ₹15,00,000 a year", range(12e5, 15e5, "INR", "year"));
-        check("10 lakh INR", (Some(10e5), None, Some("INR"), Some("year")));
-        check("42 000 &zwj;–&zwj; 45 000 Kč", (Some(42e3), Some(45e3), Some("CZK"), None));
-        check("$18.50 an hour", (Some(18.5), None, Some("USD"), Some("hour")));
-        check("Up to $100,000", (None, Some(100e3), Some("USD"), Some("year")));
-        check("150K - 120K USD", range(120e3, 150e3, "USD", "year"));
-        check("4.000,50 € monatlich", (Some(4000.5), None, Some("EUR"), Some("month")));
-        check("$90,000 and 401k", (Some(90e3), None, Some("USD"), Some("year")));
-        check("competitive", (None, None, None, None));
-        check("$9,999,999,999 per hour", (None, None, None, None));
-        assert_eq!(Salary::from_text("  "), None);
-    }
-
     #[test]
     fn numbers_outside_any_pay_are_dropped_and_the_text_stays() {
         let salary = Salary::from_numbers(Some(75.0), Some(125.0), Some("USD"), Some("year"));
@@ -407,15 +221,45 @@ mod tests {
     }
 
     #[test]
-    fn periods_of_sources_are_one_set() {
-        let check = |input, expect| assert_eq!(period(input), expect, "{input}");
-        check("HOUR", Some("hour"));
-        check("per-year-salary", Some("year"));
-        check("per-hour-wage", Some("hour"));
-        check("1 MONTH", Some("month"));
-        check("bi-week-salary", None);
-        check("NONE", None);
-        check("finance", None);
+    fn pay_every_two_weeks_is_reckoned_to_a_year() {
+        let salary = Salary::from_numbers(Some(2e3), Some(2.5e3), Some("USD"), period("BI_WEEKLY"));
+        assert_eq!((salary.min, salary.max), (Some(52e3), Some(65e3)));
+        assert_eq!(salary.period, Some("year"));
+        assert_eq!(salary.display.as_deref(), Some("USD 2,000–2,500 every two weeks"));
+    }
+
+    #[test]
+    fn a_currency_may_be_a_sign_or_a_name() {
+        let check = |currency: &str, expect: Option<&str>| {
+            let salary = Salary::from_numbers(Some(90e3), None, Some(currency), Some("year"));
+            assert_eq!(salary.currency.as_deref(), expect, "{currency}");
+        };
+        check("€", Some("EUR"));
+        check("usd ", Some("USD"));
+        check("Euros", Some("EUR"));
+        check("CA$", Some("CAD"));
+        check("XAF", Some("XAF"));
+        check("zł", Some("PLN"));
+        check("much", None);
+    }
+
+    #[test]
+    fn tiers_of_one_currency_are_joined_and_others_named() {
+        let tier = |min, max, currency| {
+            Salary::from_numbers(Some(min), Some(max), Some(currency), Some("year"))
+        };
+        let joined = Salary::join(vec![tier(100e3, 130e3, "USD"), tier(160e3, 200e3, "USD")]);
+        let joined = joined.unwrap();
+        assert_eq!((joined.min, joined.max), (Some(100e3), Some(200e3)));
+        assert_eq!(joined.display.as_deref(), Some("USD 100,000–200,000 per year"));
+        let both = vec![tier(100e3, 130e3, "USD"), tier(80e3, 90e3, "EUR")];
+        let joined = Salary::join(both).unwrap();
+        assert_eq!((joined.min, joined.max), (Some(100e3), Some(130e3)));
+        let display = "USD 100,000–130,000 per year; EUR 80,000–90,000 per year";
+        assert_eq!(joined.display.as_deref(), Some(display));
+        assert_eq!(Salary::join(Vec::new()), None);
+        let lone = tier(1e5, 2e5, "USD");
+        assert_eq!(Salary::join(vec![lone.clone()]), Some(lone));
     }
 
     proptest! {

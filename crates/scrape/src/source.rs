@@ -16,6 +16,7 @@ use crate::{
     budget::{self, Allowance, Budget, SourceEnd, TooMuch},
     error::FetchError,
     fetch::Fetcher,
+    locale::Locale,
     page::{Kind, Page, Request},
     record, sources,
     sources::html::HtmlSource,
@@ -133,6 +134,8 @@ pub struct Context {
     pub page: Url,
     /// When it was fetched.
     pub now: Timestamp,
+    /// The page's language and country, as far as they are known.
+    pub locale: Locale,
     /// What reading it may cost.
     pub budget: Arc<Budget>,
 }
@@ -321,6 +324,7 @@ impl Context {
             company: company.to_owned(),
             page: page.clone(),
             now,
+            locale: page.domain().map(Locale::of_host).unwrap_or_default(),
             budget: Arc::new(Budget::unlimited()),
         }
     }

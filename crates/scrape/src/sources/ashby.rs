@@ -88,28 +88,33 @@ fn place(value: &Value, address: &[&str]) -> Place {
     Place { text: Place::line(record::line(value, &["location"])).text, ..parts }
 }
 
-/// Takes the salary of the summary's components, else of the tiers'; the rest is equity and
+/// Takes the salaries of the tiers, joined, else that of the summary; the rest is equity and
 /// bonuses.
 fn pay(job: &Value) -> Option<Salary> {
     let compensation = record::at(job, &["compensation"])?;
     let summary = record::items(record::at(compensation, &["summaryComponents"])).iter();
     let tiers = record::items(record::at(compensation, &["compensationTiers"])).iter();
     let tiers = tiers.flat_map(|tier| record::items(record::at(tier, &["components"])));
-    let mut salaries = summary.chain(tiers).filter(|component| {
-        record::line(component, &["compensationType"]).as_deref() == Some("Salary")
-    });
     let line = |key| record::line(compensation, &[key]);
     let display =
         line("scrapeableCompensationSalarySummary").or_else(|| line("compensationTierSummary"));
-    let Some(component) = salaries.next() else { return Salary::from_text(&display?) };
+    let joined = Salary::join(tiers.filter_map(component).collect())
+        .or_else(|| Salary::join(summary.filter_map(component).collect()));
+    let Some(salary) = joined else { return Salary::from_text(&display?) };
+    Some(Salary { display: display.or_else(|| salary.display.clone()), ..salary })
+}
+
+fn component(component: &Value) -> Option<Salary> {
+    if record::line(component, &["compensationType"]).as_deref() != Some("Salary") {
+        return None;
+    }
     let interval = record::line(component, &["interval"]);
-    let salary = Salary::from_numbers(
+    Some(Salary::from_numbers(
         record::number(component, &["minValue"]),
         record::number(component, &["maxValue"]),
         record::line(component, &["currencyCode"]).as_deref(),
         interval.as_deref().and_then(salary::period),
-    );
-    Some(Salary { display: display.or_else(|| salary.display.clone()), ..salary })
+    ))
 }
 
 #[cfg(test)]
@@ -136,6 +141,31 @@ mod tests {
         assert_eq!(listing.salary_currency.as_deref(), Some("CAD"));
         assert_eq!(listing.salary_period.as_deref(), Some("year"));
         assert_eq!(listing.description, "Keep it up.");
+    }
+
+    #[test]
+    fn tiers_of_one_currency_give_the_whole_span() {
+        let tier = |currency: &str, min: u32, max: u32| {
+            format!(
+                r#"{{"components":[{{"compensationType":"Salary","interval":"1 YEAR",
+                    "currencyCode":"{currency}","minValue":{min},"maxValue":{max}}},
+                    {{"compensationType":"Bonus","currencyCode":"{currency}","minValue":1}}]}}"#
+            )
+        };
+        let pay = |tiers: &[String]| {
+            let tiers = tiers.join(",");
+            let job = format!(r#"{{"compensation":{{"compensationTiers":[{tiers}]}}}}"#);
+            super::pay(&serde_json::from_str(&job).unwrap()).unwrap()
+        };
+        let span = pay(&[tier("USD", 110_000, 125_000), tier("USD", 90_000, 100_000)]);
+        assert_eq!((span.min, span.max), (Some(90e3), Some(125e3)));
+        let two = pay(&[tier("EUR", 80_000, 90_000), tier("USD", 110_000, 125_000)]);
+        assert_eq!(
+            (two.min, two.max, two.currency.as_deref()),
+            (Some(80e3), Some(90e3), Some("EUR"))
+        );
+        let display = "EUR 80,000–90,000 per year; USD 110,000–125,000 per year";
+        assert_eq!(two.display.as_deref(), Some(display));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! `GET {base}/v1/boards/{board}/jobs?content=true`. An unknown board answers 404.
 
+use html5ever::tokenizer::{Tag, TagKind, Token};
 use rhubarb_core::{config::SourceConfig, redact::Address};
 use serde_json::Value;
 
@@ -11,12 +12,17 @@ use crate::{
     location::{self, Place},
     page::Kind,
     record,
-    salary::Salary,
+    salary::{self, Salary},
     source::{BuildError, Context, Feed, ParseError, Parsed, board, endpoint},
+    text,
+    tokens::tokens,
 };
 
 /// The API's address.
 pub const BASE_URL: &str = "https://boards-api.greenhouse.io";
+
+/// Pay ranges read of one posting.
+const MAX_RANGES: usize = 20;
 
 pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
     let board = board(config)?;
@@ -78,7 +84,7 @@ fn read(job: &Value, context: &Context) -> Result<Listing, String> {
     listing.posted_at = ["first_published", "updated_at"]
         .iter()
         .find_map(|key| dates::text(&line(&[key])?, DateOrder::DayFirst, context.now));
-    if let Some(salary) = pay(job) {
+    if let Some(salary) = pay(job).or_else(|| pay_in_text(job, context)) {
         salary.set(&mut listing);
     }
     record::finish(listing, context)
@@ -99,14 +105,52 @@ fn employment(job: &Value) -> Option<String> {
 
 /// Pay ranges are in cents. Documented for a single posting with `pay_transparency=true` only.
 fn pay(job: &Value) -> Option<Salary> {
-    let range = record::items(record::at(job, &["pay_input_ranges"])).first()?;
+    let ranges = record::items(record::at(job, &["pay_input_ranges"])).iter();
+    Salary::join(ranges.map(pay_range).filter(|range| range.display.is_some()).collect())
+}
+
+fn pay_range(range: &Value) -> Salary {
     let units = |key| record::number(range, &[key]).map(|cents| cents / 100.0);
     let (min, max) = (units("min_cents"), units("max_cents"));
     let largest = max.or(min).unwrap_or_default();
+    let title = record::line(range, &["title"]).unwrap_or_default();
     // The range names no period; hourly and yearly pay are too far apart to be mistaken.
-    let period = if largest >= 5_000.0 { "year" } else { "hour" };
+    let period = salary::period(&title).unwrap_or(if largest >= 5_000.0 { "year" } else { "hour" });
     let currency = record::line(range, &["currency_type"]);
-    Some(Salary::from_numbers(min, max, currency.as_deref(), Some(period)))
+    Salary::from_numbers(min, max, currency.as_deref(), Some(period))
+}
+
+/// Boards show the pay ranges inside the text too, where a list of postings has them: in elements
+/// of class `pay-range`, each under its title.
+fn pay_in_text(job: &Value, context: &Context) -> Option<Salary> {
+    let content = record::raw(job, &["content"]).filter(|content| content.contains("pay-range"))?;
+    let markup = text::unescape(text::cut(content, text::MAX_MARKUP));
+    let mut lines = Vec::new();
+    let mut depth = 0_usize;
+    let read = tokens(&markup, &context.budget, |token| match token {
+        Token::TagToken(tag) if depth > 0 && tag.name == *"div" => match tag.kind {
+            TagKind::StartTag => depth += 1,
+            TagKind::EndTag => depth -= 1,
+        },
+        Token::TagToken(tag) if is_pay_range(&tag) && lines.len() < MAX_RANGES => {
+            lines.push(String::new());
+            depth = 1;
+        }
+        Token::CharacterTokens(text) if depth > 0 => {
+            let line: Option<&mut String> = lines.last_mut();
+            line.into_iter().for_each(|line| line.push_str(&format!(" {text}")));
+        }
+        _ => {}
+    });
+    read.ok()?;
+    let ranges = lines.iter().filter_map(|line| Salary::of_text(line, &context.locale));
+    Salary::join(ranges.filter(|range| range.min.or(range.max).is_some()).collect())
+}
+
+fn is_pay_range(tag: &Tag) -> bool {
+    let class = tag.attrs.iter().find(|attribute| &*attribute.name.local == "class");
+    let mut classes = class.map(|class| class.value.split_whitespace()).into_iter().flatten();
+    tag.kind == TagKind::StartTag && tag.name == *"div" && classes.any(|name| name == "pay-range")
 }
 
 #[cfg(test)]
@@ -143,6 +187,29 @@ mod tests {
         assert_eq!(listing.salary_currency.as_deref(), Some("EUR"));
         assert_eq!(listing.salary_period.as_deref(), Some("year"));
         assert_eq!(listing.salary_display.as_deref(), Some("EUR 60,000–85,000 per year"));
+    }
+
+    #[test]
+    fn pay_inside_the_text_is_read_and_joined() {
+        let range = |min: &str, max: &str| {
+            format!(
+                "&lt;div class=&quot;pay-input&quot;&gt;&lt;div class=&quot;title&quot;&gt;Pay &lt;/div&gt;\
+                 &lt;div class=&quot;pay-range&quot;&gt;&lt;span&gt;{min}&lt;/span&gt;&lt;span&gt;&amp;mdash;\
+                 &lt;/span&gt;&lt;span&gt;{max}&lt;/span&gt;&lt;/div&gt;&lt;/div&gt;&lt;p&gt;401k, $5 lunch"
+            )
+        };
+        let read = |content: &str| {
+            let body = format!(
+                r#"{{"jobs":[{{"title":"Cook","absolute_url":"https://example.test/1","content":"{content}"}}]}}"#
+            );
+            parsed(parse, &body).listings.remove(0)
+        };
+        let one = read(&range("$52,000", "$61,000 USD"));
+        assert_eq!((one.salary_min, one.salary_max), (Some(52e3), Some(61e3)));
+        assert_eq!(one.salary_currency.as_deref(), Some("USD"));
+        let two = read(&(range("$52,000", "$61,000 USD") + &range("$70,000", "$80,000 USD")));
+        assert_eq!((two.salary_min, two.salary_max), (Some(52e3), Some(80e3)));
+        assert_eq!(read("pay-range is a word").salary_display, None);
     }
 
     #[test]

@@ -121,7 +121,7 @@ fn fill(
             }
             "salary" => {
                 // Entities were decoded; only a salary's own text is read again.
-                if let Some(salary) = Salary::from_text(&line) {
+                if let Some(salary) = Salary::of_text(&line, &context.locale) {
                     salary.set(listing);
                 }
             }
