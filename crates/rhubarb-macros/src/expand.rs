@@ -122,15 +122,15 @@ impl Task {
             _ => "A task.".to_owned(),
         };
         let (defaults, schema) = (self.defaults(), self.schema());
-        let (register, calls) = (self.register(), self.begin());
+        let (register, calls, lints) = (self.register(), self.begin(), lints());
         quote! {
             #[doc = #about]
             #[doc = ""]
             #(#docs)*
-            #[allow(non_camel_case_types, dead_code, clippy::all, clippy::pedantic)]
+            #[allow(non_camel_case_types, dead_code)]
             #vis enum #ident {}
 
-            #[allow(dead_code, clippy::all, clippy::pedantic)]
+            #lints
             impl #ident {
                 #defaults
                 #schema
@@ -200,8 +200,7 @@ impl Task {
         let checks = types
             .iter()
             .map(|ty| quote_spanned!(ty.span()=> ::rhubarb::__private::argument::<#ty>();));
-        let returned =
-            quote_spanned!(returns.span()=> ::rhubarb::__private::returned::<#returns, _>(););
+        let kind = kind(returns);
         let bound = self.arguments().enumerate().map(|(at, (ty, argument))| {
             let default = default(at);
             match (argument.kind, &argument.default) {
@@ -222,13 +221,13 @@ impl Task {
                 };
             }
         });
-        let run = if self.is_async { quote!(awaits) } else { quote!(blocks) };
+        let (run, body) = self.runs(&passed);
         let settings = &options.settings;
         quote! {
             /// Returns the task, to be registered by `App::add`.
             #vis fn task() -> ::rhubarb::Task {
                 #(#checks)*
-                #returned
+                #kind
                 #moves
                 struct Arguments(#(#types),*);
                 impl ::rhubarb::__private::Bind for Arguments {
@@ -245,13 +244,26 @@ impl Task {
                 }
                 ::rhubarb::Task::#run(
                     Self::schema(),
-                    |::rhubarb::__private::Bound(Arguments(#(#taken),*)), #(#extracted),*| #ident(#(#passed),*),
+                    move |::rhubarb::__private::Bound(Arguments(#(#taken),*)), #(#extracted),*| #body,
                     |__registration| {
                         let _ = __registration #(#settings)*;
                     },
                 )
             }
         }
+    }
+
+    /// How the function is run, and its call in the way that its result is returned.
+    fn runs(&self, passed: &[Ident]) -> (TokenStream, TokenStream) {
+        let (ident, returned) = (&self.ident, quote!(::rhubarb::__private::Chosen::new));
+        if !self.is_async {
+            return (quote!(blocks), quote!(#returned(#ident(#(#passed),*), __kind)));
+        }
+        let body = quote!({
+            let __call = #ident(#(#passed),*);
+            async move { #returned(__call.await, __kind) }
+        });
+        (quote!(awaits), body)
     }
 
     /// The checks of what comes from the call.
@@ -311,7 +323,7 @@ impl Task {
     /// The type of the task's calls.
     fn calls(&self) -> TokenStream {
         let Self { vis, call, ok, ident, .. } = self;
-        let about = format!("A call of the task `{ident}`, to be sent.");
+        let (about, lints) = (format!("A call of the task `{ident}`, to be sent."), lints());
         let setters = self.arguments().enumerate().map(|(at, (_, argument))| {
             let name = &argument.ident;
             let setter = match TAKEN.contains(&parameter::plain(name).as_str()) {
@@ -333,12 +345,43 @@ impl Task {
             #[allow(dead_code)]
             #vis struct #call(::rhubarb::TypedCall<#ok>);
 
-            #[allow(dead_code, clippy::all, clippy::pedantic)]
+            #lints
             impl #call {
                 #(#setters)*
                 ::rhubarb::__call_options! { #vis #ok }
             }
         }
+    }
+}
+
+/// What a name or a type that the caller chose may set off in what is written around it.
+fn lints() -> TokenStream {
+    quote! {
+        #[allow(
+            dead_code,
+            clippy::double_must_use,
+            clippy::fn_params_excessive_bools,
+            clippy::missing_errors_doc,
+            clippy::must_use_candidate,
+            clippy::needless_pass_by_value,
+            clippy::return_self_not_must_use,
+            clippy::should_implement_trait,
+            clippy::too_many_arguments,
+            clippy::type_complexity,
+            clippy::unnecessary_wraps,
+            clippy::unused_async,
+            clippy::wrong_self_convention,
+        )]
+    }
+}
+
+/// Decides in which way a result is returned, where its type is written.
+fn kind(returns: &Type) -> TokenStream {
+    quote_spanned! {returns.span()=>
+        #[allow(unused_imports)]
+        use ::rhubarb::__private::{OfAny as _, OfError as _};
+        #[allow(clippy::needless_borrow)]
+        let __kind = (&::rhubarb::__private::Returned::<#returns>::new()).kind();
     }
 }
 

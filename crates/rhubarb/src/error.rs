@@ -63,7 +63,7 @@ impl TaskError {
 
     /// Takes an error that a handler returned as it is: nobody knows from which line.
     pub(crate) fn returned(error: &anyhow::Error, type_name: &str) -> Self {
-        Self::of(error, Raised::by(error, named(type_name, format!("{error:#}")), None))
+        Self::of(error, Raised::by(error, named(type_name, chain(error.chain())), None))
     }
 
     fn of(error: &anyhow::Error, raised: Raised) -> Self {
@@ -111,7 +111,61 @@ impl<T, E: Into<anyhow::Error>> Passing<T> for Result<T, E> {
 }
 
 fn raised<E>(error: &anyhow::Error, at: &'static Location<'static>) -> Raised {
-    Raised::by(error, named(type_name::<E>(), format!("{error:#}")), Some(at))
+    Raised::by(error, named(type_of::<E>(error), chain(error.chain())), Some(at))
+}
+
+/// Joins the texts of an error and its causes; a cause that ends the text before is told already.
+pub(crate) fn chain<'e>(causes: impl Iterator<Item = &'e (dyn StdError + 'static)>) -> String {
+    let mut texts = causes.map(ToString::to_string);
+    let first = texts.next().unwrap_or_default();
+    texts.fold(
+        first,
+        |text, cause| {
+            if text.ends_with(&cause) { text } else { format!("{text}: {cause}") }
+        },
+    )
+}
+
+/// Names the type of an error; of an `anyhow::Error`, the first in its chain that is known.
+pub(crate) fn type_of<E>(error: &anyhow::Error) -> &'static str {
+    let own = type_name::<E>();
+    let is_anyhow = own == type_name::<anyhow::Error>();
+    if is_anyhow { error.chain().find_map(known).unwrap_or(own) } else { own }
+}
+
+macro_rules! known {
+    ($($error:ty)*) => {
+        /// Names the type of an error where it is one of those that are often met: Rust tells the
+        /// name of no other that was boxed.
+        pub(crate) fn known(error: &(dyn StdError + 'static)) -> Option<&'static str> {
+            $(if error.is::<$error>() {
+                return Some(type_name::<$error>());
+            })*
+            None
+        }
+    };
+}
+
+known! {
+    std::io::Error
+    std::fmt::Error
+    std::num::ParseIntError
+    std::num::ParseFloatError
+    std::num::TryFromIntError
+    std::str::ParseBoolError
+    std::str::Utf8Error
+    std::string::FromUtf8Error
+    std::time::SystemTimeError
+    std::net::AddrParseError
+    std::env::VarError
+    serde_json::Error
+    jiff::Error
+    uuid::Error
+    tokio::task::JoinError
+    tokio::time::error::Elapsed
+    crate::GetError
+    rhubarb_queue::Error
+    rhubarb_connection::Error
 }
 
 /// Names an exception after a Rust type: `reqwest::error::Error` is `Error` of `reqwest.error`.

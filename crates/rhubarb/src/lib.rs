@@ -66,6 +66,7 @@ pub mod handler;
 pub mod hooks;
 #[cfg(feature = "intake")]
 pub mod intake;
+mod json;
 pub mod output;
 mod panics;
 mod registry;
@@ -84,6 +85,20 @@ pub use extract::{Args, RawArgs, State};
 pub use jiff::Timestamp;
 pub use retry::{Retry, RetryPolicy};
 pub use rhubarb_core::config::Config;
+/// Checks a handler of [`App::task`] or [`App::blocking_task`] where it is written, so that a
+/// mistake in its signature is told at the parameter or the result that it is in.
+///
+/// The function stays as it is. [`task`](macro@task) checks the same by itself.
+///
+/// ```
+/// use rhubarb::prelude::*;
+///
+/// #[rhubarb::debug_handler]
+/// async fn greet(Args((name,)): Args<(String,)>, context: TaskContext) -> String {
+///     format!("hello {name}, this is {}", context.id())
+/// }
+/// ```
+pub use rhubarb_macros::debug_handler;
 /// Declares an async function, or a blocking one, as a task: see [`Task`].
 pub use rhubarb_macros::task;
 pub use rhubarb_queue::{Client, Error as QueueError, Publish};
@@ -122,12 +137,15 @@ pub mod prelude {
 /// What the macro's output is made of; nobody else's.
 #[doc(hidden)]
 pub mod __private {
+    pub use serde;
+
     pub use crate::{
         args::ArgumentError,
         typed::{
             Fallible, argument,
             binding::{Bind, Binding, Bound},
-            extracted, json, returned,
+            chosen::{Chosen, OfAny, OfBoth, OfError, OfOne, Returned},
+            extracted, json,
             schema::{parameter, schema},
             sendable,
         },

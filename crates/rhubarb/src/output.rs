@@ -1,8 +1,8 @@
 //! What a handler returns, and how it ends its task: a stored result, or an error that fails it.
 //!
-//! A `Result` never becomes a SUCCESS that holds an error. Rust's types exclude most of it; what
+//! A `Result` never becomes a SUCCESS that holds an error. Rust's types exclude most of it. What
 //! they cannot exclude is refused when the task is registered, by the name of the returned type. An
-//! `Err` inside a struct of one's own is out of sight here: its author has to look at it.
+//! `Err` inside a struct of one's own fails the task that returns it.
 
 use std::{any::type_name, error::Error as StdError, fmt, marker::PhantomData};
 
@@ -10,8 +10,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    error::{TaskError, named},
+    error::{TaskError, chain, known, named, type_of},
     failure::Raised,
+    json::{self, Odd, Problem},
+    retry::Retry,
 };
 
 /// What a handler's call comes to: a JSON result or the task's fate.
@@ -26,14 +28,17 @@ pub struct Plain;
 
 /// What a handler may return: `R`, or `Result<R, E>`, with `R: Serialize`.
 ///
-/// `E` is [`TaskError`], `anyhow::Error`, any `std::error::Error` that is `Send + Sync`, a boxed
+/// `E` is [`TaskError`], [`Retry`], `anyhow::Error`, any `std::error::Error` that is `Send + Sync`, a boxed
 /// one, or any error that implements `Serialize`, such as a `String`. An `Err` fails the task with
 /// the name of its type and its text, and with the errors that caused it. What is no
 /// `std::error::Error` has its JSON as its text, a string as it is.
 ///
-/// An error type that is both a `std::error::Error` and `Serialize` cannot be told apart, and the
-/// compiler asks for a type annotation (E0283). Return `Result<R, TaskError>` then; `?` turns the
-/// error into one.
+/// An error type that is both a `std::error::Error` and `Serialize` is taken as the first by
+/// [`task`](macro@crate::task). The function form cannot tell, and the compiler asks for a type
+/// annotation (E0283). Return `Result<R, TaskError>` there; `?` turns the error into one.
+///
+/// A number that JSON has no words for (`NaN`, an infinity, more than 64 bits) is stored as Python
+/// writes it, and read again by Python and by [`Handle::get`](crate::Handle::get).
 ///
 /// ```
 /// # use rhubarb::App;
@@ -77,10 +82,15 @@ pub trait IntoTaskResult<Kind> {
 
 impl<R: Serialize> IntoTaskResult<Plain> for R {
     fn into_task_result(self) -> TaskResult {
-        let value = json(self)?;
-        match type_name::<R>().strip_prefix(RESULT) {
-            None => Ok(value),
-            Some(types) => taken_apart(value, types),
+        let types = type_name::<R>().strip_prefix(RESULT);
+        match (json::write(&self, Odd::Kept), types) {
+            (Ok(value), None) => Ok(value),
+            (Ok(value), Some(_)) => Ok(ok(value)),
+            (Err(Problem::Err(error)), Some(types)) => {
+                let raised = named(error_type(types), json::told(&error));
+                Err(TaskError::Failed(Raised::from(raised)))
+            }
+            (Err(problem), _) => Err(unwritten(problem)),
         }
     }
 
@@ -92,7 +102,8 @@ impl<R: Serialize> IntoTaskResult<Plain> for R {
 
 impl<R: Serialize, Kind, E: Failure<Kind>> IntoTaskResult<Fallible<Kind>> for Result<R, E> {
     fn into_task_result(self) -> TaskResult {
-        self.map_err(Failure::into_task_error).and_then(json)
+        let value = self.map_err(Failure::into_task_error)?;
+        json::write(&value, Odd::Kept).map_err(unwritten)
     }
 
     fn refused() -> Option<String> {
@@ -101,9 +112,17 @@ impl<R: Serialize, Kind, E: Failure<Kind>> IntoTaskResult<Fallible<Kind>> for Re
     }
 }
 
-fn json(result: impl Serialize) -> TaskResult {
-    serde_json::to_value(result)
-        .map_err(|error| TaskError::failed("TypeError", format!("the result is not JSON: {error}")))
+/// Fails with a result that cannot be stored.
+fn unwritten(problem: Problem) -> TaskError {
+    match problem {
+        Problem::Text(text) => {
+            TaskError::failed("TypeError", format!("the result is not JSON: {text}"))
+        }
+        Problem::Err(error) => {
+            let text = format!("the result holds an Err: {}", json::told(&error));
+            TaskError::Failed(Raised::from(named("Error", text)))
+        }
+    }
 }
 
 /// How [`type_name`] begins the name of a `Result`. A test holds it.
@@ -115,17 +134,14 @@ fn hidden_result(name: &str, looked_at: &str) -> Option<String> {
     })
 }
 
-/// Takes a serialised `Result` apart; `types` are its two, as [`type_name`] writes them.
-fn taken_apart(value: Value, types: &'static str) -> TaskResult {
-    let Value::Object(mut map) = value else { return Ok(value) };
-    if let Some(value) = map.shift_remove("Ok") {
-        return Ok(value);
+/// Takes the result out of an `Ok` that serde has written.
+fn ok(value: Value) -> Value {
+    match value {
+        Value::Object(mut map) if map.contains_key("Ok") => {
+            map.shift_remove("Ok").unwrap_or_default()
+        }
+        other => other,
     }
-    let text = match map.shift_remove("Err").unwrap_or_default() {
-        Value::String(text) => text,
-        other => other.to_string(),
-    };
-    Err(TaskError::Failed(Raised::from(named(error_type(types), text))))
 }
 
 /// Finds the second of two types: what stands behind the comma that is inside nothing.
@@ -159,15 +175,23 @@ impl Failure<TaskError> for TaskError {
     }
 }
 
+impl Failure<Retry> for Retry {
+    fn into_task_error(self) -> TaskError {
+        self.into()
+    }
+}
+
 impl<E: Into<anyhow::Error>> Failure<anyhow::Error> for E {
     fn into_task_error(self) -> TaskError {
-        TaskError::returned(&self.into(), type_name::<E>())
+        let error = self.into();
+        TaskError::returned(&error, type_of::<E>(&error))
     }
 }
 
 impl Failure<Boxed<dyn StdError + Send + Sync>> for Box<dyn StdError + Send + Sync> {
     fn into_task_error(self) -> TaskError {
-        TaskError::returned(&anyhow::Error::from_boxed(self), BOXED)
+        let name = causes(&*self).find_map(known).unwrap_or(BOXED);
+        TaskError::returned(&anyhow::Error::from_boxed(self), name)
     }
 }
 
@@ -197,9 +221,15 @@ const BOXED: &str = "std::error::Error";
 
 /// Fails with an error that cannot leave its thread: only its text can.
 fn told(error: &(dyn StdError + 'static)) -> TaskError {
-    let chain = std::iter::successors(Some(error), |error| (*error).source());
-    let texts: Vec<String> = chain.map(ToString::to_string).collect();
-    TaskError::Failed(Raised::from(named(BOXED, texts.join(": "))))
+    let name = causes(error).find_map(known).unwrap_or(BOXED);
+    TaskError::Failed(Raised::from(named(name, chain(causes(error)))))
+}
+
+/// An error and what has caused it.
+fn causes<'e>(
+    error: &'e (dyn StdError + 'static),
+) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |error| (*error).source())
 }
 
 #[cfg(test)]
@@ -270,5 +300,43 @@ mod tests {
         let boxed: Result<i64, Box<dyn StdError + Send + Sync>> = Err("boom".into());
         check(boxed.into_task_result(), "std.error.Error", "boom");
         assert_eq!(Ok::<_, String>(3).into_task_result().unwrap(), 3);
+    }
+
+    #[test]
+    fn an_error_that_lost_its_type_has_the_name_that_can_still_be_had() {
+        let io = || std::io::Error::other("disk is full");
+        let check = |result: TaskResult, name: &str, text: &str| {
+            assert_eq!(failed(result), (name.to_owned(), text.to_owned()));
+        };
+        let context = anyhow::Error::new(io()).context("closing the shop");
+        let text = "closing the shop: disk is full";
+        check(Err::<i64, _>(context).into_task_result(), "std.io.error.Error", text);
+        check(Err::<i64, _>(anyhow::anyhow!("boom")).into_task_result(), "anyhow.Error", "boom");
+        let boxed: Box<dyn StdError + Send + Sync> = Box::new("x".parse::<i64>().unwrap_err());
+        let text = "invalid digit found in string";
+        check(Err::<i64, _>(boxed).into_task_result(), "core.num.error.ParseIntError", text);
+    }
+
+    #[test]
+    fn a_cause_that_is_told_already_is_not_told_twice() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("the order is lost: {0}")]
+        struct Lost(#[source] std::num::ParseIntError);
+        let lost = Err::<i64, _>(Lost("x".parse::<i64>().unwrap_err()));
+        let text = "the order is lost: invalid digit found in string";
+        assert_eq!(failed(lost.into_task_result()).1, text);
+    }
+
+    #[test]
+    fn an_err_inside_a_struct_fails_its_task() {
+        #[derive(Serialize)]
+        struct Held {
+            inner: Vec<Result<i64, String>>,
+        }
+        let held = || Held { inner: vec![Ok(1), Err("boom".to_owned())] };
+        let expect = ("rust.Error".to_owned(), "the result holds an Err: boom".to_owned());
+        assert_eq!(failed(held().into_task_result()), expect);
+        assert_eq!(failed(Ok::<_, TaskError>(held()).into_task_result()), expect);
+        assert_eq!(failed(Ok::<_, String>(held()).into_task_result()).1, "boom");
     }
 }

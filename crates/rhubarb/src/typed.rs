@@ -6,6 +6,7 @@
 
 pub(crate) mod binding;
 pub(crate) mod call;
+pub(crate) mod chosen;
 pub(crate) mod handle;
 pub(crate) mod schema;
 #[cfg(test)]
@@ -21,7 +22,7 @@ use crate::{
     blocking::BlockingHandler,
     extract::{FromCall, States},
     handler::Handler,
-    output::IntoTaskResult,
+    json::{self, Odd},
     typed::schema::Schema,
 };
 
@@ -220,9 +221,6 @@ pub const fn extracted<T: FromCall>() {}
 /// Checks that a task can move between threads, where its function is written.
 pub fn sendable(_future: impl Future + Send) {}
 
-/// Checks what a task returns where it is written.
-pub const fn returned<R: IntoTaskResult<Kind>, Kind>() {}
-
 /// Tells what a `Result` is stored as, whatever it is called.
 pub trait Fallible {
     /// What a success is.
@@ -233,11 +231,7 @@ impl<R, E> Fallible for Result<R, E> {
     type Ok = R;
 }
 
-/// Makes a default for the schema.
-///
-/// # Errors
-///
-/// It cannot be JSON.
-pub fn json(default: &impl Serialize) -> Result<Value, serde_json::Error> {
-    serde_json::to_value(default)
+/// Makes a default for the schema; none where it cannot be JSON.
+pub fn json(default: &impl Serialize) -> Option<Value> {
+    json::write(default, Odd::Refused).ok()
 }

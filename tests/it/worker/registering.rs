@@ -86,6 +86,12 @@ struct Code {
     code: u16,
 }
 
+/// What no type shows: its `Err` is found when it is written.
+#[derive(serde::Serialize)]
+struct Held {
+    price: Result<i64, String>,
+}
+
 async fn closed() -> Result<i64, Shop> {
     "x".parse().map_err(Shop::Closed)
 }
@@ -108,6 +114,10 @@ async fn an_err_of_whatever_type_fails_its_task_and_is_never_a_success() {
         });
         app.task("t.code", async || Err::<i64, _>(Code { code: 7 }));
         app.task("t.fine", async || Ok::<_, String>(3));
+        app.task("t.held", async || Held { price: Err("boom".to_owned()) });
+        app.task("t.io", async || {
+            Err::<i64, _>(anyhow::Error::new(std::io::Error::other("disk is full")))
+        });
     });
     let check = async |task: &str, name: &str, text: &str| {
         let result = bench.call(&Publish::new(task)).await;
@@ -124,8 +134,25 @@ async fn an_err_of_whatever_type_fails_its_task_and_is_never_a_success() {
     check("t.blocking", "Shop", chain).await;
     check("t.boxed", "Error", "boom").await;
     check("t.code", "Code", "{\"code\":7}").await;
+    check("t.held", "Error", "the result holds an Err: boom").await;
+    let traceback = check("t.io", "Error", "disk is full").await;
+    assert!(traceback.ends_with("std.io.error.Error: disk is full\n"), "{traceback}");
     let fine = bench.call(&Publish::new("t.fine")).await;
     assert_eq!((fine.status, fine.result), (TaskState::Success, json!(3)));
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_nan_is_stored_as_python_writes_it_and_is_never_null() {
+    let bench = Bench::new().await;
+    let worker = bench.worker(|app| {
+        app.task("t.mean", async || [f64::NAN, f64::NEG_INFINITY, 1.5]);
+    });
+    let result = bench.call(&Publish::new("t.mean")).await;
+    assert_eq!(result.result, json!(["NaN", "-Infinity", 1.5]));
+    let key = bench.client.result_key(&result.task_id);
+    let stored: String = bench.redis().await.get(key).await.unwrap();
+    assert!(stored.contains("[NaN, -Infinity, 1.5]"), "{stored}");
     worker.stop().await;
 }
 

@@ -6,9 +6,12 @@ use rhubarb_queue::{Client, Error, Publish, wire::Signature};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::typed::{
-    handle::Handle,
-    schema::{Parameter, ParameterKind, Schema},
+use crate::{
+    json::{self, Odd},
+    typed::{
+        handle::Handle,
+        schema::{Parameter, ParameterKind, Schema},
+    },
 };
 
 /// A call of a declared task whose result is an `R`.
@@ -41,7 +44,7 @@ impl<R> TypedCall<R> {
     /// Sets an argument by its place among the parameters.
     #[must_use]
     pub fn argument(mut self, at: usize, value: &impl Serialize) -> Self {
-        match (serde_json::to_value(value), self.values.get_mut(at)) {
+        match (json::write(value, Odd::Refused), self.values.get_mut(at)) {
             (Ok(value), Some(place)) => *place = Some(value),
             (Err(error), _) => {
                 let name = self.schema.parameters[at].name;

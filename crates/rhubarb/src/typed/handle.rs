@@ -8,6 +8,8 @@ use rhubarb_queue::{
 };
 use serde::de::DeserializeOwned;
 
+use crate::json;
+
 /// A task that was sent, whose result is an `R`.
 pub struct Handle<R> {
     client: Client,
@@ -125,11 +127,7 @@ pub(crate) fn read<R: DeserializeOwned>(
     if result.status != State::Success {
         return Err(GetError::Failed { task, result: Box::new(result) });
     }
-    serde_json::from_value(result.result).map_err(|error| GetError::Unfit {
-        task,
-        id,
-        reason: error.to_string(),
-    })
+    json::read(result.result).map_err(|reason| GetError::Unfit { task, id, reason })
 }
 
 impl<R> fmt::Debug for Handle<R> {

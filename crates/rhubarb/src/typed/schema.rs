@@ -34,7 +34,7 @@ pub struct Parameter {
 }
 
 /// Makes a default, as it would stand in a message.
-type Default = fn() -> Result<Value, serde_json::Error>;
+type Default = fn() -> Option<Value>;
 
 /// How a parameter may be passed: Python's kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -60,7 +60,7 @@ impl Parameter {
     /// Returns its default as it would stand in a message; none where it is required or cannot be
     /// JSON.
     pub fn default(&self) -> Option<Value> {
-        self.default.and_then(|default| default().ok())
+        self.default.and_then(|default| default())
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rhubarb_connection::Connections;
 use rhubarb_queue::{
     Client, Publish, Published,
-    wire::{Exception, State, TaskResult},
+    wire::{Exception, State, TaskResult, open},
 };
 use serde_json::json;
 
@@ -13,7 +13,12 @@ use super::{
     binding::Binding,
     handle::{GetError, Handle, read},
 };
-use crate::{args::Arguments, prelude::*};
+use crate::{
+    args::Arguments,
+    json::{self, Odd},
+    prelude::*,
+    typed::chosen::OfError as _,
+};
 
 /// A sum of two.
 #[task(name = "t.add", queue = "shop", max_retries = 5, time_limit = 60, ignore_result)]
@@ -122,6 +127,97 @@ fn a_call_that_cannot_be_says_why() {
     let error = pairs::call(BTreeMap::from([((1, 2), 3)])).publish().unwrap_err().to_string();
     let text = "the call of task `t.pairs` cannot be sent: argument '_pairs' is not JSON: key must be a string";
     assert_eq!(error, text);
+}
+
+#[test]
+fn a_number_that_json_has_no_words_for_is_told_by_its_call() {
+    #[task(name = "t.mean")]
+    async fn mean(_numbers: Vec<f64>) {}
+    let error = mean::call(vec![1.0, f64::NAN]).publish().unwrap_err().to_string();
+    let text =
+        "the call of task `t.mean` cannot be sent: argument '_numbers' is not JSON: NaN is no JSON";
+    assert_eq!(error, text);
+}
+
+#[test]
+fn a_result_that_json_has_no_words_for_is_read_as_what_it_was() {
+    let stored = open(json::write(&(f64::NAN, 1.5), Odd::Kept).unwrap());
+    let result = TaskResult::new("i", State::Success, stored);
+    let (mean, least) = read::<(f64, f64)>("t.mean", "i".to_owned(), result).unwrap();
+    assert!(mean.is_nan() && least == 1.5);
+}
+
+/// Both a `std::error::Error` and `Serialize`: either could fail a task.
+#[derive(Debug, thiserror::Error, serde::Serialize)]
+#[error("the shop is closed")]
+struct Closed(#[source] Lock);
+
+#[derive(Debug, thiserror::Error, serde::Serialize)]
+#[error("the key is lost")]
+struct Lock;
+
+type Sold = Result<i64, Closed>;
+
+#[task(name = "t.sell")]
+async fn sell() -> Sold {
+    Err(Closed(Lock))
+}
+
+#[task(name = "t.sell_slowly")]
+fn sell_slowly() -> Result<i64, Closed> {
+    Err(Closed(Lock))
+}
+
+#[task(name = "t.text")]
+async fn text() -> Result<i64, String> {
+    Err("boom".to_owned())
+}
+
+#[test]
+fn an_error_that_is_serialize_too_is_taken_as_an_error() {
+    let mut app = App::new(Config::default()).unwrap();
+    app.add(sell::task());
+    app.add(sell_slowly::task());
+    app.add(text::task());
+    app.check().unwrap();
+    let kind = crate::__private::Returned::<Sold>::new().kind();
+    let chosen = crate::__private::Chosen::new(Sold::Err(Closed(Lock)), kind);
+    let Err(TaskError::Failed(raised)) = crate::output::IntoTaskResult::into_task_result(chosen)
+    else {
+        panic!("no failure")
+    };
+    assert_eq!(raised.exception.exc_type, "Closed");
+    assert_eq!(raised.exception.exc_message, ["the shop is closed: the key is lost"]);
+}
+
+/// Names and types that set off lints where they are written by hand.
+#[warn(clippy::all, clippy::pedantic)]
+mod quiet {
+    use super::*;
+
+    #[task(name = "t.quiet")]
+    #[expect(clippy::too_many_arguments, reason = "it is the function's own")]
+    #[expect(clippy::fn_params_excessive_bools, reason = "it is the function's own")]
+    #[expect(clippy::unused_async, reason = "it is the function's own")]
+    async fn quiet(
+        is_new: bool,
+        into_box: bool,
+        to_shop: bool,
+        not: bool,
+        from_shop: String,
+        add: Vec<(String, Vec<i64>)>,
+        #[default(7)] as_u8: u8,
+        #[default] new: Option<String>,
+    ) -> usize {
+        drop((from_shop, new, as_u8));
+        [is_new, into_box, to_shop, not].len() + add.len()
+    }
+
+    #[test]
+    fn a_task_of_whatever_names_can_be_called() {
+        let call = quiet::call(true, true, true, true, "x", vec![]).as_u8(1);
+        assert_eq!(parts(&call.publish().unwrap()).1, json!({"as_u8": 1}));
+    }
 }
 
 fn bind(args: Value, kwargs: Value) -> Result<Binding, String> {
