@@ -250,6 +250,9 @@ fn log_end(outcome: &Outcome, took: Duration, span: &Span) {
         }
         Outcome::Revoked(why) => ended!(info, "revoked", error = %why.exception()),
         Outcome::Dead { reason, .. } => ended!(warn, "dead", reason = reason),
+        Outcome::Ignored => ended!(info, "ignored"),
+        Outcome::Rejected { requeue: true, reason } => ended!(info, "requeued", reason = reason),
+        Outcome::Rejected { reason, .. } => ended!(warn, "rejected", reason = reason),
         Outcome::Unknown => ended!(warn, "unknown"),
         Outcome::Leave => ended!(debug, "left"),
         Outcome::HandBack => ended!(info, "handed back"),

@@ -261,7 +261,7 @@ fn ending<'a>(
         Outcome::PutOff { .. } | Outcome::NotDue { .. } => false,
         // What was never begun goes back unseen.
         Outcome::HandBack => ran.is_some(),
-        Outcome::Leave => false,
+        Outcome::Leave | Outcome::Ignored => false,
         _ => true,
     };
     let of = move |origin: &Origin<'_>| match outcome {
@@ -278,6 +278,7 @@ fn ending<'a>(
         }
         Outcome::Revoked(why) => event::task_revoked(origin, id, revoked(why)),
         Outcome::Unknown => event::task_rejected(origin, id, false),
+        Outcome::Rejected { requeue, .. } => event::task_rejected(origin, id, *requeue),
         _ => event::task_rejected(origin, id, true),
     };
     told.then_some(of)

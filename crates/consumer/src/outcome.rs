@@ -73,6 +73,16 @@ pub enum Outcome {
         /// When it is due.
         at: Timestamp,
     },
+    /// It wants no end to be told (Celery's `Ignore`): nothing is stored, and nothing follows.
+    Ignored,
+    /// It wants none of its message (Celery's `Reject`): nothing is stored, and nothing follows.
+    Rejected {
+        /// Whether the message goes back, as one that was delivered before; else it is kept as a
+        /// dead letter.
+        requeue: bool,
+        /// One sentence for a person.
+        reason: String,
+    },
     /// It expired or was revoked.
     Revoked(Revocation),
     /// It can never run: the message is kept apart with the reason, and a FAILURE is stored when

@@ -96,6 +96,14 @@ fn decide(outcome: Outcome, message: &Message, around: Circumstances<'_>) -> Pla
         (Outcome::PutOff { after }, _) => {
             Plan::act(Act::Schedule { at: later(around.now, after), message: None })
         }
+        (Outcome::Ignored, _) => Plan::ended(None, Follow::default()),
+        (Outcome::Rejected { requeue: true, .. }, Message::Read(received)) => {
+            back(received, around)
+        }
+        (Outcome::Rejected { reason, .. }, message) => {
+            let letter = letter(Kind::Dead, reason, message, around);
+            Plan { letter: Some(letter), ..Plan::ended(None, Follow::default()) }
+        }
         (Outcome::Success(value), Message::Read(received)) => success(value, received, around),
         (Outcome::Failure { exception, traceback }, Message::Read(received)) => {
             let failed = Failed { state: State::Failure, exception, traceback };
@@ -177,6 +185,14 @@ fn bounded(mut result: TaskResult, around: Circumstances<'_>) -> Stored {
     result.result = Exception::builtin("ValueError", vec![text.into()]).to_value();
     result.traceback = None;
     Stored::from(&result)
+}
+
+/// Celery's reject with `requeue`: the same message again, marked as delivered before.
+fn back(received: &Received, around: Circumstances<'_>) -> Plan {
+    let mut next = received.envelope.clone();
+    next.headers.redelivered = true;
+    next.properties.delivery_info.other.insert("redelivered".to_owned(), true.into());
+    Plan::act(Act::Schedule { at: around.now, message: Some((next.encode(), None)) })
 }
 
 /// Celery's retry: the same task later, its result RETRY with the reason.

@@ -165,7 +165,9 @@ fn accept(
 
 fn count(counters: &Counters, outcome: &Outcome) {
     match outcome {
-        Outcome::Dead { .. } => Counters::add(&counters.dead),
+        Outcome::Dead { .. } | Outcome::Rejected { requeue: false, .. } => {
+            Counters::add(&counters.dead)
+        }
         Outcome::Unknown => Counters::add(&counters.parked),
         _ => {}
     }

@@ -6,14 +6,17 @@ use futures_util::future::BoxFuture;
 use rhubarb_connection::Connections;
 use rhubarb_consumer::{Limits, Rate, ResultPolicy, Tasks};
 use rhubarb_core::config::{Config, WorkerConfig};
+use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::{BoxError, Layer, Service};
 
 use crate::{
     blocking::{self, BlockingHandler, Thread, Threads},
     builtin,
     extract::{Call, States},
     handler::Handler,
-    hooks::{AtStop, Failed, Hooks, Retried, Revoked, Succeeded},
+    hooks::{AtStart, AtStop, Failed, HookEnd, Hooks, Retried, Revoked, Succeeded},
+    layer::{Runs, TaskService},
     output::TaskResult,
     retry::RetryPolicy,
     typed::Task,
@@ -27,7 +30,9 @@ pub struct App {
     pub(crate) states: States,
     pub(crate) tasks: BTreeMap<String, Registration>,
     pub(crate) hooks: Hooks,
+    pub(crate) at_start: AtStart,
     pub(crate) at_stop: AtStop,
+    pub(crate) layered: Option<TaskService>,
     twice: Vec<String>,
 }
 
@@ -51,7 +56,9 @@ impl App {
             states: States::default(),
             tasks: BTreeMap::new(),
             hooks: Hooks::default(),
+            at_start: AtStart::default(),
             at_stop: AtStop::default(),
+            layered: None,
             twice: Vec::new(),
         };
         builtin::register(&mut app);
@@ -167,6 +174,14 @@ impl App {
         registration
     }
 
+    /// Registers several tasks; see [`add`](Self::add).
+    pub fn add_all(&mut self, tasks: impl IntoIterator<Item = Task>) -> &mut Self {
+        for task in tasks {
+            self.add(task);
+        }
+        self
+    }
+
     fn register(
         &mut self,
         name: String,
@@ -178,7 +193,7 @@ impl App {
             self.twice.push(name.clone());
         }
         let registration = Registration {
-            function,
+            function: Arc::new(function),
             missing,
             refused,
             is_told_of_failures: false,
@@ -246,16 +261,71 @@ impl App {
         self
     }
 
+    /// Calls an async function once, when the worker starts: Redis answers, and nothing is claimed
+    /// yet. The functions are called one after the other.
+    ///
+    /// The worker waits for as long as it takes, and stops waiting when it is told to stop. An error
+    /// keeps the worker from starting, with exit code 1.
+    ///
+    /// ```
+    /// # fn register(app: &mut rhubarb::App) {
+    /// app.on_start(async || -> anyhow::Result<()> {
+    ///     tokio::fs::create_dir_all("/tmp/shop").await?;
+    ///     Ok(())
+    /// });
+    /// # }
+    /// ```
+    pub fn on_start<F, Fut>(&mut self, hook: F) -> &mut Self
+    where
+        F: FnOnce() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output: HookEnd> + Send + 'static,
+    {
+        self.at_start.push(hook);
+        self
+    }
+
     /// Calls an async function once, when the worker stops: its tasks have ended or gone back.
     ///
     /// It has half a second at least, and no more than 2.5 s: the platform's patience is at its end
-    /// by then. A worker that is killed never calls it, nor does one that never reached Redis.
+    /// by then. It returns nothing, or a `Result` whose error is logged. A worker that is killed
+    /// never calls it, nor does one that never reached Redis.
     pub fn on_stop<F, Fut>(&mut self, hook: F) -> &mut Self
     where
         F: FnOnce() -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = ()> + Send + 'static,
+        Fut: Future<Output: HookEnd> + Send + 'static,
     {
         self.at_stop.push(hook);
+        self
+    }
+
+    /// Puts a layer of tower around every task; the last one that is added is the outermost.
+    ///
+    /// A layer sees the [`Call`] before its parameters are taken out, and the value or the
+    /// [`CallError`](crate::CallError) that it came to. It runs inside the task's limits. An error
+    /// of the layer's own fails the task, as one that the task returned.
+    ///
+    /// ```
+    /// use rhubarb::{App, Call, TaskService};
+    /// use tower::{ServiceExt, layer::layer_fn};
+    ///
+    /// fn register(app: &mut App) {
+    ///     app.layer(layer_fn(|tasks: TaskService| {
+    ///         tasks.map_request(|call: Call| {
+    ///             tracing::info!(task = call.context().info().name, "somebody calls");
+    ///             call
+    ///         })
+    ///     }));
+    /// }
+    /// ```
+    pub fn layer<L>(&mut self, layer: L) -> &mut Self
+    where
+        L: Layer<TaskService>,
+        L::Service: Service<Call, Response = Value> + Clone + Send + Sync + 'static,
+        <L::Service as Service<Call>>::Error: Into<BoxError>,
+        <L::Service as Service<Call>>::Future: Send + 'static,
+    {
+        let inner = self.layered.take().unwrap_or_else(TaskService::innermost);
+        self.layered = Some(TaskService::wrapping(layer.layer(inner)));
         self
     }
 
@@ -308,11 +378,42 @@ impl Function {
     pub(crate) fn blocks<P>(handler: impl BlockingHandler<P>) -> Self {
         Self::Blocks(Arc::new(move |call| handler.call(call)))
     }
+
+    /// Runs the handler on one call; see [`Registration::run`].
+    pub(crate) fn run(
+        &self,
+        call: Call,
+        thread: Option<Thread>,
+        slot: Slot,
+    ) -> BoxFuture<'static, TaskResult> {
+        match (self, thread) {
+            (Self::Blocks(function), Some(thread)) => {
+                Box::pin(blocking::run(function.clone(), call, thread, slot))
+            }
+            (Self::Awaits(function), None) => {
+                let handler = function(call);
+                Box::pin(async move {
+                    let _slot = slot;
+                    handler.await
+                })
+            }
+            _ => unreachable!("`thread` is asked first"),
+        }
+    }
+}
+
+impl fmt::Debug for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Awaits(_) => "Awaits",
+            Self::Blocks(_) => "Blocks",
+        })
+    }
 }
 
 /// A registered task and its options.
 pub struct Registration {
-    function: Function,
+    function: Arc<Function>,
     missing: fn(&States) -> Vec<&'static str>,
     refused: Option<String>,
     /// Whether it is an errback that is called where a task fails.
@@ -438,13 +539,14 @@ impl Registration {
 
     /// Waits for the thread that one call needs; `None` at once where it needs none.
     pub(crate) async fn thread(&self, threads: &Threads) -> Option<Thread> {
-        match &self.function {
+        match &*self.function {
             Function::Awaits(_) => None,
             Function::Blocks(_) => Some(threads.take().await),
         }
     }
 
-    /// Runs the handler on one call. The slot is given back when the handler has really ended.
+    /// Runs the handler on one call, inside the layers. The slot is given back when the handler has
+    /// really ended.
     ///
     /// # Cancel safety
     ///
@@ -455,19 +557,14 @@ impl Registration {
         call: Call,
         thread: Option<Thread>,
         slot: Slot,
+        layered: Option<&TaskService>,
     ) -> BoxFuture<'static, TaskResult> {
-        match (&self.function, thread) {
-            (Function::Blocks(function), Some(thread)) => {
-                Box::pin(blocking::run(function.clone(), call, thread, slot))
+        match layered {
+            None => self.function.run(call, thread, slot),
+            Some(layered) => {
+                let function = self.function.clone();
+                layered.run(call.runs(Runs { function, thread, slot }))
             }
-            (Function::Awaits(function), None) => {
-                let handler = function(call);
-                Box::pin(async move {
-                    let _slot = slot;
-                    handler.await
-                })
-            }
-            _ => unreachable!("`thread` is asked first"),
         }
     }
 }

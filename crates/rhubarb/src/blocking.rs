@@ -61,7 +61,9 @@ macro_rules! handler {
         {
             #[allow(non_snake_case, unused_mut, reason = "one body serves every number of parameters")]
             fn call(&self, mut call: Call) -> TaskResult {
-                $(let $parameter = $parameter::from_call(&mut call)?;)*
+                // On a thread beside the runtime's, where waiting is allowed.
+                let _runtime = tokio::runtime::Handle::current();
+                $(let $parameter = _runtime.block_on($parameter::from_call(&mut call))?;)*
                 call.finish()?;
                 self($($parameter),*).into_task_result()
             }

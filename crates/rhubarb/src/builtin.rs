@@ -50,7 +50,7 @@ pub(crate) fn register(app: &mut App) {
 struct Raw(Arguments);
 
 impl FromCall for Raw {
-    fn from_call(call: &mut HandlerCall) -> Result<Self, TaskError> {
+    async fn from_call(call: &mut HandlerCall) -> Result<Self, TaskError> {
         call.take_arguments();
         Ok(Self(call.context().raw_arguments()))
     }
@@ -112,6 +112,9 @@ fn no_retry(error: TaskError) -> TaskError {
         TaskError::Retry(retry) => TaskError::Failed(
             retry.raised.unwrap_or_else(|| Raised::from(Exception::retry("Task can be retried"))),
         ),
+        TaskError::Replace(_) => {
+            TaskError::failed("RuntimeError", "an item of a map cannot be replaced")
+        }
         other => other,
     }
 }

@@ -144,6 +144,33 @@ impl Cli {
 ///
 /// Everything that a worker's `main` has to do except naming its tasks.
 pub fn main(register: impl FnOnce(&mut App) -> anyhow::Result<()>) -> ExitCode {
+    main_async(async |app: &mut App| register(app))
+}
+
+/// As [`main`], where state has to be awaited: a pool of connections, a token.
+///
+/// The worker stops waiting for it when it is told to stop.
+///
+/// ```no_run
+/// use rhubarb::prelude::*;
+///
+/// #[derive(Clone)]
+/// struct Prices(String);
+///
+/// #[task(name = "shop.prices")]
+/// async fn prices(State(Prices(text)): State<Prices>) -> String {
+///     text
+/// }
+///
+/// fn main() -> std::process::ExitCode {
+///     rhubarb::main_async(async |app: &mut App| {
+///         app.state(Prices(tokio::fs::read_to_string("prices.txt").await?));
+///         app.add(prices::task());
+///         Ok(())
+///     })
+/// }
+/// ```
+pub fn main_async(register: impl AsyncFnOnce(&mut App) -> anyhow::Result<()>) -> ExitCode {
     let cli = Cli::parse();
     let runtime = runtime::Builder::new_multi_thread();
     process::main(&cli.common, &cli.settings(), &cli.told(), runtime, |config, shutdown| {
@@ -154,19 +181,22 @@ pub fn main(register: impl FnOnce(&mut App) -> anyhow::Result<()>) -> ExitCode {
 async fn live(
     config: Config,
     shutdown: Shutdown,
-    register: impl FnOnce(&mut App) -> anyhow::Result<()>,
+    register: impl AsyncFnOnce(&mut App) -> anyhow::Result<()>,
 ) -> u8 {
     let mut app = match App::new(config) {
         Ok(app) => app,
         Err(error) => return misconfigured(&anyhow::Error::new(error)),
     };
-    if let Err(error) = register(&mut app) {
-        return misconfigured(&error);
+    tokio::select! {
+        registered = register(&mut app) => if let Err(error) = registered {
+            return misconfigured(&error);
+        },
+        () = shutdown.drained() => return exit::OK,
     }
     match serve(app, &shutdown).await {
         Ok(Stopped::Clean) => exit::OK,
         Ok(Stopped::Unclean) => exit::UNCLEAN_STOP,
-        Err(error @ Error::Ended(_)) => {
+        Err(error @ (Error::Start(_) | Error::Ended(_))) => {
             tracing::error!(error = format!("{:#}", anyhow::Error::new(error)), "worker ended");
             exit::FAILED
         }

@@ -3,9 +3,10 @@
 use std::{
     future::Future,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
-use rhubarb_consumer::Received;
+use rhubarb_consumer::{Limits, Received};
 use rhubarb_queue::{
     Client, Error, Publish,
     canvas::ResultTree,
@@ -15,8 +16,13 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app::Slot, args::Arguments, errback::FailedTask, error::TaskError,
-    extract::Call as HandlerCall, output::TaskResult, registry::Registry,
+    app::Slot,
+    args::Arguments,
+    errback::FailedTask,
+    error::TaskError,
+    extract::{Call as HandlerCall, RawArgs},
+    output::TaskResult,
+    registry::Registry,
 };
 
 /// The running task: who it is, how often it was tried, and how to report on it.
@@ -45,16 +51,20 @@ pub(crate) struct Run {
     /// Made when it is asked for: most tasks publish nothing.
     pub(crate) client: OnceLock<Client>,
     pub(crate) stopping: CancellationToken,
+    pub(crate) limits: Limits,
     /// Fires after the soft time limit, where there is one.
     pub(crate) soft_limit: Option<CancellationToken>,
+    /// Fires when the task asks to be cancelled at its soft limit.
+    pub(crate) ends_softly: CancellationToken,
     /// Fires when nobody waits for the handler any more.
     pub(crate) given_up: CancellationToken,
     pub(crate) node: Arc<str>,
     pub(crate) registry: Arc<Registry>,
 }
 
-/// The facts about a task that its message carries.
+/// The facts about a task that its message carries, and about its run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TaskInfo {
     /// The task's id.
     pub id: String,
@@ -80,6 +90,18 @@ pub struct TaskInfo {
     pub shadow: Option<String>,
     /// The client that waits for its result.
     pub reply_to: Option<String>,
+    /// What its result is correlated by: its id, where nobody has said otherwise.
+    pub correlation_id: Option<String>,
+    /// The process that published it, as Celery writes it: `gen123@host`.
+    pub origin: Option<String>,
+    /// Whether the message was delivered before: a worker died with it, or it was requeued.
+    pub redelivered: bool,
+    /// The worker that runs it; empty where none does.
+    pub node: String,
+    /// The soft time limit that holds for this run; none where there is none, or no run.
+    pub soft_time_limit: Option<Duration>,
+    /// The hard time limit that holds for this run; none where there is none, or no run.
+    pub time_limit: Option<Duration>,
     /// What was not to be run before: as it was written.
     pub eta: Option<String>,
     /// What was not to be run after: as it was written.
@@ -111,6 +133,12 @@ impl TaskInfo {
             priority: properties.priority,
             shadow: headers.shadow.clone(),
             reply_to: properties.reply_to.clone(),
+            correlation_id: properties.correlation_id.clone(),
+            origin: headers.origin.clone(),
+            redelivered: deaths > 0 || received.envelope.is_redelivered(),
+            node: String::new(),
+            soft_time_limit: None,
+            time_limit: None,
             eta: headers.eta.as_ref().map(|time| time.as_str().to_owned()),
             expires: headers.expires.as_ref().map(|time| time.as_str().to_owned()),
             headers: open_map(headers.other.clone()),
@@ -121,11 +149,22 @@ impl TaskInfo {
 }
 
 impl Run {
-    fn client(&self) -> &Client {
+    pub(crate) fn client(&self) -> &Client {
         self.client.get_or_init(|| {
             let envelope = &self.received.envelope;
             self.parent.child_of(&envelope.headers, envelope.properties.priority)
         })
+    }
+
+    /// Ends when the soft time limit has passed of a task that asked to be cancelled by it.
+    pub(crate) async fn cancelled_softly(&self) {
+        match &self.soft_limit {
+            Some(soft_limit) => {
+                self.ends_softly.cancelled().await;
+                soft_limit.cancelled().await;
+            }
+            None => std::future::pending().await,
+        }
     }
 
     /// Tells whether the soft time limit has passed.
@@ -161,7 +200,8 @@ impl TaskContext {
         info.get_or_init(|| {
             let info = TaskInfo::of(&run.received, Some(&run.queue), run.deaths);
             let name = called.clone().unwrap_or(info.name);
-            TaskInfo { name, ..info }
+            let (node, Limits { soft, hard, .. }) = (run.node.to_string(), &run.limits);
+            TaskInfo { name, node, soft_time_limit: *soft, time_limit: *hard, ..info }
         })
     }
 
@@ -200,6 +240,21 @@ impl TaskContext {
         self.client().apply(signature).await
     }
 
+    /// Has the handler cancelled when the soft time limit passes: it is dropped at its next
+    /// `.await`, and the task fails with `SoftTimeLimitExceeded`.
+    ///
+    /// For a handler that has nothing to save, so that it need not ask for
+    /// [`soft_limit`](Self::soft_limit). A blocking handler goes on in vain, as past its hard limit.
+    /// It changes nothing where the task has no soft limit.
+    pub fn cancel_at_soft_limit(&self) {
+        self.0.run.ends_softly.cancel();
+    }
+
+    /// Returns the arguments as JSON text, without any loss; see [`RawArgs`](crate::RawArgs).
+    pub fn raw_args(&self) -> RawArgs {
+        RawArgs::from(self.raw_arguments())
+    }
+
     /// Returns the arguments as the message has them, Python's own types still marked.
     pub(crate) fn raw_arguments(&self) -> Arguments {
         let body = self.0.run.received.body();
@@ -223,7 +278,7 @@ impl TaskContext {
         let context = Self(Arc::new(Inner { called, info, failed, run }));
         let thread = task.thread(&registry.threads).await;
         let call = HandlerCall::new(arguments, context, registry.states.clone());
-        task.run(call, thread, Slot::default()).await
+        task.run(call, thread, Slot::default(), registry.layered.as_ref()).await
     }
 
     /// Ends when the worker begins to stop.

@@ -51,7 +51,7 @@ pub struct FailedTask {
 }
 
 impl FromCall for FailedTask {
-    fn from_call(call: &mut Call) -> Result<Self, TaskError> {
+    async fn from_call(call: &mut Call) -> Result<Self, TaskError> {
         let failed = call.context().failed().map(|failed| (*failed).clone());
         failed.ok_or_else(|| {
             let name = &call.context().info().name;

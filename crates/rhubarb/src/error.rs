@@ -3,7 +3,7 @@
 use std::{any::type_name, error::Error as StdError, panic::Location, time::Duration};
 
 use rhubarb_core::class::Class;
-use rhubarb_queue::wire::Exception;
+use rhubarb_queue::wire::{Exception, Signature};
 use serde_json::Value;
 
 use crate::{failure::Raised, retry::Retry};
@@ -29,6 +29,22 @@ pub enum TaskError {
     },
     /// The worker is stopping and the handler gave up early: the task goes back to its queue.
     Cancelled,
+    /// Another task or canvas takes its place, as Celery's `replace()` has it: it gets the id, the
+    /// callbacks, the rest of the chain and the part of a chord. The task itself stores nothing.
+    Replace(Box<Signature>),
+    /// The task ends without a word, as by Celery's `Ignore`: no result is stored, no event is
+    /// sent, and nothing that waits for it goes on. The task may have stored a state of its own.
+    Ignore,
+    /// The task refuses its message, as by Celery's `Reject`: no result is stored, and nothing that
+    /// waits for it goes on. Celery's readers are told by the event `task-rejected`.
+    Reject {
+        /// Whether the message goes back to its queue, where
+        /// [`TaskInfo::redelivered`](crate::context::TaskInfo::redelivered) is true from then on.
+        /// Else it is kept as a dead letter.
+        requeue: bool,
+        /// Why: one sentence for a person.
+        reason: String,
+    },
 }
 
 impl TaskError {
@@ -59,6 +75,33 @@ impl TaskError {
     /// Asks to be run later, at no cost.
     pub fn put_off(after: Duration) -> Self {
         Self::PutOff { after }
+    }
+
+    /// Has another task or canvas take this one's place.
+    ///
+    /// ```
+    /// use rhubarb::prelude::*;
+    ///
+    /// #[task(name = "shop.total")]
+    /// async fn total(prices: Vec<i64>) -> Result<i64, TaskError> {
+    ///     if prices.len() > 1000 {
+    ///         return Err(TaskError::replace(Signature::new("shop.large_total").arg(prices)));
+    ///     }
+    ///     Ok(prices.iter().sum())
+    /// }
+    /// ```
+    pub fn replace(by: impl Into<Signature>) -> Self {
+        Self::Replace(Box::new(by.into()))
+    }
+
+    /// Refuses the message: it is kept as a dead letter.
+    pub fn reject(reason: impl Into<String>) -> Self {
+        Self::Reject { requeue: false, reason: reason.into() }
+    }
+
+    /// Refuses the message: it goes back to its queue, marked as delivered before.
+    pub fn requeue(reason: impl Into<String>) -> Self {
+        Self::Reject { requeue: true, reason: reason.into() }
     }
 
     /// Takes an error that a handler returned as it is: nobody knows from which line.

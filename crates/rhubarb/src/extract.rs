@@ -14,6 +14,7 @@ use crate::{
     args::{ArgumentError, Arguments},
     context::TaskContext,
     error::TaskError,
+    layer::Runs,
 };
 
 /// One call of a handler, before its parameters are taken out of it.
@@ -22,11 +23,22 @@ pub struct Call {
     arguments: Option<Arguments>,
     context: TaskContext,
     states: Arc<States>,
+    /// What it runs, while layers have it.
+    runs: Option<Runs>,
 }
 
 impl Call {
     pub(crate) fn new(arguments: Arguments, context: TaskContext, states: Arc<States>) -> Self {
-        Self { arguments: Some(arguments), context, states }
+        Self { arguments: Some(arguments), context, states, runs: None }
+    }
+
+    pub(crate) fn runs(self, runs: Runs) -> Self {
+        Self { runs: Some(runs), ..self }
+    }
+
+    /// Takes out what it runs, once.
+    pub(crate) fn take_runs(&mut self) -> Option<Runs> {
+        self.runs.take()
     }
 
     /// Returns the task's context.
@@ -34,8 +46,20 @@ impl Call {
         &self.context
     }
 
+    /// Returns the arguments that no parameter has taken yet.
+    pub fn arguments(&self) -> Option<&Arguments> {
+        self.arguments.as_ref()
+    }
+
+    /// Returns a clone of shared state, as [`State<S>`](State) does.
+    pub fn state<S: Clone + Send + Sync + 'static>(&self) -> Option<S> {
+        self.states.get()
+    }
+
     /// Takes the arguments; a later parameter finds none.
-    pub(crate) fn take_arguments(&mut self) -> Arguments {
+    ///
+    /// A handler whose parameters take no arguments refuses a call that has some.
+    pub fn take_arguments(&mut self) -> Arguments {
         self.arguments.take().unwrap_or_default()
     }
 
@@ -48,19 +72,44 @@ impl Call {
     }
 }
 
-/// A parameter of a handler.
+/// A parameter of a handler: a parser of arguments, a connection, whatever a call has to say.
+///
+/// ```
+/// use rhubarb::{FromCall, prelude::*};
+///
+/// /// The customer whom a header of the message names.
+/// struct Customer(String);
+///
+/// impl FromCall for Customer {
+///     async fn from_call(call: &mut rhubarb::Call) -> Result<Self, TaskError> {
+///         let name = call.context().info().headers.get("customer").and_then(Value::as_str);
+///         let name = name.ok_or_else(|| TaskError::failed("KeyError", "no customer"))?;
+///         // It may await: a pool, say, that is had by `call.state::<Pool>()`.
+///         Ok(Self(name.to_owned()))
+///     }
+/// }
+///
+/// #[task(name = "shop.greet")]
+/// async fn greet(#[from_call] customer: Customer) -> String {
+///     format!("hello {}", customer.0)
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be had from a call",
     label = "is no parameter that a handler may ask for",
     note = "these are: `Args<T>`, `RawArgs`, `State<S>`, `TaskContext`, `FailedTask`, and what implements `FromCall`"
 )]
 pub trait FromCall: Sized {
-    /// Takes the parameter out of the call.
+    /// Takes the parameter out of the call. The time that it takes is the task's: its limits hold.
+    ///
+    /// # Cancel safety
+    ///
+    /// It is dropped where the handler would be: past the hard limit, or when the worker stops.
     ///
     /// # Errors
     ///
     /// What ends the task instead of running it.
-    fn from_call(call: &mut Call) -> Result<Self, TaskError>;
+    fn from_call(call: &mut Call) -> impl Future<Output = Result<Self, TaskError>> + Send;
 
     /// Returns what is missing for the parameter to be had, so that the worker refuses to start.
     fn missing(_states: &States) -> Option<&'static str> {
@@ -80,7 +129,7 @@ pub trait FromCall: Sized {
 pub struct Args<T>(pub T);
 
 impl<T: DeserializeOwned> FromCall for Args<T> {
-    fn from_call(call: &mut Call) -> Result<Self, TaskError> {
+    async fn from_call(call: &mut Call) -> Result<Self, TaskError> {
         let arguments = call.take_arguments();
         arguments.bind().map(Self).map_err(|error| misfit(&call.context, &error))
     }
@@ -90,7 +139,7 @@ impl<T: DeserializeOwned> FromCall for Args<T> {
 ///
 /// Shares the place of [`Args`]: the first of a handler gets them.
 impl FromCall for Arguments {
-    fn from_call(call: &mut Call) -> Result<Self, TaskError> {
+    async fn from_call(call: &mut Call) -> Result<Self, TaskError> {
         Ok(call.arguments.take().unwrap_or_default())
     }
 }
@@ -109,10 +158,15 @@ pub struct RawArgs {
 }
 
 impl FromCall for RawArgs {
-    fn from_call(call: &mut Call) -> Result<Self, TaskError> {
+    async fn from_call(call: &mut Call) -> Result<Self, TaskError> {
         call.take_arguments();
-        let Arguments { args, kwargs } = call.context.raw_arguments();
-        Ok(Self { args: json(&Value::Array(args)), kwargs: json(&Value::Object(kwargs)) })
+        Ok(call.context.raw_args())
+    }
+}
+
+impl From<Arguments> for RawArgs {
+    fn from(Arguments { args, kwargs }: Arguments) -> Self {
+        Self { args: json(&Value::Array(args)), kwargs: json(&Value::Object(kwargs)) }
     }
 }
 
@@ -125,7 +179,7 @@ pub(crate) fn misfit(context: &TaskContext, error: &ArgumentError) -> TaskError 
 pub struct State<S>(pub S);
 
 impl<S: Clone + Send + Sync + 'static> FromCall for State<S> {
-    fn from_call(call: &mut Call) -> Result<Self, TaskError> {
+    async fn from_call(call: &mut Call) -> Result<Self, TaskError> {
         let missing = || TaskError::failed("RuntimeError", missing_state::<S>());
         call.states.get().map(Self).ok_or_else(missing)
     }
@@ -140,7 +194,7 @@ fn missing_state<S>() -> String {
 }
 
 impl FromCall for TaskContext {
-    fn from_call(call: &mut Call) -> Result<Self, TaskError> {
+    async fn from_call(call: &mut Call) -> Result<Self, TaskError> {
         Ok(call.context.clone())
     }
 }

@@ -47,7 +47,7 @@ macro_rules! handler {
             fn call(&self, mut call: Call) -> BoxFuture<'static, TaskResult> {
                 let function = self.clone();
                 Box::pin(async move {
-                    $(let $parameter = $parameter::from_call(&mut call)?;)*
+                    $(let $parameter = $parameter::from_call(&mut call).await?;)*
                     call.finish()?;
                     function($($parameter),*).await.into_task_result()
                 })

@@ -4,10 +4,10 @@ use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use rhubarb_consumer::{Ended, Outcome, Revocation};
-use rhubarb_queue::wire::Exception;
+use rhubarb_queue::wire::{Exception, open};
 use serde_json::Value;
 use tokio::{runtime::Handle, sync::mpsc, task::JoinSet, time::Instant};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Instrument;
 
 use crate::context::TaskInfo;
@@ -72,20 +72,88 @@ pub struct Hooks {
     revoked: Vec<Hook<Revoked>>,
 }
 
+/// How a hook on the start or the stop may end: with nothing, or with a `Result` of nothing.
+#[diagnostic::on_unimplemented(
+    message = "a hook cannot return `{Self}`",
+    label = "is neither `()` nor a `Result<(), E>`",
+    note = "`E` is `anyhow::Error` or a `std::error::Error + Send + Sync`"
+)]
+pub trait HookEnd {
+    /// Returns what went wrong.
+    ///
+    /// # Errors
+    ///
+    /// The hook's own.
+    fn end(self) -> anyhow::Result<()>;
+}
+
+impl HookEnd for () {
+    fn end(self) -> anyhow::Result<()> {
+        Ok(())
+    }
+}
+
+impl<E: Into<anyhow::Error>> HookEnd for Result<(), E> {
+    fn end(self) -> anyhow::Result<()> {
+        self.map_err(Into::into)
+    }
+}
+
+type OnceHook = Box<dyn FnOnce() -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync>;
+
+fn once<F, Fut>(hook: F) -> OnceHook
+where
+    F: FnOnce() -> Fut + Send + Sync + 'static,
+    Fut: Future<Output: HookEnd> + Send + 'static,
+{
+    // Called inside, where a panic before its first `.await` is caught too.
+    Box::new(|| Box::pin(async { hook().await.end() }))
+}
+
+/// What is done once, before a worker claims.
+#[derive(Default)]
+pub struct AtStart(Vec<OnceHook>);
+
+impl AtStart {
+    pub(crate) fn push<F, Fut>(&mut self, hook: F)
+    where
+        F: FnOnce() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output: HookEnd> + Send + 'static,
+    {
+        self.0.push(once(hook));
+    }
+
+    /// Runs them one after the other.
+    ///
+    /// # Errors
+    ///
+    /// That of the first one that fails or panics.
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        for hook in self.0 {
+            let ended = AbortOnDropHandle::new(tokio::spawn(async { hook().await })).await;
+            ended.unwrap_or_else(|_| Err(anyhow::anyhow!("it has panicked")))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for AtStart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AtStart").field(&self.0.len()).finish()
+    }
+}
+
 /// What is done once, when a worker's tasks have ended.
 #[derive(Default)]
-pub struct AtStop(Vec<StopHook>);
-
-type StopHook = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send + Sync>;
+pub struct AtStop(Vec<OnceHook>);
 
 impl AtStop {
     pub(crate) fn push<F, Fut>(&mut self, hook: F)
     where
         F: FnOnce() -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = ()> + Send + 'static,
+        Fut: Future<Output: HookEnd> + Send + 'static,
     {
-        // Called inside, where a panic before its first `.await` is caught too.
-        self.0.push(Box::new(|| Box::pin(async { hook().await })));
+        self.0.push(once(hook));
     }
 
     /// Runs them beside one another, until `end` at the latest.
@@ -98,16 +166,19 @@ impl AtStop {
         let mut running = JoinSet::new();
         for hook in self.0 {
             let (over, runtime) = (over.clone(), Handle::current());
-            running.spawn_blocking(move || {
-                runtime.block_on(over.run_until_cancelled_owned(hook()));
-            });
+            running
+                .spawn_blocking(move || runtime.block_on(over.run_until_cancelled_owned(hook())));
         }
         while let Some(ended) = match tokio::time::timeout_at(end, running.join_next()).await {
             Ok(ended) => ended,
             Err(_) => return tracing::warn!("hooks on the stop that still ran were dropped"),
         } {
-            if ended.is_err() {
-                tracing::warn!("a hook on the stop has panicked");
+            match ended {
+                Ok(Some(Err(error))) => {
+                    tracing::warn!(error = format!("{error:#}"), "a hook on the stop has failed");
+                }
+                Ok(_) => {}
+                Err(_) => tracing::warn!("a hook on the stop has panicked"),
             }
         }
     }
@@ -162,7 +233,7 @@ impl Hooks {
         let ran = ended.ran.unwrap_or_default();
         match &ended.outcome {
             Outcome::Success(value) => {
-                let value = value.clone();
+                let value = open(value.clone());
                 call(&self.success, &Succeeded { task, value, ran })
             }
             Outcome::Failure { exception, traceback } => {
@@ -182,6 +253,8 @@ impl Hooks {
             }
             Outcome::PutOff { .. }
             | Outcome::NotDue { .. }
+            | Outcome::Ignored
+            | Outcome::Rejected { .. }
             | Outcome::Unknown
             | Outcome::Leave
             | Outcome::HandBack => Vec::new(),

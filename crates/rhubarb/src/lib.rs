@@ -67,22 +67,25 @@ pub mod hooks;
 #[cfg(feature = "intake")]
 pub mod intake;
 mod json;
+mod layer;
 pub mod output;
 mod panics;
 mod registry;
+mod replace;
 pub mod retry;
 pub mod run;
 pub mod serve;
 mod typed;
 
 pub use app::App;
-pub use cli::main;
+pub use cli::{main, main_async};
 pub use connect::{configuration, connect};
 pub use context::TaskContext;
 pub use errback::FailedTask;
 pub use error::{Passing, TaskError};
-pub use extract::{Args, RawArgs, State};
+pub use extract::{Args, Call, FromCall, RawArgs, State};
 pub use jiff::Timestamp;
+pub use layer::{CallError, TaskService};
 pub use retry::{Retry, RetryPolicy};
 pub use rhubarb_core::config::Config;
 /// Checks a handler of [`App::task`] or [`App::blocking_task`] where it is written, so that a
@@ -101,7 +104,7 @@ pub use rhubarb_core::config::Config;
 pub use rhubarb_macros::debug_handler;
 /// Declares an async function, or a blocking one, as a task: see [`Task`].
 pub use rhubarb_macros::task;
-pub use rhubarb_queue::{Client, Error as QueueError, Publish};
+pub use rhubarb_queue::{Client, Error as QueueError, Publish, wire::Exception};
 pub use serde_json::{Map, Value};
 pub use typed::{
     Task,
@@ -127,8 +130,8 @@ pub mod prelude {
     pub use std::time::Duration;
 
     pub use crate::{
-        App, Args, Client, Config, FailedTask, Map, Passing, Publish, Retry, RetryPolicy, State,
-        TaskContext, TaskError, Value,
+        App, Args, Client, Config, Exception, FailedTask, Map, Passing, Publish, Retry,
+        RetryPolicy, State, TaskContext, TaskError, Value,
         canvas::{Signature, chain, chord, group},
         task,
     };

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::{app::Registration, blocking::Threads, extract::States};
+use crate::{app::Registration, blocking::Threads, extract::States, layer::TaskService};
 
 /// Tasks by name, their aliases, and what they share.
 #[derive(Debug)]
@@ -12,6 +12,8 @@ pub(crate) struct Registry {
     pub(crate) states: Arc<States>,
     /// For blocking handlers.
     pub(crate) threads: Threads,
+    /// The layers around all tasks, where there are any.
+    pub(crate) layered: Option<TaskService>,
 }
 
 impl Registry {

@@ -37,6 +37,7 @@ use crate::{
     output::TaskResult,
     panics::{self, Panic},
     registry::Registry,
+    replace,
     retry::{Retry, RetryPolicy},
 };
 
@@ -83,7 +84,7 @@ enum Ended {
 impl Runner {
     /// Takes over an app's tasks; their limits stand in `tasks`, where remote control changes them.
     pub fn new(app: App, client: Client, tasks: Tasks, stop: Stop) -> Self {
-        let App { config, states, tasks: handlers, .. } = app;
+        let App { config, states, tasks: handlers, layered, .. } = app;
         panics::watch();
         let defaults = default_limits(&config.worker);
         let node = config.node_name().into();
@@ -91,7 +92,7 @@ impl Runner {
         let memory = Memory::for_messages_of(config.worker.max_message_bytes);
         let (aliases, states) = (config.tasks.aliases, Arc::new(states));
         Self(Arc::new(Inner {
-            registry: Arc::new(Registry { tasks: handlers, aliases, states, threads }),
+            registry: Arc::new(Registry { tasks: handlers, aliases, states, threads, layered }),
             client: Arc::new(client),
             node,
             tasks,
@@ -161,8 +162,9 @@ fn readable_arguments(args: &[Value], kwargs: &Map<String, Value>) -> Arguments 
 /// Tells whether an errback has had its call; else it is published as a task.
 fn is_called(errback: &str, ended: Ended) -> bool {
     let reason = match ended {
-        Ended::Returned(Ok(_)) => return true,
+        Ended::Returned(Ok(_) | Err(TaskError::Ignore)) => return true,
         Ended::Returned(Err(TaskError::Failed(raised))) => raised.exception.to_string(),
+        Ended::Returned(Err(TaskError::Reject { reason, .. })) => reason,
         Ended::Panicked(message, _) => format!("it panicked: {message}"),
         Ended::TimedOut(_) | Ended::SoftlyTimedOut => "its time limit has passed".to_owned(),
         Ended::Returned(Err(_)) | Ended::Cancelled => return false,
@@ -248,7 +250,7 @@ impl Inner {
         };
         let context = TaskContext::new(run.clone(), failed);
         let call = Call::new(arguments, context, self.registry.states.clone());
-        let handler = task.run(call, thread, slot);
+        let handler = task.run(call, thread, slot, self.registry.layered.as_ref());
         let handler = caught(handler).instrument(Span::current());
         let mut handler = AbortOnDropHandle::new(tokio::spawn(handler));
         let ended = tokio::select! {
@@ -256,7 +258,15 @@ impl Inner {
             // Nobody else aborts a handler: the runtime itself is ending.
             joined = &mut handler => joined.unwrap_or(Ended::Cancelled),
             limit = passed(&limits, run.soft_limit.as_ref()) => Ended::TimedOut(limit),
+            () = run.cancelled_softly() => Ended::SoftlyTimedOut,
             () = self.stop.hand_back.cancelled() => Ended::Cancelled,
+        };
+        let ended = match ended {
+            Ended::Returned(Err(TaskError::Replace(by))) => {
+                let replaced = replace::replace(run.client(), &run.received, *by).await;
+                Ended::Returned(Err(replaced.err().unwrap_or(TaskError::Ignore)))
+            }
+            ended => ended,
         };
         (self.told(ended, run.is_over_soft_limit()), run.children())
     }
@@ -269,7 +279,9 @@ impl Inner {
             parent: self.client.clone(),
             client: OnceLock::new(),
             stopping: self.stop.began.clone(),
+            limits: limits.clone(),
             soft_limit: limits.soft.map(|_| CancellationToken::new()),
+            ends_softly: CancellationToken::new(),
             given_up: CancellationToken::new(),
             node: self.node.clone(),
             registry: self.registry.clone(),
@@ -360,12 +372,10 @@ async fn passed(limits: &Limits, soft_limit: Option<&CancellationToken>) -> Dura
 
 /// Returns the time limits that hold for a message: its own, else its task's, else the settings'.
 ///
-/// A task's own zero means none.
+/// Zero means none, wherever it stands.
 fn time_limits(headers: &Headers, of_task: &Limits, defaults: &Limits) -> Limits {
-    // One that is no positive number of seconds does not count.
-    let own = |seconds: Option<f64>| {
-        Duration::try_from_secs_f64(seconds?).ok().filter(|limit| !limit.is_zero())
-    };
+    // One that is no number of seconds does not count.
+    let own = |seconds: Option<f64>| Duration::try_from_secs_f64(seconds?).ok();
     let (hard, soft) = headers.timelimit;
     Limits {
         rate: None,
@@ -419,6 +429,15 @@ fn decide(ended: Ended, headers: &Headers, policy: &RetryPolicy, random: f64) ->
         }
         Ended::Returned(Err(TaskError::Retry(retry))) => again(*retry, headers, policy, random),
         Ended::Returned(Err(TaskError::PutOff { after })) => Outcome::PutOff { after },
+        Ended::Returned(Err(TaskError::Ignore)) => Outcome::Ignored,
+        Ended::Returned(Err(TaskError::Reject { requeue, reason })) => {
+            Outcome::Rejected { requeue, reason }
+        }
+        // One that was called inside another task has no place of its own.
+        Ended::Returned(Err(TaskError::Replace(_))) => {
+            let text = Value::String("a task that another one calls cannot be replaced".to_owned());
+            failure(Exception::builtin("RuntimeError", vec![text]).into())
+        }
         Ended::Returned(Err(TaskError::Cancelled)) | Ended::Cancelled => Outcome::HandBack,
         Ended::Panicked(message, place) => {
             let message = Value::String(format!("the task panicked: {message}"));
@@ -576,7 +595,8 @@ mod tests {
         };
         check(&message(Some(1.0), Some(2.0)), of(3, 4), of(5, 6), of(1, 2));
         check(&message(None, Some(-2.0)), of(3, 4), of(5, 6), of(3, 4));
-        check(&message(Some(0.0), Some(f64::NAN)), of(0, 4), of(5, 6), of(5, 4));
+        check(&message(Some(0.0), Some(f64::NAN)), of(3, 4), of(5, 6), of(0, 4));
+        check(&message(None, Some(0.0)), of(3, 4), of(5, 6), of(3, 0));
         check(&message(None, None), of(0, 0), of(0, 0), of(0, 0));
     }
 }

@@ -60,6 +60,9 @@ pub enum Error {
         #[source]
         source: rhubarb_connection::Error,
     },
+    /// A hook on the start failed.
+    #[error("a hook on the start failed: {0:#}")]
+    Start(anyhow::Error),
     /// The apalis worker ended by itself.
     #[error("the worker ended unasked")]
     Ended(#[source] Option<MonitorError>),
@@ -86,6 +89,10 @@ pub async fn serve(mut app: App, shutdown: &Shutdown) -> Result<Stopped, Error> 
     app.check()?;
     tokio::select! {
         reached = reach(&app.connections) => reached?,
+        () = shutdown.drained() => return Ok(Stopped::Clean),
+    }
+    tokio::select! {
+        started = std::mem::take(&mut app.at_start).run() => started.map_err(Error::Start)?,
         () = shutdown.drained() => return Ok(Stopped::Clean),
     }
     let stop = Stop::default();

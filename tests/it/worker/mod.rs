@@ -5,6 +5,7 @@
 mod blocking;
 mod ends;
 mod intake;
+mod life;
 mod limits;
 mod registering;
 mod scraping;

@@ -129,8 +129,8 @@ async fn a_hook_on_the_stop_that_panics_hangs_or_blocks_keeps_neither_the_others
     let blocked = std::sync::Mutex::new(blocked);
     let ran = done.clone();
     let worker = bench.worker(move |app| {
-        app.on_stop(|| async { panic!("a defect of the hook") });
-        app.on_stop(std::future::pending);
+        app.on_stop(async || -> () { panic!("a defect of the hook") });
+        app.on_stop(std::future::pending::<()>);
         app.on_stop(move || async move {
             // As a hook does that computes, or asks a server by blocking I/O.
             let _ = blocked.into_inner().unwrap().recv();

@@ -130,6 +130,24 @@ fn a_revoked_task_fails_its_chain_and_chord_and_calls_no_errback() {
 }
 
 #[test]
+fn a_task_that_ignores_its_end_or_rejects_its_message_is_told_to_nobody() {
+    let (celery, received) = (celery(), received(task().into_envelope("d")));
+    let ignored = planned(Outcome::Ignored, &received, &celery);
+    assert_eq!(ignored, Plan::ended(None, Follow::default()));
+    let reject = |requeue| Outcome::Rejected { requeue, reason: "no such shop".to_owned() };
+    let rejected = planned(reject(false), &received, &celery);
+    let letter = rejected.letter.as_ref().unwrap();
+    assert_eq!((letter.kind, letter.reason.as_str()), (Kind::Dead, "no such shop"));
+    assert_eq!(Plan { letter: None, ..rejected }, ignored);
+    let back = planned(reject(true), &received, &celery);
+    let Act::Schedule { message: Some((bytes, None)), .. } = &back.act else { panic!("{back:?}") };
+    let again = Envelope::decode(bytes).unwrap();
+    assert!(again.is_redelivered() && !received.envelope.is_redelivered());
+    assert_eq!((again.headers.retries, &again.body), (0, &received.envelope.body));
+    assert_eq!((&back.result, &back.follow, back.is_final), (&None, &Follow::default(), false));
+}
+
+#[test]
 fn a_result_that_is_too_large_fails_and_nothing_follows_it_as_a_success() {
     let (celery, received) = (celery(), received(task().into_envelope("d")));
     let plan = planned(Outcome::Success(json!("x".repeat(20_000))), &received, &celery);

@@ -37,7 +37,7 @@ pub trait Bind: Sized {
 pub struct Bound<T>(pub T);
 
 impl<T: Bind> FromCall for Bound<T> {
-    fn from_call(call: &mut Call) -> Result<Self, TaskError> {
+    async fn from_call(call: &mut Call) -> Result<Self, TaskError> {
         let bound =
             Binding::new(T::schema(), call.take_arguments()).and_then(|mut all| T::bind(&mut all));
         bound.map(Self).map_err(|error| misfit(call.context(), &error))
