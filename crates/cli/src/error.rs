@@ -119,10 +119,15 @@ impl Error {
 /// Says what a connection ended with, and what to do about it.
 fn told(error: &rhubarb_connection::Error) -> String {
     match error {
-        rhubarb_connection::Error::Unreachable { .. } => format!(
-            "{error}; check that it runs and that the URL is right (REDIS_URL, --redis-url, or [redis] \
+        // Where a setting or a limit is named, that is what to look at.
+        rhubarb_connection::Error::Unreachable { reason, .. }
+            if !["redis.", "maxclients"].iter().any(|named| reason.contains(named)) =>
+        {
+            format!(
+                "{error}; check that it runs and that the URL is right (REDIS_URL, --redis-url, or [redis] \
              of rhubarb.toml)"
-        ),
+            )
+        }
         other => other.to_string(),
     }
 }

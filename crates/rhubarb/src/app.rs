@@ -38,7 +38,7 @@ pub struct App {
 
 /// A worker that cannot work, with every reason.
 #[derive(Debug, thiserror::Error)]
-#[error("the tasks do not fit together: {}", .0.join("; "))]
+#[error("the tasks cannot be registered: {}", .0.join("; "))]
 pub struct Misfit(pub Vec<String>);
 
 impl App {
@@ -354,7 +354,7 @@ impl App {
         let aliases =
             self.config.tasks.aliases.iter().filter(|(_, to)| !self.tasks.contains_key(*to));
         let aliases =
-            aliases.map(|(alias, to)| format!("alias `{alias}` stands for no task: `{to}`"));
+            aliases.map(|(alias, to)| format!("alias `{alias}` of [tasks.aliases] stands for `{to}`, which this worker does not register"));
         let own = self.tasks.iter().flat_map(|(name, task)| {
             let problems = task.problems(name, &self.config.worker).into_iter();
             problems.map(move |problem| format!("task `{name}` {problem}"))

@@ -48,7 +48,7 @@ pub enum SetupError {
     #[error("failed to set up fetching")]
     Fetcher(#[source] Error),
     /// Sources are configured wrongly; all of them are here.
-    #[error("{} source settings are invalid; first: {}", .0.len(), .0[0])]
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Sources(Vec<BuildError>),
 }
 

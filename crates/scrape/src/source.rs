@@ -85,7 +85,7 @@ pub trait Source: Send + Sync + fmt::Debug {
 
 /// A source's configuration that cannot work; names the source and the setting.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("invalid setting `{setting}` of source `{source_name}`: {reason}")]
+#[error("the source `{source_name}` cannot be used: {setting}: {reason}")]
 pub struct BuildError {
     /// The source's name.
     pub source_name: String,

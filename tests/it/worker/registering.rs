@@ -402,7 +402,7 @@ async fn a_worker_whose_tasks_do_not_fit_does_not_start() {
     for problem in [
         "task `t.greet` is registered twice",
         "task `t.stateful` wants a state of type",
-        "alias `old.name` stands for no task: `t.gone`",
+        "alias `old.name` of [tasks.aliases] stands for `t.gone`, which this worker does not register",
     ] {
         assert!(error.contains(problem), "{error}");
     }

@@ -246,8 +246,20 @@ impl Redis {
         let mut reason = error.to_string();
         if let Some(advice) = tls::advice(error) {
             reason = format!("{reason}: {advice}");
-        } else if error.is_timeout() && self.inner.url.to_string().starts_with("rediss:") {
-            reason = format!("{reason}; for a server without TLS the URL begins with redis://");
+        } else if reason.contains("max number of clients") {
+            reason =
+                "it has no connection free (maxclients): end some, or raise the limit".to_owned();
+        } else {
+            let is_tls = self.inner.url.to_string().starts_with("rediss:");
+            reason = match (is_tls, error.is_timeout(), error.is_connection_dropped()) {
+                (true, true, _) => {
+                    format!("{reason}; if the server has no TLS, the URL begins with redis://")
+                }
+                (false, _, true) => {
+                    format!("{reason}; if the server has TLS, the URL begins with rediss://")
+                }
+                _ => reason,
+            };
         }
         if reason.contains("DB index is out of range") {
             Failure::NoDatabase

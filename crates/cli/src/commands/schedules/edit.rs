@@ -57,7 +57,9 @@ pub(super) async fn remove(store: &Store<'_>, name: &str) -> Result<(), Error> {
     let edited = store.schedules.remove(name).await?;
     let name = clean(name);
     match edited {
-        Edited::Nothing => Err(Error::Failed(format!("there is no live schedule `{name}`"))),
+        Edited::Nothing => Err(Error::Failed(format!(
+            "there is no live schedule `{name}`; `rhubarb schedules list` shows them"
+        ))),
         Edited::Done | Edited::Again => Ok(output::print(&format!("schedule {name} is removed"))?),
     }
 }
