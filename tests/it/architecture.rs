@@ -13,7 +13,7 @@ const IMPORTS: [(&str, &[&str]); 18] = [
     ("pyvalue", &[]),
     ("wire", &["pyvalue"]),
     ("config", &[]),
-    ("schedule", &["config"]),
+    ("schedule", &["config", "wire"]),
     ("core", &["config", "schedule"]),
     ("connection", &["core"]),
     ("scrape", &["core"]),

@@ -55,8 +55,7 @@ async fn celerys_remote_control_inspects_and_controls_a_worker_whose_only_slot_i
     let Some(python) = shop.python() else { return };
     let _worker = own_worker(&shop, &[]).await;
     let client = shop.client();
-    let waiting =
-        Publish { countdown: Some(Duration::from_secs(900)), ..Publish::new("e2e.sleep") };
+    let waiting = Publish::new("e2e.sleep").countdown(Duration::from_secs(900));
     let waiting = client.publish(&waiting.arg(1)).await.unwrap().id;
     let mut redis = shop.queue().await;
     eventually(SOON, "it is scheduled", async || {

@@ -111,7 +111,7 @@ async fn each_runs_what_was_sent_to_it(sides: [(&Side, &Process); 2]) {
     let mut sent = Vec::new();
     for _ in 0..20 {
         for (side, worker) in sides {
-            let task = Publish { countdown: Some(Duration::from_secs(3)), ..who() };
+            let task = who().countdown(Duration::from_secs(3));
             sent.push((side, side.publish(task).await, worker.id()));
         }
     }
@@ -122,11 +122,7 @@ async fn each_runs_what_was_sent_to_it(sides: [(&Side, &Process); 2]) {
 
 async fn a_revocation_holds_in_one(a: &Side, b: &Side) {
     let id = uuid::Uuid::new_v4().to_string();
-    let later = || Publish {
-        id: Some(id.clone()),
-        countdown: Some(Duration::from_secs(3)),
-        ..Publish::new("e2e.who").arg(0.0)
-    };
+    let later = || Publish::new("e2e.who").arg(0.0).id(&id).countdown(Duration::from_secs(3));
     a.publish(later()).await;
     b.publish(later()).await;
     assert_eq!(a.run(&["revoke", &id]).await.code, 0);
@@ -138,7 +134,7 @@ async fn a_revocation_holds_in_one(a: &Side, b: &Side) {
 }
 
 async fn a_lock_of_a_unique_task_holds_in_one(a: &Side, b: &Side) {
-    let once = || Publish { unique_for: Some(Duration::from_secs(60)), ..who() };
+    let once = || who().unique_for(Duration::from_secs(60));
     for (side, duplicate) in [(a, false), (a, true), (b, false), (b, true)] {
         assert_eq!(side.client.publish(&once()).await.unwrap().duplicate, duplicate);
     }

@@ -125,7 +125,7 @@ async fn a_countdown_outlives_the_worker_that_saw_it() {
     let shop = Shop::open().await;
     let client = shop.client();
     let mut first = shop.worker(&[]).await;
-    let task = Publish { countdown: Some(Duration::from_secs(4)), ..Publish::new(STATUS) };
+    let task = Publish::new(STATUS).countdown(Duration::from_secs(4));
     let id = client.publish(&task).await.unwrap().id;
     let mut queue = shop.queue().await;
     eventually(SOON, "the task is scheduled", async || {

@@ -126,7 +126,7 @@ async fn a_queue_and_its_namesake_in_braces_share_nothing() {
         (client.publish(&add("x")).await.unwrap(), client.publish(&add("{x}")).await.unwrap());
     assert_eq!(client.wait(&ran.id, SOON, |_| {}).await.unwrap().unwrap().status, State::Success);
     assert!(client.result(&held.id).await.unwrap().is_none(), "x is paused");
-    let later = Publish { countdown: Some(Duration::from_secs(600)), ..add("{x}") };
+    let later = add("{x}").countdown(Duration::from_secs(600));
     client.publish(&later).await.unwrap();
     eventually(SOON, "it waits in the schedule of its own queue", async || {
         let n: u64 = queue.zcard("rhubarb:rhubarb:{x}:scheduled").await.unwrap();

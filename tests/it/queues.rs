@@ -116,7 +116,7 @@ async fn a_task_far_behind_in_its_queue_is_found_and_what_was_not_searched_is_sa
     let task = installation.rhubarb(&["task", &id, "--json"]).await.json();
     assert_eq!((&task["place"], &task["queue"]), (&"waiting".into(), &"celery".into()));
     let eta = Publish::new("shop.mail").queue("later");
-    let id = client.publish(&Publish { countdown: Some(SOON * 100), ..eta }).await.unwrap().id;
+    let id = client.publish(&eta.countdown(SOON * 100)).await.unwrap().id;
     let task = installation.rhubarb(&["task", &id, "--json"]).await.json();
     assert_eq!(task["queue"], "later", "{task}");
 

@@ -13,13 +13,12 @@ use uuid::Uuid;
 /// that its result says what became of it.
 pub fn task(prefix: &str, known: &Known, tick: Timestamp, now: Timestamp) -> Publish {
     let config = &known.schedule.config;
-    Publish {
-        id: Some(id(prefix, &known.schedule.name, tick)),
-        queue: Some(known.queue.clone()),
-        expires_in: config.expires.map(|expires| expires.saturating_sub(late(tick, now))),
-        from_beat: true,
-        ..known.publish()
-    }
+    known.publish().with(|options| {
+        options.id = Some(id(prefix, &known.schedule.name, tick));
+        options.expires_in = config.expires.map(|expires| expires.saturating_sub(late(tick, now)));
+        // As Celery's beat marks them.
+        options.headers.insert("celery_beat_task".to_owned(), true.into());
+    })
 }
 
 /// Returns the id of a tick's task: the same from every beat of an installation, so that a log line
@@ -38,8 +37,9 @@ pub fn late(tick: Timestamp, now: Timestamp) -> Duration {
 #[cfg(test)]
 mod tests {
     use rhubarb_core::config::Config;
+    use rhubarb_queue::CallOptions;
     use rhubarb_queue::schedules::{All, Live, RedBeat};
-    use rhubarb_schedule::{ScheduleConfig, TaskOptions, When};
+    use rhubarb_schedule::{ScheduleConfig, When};
 
     use super::*;
 
@@ -52,12 +52,12 @@ mod tests {
             kwargs: [("k".to_owned(), "v".into())].into_iter().collect(),
             priority: Some(6),
             expires: Some(Duration::from_secs(60)),
-            options: Some(Box::new(TaskOptions {
-                ignore_result: true,
+            options: Some(Box::new(CallOptions {
+                ignore_result: Some(true),
                 time_limit: Some(Duration::from_secs(9)),
                 shadow: Some("shown".to_owned()),
                 headers: [("h".to_owned(), 1.into())].into_iter().collect(),
-                ..TaskOptions::default()
+                ..CallOptions::default()
             })),
             ..ScheduleConfig::default()
         };
@@ -72,18 +72,20 @@ mod tests {
 
     #[test]
     fn a_ticks_task_has_everything_that_is_configured() {
-        let expect = Publish {
+        let options = CallOptions {
             id: Some(id("", "s", at(0))),
             queue: Some("celery".to_owned()),
             expires_in: Some(Duration::from_secs(58)),
             priority: Some(6),
-            ignore_result: true,
+            ignore_result: Some(true),
             time_limit: Some(Duration::from_secs(9)),
             shadow: Some("shown".to_owned()),
-            headers: [("h".to_owned(), 1.into())].into_iter().collect(),
-            from_beat: true,
-            ..Publish::new("t").arg(1).kwarg("k", "v")
+            headers: [("h".to_owned(), 1.into()), ("celery_beat_task".to_owned(), true.into())]
+                .into_iter()
+                .collect(),
+            ..CallOptions::default()
         };
+        let expect = Publish { options, ..Publish::new("t").arg(1).kwarg("k", "v") };
         assert_eq!(task("", &known(), at(0), at(2)), expect);
     }
 
@@ -91,7 +93,7 @@ mod tests {
     fn expiry_counts_from_the_tick() {
         for (late, rest) in [(0, 60), (59, 1), (60, 0), (7200, 0), (-1, 60)] {
             let task = task("", &known(), at(0), at(late));
-            assert_eq!(task.expires_in, Some(Duration::from_secs(rest)), "{late}");
+            assert_eq!(task.options.expires_in, Some(Duration::from_secs(rest)), "{late}");
         }
     }
 

@@ -185,16 +185,14 @@ impl Beat<'_> {
         let (client, ticks) = (self.client.clone(), self.ticks.clone());
         let (known, prefix) = (&self.book.slot(idx).known, &client.celery().global_keyprefix);
         let (schedule, queue) = (known.schedule.name.as_str(), known.queue.as_str());
-        let envelope = match publishes {
-            true => Some(client.message(task(prefix, known, record.tick, now))?.envelope),
+        let message = match publishes {
+            true => Some(client.message(task(prefix, known, record.tick, now))?),
             false => None,
         };
-        let message =
-            envelope.as_ref().map(|envelope| (envelope.encode(), envelope.properties.priority));
-        let message = message.as_ref().map(|(bytes, priority)| (bytes.as_slice(), *priority));
+        let message = message.as_ref().map(|one| (one.message.as_slice(), one.priority));
         let ticked = ticks.publish(fence, Tick { schedule, queue, message, record }).await?;
-        if let (Ticked::Done { late_ms }, Some(envelope)) = (ticked, &envelope) {
-            let (task, id) = (&envelope.headers.task, &envelope.headers.id);
+        if let (Ticked::Done { late_ms }, true) = (ticked, publishes) {
+            let (task, id) = (&known.schedule.config.task, id(prefix, schedule, record.tick));
             tracing::info!(schedule, task, id, queue, due = %record.tick, late_ms, "tick published");
         }
         Ok(ticked)

@@ -51,6 +51,6 @@ pub use client::{Client, Publish, Published};
 pub use error::Error;
 pub use lock::Lock;
 /// Celery's messages and results, which this crate's types hold.
-pub use rhubarb_wire as wire;
+pub use rhubarb_wire::{self as wire, CallOptions};
 pub use tick::Ticks;
 pub use write::{Outgoing, Stored};

@@ -20,7 +20,9 @@ pub use self::{
     overlap::unfinished,
     redbeat::{RedBeat, RedBeatEntry},
 };
-use crate::{Client, Error, Publish, error::redis, hash, hold, keys::Keys, script, tick::Record};
+use crate::{
+    CallOptions, Client, Error, Publish, error::redis, hash, hold, keys::Keys, script, tick::Record,
+};
 
 /// The most live schedules, and the most pauses.
 const MOST: usize = 20_000;
@@ -82,16 +84,11 @@ impl Known {
     pub fn publish(&self) -> Publish {
         let config = &self.schedule.config;
         let options = config.options.as_deref().cloned().unwrap_or_default();
+        let queue = Some(self.queue.clone());
         Publish {
             args: config.args.clone(),
             kwargs: config.kwargs.clone(),
-            queue: Some(self.queue.clone()),
-            priority: config.priority,
-            ignore_result: options.ignore_result,
-            time_limit: options.time_limit,
-            soft_time_limit: options.soft_time_limit,
-            shadow: options.shadow,
-            headers: options.headers,
+            options: CallOptions { queue, priority: config.priority, ..options },
             ..Publish::new(&config.task)
         }
     }

@@ -147,9 +147,9 @@ impl Intake {
             };
         };
         let id = task_id(queue, id);
-        let task = Publish { args, kwargs, id: Some(id), ..Publish::new(&self.task) };
+        let task = Publish { args, kwargs, ..Publish::new(&self.task) }.id(id);
         match self.client.message(task.queue(&self.queue)) {
-            Ok(message) => message.envelope.encode(),
+            Ok(message) => message.message,
             Err(error) => {
                 tracing::warn!(queue, %error, "a task of apalis cannot be published: its payload goes to the dead letters");
                 payload.to_vec()

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, time::Duration};
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+use rhubarb_wire::CallOptions;
 use serde_json::{Map, Value};
 
 /// One entry of the schedule.
@@ -20,8 +21,8 @@ pub struct ScheduleConfig {
     pub args: Vec<Value>,
     /// Keyword arguments.
     pub kwargs: Map<String, Value>,
-    /// What else the message says; absent when nothing.
-    pub options: Option<Box<TaskOptions>>,
+    /// What else the call says: the result, limits, name and headers; absent when nothing.
+    pub options: Option<Box<CallOptions>>,
     /// The queue; absent means that of `celery.task_routes`, else `celery.task_default_queue`.
     pub queue: Option<String>,
     /// 0 (most urgent) to 9; absent means that of `celery.task_routes`, else `celery.task_default_priority`.
@@ -148,21 +149,6 @@ pub enum Overlap {
     QueueOne,
     /// That task is revoked and cancelled, then the tick is published.
     CancelRunning,
-}
-
-/// Options of Celery's `apply_async` that have no setting of their own.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct TaskOptions {
-    /// Whether no result is stored.
-    pub ignore_result: bool,
-    /// The hard time limit.
-    pub time_limit: Option<Duration>,
-    /// The soft time limit.
-    pub soft_time_limit: Option<Duration>,
-    /// A name to show in place of the task's.
-    pub shadow: Option<String>,
-    /// Headers of the application.
-    pub headers: Map<String, Value>,
 }
 
 impl Moment {

@@ -9,6 +9,6 @@ mod recorded;
 mod schedule;
 
 pub use crontab::{Crontab, CrontabError};
-pub use entry::{CatchUp, CrontabText, Dst, Moment, Overlap, ScheduleConfig, TaskOptions, When};
+pub use entry::{CatchUp, CrontabText, Dst, Moment, Overlap, ScheduleConfig, When};
 pub use read::check_name;
 pub use schedule::{Progress, Schedule, ScheduleError, Step};

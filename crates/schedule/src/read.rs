@@ -9,11 +9,12 @@ use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use rhubarb_config::{
     self as config, Entry, Input, Reader, Shown, Wrong, is_queue_name, quoted, words,
 };
+use rhubarb_wire::CallOptions;
 use serde_json::Value;
 
 use crate::{
     crontab::{Crontab, CrontabError},
-    entry::{CatchUp, CrontabText, Dst, Moment, Overlap, ScheduleConfig, TaskOptions, When},
+    entry::{CatchUp, CrontabText, Dst, Moment, Overlap, ScheduleConfig, When},
     schedule::Schedule,
 };
 
@@ -137,7 +138,7 @@ fn schedule(mut reader: Reader<'_>, arguments: Option<Arguments>) -> Arc<Schedul
         args: arguments.args.into_boxed_slice().into_vec(),
         kwargs: exact(arguments.kwargs),
         options: Some(options(&mut reader))
-            .filter(|all| *all != TaskOptions::default())
+            .filter(|all| *all != CallOptions::default())
             .map(Box::new),
         queue: reader.optional("queue"),
         priority: reader.optional("priority"),
@@ -329,15 +330,16 @@ fn caught_up(reader: &mut Reader<'_>, value: &toml::Value) -> CatchUp {
     CatchUp::All { max, window }
 }
 
-fn options(reader: &mut Reader<'_>) -> TaskOptions {
-    let Some(value) = reader.get("options") else { return TaskOptions::default() };
-    let Some(mut reader) = reader.inner("options", value) else { return TaskOptions::default() };
-    let options = TaskOptions {
-        ignore_result: reader.or("ignore_result", false),
+fn options(reader: &mut Reader<'_>) -> CallOptions {
+    let Some(value) = reader.get("options") else { return CallOptions::default() };
+    let Some(mut reader) = reader.inner("options", value) else { return CallOptions::default() };
+    let options = CallOptions {
+        ignore_result: Some(reader.or("ignore_result", false)).filter(|ignore| *ignore),
         time_limit: reader.optional("time_limit"),
         soft_time_limit: reader.optional("soft_time_limit"),
         shadow: reader.optional("shadow"),
         headers: json(&mut reader, "headers").unwrap_or_default(),
+        ..CallOptions::default()
     };
     reader.finish();
     options

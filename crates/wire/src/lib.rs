@@ -36,6 +36,7 @@
 //!   rules.
 //! - `compression`: bodies that are not plain JSON.
 //! - `old`: protocol 1.
+//! - `call`: the options of a call.
 //! - `task`: making messages.
 //! - `result`, `group`, `exception`: what is stored when a task ends.
 //! - `control`, `event`: commands to workers with their replies, and what workers report; `message`
@@ -52,6 +53,7 @@ mod properties;
 mod usual;
 
 mod body;
+mod call;
 pub mod canvas;
 mod compose;
 mod compression;
@@ -82,6 +84,7 @@ mod keys;
 mod lamport;
 
 pub use body::{Body, Embed};
+pub use call::CallOptions;
 pub use compression::Compression;
 pub use envelope::Envelope;
 pub use error::{DecodeError, Identity};

@@ -74,6 +74,12 @@ impl Time {
     }
 }
 
+impl From<Timestamp> for Time {
+    fn from(instant: Timestamp) -> Self {
+        Self::at(instant)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -152,42 +152,22 @@ fn a_new_task_is_the_message_celery_would_send() {
         let instant =
             |time: &Option<Time>| time.as_ref().map(|time| time.resolve(&jiff::tz::TimeZone::UTC));
         let (headers, properties) = (&envelope.headers, &envelope.properties);
-        let task = NewTask {
-            task: headers.task.clone(),
-            id: headers.id.clone(),
-            args: body.args,
-            kwargs: body.kwargs,
-            queue: properties.delivery_info.routing_key.clone(),
-            eta: instant(&headers.eta),
-            expires: instant(&headers.expires),
-            priority: properties.priority,
-            ignore_result: headers.ignore_result,
-            root_id: None,
-            parent_id: None,
-            retries: 0,
-            timelimit: headers.timelimit,
-            shadow: headers.shadow.clone(),
-            headers: headers.other.clone(),
-            embed: body.embed,
-            reply_to: properties.reply_to.clone(),
-            origin: headers.origin.clone(),
-            group: headers.group.clone(),
-            group_index: headers.group_index,
-            beat: false,
-        };
+        let mut task = NewTask::new("t", "celery");
+        task.headers = headers.clone();
+        task.headers.eta = instant(&headers.eta).map(Time::at);
+        task.headers.expires = instant(&headers.expires).map(Time::at);
+        // The task's own, where nothing else is said.
+        (task.headers.root_id, task.headers.argsrepr, task.headers.kwargsrepr) = Default::default();
+        (task.args, task.kwargs, task.embed) = (body.args, body.kwargs, body.embed);
+        task.queue.clone_from(&properties.delivery_info.routing_key);
+        task.priority = properties.priority;
+        task.reply_to = properties.reply_to.clone().unwrap_or_default();
         let mut expected = envelope.clone();
         // Made of the client's clock; Redis does not use it.
         expected.properties.expiration = None;
         let made = task.into_envelope(properties.delivery_tag.as_deref().unwrap());
         assert_eq!(made, expected, "{file}");
     }
-}
-
-#[test]
-fn a_scheduled_task_is_marked_as_beat_marks_it() {
-    let beat = raw("beat_message");
-    let task = NewTask { beat: true, ..NewTask::new("t", "celery") };
-    assert_eq!(task.into_envelope("d").headers.other, beat.headers.other);
 }
 
 #[test]

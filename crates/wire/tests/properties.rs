@@ -79,19 +79,20 @@ prop_compose! {
     fn task()(
         (name, id, args, kwargs) in ("[a-z.]{1,20}", "[0-9a-f-]{1,36}", vec(value(), 0..4), map()),
         (eta, expires) in (option::of(instant()), option::of(instant())),
-        (priority, retries, ignore_result, beat) in any::<(u8, u32, Option<bool>, bool)>(),
+        (priority, retries, ignore_result) in any::<(u8, u32, Option<bool>)>(),
         (hard, soft) in (option::of(0.0..1e6_f64), option::of(0..1000_u32)),
         (callbacks, chain, chord) in (vec(signature(), 0..2), vec(signature(), 0..3), option::of(signature())),
         (shadow, group, group_index) in (option::of("[ -~]{1,9}"), option::of("[a-f]{1,9}"), option::of(0..99_u64)),
     ) -> NewTask {
         let mut task = NewTask::new(&name, "celery");
-        task.id = id;
-        (task.args, task.kwargs) = (args, kwargs);
-        (task.eta, task.expires) = (eta, expires);
-        (task.priority, task.retries, task.ignore_result, task.beat) = (priority, retries, ignore_result, beat);
-        task.timelimit = (hard, soft.map(f64::from));
+        (task.args, task.kwargs, task.priority) = (args, kwargs, priority);
         task.embed = Embed { callbacks, chain, chord, ..Embed::default() };
-        (task.shadow, task.group, task.group_index) = (shadow, group, group_index);
+        task.headers.id = id;
+        (task.headers.eta, task.headers.expires) = (eta.map(Time::at), expires.map(Time::at));
+        (task.headers.retries, task.headers.ignore_result) = (retries, ignore_result);
+        task.headers.timelimit = (hard, soft.map(f64::from));
+        (task.headers.shadow, task.headers.group) = (shadow, group);
+        task.headers.group_index = group_index;
         task
     }
 }
@@ -104,7 +105,7 @@ proptest! {
         prop_assert_eq!(&read, &sent);
         let expected = Body { args: task.args, kwargs: task.kwargs, embed: task.embed };
         prop_assert_eq!(read.body(MAX).unwrap(), expected);
-        prop_assert_eq!(read.headers.eta, task.eta.map(Time::at));
+        prop_assert_eq!(read.headers.eta, task.headers.eta);
     }
 
     #[test]

@@ -66,6 +66,6 @@ fn noop(text: &str) -> Publish {
 
 fn figures(client: &Client, task: &Publish, count: usize, begun: Instant) -> Value {
     let seconds = begun.elapsed().as_secs_f64();
-    let message = client.message(task.clone()).map_or(0, |one| one.envelope.encode().len());
+    let message = client.message(task.clone()).map_or(0, |one| one.message.len());
     json!({"count": count, "seconds": seconds, "message_bytes": message})
 }

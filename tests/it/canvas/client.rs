@@ -173,7 +173,7 @@ async fn callbacks_are_called_with_the_result_or_the_id_of_the_failure() {
     let shop = Shop::open_on(RedisServer::start().await, "").await;
     let _own = own(&shop);
     let client = shop.client();
-    let named = |id: &str, task: &str| Publish { id: Some(id.to_owned()), ..Publish::new(task) };
+    let named = |id: &str, task: &str| Publish::new(task).id(id);
 
     let linked = Publish::new("e2e.add").arg(1).arg(2).link(named("linked", "e2e.add").arg(10));
     client.publish(&linked).await.unwrap();
@@ -232,7 +232,7 @@ async fn tasks_go_where_their_route_says_unless_their_call_does() {
     let mut redis = shop.queue().await;
     client.publish(&Publish::new("shop.ship")).await.unwrap();
     client.publish(&Publish::new("shop.ship").queue("other")).await.unwrap();
-    let urgent = Publish { priority: Some(0), ..Publish::new("shop.ship") };
+    let urgent = Publish::new("shop.ship").priority(0);
     client.publish(&urgent).await.unwrap();
     client.apply(group(vec![Signature::new("shop.a"), Signature::new("mail")])).await.unwrap();
     let ran = shop.rhubarb(&["enqueue", "shop.cli"]).await;

@@ -87,7 +87,12 @@ impl Scene {
         while Instant::now() < until {
             let countdown = Some(Duration::from_millis(COUNTDOWN_MS));
             let queue = if self.sent.len().is_multiple_of(2) { TURNED } else { "celery" };
-            self.send(&Publish { countdown, ..recorded(0.05, "success").queue(queue) }).await;
+            self.send(
+                &recorded(0.05, "success")
+                    .queue(queue)
+                    .with(|options| options.countdown = countdown),
+            )
+            .await;
             leases_are_of_redis(&mut redis).await;
             sleep(Duration::from_millis(100)).await;
         }
@@ -138,8 +143,7 @@ async fn a_worker_whose_clock_steps_an_hour_keeps_leases_countdowns_retries_and_
     for step in [HOUR, 0, -HOUR, 0] {
         scene.turn(step).await;
         retried.push(scene.send(&recorded(0.05, "retry").queue(TURNED)).await);
-        let expires =
-            Publish { expires_in: Some(Duration::from_secs(600)), ..recorded(0.05, "success") };
+        let expires = recorded(0.05, "success").expires_in(Duration::from_secs(600));
         expiring.push(scene.send(&expires.queue(TURNED)).await);
         scene.load(Duration::from_secs(2)).await;
     }

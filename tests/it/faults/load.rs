@@ -105,8 +105,7 @@ impl Load {
 }
 
 fn recorded(id: &str, seconds: f64, end: &str) -> Publish {
-    let id = Some(id.to_owned());
-    Publish { id, ..Publish::new("e2e.record").arg(seconds).arg(end) }
+    Publish::new("e2e.record").arg(seconds).arg(end).id(id)
 }
 
 fn some_task(id: &str, rng: &mut Rng) -> (Message, Expect) {
@@ -118,17 +117,14 @@ fn some_task(id: &str, rng: &mut Rng) -> (Message, Expect) {
         69..77 => (recorded(id, short, "failure"), Expect::Failure),
         77..85 => (recorded(id, short, "retry"), Expect::Success),
         85..92 => {
-            let countdown = Some(Duration::from_millis(rng.u64(200..3000)));
-            (Publish { countdown, ..recorded(id, short, "success") }, Expect::Success)
+            let countdown = Duration::from_millis(rng.u64(200..3000));
+            (recorded(id, short, "success").countdown(countdown), Expect::Success)
         }
         92..96 => {
-            let expires_in = Some(Duration::from_millis(rng.u64(20..400)));
-            (Publish { expires_in, ..recorded(id, 0.0, "success") }, Expect::SuccessOrRevoked)
+            let expires_in = Duration::from_millis(rng.u64(20..400));
+            (recorded(id, 0.0, "success").expires_in(expires_in), Expect::SuccessOrRevoked)
         }
-        96..98 => {
-            let id = Some(id.to_owned());
-            (Publish { id, ..Publish::new("e2e.nobody") }, Expect::Parked)
-        }
+        96..98 => (Publish::new("e2e.nobody").id(id), Expect::Parked),
         _ => {
             let headers = json!({ "id": id, "task": "e2e.record" });
             let raw = json!({ "body": 17, "headers": headers, "properties": {} });

@@ -104,8 +104,7 @@ async fn each_task_of_a_mixed_fleet_ends_once_where_it_is_known() {
     let (mut theirs, mut ours, mut shared) = (Vec::new(), Vec::new(), Vec::new());
     for n in 0..N {
         let priority = if n % 10 == 0 { 3 } else { 0 };
-        let with =
-            |task: &str| Publish { priority: Some(priority), ..Publish::new(task).arg(0.001) };
+        let with = |task: &str| Publish::new(task).arg(0.001).priority(priority);
         theirs.push(publish(&client, with("python.echo")).await);
         ours.push(publish(&client, with("e2e.ours")).await);
         shared.push(publish(&client, with("e2e.sleep")).await);

@@ -34,8 +34,7 @@ async fn everything_of_a_killed_worker_is_finished_by_celery() {
     // Claimed together, they were parked in no order of ours.
     let parked: Vec<String> =
         redis::cmd("ZRANGE").arg(PARKED).arg(0).arg(-1).query_async(&mut queue).await.unwrap();
-    let eta =
-        Publish { countdown: Some(Duration::from_secs(15)), ..Publish::new("e2e.sleep").arg(0) };
+    let eta = Publish::new("e2e.sleep").arg(0).countdown(Duration::from_secs(15));
     let mut scheduled = vec![publish(Publish::new("e2e.later").arg(12)).await];
     scheduled.push(publish(eta).await);
     holds(&mut queue, "ZCARD", SCHEDULED, 2).await;

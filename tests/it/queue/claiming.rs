@@ -281,9 +281,7 @@ async fn what_has_no_list_to_go_back_to_stays_claimed_until_there_is_one() {
 async fn the_most_urgent_runs_first_and_the_oldest_of_those() {
     let bench = Bench::with(|config| config.worker.concurrency = 1).await;
     for priority in [9, 6, 3, 0, 5, 1, 4, 2] {
-        bench
-            .publish(&Publish { priority: Some(priority), ..Publish::new("t").arg(priority) })
-            .await;
+        bench.publish(&Publish::new("t").arg(priority).priority(priority)).await;
     }
     let (worker, order) = noting(&bench);
     all_have_run(&order, json!([0, 1, 2, 3, 5, 4, 6, 9])).await;
@@ -296,7 +294,9 @@ async fn an_eta_waits_in_redis_and_runs_when_due() {
     let worker = bench.worker(echo);
     let countdown = Some(Duration::from_secs(2));
     let begun = std::time::Instant::now();
-    let id = bench.publish(&Publish { countdown, ..Publish::new("t").arg("later") }).await;
+    let id = bench
+        .publish(&Publish::new("t").arg("later").with(|options| options.countdown = countdown))
+        .await;
     eventually(WAIT, "it waits in the schedule", async || {
         let queues = inspect::queues(&bench.client, &[]).await.unwrap();
         (queues[0].scheduled == 1 && queues[0].claimed == 0).then_some(())
@@ -311,7 +311,8 @@ async fn an_eta_waits_in_redis_and_runs_when_due() {
 async fn an_expired_task_is_revoked_and_not_run() {
     let bench = Bench::new().await;
     let expires_in = Some(Duration::from_millis(1));
-    let id = bench.publish(&Publish { expires_in, ..Publish::new("t") }).await;
+    let id =
+        bench.publish(&Publish::new("t").with(|options| options.expires_in = expires_in)).await;
     let sent = jiff::Timestamp::now();
     eventually(WAIT, "it has expired", async || {
         let now: (i64, i32) =

@@ -67,7 +67,7 @@ async fn a_running_and_a_scheduled_task_are_shown_as_celery_shows_them() {
         }
     });
     let running = bench.publish(&Publish::new("t").arg("ü").kwarg("n", 1)).await;
-    let later = Publish { countdown: Some(Duration::from_secs(600)), ..Publish::new("t").arg(2) };
+    let later = Publish::new("t").arg(2).countdown(Duration::from_secs(600));
     let later = bench.publish(&later).await;
     let mut redis = bench.redis().await;
     eventually(WAIT, "one runs and one is scheduled", async || {
@@ -301,7 +301,7 @@ async fn a_starting_worker_learns_what_others_know_as_revoked() {
     assert_eq!(bench.ask("revoked", &json!({})).await, json!(["from-python"]));
     let clock = bench.ask("clock", &json!({})).await;
     assert!(clock["clock"].as_u64().unwrap() > 4712, "{clock}");
-    let id = Publish { id: Some("from-python".into()), ..Publish::new("t") };
+    let id = Publish::new("t").id("from-python");
     let id = bench.publish(&id).await;
     assert_eq!(bench.result(&id).await.status.to_string(), "REVOKED");
     // Nothing of the question is left.
@@ -320,11 +320,7 @@ async fn a_worker_without_remote_control_still_obeys_what_stands_in_redis() {
     assert_eq!(heard, 0, "nobody listens");
     let keep = Duration::from_secs(60);
     bench.client.revoke("later", false, keep).await.unwrap();
-    let later = Publish {
-        id: Some("later".into()),
-        countdown: Some(Duration::from_secs(2)),
-        ..Publish::new("t")
-    };
+    let later = Publish::new("t").id("later").countdown(Duration::from_secs(2));
     bench.publish(&later).await;
     eventually(WAIT, "it has ended unrun", async || {
         let left: usize = redis.zcard("rhubarb:{celery}:scheduled").await.unwrap();
@@ -378,7 +374,7 @@ async fn remote_control_comes_back_when_the_access_list_allows_it_again() {
 async fn a_worker_that_may_not_hear_obeys_revocations_and_asks_seldom() {
     let bench = with_a_user("resetchannels").await;
     let worker = bench.worker(echo);
-    let later = Publish { countdown: Some(Duration::from_secs(2)), ..Publish::new("t").arg(1) };
+    let later = Publish::new("t").arg(1).countdown(Duration::from_secs(2));
     let id = bench.publish(&later).await;
     let mut admin = bench.config.clone();
     admin.redis.url = bench.server.url(0).parse().unwrap();

@@ -48,7 +48,7 @@ async fn a_stored_success_is_never_overwritten() {
             traceback: None,
         }
     });
-    bench.publish(&Publish { id: Some(id.to_owned()), ..Publish::new("t") }).await;
+    bench.publish(&Publish::new("t").id(id)).await;
     eventually(WAIT, "it has run", async || {
         (worker.consumer().counters().processed.load(Ordering::SeqCst) == 1).then_some(())
     })
@@ -62,7 +62,8 @@ async fn a_stored_success_is_never_overwritten() {
 async fn nothing_is_stored_where_the_result_is_ignored() {
     let bench = Bench::new().await;
     let worker = bench.worker(echo);
-    let id = bench.publish(&Publish { ignore_result: true, ..Publish::new("t") }).await;
+    let id =
+        bench.publish(&Publish::new("t").with(|options| options.ignore_result = Some(true))).await;
     eventually(WAIT, "it has run", async || {
         (worker.consumer().counters().processed.load(Ordering::SeqCst) == 1).then_some(())
     })

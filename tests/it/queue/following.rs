@@ -273,8 +273,9 @@ async fn a_body_is_published_once_wherever_its_publisher_dies() {
 /// A header task's message, made anew.
 async fn redelivered(bench: &Bench, id: &str, group: &str) -> Envelope {
     let place = if id == "zero" { 0 } else { 1 };
-    let publish = Publish { id: Some(id.to_owned()), ..Publish::new("t").arg(place + 1) };
-    let mut envelope = bench.client.message(publish).unwrap().envelope;
+    let publish = Publish::new("t").arg(place + 1).id(id);
+    let message = bench.client.message(publish).unwrap().message;
+    let mut envelope = Envelope::decode(&message).unwrap();
     envelope.headers.group = Some(group.to_owned());
     envelope.headers.group_index = Some(place);
     let mut body = envelope.body(10_000).unwrap();

@@ -109,7 +109,7 @@ async fn a_pause_outlives_the_workers_that_obey_it() {
 async fn a_purge_throws_away_what_waits_and_only_that() {
     let bench = Bench::new().await;
     for priority in [0, 3, 9] {
-        bench.publish(&Publish { priority: Some(priority), ..Publish::new("t") }).await;
+        bench.publish(&Publish::new("t").priority(priority)).await;
     }
     let other = bench.publish(&Publish::new("t").queue("other").arg(1)).await;
     let mut redis = bench.redis().await;

@@ -25,7 +25,7 @@ const TOUCHES: [&str; 13] = [
 /// `message()` a message of it.
 async fn fill(bench: &Bench, redis: &mut MultiplexedConnection, n: u64, each: &str) {
     let id = Some("NUMBER".to_owned());
-    bench.publish(&Publish { id, ..Publish::new("t").arg(1) }).await;
+    bench.publish(&Publish::new("t").arg(1).with(|options| options.id = id)).await;
     let message: Vec<u8> = redis.rpop("celery", None).await.unwrap();
     let script = format!(
         "for N = tonumber(ARGV[1]), tonumber(ARGV[2]) do

@@ -272,7 +272,7 @@ async fn letters_are_found_by_task_queue_reason_and_age() {
 #[tokio::test]
 async fn a_list_that_is_no_more_loses_no_message() {
     let mut bench = Bench::new().await;
-    let urgent = |priority| Publish { priority: Some(priority), ..Publish::new("t").arg(priority) };
+    let urgent = |priority| Publish::new("t").arg(priority).priority(priority);
     let (claimed, scheduled) = (bench.publish(&urgent(9)).await, urgent(6));
     let doomed = bench.worker(|delivery: Delivery| async move {
         let body = delivery.received.body().unwrap().args[0].clone();

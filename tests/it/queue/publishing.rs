@@ -25,7 +25,7 @@ async fn a_published_message_is_what_celerys_own_client_pushes() {
 #[tokio::test]
 async fn a_priority_chooses_the_list() {
     let bench = Bench::new().await;
-    bench.publish(&Publish { priority: Some(7), ..Publish::new("t") }).await;
+    bench.publish(&Publish::new("t").priority(7)).await;
     let n: u64 = bench.redis().await.llen("celery\u{6}\u{16}6").await.unwrap();
     assert_eq!(n, 1);
 }
@@ -33,8 +33,7 @@ async fn a_priority_chooses_the_list() {
 #[tokio::test]
 async fn a_unique_task_is_published_once_within_its_time() {
     let bench = Bench::new().await;
-    let unique =
-        Publish { unique_for: Some(Duration::from_secs(60)), ..Publish::new("t").arg("x") };
+    let unique = Publish::new("t").arg("x").unique_for(Duration::from_secs(60));
     let first = bench.client.publish(&unique).await.unwrap();
     let second = bench.client.publish(&unique).await.unwrap();
     assert!(!first.duplicate && second.duplicate);
@@ -46,8 +45,9 @@ async fn a_unique_task_is_published_once_within_its_time() {
 #[tokio::test]
 async fn many_tasks_published_at_once_arrive_in_order_and_each_in_its_list() {
     let bench = Bench::new().await;
-    let task =
-        |n: u32| Publish { priority: (n % 500 == 499).then_some(9), ..Publish::new("t").arg(n) };
+    let task = |n: u32| {
+        Publish::new("t").arg(n).with(|options| options.priority = (n % 500 == 499).then_some(9))
+    };
     let ids = bench.client.publish_all((0..2_500).map(task)).await.unwrap();
     assert_eq!(ids.len(), 2_500);
     let mut redis = bench.redis().await;
@@ -67,7 +67,7 @@ async fn many_tasks_published_at_once_arrive_in_order_and_each_in_its_list() {
 #[tokio::test]
 async fn of_many_tasks_none_is_published_where_one_is_refused() {
     let bench = Bench::new().await;
-    let unique = Publish { unique_for: Some(WAIT), ..Publish::new("t") };
+    let unique = Publish::new("t").unique_for(WAIT);
     let refused = bench.client.publish_all([Publish::new("t"), unique]).await.unwrap_err();
     assert!(refused.to_string().contains("unique_for"), "{refused}");
     let nameless = bench.client.publish_all([Publish::new("t"), Publish::new("")]).await;
@@ -115,7 +115,7 @@ async fn waiting_tells_each_state_and_ends_with_the_final_one() {
     let (waiting, publishing) = (bench.client.clone(), bench.client.clone());
     let mut seen = Vec::new();
     let wait = waiting.wait(&id, WAIT, |state| seen.push(state.status.as_str().to_owned()));
-    let publish = Publish { id: Some(id.clone()), ..Publish::new("t").arg(5) };
+    let publish = Publish::new("t").arg(5).id(id.clone());
     let (found, _) = tokio::join!(wait, publishing.publish(&publish));
     assert_eq!(found.unwrap().unwrap().result, 5);
     assert_eq!(seen, ["PROGRESS", "SUCCESS"]);

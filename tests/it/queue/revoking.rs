@@ -23,7 +23,7 @@ use super::{Bench, WAIT, echo};
 const KEEP: Duration = Duration::from_secs(600);
 
 fn with_id(id: &str) -> Publish {
-    Publish { id: Some(id.into()), ..Publish::new("t") }
+    Publish::new("t").id(id)
 }
 
 fn reason(result: &rhubarb_wire::TaskResult) -> Value {
@@ -69,7 +69,7 @@ async fn a_task_that_waits_for_its_time_obeys_when_it_comes_up() {
         runs.fetch_add(1, Ordering::SeqCst);
         echo(delivery)
     });
-    bench.publish(&Publish { countdown: Some(Duration::from_secs(1)), ..with_id("eta") }).await;
+    bench.publish(&with_id("eta").countdown(Duration::from_secs(1))).await;
     let mut redis = bench.redis().await;
     eventually(WAIT, "it is scheduled", async || {
         (redis.zcard::<_, u64>("rhubarb:{celery}:scheduled").await.unwrap() == 1).then_some(())
@@ -162,7 +162,8 @@ async fn a_worker_that_was_cut_off_does_not_begin_what_was_revoked_meanwhile() {
     let mut redis = bench.redis().await;
     for n in 0..20 {
         let id = format!("cut-{n}");
-        let task = NewTask { id: id.clone(), ..NewTask::new("t", "celery") };
+        let mut task = NewTask::new("t", "celery");
+        task.headers.id.clone_from(&id);
         let mut at_once = redis::pipe();
         at_once.atomic().zadd("rhubarb:revoked", &id, 1e15).ignore();
         at_once.cmd("CLIENT").arg("KILL").arg("TYPE").arg("pubsub").ignore();
@@ -182,7 +183,7 @@ async fn where_broadcasts_are_refused_revocations_are_obeyed_all_the_same() {
     let first = bench.publish(&Publish::new("t").arg(1)).await;
     assert_eq!(bench.result(&first).await.result, json!(1));
     assert_eq!(bench.client.revoke("later", false, KEEP).await.unwrap(), 0, "nobody hears");
-    bench.publish(&Publish { countdown: Some(Duration::from_secs(2)), ..with_id("later") }).await;
+    bench.publish(&with_id("later").countdown(Duration::from_secs(2))).await;
     let mut redis = bench.redis().await;
     eventually(WAIT, "it came up", async || {
         let left: u64 = redis.zcard("rhubarb:{celery}:scheduled").await.unwrap();
@@ -212,7 +213,8 @@ async fn tasks_are_revoked_by_their_stamps() {
     let reply = bench.ask("revoke_by_stamped_headers", &json!({"headers": {"order": ["7"]}})).await;
     let text = "headers {'order': ['7']} flagged as revoked, but not terminated";
     assert_eq!(reply, json!({ "ok": text }));
-    let task = NewTask { id: "stamped".into(), ..NewTask::new("t", "celery") };
+    let mut task = NewTask::new("t", "celery");
+    task.headers.id = "stamped".into();
     let mut envelope = task.into_envelope("tag");
     envelope.headers.stamped_headers = Some(vec!["order".to_owned()]);
     envelope.headers.stamps.insert("order".to_owned(), json!(["7"]));

@@ -9,7 +9,7 @@ use redis::AsyncCommands;
 use rhubarb::{Args, FailedTask, Retry, RetryPolicy, TaskContext, TaskError};
 use rhubarb_e2e::eventually::eventually;
 use rhubarb_queue::Publish;
-use rhubarb_wire::{Envelope, Exception, Signature, State as TaskState, canvas};
+use rhubarb_wire::{Envelope, Exception, Signature, State as TaskState, Time, canvas};
 use serde_json::{Value, json};
 
 use super::{Bench, WAIT, raised};
@@ -27,6 +27,10 @@ async fn states(bench: &Bench, publish: &Publish) -> Vec<(String, Value)> {
     });
     wait.await.unwrap().unwrap();
     seen
+}
+
+fn envelope_of(bench: &Bench, publish: Publish) -> Envelope {
+    Envelope::decode(&bench.client.message(publish).unwrap().message).unwrap()
 }
 
 #[tokio::test]
@@ -65,7 +69,7 @@ async fn ignored_results_are_not_stored_unless_the_call_or_their_failure_asks_fo
     let fails = bench.publish(&Publish::new("t.fails")).await;
     let loudly = bench.publish(&Publish::new("t.fails_loudly")).await;
     // As a Python client calls a task that it knows to have results.
-    let mut asked = bench.client.message(Publish::new("t.ignored")).unwrap().envelope;
+    let mut asked = envelope_of(&bench, Publish::new("t.ignored"));
     asked.headers.ignore_result = Some(false);
     let _: u64 = bench.redis().await.lpush("celery", asked.encode()).await.unwrap();
     assert_eq!(bench.result(&asked.headers.id).await.result, 1);
@@ -96,14 +100,12 @@ async fn where_results_are_disabled_nothing_is_stored_and_waiting_says_so() {
         bench.publish(&Publish::new(task)).await;
     }
     // What its call asks for is not there either.
-    let mut asked = bench.client.message(Publish::new("t.reports")).unwrap().envelope;
+    let mut asked = envelope_of(&bench, Publish::new("t.reports"));
     asked.headers.ignore_result = Some(false);
     let mut redis = bench.redis().await;
     let _: u64 = redis.lpush("celery", asked.encode()).await.unwrap();
-    let dead = Publish {
-        expires: Some("2020-01-01T00:00:00Z".parse().unwrap()),
-        ..Publish::new("t.fails")
-    };
+    let dead = Publish::new("t.fails")
+        .with(|options| options.expires = Time::parse("2020-01-01T00:00:00Z"));
     bench.publish(&dead).await;
     bench.waiting(0).await;
     worker.stop().await;
@@ -322,7 +324,7 @@ async fn hooks_are_told_each_end_and_change_none() {
     assert_eq!(bench.call(&Publish::new("t.fine")).await.status, TaskState::Success);
     bench.call(&Publish::new("t.fails")).await;
     bench.call(&Publish::new("t.again")).await;
-    let expired = Publish { expires_in: Some(Duration::ZERO), ..Publish::new("t.fine") };
+    let expired = Publish::new("t.fine").expires_in(Duration::ZERO);
     assert_eq!(bench.call(&expired).await.status, TaskState::Revoked);
     let mut expected = vec![
         "t.again OSError('gone')".to_owned(),
@@ -373,7 +375,7 @@ async fn stamps_and_headers_of_the_application_stay_through_a_retry() {
             Ok(json!([info.stamps, info.stamped_headers, info.headers.get("x-trace")]))
         });
     });
-    let mut envelope: Envelope = bench.client.message(Publish::new("t.again")).unwrap().envelope;
+    let mut envelope: Envelope = envelope_of(&bench, Publish::new("t.again"));
     envelope.headers.stamped_headers = Some(vec!["tenant".to_owned()]);
     envelope.headers.stamps.insert("tenant".to_owned(), json!(["a"]));
     envelope.headers.other.insert("x-trace".to_owned(), json!("7"));

@@ -368,7 +368,7 @@ async fn a_task_knows_its_run() {
         .soft_time_limit(Duration::from_secs(3));
     });
     let nan = rhubarb_wire::exact("NaN").unwrap();
-    let call = Publish { id: Some("i".to_owned()), ..Publish::new("t.info").arg(nan) };
+    let call = Publish::new("t.info").arg(nan).id("i");
     let expect = json!({
         "node": "w1@here", "limits": [3, 9], "redelivered": false, "origin": true,
         "correlation_id": "i", "reply_to": true, "args": "[NaN]", "kwargs": "{}",

@@ -64,14 +64,14 @@ async fn a_calls_own_limits_win() {
     let bench = Bench::new().await;
     let worker = bench.worker(register);
     let hard = Some(Duration::from_millis(300));
-    let call = Publish { time_limit: hard, ..Publish::new("t.endless") };
+    let call = Publish::new("t.endless").with(|options| options.time_limit = hard);
     let result = bench.call(&call).await;
     assert_eq!(raised(&result), ("TimeLimitExceeded".to_owned(), json!(0.3)));
-    let call = Publish { time_limit: hard, ..Publish::new("t.unlimited") };
+    let call = Publish::new("t.unlimited").with(|options| options.time_limit = hard);
     let result = bench.call(&call).await;
     assert_eq!(raised(&result), ("TimeLimitExceeded".to_owned(), json!(0.3)));
     let soft = Some(Duration::from_millis(30));
-    let call = Publish { soft_time_limit: soft, ..Publish::new("t.thrifty") };
+    let call = Publish::new("t.thrifty").with(|options| options.soft_time_limit = soft);
     assert_eq!(bench.call(&call).await.result, json!("saved"));
     worker.stop().await;
 }

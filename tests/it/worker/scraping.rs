@@ -310,10 +310,10 @@ async fn what_asking_again_cannot_change_fails_at_once() {
 }
 
 fn within_a_second(keyword: &str) -> Publish {
-    Publish {
-        soft_time_limit: Some(Duration::from_secs(1)),
-        ..Publish::new(KEYWORD).arg(keyword).kwarg("force", true)
-    }
+    Publish::new(KEYWORD)
+        .arg(keyword)
+        .kwarg("force", true)
+        .with(|options| options.soft_time_limit = Some(Duration::from_secs(1)))
 }
 
 #[tokio::test]

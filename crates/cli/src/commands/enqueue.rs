@@ -10,9 +10,9 @@ use std::{
 use jiff::{Timestamp, tz::TimeZone};
 use rhubarb_core::config::Config;
 use rhubarb_queue::{
-    Publish, Published,
+    CallOptions, Publish, Published,
     canvas::Call,
-    wire::{self, Signature, TaskResult},
+    wire::{self, Signature, TaskResult, Time},
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -136,21 +136,23 @@ fn publish(args: EnqueueArgs, config: &Config) -> Result<Publish, Error> {
         task: args.task.unwrap_or_default(),
         args: args.args.0,
         kwargs: args.kwargs,
-        id: args.id.map(|id| id.to_string()),
-        queue: args.queue,
-        countdown: args.countdown,
-        eta,
-        expires_in: args.expires,
-        priority: args.priority,
-        time_limit: args.time_limit,
-        soft_time_limit: args.soft_time_limit,
-        shadow: args.shadow,
-        headers: headers.collect(),
-        ignore_result: args.ignore_result,
-        link: named(args.link),
-        link_error: named(args.link_error),
         unique_for: args.unique_for,
-        ..Publish::default()
+        options: CallOptions {
+            id: args.id.map(|id| id.to_string()),
+            queue: args.queue,
+            countdown: args.countdown,
+            eta: eta.map(Time::at),
+            expires_in: args.expires,
+            priority: args.priority,
+            time_limit: args.time_limit,
+            soft_time_limit: args.soft_time_limit,
+            shadow: args.shadow,
+            headers: headers.collect(),
+            ignore_result: args.ignore_result.then_some(true),
+            link: named(args.link),
+            link_error: named(args.link_error),
+            ..CallOptions::default()
+        },
     })
 }
 

@@ -29,15 +29,15 @@ fn around(celery: &CeleryConfig) -> Circumstances<'_> {
 
 fn task() -> NewTask {
     let mut task = NewTask::new("t", "celery");
-    task.id = "id".to_owned();
-    task.reply_to = Some("r".to_owned());
+    task.headers.id = "id".to_owned();
+    task.reply_to = "r".to_owned();
     let sig = |name: &str| Signature::new(name).set_option("task_id", name);
     task.embed.callbacks = vec![Signature::new("callback")];
     task.embed.errbacks = vec![Signature::new("errback")];
     task.embed.chain = vec![sig("third"), sig("second")];
     task.embed.chord = Some(sig("body"));
-    task.group = Some("g".to_owned());
-    task.group_index = Some(4);
+    task.headers.group = Some("g".to_owned());
+    task.headers.group_index = Some(4);
     task
 }
 
@@ -170,7 +170,7 @@ fn a_large_failure_is_told_on_in_few_words() {
 fn whose_results_are_stored_is_said_by_the_call_then_the_registration_then_the_settings() {
     let check = |call, task: Option<bool>, setting, expect: bool| {
         let mut new = NewTask::new("t", "celery");
-        new.ignore_result = call;
+        new.headers.ignore_result = call;
         let stores = ResultPolicy { ignore_result: task, ..ResultPolicy::default() };
         let received = Received::new(new.into_envelope("d"), 1 << 20);
         let received = Arc::new(received.told(stores, Vec::new()));

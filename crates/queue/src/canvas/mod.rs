@@ -55,6 +55,8 @@ pub use rhubarb_wire::ResultTree;
 use rhubarb_wire::{Envelope, Signature};
 use serde_json::{Map, Value};
 
+pub(crate) use self::message::Task;
+
 /// How deeply canvases may be nested in each other.
 pub const MAX_DEPTH: usize = 64;
 
@@ -198,6 +200,12 @@ pub enum CanvasError {
     },
 }
 
+impl CanvasError {
+    fn option(task: &str, name: &'static str, reason: String) -> Self {
+        Self::Option { task: task.to_owned(), name, reason }
+    }
+}
+
 /// About how much memory it takes to publish a signature, at the least, bytes: known before
 /// anything is made of it.
 pub fn weight(signature: &Signature) -> usize {
@@ -225,3 +233,15 @@ pub fn unroll(
 
 #[cfg(test)]
 mod tests;
+
+/// Turns a task that is no canvas into what is to be written for it, straight from its options.
+pub(crate) fn single(
+    task: Task,
+    call: &Call,
+    publisher: Publisher<'_>,
+) -> Result<Unrolled, CanvasError> {
+    let mut unroll = apply::Unroll::new(publisher, call);
+    let sent = unroll.send_typed(task)?;
+    unroll.note_child(sent);
+    Ok(unroll.finish(Some(sent)))
+}

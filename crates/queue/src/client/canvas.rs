@@ -14,9 +14,10 @@ use super::{
     outbox::{Batch, Outbox, To},
 };
 use crate::{
-    Error,
+    Error, Outgoing as Encoded,
     canvas::{
-        Call, MAX_BYTES, Outgoing, Publisher, ResultTree, Unrolled, max_bytes_in_worker, unroll,
+        Call, CanvasError, MAX_BYTES, Outgoing, Publisher, ResultTree, Task, Unrolled,
+        max_bytes_in_worker, single, unroll,
     },
     error::redis,
     keys,
@@ -104,27 +105,41 @@ impl Client {
         parent.children.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Builds the one message that publishing this task would push.
+    /// Encodes the one message that publishing this task would push.
     ///
     /// # Errors
     ///
     /// [`Error::Refused`] as for [`Client::publish`], and for what is no single message.
-    pub fn message(&self, publish: Publish) -> Result<Outgoing, Error> {
+    pub fn message(&self, publish: Publish) -> Result<Encoded, Error> {
         let mut messages = self.unroll(publish)?.messages;
-        match (messages.pop(), messages.is_empty()) {
-            (Some(message), true) => {
-                self.check_size(&message.envelope, message.envelope.encode().len())?;
-                Ok(message)
-            }
-            _ => Err(Error::Refused("a canvas is not one message".to_owned())),
-        }
+        let (Some(Outgoing { queue, envelope }), true) = (messages.pop(), messages.is_empty())
+        else {
+            return Err(Error::Refused("a canvas is not one message".to_owned()));
+        };
+        let message = envelope.encode();
+        self.check_size(&envelope, message.len())?;
+        Ok(Encoded { queue, priority: envelope.properties.priority, message })
     }
 
+    /// What is no canvas needs none of what makes messages of one.
     pub(super) fn unroll(&self, publish: Publish) -> Result<Unrolled, Error> {
-        self.unroll_with(publish.into(), Call::default())
+        if publish.task.starts_with("celery.") {
+            return self.unroll_with(publish.into(), Call::default());
+        }
+        let Publish { task, args, kwargs, options, .. } = publish;
+        let task = Task::new(task, args, kwargs, options);
+        self.as_publisher(Call::default(), |call, publisher| single(task, &call, publisher))
     }
 
-    fn unroll_with(&self, signature: Signature, mut call: Call) -> Result<Unrolled, Error> {
+    fn unroll_with(&self, signature: Signature, call: Call) -> Result<Unrolled, Error> {
+        self.as_publisher(call, |call, publisher| unroll(signature, call, publisher))
+    }
+
+    fn as_publisher(
+        &self,
+        mut call: Call,
+        unroll: impl FnOnce(Call, Publisher<'_>) -> Result<Unrolled, CanvasError>,
+    ) -> Result<Unrolled, Error> {
         if let Some(parent) = &self.parent {
             call.root_id.get_or_insert_with(|| parent.root_id.clone());
             call.parent_id.get_or_insert_with(|| parent.id.clone());
@@ -143,7 +158,7 @@ impl Client {
                 None => MAX_BYTES,
             },
         };
-        unroll(signature, call, publisher).map_err(|error| Error::Refused(error.to_string()))
+        unroll(call, publisher).map_err(|error| Error::Refused(error.to_string()))
     }
 
     /// Encodes what signatures were turned into, all of it first: nothing is sent of what holds one

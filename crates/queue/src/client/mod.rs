@@ -142,7 +142,7 @@ mod tests {
     fn names_with_control_characters_are_refused() {
         let config = Config::default();
         let client = Client::new(&Connections::new(&config, "test").unwrap(), &config);
-        let named = |id: &str| Publish { id: Some(id.to_owned()), ..Publish::new("t") };
+        let named = |id: &str| Publish::new("t").id(id);
         assert!(client.message(Publish::new("a\nb")).is_err());
         assert!(client.message(Publish::new("")).is_err());
         assert!(client.message(named("a\nb")).is_err());

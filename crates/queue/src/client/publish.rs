@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-use rhubarb_wire::{Signature, Time};
+use rhubarb_wire::{CallOptions, Signature};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -13,8 +12,7 @@ use crate::{Error, canvas::ResultTree, error::redis, script};
 
 /// A task to be published.
 ///
-/// It is a [`Signature`] with its calling options spelled out, and becomes one with `into()`: as a
-/// step of a chain, a callback, a member of a group.
+/// It is a [`Signature`] with its options typed, and becomes one with `into()`: as a step of a chain, a callback, a member of a group.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Publish {
     /// The task's name.
@@ -23,42 +21,10 @@ pub struct Publish {
     pub args: Vec<Value>,
     /// Keyword arguments.
     pub kwargs: Map<String, Value>,
-    /// The task's id; absent for a fresh one.
-    pub id: Option<String>,
-    /// The queue; absent for that of `celery.task_routes`, else the default one.
-    pub queue: Option<String>,
-    /// Not before this long from now (our clock, as Celery's clients do).
-    pub countdown: Option<Duration>,
-    /// Not before this time; wins over `countdown`.
-    pub eta: Option<Timestamp>,
-    /// Not after this long from now.
-    pub expires_in: Option<Duration>,
-    /// Not after this time; wins over `expires_in`.
-    pub expires: Option<Timestamp>,
-    /// 0 (most urgent) to 255; lists exist for the configured steps. Absent as for `queue`.
-    pub priority: Option<u8>,
-    /// The hard time limit.
-    pub time_limit: Option<Duration>,
-    /// The soft time limit, after which a Python task is given the chance to clean up.
-    pub soft_time_limit: Option<Duration>,
-    /// A name to show in place of the task's.
-    pub shadow: Option<String>,
-    /// Headers of the application; they cannot replace Celery's own.
-    pub headers: Map<String, Value>,
-    /// Whether nobody will ask for the result.
-    pub ignore_result: bool,
-    /// To be called with the result of a success.
-    pub link: Vec<Signature>,
-    /// To be called after a failure.
-    pub link_error: Vec<Signature>,
-    /// The first task of the whole work; absent for the publishing task's, else this one.
-    pub root_id: Option<String>,
-    /// The task that publishes this one; absent for the one that the client is a child of.
-    pub parent_id: Option<String>,
+    /// How it is called.
+    pub options: CallOptions,
     /// A second task of the same name and arguments is not published within this time.
     pub unique_for: Option<Duration>,
-    /// Marks it as beat's (`celery_beat_task`).
-    pub from_beat: bool,
 }
 
 impl Publish {
@@ -81,25 +47,59 @@ impl Publish {
         self
     }
 
+    /// Sets the task's id.
+    #[must_use]
+    pub fn id(self, id: impl Into<String>) -> Self {
+        self.with(|options| options.id = Some(id.into()))
+    }
+
     /// Names the queue.
     #[must_use]
-    pub fn queue(mut self, queue: impl Into<String>) -> Self {
-        self.queue = Some(queue.into());
-        self
+    pub fn queue(self, queue: impl Into<String>) -> Self {
+        self.with(|options| options.queue = Some(queue.into()))
+    }
+
+    /// Not before this long from now.
+    #[must_use]
+    pub fn countdown(self, wait: Duration) -> Self {
+        self.with(|options| options.countdown = Some(wait))
+    }
+
+    /// Not after this long from now.
+    #[must_use]
+    pub fn expires_in(self, wait: Duration) -> Self {
+        self.with(|options| options.expires_in = Some(wait))
+    }
+
+    /// Sets the priority: 0 is the most urgent.
+    #[must_use]
+    pub fn priority(self, priority: u8) -> Self {
+        self.with(|options| options.priority = Some(priority))
     }
 
     /// Adds what is called with the result of a success.
     #[must_use]
-    pub fn link(mut self, callback: impl Into<Signature>) -> Self {
-        self.link.push(callback.into());
-        self
+    pub fn link(self, callback: impl Into<Signature>) -> Self {
+        self.with(|options| options.link.push(callback.into()))
     }
 
     /// Adds what is called after a failure, with the id of the failed task.
     #[must_use]
-    pub fn link_error(mut self, errback: impl Into<Signature>) -> Self {
-        self.link_error.push(errback.into());
+    pub fn link_error(self, errback: impl Into<Signature>) -> Self {
+        self.with(|options| options.link_error.push(errback.into()))
+    }
+
+    /// Changes its options.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut CallOptions)) -> Self {
+        change(&mut self.options);
         self
+    }
+
+    /// Publishes no second one of the same name and arguments within this time.
+    #[must_use]
+    pub fn unique_for(self, time: Duration) -> Self {
+        Self { unique_for: Some(time), ..self }
     }
 
     /// A digest of name and arguments, for `unique_for`.
@@ -109,53 +109,16 @@ impl Publish {
             .iter()
             .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
     }
-
-    fn options(&mut self) -> Map<String, Value> {
-        let mut options = Map::new();
-        let mut put = |key: &str, value: Option<Value>| {
-            if let Some(value) = value {
-                options.insert(key.to_owned(), value);
-            }
-        };
-        let seconds = |time: Duration| json!(time.as_secs_f64());
-        let at = |time: Timestamp| json!(Time::at(time).as_str());
-        let list = |signatures: Vec<Signature>| {
-            let values = signatures.iter().map(Signature::to_value).collect::<Vec<_>>();
-            Some(Value::Array(values)).filter(|_| !signatures.is_empty())
-        };
-        put("task_id", self.id.take().map(Value::String));
-        put("queue", self.queue.take().map(Value::String));
-        // Celery's `countdown` wins over `eta`; ours is the other way round.
-        put("countdown", self.countdown.filter(|_| self.eta.is_none()).map(seconds));
-        put("eta", self.eta.map(at));
-        put("expires", self.expires.map(at).or_else(|| self.expires_in.map(seconds)));
-        put("priority", self.priority.map(|priority| json!(priority)));
-        put("time_limit", self.time_limit.map(seconds));
-        put("soft_time_limit", self.soft_time_limit.map(seconds));
-        put("shadow", self.shadow.take().map(Value::String));
-        put("ignore_result", self.ignore_result.then(|| json!(true)));
-        put("link", list(std::mem::take(&mut self.link)));
-        put("link_error", list(std::mem::take(&mut self.link_error)));
-        put("root_id", self.root_id.take().map(Value::String));
-        put("parent_id", self.parent_id.take().map(Value::String));
-        let mut headers = std::mem::take(&mut self.headers);
-        if self.from_beat {
-            headers.insert("celery_beat_task".to_owned(), json!(true));
-        }
-        put("headers", (!headers.is_empty()).then_some(Value::Object(headers)));
-        options
-    }
 }
 
 impl From<Publish> for Signature {
     /// `unique_for` is left out: only [`Client::publish`] knows of it.
-    fn from(mut publish: Publish) -> Self {
-        let options = publish.options();
+    fn from(publish: Publish) -> Self {
         Self {
             task: publish.task,
             args: publish.args,
             kwargs: publish.kwargs,
-            options,
+            options: publish.options.into(),
             ..Self::default()
         }
     }
@@ -185,8 +148,8 @@ impl Client {
     /// `celery.publish_patience`; after [`rhubarb_connection::Error::Lost`] it may have been
     /// published, and publishing again may run it twice, `unique_for` or not.
     pub async fn publish(&self, publish: &Publish) -> Result<Published, Error> {
-        let id = publish.id.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
-        let identified = Publish { id: Some(id.clone()), ..publish.clone() };
+        let id = publish.options.id.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
+        let identified = publish.clone().id(&id);
         let outbox = self.outbox([self.unroll(identified)])?;
         let Some(unique_for) = publish.unique_for else {
             self.send(outbox).await?;
@@ -234,7 +197,7 @@ impl Client {
                     task.task
                 )));
             }
-            ids.push(task.id.get_or_insert_with(|| Uuid::new_v4().to_string()).clone());
+            ids.push(task.options.id.get_or_insert_with(|| Uuid::new_v4().to_string()).clone());
             self.unroll(task)
         });
         let outbox = self.outbox(unrolled)?;
@@ -284,41 +247,5 @@ mod tests {
         assert_eq!(one.digest(), one.clone().queue("other").digest());
         assert_ne!(one.digest(), Publish::new("t").arg(2).kwarg("a", "b").digest());
         assert_eq!(one.digest().len(), 64);
-    }
-
-    #[test]
-    fn every_field_becomes_celerys_option() {
-        let at: Timestamp = "2026-11-24T10:00:00Z".parse().unwrap();
-        let seconds = |n| Some(Duration::from_secs(n));
-        let publish = Publish {
-            id: Some("i".to_owned()),
-            queue: Some("q".to_owned()),
-            countdown: seconds(5),
-            expires_in: seconds(60),
-            priority: Some(0),
-            time_limit: seconds(9),
-            soft_time_limit: seconds(8),
-            shadow: Some("s".to_owned()),
-            headers: Map::from_iter([("x".to_owned(), json!("y"))]),
-            ignore_result: true,
-            root_id: Some("r".to_owned()),
-            parent_id: Some("p".to_owned()),
-            from_beat: true,
-            ..Publish::new("t").link(Publish::new("next")).link_error(Publish::new("failed"))
-        };
-        let signature = Signature::from(publish.clone());
-        let expected = json!({
-            "task_id": "i", "queue": "q", "countdown": 5.0, "expires": 60.0, "priority": 0, "time_limit": 9.0,
-            "soft_time_limit": 8.0, "shadow": "s", "ignore_result": true,
-            "link": [Signature::from(Publish::new("next")).to_value()],
-            "link_error": [Signature::from(Publish::new("failed")).to_value()],
-            "root_id": "r", "parent_id": "p", "headers": {"x": "y", "celery_beat_task": true},
-        });
-        assert_eq!(json!(signature.options), expected);
-        let absolute = Publish { eta: Some(at), expires: Some(at), ..publish };
-        let options = Signature::from(absolute).options;
-        assert_eq!(options["eta"], "2026-11-24T10:00:00+00:00");
-        assert_eq!((options.get("countdown"), &options["expires"]), (None, &options["eta"]));
-        assert_eq!(Signature::from(Publish::new("t")).options, Map::new());
     }
 }

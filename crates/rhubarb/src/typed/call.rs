@@ -35,7 +35,7 @@ impl<R> TypedCall<R> {
         Self {
             schema,
             values: vec![None; schema.parameters.len()],
-            publish: Publish { queue, ..Publish::new(schema.name) },
+            publish: Publish::new(schema.name).with(|options| options.queue = queue),
             problem: None,
             returns: PhantomData,
         }
@@ -99,7 +99,7 @@ impl<R> TypedCall<R> {
     pub async fn send(self, client: &Client) -> Result<Handle<R>, Error> {
         let schema = self.schema;
         let publish = self.publish()?;
-        let is_ignored = publish.ignore_result || schema.ignore_result;
+        let is_ignored = publish.options.ignore_result == Some(true) || schema.ignore_result;
         let published = client.publish(&publish).await?;
         Ok(Handle::new(client.clone(), schema.name, published, is_ignored))
     }
@@ -203,54 +203,54 @@ macro_rules! __call_options {
     ($vis:vis $ok:ty) => {
         /// Sets the task's id; by default a fresh one.
         $vis fn id(self, id: impl ::core::convert::Into<::std::string::String>) -> Self {
-            Self(self.0.with(|publish| publish.id = ::core::option::Option::Some(id.into())))
+            Self(self.0.with(|publish| publish.options.id = ::core::option::Option::Some(id.into())))
         }
 
         /// Names the queue; by default that of the declaration, else that of `celery.task_routes`.
         $vis fn queue(self, queue: impl ::core::convert::Into<::std::string::String>) -> Self {
-            Self(self.0.with(|publish| publish.queue = ::core::option::Option::Some(queue.into())))
+            Self(self.0.with(|publish| publish.options.queue = ::core::option::Option::Some(queue.into())))
         }
 
         /// Not before this long from now.
         $vis fn countdown(self, wait: ::core::time::Duration) -> Self {
-            Self(self.0.with(|publish| publish.countdown = ::core::option::Option::Some(wait)))
+            Self(self.0.with(|publish| publish.options.countdown = ::core::option::Option::Some(wait)))
         }
 
         /// Not before this time.
         $vis fn eta(self, time: $crate::Timestamp) -> Self {
-            Self(self.0.with(|publish| publish.eta = ::core::option::Option::Some(time)))
+            Self(self.0.with(|publish| publish.options.eta = ::core::option::Option::Some(time.into())))
         }
 
         /// Not after this long from now.
         $vis fn expires_in(self, wait: ::core::time::Duration) -> Self {
-            Self(self.0.with(|publish| publish.expires_in = ::core::option::Option::Some(wait)))
+            Self(self.0.with(|publish| publish.options.expires_in = ::core::option::Option::Some(wait)))
         }
 
         /// Not after this time.
         $vis fn expires(self, time: $crate::Timestamp) -> Self {
-            Self(self.0.with(|publish| publish.expires = ::core::option::Option::Some(time)))
+            Self(self.0.with(|publish| publish.options.expires = ::core::option::Option::Some(time.into())))
         }
 
         /// Sets the priority: 0 is the most urgent.
         $vis fn priority(self, priority: u8) -> Self {
-            Self(self.0.with(|publish| publish.priority = ::core::option::Option::Some(priority)))
+            Self(self.0.with(|publish| publish.options.priority = ::core::option::Option::Some(priority)))
         }
 
         /// Sets the hard time limit.
         $vis fn time_limit(self, limit: ::core::time::Duration) -> Self {
-            Self(self.0.with(|publish| publish.time_limit = ::core::option::Option::Some(limit)))
+            Self(self.0.with(|publish| publish.options.time_limit = ::core::option::Option::Some(limit)))
         }
 
         /// Sets the soft time limit.
         $vis fn soft_time_limit(self, limit: ::core::time::Duration) -> Self {
             Self(self.0.with(|publish| {
-                publish.soft_time_limit = ::core::option::Option::Some(limit);
+                publish.options.soft_time_limit = ::core::option::Option::Some(limit);
             }))
         }
 
         /// Sets a name to show in place of the task's.
         $vis fn shadow(self, name: impl ::core::convert::Into<::std::string::String>) -> Self {
-            Self(self.0.with(|publish| publish.shadow = ::core::option::Option::Some(name.into())))
+            Self(self.0.with(|publish| publish.options.shadow = ::core::option::Option::Some(name.into())))
         }
 
         /// Adds a header of the application.
@@ -260,18 +260,18 @@ macro_rules! __call_options {
             value: impl ::core::convert::Into<$crate::Value>,
         ) -> Self {
             Self(self.0.with(|publish| {
-                publish.headers.insert(name.into(), value.into());
+                publish.options.headers.insert(name.into(), value.into());
             }))
         }
 
         /// Says that nobody will ask for the result.
         $vis fn ignore_result(self) -> Self {
-            Self(self.0.with(|publish| publish.ignore_result = true))
+            Self(self.0.with(|publish| publish.options.ignore_result = ::core::option::Option::Some(true)))
         }
 
         /// Adds what is called with the result of a success.
         $vis fn link(self, callback: impl ::core::convert::Into<$crate::canvas::Signature>) -> Self {
-            Self(self.0.with(|publish| publish.link.push(callback.into())))
+            Self(self.0.with(|publish| publish.options.link.push(callback.into())))
         }
 
         /// Adds what is called after a failure.
@@ -279,7 +279,7 @@ macro_rules! __call_options {
             self,
             errback: impl ::core::convert::Into<$crate::canvas::Signature>,
         ) -> Self {
-            Self(self.0.with(|publish| publish.link_error.push(errback.into())))
+            Self(self.0.with(|publish| publish.options.link_error.push(errback.into())))
         }
 
         /// Publishes nothing where the same call was published within this time.

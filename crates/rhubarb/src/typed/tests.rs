@@ -93,12 +93,12 @@ fn the_schema_tells_names_kinds_and_defaults() {
 #[test]
 fn required_arguments_go_by_position_and_the_others_by_name() {
     let sent = add::call(2).publish().unwrap();
-    assert_eq!((sent.task.as_str(), sent.queue.as_deref()), ("t.add", Some("shop")));
+    assert_eq!((sent.task.as_str(), sent.options.queue.as_deref()), ("t.add", Some("shop")));
     assert_eq!(parts(&sent), (json!([2]), json!({})));
     let sent = add::call(2).y(3).queue("other").countdown(Duration::from_secs(5)).priority(0);
     let sent = sent.publish().unwrap();
     assert_eq!(parts(&sent), (json!([2]), json!({"y": 3})));
-    let options = (sent.queue.as_deref(), sent.countdown, sent.priority);
+    let options = (sent.options.queue.as_deref(), sent.options.countdown, sent.options.priority);
     assert_eq!(options, (Some("other"), Some(Duration::from_secs(5)), Some(0)));
 
     let sent = all::call("sort").queue_("jam").note("n").only(true).more([("a".into(), 1)].into());

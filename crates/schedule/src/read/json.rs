@@ -5,9 +5,10 @@ use std::{sync::Arc, time::Duration};
 use serde_json::{Map, Value, json};
 
 use rhubarb_config::{Reader, redact};
+use rhubarb_wire::CallOptions;
 
 use super::{Arguments, check_name, schedule};
-use crate::entry::{CatchUp, Dst, Overlap, ScheduleConfig, TaskOptions, When};
+use crate::entry::{CatchUp, Dst, Overlap, ScheduleConfig, When};
 
 /// An entry that is larger than this, as JSON, is refused.
 const MOST_BYTES: usize = 256 << 10;
@@ -156,9 +157,9 @@ fn when(when: &When, put: &mut impl FnMut(&str, Option<Value>)) {
     }
 }
 
-fn options(options: &TaskOptions) -> Option<Value> {
+fn options(options: &CallOptions) -> Option<Value> {
     let mut all = Map::new();
-    if options.ignore_result {
+    if options.ignore_result == Some(true) {
         all.insert("ignore_result".to_owned(), json!(true));
     }
     let limits = [("time_limit", options.time_limit), ("soft_time_limit", options.soft_time_limit)];

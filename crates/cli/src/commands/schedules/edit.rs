@@ -88,7 +88,7 @@ pub(super) async fn run(store: &Store<'_>, name: &str) -> Result<(), Error> {
     let all = store.all().await?;
     let known = all.known.get(name).ok_or_else(|| missing(name))?;
     let mut task = known.publish();
-    task.expires_in = known.schedule.config.expires;
+    task.options.expires_in = known.schedule.config.expires;
     let published = store.client.publish(&task).await?;
     Ok(output::print(&published.id)?)
 }
