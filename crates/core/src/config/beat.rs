@@ -12,8 +12,8 @@ settings! {
     pub struct BeatConfig {
         /// The time zone of schedules that name none.
         timezone: String = "UTC".into(), accepts ZONE, if |zone| is_zone(zone);
-        /// How long a silent leader stays leader. Shorter: fail-over is faster, a slow network loses
-        /// the lead.
+        /// How long a silent leader stays leader. Shorter makes fail-over faster; too short, and a
+        /// slow network loses the lead.
         lease: Duration = seconds(10), accepts "2 s to 10 minutes", if |d| within(d, 2, 600);
         /// Whether the entries that Python's RedBeat keeps on the queue's database are obeyed. They
         /// are read and never written, and left alone for as long as a RedBeat of Python's holds its
@@ -22,11 +22,11 @@ settings! {
         /// RedBeat's `redbeat_key_prefix`.
         redbeat_key_prefix: String = "redbeat:".into(),
             accepts "text of 1 to 200 characters", if |text| is_name(text);
-        /// Is told, by a POST of JSON, when a schedule is later than its `alert_after` and when it no
-        /// longer is.
+        /// This address receives a POST of JSON when a schedule is later than its `alert_after`, and
+        /// when it no longer is.
         alert_url: WebhookUrl = WebhookUrl::default();
-        /// Is told in the same way, every minute, that a beat leads and no schedule is late: the
-        /// address of a dead man's switch, which raises the alarm when it hears nothing.
+        /// This address receives a POST of JSON each minute while a beat leads and no schedule is
+        /// late. Give that of a dead man's switch, which raises the alarm when it hears nothing.
         ping_url: WebhookUrl = WebhookUrl::default();
     }
 }

@@ -29,8 +29,8 @@ settings! {
         /// In front of the keys of results, groups and chords: `global_keyprefix` of Celery's
         /// `result_backend_transport_options`.
         result_global_keyprefix: String = String::new(), accepts "text";
-        /// How the clients' Celery joins it: "5.7" with "_" unless it ends in one of ":_-.", "5.4"
-        /// always with "_".
+        /// How the clients' Celery joins `result_global_keyprefix` and a key: "5.7" with "_" unless
+        /// the prefix ends in one of ":_-.", "5.4" always with "_".
         result_keyprefix_form: KeyprefixForm = KeyprefixForm::Celery5_7,
             accepts "\"5.7\" or \"5.4\"";
         /// How long results are kept.

@@ -46,19 +46,21 @@ settings! {
         connect_timeout: Duration = seconds(5), accepts "100 ms to 60 s", if |d| range(d, 0.1, 60.0);
         /// How long a command may take before its connection counts as lost.
         command_timeout: Duration = seconds(5), accepts "100 ms to 60 s", if |d| range(d, 0.1, 60.0);
-        /// What follows is about `rediss://`. A URL's own parameters (`ssl_cert_reqs=none`, say) win
-        /// over it. A PEM file of the only certificates that are trusted: authorities', or a
-        /// server's own, also one that it signed itself. Without it the system's.
+        /// For `rediss://`: a PEM file of the only certificates that are trusted, those of
+        /// authorities or the server's own. Without it, the system's certificates are trusted. A
+        /// parameter of the URL, such as `ssl_cert_reqs=none`, wins over this setting and the next
+        /// four.
         ca_file: Option<PathBuf> = None, accepts PEM, example "\"/etc/ssl/redis-ca.pem\"";
-        /// Whether the server's certificate is verified: "required", or "none" (Heroku's Redis signs
-        /// its own).
+        /// For `rediss://`: whether the server's certificate is verified. Heroku's Redis signs its
+        /// own, and needs "none".
         ssl_cert_reqs: String = "required".into(),
             accepts "\"none\", \"optional\" or \"required\"", if |text| is_cert_reqs(text);
-        /// Whether it has to be for the URL's host.
+        /// For `rediss://`: whether the server's certificate has to be for the URL's host.
         ssl_check_hostname: bool = true;
-        /// A PEM file of our own certificate, for a server that asks for one.
+        /// For `rediss://`: a PEM file of our own certificate, for a server that asks for one.
         ssl_certfile: Option<PathBuf> = None, accepts PEM, example "\"/etc/ssl/redis-client.pem\"";
-        /// A PEM file of its key, which may stand in the certificate's file.
+        /// For `rediss://`: a PEM file of the key of our own certificate, which may stand in the
+        /// certificate's file.
         ssl_keyfile: Option<PathBuf> = None, accepts PEM, example "\"/etc/ssl/redis-client.key\"";
     }
 }

@@ -22,7 +22,7 @@ settings! {
     /// The worker.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct WorkerConfig {
-        /// Tasks at once; 0 means 8 for each core. The work is I/O-bound.
+        /// How many tasks run at once; 0 means 8 for each core, because most tasks wait for others.
         concurrency: usize = 0, accepts "0 to 1000 (0 for 8 a core)", if |n| *n <= 1000;
         /// How many blocking handlers (Rust's `app.blocking_task`) run at once, each on a thread of
         /// its own; 0 means as many as tasks, at most 256. A handler that outlives its hard limit
@@ -34,8 +34,8 @@ settings! {
         queues: Vec<String> = Vec::new(), accepts QUEUES, if |queues| are_queues(queues);
         /// Queues not to serve although `queues` names them (Celery's `-X`).
         exclude_queues: Vec<String> = Vec::new(), accepts QUEUES, if |queues| are_queues(queues);
-        /// How long a worker may be silent before others take its tasks. Shorter: tasks of a paused
-        /// worker run twice.
+        /// How long a worker may be silent before others take its tasks. If it is too short, tasks of
+        /// a worker that was only slow run twice.
         lease: Duration = seconds(15), accepts "1 s to 10 minutes", if |d| within(d, 1, 600);
         /// How long running tasks may go on after SIGTERM before they are handed back. Heroku kills
         /// after 30 s.
@@ -44,9 +44,8 @@ settings! {
         task_time_limit: Duration = Duration::ZERO,
             accepts "0 s (none) to 7 days", if |d| within(d, 0, 7 * DAY);
         /// After how long a task is asked to end where its registration and message name nothing; 0
-        /// means never. A scrape then ends with what it has: sources that have not answered failed
-        /// ("time limit"), the scrape is partial; where none has answered it is a FAILURE,
-        /// SoftTimeLimitExceeded.
+        /// means never. A scrape then ends as partial, and sources that have not answered have
+        /// failed ("time limit"). If none has answered, it is a FAILURE, SoftTimeLimitExceeded.
         task_soft_time_limit: Duration = Duration::ZERO,
             accepts "0 s (none) to 7 days", if |d| within(d, 0, 7 * DAY);
         /// How often a message may be delivered before it counts as one that kills workers.
@@ -55,9 +54,8 @@ settings! {
         max_message_bytes: usize = 8 * MIB, accepts MESSAGE, if |n| is_message(*n);
         /// The greatest result that is stored; a larger one is a FAILURE that says so.
         max_result_bytes: usize = 8 * MIB, accepts MESSAGE, if |n| is_message(*n);
-        /// How far results may take a Redis that is out of memory beyond its maxmemory (what ends a
-        /// task is always taken); beyond that, a result that is larger than its task's message is a
-        /// FAILURE that says so.
+        /// How far results may take a Redis that is out of memory beyond its maxmemory. Beyond that, a
+        /// result that is larger than its task's message is a FAILURE that says so.
         results_beyond_maxmemory: usize = 8 * MIB,
             accepts "0 to 64 GiB", if |n| *n <= 64 << 30;
         /// How many dead letters are kept; what is over gives way, the oldest first, with a warning
@@ -78,21 +76,21 @@ settings! {
         /// How many bytes of parked tasks are kept, all records together.
         max_parked_bytes: usize = 16 * MIB,
             accepts LETTERS_BYTES, if |n| (64 << 10..=64 << 30).contains(n);
-        /// The resident memory over which the worker finishes what it runs and exits with 0, for its
+        /// Over this resident memory the worker finishes what it runs and exits with 0, for its
         /// platform to start it again; 0 means never. Linux only.
         max_memory: usize = 0,
             accepts "0 (off), or 16 MiB to 1024 GiB",
             if |n| *n == 0 || (16 * MIB..=1 << 40).contains(n);
         /// How often queues are looked at when no wake-up came.
         poll_interval: Duration = seconds(15), accepts "1 s to 10 minutes", if |d| within(d, 1, 600);
-        /// How long nothing may succeed on the queue's connection, or no claim be tried, while Redis
-        /// answers others, before the process ends itself with exit code 1, to be started anew; 0
-        /// means never.
+        /// After how long a worker that works no more ends itself with exit code 1, to be started
+        /// anew: nothing succeeds on its queue's connection, or nothing is claimed although a slot is
+        /// free, while Redis answers a fresh connection. 0 means never.
         watchdog: Duration = seconds(60),
             accepts "0 s (off), or 1 s to 1 h", if |d| d.is_zero() || within(d, 1, 3600);
         /// The node name; empty means rhubarb@$DYNO or rhubarb@host. %h stands for the host, %n and
         /// %d for its name before and after the first dot, %i for 0, %I for nothing, %% for %. A
-        /// name without @ gets the host's: in Celery it is the host.
+        /// name without @ gets `@` and the host behind it.
         hostname: String = String::new(), accepts node::RULE, if |text| node::is_valid(text);
         /// What happens to a task that no live worker knows: "park" keeps it apart, "forward:QUEUE"
         /// moves it.
@@ -100,13 +98,13 @@ settings! {
         /// Whether task events are sent from the start (Celery's `-E`); remote control can switch
         /// them on and off.
         send_task_events: bool = false;
-        /// Whether the worker tells `celery events` and Flower of itself: online, a heartbeat every
-        /// 2 s, offline.
+        /// Whether the worker tells `celery events` and Flower that it lives: online, a heartbeat
+        /// every 2 s, offline.
         send_heartbeats: bool = true;
         /// Whether remote control (`celery inspect`, `celery control`, Flower) is answered.
         enable_remote_control: bool = true;
-        /// Whether the other workers are asked at the start what they know as revoked, before the
-        /// first task is claimed.
+        /// Whether the worker asks the others at its start which tasks are revoked, before its first
+        /// claim.
         mingle: bool = true;
         /// How long a revocation is kept: a worker that was down for longer does not obey it.
         revoke_expires: Duration = seconds(3 * 3600),
