@@ -35,6 +35,7 @@
 //! | `rhubarb:parked`, `rhubarb:parked:letters`, `rhubarb:parked:bytes` | zset, hash, string | capped by count, age and bytes | settle, replay | inspect, replay, `strangers`, `hand_back` |
 //! | `<id>.reply.celery.pidbox`, `_kombu.binding.reply.celery.pidbox` | list, set | a second | whoever answers, `ask` | `ask` |
 //! | `rhubarb:lock:<name>` | string | its owner's lease | lock | lock |
+//! | `rhubarb:{limits}:<name>`, `rhubarb:{limits}:<name>:places` | hash, zset | 10 minutes after the last use, or its lease | limiter | limiter |
 //! | `rhubarb:unique:<name>` | string | as long as asked for | publish | publish |
 //! | `rhubarb:revoked`, `rhubarb:revoked:terminate` | zset | `worker.revoke_expires`, 50,000 members | revoke | consumer |
 //! | `<oid>.reply.celery.pidbox` | list | until its client has read it, one minute | reply | Celery clients |
@@ -47,7 +48,7 @@
 //! | `rhubarb:django:<id>` | string | a day by default | `deploy/django` | `deploy/django` |
 //!
 //! A queue's own keys carry its name as hash tag, so that on a cluster one script finds them all in
-//! one slot.
+//! one slot. So do limits: one script takes a place under several.
 
 use std::sync::Arc;
 
@@ -155,6 +156,16 @@ impl Keys {
     /// Returns the key of a lock.
     pub fn lock(&self, name: &str) -> String {
         self.ours(&format!("lock:{name}"))
+    }
+
+    /// Returns the hash of a limit's state.
+    pub fn limit(&self, name: &str) -> String {
+        self.ours(&format!("{{limits}}:{name}"))
+    }
+
+    /// Returns the zset of a limit's places.
+    pub fn limit_places(&self, name: &str) -> String {
+        self.ours(&format!("{{limits}}:{name}:places"))
     }
 
     /// Returns the key that keeps a second task of the same name and arguments out.

@@ -15,7 +15,8 @@
 //!   back
 //! - [`revocations`] tasks that shall not run
 //! - [`adopt`] the way in from Python workers, [`hand_back`] the way out to them
-//! - [`tick`] beat's side, [`schedules`] all schedules there are, [`lock`] locks
+//! - [`tick`] beat's side, [`schedules`] all schedules there are, [`lock`] locks, [`limiter`] limits
+//!   that all workers keep together
 //! - [`inspect`] the read side, [`history`] what became of tasks, [`statistics`] how many,
 //!   [`keys`] every key, [`script`] the Lua scripts, [`error`] errors
 //! - what the consuming side is built of: [`fields`] and [`piece`] bounded reading, [`orphans`] and
@@ -33,6 +34,7 @@ pub mod hold;
 pub mod inspect;
 pub mod keys;
 pub mod letter;
+pub mod limiter;
 pub mod lock;
 pub mod orphans;
 pub mod piece;

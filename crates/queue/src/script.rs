@@ -25,6 +25,12 @@ scripts! {
     pub PURGE = "purge";
     /// Takes, keeps and releases locks.
     pub LOCK = "lock";
+    /// Takes a place under limits.
+    pub LIMIT_TAKE = "limit_take";
+    /// Holds a place under limits.
+    pub LIMIT_RENEW = "limit_renew";
+    /// Releases a place under limits.
+    pub LIMIT_END = "limit_end";
     /// Takes, keeps and gives up the lead among beats.
     pub BEAT_LEASE = "beat_lease";
     /// Publishes and marks a tick.
