@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rhubarb_scrape::Listing;
 
-use rhubarb_cache::{Error, FormatError, PyValue, Timeout, Ttl, redact_key};
+use rhubarb_cache::{Cache, Error, FormatError, PyValue, Timeout, Ttl, redact_key};
 
 use crate::{target::Target, template};
 
@@ -75,6 +75,15 @@ impl Listings {
         };
         let age = whole.zip(ttl).map(|(whole, left)| whole.saturating_sub(left));
         Ok(Some(Cached { listings, age, ttl }))
+    }
+
+    /// Returns the cache that they are read from.
+    ///
+    /// # Errors
+    /// [`Error::UnknownAlias`] where they are kept nowhere.
+    pub fn cache(&self) -> Result<&Cache, Error> {
+        let nowhere = || Error::UnknownAlias { alias: "listings".to_owned() };
+        self.targets.first().map(|target| &target.cache).ok_or_else(nowhere)
     }
 
     pub(crate) async fn clear(&self) -> Result<u64, Error> {

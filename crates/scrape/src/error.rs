@@ -81,6 +81,14 @@ pub enum FetchError {
         /// How long the host is held, from now.
         retry_after: Duration,
     },
+    /// The host failed many times in a row, for all who ask it: it is left alone until then.
+    #[error("`{host}` failed again and again and is left alone for {} s", retry_after.as_secs())]
+    Resting {
+        /// Who failed.
+        host: String,
+        /// How long, from now.
+        retry_after: Duration,
+    },
     /// Any other status that is not success.
     #[error("`{host}` answered {status}")]
     Status {
@@ -213,6 +221,7 @@ impl FetchError {
         match self {
             Self::Status { status, .. } if *status >= 500 || *status == 408 => Class::Transient,
             Self::RateLimited { .. }
+            | Self::Resting { .. }
             | Self::Timeout { .. }
             | Self::RobotsUnreachable { .. }
             | Self::Connect { .. }
@@ -237,8 +246,10 @@ impl FetchError {
     ///
     /// Not through the same proxy, which has just failed, and not after the time is up.
     pub(crate) fn is_worth_another_try(&self) -> bool {
-        let hopeless =
-            matches!(self, Self::Proxy { .. } | Self::Timeout { phase: Phase::Turn, .. });
+        let hopeless = matches!(
+            self,
+            Self::Proxy { .. } | Self::Resting { .. } | Self::Timeout { phase: Phase::Turn, .. }
+        );
         self.class() == Class::Transient && !hopeless
     }
 }

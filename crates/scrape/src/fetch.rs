@@ -4,16 +4,20 @@ mod client;
 mod cookies;
 mod encoding;
 mod exchange;
+mod hop;
 mod retry_after;
 mod robots_cache;
+mod robots_txt;
+mod stored;
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, header::HeaderMap};
 use rhubarb_core::config::ScrapeConfig;
 use tokio::time::{Instant, sleep, timeout};
 use url::{Host, Url};
 
+pub use self::stored::{ResponseStore, Storing};
 use self::{
     client::Clients,
     cookies::Jar,
@@ -22,11 +26,12 @@ use self::{
 };
 use crate::{
     address::{AllowPrivate, ResolvesToPrivate, is_private_host, resolve},
-    error::{Error, FetchError, Phase},
-    page::{Page, Request, essence},
-    politeness::{Limiter, TooLate, host_of},
+    error::{Error, FetchError},
+    hosts::Hosts,
+    page::{Page, Request},
+    politeness::{Limiter, MAX_WAITED, host_of},
     proxies::{Proxy, ProxyPool, Reach, Rules},
-    robots::{self, Robots},
+    robots,
 };
 
 /// Tries after the first one, for what passes: a connection refused, a 5xx, a cut answer.
@@ -35,9 +40,6 @@ const EXTRA_TRIES: u32 = 2;
 const BACKOFF: Duration = Duration::from_millis(500);
 /// How long a host is left alone after a 429 that does not say.
 const DEFAULT_HOLD: Duration = Duration::from_secs(30);
-/// Longer pauses that robots.txt asks for are not kept: the source is left out and that is
-/// reported.
-const MAX_CRAWL_DELAY: Duration = Duration::from_secs(60);
 /// As much of a header as an error shows.
 const MAX_SHOWN: usize = 80;
 /// How long a name is looked up that a proxy will look up again.
@@ -55,6 +57,14 @@ pub struct Fetcher {
     proxies: Arc<ProxyPool>,
     /// The cookies of the run of a source; without a run each fetch has its own.
     cookies: Option<Arc<Jar>>,
+    shared: Shared,
+}
+
+/// What all processes share; each is a help, without which this process goes on alone.
+#[derive(Clone, Debug, Default)]
+struct Shared {
+    store: Option<Arc<dyn ResponseStore>>,
+    hosts: Option<Arc<dyn Hosts>>,
 }
 
 #[derive(Debug)]
@@ -72,6 +82,7 @@ struct Inner {
     max_redirects: usize,
     allow_downgrade: bool,
     obey_robots: bool,
+    concurrent_per_host: u32,
 }
 
 impl Fetcher {
@@ -95,8 +106,10 @@ impl Fetcher {
             max_redirects: config.max_redirects,
             allow_downgrade: config.allow_downgrade,
             obey_robots: config.obey_robots,
+            concurrent_per_host: config.concurrent_per_host,
         };
-        Ok(Self { inner: Arc::new(inner), proxies: Arc::default(), cookies: None })
+        let (proxies, shared) = (Arc::default(), Shared::default());
+        Ok(Self { inner: Arc::new(inner), proxies, cookies: None, shared })
     }
 
     /// Returns this fetcher, sending each try that names no proxy through one of these in turn.
@@ -105,6 +118,21 @@ impl Fetcher {
     #[must_use]
     pub fn through(&self, proxies: Vec<Proxy>) -> Self {
         Self { proxies: Arc::new(ProxyPool::new(proxies)), ..self.clone() }
+    }
+
+    /// Returns this fetcher, keeping answers here that may be used again: by it, and by all who
+    /// share the store. robots.txt is kept there too.
+    #[must_use]
+    pub fn with_store(&self, store: Arc<dyn ResponseStore>) -> Self {
+        let shared = Shared { store: Some(store), ..self.shared.clone() };
+        Self { shared, ..self.clone() }
+    }
+
+    /// Returns this fetcher, keeping hosts' pace with all who share it, beside its own.
+    #[must_use]
+    pub fn with_hosts(&self, hosts: Arc<dyn Hosts>) -> Self {
+        let shared = Shared { hosts: Some(hosts), ..self.shared.clone() };
+        Self { shared, ..self.clone() }
     }
 
     /// Returns this fetcher for one run of a source: its pages share their cookies, which are
@@ -134,13 +162,13 @@ impl Fetcher {
         let mut tries = 0;
         loop {
             let request = self.with_proxy(request);
-            let of = Try { request: &request, deadline, cookies: &cookies };
+            let of = Try { request: &request, deadline, cookies: &cookies, shared: &self.shared };
             let error = match self.inner.follow(of).await {
                 Ok(page) => return Ok(page),
                 Err(error) => error,
             };
             let wait = wait_before_another_try(&error, tries);
-            let in_time = Instant::now() + wait < deadline;
+            let in_time = wait <= MAX_WAITED && Instant::now() + wait < deadline;
             if tries == EXTRA_TRIES || !in_time || !error.is_worth_another_try() {
                 return Err(error);
             }
@@ -184,48 +212,10 @@ struct Try<'a> {
     request: &'a Request,
     deadline: Instant,
     cookies: &'a Jar,
+    shared: &'a Shared,
 }
 
 impl Inner {
-    /// Follows redirects to a page.
-    async fn follow(&self, of: Try<'_>) -> Result<Page, FetchError> {
-        let mut url = of.request.url.clone();
-        for _ in 0..=self.max_redirects {
-            let client = self.client_for(&url, of.request).await?;
-            let interval = self.permitted_interval(&url, of).await?;
-            self.turn(&url, interval, of.deadline).await?;
-            let exchange = self.exchange(&client, &url, of);
-            let answer = exchange.send().await?;
-            self.heed(&url, &answer);
-            match &answer.location {
-                Some(location) => url = self.next_url(&url, location)?,
-                None => return self.page(&exchange, answer).await,
-            }
-        }
-        Err(FetchError::TooManyRedirects { host: host_of(&url), limit: self.max_redirects })
-    }
-
-    /// Reads the page out of an answer that is no redirect.
-    async fn page(&self, exchange: &Exchange<'_>, answer: Answer) -> Result<Page, FetchError> {
-        let (url, status) = (exchange.url, answer.status);
-        check_status(url, &answer)?;
-        let content_type = answer.content_type.clone();
-        let limit = self.max_body_bytes;
-        let (bytes, more) = exchange.read(answer, limit).await?;
-        if more {
-            return Err(FetchError::TooLarge { host: host_of(url), limit });
-        }
-        if !exchange.kind.admits(content_type.as_deref(), &bytes) {
-            return Err(FetchError::UnexpectedType {
-                host: host_of(url),
-                expected: exchange.kind.name(),
-                found: essence(content_type.as_deref()).chars().take(MAX_SHOWN).collect(),
-            });
-        }
-        tracing::debug!(host = host_of(url), bytes = bytes.len(), "page fetched");
-        Ok(Page { url: url.clone(), status: status.as_u16(), content_type, bytes })
-    }
-
     /// Returns the client for this URL, or why nothing may be sent to it.
     async fn client_for(&self, url: &Url, request: &Request) -> Result<Client, FetchError> {
         if url.as_str().len() > MAX_URL_BYTES {
@@ -289,108 +279,14 @@ impl Inner {
             json: of.request.json.as_ref(),
             kind: of.request.kind,
             cookies: of.cookies,
-            until: of.deadline.min(Instant::now() + self.request_timeout),
+            condition: HeaderMap::new(),
+            until: self.until(of),
         }
     }
 
-    /// Waits for the host's turn.
-    async fn turn(
-        &self,
-        url: &Url,
-        interval: Duration,
-        deadline: Instant,
-    ) -> Result<(), FetchError> {
-        let host = host_of(url);
-        self.limiter.turn(&host, interval, deadline).await.map_err(|late| match late {
-            TooLate::Held(retry_after) => FetchError::RateLimited { host, retry_after },
-            TooLate::Busy => FetchError::Timeout { host, phase: Phase::Turn },
-        })
-    }
-
-    /// Leaves the host alone when it asks for that.
-    fn heed(&self, url: &Url, answer: &Answer) {
-        let wait = match (answer.status, answer.retry_after) {
-            (StatusCode::TOO_MANY_REQUESTS, said) => said.unwrap_or(DEFAULT_HOLD),
-            (StatusCode::SERVICE_UNAVAILABLE, Some(said)) => said,
-            _ => return,
-        };
-        let host = host_of(url);
-        tracing::warn!(host, seconds = wait.as_secs(), "host asks to be left alone");
-        self.limiter.hold(&host, wait);
-    }
-
-    /// Returns the pause between requests to this host, or why robots.txt lets this page not be
-    /// fetched.
-    async fn permitted_interval(&self, url: &Url, of: Try<'_>) -> Result<Duration, FetchError> {
-        if !self.obey_robots || url.path() == robots::PATH {
-            return Ok(self.min_interval);
-        }
-        let rules = self.robots.get(url, of.deadline, || self.fetch_robots(url, of)).await?;
-        let host = host_of(url);
-        if !rules.allows(url) {
-            return Err(FetchError::RobotsDisallow { host });
-        }
-        match rules.crawl_delay() {
-            Some(delay) if delay > MAX_CRAWL_DELAY => Err(FetchError::CrawlDelay { host, delay }),
-            delay => Ok(self.min_interval.max(delay.unwrap_or_default())),
-        }
-    }
-
-    /// Fetches robots.txt of the URL's host, redirects followed.
-    async fn fetch_robots(&self, page: &Url, of: Try<'_>) -> Result<Robots, FetchError> {
-        let unreachable =
-            |reason: String| FetchError::RobotsUnreachable { host: host_of(page), reason };
-        let mut url = robots::url_of(page);
-        for _ in 0..=robots::MAX_REDIRECTS {
-            let client = self.client_for(&url, of.request).await?;
-            self.turn(&url, self.min_interval, of.deadline).await?;
-            let exchange = self.exchange(&client, &url, of);
-            let exchange = Exchange { kind: Default::default(), json: None, ..exchange };
-            let answer =
-                exchange.send().await.map_err(|error| as_robots_error(page, &url, error))?;
-            self.heed(&url, &answer);
-            match (&answer.location, answer.status.as_u16()) {
-                (Some(location), _) => {
-                    url = self
-                        .next_url(&url, location)
-                        .map_err(|error| as_robots_error(page, &url, error))?;
-                }
-                (None, 200..=299) => {
-                    let (bytes, more) = exchange
-                        .read(answer, robots::MAX_BYTES)
-                        .await
-                        .map_err(|error| as_robots_error(page, &url, error))?;
-                    return Ok(Robots::parse(robots::whole_lines(&bytes, more), &self.product));
-                }
-                // Not in RFC 9309, where a 4xx allows all; this one says that we are too fast
-                // already.
-                (None, 429) => {
-                    return Err(check_status(&url, &answer).expect_err("429 is an error"));
-                }
-                (None, status @ 500..) => return Err(unreachable(format!("it answered {status}"))),
-                (None, _) => return Ok(Robots::allow_all()),
-            }
-        }
-        // RFC 9309, 2.3.1.2: more redirects than that count as no robots.txt at all.
-        Ok(Robots::allow_all())
-    }
-}
-
-/// Returns the error for a robots.txt that did not come.
-///
-/// What holds for the page as well is told as it is; the rest says that it was robots.txt.
-fn as_robots_error(page: &Url, at: &Url, error: FetchError) -> FetchError {
-    let same_host = host_of(page) == host_of(at);
-    match error {
-        FetchError::PrivateAddress { .. }
-        | FetchError::Connect { .. }
-        | FetchError::Proxy { .. }
-        | FetchError::RateLimited { .. }
-            if same_host =>
-        {
-            error
-        }
-        other => FetchError::RobotsUnreachable { host: host_of(page), reason: other.to_string() },
+    /// Returns until when an exchange that begins now has to be complete.
+    fn until(&self, of: Try<'_>) -> Instant {
+        of.deadline.min(Instant::now() + self.request_timeout)
     }
 }
 

@@ -58,6 +58,7 @@ mod workplace;
 
 pub mod error;
 pub mod fetch;
+pub mod hosts;
 pub mod page;
 pub mod proxies;
 pub mod robots;

@@ -135,6 +135,19 @@ pub struct Page {
     pub content_type: Option<String>,
     /// The body, decompressed.
     pub bytes: Bytes,
+    /// Whether the site sent it now.
+    pub fetched: Fetched,
+}
+
+/// How a page came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fetched {
+    /// The site sent it.
+    Full,
+    /// The site said that what was kept still holds (304).
+    NotModified,
+    /// It was kept and is fresh: the site was not asked.
+    Fresh,
 }
 
 impl Page {
@@ -169,6 +182,7 @@ mod tests {
             status: 200,
             content_type: Some(content_type.to_owned()),
             bytes: Bytes::copy_from_slice(body),
+            fetched: Fetched::Full,
         }
     }
 

@@ -9,6 +9,9 @@ use url::Url;
 const MAX_HOSTS: usize = 4_096;
 /// A host's wish to be left alone is kept this long at the most.
 pub(crate) const MAX_HOLD: Duration = Duration::from_secs(3_600);
+/// A fetch waits no longer for a host that asked to be left alone: its task comes again later,
+/// rather than to keep a slot asleep.
+pub(crate) const MAX_WAITED: Duration = Duration::from_secs(15);
 
 /// Returns the name under which a host is paced.
 ///
@@ -29,8 +32,7 @@ pub(crate) enum TooLate {
 
 /// Turns at hosts, within this process.
 ///
-/// Fetching knows only [`turn`](Limiter::turn) and [`hold`](Limiter::hold); a limiter for all
-/// processes would answer the same two.
+/// What all processes keep together is beside it, in [`hosts`](crate::hosts).
 #[derive(Debug, Default)]
 pub(crate) struct Limiter {
     hosts: Mutex<HashMap<String, HostPace>>,
@@ -95,8 +97,8 @@ impl Limiter {
         let interval = interval.mul_f64(1.0 + fastrand::f64() / 5.0);
         self.with(host, now, |pace| {
             let start = pace.next.max(now);
-            if start > deadline {
-                let held = pace.held_until.saturating_duration_since(now);
+            let held = pace.held_until.saturating_duration_since(now);
+            if start > deadline || held > MAX_WAITED {
                 return Err(if held.is_zero() { TooLate::Busy } else { TooLate::Held(held) });
             }
             pace.next = start + interval;
@@ -159,8 +161,10 @@ mod tests {
         assert_eq!(limiter.reserve("a", SECOND, soon, now), Err(TooLate::Held(60 * SECOND)));
         limiter.reserve("b", 60 * SECOND, soon, now).unwrap();
         assert_eq!(limiter.reserve("b", SECOND, soon, now), Err(TooLate::Busy));
+        limiter.hold_from(now, "c", 10 * SECOND);
         let far = now + 100 * SECOND;
-        assert_eq!(limiter.reserve("a", SECOND, far, now), Ok(now + 60 * SECOND));
+        assert_eq!(limiter.reserve("c", SECOND, far, now), Ok(now + 10 * SECOND));
+        assert_eq!(limiter.reserve("a", SECOND, far, now), Err(TooLate::Held(60 * SECOND)));
     }
 
     #[test]

@@ -26,6 +26,13 @@ settings! {
             example "\"acme-jobs/1.0 (+https://acme.example/bot)\"";
         /// At least this long between two requests to one host.
         min_interval: Duration = seconds(1), accepts "0 s to 1 h", if |d| within(d, 0, 3600);
+        /// Requests to one host at once, by all workers together.
+        concurrent_per_host: u32 = 2, accepts "1 to 100", if |n| (1..=100).contains(n);
+        /// As much of pages as sites sent them, compressed, is kept in the database of listings,
+        /// so that they need not send them again; 0 keeps none. When Redis has no memory left,
+        /// these pages go first.
+        page_cache_bytes: usize = 32 * MIB,
+            accepts "0 to 8 GiB", if |n| *n <= 8 << 30;
         /// Connecting may take this long.
         connect_timeout: Duration = seconds(10), accepts "100 ms to 60 s", if |d| range(d, 0.1, 60.0);
         /// One request, body included, may take this long.

@@ -2,10 +2,12 @@
 //!
 //! They are registered as anyone's own tasks are; [`merge`] and [`summary`] hold what they decide,
 //! without I/O, [`scrape`] and [`proxies`] do what takes I/O, [`hold`] sees to one scrape of a
-//! keyword at a time.
+//! keyword at a time, [`SharedHosts`] and [`Pages`] share hosts' pace and their pages among workers.
 
 mod hold;
+mod hosts;
 pub mod merge;
+mod pages;
 mod proxies;
 mod scrape;
 pub mod summary;
@@ -14,11 +16,16 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use rhubarb::{App, Args, State, TaskContext, TaskError};
-use rhubarb_core::{clock, config::ScrapeConfig};
+use rhubarb_core::{
+    clock,
+    config::{Role, ScrapeConfig},
+};
+use rhubarb_queue::{keys::Keys, limiter::Limiter};
 use rhubarb_scrape::run::Scraper;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+pub use self::{hosts::SharedHosts, pages::Pages};
 use crate::Caches;
 
 /// The longest keyword, characters: it stands in the sources' addresses and in the cache's keys.
@@ -31,6 +38,7 @@ pub struct Scraping(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     caches: Caches,
+    pages: Pages,
     scraper: Scraper,
     config: ScrapeConfig,
 }
@@ -61,6 +69,11 @@ pub fn register(app: &mut App) -> anyhow::Result<()> {
     let scraper =
         Scraper::new(&config.scrape, &config.sources).context("failed to set up scraping")?;
     let caches = Caches::new(config, app.connections())?;
+    let limiter = Limiter::new(app.connections().role(Role::Queue), Keys::new(&config.celery));
+    let pages = Pages::new(caches.listings().cache()?, config.scrape.page_cache_bytes);
+    let fetcher = scraper.fetcher.with_hosts(Arc::new(SharedHosts::new(limiter)));
+    let fetcher = fetcher.with_store(Arc::new(pages.clone()));
+    let scraper = Scraper { fetcher, ..scraper };
     let config = config.scrape.clone();
     let at_stop = caches.clone();
     app.on_stop(async move || {
@@ -68,7 +81,7 @@ pub fn register(app: &mut App) -> anyhow::Result<()> {
             tracing::debug!(%error, "the caches' last counts were not written");
         }
     });
-    app.state(Scraping(Arc::new(Inner { caches, scraper, config })));
+    app.state(Scraping(Arc::new(Inner { caches, pages, scraper, config })));
     app.task("job_scraper.tasks.scrape_jobs_hourly", scrape_jobs_hourly);
     app.task("job_scraper.tasks.scrape_specific_keyword", scrape_specific_keyword);
     app.task("job_scraper.tasks.get_scraping_status", get_scraping_status);

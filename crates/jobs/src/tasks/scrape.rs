@@ -13,6 +13,7 @@ use tokio::{sync::mpsc, time::Instant};
 use super::{
     ScrapeKeyword, Scraping, hold,
     merge::{self, Merged},
+    pages::before_pages,
     proxies,
     summary::Summary,
 };
@@ -108,7 +109,8 @@ async fn run(
     let listings: Vec<Listing> = written.unwrap_or(earlier).into_iter().chain(untouched).collect();
     status = ended(status, &merged, &listings, sources);
     if is_written {
-        caches.listings().write(&wanted.keyword, &listings).await?;
+        let write = || caches.listings().write(&wanted.keyword, &listings);
+        before_pages(&scraping.0.pages, write).await?;
     }
     caches.status().write(&status).await?;
     if merged.state == ScrapeState::Error {

@@ -5,10 +5,10 @@ use std::{error::Error as _, time::Duration};
 use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
 use reqwest::{
-    Client, RequestBuilder, Response, StatusCode,
+    Client, Method, RequestBuilder, Response, StatusCode,
     header::{
         ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, COOKIE, DATE, HeaderMap,
-        HeaderName, LOCATION, RETRY_AFTER,
+        HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
     },
 };
 use tokio::time::{Instant, timeout_at};
@@ -41,6 +41,8 @@ pub(super) struct Exchange<'a> {
     pub(super) json: Option<&'a Bytes>,
     pub(super) kind: Kind,
     pub(super) cookies: &'a Jar,
+    /// What asks whether a kept answer still holds.
+    pub(super) condition: HeaderMap,
     /// When the body has to be complete.
     pub(super) until: Instant,
 }
@@ -55,6 +57,7 @@ pub(super) struct Answer {
     /// Where a redirect leads, as written, with `%XX` for what is not ASCII.
     pub(super) location: Option<String>,
     pub(super) retry_after: Option<Duration>,
+    pub(super) headers: HeaderMap,
     response: Response,
 }
 
@@ -69,33 +72,42 @@ impl Exchange<'_> {
         {
             return Err(self.proxy_failed(proxy, "it refuses the credentials".to_owned()));
         }
-        let headers = response.headers();
-        self.cookies.keep(self.url, headers);
+        let headers = response.headers().clone();
+        self.cookies.keep(self.url, &headers);
         Ok(Answer {
             status: response.status(),
-            content_type: text_of(headers, &CONTENT_TYPE),
-            encoding: all_of(headers, &CONTENT_ENCODING),
+            content_type: text_of(&headers, &CONTENT_TYPE),
+            encoding: all_of(&headers, &CONTENT_ENCODING),
             location: self.location(&response),
-            retry_after: retry_after(headers),
+            retry_after: retry_after(&headers),
+            headers,
             response,
         })
     }
 
     fn request(&self) -> RequestBuilder {
+        let url = self.url.clone();
         let request = match self.json {
-            None => self.client.get(self.url.clone()),
-            Some(json) => self
-                .client
-                .post(self.url.clone())
-                .header(CONTENT_TYPE, "application/json")
-                .body(json.clone()),
+            None => self.client.get(url),
+            Some(json) => self.client.post(url).body(json.clone()),
         };
-        let request =
-            request.header(ACCEPT, self.kind.accept()).header(ACCEPT_ENCODING, encoding::OFFERED);
-        match self.cookies.header(self.url) {
-            Some(cookies) => request.header(COOKIE, cookies),
-            None => request,
+        request.headers(self.headers()).headers(self.condition.clone())
+    }
+
+    pub(super) fn method(&self) -> Method {
+        if self.json.is_some() { Method::POST } else { Method::GET }
+    }
+
+    /// Returns the headers that tell what is asked for, and by whom.
+    pub(super) fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static(self.kind.accept()));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(encoding::OFFERED));
+        if self.json.is_some() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
+        headers.extend(self.cookies.header(self.url).map(|cookies| (COOKIE, cookies)));
+        headers
     }
 
     /// Returns where a redirect leads; none where a browser would not go.
@@ -263,6 +275,7 @@ mod tests {
             json: None,
             kind: Kind::Any,
             cookies: &Jar::default(),
+            condition: HeaderMap::new(),
             until,
         };
         let error = exchange.send().await.unwrap_err();
