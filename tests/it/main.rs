@@ -39,6 +39,8 @@ mod endless;
 mod fail_over;
 /// A bad network, a bad server, workers that die: nothing is lost, nobody stops.
 mod faults;
+/// What became of tasks, as `rhubarb tasks` shows it.
+mod history;
 /// Sizes that are too much, a full Redis, a worker that grows.
 mod memory;
 /// Python and Rust workers on one queue, and the ways from one kind to the other.

@@ -6,6 +6,7 @@ mod letters;
 mod monitor;
 mod schedules;
 mod sessions;
+mod tasks;
 
 use std::{ffi::OsString, time::Duration};
 
@@ -18,6 +19,7 @@ pub(crate) use letters::{Chosen, DeadCommand, DropArgs, FilterArgs, LettersArgs,
 pub(crate) use monitor::MonitorArgs;
 pub(crate) use schedules::{EntryArgs, ImportArgs, NextArgs, PauseScheduleArgs, SchedulesCommand};
 pub(crate) use sessions::{CountArgs, RevokeSessionsArgs, SessionsCommand, ShowArgs};
+pub(crate) use tasks::TasksArgs;
 
 /// Looks into a Rhubarb task queue, publishes to it, and reads the listings that it has scraped.
 #[derive(Debug, Parser)]
@@ -104,6 +106,8 @@ pub(crate) enum Command {
     Workers(Shown),
     /// Shows one task: where it is, its result or why it failed
     Task(TaskArgs),
+    /// Lists what became of tasks, the newest first
+    Tasks(TasksArgs),
     /// Keeps tasks from running, by their ids, for 3 hours (worker.revoke_expires)
     Revoke(RevokeArgs),
     /// Shows, retries or drops dead letters: messages that could not be run

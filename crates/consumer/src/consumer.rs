@@ -17,6 +17,7 @@ use crate::{
     backend::Runner,
     broadcasts::{self, Broadcasts, Listener},
     broker::Broker,
+    chronicle::{self, Chronicle},
     claim::{self, Caller, Dispatcher},
     control::{self, Control, Unwritten},
     delivery::{Delivery, Settlements},
@@ -66,7 +67,8 @@ impl Consumer {
     ) -> Self {
         let broker = Broker::new(connections, config, (node.to_owned(), id.to_owned()));
         let (events, to_send) = Events::new(config, &broker.queue, node);
-        let parts = Parts::new(config, broker, tasks.into(), events, draining);
+        let (chronicle, stories) = Chronicle::new(&config.history);
+        let parts = Parts::new(config, broker, tasks.into(), (events, chronicle), draining);
         let (settlements, to_settle) = Settlements::channel();
         let (deliver, deliveries) = mpsc::unbounded_channel();
         let (strangers, to_decide) = mpsc::channel(strangers::WAITING);
@@ -83,6 +85,14 @@ impl Consumer {
         roles.spawn(heartbeat::run(parts.keeper(), stop.clone()));
         let (queue, events) = (parts.broker.queue.clone(), parts.events.clone());
         roles.spawn(events::run(queue, events, to_send, stop.clone()));
+        let (broker, chronicle) = (parts.broker.clone(), parts.chronicle.clone());
+        roles.spawn(chronicle::run(
+            broker,
+            chronicle,
+            stories,
+            config.history.clone(),
+            stop.clone(),
+        ));
         if config.worker.enable_remote_control {
             roles.spawn(control::run(parts.control(config), stop.clone()));
         } else {
@@ -168,6 +178,7 @@ struct Parts {
     slots: Arc<Slots>,
     counters: Arc<Counters>,
     events: Arc<Events>,
+    chronicle: Arc<Chronicle>,
     /// What comes by the thousand, and is told as one.
     floods: Arc<Floods>,
     revoked: Arc<Revoked>,
@@ -183,7 +194,7 @@ impl Parts {
         config: &Config,
         broker: Broker,
         tasks: Tasks,
-        events: Events,
+        (events, chronicle): (Events, Chronicle),
         draining: CancellationToken,
     ) -> Self {
         let concurrency = config.concurrency();
@@ -195,6 +206,7 @@ impl Parts {
             slots: Arc::new(Slots::new(concurrency)),
             counters: Arc::default(),
             events: Arc::new(events),
+            chronicle: Arc::new(chronicle),
             floods: Arc::default(),
             revoked: Arc::default(),
             others: Arc::default(),
@@ -215,6 +227,7 @@ impl Parts {
             held: self.held.clone(),
             ends,
             counters: self.counters.clone(),
+            chronicle: self.chronicle.clone(),
             floods: self.floods.clone(),
             room: self.room.clone(),
             large_plans: Turns::default(),
@@ -295,6 +308,7 @@ impl Parts {
             slots: self.slots.clone(),
             counters: self.counters.clone(),
             events: self.events.clone(),
+            chronicle: self.chronicle.clone(),
             floods: self.floods.clone(),
             room: self.room.clone(),
             signals: self.signals.clone(),

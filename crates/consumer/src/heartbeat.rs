@@ -16,6 +16,7 @@ use rhubarb_queue::{
     letter::Kind,
     orphans::Walk,
     reap::{self, Look},
+    statistics,
 };
 use tokio::{sync::broadcast, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Counters, Tasks,
     broker::Broker,
+    chronicle::Chronicle,
     events::{Events, HEARTBEAT, Publication, Sign},
     floods::Floods,
     held::Held,
@@ -54,6 +56,7 @@ pub(super) struct Keeper {
     pub(super) slots: Arc<Slots>,
     pub(super) counters: Arc<Counters>,
     pub(super) events: Arc<Events>,
+    pub(super) chronicle: Arc<Chronicle>,
     pub(super) floods: Arc<Floods>,
     pub(super) room: Arc<Room>,
     pub(super) signals: Arc<Signals>,
@@ -110,6 +113,7 @@ pub(super) async fn run(keeper: Keeper, stop: CancellationToken) {
     // A worker is offline after its last task's end, not before.
     let _ = tokio::time::timeout(LAST_EVENTS, keeper.events.flushed.cancelled()).await;
     keeper.floods.finish();
+    add_up(&keeper).await;
     // A record that could not be removed shows the worker as lost until it ends by itself.
     let _ = leave(&keeper).await;
 }
@@ -202,7 +206,22 @@ async fn beat(keeper: &Keeper, sign: Option<Sign>) -> Result<(), Error> {
         .await
         .map_err(redis("renew the registry entry"))?;
     Counters::add(&keeper.counters.worked);
+    add_up(keeper).await;
     Ok(())
+}
+
+/// Adds what was counted since the last heartbeat to the fleet's statistics.
+async fn add_up(keeper: &Keeper) {
+    let name = |queue: usize| keeper.broker.queues[queue].name.clone();
+    let counted = keeper.chronicle.take(name);
+    if counted.is_empty() {
+        return;
+    }
+    let minute = statistics::minute_of(clock::now().as_millisecond());
+    if let Err(error) = statistics::write(&keeper.broker.client, minute, &counted).await {
+        tracing::debug!(%error, "the statistics could not be written, trying again");
+        keeper.chronicle.put_back(&counted);
+    }
 }
 
 fn publication(keeper: &Keeper, sign: Sign) -> Publication {

@@ -23,11 +23,13 @@
 //! does to the message and `follow` what follows it (both without I/O), [`Ended`] who is told.
 
 mod ask;
+mod attempts;
 mod backend;
 mod body_memory;
 mod broadcasts;
 mod broker;
 mod chord;
+mod chronicle;
 mod circumstances;
 mod claim;
 mod consumer;
@@ -41,7 +43,6 @@ mod follow;
 mod handout;
 mod heartbeat;
 mod held;
-mod history;
 mod join;
 mod letters;
 mod machine;

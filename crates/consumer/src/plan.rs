@@ -14,10 +14,10 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::{
+    attempts::{add_attempt, attempts},
     circumstances::Circumstances,
     delivery::{Message, RawMessage, Received},
     follow::{self, Failed, Follow},
-    history::{add_attempt, attempts},
     outcome::{Again, Ending, Outcome},
     record::{record, stores_errors, stores_results},
 };

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Counters,
     broker::Broker,
+    chronicle::Chronicle,
     delivery::{ClaimId, Settlement},
     ended::{Ended, Ends},
     floods::Floods,
@@ -50,6 +51,7 @@ pub(super) struct Settler {
     pub(super) held: Arc<Held>,
     pub(super) ends: Arc<Ends>,
     pub(super) counters: Arc<Counters>,
+    pub(super) chronicle: Arc<Chronicle>,
     pub(super) floods: Arc<Floods>,
     /// What room results find.
     pub(super) room: Arc<Room>,
@@ -133,6 +135,7 @@ fn accept(
     ready: &mpsc::UnboundedSender<Ready>,
 ) {
     count(&settler.counters, &settlement.ending.outcome);
+    settler.chronicle.note(&settlement);
     let (claim, slot) = (settlement.claim, settlement.slot.take());
     let ended = settler.ends.are_wanted().then(|| Ended::of(&settlement, slot)).flatten();
     if prepare::is_light(&settlement) {
@@ -247,6 +250,7 @@ fn conclude(settler: &Settler, batch: &mut [Ready], late: &[usize]) {
                 continue;
             };
             Counters::add(&settler.counters.late);
+            settler.chronicle.count("late", 1);
             tracing::warn!(
                 task,
                 id,

@@ -10,6 +10,7 @@ pub mod config;
 pub mod exit;
 pub mod process;
 pub mod queue_name;
+pub mod secrets;
 pub mod shown;
 pub mod shutdown;
 pub mod telemetry;

@@ -91,22 +91,20 @@ impl Statistics {
         *self == Self::default()
     }
 
-    /// Counts an end of a task.
-    pub fn end(&mut self, queue: &str, task: &str, state: &str) {
+    /// Counts ends of a task.
+    pub fn ends(&mut self, queue: &str, task: &str, state: &str, n: u64) {
         let key = (self.queue(queue).to_owned(), self.task(task).to_owned(), state.to_owned());
-        *self.ends.entry(key).or_default() += 1;
+        *self.ends.entry(key).or_default() += n;
     }
 
-    /// Counts how long a handler ran.
-    pub fn ran(&mut self, task: &str, took: Duration) {
-        let task = bounded(&self.run, task).to_owned();
-        self.run.entry(task).or_default().add(took);
+    /// Counts how long handlers of a task ran.
+    pub fn runs(&mut self, task: &str, took: &Histogram) {
+        add(&mut self.run, task, took);
     }
 
     /// Counts how long a task waited.
-    pub fn waited(&mut self, task: &str, took: Duration) {
-        let task = bounded(&self.wait, task).to_owned();
-        self.wait.entry(task).or_default().add(took);
+    pub fn waits(&mut self, task: &str, took: &Histogram) {
+        add(&mut self.wait, task, took);
     }
 
     /// Counts something else.
@@ -119,16 +117,10 @@ impl Statistics {
     /// Adds what another has counted.
     pub fn merge(&mut self, other: &Self) {
         for ((queue, task, state), n) in &other.ends {
-            let key = (self.queue(queue).to_owned(), self.task(task).to_owned(), state.clone());
-            *self.ends.entry(key).or_default() += n;
+            self.ends(queue, task, state, *n);
         }
         for (own, theirs) in [(&mut self.run, &other.run), (&mut self.wait, &other.wait)] {
-            for (task, histogram) in theirs {
-                let task = bounded(own, task).to_owned();
-                let sum = own.entry(task).or_default();
-                sum.counts.iter_mut().zip(histogram.counts).for_each(|(a, b)| *a += b);
-                sum.sum_us += histogram.sum_us;
-            }
+            theirs.iter().for_each(|(task, took)| add(own, task, took));
         }
         for (what, n) in &other.counts {
             self.count(what, *n);
@@ -200,8 +192,14 @@ fn named(name: &str, most: usize, known: bool, n_known: impl FnOnce() -> usize) 
     if counts && n_known() < most { name } else { OTHER }
 }
 
-fn bounded<'n>(of: &BTreeMap<String, Histogram>, name: &'n str) -> &'n str {
-    named(name, MAX_TASKS, of.contains_key(name), || of.len())
+fn add(to: &mut BTreeMap<String, Histogram>, task: &str, took: &Histogram) {
+    if took.count() == 0 {
+        return;
+    }
+    let task = named(task, MAX_TASKS, to.contains_key(task), || to.len()).to_owned();
+    let sum = to.entry(task).or_default();
+    sum.counts.iter_mut().zip(took.counts).for_each(|(a, b)| *a += b);
+    sum.sum_us += took.sum_us;
 }
 
 /// Returns the minute of a time, minutes since 1970.
@@ -211,12 +209,12 @@ pub fn minute_of(ms: i64) -> i64 {
 
 /// Adds what was counted to the totals and to a minute.
 ///
-/// A call whose answer is lost may have added all of it, or nothing: counts are not the queue's
-/// data, and a second try might count twice, so that none is made.
+/// A call whose answer is lost may have added all of it, or nothing: who tries again may count
+/// twice.
 ///
 /// # Errors
 /// [`Error::Redis`].
-pub async fn add(client: &Client, minute: i64, counted: &Statistics) -> Result<(), Error> {
+pub async fn write(client: &Client, minute: i64, counted: &Statistics) -> Result<(), Error> {
     let fields = counted.fields();
     let keys = [client.keys().totals(), client.keys().minute(minute)];
     for some in fields.chunks(500) {
@@ -281,13 +279,17 @@ fn counted(fields: Vec<(String, String)>) -> Statistics {
 mod tests {
     use super::*;
 
+    fn took(ms: &[u64]) -> Histogram {
+        let mut took = Histogram::default();
+        ms.iter().for_each(|ms| took.add(Duration::from_millis(*ms)));
+        took
+    }
+
     fn some() -> Statistics {
         let mut statistics = Statistics::default();
-        statistics.end("celery", "a", "SUCCESS");
-        statistics.end("celery", "a", "SUCCESS");
-        statistics.ran("a", Duration::from_millis(7));
-        statistics.ran("a", Duration::from_secs(7200));
-        statistics.waited("a", Duration::from_millis(1));
+        statistics.ends("celery", "a", "SUCCESS", 2);
+        statistics.runs("a", &took(&[7, 7_200_000]));
+        statistics.waits("a", &took(&[1]));
         statistics.count("late", 1);
         statistics
     }
@@ -305,10 +307,10 @@ mod tests {
     fn names_beyond_the_bound_are_counted_together() {
         let mut statistics = Statistics::default();
         for n in 0..300 {
-            statistics.end(&format!("q{n}"), &format!("t{n}"), "SUCCESS");
-            statistics.ran(&format!("t{n}"), Duration::ZERO);
+            statistics.ends(&format!("q{n}"), &format!("t{n}"), "SUCCESS", 1);
+            statistics.runs(&format!("t{n}"), &took(&[0]));
         }
-        statistics.end("q0", "a\tb", "SUCCESS");
+        statistics.ends("q0", "a\tb", "SUCCESS", 1);
         let tasks: BTreeSet<_> = statistics.ends.keys().map(|(_, task, _)| task).collect();
         let queues: BTreeSet<_> = statistics.ends.keys().map(|(queue, ..)| queue).collect();
         assert_eq!((tasks.len(), queues.len()), (MAX_TASKS + 1, MAX_QUEUES + 1));

@@ -19,6 +19,7 @@ mod revoke;
 pub(crate) mod schedules;
 mod sessions;
 mod sources;
+mod tasks;
 mod wait;
 
 /// What a command that needs Redis works with.
@@ -61,6 +62,7 @@ pub(crate) async fn run(command: Command, config: Config) -> Result<(), Error> {
         Command::Purge(args) => pauses::purge(&queue(config).await?, &args).await,
         Command::Workers(shown) => queues::workers(&queue(config).await?, shown).await,
         Command::Task(args) => queues::task(&queue(config).await?, &args).await,
+        Command::Tasks(args) => tasks::tasks(&queue(config).await?, args).await,
         Command::Revoke(args) => revoke::revoke(&queue(config).await?, &args).await,
         Command::Dead(command) => letters::dead(&queue(config).await?, command).await,
         Command::Parked(command) => letters::parked(&queue(config).await?, command).await,

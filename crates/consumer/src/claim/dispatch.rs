@@ -9,12 +9,11 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::{Round, read::read};
 use crate::{
-    Tasks,
+    Tasks, attempts,
     broker::Broker,
     delivery::{ClaimId, Delivery, Message, Received, Settlements, Ticket},
     events::Events,
     held::Held,
-    history,
     others::Others,
     outcome::{Outcome, Revocation},
     rate::Turn,
@@ -124,7 +123,7 @@ impl Dispatcher {
     fn received(&self, envelope: Envelope, deaths: &[u8]) -> Arc<Received> {
         let stores = self.tasks.results(&envelope.headers.task);
         let received = Received::new(envelope, self.config.max_message_bytes);
-        Arc::new(received.told(stores, history::deaths(deaths)))
+        Arc::new(received.told(stores, attempts::deaths(deaths)))
     }
 
     /// Tells whether a message's task is none of ours; what kills workers is dead all the same.

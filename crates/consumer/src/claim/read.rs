@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rhubarb_wire::{DecodeError, Envelope, Exception};
 
 use super::answer::Claimed;
-use crate::{delivery::RawMessage, history, outcome::Outcome};
+use crate::{attempts, delivery::RawMessage, outcome::Outcome};
 
 /// A message that cannot be read, and what ends it.
 pub(super) struct Unread {
@@ -26,7 +26,7 @@ pub(super) fn read(claimed: &Claimed, max: usize) -> Result<Envelope, Box<Unread
             size: claimed.size,
             task_id,
             task,
-            deaths: history::deaths(&claimed.deaths),
+            deaths: attempts::deaths(&claimed.deaths),
         };
         return Err(Box::new(Unread { raw: Arc::new(raw), outcome: dead(reason) }));
     }
@@ -38,7 +38,7 @@ pub(super) fn read(claimed: &Claimed, max: usize) -> Result<Envelope, Box<Unread
             size: claimed.size,
             task_id: error.task_id().map(str::to_owned).or(head.0),
             task: error.task_name().map(str::to_owned).or(head.1),
-            deaths: history::deaths(&claimed.deaths),
+            deaths: attempts::deaths(&claimed.deaths),
         };
         let outcome = Outcome::Dead { reason: error.to_string(), exception: error.exception() };
         Box::new(Unread { raw: Arc::new(raw), outcome })

@@ -6,6 +6,7 @@ mod beat;
 mod cache;
 mod celery;
 mod domains;
+mod history;
 mod node;
 mod places;
 mod redis;
@@ -26,6 +27,7 @@ pub use self::{
     cache::{AliasConfig, CacheConfig, CacheTarget, Compressor, Serializer},
     celery::{CeleryConfig, KeyprefixForm, ResultCompression},
     domains::{DOMAINS, Domain, Holds},
+    history::HistoryConfig,
     redis::{Layout, RedisConfig, ResultsUrl, Role},
     routes::{Route, Routes},
     scrape::ScrapeConfig,
@@ -52,6 +54,8 @@ settings! {
         celery: CeleryConfig = CeleryConfig::default();
         /// The worker.
         worker: WorkerConfig = WorkerConfig::default();
+        /// What is kept of tasks that have ended.
+        history: HistoryConfig = HistoryConfig::default();
         /// The beat.
         beat: BeatConfig = BeatConfig::default();
         /// The schedule. Without any entry two of the product's hold; the template explains every

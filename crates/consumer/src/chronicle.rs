@@ -1,0 +1,379 @@
+//! What becomes of tasks, told to whoever looks later: the history and the statistics.
+//!
+//! No end waits for it: what does not fit into the buffer, or is refused, is dropped and counted.
+//! Ends are gathered for a moment, so that a busy worker pays one command for a hundred of them.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use rhubarb_core::{clock, config::HistoryConfig, secrets::Secrets};
+use rhubarb_queue::{
+    history::{self, ENTRY_ENDS, Entry},
+    statistics::{Histogram, Statistics},
+};
+use rhubarb_wire::brief;
+use tokio::{sync::mpsc, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    broker::Broker,
+    delivery::{Message, Received, Settlement},
+    outcome::Outcome,
+};
+
+/// How many ends wait to be written at the most.
+const BUFFER: usize = 10_000;
+/// How long the first end of an entry waits for others.
+const GATHER: Duration = Duration::from_millis(100);
+/// How often the history is looked at for its size and age.
+const TRIM: Duration = Duration::from_secs(10);
+/// How long the last ends may take when the worker ends.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// The history has at most this part of a server's `maxmemory`.
+const PART: u64 = 10;
+
+/// One end, before it is written.
+#[derive(Debug)]
+pub(crate) struct Story {
+    of: Of,
+    queue: usize,
+    state: &'static str,
+    at: Timestamp,
+    ran: Option<Duration>,
+    due: Option<Timestamp>,
+    result: Option<String>,
+    error: Option<String>,
+    traceback: Option<String>,
+}
+
+/// Whose end it is.
+#[derive(Debug)]
+enum Of {
+    Message(Arc<Received>),
+    /// A message that could not be read, as far as its text tells.
+    Raw {
+        id: String,
+        task: String,
+    },
+}
+
+/// What is counted of one task's ends, by queue and state.
+#[derive(Debug, Default)]
+struct Tally {
+    ends: Vec<(usize, &'static str, u64)>,
+    run: Histogram,
+}
+
+/// What takes ends, and counts them.
+#[derive(Debug)]
+pub(crate) struct Chronicle {
+    sender: Option<mpsc::Sender<Story>>,
+    tallies: Mutex<HashMap<String, Tally>>,
+    counts: Mutex<Statistics>,
+    dropped: AtomicU64,
+}
+
+impl Chronicle {
+    /// Returns what takes ends, and the ends to be written; none where no history is kept.
+    pub(crate) fn new(config: &HistoryConfig) -> (Self, mpsc::Receiver<Story>) {
+        let (sender, stories) = mpsc::channel(BUFFER);
+        let sender = (config.ends > 0).then_some(sender);
+        let this = Self {
+            sender,
+            tallies: Mutex::default(),
+            counts: Mutex::default(),
+            dropped: AtomicU64::new(0),
+        };
+        (this, stories)
+    }
+
+    /// Counts a settlement that ends a task or changes its state, and takes it down.
+    pub(crate) fn note(&self, settlement: &Settlement) {
+        let outcome = &settlement.ending.outcome;
+        let Some(state) = state(outcome) else { return };
+        self.tally(settlement, state);
+        let Some(sender) = &self.sender else { return };
+        let Some(of) = of(&settlement.message) else { return };
+        let mut story = Story {
+            of,
+            queue: settlement.claim.queue,
+            state,
+            at: clock::now(),
+            ran: settlement.ran,
+            due: None,
+            result: None,
+            error: None,
+            traceback: None,
+        };
+        story.tell(outcome);
+        if sender.try_send(story).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn tally(&self, settlement: &Settlement, state: &'static str) {
+        let name = match &settlement.message {
+            Message::Read(received) => received.envelope.headers.task.as_str(),
+            Message::Raw(raw) => raw.task.as_deref().unwrap_or_default(),
+        };
+        let mut tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
+        let tally = match tallies.get_mut(name) {
+            Some(tally) => tally,
+            None => tallies.entry(name.to_owned()).or_default(),
+        };
+        let queue = settlement.claim.queue;
+        match tally.ends.iter_mut().find(|(q, s, _)| (*q, *s) == (queue, state)) {
+            Some((.., n)) => *n += 1,
+            None => tally.ends.push((queue, state, 1)),
+        }
+        if let Some(ran) = settlement.ran {
+            tally.run.add(ran);
+        }
+    }
+
+    /// Counts something else.
+    pub(crate) fn count(&self, what: &str, n: u64) {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).count(what, n);
+    }
+
+    /// Takes what was counted since the last time; `name` knows the queues' names.
+    pub(crate) fn take(&self, name: impl Fn(usize) -> String) -> Statistics {
+        let mut counted =
+            std::mem::take(&mut *self.counts.lock().unwrap_or_else(PoisonError::into_inner));
+        let tallies =
+            std::mem::take(&mut *self.tallies.lock().unwrap_or_else(PoisonError::into_inner));
+        for (task, tally) in tallies {
+            for (queue, state, n) in tally.ends {
+                counted.ends(&name(queue), &task, state, n);
+            }
+            counted.runs(&task, &tally.run);
+        }
+        counted.count("unrecorded", self.dropped.swap(0, Ordering::Relaxed));
+        counted
+    }
+
+    /// Puts back what could not be written.
+    pub(crate) fn put_back(&self, counted: &Statistics) {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).merge(counted);
+    }
+}
+
+/// Returns what an outcome is called in the history; none where nothing has changed for the task.
+fn state(outcome: &Outcome) -> Option<&'static str> {
+    match outcome {
+        Outcome::Success(_) => Some("SUCCESS"),
+        Outcome::Failure { .. } => Some("FAILURE"),
+        Outcome::Retry { .. } => Some("RETRY"),
+        Outcome::Revoked(_) => Some("REVOKED"),
+        Outcome::Dead { .. } => Some("DEAD"),
+        Outcome::Unknown => Some("PARKED"),
+        Outcome::Ignored => Some("IGNORED"),
+        Outcome::Rejected { .. } => Some("REJECTED"),
+        Outcome::PutOff { .. } | Outcome::NotDue { .. } | Outcome::Leave | Outcome::HandBack => {
+            None
+        }
+    }
+}
+
+fn of(message: &Message) -> Option<Of> {
+    match message {
+        Message::Read(received) => Some(Of::Message(received.clone())),
+        Message::Raw(raw) => {
+            let id = raw.task_id.clone()?;
+            Some(Of::Raw { id, task: raw.task.clone().unwrap_or_default() })
+        }
+    }
+}
+
+impl Story {
+    fn tell(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Success(value) => self.result = Some(brief(value)),
+            Outcome::Failure { exception, traceback } => {
+                self.error = Some(exception.to_string());
+                self.traceback.clone_from(traceback);
+            }
+            Outcome::Retry { exception, traceback, after, again } => {
+                self.error = Some(exception.to_string());
+                self.traceback.clone_from(traceback);
+                self.due = again.at.or_else(|| self.at.checked_add(*after).ok());
+            }
+            Outcome::Revoked(revocation) => self.error = Some(revocation.exception().to_string()),
+            Outcome::Dead { reason, .. } | Outcome::Rejected { reason, .. } => {
+                self.error = Some(reason.clone());
+            }
+            _ => {}
+        }
+    }
+
+    fn entry<'a>(&'a self, queue: &'a str, secrets: &'a Secrets) -> Entry<'a> {
+        let hide = |text: &'a Option<String>| text.as_deref().map(|text| secrets.hide(text));
+        let mut entry = Entry {
+            queue: queue.into(),
+            state: self.state.into(),
+            at: self.at.as_millisecond(),
+            ran: self.ran.map(|ran| u64::try_from(ran.as_micros()).unwrap_or(u64::MAX)),
+            due: self.due.map(Timestamp::as_millisecond),
+            result: hide(&self.result),
+            error: hide(&self.error),
+            traceback: hide(&self.traceback),
+            ..Entry::default()
+        };
+        match &self.of {
+            Of::Message(received) => {
+                let headers = &received.envelope.headers;
+                entry.id = headers.id.as_str().into();
+                entry.task = headers.task.as_str().into();
+                entry.retries = headers.retries;
+                entry.args = hide(&headers.argsrepr);
+                entry.kwargs = hide(&headers.kwargsrepr);
+                entry.parent = headers.parent_id.as_deref().map(Into::into);
+                let root = headers.root_id.as_deref().filter(|root| *root != headers.id);
+                entry.root = root.map(Into::into);
+                entry.origin = headers.origin.as_deref().map(Into::into);
+            }
+            Of::Raw { id, task } => {
+                entry.id = id.as_str().into();
+                entry.task = task.as_str().into();
+            }
+        }
+        entry
+    }
+}
+
+/// Writes ends until `stop` fires and none is left.
+pub(super) async fn run(
+    broker: Arc<Broker>,
+    chronicle: Arc<Chronicle>,
+    mut stories: mpsc::Receiver<Story>,
+    config: HistoryConfig,
+    stop: CancellationToken,
+) {
+    let secrets = Secrets::new(&config.hide);
+    let mut trim_at = Instant::now();
+    let mut batch = Vec::with_capacity(ENTRY_ENDS);
+    loop {
+        tokio::select! {
+            biased;
+            n = stories.recv_many(&mut batch, ENTRY_ENDS) => if n == 0 { return },
+            () = stop.cancelled() => break,
+        }
+        gather(&mut stories, &mut batch, &stop).await;
+        write(&broker, &chronicle, &config, &secrets, &mut batch).await;
+        if Instant::now() >= trim_at {
+            trim_at = Instant::now() + TRIM;
+            if let Err(error) = trim(&broker, &config).await {
+                tracing::debug!(%error, "the history could not be trimmed, trying again");
+            }
+        }
+    }
+    // The last ends are told after `stop`: they are settled first.
+    let rest = async {
+        while let Ok(story) = stories.try_recv() {
+            batch.push(story);
+            if batch.len() == ENTRY_ENDS {
+                write(&broker, &chronicle, &config, &secrets, &mut batch).await;
+            }
+        }
+        write(&broker, &chronicle, &config, &secrets, &mut batch).await;
+    };
+    let _ = tokio::time::timeout(LAST_WORDS, rest).await;
+}
+
+/// Waits a moment for more ends, while an entry has room.
+async fn gather(
+    stories: &mut mpsc::Receiver<Story>,
+    batch: &mut Vec<Story>,
+    stop: &CancellationToken,
+) {
+    let end = tokio::time::sleep(GATHER);
+    tokio::pin!(end);
+    while batch.len() < ENTRY_ENDS {
+        let room = ENTRY_ENDS - batch.len();
+        tokio::select! {
+            biased;
+            n = stories.recv_many(batch, room) => if n == 0 { return },
+            () = stop.cancelled() => return,
+            () = &mut end => return,
+        }
+    }
+}
+
+/// Writes a batch; what is refused is dropped and counted.
+async fn write(
+    broker: &Broker,
+    chronicle: &Chronicle,
+    config: &HistoryConfig,
+    secrets: &Secrets,
+    batch: &mut Vec<Story>,
+) {
+    if batch.is_empty() {
+        return;
+    }
+    let key = broker.client.keys().history();
+    let entries = batch.iter().map(|one| one.entry(&broker.queues[one.queue].name, secrets));
+    let mut pipeline = ::redis::pipe();
+    for packed in history::pack(entries) {
+        let add = pipeline.cmd("XADD").arg(&key).arg("MAXLEN").arg("~").arg(config.ends);
+        add.arg("*").arg("n").arg(packed.n).arg("w").arg(&broker.node);
+        add.arg("d").arg(packed.data).ignore();
+    }
+    if let Err(error) = broker.queue.pipe::<()>(&pipeline).await {
+        chronicle.dropped.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        tracing::debug!(%error, n = batch.len(), "ends of tasks are missing in the history");
+    }
+    batch.clear();
+}
+
+/// Has the oldest ends give way: those that are too old, and those that take too much memory.
+async fn trim(broker: &Broker, config: &HistoryConfig) -> Result<(), rhubarb_connection::Error> {
+    let key = broker.client.keys().history();
+    let oldest = clock::now().as_millisecond()
+        - i64::try_from(config.max_age.as_millis()).unwrap_or(i64::MAX / 2);
+    let mut pipeline = ::redis::pipe();
+    pipeline.cmd("XTRIM").arg(&key).arg("MINID").arg("~").arg(oldest.max(0)).ignore();
+    pipeline.cmd("XLEN").arg(&key);
+    pipeline.cmd("MEMORY").arg("USAGE").arg(&key).arg("SAMPLES").arg(5);
+    pipeline.cmd("INFO").arg("memory");
+    let (len, used, info): (u64, Option<u64>, String) = broker.queue.pipe(&pipeline).await?;
+    let most = most(config.max_bytes as u64, &info);
+    let used = used.unwrap_or(0);
+    if used <= most {
+        return Ok(());
+    }
+    // A tenth more than is needed, so that it is not done for each entry.
+    let keep = u128::from(len) * u128::from(most) * 9 / (u128::from(used) * 10);
+    let mut cut = ::redis::cmd("XTRIM");
+    cut.arg(&key).arg("MAXLEN").arg("~").arg(u64::try_from(keep).unwrap_or(u64::MAX));
+    let _: u64 = broker.queue.query(&cut).await?;
+    Ok(())
+}
+
+/// How many bytes the history may have on a server that says this of its memory.
+fn most(wanted: u64, info: &str) -> u64 {
+    let max = info.lines().find_map(|line| line.strip_prefix("maxmemory:")?.trim().parse().ok());
+    match max {
+        None | Some(0) => wanted,
+        Some(max) => wanted.min(max / PART),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_history_has_at_most_a_tenth_of_a_small_server() {
+        assert_eq!(most(16 << 20, "used_memory:1\r\nmaxmemory:26214400\r\n"), 2_621_440);
+        assert_eq!(most(16 << 20, "maxmemory:0\r\n"), 16 << 20);
+        assert_eq!(most(1 << 20, "maxmemory:26214400\r\n"), 1 << 20);
+        assert_eq!(most(1 << 20, "rubbish"), 1 << 20);
+    }
+}
