@@ -1,6 +1,6 @@
 //! schema.org `JobPosting`s in the JSON-LD blocks of a page, as sites write them: with mistakes.
 
-use std::{borrow::Cow, collections::HashMap, fmt::Write};
+use std::collections::HashMap;
 
 use html5ever::tokenizer::{Tag, TagKind, Token};
 use serde_json::{Map, Value};
@@ -10,6 +10,7 @@ use crate::listing::Listing;
 use crate::{
     budget::{Budget, TooMuch},
     dates::{self, DateOrder},
+    json,
     link::link,
     location::{self, Place},
     record, salary,
@@ -39,8 +40,11 @@ pub(crate) fn postings(page: &str, context: &Context) -> Result<Parsed, ParseErr
     let mut roots = Vec::new();
     let Blocks { texts, address, base } = blocks(page, context)?;
     for block in &texts {
-        match json(bare(block), budget) {
-            Ok(root) => roots.push(root),
+        match json::read_block(block, budget) {
+            Ok(json::Read { value, repairs }) => {
+                parsed.repairs += repairs;
+                roots.push(value);
+            }
             Err(reason) => parsed.skip(format!("JSON-LD block cannot be read: {reason}")),
         }
         budget.spent()?;
@@ -109,65 +113,6 @@ fn is_canonical(tag: &Tag) -> bool {
 fn attribute<'a>(tag: &'a Tag, name: &str) -> Option<&'a str> {
     let found = tag.attrs.iter().find(|attribute| &*attribute.name.local == name);
     found.map(|attribute| &*attribute.value)
-}
-
-/// Takes off the comment and CDATA marks that stand around some blocks.
-fn bare(block: &str) -> &str {
-    const BEFORE: [&str; 5] = ["<!--", "//", "/*", "<![CDATA[", "*/"];
-    const AFTER: [&str; 6] = ["-->", "//", "]]>", "*/", "/*", ";"];
-    let mut text = block.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
-    while let Some(rest) = BEFORE.iter().find_map(|mark| text.strip_prefix(mark)) {
-        text = rest.trim_start();
-    }
-    while let Some(rest) = AFTER.iter().find_map(|mark| text.strip_suffix(mark)) {
-        text = rest.trim_end();
-    }
-    text
-}
-
-/// Reads JSON; when it breaks the rules inside strings, reads it repaired.
-fn json(block: &str, budget: &Budget) -> Result<Value, serde_json::Error> {
-    record::value(block, budget).or_else(|error| match repaired(block, budget) {
-        Cow::Owned(text) => record::value(&text, budget),
-        Cow::Borrowed(_) => Err(error),
-    })
-}
-
-/// How much longer a control character is when it is escaped.
-const CONTROL: usize = 5;
-
-/// Escapes raw control characters in strings, and takes the backslash off escapes that JSON does
-/// not have.
-fn repaired<'a>(block: &'a str, budget: &Budget) -> Cow<'a, str> {
-    let n_controls = block.bytes().filter(|byte| *byte < 0x20).count();
-    let length = block.len() + n_controls * CONTROL;
-    if budget.take(length).is_err() {
-        return Cow::Borrowed(block);
-    }
-    let mut out = String::with_capacity(length);
-    let mut inside = false;
-    let mut rest = block.chars().peekable();
-    while let Some(c) = rest.next() {
-        match c {
-            '"' => inside = !inside,
-            '\\' if inside => match rest.peek() {
-                Some('"' | '\\' | '/' | 'b' | 'f' | 'n' | 'r' | 't' | 'u') => {
-                    out.push(c);
-                    out.extend(rest.next());
-                    continue;
-                }
-                _ => continue,
-            },
-            c if inside && (c as u32) < 0x20 => {
-                // Writing to a text does not fail.
-                let _ = write!(out, "\\u{:04x}", c as u32);
-                continue;
-            }
-            _ => {}
-        }
-        out.push(c);
-    }
-    if out == block { Cow::Borrowed(block) } else { Cow::Owned(out) }
 }
 
 /// The postings in the order of the page, and each object that has an `@id` and a name.
@@ -377,7 +322,10 @@ mod tests {
     fn a_block_beyond_repair_is_skipped_with_its_reason() {
         let parsed = read(&["{\"@type\":", POSTING]);
         assert_eq!((parsed.listings.len(), parsed.skipped.len()), (1, 1));
-        assert!(parsed.skipped[0].starts_with("JSON-LD block cannot be read: EOF"), "{parsed:?}");
+        assert!(
+            parsed.skipped[0].starts_with("JSON-LD block cannot be read: it is cut off"),
+            "{parsed:?}"
+        );
     }
 
     #[test]

@@ -44,6 +44,7 @@ mod employment;
 mod fold;
 #[cfg(test)]
 mod hostile;
+mod json;
 mod jsonld;
 pub mod locale;
 mod location;

@@ -157,6 +157,8 @@ pub struct Parsed {
     pub skipped: Vec<String>,
     /// How many records could not be read.
     pub n_skipped: usize,
+    /// How often JSON that breaks the rules was repaired.
+    pub repairs: usize,
     /// How many records were read and do not match.
     pub others: usize,
     /// Whether a board that answers so is taken as one that does not exist.
@@ -311,6 +313,7 @@ impl Gathering {
         all.skipped.truncate(MAX_SKIPPED);
         all.n_skipped += page.n_skipped;
         all.others += page.others;
+        all.repairs += page.repairs;
         all.no_board |= page.no_board;
         Ok(page.next)
     }
@@ -338,6 +341,9 @@ impl Parsed {
     pub(crate) fn judge(&self, source: &str) -> Result<(), Outcome> {
         for reason in self.skipped.iter().take(20) {
             tracing::debug!(source, reason, "record skipped");
+        }
+        if self.repairs > 0 {
+            tracing::debug!(source, repairs = self.repairs, "its JSON was repaired");
         }
         let found = self.listings.len() + self.others;
         if found == 0 && self.no_board {

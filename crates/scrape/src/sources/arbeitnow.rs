@@ -9,6 +9,7 @@ use url::Url;
 use crate::listing::Listing;
 use crate::{
     dates,
+    json::Read,
     location::{self, Place},
     page::Kind,
     record,
@@ -37,8 +38,8 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
 /// # Errors
 /// The answer is not JSON, or has no array `data`.
 pub fn parse(body: &str, context: &Context) -> Result<Parsed, ParseError> {
-    let root = record::json(body, &context.budget)?;
-    let mut parsed = Parsed::default();
+    let Read { value: root, repairs } = record::json(body, &context.budget)?;
+    let mut parsed = Parsed { repairs, ..Parsed::default() };
     for posting in record::array(&root, "data", "array `data`")? {
         parsed.add(read(posting, context), context)?;
     }

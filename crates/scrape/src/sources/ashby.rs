@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::listing::Listing;
 use crate::{
     dates::{self, DateOrder},
+    json::Read,
     location::{self, Place},
     page::Kind,
     record,
@@ -40,9 +41,9 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
 /// # Errors
 /// The answer is not JSON, or has no array `jobs`.
 pub fn parse(body: &str, context: &Context) -> Result<Parsed, ParseError> {
-    let root = record::json(body, &context.budget)?;
+    let Read { value: root, repairs } = record::json(body, &context.budget)?;
     let jobs = record::array(&root, "jobs", "array `jobs`")?;
-    let mut parsed = Parsed { no_board: jobs.is_empty(), ..Parsed::default() };
+    let mut parsed = Parsed { no_board: jobs.is_empty(), repairs, ..Parsed::default() };
     for job in jobs.iter().filter(|job| record::flag(job, &["isListed"]) != Some(false)) {
         parsed.add(read(job, context), context)?;
     }

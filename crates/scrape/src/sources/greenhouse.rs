@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::listing::Listing;
 use crate::{
     dates::{self, DateOrder},
+    json::Read,
     location::{self, Place},
     page::Kind,
     record,
@@ -44,8 +45,8 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
 /// # Errors
 /// The answer is not JSON, or has no array `jobs`.
 pub fn parse(body: &str, context: &Context) -> Result<Parsed, ParseError> {
-    let root = record::json(body, &context.budget)?;
-    let mut parsed = Parsed::default();
+    let Read { value: root, repairs } = record::json(body, &context.budget)?;
+    let mut parsed = Parsed { repairs, ..Parsed::default() };
     for job in jobs(&root)? {
         parsed.add(read(job, context), context)?;
     }

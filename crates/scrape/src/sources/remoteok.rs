@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::listing::Listing;
 use crate::{
     dates::{self, DateOrder},
+    json::Read,
     location::{self, Place},
     page::Kind,
     record,
@@ -36,9 +37,9 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
 /// # Errors
 /// The answer is not JSON, or not an array.
 pub fn parse(body: &str, context: &Context) -> Result<Parsed, ParseError> {
-    let root = record::json(body, &context.budget)?;
+    let Read { value: root, repairs } = record::json(body, &context.budget)?;
     let postings = root.as_array().ok_or(ParseError::Shape { expected: "array of postings" })?;
-    let mut parsed = Parsed::default();
+    let mut parsed = Parsed { repairs, ..Parsed::default() };
     for posting in postings.iter().filter(|posting| !is_notice(posting)) {
         parsed.add(read(posting, context), context)?;
     }
