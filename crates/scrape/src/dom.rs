@@ -14,6 +14,7 @@ use url::Url;
 use crate::{
     budget::{Budget, TooMuch},
     link::link,
+    text::is_inline,
     tokens::feed,
 };
 
@@ -38,7 +39,9 @@ const MAX_TEXT: usize = 16_000;
 /// The budget is used up, or the page is nested deeper than any that people read.
 pub(crate) fn document(html: &str, budget: &Budget) -> Result<Html, TooMuch> {
     let sink = HtmlTreeSink::new(Html::new_document());
-    let tree = TreeBuilder::new(sink, TreeBuilderOpts::default());
+    // Nothing runs here: what stands in `noscript` is for us.
+    let options = TreeBuilderOpts { scripting_enabled: false, ..TreeBuilderOpts::default() };
+    let tree = TreeBuilder::new(sink, options);
     let watched = Watched { tree, budget, most_attributes: Cell::new(0) };
     let tokenizer = Tokenizer::new(watched, TokenizerOpts::default());
     feed(&tokenizer, html, budget)?;
@@ -147,18 +150,38 @@ pub(crate) fn select<'a>(
         .filter(move |element| selector.matches_with_scope(element, Some(scope)))
 }
 
-/// Returns the text with a space where elements meet, so that `Paris<br>75010` stays two words.
+/// Returns the text with a space where elements meet, so that `Paris<br>75010` stays two words, but
+/// none where only a part of a word is marked (`<em>Java</em>Script`).
 pub(crate) fn spaced(element: ElementRef<'_>, budget: &Budget) -> String {
     let mut text = String::new();
-    for node in element.descendants().take_while(|_| budget.step().is_ok()) {
-        let Node::Text(found) = node.value() else { continue };
-        let found = found.trim();
-        if !found.is_empty() {
-            text.push_str(crate::text::cut(found, MAX_TEXT));
-            text.push(' ');
-        }
-        if text.len() > MAX_TEXT {
+    let mut hidden = None;
+    // A span marks part of a word, unless another one follows it at once.
+    let mut after_span = false;
+    for edge in element.traverse() {
+        if budget.step().is_err() || text.len() > MAX_TEXT {
             break;
+        }
+        let (node, opens) = match edge {
+            Edge::Open(node) => (node, true),
+            Edge::Close(node) => (node, false),
+        };
+        if hidden.is_some_and(|hidden| hidden != node.id() || opens) {
+            continue;
+        }
+        hidden = None;
+        match node.value() {
+            Node::Text(found) if opens => {
+                text.push_str(crate::text::cut(found, MAX_TEXT));
+                after_span = false;
+            }
+            Node::Element(found) => match found.name() {
+                "script" | "style" | "template" if opens => hidden = Some(node.id()),
+                "span" | "a" if opens => text.push_str(if after_span { " " } else { "" }),
+                "span" | "a" => after_span = true,
+                name if is_inline(name) => {}
+                _ => text.push(' '),
+            },
+            _ => {}
         }
     }
     text
@@ -195,5 +218,26 @@ impl io::Write for Bounded {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_marks_a_part_of_a_word_puts_no_space_into_it() {
+        let check = |markup: &str, expect: &str| {
+            let page = document(&format!("<body>{markup}"), &Budget::unlimited()).unwrap();
+            let text = spaced(page.root_element(), &Budget::unlimited());
+            assert_eq!(crate::text::line(&text), expect, "{markup}");
+        };
+        check("<em>Java</em>Script <b>D</b>ev", "JavaScript Dev");
+        check("<span class=hit>Java</span>Script", "JavaScript");
+        check("<span>Berlin</span><span>Remote</span>", "Berlin Remote");
+        check("Paris<br>75010<div>France</div>EU", "Paris 75010 France EU");
+        check("<i>a</i><i>b</i>c<wbr>d", "abcd");
+        check("a<style>x{}</style><script>y()</script>b", "a b");
+        check("<noscript><p>seen</p></noscript>", "seen");
     }
 }

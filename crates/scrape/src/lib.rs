@@ -48,6 +48,7 @@ mod json;
 mod jsonld;
 pub mod locale;
 mod location;
+mod microdata;
 mod record;
 mod rss;
 pub mod salary;

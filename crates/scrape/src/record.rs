@@ -17,7 +17,7 @@ use crate::{
 const MAX_TAGS: usize = 40;
 
 /// Items read of an array in a record: places, tags, departments, a name in several forms.
-const MAX_ITEMS: usize = 200;
+pub(crate) const MAX_ITEMS: usize = 200;
 
 /// Returns the JSON of an answer, and how often it had to be repaired.
 pub(crate) fn json(body: &str, budget: &Budget) -> Result<Read, ParseError> {

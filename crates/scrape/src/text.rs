@@ -21,16 +21,23 @@ pub(crate) const MAX_MARKUP: usize = 400_000;
 const MAX_LINE_MARKUP: usize = 16_000;
 
 /// Elements that begin a new line.
-const BLOCKS: [&str; 27] = [
+const BLOCKS: &[&str] = &[
     "address",
     "article",
+    "aside",
     "blockquote",
     "br",
+    "caption",
     "dd",
+    "details",
     "div",
     "dl",
     "dt",
+    "fieldset",
+    "figcaption",
+    "figure",
     "footer",
+    "form",
     "h1",
     "h2",
     "h3",
@@ -41,12 +48,16 @@ const BLOCKS: [&str; 27] = [
     "hr",
     "li",
     "main",
+    "nav",
     "ol",
+    "option",
     "p",
     "pre",
     "section",
+    "summary",
     "table",
     "td",
+    "th",
     "tr",
     "ul",
 ];
@@ -60,7 +71,7 @@ pub fn line(text: &str) -> String {
     cut(&words.join(" "), MAX_LINE).trim_end().to_owned()
 }
 
-/// Elements that stand inside a line.
+/// Elements that stand inside a line, and inside words.
 const INLINE: [&str; 22] = [
     "a", "abbr", "b", "bdi", "bdo", "big", "cite", "code", "em", "font", "i", "ins", "mark",
     "nobr", "s", "small", "span", "strong", "sub", "sup", "u", "wbr",
@@ -83,6 +94,11 @@ pub fn title(text: &str) -> String {
 
 /// How often markup that was escaped is escaped again at the most.
 const MAX_ESCAPED: usize = 4;
+
+/// Tells whether an element only marks a part of a word, and so puts no space into it.
+pub(crate) fn is_inline(name: &str) -> bool {
+    INLINE.contains(&name)
+}
 
 /// Takes away the tags of elements that are known; nothing when there are none.
 fn without_markup(line: &str) -> Option<String> {
@@ -127,16 +143,55 @@ pub fn some_line(text: &str) -> Option<String> {
 /// Returns a description as plain text: a line a block, `- ` before list items, at most
 /// [`MAX_DESCRIPTION`].
 ///
-/// Markup that is escaped as a whole (Greenhouse, Arbeitnow) is unescaped once. Tags that were cut
-/// in the middle, unclosed or unknown do no harm; scripts and styles are left out. When the budget
-/// ends, so does the description.
+/// Markup and entities that were escaped, as a whole (Greenhouse, Arbeitnow), inside other markup
+/// or more than once, are read too. Tags that were cut in the middle, unclosed or unknown do no
+/// harm; scripts and styles are left out. When the budget ends, so does the description.
 pub fn description(markup: &str, budget: &Budget) -> String {
-    let markup = cut(markup, MAX_MARKUP);
-    let escaped = markup.contains("&lt;") && !has_tag(markup);
-    let unescaped = if escaped { unescape(markup) } else { markup.to_owned() };
-    let mut plain = Plain::default();
-    let _what_was_read = plain.read(&unescaped, budget);
-    collapsed(&plain.text)
+    let mut text = broken_lines(cut(markup, MAX_MARKUP));
+    for _ in 0..=MAX_ESCAPED {
+        let mut plain = Plain::default();
+        let read = plain.read(&text, budget);
+        text = plain.text;
+        if read.is_err() || !is_escaped(&text) {
+            break;
+        }
+    }
+    collapsed(&text)
+}
+
+/// Tells whether a text still has what only markup has: entities, or tags of known elements.
+fn is_escaped(text: &str) -> bool {
+    const ENTITIES: [&str; 6] = ["&amp;", "&lt;", "&gt;", "&nbsp;", "&quot;", "&#"];
+    const ALONE: [&str; 5] = ["br", "li", "p", "hr", "div"];
+    let is_tag = |(at, _): (usize, &str)| {
+        let tag = &text[at + 1..];
+        let name = tag.strip_prefix('/').unwrap_or(tag);
+        let end = name.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(name.len());
+        let closes = tag.starts_with('/') && name[end..].starts_with('>');
+        let name = &name[..end];
+        closes && known_tag(name).is_some() || ALONE.contains(&name) && tag[end..].contains('>')
+    };
+    ENTITIES.iter().any(|entity| text.contains(entity)) || text.match_indices('<').any(is_tag)
+}
+
+/// Makes line breaks of `\n` that was escaped once too often: what no word and no path follows.
+fn broken_lines(markup: &str) -> String {
+    if !markup.contains("\\n") {
+        return markup.to_owned();
+    }
+    let mut out = String::with_capacity(markup.len());
+    let mut rest = markup;
+    while let Some(at) = rest.find("\\n") {
+        let before = rest[..at].strip_suffix("\\r").unwrap_or(&rest[..at]);
+        let after = &rest[at + 2..];
+        let ends = before.is_empty() || before.ends_with(['.', '>', '!', '?', ';', '\n']);
+        let is_break = ends || !after.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+        out.push_str(if is_break { before } else { &rest[..at + 2] });
+        out.push_str(if is_break { "\n" } else { "" });
+        rest = after;
+    }
+    out.push_str(rest);
+    out
 }
 
 /// Returns a language as a BCP 47 tag (`de_at` is `de-AT`); a language's name is none.
@@ -195,7 +250,7 @@ impl Plain {
     }
 
     fn tag(&mut self, name: &str, opens: bool) {
-        if matches!(name, "script" | "style" | "template" | "noscript") {
+        if matches!(name, "script" | "style" | "template") {
             self.hidden = if opens { self.hidden + 1 } else { self.hidden.saturating_sub(1) };
         } else if BLOCKS.contains(&name) && self.hidden == 0 {
             self.text.push_str(if opens && name == "li" { "\n- " } else { "\n" });
@@ -221,12 +276,6 @@ fn collapsed(text: &str) -> String {
         }
     }
     cut(&out, MAX_DESCRIPTION).trim_end().to_owned()
-}
-
-/// Tells whether the text holds something that opens or closes an element.
-fn has_tag(text: &str) -> bool {
-    let mut tags = text.match_indices('<');
-    tags.any(|(at, _)| text[at + 1..].starts_with(|c: char| c.is_ascii_alphabetic() || c == '/'))
 }
 
 /// Joiners, byte order marks and the like: they only break comparisons.
@@ -279,6 +328,37 @@ mod tests {
         check("cut in a ta<stro", "cut in a ta");
         check("<p>open <b>ended", "open ended");
         check("a\n\n\n  b", "a\nb");
+    }
+
+    #[test]
+    fn markup_that_was_escaped_too_often_leaves_no_tag() {
+        let check = |input: &str, expect: &str| assert_eq!(read(input), expect, "{input:?}");
+        check("&amp;amp;lt;p&amp;amp;gt;a &amp;amp;amp;amp; b&amp;amp;lt;/p&amp;amp;gt;", "a & b");
+        check(
+            "<div>&lt;p&gt;One&lt;/p&gt;&lt;ul&gt;&lt;li&gt;Two&lt;/li&gt;&lt;/ul&gt;</div>",
+            "One\n- Two",
+        );
+        check("a&amp;nbsp;b&amp;#8211;c", "a b–c");
+        check(
+            "<p>1 &lt; 2, Vec&lt;String&gt; and a &lt;Button&gt;</p>",
+            "1 < 2, Vec<String> and a <Button>",
+        );
+    }
+
+    #[test]
+    fn inline_elements_put_nothing_into_words_and_blocks_end_lines() {
+        let check = |input: &str, expect: &str| assert_eq!(read(input), expect, "{input:?}");
+        check("<em>Java</em>Script <b>R</b>ust", "JavaScript Rust");
+        check("<th>a</th><td>b</td><figure>c</figure>d", "a\nb\nc\nd");
+        check("<noscript><p>seen</p></noscript>", "seen");
+    }
+
+    #[test]
+    fn a_line_break_that_was_escaped_breaks_the_line() {
+        let check = |input: &str, expect: &str| assert_eq!(read(input), expect, "{input:?}");
+        check("<p>One</p>\\n\\n<p>Two</p>", "One\nTwo");
+        check("One.\\r\\nTwo\\n- three", "One.\nTwo\n- three");
+        check("C:\\new and \\name", "C:\\new and \\name");
     }
 
     #[test]

@@ -75,7 +75,8 @@ impl<F: FnMut(Token)> TokenSink for Each<'_, F> {
     }
 }
 
-/// Tells how what stands inside an element is read: tags in a script are none.
+/// Tells how what stands inside an element is read: tags in a script are none. Nothing runs here,
+/// so `noscript` holds what any other element would.
 fn inside(tag: &Tag) -> TokenSinkResult<()> {
     if tag.kind == TagKind::EndTag {
         return TokenSinkResult::Continue;
@@ -83,7 +84,7 @@ fn inside(tag: &Tag) -> TokenSinkResult<()> {
     match &*tag.name {
         "script" => TokenSinkResult::RawData(RawKind::ScriptData),
         "title" | "textarea" => TokenSinkResult::RawData(RawKind::Rcdata),
-        "style" | "xmp" | "iframe" | "noembed" | "noframes" | "noscript" => {
+        "style" | "xmp" | "iframe" | "noembed" | "noframes" => {
             TokenSinkResult::RawData(RawKind::Rawtext)
         }
         "plaintext" => TokenSinkResult::Plaintext,

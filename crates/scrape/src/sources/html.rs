@@ -273,7 +273,7 @@ mod tests {
     fn a_detail_page_adds_and_its_json_ld_fills_gaps() {
         let mut listing = parse_list(LIST, &picks(), &context()).unwrap().listings.remove(1);
         let page = r#"<article><p>Cook <b>well</b>.</p></article><script type="application/ld+json">
-            {"@type":"JobPosting","title":"Other","description":"unused","datePosted":"2026-01-02",
+            {"@type":"JobPosting","title":"cook","description":"unused","datePosted":"2026-01-02",
              "hiringOrganization":"Unused","jobLocation":{"address":{"addressLocality":"Lyon"}}}</script>"#;
         parse_detail(page, &picks(), &context(), &mut listing).unwrap();
         assert_eq!((listing.title.as_str(), listing.company.as_str()), ("Cook", "Configured"));

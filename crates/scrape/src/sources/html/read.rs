@@ -77,7 +77,7 @@ pub fn parse_detail(
     let page = page(body, &context.budget)?;
     fill(listing, &picks.detail, page.root_element(), context, order(&page));
     context.budget.spent()?;
-    if let Some(structured) = jsonld::postings(body, context)?.listings.into_iter().next() {
+    if let Some(structured) = jsonld::posting_of(body, listing, context)? {
         merge(listing, structured);
     }
     Ok(())
@@ -156,6 +156,7 @@ fn merge(listing: &mut Listing, from: Listing) {
         listing.salary_currency = from.salary_currency;
         listing.salary_period = from.salary_period;
     }
+    let is_placeless = listing.location.is_none();
     fill(&mut listing.location, from.location);
     fill(&mut listing.city, from.city);
     fill(&mut listing.state, from.state);
@@ -166,6 +167,11 @@ fn merge(listing: &mut Listing, from: Listing) {
     fill(&mut listing.industries, from.industries);
     fill(&mut listing.workplace, from.workplace);
     fill(&mut listing.posted_at, from.posted_at);
+    fill(&mut listing.valid_through, from.valid_through);
+    fill(&mut listing.language, from.language);
+    if listing.locations.is_empty() && is_placeless {
+        listing.locations = from.locations;
+    }
     listing.is_remote = listing.is_remote.or(from.is_remote);
     listing.tags.extend(from.tags);
 }
