@@ -107,6 +107,17 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// A message that nobody has claimed, and that is nobody's to end: for tests.
+    pub fn unclaimed(received: Arc<Received>, queue: String) -> Self {
+        Self {
+            received,
+            queue,
+            deliveries: 0,
+            received_at: rhubarb_core::clock::now(),
+            ticket: None,
+        }
+    }
+
     /// Returns the message's envelope.
     pub fn envelope(&self) -> &Envelope {
         &self.received.envelope

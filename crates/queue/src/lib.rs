@@ -49,7 +49,7 @@ pub mod tick;
 mod unacked;
 pub mod write;
 
-pub use client::{Client, Publish, Published};
+pub use client::{Client, Publish, Published, Recorder};
 pub use error::Error;
 pub use lock::Lock;
 /// Celery's messages and results, which this crate's types hold.

@@ -167,7 +167,7 @@ impl Task {
             let default = match argument.default {
                 Some(_) => {
                     let default = default(at);
-                    quote!(Some(|| ::rhubarb::__private::json(&#ident::#default())))
+                    quote!(Some(|| ::rhubarb::__private::default(&#ident::#default())))
                 }
                 None => quote!(None),
             };

@@ -44,7 +44,7 @@
 //! [`blocking`] blocking ones, [`output`] what they return, [`context`] the running task, [`error`] what
 //! may go wrong, [`failure`] exceptions with tracebacks, [`retry`] when it is tried again,
 //! [`hooks`] what an application is told, [`run`] the service that apalis runs, [`serve`] the whole
-//! worker, [`cli`] its command line, [`connect`](mod@connect) the producer's side, `intake` the way
+//! worker, [`cli`] its command line, `testing` tests without Redis (feature `testing`), [`connect`](mod@connect) the producer's side, `intake` the way
 //! in from apalis-redis (feature `intake`).
 
 // What the macro writes names this crate, in this crate too.
@@ -75,6 +75,8 @@ mod replace;
 pub mod retry;
 pub mod run;
 pub mod serve;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod typed;
 
 pub use app::App;
@@ -141,6 +143,7 @@ pub mod prelude {
 #[doc(hidden)]
 pub mod __private {
     pub use serde;
+    pub use serde_json::json;
 
     pub use crate::{
         args::ArgumentError,
@@ -148,7 +151,7 @@ pub mod __private {
             Fallible, argument,
             binding::{Bind, Binding, Bound},
             chosen::{Chosen, OfAny, OfBoth, OfError, OfOne, Returned},
-            extracted, json,
+            default, extracted,
             schema::{parameter, schema},
             sendable,
         },

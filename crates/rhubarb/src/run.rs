@@ -102,6 +102,18 @@ impl Runner {
         }))
     }
 
+    /// Returns the context of a delivery that no handler runs; `soft_limit` is its soft limit.
+    #[cfg(feature = "testing")]
+    pub(crate) fn context(
+        &self,
+        delivery: &Delivery,
+        soft_limit: CancellationToken,
+    ) -> TaskContext {
+        let mut run = self.0.new_run(delivery, &Limits::default());
+        run.soft_limit = Some(soft_limit);
+        TaskContext::new(Arc::new(run), None)
+    }
+
     /// Runs one delivery to its outcome.
     ///
     /// # Cancel safety
@@ -272,7 +284,11 @@ impl Inner {
     }
 
     fn running(&self, delivery: &Delivery, limits: &Limits) -> Arc<Run> {
-        Arc::new(Run {
+        Arc::new(self.new_run(delivery, limits))
+    }
+
+    fn new_run(&self, delivery: &Delivery, limits: &Limits) -> Run {
+        Run {
             received: delivery.received.clone(),
             queue: delivery.queue.clone(),
             deaths: delivery.deliveries,
@@ -285,7 +301,7 @@ impl Inner {
             given_up: CancellationToken::new(),
             node: self.node.clone(),
             registry: self.registry.clone(),
-        })
+        }
     }
 
     /// Calls those of a failed task's errbacks that are registered here and told of failures;

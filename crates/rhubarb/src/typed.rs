@@ -232,6 +232,6 @@ impl<R, E> Fallible for Result<R, E> {
 }
 
 /// Makes a default for the schema; none where it cannot be JSON.
-pub fn json(default: &impl Serialize) -> Option<Value> {
+pub fn default(default: &impl Serialize) -> Option<Value> {
     json::write(default, Odd::Refused).ok()
 }

@@ -184,9 +184,13 @@ impl Client {
 
     /// Sends it, and notes what was sent as children of the publishing task.
     pub(super) async fn send(&self, outbox: Outbox) -> Result<(), Error> {
-        self.prepare_chords(&outbox.saved, &outbox.chord_sizes).await?;
-        for batch in outbox.batches {
-            self.push(batch).await?;
+        if let Some(recorder) = &self.recorder {
+            recorder.sent(outbox.recorded);
+        } else {
+            self.prepare_chords(&outbox.saved, &outbox.chord_sizes).await?;
+            for batch in outbox.batches {
+                self.push(batch).await?;
+            }
         }
         if let Some(parent) = &self.parent {
             let mut children = parent.children.lock().unwrap_or_else(PoisonError::into_inner);
@@ -243,6 +247,9 @@ impl Client {
         outbox.scratch.clear();
         envelope.encode_into(&mut outbox.scratch);
         self.check_size(&envelope, outbox.scratch.len())?;
+        if self.recorder.is_some() {
+            outbox.recorded.push((queue.clone(), envelope.clone()));
+        }
         let headers = &envelope.headers;
         let event = self.sent.as_ref().map(|sent| sent.event(headers, &queue));
         let priority = envelope.properties.priority;

@@ -8,6 +8,7 @@ mod group;
 mod outbox;
 mod patience;
 mod publish;
+mod recorder;
 mod sent;
 mod wait;
 
@@ -25,6 +26,7 @@ use crate::keys::Keys;
 
 pub use group::Joined;
 pub use publish::{Publish, Published};
+pub use recorder::Recorder;
 
 /// The most that one result may have to be read, bytes, unless a message may have more: below what
 /// one answer may take.
@@ -60,6 +62,8 @@ pub struct Client {
     sent: Option<Arc<sent::Sent>>,
     /// The running task that publishes, if one does.
     parent: Option<Arc<canvas::Parent>>,
+    /// Keeps what is published, in place of Redis.
+    recorder: Option<Recorder>,
 }
 
 impl Client {
@@ -80,6 +84,7 @@ impl Client {
             declared: Arc::default(),
             patience: Patience::default(),
             parent: None,
+            recorder: None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Messages on their way to their lists: encoded, and cut into pipelines.
 
 use ::redis::{Cmd, Pipeline};
-use rhubarb_wire::ResultTree;
+use rhubarb_wire::{Envelope, ResultTree};
 
 /// How many messages go in one pipeline, so that a large canvas does not keep the connection for
 /// itself.
@@ -20,6 +20,8 @@ pub(super) struct Outbox {
     pub(super) batches: Vec<Batch>,
     /// What the publishing task lists as its children.
     pub(super) children: Vec<ResultTree>,
+    /// The messages, where they are recorded.
+    pub(super) recorded: Vec<(String, Envelope)>,
     /// Where each message is encoded before it is put into its command.
     pub(super) scratch: Vec<u8>,
     /// About how many messages come, that one included.

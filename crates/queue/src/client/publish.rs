@@ -151,7 +151,7 @@ impl Client {
         let id = publish.options.id.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
         let identified = publish.clone().id(&id);
         let outbox = self.outbox([self.unroll(identified)])?;
-        let Some(unique_for) = publish.unique_for else {
+        let Some(unique_for) = publish.unique_for.filter(|_| self.recorder.is_none()) else {
             self.send(outbox).await?;
             return Ok(Published { id, duplicate: false });
         };

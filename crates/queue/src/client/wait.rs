@@ -174,6 +174,10 @@ impl Client {
     ///
     /// [`Error::Redis`].
     pub async fn store_passing(&self, result: &TaskResult) -> Result<(), Error> {
+        if let Some(recorder) = &self.recorder {
+            recorder.stored(result);
+            return Ok(());
+        }
         self.store(&Stored::from(result), "passing").await.map(drop)
     }
 

@@ -1,0 +1,51 @@
+//! A client that keeps what it would send, for the tests of those who publish.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rhubarb_wire::{Envelope, TaskResult};
+
+use super::Client;
+
+/// What a recording client would have sent. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Recorder(Arc<Mutex<Recorded>>);
+
+#[derive(Debug, Default)]
+struct Recorded {
+    messages: Vec<(String, Envelope)>,
+    states: Vec<TaskResult>,
+}
+
+impl Recorder {
+    /// Returns the messages so far, in order, each with its queue.
+    pub fn messages(&self) -> Vec<(String, Envelope)> {
+        self.lock().messages.clone()
+    }
+
+    /// Returns the passing states so far, in order.
+    pub fn states(&self) -> Vec<TaskResult> {
+        self.lock().states.clone()
+    }
+
+    pub(super) fn sent(&self, messages: Vec<(String, Envelope)>) {
+        self.lock().messages.extend(messages);
+    }
+
+    pub(super) fn stored(&self, state: &TaskResult) {
+        self.lock().states.push(state.clone());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Recorded> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Client {
+    /// Returns a client that sends no message and stores no passing state, and what it records of
+    /// them. `unique_for` keeps nothing out. What reads goes to Redis all the same.
+    #[must_use]
+    pub fn recording(self) -> (Self, Recorder) {
+        let recorder = Recorder::default();
+        (Self { recorder: Some(recorder.clone()), ..self }, recorder)
+    }
+}
