@@ -182,3 +182,47 @@ fn members_take_every_version_from_the_workspace() {
         assert!(own.is_empty(), "{} names versions itself: {own:?}", package.name);
     }
 }
+
+/// The most types that the library for own tasks shows: what a person reads in ten minutes.
+const MOST_TYPES: usize = 60;
+
+/// The library's modules that show types of their own.
+const SHOWN: [&str; 3] = ["hooks", "intake", "testing"];
+
+/// The types that a file of the library shows, as its lines say.
+fn types_of(module: &str) -> BTreeSet<String> {
+    let path = file(&format!("../crates/rhubarb/src/{module}.rs"));
+    let text = std::fs::read_to_string(path).unwrap();
+    // What follows is told again there, and what is nobody else's.
+    let text = text.split("pub mod prelude").next().unwrap_or_default();
+    let mut types = BTreeSet::new();
+    for statement in text.split(';') {
+        if let Some((_, names)) = statement.split_once("pub use ") {
+            let mut words = names.split(|c: char| !c.is_alphanumeric() && c != '_').peekable();
+            while let Some(word) = words.next() {
+                let is_renamed = words.peek() == Some(&"as");
+                if word.starts_with(char::is_uppercase) && !is_renamed {
+                    types.insert(word.to_owned());
+                }
+            }
+        }
+    }
+    for line in text.lines() {
+        let kinds = ["pub struct ", "pub enum ", "pub trait ", "pub type "];
+        let name = kinds.iter().find_map(|kind| line.strip_prefix(kind));
+        let name = name.and_then(|name| name.split(|c: char| !c.is_alphanumeric()).next());
+        types.extend(name.map(str::to_owned));
+    }
+    types
+}
+
+#[test]
+fn the_library_for_own_tasks_shows_at_most_60_types() {
+    let mut types = types_of("lib");
+    for module in SHOWN {
+        types.extend(types_of(module).into_iter().map(|name| format!("{module}::{name}")));
+    }
+    println!("rhubarb shows {} types: {types:?}", types.len());
+    assert!(types.contains("App") && types.contains("hooks::Failed"), "{types:?}");
+    assert!(types.len() <= MOST_TYPES, "{} types: {types:?}", types.len());
+}

@@ -36,10 +36,10 @@ pub struct App {
     twice: Vec<String>,
 }
 
-/// A worker that cannot work, with every reason.
+/// Why a worker cannot run its tasks: every reason.
 #[derive(Debug, thiserror::Error)]
 #[error("the tasks cannot be registered: {}", .0.join("; "))]
-pub struct Misfit(pub Vec<String>);
+pub struct RegistrationErrors(pub Vec<String>);
 
 impl App {
     /// Makes an app that has only the tasks that Celery ships (`celery.map` and its kin); nothing
@@ -87,7 +87,7 @@ impl App {
     ///
     /// The handler is an async function of up to eight parameters ([`Args`](crate::Args),
     /// [`State`](crate::State), [`TaskContext`](crate::TaskContext)) that returns `Result<R, E>`, or
-    /// just `R`, with `R: Serialize`. [`IntoTaskResult`](crate::output::IntoTaskResult) says which
+    /// just `R`, with `R: Serialize`. [`IntoTaskResult`](crate::IntoTaskResult) says which
     /// errors `E` may be; each fails its task. The handler has to bear being run twice: a worker
     /// that dies before its acknowledgement leaves the task to another one.
     pub fn task<P, H: Handler<P>>(
@@ -210,8 +210,7 @@ impl App {
     /// Calls an async function after each success, once its result is stored.
     ///
     /// Hooks are told once for each stored end; of a worker that dies right after, never. One may
-    /// take
-    /// [`hooks::LIMIT`](crate::hooks::LIMIT), and its task's slot stays taken as long. Whatever it does, its task's end
+    /// take ten seconds, and its task's slot stays taken as long. Whatever it does, its task's end
     /// stands.
     ///
     /// ```
@@ -345,7 +344,7 @@ impl App {
     /// # Errors
     ///
     /// All that is wrong, at once.
-    pub fn check(&self) -> Result<(), Misfit> {
+    pub fn check(&self) -> Result<(), RegistrationErrors> {
         let twice = self.twice.iter().map(|name| format!("task `{name}` is registered twice"));
         let states = self.tasks.iter().flat_map(|(name, task)| {
             let missing = (task.missing)(&self.states).into_iter();
@@ -360,7 +359,7 @@ impl App {
             problems.map(move |problem| format!("task `{name}` {problem}"))
         });
         let problems: Vec<String> = twice.chain(states).chain(own).chain(aliases).collect();
-        if problems.is_empty() { Ok(()) } else { Err(Misfit(problems)) }
+        if problems.is_empty() { Ok(()) } else { Err(RegistrationErrors(problems)) }
     }
 }
 

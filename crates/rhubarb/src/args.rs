@@ -45,6 +45,7 @@ impl Arguments {
 
 /// Why arguments do not fit; reads as the rest of a sentence that begins with the task's name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ArgumentError {
     /// Positional and keyword for the same parameter.
     #[error("got multiple values for argument '{0}'")]

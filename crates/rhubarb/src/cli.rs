@@ -18,7 +18,7 @@ use tokio::runtime;
 use self::celery::{OfWorker, SOLO};
 use crate::{
     App,
-    serve::{Error, Stopped, serve},
+    serve::{ServeError, Stopped, serve},
 };
 
 /// Claims tasks from Redis and runs them until it is told to stop.
@@ -53,7 +53,7 @@ Exit codes:
   3  wrong configuration, or a password that Redis refuses
   5  stopped before everything could be handed back"
 )]
-pub struct Cli {
+pub(crate) struct Cli {
     /// The configuration's flags.
     #[command(flatten)]
     pub common: CommonArgs,
@@ -196,7 +196,7 @@ async fn live(
     match serve(app, &shutdown).await {
         Ok(Stopped::Clean) => exit::OK,
         Ok(Stopped::Unclean) => exit::UNCLEAN_STOP,
-        Err(error @ (Error::Start(_) | Error::Ended(_))) => {
+        Err(error @ (ServeError::Start(_) | ServeError::Ended(_))) => {
             tracing::error!(error = format!("{:#}", anyhow::Error::new(error)), "worker ended");
             exit::FAILED
         }

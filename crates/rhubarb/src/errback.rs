@@ -39,6 +39,7 @@ use crate::{
 /// # }
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct FailedTask {
     /// The id of the task that failed.
     pub id: String,

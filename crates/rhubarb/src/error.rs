@@ -15,6 +15,7 @@ use crate::{failure::Raised, retry::Retry};
 /// exception type and its whole chain as message. [`Passing::passing`] marks any other error as
 /// worth a retry.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum TaskError {
     /// The task failed for good: FAILURE, no retry.
     Failed(Raised),
@@ -39,7 +40,7 @@ pub enum TaskError {
     /// waits for it goes on. Celery's readers are told by the event `task-rejected`.
     Reject {
         /// Whether the message goes back to its queue, where
-        /// [`TaskInfo::redelivered`](crate::context::TaskInfo::redelivered) is true from then on.
+        /// [`TaskInfo::redelivered`](crate::TaskInfo::redelivered) is true from then on.
         /// Else it is kept as a dead letter.
         requeue: bool,
         /// Why: one sentence for a person.

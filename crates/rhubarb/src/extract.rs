@@ -199,7 +199,7 @@ impl FromCall for TaskContext {
     }
 }
 
-/// Shared state, one value a type.
+/// All shared state, one value a type.
 #[derive(Debug, Default)]
 pub struct States(HashMap<TypeId, Box<dyn Any + Send + Sync>>);
 
@@ -208,7 +208,8 @@ impl States {
         self.0.insert(TypeId::of::<S>(), Box::new(state));
     }
 
-    fn get<S: Clone + Send + Sync + 'static>(&self) -> Option<S> {
+    /// Returns a clone of the value of a type.
+    pub fn get<S: Clone + Send + Sync + 'static>(&self) -> Option<S> {
         self.0.get(&TypeId::of::<S>())?.downcast_ref().cloned()
     }
 }

@@ -3,7 +3,8 @@
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
-use rhubarb_consumer::{Ended, Outcome, Revocation};
+pub use rhubarb_consumer::Revocation;
+use rhubarb_consumer::{Ended, Outcome};
 use rhubarb_queue::wire::{Exception, open};
 use serde_json::Value;
 use tokio::{runtime::Handle, sync::mpsc, task::JoinSet, time::Instant};
@@ -13,10 +14,11 @@ use tracing::Instrument;
 use crate::context::TaskInfo;
 
 /// How long a hook may take before it is dropped.
-pub const LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 
 /// A task has succeeded; its result is stored.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Succeeded {
     /// The task.
     pub task: TaskInfo,
@@ -28,6 +30,7 @@ pub struct Succeeded {
 
 /// A task has failed for good; its failure is stored.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Failed {
     /// The task.
     pub task: TaskInfo,
@@ -41,6 +44,7 @@ pub struct Failed {
 
 /// A task is to be tried again; its next attempt waits.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Retried {
     /// The task.
     pub task: TaskInfo,
@@ -54,6 +58,7 @@ pub struct Retried {
 
 /// A task was revoked or has expired.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Revoked {
     /// The task.
     pub task: TaskInfo,
@@ -65,7 +70,7 @@ type Hook<E> = Box<dyn Fn(E) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// The hooks of an app.
 #[derive(Default)]
-pub struct Hooks {
+pub(crate) struct Hooks {
     success: Vec<Hook<Succeeded>>,
     failure: Vec<Hook<Failed>>,
     retry: Vec<Hook<Retried>>,
@@ -112,7 +117,7 @@ where
 
 /// What is done once, before a worker claims.
 #[derive(Default)]
-pub struct AtStart(Vec<OnceHook>);
+pub(crate) struct AtStart(Vec<OnceHook>);
 
 impl AtStart {
     pub(crate) fn push<F, Fut>(&mut self, hook: F)
@@ -145,7 +150,7 @@ impl fmt::Debug for AtStart {
 
 /// What is done once, when a worker's tasks have ended.
 #[derive(Default)]
-pub struct AtStop(Vec<OnceHook>);
+pub(crate) struct AtStop(Vec<OnceHook>);
 
 impl AtStop {
     pub(crate) fn push<F, Fut>(&mut self, hook: F)

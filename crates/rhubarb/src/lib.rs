@@ -36,60 +36,72 @@
 //! ```
 //!
 //! What it deliberately does not do: it never decides when a message is claimed, acknowledged or
-//! given back; that is [`rhubarb_queue`]'s. It publishes no schedules.
+//! given back; that is the consumer's. It publishes no schedules.
 //!
-//! Modules: [`app`] tasks and their options, [`typed`] tasks that are declared by the macro
-//! [`task`],
-//! [`args`] arguments, [`extract`] what handlers may ask for, [`handler`] async functions as handlers,
-//! [`blocking`] blocking ones, [`output`] what they return, [`context`] the running task, [`error`] what
-//! may go wrong, [`failure`] exceptions with tracebacks, [`retry`] when it is tried again,
-//! [`hooks`] what an application is told, [`run`] the service that apalis runs, [`serve`] the whole
-//! worker, [`cli`] its command line, `testing` tests without Redis (feature `testing`), [`connect`](mod@connect) the producer's side, `intake` the way
-//! in from apalis-redis (feature `intake`).
+//! Everything is at the root, but for these modules: [`canvas`] chains, groups and chords, [`hooks`]
+//! what an application is told, `testing` tests of tasks without Redis (feature `testing`),
+//! `intake` the way in from apalis-redis (feature `intake`).
+//!
+//! | to | is |
+//! |---|---|
+//! | declare a task | [`task`](macro@task), [`Task`] |
+//! | register it, with what tasks share | [`App`], [`State`], [`Registration`] |
+//! | ask for arguments and the call | [`Args`], [`RawArgs`], [`TaskContext`], [`FailedTask`], [`FromCall`] |
+//! | say what went wrong | [`TaskError`], [`Passing`], [`Retry`], [`RetryPolicy`] |
+//! | run a worker | [`main`], [`main_async`], [`serve`] |
+//! | call it | [`configuration`], [`connect`], [`Client`], [`Publish`], [`Handle`] |
 
 // What the macro writes names this crate, in this crate too.
 extern crate self as rhubarb;
 
-pub mod app;
-pub mod args;
-pub mod blocking;
+mod app;
+mod args;
+mod blocking;
 mod builtin;
-pub mod cli;
+mod cli;
 mod connect;
-pub mod context;
+mod context;
 mod eager;
-pub mod errback;
-pub mod error;
-pub mod extract;
-pub mod failure;
-pub mod handler;
+mod errback;
+mod error;
+mod extract;
+mod failure;
+mod handler;
 pub mod hooks;
 #[cfg(feature = "intake")]
 pub mod intake;
 mod json;
 mod layer;
-pub mod output;
+mod output;
 mod panics;
 mod registry;
 mod replace;
-pub mod retry;
-pub mod run;
-pub mod serve;
+mod retry;
+mod run;
+mod serve;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod typed;
 
-pub use app::App;
+pub use app::{App, Registration, RegistrationErrors};
+pub use args::{ArgumentError, Arguments};
+pub use blocking::BlockingHandler;
 pub use cli::{main, main_async};
 pub use connect::{configuration, connect};
-pub use context::TaskContext;
+pub use context::{TaskContext, TaskInfo};
 pub use errback::FailedTask;
 pub use error::{Passing, TaskError};
-pub use extract::{Args, Call, FromCall, RawArgs, State};
+pub use extract::{Args, Call, FromCall, RawArgs, State, States};
+pub use failure::Raised;
+pub use handler::Handler;
 pub use jiff::Timestamp;
 pub use layer::{CallError, TaskService};
+pub use output::{Failure, IntoTaskResult};
 pub use retry::{Retry, RetryPolicy};
-pub use rhubarb_core::config::Config;
+pub use rhubarb_core::{
+    config::Config,
+    shutdown::{Shutdown, StopSignal},
+};
 /// Checks a handler of [`App::task`] or [`App::blocking_task`] where it is written, so that a
 /// mistake in its signature is told at the parameter or the result that it is in.
 ///
@@ -106,8 +118,12 @@ pub use rhubarb_core::config::Config;
 pub use rhubarb_macros::debug_handler;
 /// Declares an async function, or a blocking one, as a task: see [`Task`].
 pub use rhubarb_macros::task;
-pub use rhubarb_queue::{Client, Error as QueueError, Publish, wire::Exception};
+pub use rhubarb_queue::{
+    Client, Error as QueueError, Publish,
+    wire::{CallOptions, Exception},
+};
 pub use serde_json::{Map, Value};
+pub use serve::{ServeError, Stopped, serve};
 pub use typed::{
     Task,
     call::TypedCall,
@@ -157,3 +173,8 @@ pub mod __private {
         },
     };
 }
+
+/// The README's examples compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// What a handler's call comes to: a JSON result or the task's fate.
-pub type TaskResult = Result<Value, TaskError>;
+pub(crate) type TaskResult = Result<Value, TaskError>;
 
 /// Tells apart the implementations of [`IntoTaskResult`]; never named.
 #[derive(Debug)]

@@ -49,7 +49,7 @@ const THREAD_WAIT: Duration = Duration::from_secs(1);
 
 /// Runs deliveries. Clones share everything.
 #[derive(Clone, Debug)]
-pub struct Runner(Arc<Inner>);
+pub(crate) struct Runner(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -64,11 +64,11 @@ struct Inner {
 
 /// The two moments of a stop that running tasks have to know.
 #[derive(Clone, Debug, Default)]
-pub struct Stop {
+pub(crate) struct Stop {
     /// The worker claims no more; tasks may end early by themselves.
-    pub began: CancellationToken,
+    pub(crate) began: CancellationToken,
     /// The time is over: what still runs is cancelled and handed back.
-    pub hand_back: CancellationToken,
+    pub(crate) hand_back: CancellationToken,
 }
 
 /// How one attempt ended.
@@ -83,7 +83,7 @@ enum Ended {
 
 impl Runner {
     /// Takes over an app's tasks; their limits stand in `tasks`, where remote control changes them.
-    pub fn new(app: App, client: Client, tasks: Tasks, stop: Stop) -> Self {
+    pub(crate) fn new(app: App, client: Client, tasks: Tasks, stop: Stop) -> Self {
         let App { config, states, tasks: handlers, layered, .. } = app;
         panics::watch();
         let defaults = default_limits(&config.worker);
@@ -119,7 +119,7 @@ impl Runner {
     /// # Cancel safety
     ///
     /// A dropped call cancels the handler; dropping the delivery hands the message back.
-    pub async fn run(&self, delivery: &Delivery) -> Ending {
+    pub(crate) async fn run(&self, delivery: &Delivery) -> Ending {
         let headers = &delivery.envelope().headers;
         let Some(task) = self.0.registry.find(&headers.task) else {
             return Outcome::Unknown.into();

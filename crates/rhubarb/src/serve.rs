@@ -27,7 +27,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
-    app::{App, Misfit},
+    app::{App, RegistrationErrors},
     eager::Eager,
     run::{Runner, Stop},
 };
@@ -47,10 +47,11 @@ const DRAIN_SHOWN: usize = 10;
 
 /// Why a worker could not start or go on.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+#[non_exhaustive]
+pub enum ServeError {
     /// Tasks, state and aliases do not fit together.
     #[error(transparent)]
-    Misfit(#[from] Misfit),
+    Registration(#[from] RegistrationErrors),
     /// Redis refuses what waiting cannot change: a database number, a password.
     #[error("failed to connect to Redis for the role {}", .role.name())]
     Redis {
@@ -84,15 +85,15 @@ pub enum Stopped {
 ///
 /// # Errors
 ///
-/// [`Error`]; none for a passing fault of Redis, which is waited out.
-pub async fn serve(mut app: App, shutdown: &Shutdown) -> Result<Stopped, Error> {
+/// [`ServeError`]; none for a passing fault of Redis, which is waited out.
+pub async fn serve(mut app: App, shutdown: &Shutdown) -> Result<Stopped, ServeError> {
     app.check()?;
     tokio::select! {
         reached = reach(&app.connections) => reached?,
         () = shutdown.drained() => return Ok(Stopped::Clean),
     }
     tokio::select! {
-        started = std::mem::take(&mut app.at_start).run() => started.map_err(Error::Start)?,
+        started = std::mem::take(&mut app.at_start).run() => started.map_err(ServeError::Start)?,
         () = shutdown.drained() => return Ok(Stopped::Clean),
     }
     let stop = Stop::default();
@@ -163,12 +164,12 @@ async fn last_told(hooks: Option<AbortOnDropHandle<()>>, end: Instant) {
 }
 
 /// Waits until every role's Redis answers; only what waiting cannot change is an error.
-async fn reach(connections: &Connections) -> Result<(), Error> {
+async fn reach(connections: &Connections) -> Result<(), ServeError> {
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
     for role in [Role::Queue, Role::Results, Role::Cache, Role::Jobs] {
         while let Err(source) = connections.role(role).ready().await {
             if source.class() != Class::Transient {
-                return Err(Error::Redis { role, source });
+                return Err(ServeError::Redis { role, source });
             }
             backoff.sleep().await;
         }
@@ -230,12 +231,12 @@ async fn until_stopped(
     stop: &Stop,
     shutdown: &Shutdown,
     draining: Draining<'_>,
-) -> Result<(), Error> {
+) -> Result<(), ServeError> {
     // On the runtime's own threads, where the task that claims is: handing over costs no switch of
     // threads.
     let mut running = AbortOnDropHandle::new(tokio::spawn(Eager::new(monitor.run())));
     tokio::select! {
-        ended = &mut running => return Err(Error::Ended(ended.ok().and_then(Result::err))),
+        ended = &mut running => return Err(ServeError::Ended(ended.ok().and_then(Result::err))),
         () = shutdown.drained() => stop.began.cancel(),
     }
     tokio::select! {
@@ -280,7 +281,7 @@ impl Draining<'_> {
 
 /// How apalis ended; nobody aborts it while it is waited for, and a panic is as unexpected as its
 /// error.
-fn end(ended: Result<Result<(), MonitorError>, JoinError>) -> Result<(), Error> {
-    let ended = ended.map_err(|_| Error::Ended(None))?;
-    ended.map_err(|error| Error::Ended(Some(error)))
+fn end(ended: Result<Result<(), MonitorError>, JoinError>) -> Result<(), ServeError> {
+    let ended = ended.map_err(|_| ServeError::Ended(None))?;
+    ended.map_err(|error| ServeError::Ended(Some(error)))
 }

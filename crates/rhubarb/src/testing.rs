@@ -54,8 +54,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::{
-    App, TaskContext, json,
-    app::Misfit,
+    App, RegistrationErrors, TaskContext, json,
     run::{Runner, Stop},
 };
 
@@ -144,7 +143,7 @@ impl Eager {
     /// # Errors
     ///
     /// All that is wrong with them, as a worker would say at its start.
-    pub fn new(app: App) -> Result<Self, Misfit> {
+    pub fn new(app: App) -> Result<Self, RegistrationErrors> {
         app.check()?;
         let (client, recorder) = Client::new(&app.connections, &app.config).recording();
         let (stop, tasks) = (Stop::default(), app.limits());

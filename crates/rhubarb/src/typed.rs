@@ -75,7 +75,7 @@ use crate::{
 /// | `#[args] rest: Vec<i64>` | Python's `*rest`: what stands behind it is passed by name only |
 /// | `#[kwargs] more: Map<String, Value>` | Python's `**more`, the last argument |
 /// | `context: TaskContext`, `State(shop): State<Shop>`, `failed: FailedTask` | from the call, not from the caller |
-/// | `#[from_call] own: Own` | any other [`FromCall`](crate::extract::FromCall) |
+/// | `#[from_call] own: Own` | any other [`FromCall`](crate::FromCall) |
 ///
 /// ```
 /// use rhubarb::prelude::*;
@@ -99,7 +99,7 @@ use crate::{
 /// # Options
 ///
 /// `name` is required, and `queue` is where its calls go. The others are those of
-/// [`Registration`](crate::app::Registration): `retry = RetryPolicy { … }` or `max_retries = 5`,
+/// [`Registration`](crate::Registration): `retry = RetryPolicy { … }` or `max_retries = 5`,
 /// `time_limit` and `soft_time_limit` (seconds, or a `Duration`), `rate_limit = "10/m"`,
 /// `max_concurrency = 2`, `ignore_result`, `store_errors_even_if_ignored`, `track_started`.
 ///

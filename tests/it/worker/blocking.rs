@@ -13,7 +13,7 @@ use std::{
 };
 
 use redis::AsyncCommands;
-use rhubarb::{App, Args, State, TaskContext, TaskError, serve::Stopped};
+use rhubarb::{App, Args, State, Stopped, TaskContext, TaskError};
 use rhubarb_core::shutdown::StopSignal;
 use rhubarb_e2e::eventually::eventually;
 use rhubarb_queue::Publish;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use redis::AsyncCommands;
-use rhubarb::{App, TaskContext, TaskError, serve::Stopped};
+use rhubarb::{App, Stopped, TaskContext, TaskError};
 use rhubarb_e2e::eventually::eventually;
 use rhubarb_queue::Publish;
 use rhubarb_wire::{State, control::Command};

@@ -14,10 +14,7 @@ mod stopping;
 use std::time::Duration;
 
 use redis::{AsyncCommands, aio::MultiplexedConnection};
-use rhubarb::{
-    App,
-    serve::{Error, Stopped, serve},
-};
+use rhubarb::{App, ServeError, Stopped, serve};
 use rhubarb_connection::Connections;
 use rhubarb_core::{
     config::Config,
@@ -96,7 +93,7 @@ impl Bench {
 /// A worker in this process.
 struct Worker {
     shutdown: Shutdown,
-    serving: JoinHandle<Result<Stopped, Error>>,
+    serving: JoinHandle<Result<Stopped, ServeError>>,
 }
 
 impl Worker {

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use redis::AsyncCommands;
-use rhubarb::{App, State, TaskContext, TaskError, serve::Stopped};
+use rhubarb::{App, State, Stopped, TaskContext, TaskError};
 use rhubarb_core::shutdown::StopSignal;
 use rhubarb_e2e::eventually::eventually;
 use rhubarb_queue::Publish;

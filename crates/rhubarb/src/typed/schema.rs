@@ -38,6 +38,7 @@ type Default = fn() -> Option<Value>;
 
 /// How a parameter may be passed: Python's kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 #[serde(rename_all = "snake_case")]
 pub enum ParameterKind {
     /// By position or by name.
