@@ -32,3 +32,8 @@ pub use rhubarb_testbed::{eventually, process, redis_server};
 pub fn file(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)
 }
+
+/// The page for those who write tasks: what it shows compiles, and runs where it needs no Redis.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/own-tasks.md")]
+pub struct OwnTasks;

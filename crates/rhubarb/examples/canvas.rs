@@ -1,26 +1,18 @@
 //! Chains, groups and chords from Rust: a client that publishes them and waits for what they come
 //! to.
 //!
-//! The tasks are those of the example `own_tasks`; a Python worker that knows tasks of these names
-//! may run any part.
+//! The tasks are those of the example `own_tasks`, by their names; a Python worker that knows tasks
+//! of these names may run any part.
 //!
 //! ```sh
 //! cargo run --example own_tasks -- --queues shop &
 //! cargo run --example canvas
 //! ```
 
-use std::time::Duration;
-
 use anyhow::Context;
-use rhubarb_connection::Connections;
-use rhubarb_core::config::CommonArgs;
-use rhubarb_queue::{
-    Client,
-    client::Joined,
-    wire::{
-        Signature,
-        canvas::{chain, chord, group},
-    },
+use rhubarb::{
+    canvas::{Joined, Signature, chain, chord, group},
+    prelude::*,
 };
 
 /// `shop.add` with arguments; what comes from the task before goes in front of them.
@@ -30,8 +22,7 @@ fn add(args: &[i64]) -> Signature {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let config = CommonArgs::default().load(&[])?.config;
-    let client = Client::new(&Connections::new(&config, "canvas-example")?, &config);
+    let client = rhubarb::connect(&rhubarb::configuration()?)?;
 
     show(&client, "1 + 2, then + 3", chain(vec![add(&[1, 2]), add(&[3])])).await?;
     show(&client, "two sums at once", group(vec![add(&[1, 2]), add(&[3, 4])])).await?;

@@ -17,11 +17,9 @@ use std::{
     collections::BTreeMap,
     process::ExitCode,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
-use rhubarb::{App, Args, RetryPolicy, State, TaskContext, TaskError};
-use serde::Deserialize;
+use rhubarb::prelude::*;
 
 /// What the tasks share: one warehouse for the whole process. Cloning it clones the handle.
 #[derive(Clone, Debug, Default)]
@@ -40,40 +38,25 @@ impl Warehouse {
     }
 }
 
-/// The arguments of `shop.add`, as in Python: `def add(x, y=1)`.
-#[derive(Debug, Deserialize)]
-struct Add {
-    x: i64,
-    #[serde(default = "one")]
-    y: i64,
-}
-
-fn one() -> i64 {
-    1
-}
-
-/// The plainest task: arguments in, result out. An error fails it for good.
-async fn add(Args(Add { x, y }): Args<Add>) -> Result<i64, TaskError> {
+/// The plainest task, as Python's `def add(x, y=1)`. An error fails it for good.
+#[task(name = "shop.add", queue = "shop")]
+async fn add(x: i64, #[default(1)] y: i64) -> Result<i64, TaskError> {
     x.checked_add(y).ok_or_else(|| TaskError::failed("OverflowError", "the sum is too large"))
 }
 
 /// The end of a chord: it is called with the results of the chord's header (see the example
 /// `canvas`).
-async fn total(Args((numbers,)): Args<(Vec<i64>,)>) -> i64 {
+#[task(name = "shop.total", queue = "shop")]
+async fn total(numbers: Vec<i64>) -> i64 {
     numbers.iter().sum()
 }
 
-/// The arguments of `shop.restock`.
-#[derive(Debug, Deserialize)]
-struct Restock {
-    items: Vec<String>,
-}
-
 /// A long task: shares state, tells how far it is, and ends early when the worker stops.
+#[task(name = "shop.restock", queue = "shop", time_limit = 60, max_concurrency = 2)]
 async fn restock(
-    Args(Restock { items }): Args<Restock>,
-    State(warehouse): State<Warehouse>,
     context: TaskContext,
+    State(warehouse): State<Warehouse>,
+    items: Vec<String>,
 ) -> Result<BTreeMap<String, u32>, TaskError> {
     let total = items.len() as u64;
     for (done, item) in (1..).zip(&items) {
@@ -88,7 +71,12 @@ async fn restock(
 }
 
 /// A task that asks somebody unreliable: what passes by itself is tried again, what does not fails.
-async fn price(Args((item,)): Args<(String,)>, context: TaskContext) -> Result<f64, TaskError> {
+#[task(name = "shop.price", queue = "shop", retry = RetryPolicy {
+    max_retries: 5,
+    base: Duration::from_secs(1),
+    cap: Duration::from_secs(30),
+})]
+async fn price(context: TaskContext, item: String) -> Result<f64, TaskError> {
     if context.info().retries == 0 {
         return Err(TaskError::transient("ConnectionError", "the price list is being printed"));
     }
@@ -99,19 +87,10 @@ async fn price(Args((item,)): Args<(String,)>, context: TaskContext) -> Result<f
     }
 }
 
-fn register(app: &mut App) -> anyhow::Result<()> {
-    app.state(Warehouse::default());
-    app.task("shop.add", add);
-    app.task("shop.total", total);
-    app.task("shop.restock", restock).time_limit(Duration::from_secs(60)).max_concurrency(2);
-    app.task("shop.price", price).retry(RetryPolicy {
-        max_retries: 5,
-        base: Duration::from_secs(1),
-        cap: Duration::from_secs(30),
-    });
-    Ok(())
-}
-
 fn main() -> ExitCode {
-    rhubarb::main(register)
+    rhubarb::main(|app| {
+        app.state(Warehouse::default());
+        app.add_all([add::task(), total::task(), restock::task(), price::task()]);
+        Ok(())
+    })
 }

@@ -74,9 +74,6 @@ pub fn total(numbers: Vec<i64>) -> i64 {
 /// None; a worker's `main` asks for a `Result`.
 pub fn register(app: &mut App) -> anyhow::Result<()> {
     app.state(Till::default());
-    app.add(add::task());
-    app.add(price::task());
-    app.add(sell::task());
-    app.add(total::task());
+    app.add_all([add::task(), price::task(), sell::task(), total::task()]);
     Ok(())
 }
