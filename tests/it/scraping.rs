@@ -158,6 +158,46 @@ async fn a_narrowed_scrape_asks_only_its_sources_and_leaves_the_others_listings(
 }
 
 #[tokio::test]
+async fn filters_narrow_what_is_told_and_shown_and_all_stays_cached() {
+    let shop = Shop::open().await;
+    let _worker = shop.worker(&[]).await;
+    scrape(&shop, "software engineer").await;
+    let all = shop.json(&["listings", "software engineer"]).await;
+    let all = all.as_array().unwrap();
+    let is_remote = |listing: &&Value| listing["is_remote"] == Value::Bool(true);
+    let n_remote = all.iter().filter(is_remote).count();
+    assert!((1..all.len()).contains(&n_remote), "{n_remote} of {}", all.len());
+
+    let shown = shop.json(&["listings", "software engineer", "--remote"]).await;
+    assert_eq!(shown.as_array().unwrap().len(), n_remote);
+    assert!(shown.as_array().unwrap().iter().all(|listing| is_remote(&listing)));
+    let told = shop.json(&["scrape", "software engineer", "--remote", "--wait", "60"]).await;
+    assert_eq!(told["count"], n_remote, "{told:#}");
+    let none = shop.json(&["listings", "software engineer", "--company", "nobody at all"]).await;
+    assert_eq!(none, Value::Array(Vec::new()));
+
+    let after = shop.json(&["listings", "software engineer"]).await;
+    assert_eq!(after.as_array().map(Vec::len), Some(all.len()));
+    let wrong = shop.rhubarb(&["listings", "software engineer", "--posted-within", "soon"]).await;
+    assert_eq!(wrong.code, 2, "{}{}", wrong.stdout, wrong.stderr);
+}
+
+#[tokio::test]
+async fn compounds_and_plurals_of_the_keyword_are_found() {
+    let shop = Shop::open().await;
+    let _worker = shop.worker(&[]).await;
+    scrape(&shop, "software engineer").await;
+    scrape(&shop, "Software-Engineers").await;
+    let titles = async |keyword: &str| -> std::collections::BTreeSet<String> {
+        let listings = shop.json(&["listings", keyword]).await;
+        let titles = listings.as_array().unwrap().iter().map(|l| l["title"].to_string());
+        titles.collect()
+    };
+    assert_eq!(titles("Software-Engineers").await, titles("software engineer").await);
+    assert!(!titles("software engineer").await.is_empty());
+}
+
+#[tokio::test]
 async fn fresh_listings_are_not_fetched_again_unless_forced() {
     let shop = Shop::open().await;
     let _worker = shop.worker(&[]).await;

@@ -4,6 +4,7 @@ mod cache;
 mod enqueue;
 mod letters;
 mod monitor;
+mod only;
 mod schedules;
 mod sessions;
 mod tasks;
@@ -17,6 +18,7 @@ pub(crate) use cache::{CacheClearArgs, CacheCommand, CacheShowArgs};
 pub(crate) use enqueue::{EnqueueArgs, Eta};
 pub(crate) use letters::{Chosen, DeadCommand, DropArgs, FilterArgs, LettersArgs, ParkedCommand};
 pub(crate) use monitor::MonitorArgs;
+pub(crate) use only::OnlyArgs;
 pub(crate) use schedules::{EntryArgs, ImportArgs, NextArgs, PauseScheduleArgs, SchedulesCommand};
 pub(crate) use sessions::{CountArgs, RevokeSessionsArgs, SessionsCommand, ShowArgs};
 pub(crate) use tasks::TasksArgs;
@@ -202,9 +204,9 @@ pub(crate) struct ScrapeArgs {
     /// What to look for
     #[arg(value_parser = not_empty)]
     pub(crate) keyword: String,
-    /// Count only listings in this place
-    #[arg(long, value_name = "L")]
-    pub(crate) location: Option<String>,
+    /// What is counted.
+    #[command(flatten)]
+    pub(crate) filters: OnlyArgs,
     /// Ask only this source; may be given several times [default: all enabled ones]
     #[arg(long = "source", value_name = "S")]
     pub(crate) sources: Vec<String>,
@@ -224,13 +226,21 @@ pub(crate) struct ScrapeArgs {
 #[command(after_help = "\
 Examples:
   rhubarb listings \"software engineer\"
+  rhubarb listings \"software engineer\" --remote --posted-within 7d --min-salary 60000
   rhubarb listings \"software engineer\" --json | jq '.[].title'
 
-With --json the listings are printed as Django reads them. Exit code 1 when none are cached.")]
+The best matches come first, newer ones before older. With --json the listings are printed as \
+Django reads them. Exit code 1 when none are cached.")]
 pub(crate) struct ListingsArgs {
     /// The keyword that was scraped
     #[arg(value_parser = not_empty)]
     pub(crate) keyword: String,
+    /// What is shown.
+    #[command(flatten)]
+    pub(crate) filters: OnlyArgs,
+    /// Only listings of this source
+    #[arg(long, value_name = "S")]
+    pub(crate) source: Option<String>,
     /// How it is shown.
     #[command(flatten)]
     pub(crate) shown: Shown,

@@ -262,6 +262,52 @@ impl Collection for BTreeMap<String, String> {
     }
 }
 
+/// Lists of texts by name, which the file gives whole; a lone text is a list of one.
+impl Part for BTreeMap<String, Vec<String>> {
+    fn read(&mut self, reading: &mut Reading<'_>, place: &str, value: &toml::Value) {
+        self.clear();
+        reading.begin(place);
+        for (name, value) in table(reading, place, value) {
+            let items = match value {
+                toml::Value::Array(items) => items.as_slice(),
+                single => std::slice::from_ref(single),
+            };
+            let texts = items.iter().map(|item| item.as_str().map(str::to_owned));
+            match texts.collect::<Option<Vec<String>>>() {
+                Some(texts) => {
+                    self.insert(name.clone(), texts);
+                }
+                None => reading.wrong(&format!("{place}.{name}"), "a list of texts is expected"),
+            }
+        }
+    }
+
+    fn visit<'p>(&'p self, item: Item<'p>, see: &mut dyn FnMut(Item<'p>)) {
+        see(item.of(self));
+    }
+}
+
+impl Collection for BTreeMap<String, Vec<String>> {
+    fn print(&self, place: &str, from: &str) -> String {
+        line(&format!("{place} = {}", self.value()), false, from)
+    }
+
+    fn value(&self) -> String {
+        let list = |texts: &Vec<String>| {
+            format!("[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", "))
+        };
+        table_of(self.iter().map(|(name, texts)| (name.as_str(), list(texts))))
+    }
+
+    fn template(&self, place: &str) -> String {
+        format!("[{place}]\n")
+    }
+
+    fn keys(&self) -> Vec<Key> {
+        Vec::new()
+    }
+}
+
 /// An entry with rules of its own, of a section of which there may be very many.
 pub trait Entry: Sized + 'static {
     /// What the template has of the section.

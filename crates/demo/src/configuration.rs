@@ -176,7 +176,7 @@ mod tests {
         for source in &config.sources {
             let built = source::build(source).unwrap();
             for (idx, keyword) in KEYWORDS.into_iter().enumerate() {
-                let query = Query { keyword: keyword.to_owned(), match_description: false, now };
+                let query = Query::new(keyword, now);
                 let outcome = built.run(&fetcher, &query).await;
                 let Outcome::Found { listings, .. } = outcome else {
                     panic!("{}: {outcome:?}", source.name)

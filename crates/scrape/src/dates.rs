@@ -3,8 +3,13 @@
 //! A time without a zone is taken as UTC: the day is what readers use, and most such sources mean
 //! it so.
 
-use jiff::{SignedDuration, Timestamp, civil, fmt::rfc2822, tz::TimeZone};
+mod scan;
+mod words;
+
+use jiff::{Timestamp, civil, fmt::rfc2822, tz::TimeZone};
 use rhubarb_core::clock;
+
+use crate::locale::Locale;
 
 /// Which of two numbers in `09/12/2015` is the day, where both could be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,26 +19,95 @@ pub enum DateOrder {
     DayFirst,
     /// The month first, as in the United States.
     MonthFirst,
+    /// Nothing tells: such a date is none rather than a guess.
+    Unknown,
+}
+
+impl DateOrder {
+    /// Returns the order of a page: by its country, else by its language where that has one order.
+    pub fn of(locale: &Locale) -> Self {
+        match (locale.country(), locale.language()) {
+            (Some("US" | "PH" | "PR" | "GU"), _) => Self::MonthFirst,
+            // Canada writes both.
+            (Some("CA"), Some("en") | None) => Self::Unknown,
+            (Some(_), _) => Self::DayFirst,
+            (None, Some("en") | None) => Self::Unknown,
+            (None, Some(_)) => Self::DayFirst,
+        }
+    }
+
+    /// Returns this order, or another one where nothing tells.
+    pub(crate) fn or_else(self, other: impl FnOnce() -> Self) -> Self {
+        if self == Self::Unknown { other() } else { self }
+    }
+
+    /// Returns the order that the dates of a text show: a number over 12 can only be a day.
+    ///
+    /// `Unknown` where none shows it, or both do.
+    pub fn shown_by(text: &str) -> Self {
+        let bytes = text.as_bytes();
+        let (mut day_first, mut month_first) = (false, false);
+        let mut at = 0;
+        while let Some(slash) = bytes[at..].iter().position(|byte| *byte == b'/').map(|s| s + at) {
+            at = slash + 1;
+            if let Some((first, second)) = around(bytes, slash) {
+                day_first |= first > 12 && first <= 31 && second <= 12;
+                month_first |= second > 12 && second <= 31 && first <= 12;
+            }
+        }
+        match (day_first, month_first) {
+            (true, false) => Self::DayFirst,
+            (false, true) => Self::MonthFirst,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// Returns the two numbers around the first slash of `28/8/2026`.
+fn around(bytes: &[u8], slash: usize) -> Option<(u32, u32)> {
+    let number = |digits: &[u8]| std::str::from_utf8(digits).ok()?.parse::<u32>().ok();
+    let before =
+        bytes[..slash].iter().rev().take_while(|byte| byte.is_ascii_digit()).take(3).count();
+    let is_path = bytes[..slash - before].last().is_some_and(|byte| *byte == b'/');
+    let behind = &bytes[slash + 1..];
+    let after = behind.iter().take_while(|byte| byte.is_ascii_digit()).take(3).count();
+    if is_path || !(1..=2).contains(&before) || !(1..=2).contains(&after) {
+        return None;
+    }
+    let year = behind[after..].strip_prefix(b"/")?;
+    let digits = year.iter().take_while(|byte| byte.is_ascii_digit()).take(5).count();
+    if digits != 4 {
+        return None;
+    }
+    Some((number(&bytes[slash - before..slash])?, number(&behind[..after])?))
 }
 
 /// Only times from 1990 to 2100 are publishing dates; others are mistakes of the source.
 const YEARS: std::ops::RangeInclusive<i16> = 1990..=2100;
 
-/// Returns an epoch in seconds or, when it is too large for that, in milliseconds.
+/// Returns an epoch in seconds or, when it is too large for that, in milliseconds, microseconds or
+/// nanoseconds.
 pub fn epoch(number: f64) -> Option<String> {
     if !number.is_finite() || number <= 0.0 {
         return None;
     }
     // 10^11 seconds is the year 5138, 10^11 milliseconds is 1973: no publishing date is near
     // either.
-    let millis = if number < 1e11 { number * 1000.0 } else { number };
+    let millis = match number {
+        n if n < 1e11 => n * 1e3,
+        n if n < 1e14 => n,
+        n if n < 1e17 => n / 1e3,
+        n => n / 1e6,
+    };
     iso(Timestamp::from_millisecond(millis as i64).ok()?)
 }
 
-/// Returns a date in text: RFC 3339, RFC 2822, an epoch, a date with or without a time, or an age.
+/// Returns a date in text: RFC 3339, RFC 2822, an epoch, a date in numbers or words with or without
+/// a time, or an age.
 ///
-/// Words around the date are skipped (`Créé le 09/12/2015 16:34`). An age (`3d ago`) counts from
-/// `now`.
+/// Words around the date are skipped (`Créé le 09/12/2015 16:34`). An age (`3d ago`,
+/// `vor 3 Tagen`) counts from `now`; a date without its year is the last one up to then. Months,
+/// days and ages are known in the languages of job pages.
 pub fn text(text: &str, order: DateOrder, now: Timestamp) -> Option<String> {
     let text = crate::text::cut(text, 200).trim();
     if let Ok(at) = text.parse::<Timestamp>() {
@@ -42,114 +116,30 @@ pub fn text(text: &str, order: DateOrder, now: Timestamp) -> Option<String> {
     if let Ok(at) = rfc2822::DateTimeParser::new().relaxed_weekday(true).parse_timestamp(text) {
         return iso(at);
     }
-    if let Ok(at) = text.parse::<civil::DateTime>() {
+    if let Ok(at) = text.parse::<civil::DateTime>()
+        && !text.contains(['+', 'Z', 'z'])
+    {
         return iso(TimeZone::UTC.to_timestamp(at).ok()?);
     }
-    if let Ok(number) = text.parse::<f64>() {
-        return epoch(number);
+    let number = text.strip_prefix("/Date(").and_then(|rest| rest.strip_suffix(")/"));
+    if let Ok(number) = number.map_or(text, |n| crate::text::cut(n, 13)).parse::<f64>()
+        && let Some(at) = epoch(number)
+    {
+        return Some(at);
     }
-    let at = age(text, now).or_else(|| loose(text, order))?;
-    iso(at)
+    let dated = || scan::date(text, order, now);
+    // A year says more than "today", and that more than a day without a year.
+    let has_year = text.split(|c: char| !c.is_ascii_digit()).any(|digits| digits.len() == 4);
+    let at = if has_year {
+        dated().or_else(|| scan::age(text, now))
+    } else {
+        scan::age(text, now).or_else(dated)
+    };
+    iso(at?)
 }
 
 fn iso(at: Timestamp) -> Option<String> {
     YEARS.contains(&TimeZone::UTC.to_datetime(at).year()).then(|| clock::iso(at))
-}
-
-/// Reads `3d ago`, `< 1h ago`, `3 weeks ago`, `today`, `yesterday`.
-fn age(text: &str, now: Timestamp) -> Option<Timestamp> {
-    let lower = text.to_lowercase();
-    let hours = match lower.as_str() {
-        "today" | "just now" | "just posted" => 0,
-        "yesterday" => 24,
-        _ => {
-            let past = lower.strip_suffix("ago")?;
-            let from = past.find(|c: char| c.is_ascii_digit())?;
-            let number = &past[from..];
-            let end = number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len());
-            number[..end].parse::<i64>().ok()?.checked_mul(hours_of(number[end..].trim())?)?
-        }
-    };
-    let span = SignedDuration::from_secs(hours.checked_mul(3600)?);
-    now.checked_sub(span).ok()
-}
-
-fn hours_of(unit: &str) -> Option<i64> {
-    let unit = unit.trim_end_matches('+').trim();
-    Some(match unit {
-        "s" | "sec" | "second" | "seconds" | "m" | "min" | "minute" | "minutes" => 0,
-        "h" | "hr" | "hour" | "hours" => 1,
-        "d" | "day" | "days" => 24,
-        "w" | "week" | "weeks" => 24 * 7,
-        "mo" | "month" | "months" => 24 * 30,
-        "y" | "yr" | "year" | "years" => 24 * 365,
-        _ => return None,
-    })
-}
-
-/// Finds a date, then perhaps a time, among the words of a text.
-fn loose(text: &str, order: DateOrder) -> Option<Timestamp> {
-    let words = text.split(|c: char| c.is_whitespace() || c == ',');
-    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
-    for (at, word) in words.iter().enumerate() {
-        let found = numeric(word, order)
-            .map(|date| (date, at + 1))
-            .or_else(|| words.get(at..at + 3).and_then(named).map(|date| (date, at + 3)));
-        if let Some((date, after)) = found {
-            let time = words.get(after).and_then(|word| clock_time(word)).unwrap_or_default();
-            return TimeZone::UTC.to_timestamp(date.to_datetime(time)).ok();
-        }
-    }
-    None
-}
-
-/// Reads `2026-8-28`, `28-8-2026`, `09/12/2015`, `28.8.2026`.
-fn numeric(word: &str, order: DateOrder) -> Option<civil::Date> {
-    let separator = word.chars().find(|c| matches!(c, '-' | '/' | '.'))?;
-    let mut parts = word.trim_end_matches('.').split(separator);
-    let (a, b, c) = (parts.next()?, parts.next()?, parts.next()?);
-    if parts.next().is_some() {
-        return None;
-    }
-    let number = |part: &str| part.parse::<i16>().ok().filter(|number| *number >= 0);
-    let (first, second, third) = (number(a)?, number(b)?, number(c)?);
-    if a.len() == 4 {
-        return date(first, second, third);
-    }
-    if c.len() != 4 {
-        return None;
-    }
-    // Dots are written day first everywhere.
-    let month_first = order == DateOrder::MonthFirst && separator != '.';
-    let (day, month) = if month_first { (second, first) } else { (first, second) };
-    date(third, month, day).or_else(|| date(third, day, month))
-}
-
-/// Reads `20 October 2020` and `October 20 2020`.
-fn named(words: &[&str]) -> Option<civil::Date> {
-    let [a, b, year] = words else { return None };
-    let (month, day) = month(b).map(|month| (month, *a)).or_else(|| Some((month(a)?, *b)))?;
-    let day = day.trim_end_matches(|c: char| !c.is_ascii_digit());
-    date(year.parse().ok()?, month, day.parse().ok()?)
-}
-
-fn month(word: &str) -> Option<i16> {
-    const MONTHS: [&str; 12] =
-        ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
-    let start = word.get(..3)?.to_lowercase();
-    MONTHS.iter().position(|month| *month == start).map(|at| at as i16 + 1)
-}
-
-fn date(year: i16, month: i16, day: i16) -> Option<civil::Date> {
-    civil::Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()
-}
-
-/// Reads `16:34` and `20:28:32`.
-fn clock_time(word: &str) -> Option<civil::Time> {
-    let word = word.trim_end_matches('Z');
-    let mut parts = word.split(':').map(|part| crate::text::cut(part, 2).parse::<i8>().ok());
-    let (hour, minute) = (parts.next()??, parts.next()??);
-    civil::Time::new(hour, minute, parts.next().flatten().unwrap_or(0), 0).ok()
 }
 
 #[cfg(test)]
@@ -186,10 +176,151 @@ mod tests {
         check("3d ago", "2026-11-20T12:00:00+00:00");
         check("< 1h ago", "2026-11-23T11:00:00+00:00");
         check("3 weeks ago", "2026-11-02T12:00:00+00:00");
+        check("/Date(1793836800000)/", "2026-11-05T00:00:00+00:00");
+        check("/Date(1793836800000+0100)/", "2026-11-05T00:00:00+00:00");
+        check("20261105", "2026-11-05T00:00:00+00:00");
+        check("20261105T100000Z", "2026-11-05T10:00:00+00:00");
+        check("20261105T100000+0100", "2026-11-05T09:00:00+00:00");
+        check("2026-W45-4", "2026-11-05T00:00:00+00:00");
+        check("2026-11-05Z", "2026-11-05T00:00:00+00:00");
+        check("2026-11-05T10:00:00 +0100", "2026-11-05T09:00:00+00:00");
+        check("2026-11-05 10:00:00 EST", "2026-11-05T15:00:00+00:00");
+        check("2026-11-05 03:30 PM", "2026-11-05T15:30:00+00:00");
+        check("2026-11-05 12:05 a.m.", "2026-11-05T00:05:00+00:00");
+        check("5 Nov 2026 12:30 PM PST", "2026-11-05T20:30:00+00:00");
+        check("Thu Nov 5 10:00:00 CET 2026", "2026-11-05T09:00:00+00:00");
+        check("Thu Nov  5 10:00:00 2026", "2026-11-05T10:00:00+00:00");
+        check("Thursday, 05-Nov-26 10:00:00 GMT", "2026-11-05T10:00:00+00:00");
+        check("05-Nov-2026", "2026-11-05T00:00:00+00:00");
+        check("05.11.26", "2026-11-05T00:00:00+00:00");
+        check("5. 11. 2026 v 14:05", "2026-11-05T14:05:00+00:00");
+        check("5/11/2026 à 10h30", "2026-11-05T10:30:00+00:00");
         check("not a date", "");
         check("0001-01-01", "");
         check("99/99/2020", "");
         check("", "");
+    }
+
+    #[test]
+    fn months_are_known_in_the_languages_of_job_pages() {
+        let check = |input: &str, expect: &str| {
+            let got = text(input, DateOrder::Unknown, now());
+            assert_eq!(got.as_deref().map(|at| &at[..10]), Some(expect), "{input:?}");
+        };
+        check("5 März 2026", "2026-03-05");
+        check("10. Dezember 2026", "2026-12-10");
+        check("5 juin 2026", "2026-06-05");
+        check("1er juillet 2026", "2026-07-01");
+        check("le 12 août 2026", "2026-08-12");
+        check("3 févr. 2026", "2026-02-03");
+        check("5 de noviembre de 2026", "2026-11-05");
+        check("5 ene. 2026", "2026-01-05");
+        check("7 de setembro de 2026", "2026-09-07");
+        check("12 ottobre 2026", "2026-10-12");
+        check("5 mei 2026", "2026-05-05");
+        check("5 listopada 2026 r.", "2026-11-05");
+        check("21 paź 2026", "2026-10-21");
+        check("5. června 2026", "2026-06-05");
+        check("5. července 2026", "2026-07-05");
+        check("17 maj 2026", "2026-05-17");
+        check("2. desember 2026", "2026-12-02");
+        check("5 ноября 2026 г.", "2026-11-05");
+        check("2026年11月5日", "2026-11-05");
+        check("2026년 11월 5일", "2026-11-05");
+        check("Posted on 5th of November 2026", "2026-11-05");
+        check("2026 November 5", "2026-11-05");
+    }
+
+    #[test]
+    fn ages_are_known_in_the_languages_of_job_pages() {
+        let check = |input: &str, days: i64| {
+            let at = text(input, DateOrder::Unknown, now());
+            let expect = now() - jiff::SignedDuration::from_hours(24 * days);
+            assert_eq!(at, iso(expect), "{input:?}");
+        };
+        check("Posted 30+ days ago", 30);
+        check("Posted over 2 weeks ago", 14);
+        check("vor 3 Tagen", 3);
+        check("vor einem Tag", 1);
+        check("vor mehr als 30 Tagen", 30);
+        check("Publiée il y a 2 jours", 2);
+        check("il y a une semaine", 7);
+        check("hace 3 días", 3);
+        check("Publicado há 2 semanas", 14);
+        check("3 dni temu", 3);
+        check("před 3 dny", 3);
+        check("3 giorni fa", 3);
+        check("2 weken geleden", 14);
+        check("för 3 dagar sedan", 3);
+        check("3日前", 3);
+        check("3 天前", 3);
+        check("3일 전", 3);
+        check("a day ago", 1);
+        check("2d", 2);
+        check("Posted Today", 0);
+        check("Just posted", 0);
+        check("Posted Yesterday", 1);
+        check("gestern", 1);
+        check("Publié hier", 1);
+        check("ayer", 1);
+        check("wczoraj", 1);
+        check("včera", 1);
+        check("vorgestern", 2);
+        check("avant-hier", 2);
+        check("昨日", 1);
+    }
+
+    #[test]
+    fn what_lies_ahead_or_counts_something_else_is_no_age() {
+        for input in ["ends in 3 days", "noch 3 Tage", "for 3 days", "40 hours", "3 out of 5"] {
+            assert_eq!(text(input, DateOrder::Unknown, now()), None, "{input:?}");
+        }
+    }
+
+    #[test]
+    fn a_date_without_its_year_is_the_last_one_up_to_now() {
+        let check = |input: &str, expect: &str| {
+            let got = text(input, DateOrder::Unknown, now());
+            assert_eq!(got.as_deref().map(|at| &at[..10]), Some(expect), "{input:?}");
+        };
+        check("Nov 5", "2026-11-05");
+        check("5. November", "2026-11-05");
+        check("24 novembre", "2026-11-24");
+        check("Posted 25 Nov", "2025-11-25");
+        check("Dec 24", "2025-12-24");
+        check("Feb 29", "2024-02-29");
+        check("11月5日", "2026-11-05");
+    }
+
+    #[test]
+    fn without_any_sign_an_ambiguous_date_is_none() {
+        let check = |input: &str, expect: Option<&str>| {
+            let got = text(input, DateOrder::Unknown, now());
+            assert_eq!(got.as_deref().map(|at| &at[..10]), expect, "{input:?}");
+        };
+        check("11/5/2026", None);
+        check("25/11/2026", Some("2026-11-25"));
+        check("11/25/2026", Some("2026-11-25"));
+        check("5/5/2026", Some("2026-05-05"));
+        check("5.11.2026", Some("2026-11-05"));
+    }
+
+    #[test]
+    fn the_order_is_that_of_the_country_or_of_the_pages_other_dates() {
+        let check = |tag: &str, expect: DateOrder| {
+            assert_eq!(DateOrder::of(&Locale::of_tag(tag)), expect, "{tag}");
+        };
+        check("en-US", DateOrder::MonthFirst);
+        check("es-US", DateOrder::MonthFirst);
+        check("en-GB", DateOrder::DayFirst);
+        check("de", DateOrder::DayFirst);
+        check("en", DateOrder::Unknown);
+        check("", DateOrder::Unknown);
+        let shown = DateOrder::shown_by;
+        assert_eq!(shown("<b>11/5/2026</b><b>11/25/2026</b>"), DateOrder::MonthFirst);
+        assert_eq!(shown("11/5/2026, 25/11/2026"), DateOrder::DayFirst);
+        assert_eq!(shown("25/11/2026 11/25/2026"), DateOrder::Unknown);
+        assert_eq!(shown("/25/11/2026 99/5/2026 25/11/20265 a/b"), DateOrder::Unknown);
     }
 
     #[test]

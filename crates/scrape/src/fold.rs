@@ -16,6 +16,16 @@ pub(crate) fn plain(text: &str) -> String {
     composed(&lowered(letters).replace('\u{307}', ""))
 }
 
+/// As [`plain`], with the accents: `É` is `é` however it is written, and not `e`.
+pub(crate) fn accented(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    let normal = composed(text);
+    let lower = normal.chars().flat_map(char::to_lowercase).collect::<String>();
+    composed(&lower.replace('ß', "ss"))
+}
+
 fn composed(text: &str) -> String {
     let normal: Cow<'_, str> = ComposingNormalizerBorrowed::new_nfkc().normalize(text);
     normal.into_owned()
@@ -51,8 +61,13 @@ pub(crate) fn spaced(text: &str) -> String {
         is_small = c.is_lowercase();
         parted.push(c);
     }
+    words(&parted)
+}
+
+/// As [`spaced`], whatever letters are large.
+pub(crate) fn words(text: &str) -> String {
     let mut out = String::from(" ");
-    for word in plain(&parted).split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()) {
+    for word in plain(text).split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()) {
         out.push_str(word);
         out.push(' ');
     }
@@ -76,6 +91,12 @@ mod tests {
         assert_ne!(plain("ガ"), plain("カ"));
         check("Ｆｕｌｌ", "full");
         check("엔지니어", "엔지니어");
+    }
+
+    #[test]
+    fn accents_stay_where_they_are_asked_for() {
+        assert_eq!(accented("De\u{301}veloppeur"), "développeur");
+        assert_ne!(accented("Développeur"), accented("Developpeur"));
     }
 
     #[test]

@@ -11,11 +11,12 @@ use self::graph::{Graph, Plain};
 use crate::listing::Listing;
 use crate::{
     budget::TooMuch,
-    dates::{self, DateOrder},
+    dates::DateOrder,
     dom,
     identity::normal,
     json,
     link::{Tracking, link},
+    locale::Locale,
     location::{self, Place},
     microdata, record, salary,
     source::{Context, ParseError, Parsed},
@@ -98,7 +99,7 @@ fn structured(page: &str, context: &Context) -> Result<Structured, ParseError> {
     let budget = &*context.budget;
     let mut parsed = Parsed::default();
     let mut roots = Vec::new();
-    let Blocks { texts, address, base, language, is_marked } = blocks(page, context)?;
+    let Blocks { texts, address, base, tag, is_marked } = blocks(page, context)?;
     for block in &texts {
         match json::read_block(block, budget) {
             Ok(json::Read { value, repairs }) => {
@@ -114,7 +115,10 @@ fn structured(page: &str, context: &Context) -> Result<Structured, ParseError> {
         roots = microdata::postings(&dom::document(page, budget)?, MAX_POSTINGS, budget)?;
         plain = Graph::new(&roots, budget)?.postings(MAX_POSTINGS)?;
     }
-    let context = &Context { page: base, ..context.clone() };
+    let order = || DateOrder::shown_by(&dates_of(&plain));
+    let context = context.in_language(tag.as_deref().unwrap_or_default(), order);
+    let context = &Context { page: base, ..context };
+    let language = tag.as_deref().and_then(text::language);
     let mut signs = Vec::new();
     for Plain { value, is_main } in &plain {
         let posting = Posting { posting: value, page: &address };
@@ -139,15 +143,23 @@ struct Blocks {
     address: Url,
     /// What relative addresses start from.
     base: Url,
-    /// The language that the page says it is in.
-    language: Option<String>,
+    /// The tag of the language that the page says it is in.
+    tag: Option<String>,
     /// Whether its markup says that there is a posting.
     is_marked: bool,
 }
 
+/// Returns the dates of the postings, which together may show how they are written.
+fn dates_of(postings: &[Plain]) -> String {
+    let dates = postings.iter().flat_map(|Plain { value, .. }| {
+        ["datePosted", "validThrough"].map(|key| record::line(value, &[key]))
+    });
+    dates.flatten().collect::<Vec<_>>().join(" ")
+}
+
 fn blocks(page: &str, context: &Context) -> Result<Blocks, TooMuch> {
     let mut texts = Vec::new();
-    let (mut base, mut named, mut language) = (None, None, None);
+    let (mut base, mut named, mut language_tag) = (None, None, None);
     let (mut inside, mut is_marked) = (false, false);
     tokens(page, &context.budget, |token| match token {
         Token::CharacterTokens(text) if inside => {
@@ -163,8 +175,8 @@ fn blocks(page: &str, context: &Context) -> Result<Blocks, TooMuch> {
                 named = attribute(&tag, "href").map(str::to_owned);
             } else if base.is_none() && &*tag.name == "base" {
                 base = attribute(&tag, "href").and_then(|href| link(&context.page, href));
-            } else if language.is_none() && &*tag.name == "html" {
-                language = attribute(&tag, "lang").and_then(text::language);
+            } else if language_tag.is_none() && &*tag.name == "html" {
+                language_tag = attribute(&tag, "lang").map(str::to_owned);
             }
             is_marked |= marks_posting(&tag);
         }
@@ -174,7 +186,7 @@ fn blocks(page: &str, context: &Context) -> Result<Blocks, TooMuch> {
     let named = named.and_then(|href| link(&base, &href));
     let named = named.filter(|url| url.host() == context.page.host());
     let address = named.unwrap_or_else(|| context.page.clone());
-    Ok(Blocks { texts, address, base, language, is_marked })
+    Ok(Blocks { texts, address, base, tag: language_tag, is_marked })
 }
 
 fn is_jsonld(tag: &Tag) -> bool {
@@ -228,11 +240,10 @@ impl Posting<'_> {
         listing.industries = self.joined("industry");
         listing.tags = self.skills();
         listing.description = text::description(&self.markup(), &context.budget);
-        listing.posted_at = self
-            .line("datePosted")
-            .and_then(|date| dates::text(&date, DateOrder::DayFirst, context.now));
+        let context = &self.localized(&listing, context);
+        listing.posted_at = self.line("datePosted").and_then(|date| context.date(&date));
         listing.valid_through = self.line("validThrough").and_then(|text| {
-            let at = dates::text(&text, DateOrder::DayFirst, context.now)?;
+            let at = context.date(&text)?;
             Some(if text.contains(':') { at } else { at.replace("T00:00:00", "T23:59:59") })
         });
         listing.language = self.line("inLanguage").and_then(|tag| text::language(&tag));
@@ -240,6 +251,16 @@ impl Posting<'_> {
             salary.set(&mut listing);
         }
         record::finish(listing, context)
+    }
+
+    /// Returns the context in the posting's own language; where nothing else tells, dates and
+    /// money are those of the country of the work.
+    fn localized(&self, listing: &Listing, context: &Context) -> Context {
+        let own = Locale::of_tag(&self.line("inLanguage").unwrap_or_default());
+        let country = Locale::of_country(listing.country.as_deref().unwrap_or_default());
+        let locale = own.or(context.locale).or(country);
+        let order = context.order.or_else(|| DateOrder::of(&locale));
+        Context { locale, order, ..context.clone() }
     }
 
     /// The description; of several pieces all.

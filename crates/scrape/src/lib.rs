@@ -10,7 +10,7 @@
 //!
 //! let scraper = Scraper::new(&config.scrape, &config.sources)?;
 //! let now = rhubarb_core::clock::now();
-//! let query = Query { keyword: "rust developer".into(), match_description: false, now };
+//! let query = Query::new("rust developer", now);
 //! let report = scraper.scrape(&query, &|_| {}).await;
 //! for listing in report.listings {
 //!     println!("{} at {}", listing.title, listing.company);
@@ -27,6 +27,7 @@
 
 pub mod run;
 
+pub mod filter;
 pub mod keyword;
 mod listing;
 mod source_status;

@@ -272,7 +272,7 @@ mod tests {
     }
 
     fn query() -> Query {
-        Query { keyword: "cook".into(), match_description: false, now: rhubarb_core::clock::now() }
+        Query::new("cook", rhubarb_core::clock::now())
     }
 
     fn scraper(sources: Vec<Fake>) -> Scraper {

@@ -7,13 +7,14 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 use jiff::Timestamp;
 use rhubarb_core::{
     class::Class,
-    config::{SourceConfig, SourceKind},
+    config::{ScrapeConfig, SourceConfig, SourceKind},
     redact::Address,
 };
 use url::Url;
 
 use crate::{
     budget::{self, Allowance, Budget, SourceEnd, TooMuch},
+    dates::{self, DateOrder},
     error::FetchError,
     fetch::Fetcher,
     locale::Locale,
@@ -21,7 +22,7 @@ use crate::{
     record, sources,
     sources::html::HtmlSource,
 };
-use crate::{keyword, listing::Listing};
+use crate::{keyword::Matcher, listing::Listing};
 
 /// What is looked for.
 #[derive(Clone, Debug)]
@@ -32,12 +33,30 @@ pub struct Query {
     pub match_description: bool,
     /// The time that `scraped_at` and ages (`3d ago`) are reckoned from.
     pub now: Timestamp,
+    /// The language and country that the configuration says of the source.
+    home: Locale,
+    matcher: Arc<Matcher>,
 }
 
 impl Query {
+    /// Looks for a keyword in titles and tags, without synonyms.
+    pub fn new(keyword: impl Into<String>, now: Timestamp) -> Self {
+        let keyword = keyword.into();
+        let matcher = Arc::new(Matcher::new(&keyword));
+        Self { keyword, match_description: false, now, home: Locale::default(), matcher }
+    }
+
+    /// Looks for a keyword as the configuration says.
+    pub fn configured(keyword: impl Into<String>, config: &ScrapeConfig, now: Timestamp) -> Self {
+        let query = Self::new(keyword, now);
+        let matcher = Matcher::with(&query.keyword, &config.synonyms, config.match_accents);
+        let match_description = config.match_description;
+        Self { match_description, matcher: Arc::new(matcher), ..query }
+    }
+
     /// Tells whether a listing is one of those looked for.
     pub fn matches(&self, listing: &Listing) -> bool {
-        keyword::matches(listing, &self.keyword, self.match_description)
+        self.matcher.matches(listing, self.match_description)
     }
 }
 
@@ -111,6 +130,40 @@ impl BuildError {
 /// Names the setting that is missing or invalid; a selector that doesn't parse is named with its
 /// text.
 pub fn build(config: &SourceConfig) -> Result<Box<dyn Source>, BuildError> {
+    let source = build_kind(config)?;
+    let language = Locale::of_tag(config.language.as_deref().unwrap_or_default());
+    let home = Locale::of_country(config.country.as_deref().unwrap_or_default()).or(language);
+    if home == Locale::default() {
+        return Ok(source);
+    }
+    Ok(Box::new(AtHome { source, home }))
+}
+
+/// A source of which the configuration says language and country.
+#[derive(Debug)]
+struct AtHome {
+    source: Box<dyn Source>,
+    home: Locale,
+}
+
+impl Source for AtHome {
+    fn name(&self) -> &str {
+        self.source.name()
+    }
+
+    fn aggregates(&self) -> bool {
+        self.source.aggregates()
+    }
+
+    fn run<'a>(&'a self, fetcher: &'a Fetcher, query: &'a Query) -> Running<'a> {
+        Box::pin(async move {
+            let query = Query { home: self.home, ..query.clone() };
+            self.source.run(fetcher, &query).await
+        })
+    }
+}
+
+fn build_kind(config: &SourceConfig) -> Result<Box<dyn Source>, BuildError> {
     Ok(match config.kind {
         SourceKind::Greenhouse => Box::new(sources::greenhouse::build(config)?),
         SourceKind::Lever => Box::new(sources::lever::build(config)?),
@@ -136,6 +189,10 @@ pub struct Context {
     pub now: Timestamp,
     /// The page's language and country, as far as they are known.
     pub locale: Locale,
+    /// Those that the configuration says: they are surer than the page's own.
+    pub home: Locale,
+    /// How its dates are written.
+    pub order: DateOrder,
     /// What reading it may cost.
     pub budget: Arc<Budget>,
 }
@@ -269,6 +326,7 @@ impl Feed {
         allowance: Allowance,
     ) -> Result<Parsed, Outcome> {
         let context = Context::new(&self.name, &self.company, &page.url, query.now);
+        let context = context.at_home(query);
         let (parse, query) = (self.parse, query.clone());
         let matching = move |body: &str, context: &Context| {
             let mut parsed = parse(body, context)?;
@@ -322,14 +380,36 @@ impl Gathering {
 impl Context {
     /// Returns the context of a source's page, with an unlimited budget.
     pub fn new(source: &str, company: &str, page: &Url, now: Timestamp) -> Self {
+        let locale = page.domain().map(Locale::of_host).unwrap_or_default();
         Self {
             source: source.to_owned(),
             company: company.to_owned(),
             page: page.clone(),
             now,
-            locale: page.domain().map(Locale::of_host).unwrap_or_default(),
+            locale,
+            home: Locale::default(),
+            order: DateOrder::of(&locale),
             budget: Arc::new(Budget::unlimited()),
         }
+    }
+
+    /// Returns the context of a source of which the configuration says language and country.
+    pub(crate) fn at_home(self, query: &Query) -> Self {
+        let locale = query.home.or(self.locale);
+        Self { locale, home: query.home, order: DateOrder::of(&locale), ..self }
+    }
+
+    /// Returns the context of a page that names its language; where that does not tell how dates
+    /// are written, those of the text may.
+    pub(crate) fn in_language(&self, tag: &str, dates: impl FnOnce() -> DateOrder) -> Self {
+        let locale = self.home.or(Locale::of_tag(tag)).or(self.locale);
+        let order = DateOrder::of(&locale).or_else(dates);
+        Self { locale, order, ..self.clone() }
+    }
+
+    /// Reads a date of the page.
+    pub(crate) fn date(&self, text: &str) -> Option<String> {
+        dates::text(text, self.order, self.now)
     }
 }
 

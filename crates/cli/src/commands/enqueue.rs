@@ -190,8 +190,24 @@ fn check_sources(wanted: &[String], config: &Config) -> Result<(), Error> {
 
 fn scrape_task(args: &ScrapeArgs) -> Publish {
     let mut task = Publish::new(SCRAPE).arg(args.keyword.as_str());
-    if let Some(location) = &args.location {
+    let filters = &args.filters;
+    if let Some(location) = &filters.location {
         task = task.kwarg("location", location.as_str());
+    }
+    if let Some(remote) = filters.remote {
+        task = task.kwarg("remote", remote);
+    }
+    if let Some(age) = filters.posted_within {
+        task = task.kwarg("posted_within", age.as_secs());
+    }
+    if let Some(kind) = &filters.employment_type {
+        task = task.kwarg("employment_type", kind.as_str());
+    }
+    if let Some(least) = filters.min_salary {
+        task = task.kwarg("min_salary", least);
+    }
+    if let Some(company) = &filters.company {
+        task = task.kwarg("company", company.as_str());
     }
     if args.force {
         task = task.kwarg("force", true);
@@ -207,6 +223,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::cli::OnlyArgs;
 
     #[test]
     fn an_eta_without_offset_is_in_celerys_time_zone() {
@@ -230,7 +247,7 @@ mod tests {
     fn a_scrape_names_only_what_was_asked_for() {
         let args = |location: Option<&str>, sources: &[&str], force| ScrapeArgs {
             keyword: "rust".into(),
-            location: location.map(str::to_owned),
+            filters: OnlyArgs { location: location.map(str::to_owned), ..OnlyArgs::default() },
             sources: sources.iter().map(|name| (*name).to_owned()).collect(),
             force,
             wait: None,
@@ -238,6 +255,15 @@ mod tests {
         };
         let task = scrape_task(&args(None, &[], false));
         assert_eq!((task.args, task.kwargs.len()), (vec![json!("rust")], 0));
+        let mut filtered = args(None, &[], false);
+        filtered.filters = OnlyArgs {
+            remote: Some(true),
+            posted_within: Some(Duration::from_secs(3_600)),
+            min_salary: Some(60e3),
+            ..OnlyArgs::default()
+        };
+        let kwargs = json!({"remote": true, "posted_within": 3_600, "min_salary": 60e3});
+        assert_eq!(json!(scrape_task(&filtered).kwargs), kwargs);
         let task = scrape_task(&args(Some("Oslo"), &["remoteok"], true));
         let kwargs = json!({"location": "Oslo", "force": true, "sources": ["remoteok"]});
         assert_eq!(json!(task.kwargs), kwargs);

@@ -1,7 +1,8 @@
 //! `listings` and `status`: what Django reads, from where Django reads it.
 
+use rhubarb_core::clock;
 use rhubarb_jobs::Caches;
-use rhubarb_scrape::Listing;
+use rhubarb_scrape::{Listing, keyword::Matcher};
 use serde_json::Value;
 
 use super::Context;
@@ -15,8 +16,26 @@ use crate::{
 
 /// Shows the cached listings of a keyword.
 pub(crate) async fn listings(context: &Context, args: &ListingsArgs) -> Result<(), Error> {
-    let cached = read(context, &args.keyword).await?;
+    let mut cached = read(context, &args.keyword).await?;
+    order(&mut cached, context, args);
     Ok(Format::of(args.shown.json).show(&cached, |cached| view::listings(&typed(cached)))?)
+}
+
+/// Leaves what the filters admit, the best matches first, of equal ones the newer.
+fn order(cached: &mut Vec<Value>, context: &Context, args: &ListingsArgs) {
+    let scrape = &context.config.scrape;
+    let matcher = Matcher::with(&args.keyword, &scrape.synonyms, scrape.match_accents);
+    let (filter, now) = (args.filters.filter(args.source.as_deref()), clock::now());
+    let all = typed(cached).into_iter().zip(cached.drain(..));
+    let admitted = all.filter(|(listing, _)| filter.admits(listing, now));
+    let mut ranked: Vec<_> = admitted
+        .map(|(listing, value)| {
+            let score = matcher.score(&listing, scrape.match_description);
+            (score, listing.posted_at.unwrap_or_default(), value)
+        })
+        .collect();
+    ranked.sort_by(|a, b| (b.0, &b.1).cmp(&(a.0, &a.1)));
+    cached.extend(ranked.into_iter().map(|(.., value)| value));
 }
 
 /// Returns the cached value as it is, not by way of [`Listing`]: whoever wrote it may know more

@@ -77,11 +77,7 @@ fn list(config: &Config, shown: Shown) -> Result<(), Error> {
 async fn check(config: &Config, args: CheckArgs) -> Result<(), Error> {
     let chosen = chosen(config, args.name.as_deref())?;
     let fetcher = Fetcher::new(&config.scrape)?;
-    let query = Query {
-        keyword: args.keyword,
-        match_description: config.scrape.match_description,
-        now: clock::now(),
-    };
+    let query = Query::configured(args.keyword, &config.scrape, clock::now());
     let asked = chosen.into_iter().map(|source| check_one(config, source, &fetcher, &query));
     let at_once = config.scrape.concurrent_sources.max(1);
     let progress = Progress::start("asking the sources");

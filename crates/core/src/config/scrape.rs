@@ -1,6 +1,6 @@
 //! `[scrape]`.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use rhubarb_config::settings;
 
@@ -63,6 +63,8 @@ settings! {
         tracking_parameters: Vec<String> = Vec::new(),
             accepts "a list of names", if |list| list.iter().all(|name| is_name(name)),
             example "[\"campaign\", \"visit_*\"]";
+        /// Whether accents count: "développeur" is another word than "developpeur" then.
+        match_accents: bool = false;
         /// URLs of proxy lists, one proxy a line.
         proxy_lists: Vec<Address> = Vec::new(),
             accepts "a list of http(s) URLs", if |list| list.iter().all(Address::is_http);
@@ -70,6 +72,12 @@ settings! {
         proxies_required: bool = false;
         /// Sources fetched at once in one scrape.
         concurrent_sources: usize = 4, accepts "1 to 64", if |n| (1..=64).contains(n);
+    }
+    tables {
+        /// Words that are looked for as well where a keyword has others, in quotes; the list of
+        /// keywords in one cache stays one.
+        synonyms: BTreeMap<String, Vec<String>> = BTreeMap::new(),
+            examples "# \"software engineer\" = [\"software developer\", \"SWE\"]\n";
     }
 }
 

@@ -23,6 +23,11 @@ settings! {
         board: Option<String> = None, example "\"acme\"";
         /// The company's name where the payload names none.
         company: Option<String> = None, example "\"Acme\"";
+        /// The language of its pages where they do not name it: "en-GB", "de".
+        language: Option<String> = None, example "\"de\"";
+        /// The country of its pages, two letters: it tells whether 11/5/2026 is in May, and whose
+        /// dollars are meant. By default what the pages and the address say.
+        country: Option<String> = None, example "\"US\"";
         /// Pages fetched at the most.
         max_pages: u32 = 5;
         /// The pages to read (jsonld, html); {keyword} stands for the URL-encoded keyword.
@@ -33,6 +38,11 @@ settings! {
         selectors: Selectors = Selectors::default();
     }
     check complete;
+}
+
+/// Tells whether a text is the code of a language or a country.
+fn is_code(text: &str) -> bool {
+    text.len() == 2 && text.chars().all(|c| c.is_ascii_alphabetic())
 }
 
 const ADDRESS: &str = "an http:// or https:// address";
@@ -162,6 +172,13 @@ fn complete(source: &mut SourceConfig, wrong: &mut dyn FnMut(&str, String)) {
     }
     if source.urls.iter().chain(&source.base_url).any(|url| !url.is_http()) {
         wrong("urls", "http:// or https:// addresses are expected".to_owned());
+    }
+    let language = source.language.as_deref().and_then(|tag| tag.split(['-', '_']).next());
+    if language.is_some_and(|language| !is_code(language)) {
+        wrong("language", "a language tag is expected, such as \"de\" or \"en-GB\"".to_owned());
+    }
+    if source.country.as_deref().is_some_and(|country| !is_code(country)) {
+        wrong("country", "a country's two letters are expected, such as \"US\"".to_owned());
     }
     if !(1..=1000).contains(&source.max_pages) {
         wrong("max_pages", "1 to 1000 is expected".to_owned());

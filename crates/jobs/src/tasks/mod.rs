@@ -12,7 +12,7 @@ mod proxies;
 mod scrape;
 pub mod summary;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use rhubarb::{App, Args, State, TaskContext, TaskError};
@@ -21,7 +21,10 @@ use rhubarb_core::{
     config::{Role, ScrapeConfig},
 };
 use rhubarb_queue::{keys::Keys, limiter::Limiter};
-use rhubarb_scrape::run::Scraper;
+use rhubarb_scrape::{
+    filter::{self, Filter},
+    run::Scraper,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -44,7 +47,7 @@ struct Inner {
 }
 
 /// The arguments of `scrape_specific_keyword`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct ScrapeKeyword {
     /// What to look for.
     pub keyword: String,
@@ -57,6 +60,59 @@ pub struct ScrapeKeyword {
     /// all.
     #[serde(default)]
     pub sources: Option<Vec<String>>,
+    /// Counts only what can, or cannot, be done remotely. This and what follows filter the returned
+    /// count, not what is cached.
+    #[serde(default)]
+    pub remote: Option<bool>,
+    /// Counts only what was published within so many seconds, or `7d`, `12h`.
+    #[serde(default)]
+    pub posted_within: Option<Age>,
+    /// Counts only listings of this employment type.
+    #[serde(default)]
+    pub employment_type: Option<String>,
+    /// Counts only listings that pay so much a year, in their own currency.
+    #[serde(default)]
+    pub min_salary: Option<f64>,
+    /// Counts only listings of this company.
+    #[serde(default)]
+    pub company: Option<String>,
+    /// Counts only listings of this source.
+    #[serde(default)]
+    pub source: Option<String>,
+}
+
+/// An age in seconds, or with its unit (`7d`).
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum Age {
+    /// Seconds.
+    Seconds(u64),
+    /// A number with `s`, `m`, `h`, `d` or `w`.
+    Text(String),
+}
+
+impl ScrapeKeyword {
+    /// Returns the filter of what is counted.
+    ///
+    /// # Errors
+    /// Names the argument that is no age.
+    fn filter(&self) -> Result<Filter, TaskError> {
+        let age = self.posted_within.as_ref().map(|age| match age {
+            Age::Seconds(seconds) => Ok(Duration::from_secs(*seconds)),
+            Age::Text(text) => filter::age(text),
+        });
+        let wrong =
+            |why| TaskError::failed("ValueError", format!("argument 'posted_within': {why}"));
+        Ok(Filter {
+            location: self.location.clone(),
+            remote: self.remote,
+            posted_within: age.transpose().map_err(wrong)?,
+            employment_type: self.employment_type.clone(),
+            min_salary: self.min_salary,
+            company: self.company.clone(),
+            source: self.source.clone(),
+        })
+    }
 }
 
 /// Registers the five scraping tasks.
@@ -101,7 +157,7 @@ async fn scrape_jobs_hourly(
         return Err(TaskError::failed("ValueError", "no keywords are configured"));
     };
     let keyword = keyword.to_owned();
-    let wanted = ScrapeKeyword { keyword, location: None, force: true, sources: None };
+    let wanted = ScrapeKeyword { keyword, force: true, ..ScrapeKeyword::default() };
     scrape::scrape(&scraping, &context, wanted).await
 }
 
@@ -120,6 +176,8 @@ async fn scrape_specific_keyword(
             format!("argument 'keyword' has {length} characters; at most {MAX_KEYWORD} are taken");
         return Err(TaskError::failed("ValueError", text));
     }
+    // Wrong ones are said before anything is fetched.
+    wanted.filter()?;
     scrape::scrape(&scraping, &context, wanted).await
 }
 

@@ -53,8 +53,8 @@ async fn at_hand(
         return Ok(None);
     }
     let status = caches.status().at_hand().await?;
-    let location = wanted.location.as_deref();
-    Ok(Some(Summary::cached(&wanted.keyword, &cached.listings, location, status.as_ref())))
+    let filter = wanted.filter()?;
+    Ok(Some(Summary::cached(&wanted.keyword, &cached.listings, &filter, status.as_ref())))
 }
 
 /// Reads what is cached for a keyword; something else there is never overwritten, and said with
@@ -93,11 +93,7 @@ async fn run(
     let scraper = Scraper { fetcher, ..scraper };
     let mut status = running(&wanted.keyword, earlier.len() + untouched.len());
     caches.status().write(&status).await?;
-    let query = Query {
-        keyword: wanted.keyword.clone(),
-        match_description: scraping.0.config.match_description,
-        now: clock::now(),
-    };
+    let query = Query::configured(&wanted.keyword, &scraping.0.config, clock::now());
     let report = ask(&scraper, &query, context).await;
     let permanent = report.sources.iter().all(|source| source.permanent);
     let limited = report.sources.iter().any(|source| source.end == End::Failed(TIME_LIMIT.into()));
@@ -121,7 +117,7 @@ async fn run(
             _ => TaskError::transient("ConnectionError", reason),
         });
     }
-    Ok(Summary::scraped(&status, &listings, wanted.location.as_deref(), started.elapsed()))
+    Ok(Summary::scraped(&status, &listings, &wanted.filter()?, started.elapsed()))
 }
 
 /// Leaves only the sources that are wanted.

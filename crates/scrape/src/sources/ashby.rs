@@ -8,7 +8,6 @@ use serde_json::Value;
 
 use crate::listing::Listing;
 use crate::{
-    dates::{self, DateOrder},
     json::Read,
     location::{self, Place},
     page::Kind,
@@ -74,8 +73,7 @@ fn read(job: &Value, context: &Context) -> Result<Listing, String> {
         .find_map(|key| record::raw(job, &[key]))
         .map(|markup| text::description(markup, &context.budget))
         .unwrap_or_default();
-    listing.posted_at = line(&["publishedAt"])
-        .and_then(|date| dates::text(&date, DateOrder::DayFirst, context.now));
+    listing.posted_at = line(&["publishedAt"]).and_then(|date| context.date(&date));
     if let Some(salary) = pay(job) {
         salary.set(&mut listing);
     }

@@ -8,7 +8,6 @@ use serde_json::Value;
 
 use crate::listing::Listing;
 use crate::{
-    dates::{self, DateOrder},
     json::Read,
     location::{self, Place},
     page::Kind,
@@ -82,9 +81,8 @@ fn read(job: &Value, context: &Context) -> Result<Listing, String> {
         .iter()
         .find_map(|department| record::line(department, &["name"]));
     listing.description = record::description(job, &["content"], context);
-    listing.posted_at = ["first_published", "updated_at"]
-        .iter()
-        .find_map(|key| dates::text(&line(&[key])?, DateOrder::DayFirst, context.now));
+    listing.posted_at =
+        ["first_published", "updated_at"].iter().find_map(|key| context.date(&line(&[key])?));
     if let Some(salary) = pay(job).or_else(|| pay_in_text(job, context)) {
         salary.set(&mut listing);
     }

@@ -146,7 +146,7 @@ impl HtmlSource {
     }
 
     fn context(&self, page: &Url, query: &Query) -> Context {
-        Context::new(&self.name, &self.company, page, query.now)
+        Context::new(&self.name, &self.company, page, query.now).at_home(query)
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::listing::Listing;
 use crate::{
-    dates::{self, DateOrder},
+    dates,
     json::Read,
     location::{self, Place},
     page::Kind,
@@ -66,8 +66,7 @@ fn read(posting: &Value, context: &Context) -> Result<Listing, String> {
     listing.employment_type =
         kinds.filter_map(|tag| location::employment_type(tag)).next().map(str::to_owned);
     listing.description = record::description(posting, &["description"], context);
-    let date =
-        line(&["date"]).and_then(|date| dates::text(&date, DateOrder::DayFirst, context.now));
+    let date = line(&["date"]).and_then(|date| context.date(&date));
     listing.posted_at = date.or_else(|| record::number(posting, &["epoch"]).and_then(dates::epoch));
     let number = |key| record::number(posting, &[key]);
     Salary::from_numbers(number("salary_min"), number("salary_max"), Some("USD"), Some("year"))

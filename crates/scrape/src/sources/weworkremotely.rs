@@ -7,7 +7,6 @@ use rhubarb_core::{config::SourceConfig, redact::Address};
 
 use crate::listing::Listing;
 use crate::{
-    dates::{self, DateOrder},
     link,
     location::{self, Place},
     page::Kind,
@@ -74,7 +73,7 @@ fn read(item: &Item, context: &Context) -> Result<Listing, String> {
         .max_by_key(|markup| markup.len())
         .map(|markup| text::description(markup, &context.budget))
         .unwrap_or_default();
-    let date = |key: &str| dates::text(&line(key)?, DateOrder::DayFirst, context.now);
+    let date = |key: &str| context.date(&line(key)?);
     listing.posted_at = ["pubDate", "dc:date", "updated"].iter().find_map(|key| date(key));
     listing.valid_through = date("expires_at");
     listing.language = line("language").and_then(|tag| text::language(&tag));

@@ -233,6 +233,8 @@ fn picks() -> Picks {
         base_url: None,
         board: None,
         company: None,
+        language: None,
+        country: None,
         max_pages: 3,
         urls: Vec::new(),
         selectors,

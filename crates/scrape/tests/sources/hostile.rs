@@ -249,8 +249,7 @@ async fn one_page_is_read() {
         ..ScrapeConfig::default()
     };
     let scraper = Scraper::new(&config, &[source(kind, url)]).unwrap();
-    let query =
-        Query { keyword: "x".into(), match_description: false, now: rhubarb_core::clock::now() };
+    let query = Query::new("x", rhubarb_core::clock::now());
     let before = peak_kb();
     let report = scraper.scrape(&query, &|_| {}).await;
     let cpu = clock_gettime(ClockId::ProcessCPUTime);
@@ -286,6 +285,8 @@ fn source(kind: &str, url: &str) -> SourceConfig {
         base_url,
         board: None,
         company: None,
+        language: None,
+        country: None,
         max_pages: 1,
         urls,
         selectors,

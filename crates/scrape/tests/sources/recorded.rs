@@ -274,6 +274,8 @@ fn selected(item: &str, fields: &[(&str, &str)]) -> SourceConfig {
         base_url: None,
         board: None,
         company: None,
+        language: None,
+        country: None,
         max_pages: 1,
         urls: Vec::new(),
         selectors: Selectors {

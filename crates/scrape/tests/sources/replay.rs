@@ -103,7 +103,7 @@ fn config() -> ScrapeConfig {
 async fn scrape(sources: &[SourceConfig], keyword: &str) -> Report {
     let scraper = Scraper::new(&config(), sources).expect("the sources are valid");
     let now = "2026-11-23T12:00:00Z".parse().expect("a fixed time");
-    let query = Query { keyword: keyword.into(), match_description: false, now };
+    let query = Query::new(keyword, now);
     scraper.scrape(&query, &|_| {}).await
 }
 

@@ -9,7 +9,7 @@ use super::picks::{Pick, Picks, first_link};
 use crate::listing::Listing;
 use crate::{
     budget::Budget,
-    dates::{self, DateOrder},
+    dates::DateOrder,
     dom, jsonld,
     location::{self, Place},
     record,
@@ -28,11 +28,11 @@ const MAX_ITEMS: usize = 500;
 pub fn parse_list(body: &str, picks: &Picks, context: &Context) -> Result<Parsed, ParseError> {
     let budget = &*context.budget;
     let page = page(body, budget)?;
-    let order = order(&page);
-    let based = Context { page: dom::base(&page, &context.page), ..context.clone() };
+    let base = dom::base(&page, &context.page);
+    let based = Context { page: base, ..localized(&page, body, context) };
     let mut parsed = Parsed::default();
     for item in dom::select_all(&page, &picks.item, budget).take(MAX_ITEMS) {
-        parsed.add(read_item(item, picks, &based, order), context)?;
+        parsed.add(read_item(item, picks, &based), context)?;
     }
     let server = |url: &Url| (url.host_str().map(str::to_owned), url.port_or_known_default());
     parsed.next = picks
@@ -45,19 +45,14 @@ pub fn parse_list(body: &str, picks: &Picks, context: &Context) -> Result<Parsed
     Ok(parsed.settled_short())
 }
 
-fn read_item(
-    item: ElementRef<'_>,
-    picks: &Picks,
-    context: &Context,
-    order: DateOrder,
-) -> Result<Listing, String> {
+fn read_item(item: ElementRef<'_>, picks: &Picks, context: &Context) -> Result<Listing, String> {
     let own = Pick { selector: None, attribute: Some("href".into()) };
     let pick = picks.link.as_ref().unwrap_or(&own);
     let link = first_link(pick, item, &context.page, &context.budget);
     let mut listing = record::listing(&context.source, context.now);
     listing.company.clone_from(&context.company);
     listing.url = link.map(String::from).unwrap_or_default();
-    fill(&mut listing, &picks.list, item, context, order);
+    fill(&mut listing, &picks.list, item, context);
     if listing.title.is_empty() && picks.detail.contains_key("title") && !listing.url.is_empty() {
         return Ok(listing);
     }
@@ -75,7 +70,7 @@ pub fn parse_detail(
     listing: &mut Listing,
 ) -> Result<(), ParseError> {
     let page = page(body, &context.budget)?;
-    fill(listing, &picks.detail, page.root_element(), context, order(&page));
+    fill(listing, &picks.detail, page.root_element(), &localized(&page, body, context));
     context.budget.spent()?;
     if let Some(structured) = jsonld::posting_of(body, listing, context)? {
         merge(listing, structured);
@@ -96,7 +91,6 @@ fn fill(
     picks: &BTreeMap<&'static str, Pick>,
     element: ElementRef<'_>,
     context: &Context,
-    order: DateOrder,
 ) {
     let budget = &*context.budget;
     for (field, pick) in picks {
@@ -125,7 +119,7 @@ fn fill(
                     salary.set(listing);
                 }
             }
-            "date" => listing.posted_at = dates::text(&line, order, context.now),
+            "date" => listing.posted_at = context.date(&line),
             _ => {
                 listing.employment_type = location::employment_type(&line).map(str::to_owned);
             }
@@ -176,11 +170,8 @@ fn merge(listing: &mut Listing, from: Listing) {
     listing.tags.extend(from.tags);
 }
 
-/// The language of a page tells how its numeric dates are written.
-fn order(page: &Html) -> DateOrder {
+/// Returns the context of a page in its language, which tells how its dates are written.
+fn localized(page: &Html, body: &str, context: &Context) -> Context {
     let language = page.root_element().value().attr("lang").unwrap_or_default();
-    match language.to_ascii_lowercase().as_str() {
-        "en" | "en-us" | "en_us" => DateOrder::MonthFirst,
-        _ => DateOrder::DayFirst,
-    }
+    context.in_language(language, || DateOrder::shown_by(body))
 }
