@@ -290,6 +290,8 @@ mod tests {
         check("Dec 24", "2025-12-24");
         check("Feb 29", "2024-02-29");
         check("11月5日", "2026-11-05");
+        check("05.11.", "2026-11-05");
+        check("am 5.11. veröffentlicht", "2026-11-05");
     }
 
     #[test]

@@ -235,12 +235,19 @@ pub(crate) fn employment_type(text: &str) -> Option<&'static str> {
     for (says, words) in WORDS {
         let found = words.iter().find_map(|word| find(&text, word));
         match found {
+            // Both are offered: part time is no more than a possibility.
+            Some(Found::Said) if says == Says::PartTime && is_said(&text, Says::FullTime) => {}
             Some(Found::Said) => return Some(name(says)),
             Some(Found::Negated) => is_not_permanent |= says == Says::Permanent,
             None => {}
         }
     }
     is_not_permanent.then_some("temporary")
+}
+
+fn is_said(text: &str, says: Says) -> bool {
+    let words = WORDS.iter().filter(|(of, _)| *of == says).flat_map(|(_, words)| words.iter());
+    words.filter_map(|word| find(text, word)).any(|found| matches!(found, Found::Said))
 }
 
 fn name(says: Says) -> &'static str {
@@ -375,5 +382,10 @@ mod tests {
         check("Full-time contract", Some("full_time"));
         check("Regular Full Time (Salary)", Some("full_time"));
         check("Summer Intern", Some("internship"));
+        check("Full-time or Part-time", Some("full_time"));
+        check("PART_TIME, FULL_TIME", Some("full_time"));
+        check("Part-time, not full-time", Some("part_time"));
+        check("Nicht befristet", None);
+        check("Tempo indeterminato", Some("full_time"));
     }
 }

@@ -102,7 +102,7 @@ const OTHER_REMOTE: [&str; 17] = [
 ];
 
 /// What makes an offer or a part of "remote", when it follows within a few words.
-const PERHAPS: [&str; 14] = [
+const PERHAPS: &[&str] = &[
     "friendly",
     "possible",
     "optional",
@@ -117,6 +117,9 @@ const PERHAPS: [&str; 14] = [
     "occasionnel",
     "occasional",
     "occasionally",
+    "temporarily",
+    "option",
+    "options",
 ];
 
 /// What makes a part of "remote", before or behind it.
@@ -218,8 +221,14 @@ fn says(clause: &str, is_headquarters: bool, said: &mut Vec<Says>) {
     if find(clause, &HYBRID).any(|(before, _)| !is_negated(&words(before))) {
         said.push(Says::Hybrid);
     }
-    if find(clause, &ONSITE).any(|(before, _)| !is_negated(&words(before))) {
-        said.push(Says::OnSite);
+    for (before, after) in find(clause, &ONSITE) {
+        let (before, after) = (words(before), words(after));
+        // Who is in the office on some days is not there on the others.
+        if has_days(&before) || has_days(&after) {
+            said.push(Says::PartlyRemote);
+        } else if !is_negated(&before) {
+            said.push(Says::OnSite);
+        }
     }
     // "Home office" is work at home where it stands alone, and the company's seat beside a place.
     if matches!(all[..], ["home", "office"] | ["100", "home", "office"]) && !is_headquarters {
@@ -262,7 +271,7 @@ fn remote(before: &[&str], after: &[&str]) -> Option<Says> {
 /// Tells whether what follows refuses it: `remote: no`, `remote work is not possible`. No more than
 /// that: `remote, no travel` refuses something else.
 fn is_refused(after: &[&str]) -> bool {
-    const ALLOWED: [&str; 12] = [
+    const ALLOWED: &[&str] = &[
         "possible",
         "allowed",
         "available",
@@ -274,9 +283,13 @@ fn is_refused(after: &[&str]) -> bool {
         "posible",
         "mozliwa",
         "supported",
+        "considered",
         "accepted",
     ];
-    let at = after.iter().take(3).position(|word| NOT.contains(word) || *word == "none");
+    let at = after
+        .iter()
+        .take(3)
+        .position(|word| NOT.contains(word) || matches!(*word, "none" | "false"));
     at.is_some_and(|at| {
         let rest = &after[at + 1..];
         rest.is_empty() || rest.iter().take(2).any(|word| ALLOWED.contains(word))
@@ -382,6 +395,10 @@ mod tests {
         check("not fully remote", None);
         check("2 days remote per week", Some("hybrid"));
         check("Partially remote", Some("hybrid"));
+        check("3 days in office", Some("hybrid"));
+        check("Remote: false", Some("onsite"));
+        check("Onsite; remote not considered", Some("onsite"));
+        check("Remote option", None);
         check("San Francisco | Remote-Friendly (Travel-Required)", None);
         check("Homeoffice möglich", None);
         check("Home Office Berlin HQ", None);

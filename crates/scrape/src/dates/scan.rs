@@ -250,7 +250,7 @@ fn filler(tokens: &[Token<'_>], mut at: usize) -> usize {
 
 /// Reads a day and a month's name, or `11月5日`, without a year: the last such day up to now.
 fn yearless(tokens: &[Token<'_>], at: usize, now: Timestamp) -> Option<(Date, usize)> {
-    let (of_month, month, to) = signs(tokens, at).or_else(|| {
+    let (of_month, month, to) = signs(tokens, at).or_else(|| dotted(tokens, at)).or_else(|| {
         let found = day_and_month(tokens, at)?;
         let names = || tokens[at..found.2].iter().filter_map(|token| word(Some(token)));
         names().any(words::is_sure_month).then_some(found)
@@ -261,6 +261,15 @@ fn yearless(tokens: &[Token<'_>], at: usize, now: Timestamp) -> Option<(Date, us
     // 29 February may be four years back.
     let date = (0..=4).find_map(|back| of(today.year() - back))?;
     Some((date, to))
+}
+
+/// `5.11.`
+fn dotted(tokens: &[Token<'_>], at: usize) -> Option<(i16, i16, usize)> {
+    let is_dot = |at: usize| tokens.get(at) == Some(&Token::Mark('.'));
+    let is_begun = at > 0 && (is_dot(at - 1) || matches!(tokens[at - 1], Token::Word(_)));
+    let (of_month, month) = (number(tokens.get(at), 1..=2)?, number(tokens.get(at + 2), 1..=2)?);
+    let is_whole = is_dot(at + 1) && is_dot(at + 3) && number(tokens.get(at + 4), 1..=4).is_none();
+    (is_whole && !is_begun && month <= 12).then_some((of_month, month, at + 4))
 }
 
 fn signs(tokens: &[Token<'_>], at: usize) -> Option<(i16, i16, usize)> {

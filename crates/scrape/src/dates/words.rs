@@ -42,7 +42,9 @@ const MONTHS: [&[&str]; 12] = [
         "февраля",
     ],
     &[
-        "march", "mar", "mrz",
+        "march",
+        "mar",
+        "mrz",
         "marz",
         "maerz",
         "mars",

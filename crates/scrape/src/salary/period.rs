@@ -233,6 +233,7 @@ const ALONE: [(&str, &[&str]); 5] = [
             "mesicn*",
             "maandelijks",
             "pcm",
+            "mtl",
             "pm",
             "manadslon",
         ],

@@ -536,9 +536,20 @@ fn ends(tokens: &[Token<'_>], range: Range) -> (Option<f64>, Option<f64>) {
                 value
             }
         }
+        // "40-50.000": nobody pays from forty to fifty thousand.
+        (None, None) if amount.from < other.from && is_short(amount, other) => {
+            amount.number.value * 1e3
+        }
         _ => own(amount),
     };
     (given(shared(&range.low, &high)), given(shared(&high, &range.low)))
+}
+
+fn is_short(low: &Amount, high: &Amount) -> bool {
+    let value = low.number.value;
+    (10.0..1_000.0).contains(&value)
+        && high.number.value >= 10_000.0
+        && value * 1e3 <= high.number.value
 }
 
 /// Tells whether the word before an amount makes it the most that is paid.
@@ -572,8 +583,10 @@ fn named_period(tokens: &[Token<'_>], amounts: &[Amount], range: Range) -> Optio
     let other = amounts.iter().find(|amount| amount.from > last);
     let until = other.map_or(tokens.len(), |amount| amount.from);
     let after = (from..until).find_map(|at| period_at(tokens, at));
-    let before = || (0..range.low.from).rev().find_map(|at| period_at(tokens, at));
-    after.or_else(before)
+    // What stands before another number belongs to that.
+    let is_number = |at: &usize| matches!(tokens[*at].piece, Piece::Number(_));
+    let mut before = (0..range.low.from).rev().take_while(|at| !is_number(at));
+    after.or_else(|| before.find_map(|at| period_at(tokens, at)))
 }
 
 /// Returns the period that the token names, unless it is that of something else: working hours, paid
