@@ -186,8 +186,11 @@ async fn filters_narrow_what_is_told_and_shown_and_all_stays_cached() {
 async fn compounds_and_plurals_of_the_keyword_are_found() {
     let shop = Shop::open().await;
     let _worker = shop.worker(&[]).await;
-    scrape(&shop, "software engineer").await;
-    scrape(&shop, "Software-Engineers").await;
+    for keyword in ["software engineer", "Software-Engineers"] {
+        let args = ["scrape", keyword, "--source", "remoteok", "--force", "--wait", "60"];
+        let ran = shop.rhubarb(&args).await;
+        assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    }
     let titles = async |keyword: &str| -> std::collections::BTreeSet<String> {
         let listings = shop.json(&["listings", keyword]).await;
         let titles = listings.as_array().unwrap().iter().map(|l| l["title"].to_string());
