@@ -230,7 +230,7 @@ Examples:
   rhubarb listings \"software engineer\" --json | jq '.[].title'
 
 The best matches come first, newer ones before older. With --json the listings are printed as \
-Django reads them. Exit code 1 when none are cached.")]
+Django reads them, in its order. Exit code 1 when none are cached.")]
 pub(crate) struct ListingsArgs {
     /// The keyword that was scraped
     #[arg(value_parser = not_empty)]

@@ -17,12 +17,13 @@ use crate::{
 /// Shows the cached listings of a keyword.
 pub(crate) async fn listings(context: &Context, args: &ListingsArgs) -> Result<(), Error> {
     let mut cached = read(context, &args.keyword).await?;
-    order(&mut cached, context, args);
+    select(&mut cached, context, args);
     Ok(Format::of(args.shown.json).show(&cached, |cached| view::listings(&typed(cached)))?)
 }
 
-/// Leaves what the filters admit, the best matches first, of equal ones the newer.
-fn order(cached: &mut Vec<Value>, context: &Context, args: &ListingsArgs) {
+/// Leaves what the filters admit, for a person the best matches first, of equal ones the newer;
+/// as JSON in the order that Django reads.
+fn select(cached: &mut Vec<Value>, context: &Context, args: &ListingsArgs) {
     let scrape = &context.config.scrape;
     let matcher = Matcher::with(&args.keyword, &scrape.synonyms, scrape.match_accents);
     let (filter, now) = (args.filters.filter(args.source.as_deref()), clock::now());
@@ -34,7 +35,9 @@ fn order(cached: &mut Vec<Value>, context: &Context, args: &ListingsArgs) {
             (score, listing.posted_at.unwrap_or_default(), value)
         })
         .collect();
-    ranked.sort_by(|a, b| (b.0, &b.1).cmp(&(a.0, &a.1)));
+    if !args.shown.json {
+        ranked.sort_by(|a, b| (b.0, &b.1).cmp(&(a.0, &a.1)));
+    }
     cached.extend(ranked.into_iter().map(|(.., value)| value));
 }
 
