@@ -189,7 +189,6 @@ fn more_forms_of_public_boards_are_read() {
     check("2 positions", NONE);
     check("40-50.000 € im Jahr", range(40e3, 50e3, "EUR", "year"));
     check("$100-120,000", range(100e3, 120e3, "USD", "year"));
-    check("Expected hours: 40 per week. Pay: $20", (Some(20.0), None, Some("USD"), None));
     check("£12.21ph", least(12.21, "GBP", "hour"));
     check("£25,000pa", least(25e3, "GBP", "year"));
     check("From 18 to 22 € per hour", range(18.0, 22.0, "EUR", "hour"));
