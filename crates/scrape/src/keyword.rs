@@ -74,7 +74,7 @@ impl Matcher {
         has_accents: bool,
     ) -> Self {
         let phrases = alternatives(keyword, synonyms, has_accents);
-        let phrases = phrases.iter().map(|words| Phrase::new(words)).collect();
+        let phrases = phrases.iter().map(Phrase::new).collect();
         Self { phrases, has_accents }
     }
 
