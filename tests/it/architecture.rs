@@ -1,5 +1,7 @@
 //! The architecture's rules that the manifests can break: who imports whom, and what is built upon.
 
+mod circles;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     process::Command,

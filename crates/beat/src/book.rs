@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 use rhubarb_queue::{
-    schedules::{All, Known, Owner},
+    schedules::{All, KnownSchedule, Owner},
     tick::Record,
 };
 
@@ -20,7 +20,7 @@ pub type Kept = HashMap<String, (String, Record)>;
 #[derive(Clone, Debug)]
 pub struct Slot {
     /// The schedule.
-    pub known: Box<Known>,
+    pub known: Box<KnownSchedule>,
     /// What became of it: in Redis it is the same.
     pub record: Record,
     /// When it is looked at next; absent when it is not.

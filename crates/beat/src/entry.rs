@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rhubarb_queue::{Publish, schedules::Known};
+use rhubarb_queue::{Publish, schedules::KnownSchedule};
 use uuid::Uuid;
 
 /// Returns the task of a schedule's tick, published at `now` in the installation with this
@@ -11,7 +11,7 @@ use uuid::Uuid;
 ///
 /// Its expiry counts from the tick: a tick that was missed for longer is published and revoked, so
 /// that its result says what became of it.
-pub fn task(prefix: &str, known: &Known, tick: Timestamp, now: Timestamp) -> Publish {
+pub fn task(prefix: &str, known: &KnownSchedule, tick: Timestamp, now: Timestamp) -> Publish {
     let config = &known.schedule.config;
     known.publish().with(|options| {
         options.id = Some(id(prefix, &known.schedule.name, tick));
@@ -43,7 +43,7 @@ mod tests {
 
     use super::*;
 
-    fn known() -> Known {
+    fn known() -> KnownSchedule {
         let when = When::Every { every: Duration::from_secs(5), relative: false };
         let entry = ScheduleConfig {
             task: "t".to_owned(),

@@ -4,10 +4,8 @@ use rhubarb_core::config::{Compressor, Serializer};
 
 use rhubarb_pyvalue::{json, msgpack, pickle};
 
-use crate::{Bound, FormatError, PyValue, compress};
-
-/// The greatest value that is read or written, in bytes, before and after decompression.
-pub const MAX_VALUE: usize = rhubarb_pyvalue::MAX_BYTES;
+pub use crate::size::MAX_VALUE;
+use crate::{FormatError, PyValue, compress, size::check_size};
 
 /// Returns the bytes that django-redis would store: an int as its digits, all else serialised.
 ///
@@ -56,14 +54,6 @@ pub fn decode(bytes: &[u8], serializer: Serializer) -> Result<PyValue, FormatErr
         Serializer::Pickle => pickle::read(bytes),
         Serializer::Json => json::read(bytes),
         Serializer::MsgPack => msgpack::read(bytes),
-    }
-}
-
-pub(crate) fn check_size(len: usize) -> Result<(), FormatError> {
-    if len > MAX_VALUE {
-        Err(FormatError::TooLarge { limit: MAX_VALUE, of: Bound::Bytes })
-    } else {
-        Ok(())
     }
 }
 

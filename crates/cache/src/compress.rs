@@ -13,7 +13,7 @@ use rhubarb_core::config::Compressor;
 
 use crate::{
     FormatError,
-    codec::{MAX_VALUE, check_size},
+    size::{MAX_VALUE, check_size},
 };
 
 /// The memory that an xz stream may ask for: the dictionary of `xz -9` is 64 MiB. In KiB.

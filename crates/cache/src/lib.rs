@@ -52,9 +52,11 @@ pub mod codec;
 mod compress;
 mod error;
 mod flight;
+mod flights;
 pub mod key;
 mod lock;
 pub mod sessions;
+mod size;
 
 pub use client::{Cache, Condition, Counts, Keys, Timeout, Ttl, namespace};
 pub use error::{Error, redact_key};

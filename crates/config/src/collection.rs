@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    part::{Collection, Item, Kind, Part, Reader, Reading},
-    table::{self, Facts, Table},
+    facts::Key,
+    part::{Collection, Item, ItemKind, Part, Reader, Reading},
+    table::{self, Table},
     toml_text::{inline, key, quoted, table_of},
     value::Shown,
 };
@@ -21,18 +22,15 @@ fn table<'v>(
     value.as_table().into_iter().flatten().collect()
 }
 
-/// A setting of an entry: its name there, what is known of it, and its default.
-pub type Key = (String, &'static Facts, String);
-
 /// Returns all settings of a table and of those in it.
 fn facts<T: Table>() -> Vec<Key> {
     let (default, mut all) = (T::default(), Vec::new());
     default.visit(Item::table(String::new(), "", ""), &mut |item| match item.kind {
-        Kind::Setting(facts, shown, written) => {
+        ItemKind::Setting(facts, shown, written) => {
             let default = if shown == Shown::Unset { String::new() } else { written };
             all.push((item.place, facts, default));
         }
-        Kind::Collection(inner) => {
+        ItemKind::Collection(inner) => {
             let inner = inner.keys().into_iter();
             all.extend(
                 inner.map(|(name, facts, default)| {
@@ -40,7 +38,7 @@ fn facts<T: Table>() -> Vec<Key> {
                 }),
             );
         }
-        Kind::Table => {}
+        ItemKind::Table => {}
     });
     all
 }
@@ -58,9 +56,9 @@ fn all<T: Table>(entry: &T) -> Vec<Held> {
     let mut all = Vec::new();
     entry.visit(Item::table(String::new(), "", ""), &mut |Item { place: name, kind, .. }| {
         let (shown, written, is_required) = match kind {
-            Kind::Setting(facts, shown, written) => (shown, written, facts.required),
-            Kind::Collection(inner) => (Shown::Is(inner.value()), inner.value(), false),
-            Kind::Table => return,
+            ItemKind::Setting(facts, shown, written) => (shown, written, facts.required),
+            ItemKind::Collection(inner) => (Shown::Is(inner.value()), inner.value(), false),
+            ItemKind::Table => return,
         };
         all.push(Held { name, shown, written, is_required });
     });
@@ -109,12 +107,12 @@ fn entries<'e, T: Table>(header: &str, entries: impl Iterator<Item = (String, &'
     let mut see = |item: Item<'_>| {
         let (words, inner) = (comment(item.words), format!("{place}.{}", item.place));
         text += &match item.kind {
-            Kind::Table if item.place.is_empty() => String::new(),
-            Kind::Table => format!("{words}# [{inner}]\n"),
-            Kind::Setting(facts, _, written) => {
+            ItemKind::Table if item.place.is_empty() => String::new(),
+            ItemKind::Table => format!("{words}# [{inner}]\n"),
+            ItemKind::Setting(facts, _, written) => {
                 format!("{words}# {} = {}\n", facts.key, facts.example.unwrap_or(&written))
             }
-            Kind::Collection(within) => format!("{words}# {}", within.template(&inner)),
+            ItemKind::Collection(within) => format!("{words}# {}", within.template(&inner)),
         };
     };
     T::default().visit(Item::table(String::new(), "", ""), &mut see);

@@ -7,7 +7,9 @@
 //! ([`reference()`]).
 
 mod collection;
+mod facts;
 mod load;
+mod origins;
 mod pages;
 mod part;
 mod pieces;
@@ -17,11 +19,13 @@ mod table;
 mod toml_text;
 mod value;
 
-pub use collection::{Entry, Key};
-pub use load::{Configuration, Environment, Loaded, Origins, Problems, load};
+pub use collection::Entry;
+pub use facts::{Facts, Key};
+pub use load::{Configuration, Environment, Loaded, Problems, load};
+pub use origins::Origins;
 pub use pages::{in_force, reference, template};
-pub use part::{Collection, Item, Kind, Part, Reader, Reading};
+pub use part::{Collection, Item, ItemKind, Part, Reader, Reading};
 pub use redis_url::{deadline_of, parse as redis_url};
-pub use table::{Facts, Inner, Row, Rule, Table};
+pub use table::{Inner, Row, Rule, Table};
 pub use toml_text::{inline, key, quoted};
 pub use value::{Input, Kept, LONGEST_QUEUE_NAME, Shown, Value, Wrong, is_queue_name};

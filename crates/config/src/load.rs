@@ -6,10 +6,12 @@ use serde::Deserialize;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use crate::{
+    facts::Facts,
+    origins::Origins,
     pages,
-    part::{Item, Kind, Part, Reading},
+    part::{Item, ItemKind, Part, Reading},
     pieces::{self, Pieces},
-    table::{Facts, Table},
+    table::Table,
     value::Input,
 };
 
@@ -83,24 +85,6 @@ fn is_service_link(name: &str, value: &str) -> bool {
         .iter()
         .any(|part| name.contains(part))
         || value.starts_with("tcp://")
-}
-
-/// Where each setting and collection came from that is not as it is by default.
-#[derive(Clone, Debug, Default)]
-pub struct Origins(BTreeMap<String, String>);
-
-impl Origins {
-    /// Notes where something was set; true when it was not set before.
-    pub fn note(&mut self, name: &str, origin: &str) -> bool {
-        // It is part of a comment.
-        let origin = origin.replace(char::is_control, " ");
-        self.0.insert(name.to_owned(), origin).is_none()
-    }
-
-    /// Returns where something was set, if it was.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
-    }
 }
 
 /// A configuration with where each setting came from.
@@ -182,9 +166,9 @@ pub(crate) fn variable(name: &str) -> String {
 /// Returns all settings that have a variable, by their names.
 pub(crate) fn settings(config: &dyn Part) -> Vec<(String, &'static Facts)> {
     let mut all = Vec::new();
-    let top = Item { place: String::new(), words: "", examples: "", kind: Kind::Table };
+    let top = Item { place: String::new(), words: "", examples: "", kind: ItemKind::Table };
     config.visit(top, &mut |item| {
-        if let Kind::Setting(facts, ..) = item.kind {
+        if let ItemKind::Setting(facts, ..) = item.kind {
             all.push((item.place, facts));
         }
     });

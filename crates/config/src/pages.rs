@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use crate::{
     collection::comment,
-    load::Origins,
-    part::{Item, Kind, Part},
-    table::Facts,
+    facts::Facts,
+    origins::Origins,
+    part::{Item, ItemKind, Part},
     value::Shown,
 };
 
@@ -24,8 +24,8 @@ pub(crate) fn print(config: &dyn Part, origins: &Origins) -> String {
     visit(config, &mut |item| {
         let from = origins.get(&item.place).unwrap_or("default");
         match item.kind {
-            Kind::Table => {}
-            Kind::Setting(facts, shown, _) => {
+            ItemKind::Table => {}
+            ItemKind::Setting(facts, shown, _) => {
                 let (off, set) = match shown {
                     Shown::Is(_) => ("", ""),
                     Shown::Unset => ("# ", ""),
@@ -34,7 +34,7 @@ pub(crate) fn print(config: &dyn Part, origins: &Origins) -> String {
                 let (name, value, accepts) = (item.place, shown.text(), facts.accepts());
                 text += &format!("{off}{name} = {value}  # {from}; {set}accepts {accepts}\n");
             }
-            Kind::Collection(entries) => text += &entries.print(&item.place, from),
+            ItemKind::Collection(entries) => text += &entries.print(&item.place, from),
         }
     });
     text
@@ -57,8 +57,8 @@ fn write(config: &dyn Part, head: &str, off: &str) -> String {
     visit(config, &mut |item| {
         let Item { place, words, examples, kind } = item;
         match kind {
-            Kind::Table => text += &format!("\n{}[{place}]\n", comment(words)),
-            Kind::Setting(facts, shown, written) => {
+            ItemKind::Table => text += &format!("\n{}[{place}]\n", comment(words)),
+            ItemKind::Setting(facts, shown, written) => {
                 if told.insert((facts.key, words)) {
                     let more = variables(facts);
                     let more = if more.is_empty() {
@@ -70,7 +70,7 @@ fn write(config: &dyn Part, head: &str, off: &str) -> String {
                 }
                 text += &setting(facts, &shown, &written, off);
             }
-            Kind::Collection(entries) => {
+            ItemKind::Collection(entries) => {
                 text += &format!("\n{}{}", comment(words), entries.template(&place));
                 text += examples;
             }
@@ -99,12 +99,12 @@ pub fn reference(config: &dyn Part, head: &str) -> String {
     const TABLE: &str = "\n| setting | default | accepts | what it is |\n|---|---|---|---|\n";
     let mut text = head.to_owned();
     visit(config, &mut |Item { place, words, kind, .. }| match kind {
-        Kind::Table => text += &format!("\n## `[{place}]`\n\n{}{TABLE}", plain(words)),
-        Kind::Setting(facts, shown, written) => {
+        ItemKind::Table => text += &format!("\n## `[{place}]`\n\n{}{TABLE}", plain(words)),
+        ItemKind::Setting(facts, shown, written) => {
             let default = if shown == Shown::Unset { "" } else { &written };
             text += &row(facts.key, facts, default, &variables(facts));
         }
-        Kind::Collection(entries) => {
+        ItemKind::Collection(entries) => {
             let keys = entries.keys();
             let head = if keys.is_empty() { "" } else { TABLE };
             text += &format!("\n## `{place}`\n\n{}{head}", plain(words));

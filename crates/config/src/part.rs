@@ -3,9 +3,8 @@
 use std::{collections::BTreeSet, fmt::Debug};
 
 use crate::{
-    collection::Key,
-    load::Origins,
-    table::Facts,
+    facts::{Facts, Key},
+    origins::Origins,
     value::{Input, Shown, Value, not},
 };
 
@@ -62,12 +61,12 @@ pub struct Item<'p> {
     /// What follows it in the template.
     pub examples: &'static str,
     /// What it is made of.
-    pub kind: Kind<'p>,
+    pub kind: ItemKind<'p>,
 }
 
 /// What something of the configuration is made of.
 #[derive(Debug)]
-pub enum Kind<'p> {
+pub enum ItemKind<'p> {
     /// A table with settings, which come next.
     Table,
     /// A setting, with what holds and the same as a person would write it.
@@ -78,7 +77,7 @@ pub enum Kind<'p> {
 
 impl<'p> Item<'p> {
     pub(crate) fn table(place: String, words: &'static str, examples: &'static str) -> Self {
-        Self { place, words, examples, kind: Kind::Table }
+        Self { place, words, examples, kind: ItemKind::Table }
     }
 
     pub(crate) fn setting(
@@ -87,14 +86,14 @@ impl<'p> Item<'p> {
         shown: Shown,
         written: String,
     ) -> Self {
-        let kind = Kind::Setting(facts, shown, written);
+        let kind = ItemKind::Setting(facts, shown, written);
         Self { place, words: facts.words, examples: "", kind }
     }
 
     /// Returns the same place as that of entries.
     #[must_use]
     pub fn of(self, collection: &'p dyn Collection) -> Self {
-        Self { kind: Kind::Collection(collection), ..self }
+        Self { kind: ItemKind::Collection(collection), ..self }
     }
 }
 

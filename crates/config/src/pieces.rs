@@ -1,9 +1,10 @@
 //! A file in pieces: what is under `[schedules.NAME]` by itself for each name, and the rest.
 //!
 //! The tree of a parsed file takes twenty times the memory of its text, and there may be ten
-//! thousand schedules: parsed one at a time, their trees are never there together. A piece starts at
-//! a table's header, which is a `[` that is the first on its line and inside of no other bracket;
-//! strings and comments are single tokens of the lexer, so that none in them is taken for one.
+//! thousand schedules: parsed one at a time, their trees are never there together. A piece starts
+//! at a table's header, which is a `[` that is the first on its line and inside of no other
+//! bracket; strings and comments are single tokens of the lexer, so that none in them is taken for
+//! one.
 
 use std::{borrow::Cow, ops::Range};
 

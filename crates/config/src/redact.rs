@@ -39,7 +39,8 @@ pub fn cut(url: &Url) -> String {
     format!("{}://{}{port}{rest}", url.scheme(), url.host_str().unwrap_or_default())
 }
 
-/// An HTTP address of the configuration, maybe with `{keyword}` in it. It is printed as [`cut`] has it.
+/// An HTTP address of the configuration, maybe with `{keyword}` in it. It is printed as [`cut`] has
+/// it.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Address(String);
 
@@ -91,7 +92,8 @@ impl SafeUrl {
         &self.0
     }
 
-    /// Returns the same URL with another database number: the path, or `db` in the query of a socket's URL.
+    /// Returns the same URL with another database number: the path, or `db` in the query of a
+    /// socket's URL.
     pub fn with_database(&self, db: u32) -> Self {
         let mut url = self.0.clone();
         if self.is_socket() {

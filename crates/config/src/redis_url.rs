@@ -1,8 +1,8 @@
 //! Redis URLs in the spellings of redis-py (and so of django-redis), kombu and Celery.
 //!
-//! Each form is obeyed, or refused with one sentence that names the part: nothing that says where or how to connect is
-//! passed over. What is read comes out in one form: `redis://user:password@host:port/db?…` and
-//! `unix:///path?user=…&pass=…&db=…`.
+//! Each form is obeyed, or refused with one sentence that names the part: nothing that says where
+//! or how to connect is passed over. What is read comes out in one form:
+//! `redis://user:password@host:port/db?…` and `unix:///path?user=…&pass=…&db=…`.
 //!
 //! | part | obeyed | refused |
 //! |---|---|---|
@@ -14,8 +14,8 @@
 //! | deadlines | `socket_timeout`, `socket_connect_timeout`: 0.1 to 60 s | others |
 //! | what changes nothing here | see [`UNUSED`] | every other parameter |
 //!
-//! A parameter without a value is none, and the first of several counts, as in redis-py; two that differ are refused
-//! where they say where to connect.
+//! A parameter without a value is none, and the first of several counts, as in redis-py; two that
+//! differ are refused where they say where to connect.
 
 use std::time::Duration;
 
@@ -27,8 +27,8 @@ const EXAMPLES: &str =
 /// What a password that ends the host's part too early needs.
 const ESCAPES: &str = "; a `/`, `?` or `#` in a password is written %2F, %3F, %23";
 
-/// Parameters that are about the Python client's inside: this one has one connection with keepalive for each database,
-/// and finds out the protocol by itself.
+/// Parameters that are about the Python client's inside: this one has one connection with keepalive
+/// for each database, and finds out the protocol by itself.
 const UNUSED: [&str; 16] = [
     "client_name",
     "decode_responses",
@@ -64,7 +64,8 @@ struct Parts<'t> {
     fragment: Option<&'t str>,
 }
 
-/// Splits as Python's `urlsplit` does: the authority ends at the first `/`, `?` or `#`, its login at the last `@`.
+/// Splits as Python's `urlsplit` does: the authority ends at the first `/`, `?` or `#`, its login
+/// at the last `@`.
 fn split(rest: &str) -> Parts<'_> {
     let (rest, fragment) = match rest.split_once('#') {
         Some((rest, fragment)) => (rest, Some(fragment)),

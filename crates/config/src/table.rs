@@ -1,35 +1,10 @@
 //! A table of settings: a section of the file, or one entry of a list of tables.
 
 use crate::{
+    facts::Facts,
     part::{Item, Part, Reading},
     value::{Input, Shown, Value, Wrong, not},
 };
-
-/// What is known of a setting beside its type.
-#[derive(Clone, Copy, Debug)]
-pub struct Facts {
-    /// Its name in its table.
-    pub key: &'static str,
-    /// What it is, in lines that begin with a space.
-    pub words: &'static str,
-    /// What is accepted, as a person reads it before "is expected".
-    pub accepts: &'static str,
-    /// Other variables that set it, which our own goes before, the last first.
-    pub before: &'static [&'static str],
-    /// Variables that go before our own.
-    pub over: &'static [&'static str],
-    /// What the template shows where there is no default to show.
-    pub example: Option<&'static str>,
-    /// Whether an entry cannot do without it.
-    pub required: bool,
-}
-
-impl Facts {
-    /// Returns what is accepted, by itself.
-    pub fn accepts(&self) -> &'static str {
-        self.accepts.trim_end_matches(',')
-    }
-}
 
 /// What a setting accepts.
 #[derive(Debug)]
@@ -240,9 +215,9 @@ pub(crate) fn entry<T: Table>(
 ///
 /// After the default a setting may have, in this order: `through` a type that reads it, what it
 /// `accepts`, `if` a check holds, variables that it is also set `from` or that go `over` ours, an
-/// `example` for the template, and `required true`. Behind the struct follow the tables in the table
-/// in `tables { … }`, fields that are no settings in `fields { … }`, and `check` names what completes
-/// an entry.
+/// `example` for the template, and `required true`. Behind the struct follow the tables in the
+/// table in `tables { … }`, fields that are no settings in `fields { … }`, and `check` names what
+/// completes an entry.
 #[macro_export]
 macro_rules! settings {
     (

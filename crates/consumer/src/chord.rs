@@ -17,7 +17,7 @@ use crate::{
     delivery::ClaimId,
     follow::{Follow, PartReturn, chord_body, chord_failed},
     join, script,
-    settle::Settler,
+    settler::Settler,
 };
 
 /// How long the right to publish a body lasts, s: Celery's for its default join timeout.
@@ -32,6 +32,24 @@ enum Counted {
     Late,
     Waiting,
     Complete,
+}
+
+/// What the script that ends chords is told to do.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// Keep the right to publish the body.
+    Hold,
+    /// Publish it, and end the chord.
+    End,
+}
+
+impl Step {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Hold => "hold",
+            Self::End => "end",
+        }
+    }
 }
 
 /// Returns parts, and what their chords' ends bring with them; those that are done are taken out.
@@ -55,7 +73,7 @@ pub(super) async fn return_parts(
             // unordered chords): trying again would change nothing, and the task's own end must not
             // wait for it.
             Err(error) if error.class() == Class::Permanent => {
-                let cause = super::settle::source(&error);
+                let cause = crate::settler::source(&error);
                 tracing::error!(%error, cause, chord = part.group, "a chord cannot go on");
                 waiting.pop_front();
             }
@@ -172,7 +190,7 @@ async fn publish(
     mut follow: Follow,
 ) -> Result<Vec<PartReturn>, Error> {
     let in_one_step = settler.results_here && follow.messages.len() <= ONE_STEP;
-    if !in_one_step && !close(settler, part, "hold", &Follow::default()).await? {
+    if !in_one_step && !close(settler, part, Step::Hold, &Follow::default()).await? {
         return Ok(Vec::new());
     }
     follow.write_groups(&settler.broker.client).await?;
@@ -183,7 +201,7 @@ async fn publish(
     let returns = std::mem::take(&mut follow.returns);
     let messages = std::mem::take(&mut follow.messages);
     follow.carry_out(&settler.broker.client).await?;
-    close(settler, part, "end", &Follow { messages, ..Follow::default() }).await?;
+    close(settler, part, Step::End, &Follow { messages, ..Follow::default() }).await?;
     Ok(returns)
 }
 
@@ -191,7 +209,7 @@ async fn publish(
 async fn close(
     settler: &Settler,
     part: &PartReturn,
-    what: &str,
+    step: Step,
     follow: &Follow,
 ) -> Result<bool, Error> {
     let client = &settler.broker.client;
@@ -199,8 +217,11 @@ async fn close(
         .iter()
         .map(|kind| client.group_key(&part.group, kind))
         .collect();
-    let seconds = if what == "hold" { 10 * RIGHT } else { DONE };
-    let mut args = vec![holder(part), what.into(), seconds.to_string().into_bytes()];
+    let seconds = match step {
+        Step::Hold => 10 * RIGHT,
+        Step::End => DONE,
+    };
+    let mut args = vec![holder(part), step.name().into(), seconds.to_string().into_bytes()];
     for outgoing in &follow.messages {
         keys.push(list(&outgoing.queue, outgoing.priority, client.celery()));
         args.push(outgoing.message.clone());

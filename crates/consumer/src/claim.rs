@@ -196,7 +196,7 @@ impl Claimer {
                     }
                     // The connection has said what it can say once; anything else is news.
                     if !told {
-                        let cause = super::settle::source(&error);
+                        let cause = crate::settler::source(&error);
                         tracing::warn!(%error, cause, "claiming failed, trying again");
                     }
                     self.reconcile_at = Instant::now();

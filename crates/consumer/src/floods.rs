@@ -8,7 +8,7 @@ use std::{
 };
 
 use rhubarb_connection::Spell;
-use rhubarb_queue::letter::Kind;
+use rhubarb_queue::letter::LetterKind;
 
 /// How many are told apart at once; more are told as one.
 const MAX: usize = 1_000;
@@ -66,11 +66,11 @@ impl What {
     }
 }
 
-impl From<Kind> for What {
-    fn from(kind: Kind) -> Self {
+impl From<LetterKind> for What {
+    fn from(kind: LetterKind) -> Self {
         match kind {
-            Kind::Dead => Self::Dead,
-            Kind::Parked => Self::Parked,
+            LetterKind::Dead => Self::Dead,
+            LetterKind::Parked => Self::Parked,
         }
     }
 }
@@ -122,7 +122,7 @@ impl Floods {
         let (goes_on, n) = (counted.spell.again(now), counted.n);
         drop(coming);
         if let Some(lasted) = goes_on {
-            flood.tell("still", n, lasted);
+            flood.tell(false, n, lasted);
         }
         singly
     }
@@ -146,17 +146,18 @@ impl Floods {
         drop(coming);
         // What was told one by one needs no sum.
         for (flood, n, lasted) in ended.iter().filter(|(flood, n, _)| *n > flood.what.told().1) {
-            flood.tell("over", *n, *lasted);
+            flood.tell(true, *n, *lasted);
         }
     }
 }
 
 impl Flood {
-    fn tell(&self, state: &str, n: u64, lasted: Duration) {
+    fn tell(&self, is_over: bool, n: u64, lasted: Duration) {
         let (what, _, is_bad) = self.what.told();
         let (task, reason) = (self.task.as_deref(), self.reason.as_deref());
         let for_s = lasted.as_secs();
-        if is_bad && state == "still" {
+        let state = if is_over { "over" } else { "still" };
+        if is_bad && !is_over {
             tracing::warn!(task, n, for_s, reason, "{state}: {what}");
         } else {
             tracing::info!(task, n, for_s, reason, "{state}: {what}");

@@ -13,7 +13,7 @@ use rhubarb_queue::{
     error::redis,
     inspect::Running,
     inspect::WorkerRecord,
-    letter::Kind,
+    letter::LetterKind,
     orphans::Walk,
     reap::{self, Look},
     statistics,
@@ -122,7 +122,7 @@ pub(super) async fn run(keeper: Keeper, stop: CancellationToken) {
 async fn tidy(keeper: &Keeper) {
     let (client, config, floods) = (&keeper.broker.client, &*keeper.config, &*keeper.floods);
     let letters = letters::Writer { client, config, floods };
-    for kind in [Kind::Dead, Kind::Parked] {
+    for kind in [LetterKind::Dead, LetterKind::Parked] {
         if let Err(error) = letters.tidy(kind).await {
             tracing::debug!(%error, ?kind, "tidying the letters failed, trying again in an hour");
         }

@@ -10,7 +10,7 @@ use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use crate::{
     follow::{ChordCause, PartReturn},
     script,
-    settle::Settler,
+    settler::Settler,
 };
 
 /// How many results are looked up at once.

@@ -5,7 +5,7 @@ use rhubarb_core::config::{LetterCaps, WorkerConfig};
 use rhubarb_queue::{
     Client, Error,
     error::redis,
-    letter::{BATCH, Kind, Letter},
+    letter::{BATCH, Letter, LetterKind},
 };
 
 use crate::{
@@ -22,18 +22,18 @@ pub(crate) struct Writer<'a> {
 }
 
 /// The caps that hold for a kind of letters.
-fn caps(kind: Kind, config: &WorkerConfig) -> LetterCaps {
+fn caps(kind: LetterKind, config: &WorkerConfig) -> LetterCaps {
     match kind {
-        Kind::Dead => config.dead_letters(),
-        Kind::Parked => config.parked(),
+        LetterKind::Dead => config.dead_letters(),
+        LetterKind::Parked => config.parked(),
     }
 }
 
 /// What its caps' settings begin with.
-fn setting(kind: Kind) -> &'static str {
+fn setting(kind: LetterKind) -> &'static str {
     match kind {
-        Kind::Dead => "worker.max_dead_letters",
-        Kind::Parked => "worker.max_parked",
+        LetterKind::Dead => "worker.max_dead_letters",
+        LetterKind::Parked => "worker.max_parked",
     }
 }
 
@@ -76,7 +76,7 @@ impl Writer<'_> {
     /// # Errors
     ///
     /// [`Error::Redis`].
-    pub(crate) async fn tidy(&self, kind: Kind) -> Result<(), Error> {
+    pub(crate) async fn tidy(&self, kind: LetterKind) -> Result<(), Error> {
         let operation = || "look at the letters' caps".to_owned();
         while self.enforce(kind, ("", Vec::new()), operation()).await? {}
         Ok(())
@@ -85,7 +85,7 @@ impl Writer<'_> {
     /// Keeps one letter, or none, and has up to 100 give way; tells whether there may be more.
     async fn enforce(
         &self,
-        kind: Kind,
+        kind: LetterKind,
         (id, record): (&str, Vec<u8>),
         operation: String,
     ) -> Result<bool, Error> {

@@ -59,6 +59,7 @@ mod revoked;
 mod room;
 mod script;
 mod settle;
+mod settler;
 mod signals;
 mod slots;
 mod strangers;

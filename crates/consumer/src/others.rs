@@ -32,10 +32,10 @@ const NAMES: usize = 500;
 
 /// What is known of the others.
 #[derive(Debug, Default)]
-pub(crate) struct Others(Mutex<Known>);
+pub(crate) struct Others(Mutex<Answered>);
 
 #[derive(Debug, Default)]
-struct Known {
+struct Answered {
     nodes: BTreeMap<String, Node>,
     asked: Option<Instant>,
     /// By queue: the names that are passed over, because somebody else runs them or is being asked
@@ -44,7 +44,7 @@ struct Known {
 }
 
 impl Others {
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, Answered> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -111,7 +111,7 @@ impl Others {
     }
 }
 
-impl Known {
+impl Answered {
     fn runs(&self, queue: &str, task: &str, now: Instant) -> Option<bool> {
         let age = now - self.asked?;
         let somebody =
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_believed_for_a_while_and_a_no_for_a_shorter_one() {
-        let (mut known, now) = (Known::default(), Instant::now());
+        let (mut known, now) = (Answered::default(), Instant::now());
         assert_eq!(known.runs("q", "t", now), None);
         known.keep(answers(true, &[("w", "q", "t")]), now);
         assert_eq!(known.runs("q", "t", now), Some(true));
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_worker_that_listens_in_silence_keeps_its_word_for_a_while() {
-        let (mut known, now) = (Known::default(), Instant::now());
+        let (mut known, now) = (Answered::default(), Instant::now());
         known.keep(answers(true, &[("busy", "q", "t"), ("other", "q", "u")]), now);
         known.keep(answers(false, &[("other", "q", "v")]), now);
         assert_eq!(known.runs("q", "t", now), Some(true));
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn names_are_passed_over_while_somebody_runs_them() {
-        let (mut known, now) = (Known::default(), Instant::now());
+        let (mut known, now) = (Answered::default(), Instant::now());
         known.pass_over("q", "t");
         known.pass_over("q", "u");
         assert_eq!(known.passed_over("q"), ["t", "u"], "while they are being asked for");

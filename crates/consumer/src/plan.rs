@@ -7,7 +7,7 @@ use rhubarb_core::{clock, queue_name};
 use rhubarb_queue::{
     Outgoing, Stored,
     keys::list_number,
-    letter::{Attempt, Kind, Letter},
+    letter::{Attempt, Letter, LetterKind},
 };
 use rhubarb_wire::{Exception, State, TaskResult, brief_args, brief_kwargs};
 use serde_json::Value;
@@ -101,7 +101,7 @@ fn decide(outcome: Outcome, message: &Message, around: Circumstances<'_>) -> Pla
             back(received, around)
         }
         (Outcome::Rejected { reason, .. }, message) => {
-            let letter = letter(Kind::Dead, reason, message, around);
+            let letter = letter(LetterKind::Dead, reason, message, around);
             Plan { letter: Some(letter), ..Plan::ended(None, Follow::default()) }
         }
         (Outcome::Success(value), Message::Read(received)) => success(value, received, around),
@@ -258,7 +258,7 @@ fn unknown(received: &Arc<Received>, around: Circumstances<'_>) -> Plan {
     }
     let reason = format!("no live worker knows the task `{}`", received.envelope.headers.task);
     let message = Message::Read(received.clone());
-    let letter = letter(Kind::Parked, reason, &message, around);
+    let letter = letter(LetterKind::Parked, reason, &message, around);
     Plan { letter: Some(letter), ..Plan::act(Act::Done) }
 }
 
@@ -283,10 +283,15 @@ fn dead(
             Plan::ended(result.as_ref().map(Stored::from), Follow::default())
         }
     };
-    Plan { letter: Some(letter(Kind::Dead, reason, message, around)), ..told }
+    Plan { letter: Some(letter(LetterKind::Dead, reason, message, around)), ..told }
 }
 
-fn letter(kind: Kind, reason: String, message: &Message, around: Circumstances<'_>) -> Letter {
+fn letter(
+    kind: LetterKind,
+    reason: String,
+    message: &Message,
+    around: Circumstances<'_>,
+) -> Letter {
     let (bytes, size, id, task) = match message {
         Message::Read(received) => {
             let envelope = &received.envelope;

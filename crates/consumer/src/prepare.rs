@@ -20,7 +20,7 @@ use crate::{
     floods::Flood,
     outcome::{Ending, Outcome},
     plan::{Plan, plan},
-    settle::Settler,
+    settler::Settler,
 };
 
 /// The most messages that follow one claim inside its settling script; more are published before
@@ -121,7 +121,7 @@ pub(super) async fn prepare(settler: &Settler, claim: ClaimId, plan: &mut Plan, 
     let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(2));
     while let Err(error) = prepare_once(settler, claim, plan, message).await {
         if !error.is_logged() {
-            let cause = super::settle::source(&error);
+            let cause = crate::settler::source(&error);
             tracing::warn!(%error, cause, claim = claim.number, "ending a claim failed, trying again");
         }
         settler.broker.wait_out(&error, &mut backoff).await;

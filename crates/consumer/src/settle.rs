@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use rhubarb_connection::Backoff;
-use rhubarb_core::config::WorkerConfig;
 use rhubarb_queue::{Error, error::redis, keys::QueueKeys};
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc},
@@ -13,19 +12,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Counters,
-    broker::Broker,
-    chronicle::Chronicle,
     delivery::{ClaimId, Settlement},
-    ended::{Ended, Ends},
-    floods::Floods,
-    held::Held,
-    letters,
+    ended::Ended,
     outcome::Outcome,
     plan::{Act, Plan},
-    prepare,
-    room::Room,
-    script,
-    turns::Turns,
+    prepare, script,
+    settler::{Settler, source},
 };
 
 /// The most claims that one script ends.
@@ -39,34 +31,6 @@ const BYTES: usize = 16 << 20;
 
 /// How long messages that go back wait for each other.
 const GATHER: Duration = Duration::from_millis(10);
-
-/// What ends claims.
-#[derive(Debug)]
-pub(super) struct Settler {
-    pub(super) broker: Arc<Broker>,
-    pub(super) config: Arc<WorkerConfig>,
-    /// Whether results lie beside the queue, so that the settling script can write them.
-    pub(super) results_here: bool,
-    pub(super) result_expires: Duration,
-    pub(super) held: Arc<Held>,
-    pub(super) ends: Arc<Ends>,
-    pub(super) counters: Arc<Counters>,
-    pub(super) chronicle: Arc<Chronicle>,
-    pub(super) floods: Arc<Floods>,
-    /// What room results find.
-    pub(super) room: Arc<Room>,
-    /// The large plans, one after the other.
-    pub(super) large_plans: Turns,
-    /// The large results of chords' headers, brought together one chord after the other.
-    pub(super) large_joins: Turns,
-}
-
-impl Settler {
-    /// Returns what keeps messages apart.
-    pub(super) fn letters(&self) -> letters::Writer<'_> {
-        letters::Writer { client: &self.broker.client, config: &self.config, floods: &self.floods }
-    }
-}
 
 /// An end that only the settling script has still to write.
 struct Ready {
@@ -174,10 +138,6 @@ fn count(counters: &Counters, outcome: &Outcome) {
         Outcome::Unknown => Counters::add(&counters.parked),
         _ => {}
     }
-}
-
-pub(super) fn source(error: &Error) -> String {
-    std::error::Error::source(error).map(ToString::to_string).unwrap_or_default()
 }
 
 async fn settle_all(settler: &Settler, mut batch: Vec<Ready>, stop: &CancellationToken) {

@@ -10,10 +10,10 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use rhubarb_connection::Backoff;
 use rhubarb_core::{class::Class, config::WorkerConfig};
 use rhubarb_queue::{
-    Error, Lock,
+    Error, OwnedLock,
     error::redis,
     hand_back::Parked,
-    letter::{Kind, Letter},
+    letter::{Letter, LetterKind},
 };
 use tokio::{
     sync::mpsc,
@@ -172,7 +172,7 @@ async fn look_at_parked(decider: &Decider, walked: &mut Option<Walked>) {
 async fn offer(decider: &Decider, walked: &mut Option<Walked>) -> Result<(), Error> {
     let mut newest = ::redis::cmd("ZREVRANGE");
     newest
-        .arg(decider.broker.client.keys().letters(Kind::Parked).index)
+        .arg(decider.broker.client.keys().letters(LetterKind::Parked).index)
         .arg(0)
         .arg(0)
         .arg("WITHSCORES");
@@ -182,7 +182,7 @@ async fn offer(decider: &Decider, walked: &mut Option<Walked>) -> Result<(), Err
     // One worker at a time, and each once a period. It is not released: its end is the next one's
     // turn.
     let turn = decider.config.lease.saturating_sub(Duration::from_millis(500));
-    let lock = Lock::new(&decider.broker.client, "parked", &decider.broker.id, turn);
+    let lock = OwnedLock::new(&decider.broker.client, "parked", &decider.broker.id, turn);
     if !lock.acquire().await? {
         return Ok(());
     }

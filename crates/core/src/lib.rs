@@ -1,7 +1,7 @@
 //! What every process does around its own work: its settings, its log, its signals, its exit code.
 //!
-//! The only I/O is reading the configuration file and the environment, and the only async is waiting
-//! for a signal. It knows neither Redis nor HTTP.
+//! The only I/O is reading the configuration file and the environment, and the only async is
+//! waiting for a signal. It knows neither Redis nor HTTP.
 
 pub mod celery_flags;
 pub mod class;

@@ -1,4 +1,5 @@
-//! What may be a queue's name: one rule for the file, the environment, the command line, the library, and messages.
+//! What may be a queue's name: one rule for the file, the environment, the command line, the
+//! library, and messages.
 
 use crate::config::{CeleryConfig, Config, UnknownTasks};
 
@@ -9,7 +10,8 @@ pub const RULE: &str = "a queue's name has 1 to 512 characters and no control ch
 
 /// What the names of other keys begin with, behind the broker's prefix, and whose they are.
 const BEGINNINGS: [(&str, &str); 2] = [("rhubarb:", "Rhubarb's own"), ("_kombu.", "kombu's")];
-/// Names that are other keys, or whose bindings would be those of other exchanges, behind the broker's prefix.
+/// Names that are other keys, or whose bindings would be those of other exchanges, behind the
+/// broker's prefix.
 const WHOLE: [&str; 6] = [
     "unacked",
     "unacked_index",
@@ -25,7 +27,8 @@ const RESULTS: [&str; 2] = ["celery-task-meta-", "celery-taskset-meta-"];
 /// RedBeat's default prefix, which has no other in front.
 const REDBEAT: &str = "redbeat:";
 
-/// Checks that a queue may be named so: the name has the form of one, and its list and bindings are no other keys.
+/// Checks that a queue may be named so: the name has the form of one, and its list and bindings are
+/// no other keys.
 ///
 /// # Errors
 ///

@@ -21,9 +21,6 @@
 
 pub use crate::json::dump::{dump, dump_map, dump_text};
 
-use std::hash::{BuildHasher, RandomState};
-use std::sync::LazyLock;
-
 use serde_json::{Map, Value};
 
 use crate::{
@@ -31,6 +28,7 @@ use crate::{
     json,
     limits::{BLOCK, Budget, MEMBER},
     msgpack,
+    seal::{sealed, unsealed},
     tree::Json,
 };
 
@@ -40,29 +38,6 @@ pub const DEPTH: usize = 1_000;
 
 /// The deepest nesting of MessagePack: as deep as Python's packer goes.
 const PACKED_DEPTH: usize = 512;
-
-/// The last character that there is, which no text of people has, so that a look at one byte mostly
-/// decides.
-const FIRST: char = '\u{10ffff}';
-
-static MARK: LazyLock<String> = LazyLock::new(|| {
-    let random = || RandomState::new().hash_one(0_u8);
-    format!("{FIRST}{:016x}{:016x}", random(), random())
-});
-
-/// The text that stands for a piece of JSON.
-pub(crate) fn sealed(json: &str) -> String {
-    [MARK.as_str(), json].concat()
-}
-
-/// The JSON that a text stands for, if it is sealed.
-pub(crate) fn unsealed(text: &str) -> Option<&str> {
-    // 0xf4 begins only characters of the last plane.
-    if text.as_bytes().first() != Some(&0xf4) {
-        return None;
-    }
-    text.strip_prefix(MARK.as_str())
-}
 
 /// Reads JSON from Python, so that [`json()`] writes it again as it was.
 ///
@@ -200,6 +175,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::seal::FIRST;
 
     #[test]
     fn what_is_read_is_written_as_it_was() {

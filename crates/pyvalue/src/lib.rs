@@ -30,6 +30,7 @@ pub mod repr;
 mod error;
 mod integer;
 mod limits;
+mod seal;
 mod shown;
 mod time;
 mod tree;

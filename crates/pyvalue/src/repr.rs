@@ -8,10 +8,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
-use crate::{
-    exact::{lossy, unsealed},
-    json::float,
-};
+use crate::{exact::lossy, json::dump::float, seal::unsealed};
 
 /// Celery's limit for `argsrepr` and for `kwargsrepr`, in characters.
 const BRIEF: usize = 1024;

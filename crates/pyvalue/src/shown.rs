@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use crate::{json::key_text, value::PyValue};
+use crate::{json::django::key_text, value::PyValue};
 
 impl PyValue {
     /// Returns the value as JSON for a person, without leaving anything out.

@@ -5,11 +5,43 @@ use serde_json::{Map, Number, Value, json};
 
 use crate::{
     error::FormatError,
-    exact::sealed,
     integer,
-    json::{Kind, constant, float},
+    json::{django::constant, dump::float},
+    seal::sealed,
     value::PyValue,
 };
+
+/// What kind of number a token is.
+#[derive(Clone, Copy)]
+pub(crate) enum NumberKind {
+    Whole,
+    Float,
+    /// `NaN`, `Infinity` or `-Infinity`.
+    None,
+}
+
+impl NumberKind {
+    /// What number a token is; `None` for none.
+    pub(crate) fn of(token: &str) -> Option<Self> {
+        let digits =
+            |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty();
+        let unsigned = token.strip_prefix('-').unwrap_or(token);
+        let (number, exponent) = match unsigned.split_once(['e', 'E']) {
+            Some((number, exponent)) => (number, Some(exponent)),
+            None => (unsigned, None),
+        };
+        let (whole, fraction) = match number.split_once('.') {
+            Some((whole, fraction)) => (whole, Some(fraction)),
+            None => (number, None),
+        };
+        let is_whole = digits(whole) && (whole == "0" || !whole.starts_with('0'));
+        let exponent_digits = exponent.map(|text| text.strip_prefix(['+', '-']).unwrap_or(text));
+        if !is_whole || !fraction.is_none_or(digits) || !exponent_digits.is_none_or(digits) {
+            return None;
+        }
+        Some(if fraction.is_none() && exponent.is_none() { Self::Whole } else { Self::Float })
+    }
+}
 
 /// A kind of value, made from its leaves up.
 pub(crate) trait Tree {
@@ -24,7 +56,7 @@ pub(crate) trait Tree {
     fn key(key: PyValue) -> Option<Self::Key>;
 
     /// A number of JSON's, or one of Python's three names for what is none.
-    fn number(token: &str, kind: Kind) -> Result<Self::Value, FormatError>;
+    fn number(token: &str, kind: NumberKind) -> Result<Self::Value, FormatError>;
     /// A text of JSON's with half of a surrogate pair in it, which stands as U+FFFD in `text`.
     fn halved(text: String, json: &str) -> Option<String>;
     /// The bytes that a value without members takes beside its own place.
@@ -54,11 +86,13 @@ impl Tree for Python {
         Some(key)
     }
 
-    fn number(token: &str, kind: Kind) -> Result<PyValue, FormatError> {
+    fn number(token: &str, kind: NumberKind) -> Result<PyValue, FormatError> {
         match kind {
-            Kind::Whole => PyValue::parse_int(token).ok_or_else(integer::too_long),
+            NumberKind::Whole => PyValue::parse_int(token).ok_or_else(integer::too_long),
             // Rust reads Python's three names, too.
-            Kind::Float | Kind::None => Ok(PyValue::Float(token.parse().unwrap_or(f64::NAN))),
+            NumberKind::Float | NumberKind::None => {
+                Ok(PyValue::Float(token.parse().unwrap_or(f64::NAN)))
+            }
         }
     }
 
@@ -112,15 +146,15 @@ impl<const IS_EXACT: bool> Tree for Json<IS_EXACT> {
         }
     }
 
-    fn number(token: &str, kind: Kind) -> Result<Value, FormatError> {
+    fn number(token: &str, kind: NumberKind) -> Result<Value, FormatError> {
         let number = match kind {
-            Kind::None => None,
-            Kind::Whole if token == "-0" => (!IS_EXACT).then(|| Number::from(0)),
-            Kind::Whole => {
+            NumberKind::None => None,
+            NumberKind::Whole if token == "-0" => (!IS_EXACT).then(|| Number::from(0)),
+            NumberKind::Whole => {
                 let signed = token.parse::<i64>().map(Number::from);
                 signed.or_else(|_| token.parse::<u64>().map(Number::from)).ok()
             }
-            Kind::Float => {
+            NumberKind::Float => {
                 let value = token.parse::<f64>().ok().and_then(Number::from_f64);
                 let is_same =
                     |number: &Number| number.as_f64().map(float).as_deref() == Some(token);

@@ -2,15 +2,10 @@
 
 use jiff::civil;
 use num_bigint::BigInt;
-use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{
-    error::FormatError,
-    json,
-    time::{DateTime, TimeDelta, TimeOfDay},
-};
+use crate::time::{DateTime, TimeDelta, TimeOfDay};
 
 /// A Python value of the kinds that are data.
 ///
@@ -65,22 +60,6 @@ pub enum PyValue {
 pub struct Decimal(String);
 
 impl PyValue {
-    /// Returns what a Python program would get for this serde value.
-    ///
-    /// # Errors
-    /// When the value cannot be written as JSON, for instance a map with keys that are not text.
-    pub fn from_serialize(value: &impl Serialize) -> Result<Self, serde_json::Error> {
-        serde_json::to_value(value).map(Self::from)
-    }
-
-    /// Returns the serde value that this stands for.
-    ///
-    /// # Errors
-    /// When the value holds what JSON cannot (see [`PyValue::to_json`]), or is of another shape.
-    pub fn deserialize<T: DeserializeOwned>(&self) -> Result<T, FormatError> {
-        serde_json::from_value(self.to_json()?).map_err(FormatError::Json)
-    }
-
     /// Returns the value of the last pair with this text as its key, as a dict would.
     pub fn get(&self, key: &str) -> Option<&PyValue> {
         match self {
@@ -91,44 +70,6 @@ impl PyValue {
                 .map(|(_, v)| v),
             _ => None,
         }
-    }
-
-    /// Returns the value as JSON; tuples and sets become arrays, times and decimals text.
-    ///
-    /// Keys become text as `json.dumps` has them; NaN and infinities become null.
-    ///
-    /// # Errors
-    /// `Unsupported` for bytes, for an int outside 64 bits and for a key that is neither text,
-    /// number, bool nor `None`.
-    pub fn to_json(&self) -> Result<Value, FormatError> {
-        Ok(match self {
-            Self::None => Value::Null,
-            Self::Bool(b) => Value::Bool(*b),
-            Self::Int(i) => Value::from(*i),
-            Self::BigInt(i) => match u64::try_from(i) {
-                Ok(i) => Value::from(i),
-                Err(_) => return Err(FormatError::unsupported("int of more than 64 bits in JSON")),
-            },
-            Self::Float(f) => Value::from(*f),
-            Self::Str(s) => Value::from(s.as_str()),
-            Self::Bytes(_) => return Err(FormatError::unsupported("bytes in JSON")),
-            Self::ByteArray(_) => return Err(FormatError::unsupported("bytearray in JSON")),
-            Self::List(items) | Self::Tuple(items) | Self::Set(items) | Self::FrozenSet(items) => {
-                Value::Array(items.iter().map(Self::to_json).collect::<Result<_, _>>()?)
-            }
-            Self::Dict(pairs) | Self::OrderedDict(pairs) => Value::Object(
-                pairs
-                    .iter()
-                    .map(|(key, value)| Ok((json::key_text(key)?, value.to_json()?)))
-                    .collect::<Result<_, FormatError>>()?,
-            ),
-            Self::DateTime(at) => Value::from(at.isoformat()),
-            Self::Date(date) => Value::from(date.to_string()),
-            Self::Time(at) => Value::from(at.isoformat()),
-            Self::TimeDelta(delta) => Value::from(delta.iso_string()),
-            Self::Decimal(decimal) => Value::from(decimal.as_str()),
-            Self::Uuid(uuid) => Value::from(uuid.to_string()),
-        })
     }
 
     /// Tells whether Python could have this as a dict's key or in a set.

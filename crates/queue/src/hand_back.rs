@@ -12,10 +12,11 @@ use tokio::time::Instant;
 use crate::{
     Client, Error,
     error::redis,
-    fields, hold, inspect,
+    fields, inspect,
     keys::{LetterKeys, QueueKeys, list_number},
-    letter::{Kind, Letter},
+    letter::{Letter, LetterKind},
     orphans::{self, Orphan},
+    pauses,
     reap::{self, Look},
     replay, script,
 };
@@ -85,7 +86,7 @@ pub async fn hand_back(client: &Client, wanted: &HandBack) -> Result<HandedBack,
     let names = if wanted.queues.is_empty() {
         inspect::queue_names(client, &orphans::queues(client, &orphans)).await?
     } else {
-        wanted.queues.iter().try_for_each(|queue| hold::check(client, queue))?;
+        wanted.queues.iter().try_for_each(|queue| pauses::check(client, queue))?;
         wanted.queues.clone()
     };
     let queues: Vec<QueueKeys> =
@@ -206,7 +207,7 @@ async fn leases(redis_: &Redis, queue: &QueueKeys) -> Result<Vec<(String, i64)>,
 
 async fn n_dead(client: &Client) -> Result<u64, Error> {
     let mut count = ::redis::cmd("ZCARD");
-    count.arg(client.keys().letters(Kind::Dead).index);
+    count.arg(client.keys().letters(LetterKind::Dead).index);
     client.queue().query(&count).await.map_err(redis("count the dead letters"))
 }
 
@@ -356,7 +357,7 @@ struct Item {
 impl<'c> Parked<'c> {
     /// Begins a pass; a dry run counts and moves nothing.
     pub fn new(client: &'c Client, dry_run: bool) -> Self {
-        let keys = client.keys().letters(Kind::Parked);
+        let keys = client.keys().letters(LetterKind::Parked);
         Self { client, keys, dry_run, moved: BTreeMap::new(), unreadable: 0 }
     }
 
@@ -404,7 +405,7 @@ impl<'c> Parked<'c> {
                 self.unreadable += 1;
                 continue;
             };
-            if hold::check(self.client, &letter.queue).is_err() {
+            if pauses::check(self.client, &letter.queue).is_err() {
                 self.unreadable += 1;
                 continue;
             }

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Client, Error,
     error::redis,
-    hold::Pause,
     keys::QueueKeys,
-    letter::{self, Filter, Kind, Letter},
+    letter::{self, Filter, Letter, LetterKind},
     orphans,
+    pauses::Pause,
     tick::{self, Record, Ticks},
 };
 
@@ -317,7 +317,7 @@ fn hold(record: &mut WorkerRecord, n: usize) {
 /// [`Error::Redis`].
 pub async fn letters(
     client: &Client,
-    kind: Kind,
+    kind: LetterKind,
     filter: &Filter,
     limit: usize,
 ) -> Result<Vec<Letter>, Error> {

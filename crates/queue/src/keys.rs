@@ -54,7 +54,7 @@ use std::sync::Arc;
 
 use rhubarb_core::config::CeleryConfig;
 
-use crate::letter::kind::Kind;
+use crate::letter::kind::LetterKind;
 
 /// What the name of every key of ours begins with, behind the broker's prefix.
 pub(crate) const OURS: &str = "rhubarb:";
@@ -194,10 +194,10 @@ impl Keys {
     }
 
     /// Returns the keys of the messages that are kept apart.
-    pub fn letters(&self, kind: Kind) -> LetterKeys {
+    pub fn letters(&self, kind: LetterKind) -> LetterKeys {
         let name = match kind {
-            Kind::Dead => "dead",
-            Kind::Parked => "parked",
+            LetterKind::Dead => "dead",
+            LetterKind::Parked => "parked",
         };
         LetterKeys {
             index: self.ours(name),
@@ -441,8 +441,8 @@ mod tests {
             keys.unique("0a1b"),
             keys.kombus("unacked"),
         ];
-        all.extend(keys.letters(Kind::Dead).all());
-        all.extend(keys.letters(Kind::Parked).all());
+        all.extend(keys.letters(LetterKind::Dead).all());
+        all.extend(keys.letters(LetterKind::Parked).all());
         all.extend(rhubarb_wire::binding_keys("celery").map(|key| keys.kombus(&key)));
         for name in ["celery", "{a}b"] {
             let queue = QueueKeys::new(name, celery);
@@ -562,7 +562,7 @@ mod tests {
         assert_eq!(family(&keys.worker("w")), "workers");
         assert_eq!(family(&keys.queues()), "rhubarb");
         assert_eq!(family(&keys.unique("x")), "unique locks");
-        assert_eq!(family(&keys.letters(Kind::Dead).bytes), "dead letters");
+        assert_eq!(family(&keys.letters(LetterKind::Dead).bytes), "dead letters");
         assert_eq!(family("its_celery-task-meta-1"), "results");
         assert_eq!(family("shop:1.reply.celery.pidbox"), "replies");
         assert_eq!(family("celery-task-meta-1"), "none");

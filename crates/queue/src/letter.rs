@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Client, Error, error::redis, fields, keys::LetterKeys, script};
 
-pub use kind::Kind;
+pub use kind::LetterKind;
 
 /// How many ids one script is given, or one look at the index brings.
 pub const BATCH: usize = 100;
@@ -24,7 +24,7 @@ pub struct Letter {
     /// The task's id, or the SHA-256 of the message where it has none that can be read.
     pub id: String,
     /// Why it is here.
-    pub kind: Kind,
+    pub kind: LetterKind,
     /// One sentence for a person.
     pub reason: String,
     /// The queue that it came from.
@@ -115,7 +115,7 @@ impl Letter {
 /// [`Error::Redis`]. A record that cannot be read is left out and logged.
 pub async fn list(
     client: &Client,
-    kind: Kind,
+    kind: LetterKind,
     filter: &Filter,
     limit: usize,
 ) -> Result<Vec<Letter>, Error> {
@@ -134,7 +134,7 @@ pub async fn list(
 /// # Errors
 ///
 /// [`Error::Redis`].
-pub async fn ids(client: &Client, kind: Kind, filter: &Filter) -> Result<Vec<String>, Error> {
+pub async fn ids(client: &Client, kind: LetterKind, filter: &Filter) -> Result<Vec<String>, Error> {
     let mut walk = Walk::new(client, kind, filter.clone()).await?;
     let mut ids = Vec::new();
     while let Some(letters) = walk.next().await? {
@@ -157,7 +157,7 @@ struct Walk<'c> {
 }
 
 impl<'c> Walk<'c> {
-    async fn new(client: &'c Client, kind: Kind, filter: Filter) -> Result<Self, Error> {
+    async fn new(client: &'c Client, kind: LetterKind, filter: Filter) -> Result<Self, Error> {
         let until = match filter.older_than {
             None => None,
             Some(age) => {
@@ -199,14 +199,14 @@ impl<'c> Walk<'c> {
 /// # Errors
 ///
 /// [`Error::Redis`], or [`Error::Malformed`] when its record cannot be read.
-pub async fn find(client: &Client, kind: Kind, id: &str) -> Result<Option<Letter>, Error> {
+pub async fn find(client: &Client, kind: LetterKind, id: &str) -> Result<Option<Letter>, Error> {
     Ok(found(client, kind, id).await?.map(|(_, letter)| letter))
 }
 
 /// Returns one letter, and its record as it stands.
 pub(crate) async fn found(
     client: &Client,
-    kind: Kind,
+    kind: LetterKind,
     id: &str,
 ) -> Result<Option<(Vec<u8>, Letter)>, Error> {
     let mut get = ::redis::cmd("HGET");
@@ -223,7 +223,7 @@ pub(crate) async fn found(
 /// # Errors
 ///
 /// [`Error::Redis`].
-pub async fn drop_letter(client: &Client, kind: Kind, id: &str) -> Result<bool, Error> {
+pub async fn drop_letter(client: &Client, kind: LetterKind, id: &str) -> Result<bool, Error> {
     Ok(drop_letters(client, kind, &[id.to_owned()]).await? > 0)
 }
 
@@ -236,7 +236,7 @@ pub async fn drop_letter(client: &Client, kind: Kind, id: &str) -> Result<bool, 
 /// # Errors
 ///
 /// [`Error::Redis`]; those before are forgotten.
-pub async fn drop_letters(client: &Client, kind: Kind, ids: &[String]) -> Result<u64, Error> {
+pub async fn drop_letters(client: &Client, kind: LetterKind, ids: &[String]) -> Result<u64, Error> {
     let keys = client.keys().letters(kind).all();
     let mut dropped = 0;
     for batch in ids.chunks(BATCH) {

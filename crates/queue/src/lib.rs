@@ -11,7 +11,7 @@
 //!
 //! Modules:
 //! - [`client`] publish and results, [`canvas`] chains, groups and chords
-//! - [`hold`] pause, resume and purge, [`letter`] messages kept apart, [`replay`] bringing them
+//! - [`pauses`] pause, resume and purge, [`letter`] messages kept apart, [`replay`] bringing them
 //!   back
 //! - [`revocations`] tasks that shall not run
 //! - [`adopt`] the way in from Python workers, [`hand_back`] the way out to them
@@ -30,13 +30,13 @@ pub mod fields;
 pub mod hand_back;
 mod hash;
 pub mod history;
-pub mod hold;
 pub mod inspect;
 pub mod keys;
 pub mod letter;
 pub mod limiter;
 pub mod lock;
 pub mod orphans;
+pub mod pauses;
 pub mod piece;
 pub mod reap;
 pub mod replay;
@@ -51,7 +51,7 @@ pub mod write;
 
 pub use client::{Client, Publish, Published, Recorder};
 pub use error::Error;
-pub use lock::Lock;
+pub use lock::OwnedLock;
 /// Celery's messages and results, which this crate's types hold.
 pub use rhubarb_wire::{self as wire, CallOptions};
 pub use tick::Ticks;

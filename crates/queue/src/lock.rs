@@ -8,7 +8,7 @@ use crate::{Client, Error, error::redis, script};
 
 /// A named lock. Holding it is a claim with an end: whoever holds it renews well before.
 #[derive(Clone, Debug)]
-pub struct Lock {
+pub struct OwnedLock {
     redis: Redis,
     key: String,
     name: String,
@@ -16,7 +16,7 @@ pub struct Lock {
     ttl: Duration,
 }
 
-impl Lock {
+impl OwnedLock {
     /// Prepares a lock; nothing is sent. `owner` has to be unique to this holder, `ttl` is how long
     /// it is held without a renewal.
     pub fn new(client: &Client, name: &str, owner: &str, ttl: Duration) -> Self {

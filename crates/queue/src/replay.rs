@@ -6,10 +6,9 @@ use rhubarb_wire::Envelope;
 use crate::{
     Client, Error,
     error::redis,
-    hold,
     keys::{LetterKeys, QueueKeys},
-    letter::{self, Filter, Kind, Letter},
-    script,
+    letter::{self, Filter, Letter, LetterKind},
+    pauses, script,
 };
 
 /// What became of the letters that were to be replayed.
@@ -37,7 +36,7 @@ pub struct Replayed {
 /// # Errors
 ///
 /// [`Error::Refused`] when the message itself was not kept (it was too large); [`Error::Redis`].
-pub async fn replay(client: &Client, kind: Kind, id: &str) -> Result<bool, Error> {
+pub async fn replay(client: &Client, kind: LetterKind, id: &str) -> Result<bool, Error> {
     // The record may be replaced while we look (a worker keeps it once more): the script moves only
     // what we have read.
     loop {
@@ -60,7 +59,11 @@ pub async fn replay(client: &Client, kind: Kind, id: &str) -> Result<bool, Error
 /// # Errors
 ///
 /// [`Error::Redis`]; those before are back.
-pub async fn replay_all(client: &Client, kind: Kind, filter: &Filter) -> Result<Replayed, Error> {
+pub async fn replay_all(
+    client: &Client,
+    kind: LetterKind,
+    filter: &Filter,
+) -> Result<Replayed, Error> {
     let mut replayed = Replayed::default();
     // Looked up first: a live worker may keep again what was just replayed.
     for id in letter::ids(client, kind, filter).await? {
@@ -80,7 +83,7 @@ pub async fn replay_all(client: &Client, kind: Kind, filter: &Filter) -> Result<
 
 async fn put_back(
     client: &Client,
-    kind: Kind,
+    kind: LetterKind,
     letter: &Letter,
     record: Vec<u8>,
 ) -> Result<bool, Error> {
@@ -91,7 +94,7 @@ async fn put_back(
             letter.size
         )));
     };
-    hold::check(client, &letter.queue)?;
+    pauses::check(client, &letter.queue)?;
     let envelope = Envelope::decode(&bytes).ok();
     if let Some(envelope) = &envelope {
         client.forget_result(&envelope.headers.id).await?;

@@ -21,7 +21,8 @@ pub use self::{
     redbeat::{RedBeat, RedBeatEntry},
 };
 use crate::{
-    CallOptions, Client, Error, Publish, error::redis, hash, hold, keys::Keys, script, tick::Record,
+    CallOptions, Client, Error, Publish, error::redis, hash, keys::Keys, pauses, script,
+    tick::Record,
 };
 
 /// The most live schedules, and the most pauses.
@@ -62,7 +63,7 @@ pub struct Pause {
 
 /// One schedule, whoever owns it.
 #[derive(Clone, Debug)]
-pub struct Known {
+pub struct KnownSchedule {
     /// The schedule.
     pub schedule: Schedule,
     /// The queue that its tasks go to.
@@ -78,7 +79,7 @@ pub struct Known {
     pub floor: Option<Timestamp>,
 }
 
-impl Known {
+impl KnownSchedule {
     /// Returns the task that the schedule publishes, without what hangs on the tick: its id and
     /// when it expires.
     pub fn publish(&self) -> Publish {
@@ -138,7 +139,7 @@ pub struct Problem {
 #[derive(Clone, Debug, Default)]
 pub struct All {
     /// The schedules.
-    pub known: BTreeMap<String, Box<Known>>,
+    pub known: BTreeMap<String, Box<KnownSchedule>>,
     /// The rest.
     pub problems: Vec<Problem>,
     /// The names of entries that are there and not ours to publish at present: a beat of Python's
@@ -311,7 +312,7 @@ impl Schedules {
     }
 
     fn check(&self, entry: &ScheduleConfig) -> Result<(), Error> {
-        entry.queue.iter().try_for_each(|queue| hold::check(&self.client, queue))
+        entry.queue.iter().try_for_each(|queue| pauses::check(&self.client, queue))
     }
 
     async fn edit(&self, op: &str, name: &str, value: &str) -> Result<Edited, Error> {
@@ -459,7 +460,7 @@ impl All {
                     return self.wrong(name, owner, problem);
                 }
                 let added = floor.filter(|_| owner == Owner::Live);
-                let known = Known { schedule, queue, owner, pause: None, added, floor };
+                let known = KnownSchedule { schedule, queue, owner, pause: None, added, floor };
                 self.known.insert(name.to_owned(), Box::new(known));
             }
             Err(error) => self.wrong(name, owner, error.to_string()),

@@ -4,7 +4,7 @@ use rhubarb_consumer::Received;
 use rhubarb_queue::{
     Client,
     canvas::Call,
-    wire::{Body, Signature, canvas::Kind},
+    wire::{Body, Signature, canvas::SignatureKind},
 };
 use serde_json::{Map, Value, json};
 
@@ -36,7 +36,7 @@ pub(crate) async fn replace(
 fn followed(by: Signature, body: Body) -> Signature {
     // A group has no single end: what it comes to is collected, as Celery does.
     let by = match by.kind() {
-        Kind::Group => by.then(Signature::new("celery.accumulate").kwarg("index", 0)),
+        SignatureKind::Group => by.then(Signature::new("celery.accumulate").kwarg("index", 0)),
         _ => by,
     };
     let by = body.embed.callbacks.into_iter().fold(by, Signature::link);

@@ -25,7 +25,8 @@ pub struct ScheduleConfig {
     pub options: Option<Box<CallOptions>>,
     /// The queue; absent means that of `celery.task_routes`, else `celery.task_default_queue`.
     pub queue: Option<String>,
-    /// 0 (most urgent) to 9; absent means that of `celery.task_routes`, else `celery.task_default_priority`.
+    /// 0 (most urgent) to 9; absent means that of `celery.task_routes`, else
+    /// `celery.task_default_priority`.
     pub priority: Option<u8>,
     /// A task that was not begun this long after its tick is revoked; absent means never.
     pub expires: Option<Duration>,
@@ -41,7 +42,8 @@ pub struct ScheduleConfig {
     pub jitter: Duration,
     /// What becomes of ticks that were missed.
     pub catch_up: CatchUp,
-    /// A tick that is later than this is not published any more; absent means that none is too late.
+    /// A tick that is later than this is not published any more; absent means that none is too
+    /// late.
     pub misfire_grace: Option<Duration>,
     /// What becomes of a tick whose predecessor's task is not done.
     pub overlap: Overlap,
@@ -52,21 +54,24 @@ pub struct ScheduleConfig {
 /// When a schedule runs.
 #[derive(Clone, Debug, PartialEq)]
 pub enum When {
-    /// Celery's fields, as text: `crontab = { minute = "0", hour = "*/4" }`, or as a line: `cron = "0 */4 * * *"`.
+    /// Celery's fields, as text: `crontab = { minute = "0", hour = "*/4" }`, or as a line: `cron =
+    /// "0 */4 * * *"`.
     Crontab(Box<CrontabText>),
     /// Every so often, on a fixed grid: `every = 30`.
     Every {
         /// The distance of two ticks.
         every: Duration,
-        /// Whether the grid is on whole days, hours, minutes or seconds (the unit of the distance, as Celery's
-        /// `relative` has it) rather than counted from the moment that beat first saw the schedule.
+        /// Whether the grid is on whole days, hours, minutes or seconds (the unit of the distance,
+        /// as Celery's `relative` has it) rather than counted from the moment that beat first saw
+        /// the schedule.
         relative: bool,
     },
     /// Once: `at = "2026-12-24T18:00:00"`.
     At(Moment),
 }
 
-/// Celery's crontab arguments as text; each is `*` when absent, but for the second, which Celery does not have.
+/// Celery's crontab arguments as text; each is `*` when absent, but for the second, which Celery
+/// does not have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CrontabText {
     /// 0 to 59; `0` when absent.
@@ -152,7 +157,8 @@ pub enum Overlap {
 }
 
 impl Moment {
-    /// Returns the moment; one that the zone's clocks skip is as much later, one that they show twice is the first.
+    /// Returns the moment; one that the zone's clocks skip is as much later, one that they show
+    /// twice is the first.
     pub fn resolve(self, zone: &TimeZone) -> Option<Timestamp> {
         match self {
             Self::Instant(at) => Some(at),
@@ -198,7 +204,8 @@ impl Default for ScheduleConfig {
 }
 
 impl CrontabText {
-    /// Returns a field's text, without memory of its own for the most frequent one: there may be many schedules.
+    /// Returns a field's text, without memory of its own for the most frequent one: there may be
+    /// many schedules.
     pub fn field(text: &str) -> Cow<'static, str> {
         if text == "*" { Cow::Borrowed("*") } else { Cow::Owned(text.to_owned()) }
     }

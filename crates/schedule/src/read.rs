@@ -155,7 +155,8 @@ fn schedule(mut reader: Reader<'_>, arguments: Option<Arguments>) -> Arc<Schedul
     });
     check(&mut reader, &schedule);
     if reader.problems.len() == n_problems {
-        // The time zone of the others is not read yet; whether an entry can be used does not hang on which it is.
+        // The time zone of the others is not read yet; whether an entry can be used does not hang
+        // on which it is.
         if let Err(error) = Schedule::compile("", Arc::clone(&schedule), "UTC") {
             reader.wrong(error.setting(), &error.to_string());
         }

@@ -7,10 +7,9 @@ use serde_json::{Map, Value};
 
 use crate::compression::{self, Failure};
 use crate::dump::{Json, dumps, object};
-use crate::envelope::{Envelope, JSON};
 use crate::error::{DecodeError, Identity};
 use crate::json::kind;
-use crate::properties::{BASE64, Properties};
+use crate::properties::{BASE64, JSON, Properties};
 use crate::reader;
 use crate::signature::{Signature, list, mapping};
 
@@ -46,22 +45,6 @@ pub struct Embed {
 }
 
 impl Body {
-    pub(crate) fn decode(envelope: &Envelope, max_bytes: usize) -> Result<Self, DecodeError> {
-        let source = Source {
-            content_type: &envelope.content_type,
-            compression: envelope.headers.compression.as_deref(),
-            properties: &envelope.properties,
-            body: &envelope.body,
-            identity: envelope.headers.identity(),
-        };
-        let (format, bytes) = source.read(max_bytes)?;
-        let value = match format {
-            Format::Json => without_the_usual_end(bytes),
-            Format::MessagePack => reader::read_msgpack(&bytes),
-        };
-        value.and_then(Self::from_value).map_err(|reason| source.malformed(reason))
-    }
-
     fn from_value(value: Value) -> Result<Self, String> {
         let Value::Array(parts) = value else {
             return Err(format!("{}, must be [args, kwargs, embed]", kind(&value)));
@@ -219,6 +202,16 @@ impl Source<'_> {
         format.value(&bytes).map_err(|reason| self.malformed(reason))
     }
 
+    /// The body of a task.
+    pub(crate) fn body(&self, max_bytes: usize) -> Result<Body, DecodeError> {
+        let (format, bytes) = self.read(max_bytes)?;
+        let value = match format {
+            Format::Json => without_the_usual_end(bytes),
+            Format::MessagePack => reader::read_msgpack(&bytes),
+        };
+        value.and_then(Body::from_value).map_err(|reason| self.malformed(reason))
+    }
+
     /// The bytes of the body, decompressed, and what they are.
     fn read(&self, max_bytes: usize) -> Result<(Format, Vec<u8>), DecodeError> {
         let content_type = self.content_type.split(';').next().unwrap_or_default().trim();
@@ -288,6 +281,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::envelope::Envelope;
     use crate::headers::Headers;
 
     const MAX: usize = 10_000;

@@ -12,26 +12,8 @@ use serde_json::{Value, json};
 use crate::compose::{Node, chord_of, fold, head, nodes, or};
 use crate::json::{kind, seconds};
 use crate::signature::Signature;
+pub use crate::signature::SignatureKind;
 use crate::time::Time;
-
-/// What a signature stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A single task.
-    Task,
-    /// Tasks one after the other.
-    Chain,
-    /// Tasks side by side.
-    Group,
-    /// Tasks side by side, and one that gets their results.
-    Chord,
-    /// One task for each item, all within one message.
-    Map,
-    /// The same, each item being a list of arguments.
-    Starmap,
-    /// A starmap cut into messages of so many items.
-    Chunks,
-}
 
 impl Signature {
     /// A task without arguments.
@@ -140,15 +122,15 @@ impl Signature {
     }
 
     /// What the signature stands for.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> SignatureKind {
         match (self.subtask_type.as_deref().unwrap_or_default(), self.task.as_str()) {
-            ("chain", _) | ("", "celery.chain") => Kind::Chain,
-            ("group", _) | ("", "celery.group") => Kind::Group,
-            ("chord", _) | ("", "celery.chord") => Kind::Chord,
-            ("", "celery.map") => Kind::Map,
-            ("", "celery.starmap") => Kind::Starmap,
-            ("", "celery.chunks") => Kind::Chunks,
-            _ => Kind::Task,
+            ("chain", _) | ("", "celery.chain") => SignatureKind::Chain,
+            ("group", _) | ("", "celery.group") => SignatureKind::Group,
+            ("chord", _) | ("", "celery.chord") => SignatureKind::Chord,
+            ("", "celery.map") => SignatureKind::Map,
+            ("", "celery.starmap") => SignatureKind::Starmap,
+            ("", "celery.chunks") => SignatureKind::Chunks,
+            _ => SignatureKind::Task,
         }
     }
 
@@ -157,7 +139,7 @@ impl Signature {
     /// # Errors
     /// They are malformed, or the signature has none; the reason as text.
     pub fn tasks(&self) -> Result<Vec<Self>, String> {
-        let key = if self.kind() == Kind::Chord { "header" } else { "tasks" };
+        let key = if self.kind() == SignatureKind::Chord { "header" } else { "tasks" };
         match self.kwargs.get(key) {
             Some(Value::Array(tasks)) => {
                 let read = |task: &Value| Self::from_value(task.clone());

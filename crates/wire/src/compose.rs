@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::canvas::Kind;
-use crate::signature::Signature;
+use crate::signature::{Signature, SignatureKind};
 
 /// A signature taken apart as far as building needs it.
 ///
@@ -39,16 +38,16 @@ impl Node {
     pub(crate) fn new(head: Signature) -> Self {
         let tasks = || head.tasks().map(nodes);
         match head.kind() {
-            Kind::Chain => match tasks() {
+            SignatureKind::Chain => match tasks() {
                 Ok(tasks) => Self::Chain { head, tasks },
                 Err(_) => Self::Leaf(head),
             },
-            Kind::Group => match tasks() {
+            SignatureKind::Group => match tasks() {
                 Ok(tasks) => Self::Group { head, tasks },
                 Err(_) => Self::Leaf(head),
             },
             // A frozen header has an id of its own, which a list would lose.
-            Kind::Chord if head.kwargs.get("header").is_some_and(Value::is_array) => {
+            SignatureKind::Chord if head.kwargs.get("header").is_some_and(Value::is_array) => {
                 match (tasks(), head.body()) {
                     (Ok(header), Ok(Some(body))) => {
                         Self::Chord { head, header, body: Box::new(Self::new(body)) }

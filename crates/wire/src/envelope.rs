@@ -3,19 +3,16 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::body::Body;
+use crate::body::{Body, Source};
 use crate::dump::{Json, object};
 use crate::error::DecodeError;
 use crate::headers::{self, Headers};
 use crate::json::{self, kind, take, text};
 use crate::old;
-use crate::properties::Properties;
+use crate::properties::{BASE64, JSON, Properties};
 use crate::reader;
 use crate::time::Time;
-use crate::usual;
-
-/// The content type of every body that is written here.
-pub(crate) const JSON: &str = "application/json";
+use crate::usual::{self, Usual};
 
 /// Mostly more than a message has beside its body, bytes.
 const BESIDE_BODY: usize = 1_280;
@@ -49,8 +46,8 @@ impl Envelope {
     /// # Errors
     /// The bytes are no task message; the error tells whose they were if that could be seen.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        match usual::envelope(bytes) {
-            Some(envelope) => Ok(envelope),
+        match usual::read(bytes) {
+            Some(usual) => Ok(Self::from(usual)),
             None => Self::decode_any(bytes),
         }
     }
@@ -88,7 +85,7 @@ impl Envelope {
             });
         }
         let (headers, body) = old::decode(headers, &properties, &content_type, &body)?;
-        properties.body_encoding = Some(crate::properties::BASE64.to_owned());
+        properties.body_encoding = Some(BASE64.to_owned());
         Ok(Self {
             headers,
             properties,
@@ -123,7 +120,14 @@ impl Envelope {
     /// The body is of a refused format, too large, damaged or of the wrong shape. The same message
     /// fails again: store [`DecodeError::exception`] as its result.
     pub fn body(&self, max_bytes: usize) -> Result<Body, DecodeError> {
-        Body::decode(self, max_bytes)
+        let source = Source {
+            content_type: &self.content_type,
+            compression: self.headers.compression.as_deref(),
+            properties: &self.properties,
+            body: &self.body,
+            identity: self.headers.identity(),
+        };
+        source.body(max_bytes)
     }
 
     /// Puts another body in the place of the one that is there, as plain JSON in base64.
@@ -131,7 +135,7 @@ impl Envelope {
         self.body = body.encode();
         JSON.clone_into(&mut self.content_type);
         "utf-8".clone_into(&mut self.content_encoding);
-        self.properties.body_encoding = Some(crate::properties::BASE64.to_owned());
+        self.properties.body_encoding = Some(BASE64.to_owned());
         self.headers.compression = None;
     }
 
@@ -158,6 +162,13 @@ impl Envelope {
         next.properties.delivery_info.other.shift_remove("redelivered");
         next.properties.delivery_tag = Some(delivery_tag.to_owned());
         next
+    }
+}
+
+impl From<Usual> for Envelope {
+    fn from(usual: Usual) -> Self {
+        let Usual { headers, properties, content_type, content_encoding, body } = usual;
+        Self { headers, properties, content_type, content_encoding, body, other: Map::new() }
     }
 }
 
@@ -214,7 +225,7 @@ mod tests {
             let bytes = value.to_string();
             let any = Envelope::decode_any(bytes.as_bytes());
             assert_eq!(Envelope::decode(bytes.as_bytes()), any, "{bytes}");
-            usual::envelope(bytes.as_bytes()).is_some()
+            usual::read(bytes.as_bytes()).is_some()
         };
         assert!(same(&usual));
         for (place, odd) in [

@@ -4,10 +4,9 @@ use serde_json::{Map, Value};
 
 use crate::body::{Source, encode};
 use crate::dump::object;
-use crate::envelope::JSON;
 use crate::error::{DecodeError, Identity};
 use crate::json::{self, kind, take, text};
-use crate::properties::{BASE64, DeliveryInfo, Properties};
+use crate::properties::{BASE64, DeliveryInfo, JSON, Properties};
 use crate::reader;
 
 /// A message with any JSON value for its body.

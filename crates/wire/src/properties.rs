@@ -5,6 +5,9 @@ use serde_json::{Map, Value};
 use crate::dump::{Json, object};
 use crate::json::{self, take, text};
 
+/// The content type of every body that is written here.
+pub(crate) const JSON: &str = "application/json";
+
 /// The name of the only encoding of bodies beside plain text.
 pub(crate) const BASE64: &str = "base64";
 

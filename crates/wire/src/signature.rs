@@ -28,6 +28,25 @@ pub struct Signature {
     pub other: Map<String, Value>,
 }
 
+/// What a signature stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignatureKind {
+    /// A single task.
+    Task,
+    /// Tasks one after the other.
+    Chain,
+    /// Tasks side by side.
+    Group,
+    /// Tasks side by side, and one that gets their results.
+    Chord,
+    /// One task for each item, all within one message.
+    Map,
+    /// The same, each item being a list of arguments.
+    Starmap,
+    /// A starmap cut into messages of so many items.
+    Chunks,
+}
+
 impl Signature {
     /// Reads a signature; only `task` is needed.
     ///

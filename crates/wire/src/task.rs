@@ -5,9 +5,9 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::body::{Body, Embed};
-use crate::envelope::{Envelope, JSON};
+use crate::envelope::Envelope;
 use crate::headers::{HEADERS, Headers};
-use crate::properties::{BASE64, DeliveryInfo, Properties};
+use crate::properties::{BASE64, DeliveryInfo, JSON, Properties};
 
 /// A task to be published: what its message says.
 #[derive(Clone, Debug, PartialEq)]

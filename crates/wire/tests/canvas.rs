@@ -7,7 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its support functions too")]
 
 use rhubarb_wire::Signature;
-use rhubarb_wire::canvas::{Kind, chain, chord, chunks, group, map, starmap};
+use rhubarb_wire::canvas::{SignatureKind, chain, chord, chunks, group, map, starmap};
 use serde_json::{Value, json};
 
 fn golden(name: &str) -> Value {
@@ -122,13 +122,13 @@ fn any_canvas_is_the_one_that_celery_builds() {
 fn canvases_are_taken_apart() {
     let read = |name: &str| Signature::from_value(golden(name)).unwrap();
     let kinds = [
-        ("task", Kind::Task),
-        ("chain", Kind::Chain),
-        ("group", Kind::Group),
-        ("chord", Kind::Chord),
-        ("map", Kind::Map),
-        ("starmap", Kind::Starmap),
-        ("chunks", Kind::Chunks),
+        ("task", SignatureKind::Task),
+        ("chain", SignatureKind::Chain),
+        ("group", SignatureKind::Group),
+        ("chord", SignatureKind::Chord),
+        ("map", SignatureKind::Map),
+        ("starmap", SignatureKind::Starmap),
+        ("chunks", SignatureKind::Chunks),
     ];
     for (name, kind) in kinds {
         assert_eq!(read(name).kind(), kind, "{name}");

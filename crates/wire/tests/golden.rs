@@ -1,8 +1,8 @@
 //! Messages and results written by real Celery (`golden/versions.txt`), and what we make of them.
 //!
-//! In `golden/broker`, `X.raw.json` is one element of a queue's list as it was in Redis, and `X.json`
-//! all keys of that run, with each message also decoded by Python. In `golden/results`, values of
-//! result keys stand beside what was published.
+//! In `golden/broker`, `X.raw.json` is one element of a queue's list as it was in Redis, and
+//! `X.json` all keys of that run, with each message also decoded by Python. In `golden/results`,
+//! values of result keys stand beside what was published.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its support functions too")]
 

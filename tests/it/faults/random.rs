@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 use redis::AsyncCommands;
 use rhubarb_queue::{
     inspect,
-    letter::{self, Kind},
+    letter::{self, LetterKind},
 };
 
 use super::{
@@ -72,8 +72,8 @@ async fn look(field: &mut Field) {
             rhubarb_wire::TaskResult::decode(&bytes).expect("a stored result").status.to_string()
         });
         let letter = |kind| letter::find(&client, kind, &sent.id);
-        let dead = letter(Kind::Dead).await.unwrap().map(|letter| letter.reason);
-        let parked = letter(Kind::Parked).await.unwrap().is_some();
+        let dead = letter(LetterKind::Dead).await.unwrap().map(|letter| letter.reason);
+        let parked = letter(LetterKind::Parked).await.unwrap().is_some();
         field.facts.places.insert(sent.id.clone(), Place { state, dead, parked });
     }
     // Nothing of ours may be left but what is kept on purpose.

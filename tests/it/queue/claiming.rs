@@ -11,7 +11,7 @@ use std::{
 use redis::AsyncCommands;
 use rhubarb_consumer::{Delivery, Outcome};
 use rhubarb_e2e::eventually::eventually;
-use rhubarb_queue::{Publish, hold, inspect};
+use rhubarb_queue::{Publish, inspect, pauses};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
@@ -410,7 +410,7 @@ async fn what_is_published_to_all_workers_is_run_by_each_when_a_slot_is_free() {
         }
     };
     let (one, two) = (bench.worker_named("1", note("one")), bench.worker_named("2", note("two")));
-    hold::pause(&bench.client, "celery", None).await.unwrap();
+    pauses::pause(&bench.client, "celery", None).await.unwrap();
     let mut redis = bench.redis().await;
     for n in 0..20 {
         bench.publish(&Publish::new(if n % 4 == 3 { "other" } else { "t" }).arg(n)).await;
@@ -430,7 +430,7 @@ async fn what_is_published_to_all_workers_is_run_by_each_when_a_slot_is_free() {
         let _: u64 = redis.publish(channel, message).await.unwrap();
     }
     assert_eq!(*ran.lock().unwrap(), [], "the queue is paused");
-    hold::resume(&bench.client, "celery").await.unwrap();
+    pauses::resume(&bench.client, "celery").await.unwrap();
     let expect = |worker| (0..20).filter(|n| n % 4 != 3).map(|n| (n, worker)).collect::<Vec<_>>();
     for worker in ["one", "two"] {
         eventually(WAIT, "each has run all", async || {

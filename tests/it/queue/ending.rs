@@ -7,7 +7,7 @@ use rhubarb_consumer::Outcome;
 use rhubarb_e2e::eventually::eventually;
 use rhubarb_queue::{
     Publish, inspect,
-    letter::{self, Filter, Kind},
+    letter::{self, Filter, LetterKind},
     replay::replay,
 };
 use rhubarb_wire::Exception;
@@ -130,8 +130,9 @@ async fn what_cannot_be_read_is_a_dead_letter_with_the_reason_and_the_worker_goe
     let id = bench.publish(&Publish::new("t").arg("fine")).await;
     assert_eq!(bench.result(&id).await.result, "fine");
     let dead = eventually(WAIT, "five dead letters", async || {
-        let dead =
-            inspect::letters(&bench.client, Kind::Dead, &Filter::default(), 10).await.unwrap();
+        let dead = inspect::letters(&bench.client, LetterKind::Dead, &Filter::default(), 10)
+            .await
+            .unwrap();
         (dead.len() == 5).then_some(dead)
     })
     .await;
@@ -140,7 +141,10 @@ async fn what_cannot_be_read_is_a_dead_letter_with_the_reason_and_the_worker_goe
     assert_eq!(big_one.size, big.len());
     assert!(big_one.message.is_none() && big_one.headers.as_ref().unwrap().contains("\"big\""));
     assert_eq!(bench.result("big").await.status.as_str(), "FAILURE");
-    assert!(replay(&bench.client, Kind::Dead, "big").await.is_err(), "its message was not kept");
+    assert!(
+        replay(&bench.client, LetterKind::Dead, "big").await.is_err(),
+        "its message was not kept"
+    );
     assert!(worker.stop().await);
 }
 
@@ -150,17 +154,17 @@ async fn an_unknown_task_is_parked_and_runs_after_a_replay() {
     let worker = bench.worker(echo);
     let id = bench.publish(&Publish::new("other").arg(1)).await;
     eventually(WAIT, "it is parked", async || {
-        letter::find(&bench.client, Kind::Parked, &id).await.unwrap()
+        letter::find(&bench.client, LetterKind::Parked, &id).await.unwrap()
     })
     .await;
     assert!(bench.client.result(&id).await.unwrap().is_none(), "a parked task has no result");
     assert_eq!(inspect::task(&bench.client, &id).await.unwrap().place, "parked");
     assert!(worker.stop().await);
-    assert!(replay(&bench.client, Kind::Parked, &id).await.unwrap());
+    assert!(replay(&bench.client, LetterKind::Parked, &id).await.unwrap());
     bench.tasks.push("other".to_owned());
     let worker = bench.worker(echo);
     assert_eq!(bench.result(&id).await.result, 1);
-    assert!(letter::find(&bench.client, Kind::Parked, &id).await.unwrap().is_none());
+    assert!(letter::find(&bench.client, LetterKind::Parked, &id).await.unwrap().is_none());
     assert!(worker.stop().await);
 }
 
@@ -170,7 +174,7 @@ async fn a_parked_task_runs_by_itself_once_a_worker_knows_it() {
     let worker = bench.worker(echo);
     let id = bench.publish(&Publish::new("other").arg(1)).await;
     eventually(WAIT, "it is parked", async || {
-        letter::find(&bench.client, Kind::Parked, &id).await.unwrap()
+        letter::find(&bench.client, LetterKind::Parked, &id).await.unwrap()
     })
     .await;
     bench.tasks.push("other".to_owned());

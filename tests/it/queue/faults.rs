@@ -13,7 +13,7 @@ use rhubarb_consumer::Outcome;
 use rhubarb_e2e::{eventually::eventually, redis_server::RedisServer};
 use rhubarb_queue::{
     Publish, inspect,
-    letter::{self, Kind},
+    letter::{self, LetterKind},
 };
 use serde_json::{Value, json};
 
@@ -55,7 +55,7 @@ async fn a_message_that_kills_its_workers_goes_to_the_dead_letters() {
     }
     let last = bench.worker(never);
     let letter = eventually(WAIT, "it is a dead letter", async || {
-        letter::find(&bench.client, Kind::Dead, &id).await.unwrap()
+        letter::find(&bench.client, LetterKind::Dead, &id).await.unwrap()
     })
     .await;
     assert!(letter.reason.contains("workers died"), "{}", letter.reason);

@@ -7,7 +7,7 @@ use redis::{AsyncCommands, aio::MultiplexedConnection};
 use rhubarb_consumer::{Delivery, Outcome};
 use rhubarb_core::config::ResultsUrl;
 use rhubarb_e2e::{eventually::eventually, redis_server::RedisServer};
-use rhubarb_queue::{Publish, letter::Kind, replay::replay};
+use rhubarb_queue::{Publish, letter::LetterKind, replay::replay};
 use rhubarb_wire::{
     Envelope, Exception, Signature,
     canvas::{chain, chord, group},
@@ -144,7 +144,7 @@ async fn a_dead_letter_fails_its_chain_and_a_replay_runs_it_all() {
     }
     assert!(worker.stop().await);
     let worker = bench.worker(super::echo);
-    assert!(replay(&bench.client, Kind::Dead, "one").await.unwrap());
+    assert!(replay(&bench.client, LetterKind::Dead, "one").await.unwrap());
     eventually(WAIT, "the chain has run after all", async || {
         let result = bench.client.result("three").await.unwrap();
         result.filter(|result| result.status.to_string() == "SUCCESS")

@@ -8,7 +8,7 @@ use rhubarb_core::class::Class;
 use rhubarb_e2e::eventually::eventually;
 use rhubarb_queue::{
     Publish, inspect,
-    letter::{self, Filter, Kind},
+    letter::{self, Filter, LetterKind},
     replay::replay,
 };
 use rhubarb_wire::{Exception, Signature, canvas};
@@ -77,14 +77,14 @@ async fn letters_are_kept_replayed_and_dropped_on_a_full_redis() {
     let worker = bench.worker(echo);
     let dead = eventually(WAIT, "one is dead, one is parked", async || {
         let dead =
-            inspect::letters(&bench.client, Kind::Dead, &Filter::default(), 9).await.unwrap();
-        letter::find(&bench.client, Kind::Parked, &id).await.unwrap()?;
+            inspect::letters(&bench.client, LetterKind::Dead, &Filter::default(), 9).await.unwrap();
+        letter::find(&bench.client, LetterKind::Parked, &id).await.unwrap()?;
         dead.into_iter().next()
     })
     .await;
     assert!(worker.stop().await);
-    assert!(letter::drop_letter(&bench.client, Kind::Dead, &dead.id).await.unwrap());
-    assert!(replay(&bench.client, Kind::Parked, &id).await.unwrap());
+    assert!(letter::drop_letter(&bench.client, LetterKind::Dead, &dead.id).await.unwrap());
+    assert!(replay(&bench.client, LetterKind::Parked, &id).await.unwrap());
     bench.tasks.push("unknown".to_owned());
     let worker = bench.worker(echo);
     assert_eq!(bench.result(&id).await.status.as_str(), "SUCCESS");

@@ -8,7 +8,7 @@ use std::{
 use redis::AsyncCommands;
 use rhubarb_consumer::Outcome;
 use rhubarb_e2e::eventually::eventually;
-use rhubarb_queue::{Publish, hold, inspect};
+use rhubarb_queue::{Publish, inspect, pauses};
 
 use super::{Bench, WAIT, echo};
 
@@ -22,8 +22,8 @@ async fn a_paused_queue_is_not_claimed_from_until_it_is_resumed() {
     let first = bench.publish(&Publish::new("t").arg(1)).await;
     bench.result(&first).await;
 
-    assert!(hold::pause(&bench.client, "celery", Some("a deploy")).await.unwrap());
-    assert!(!hold::pause(&bench.client, "celery", Some("a long deploy")).await.unwrap());
+    assert!(pauses::pause(&bench.client, "celery", Some("a deploy")).await.unwrap());
+    assert!(!pauses::pause(&bench.client, "celery", Some("a long deploy")).await.unwrap());
     let mut waiting = Vec::new();
     for n in 0..10 {
         waiting.push(bench.publish(&Publish::new("t").arg(n)).await);
@@ -37,8 +37,8 @@ async fn a_paused_queue_is_not_claimed_from_until_it_is_resumed() {
     let celery = queues.iter().find(|queue| queue.name == "celery").unwrap();
     assert_eq!(celery.pause.as_ref().unwrap().note.as_deref(), Some("a long deploy"));
 
-    assert!(hold::resume(&bench.client, "celery").await.unwrap());
-    assert!(!hold::resume(&bench.client, "celery").await.unwrap());
+    assert!(pauses::resume(&bench.client, "celery").await.unwrap());
+    assert!(!pauses::resume(&bench.client, "celery").await.unwrap());
     for id in &waiting {
         // The slow poll is 300 s here: only the wake-up by the resume lets them run in time.
         bench.result(id).await;
@@ -72,7 +72,7 @@ async fn every_worker_obeys_a_pause_and_its_end_within_a_second() {
         .await
     };
     runs(Instant::now(), "they work").await;
-    hold::pause(&bench.client, "celery", None).await.unwrap();
+    pauses::pause(&bench.client, "celery", None).await.unwrap();
     let paused = Instant::now();
     eventually(WAIT, "what ran has ended, and nothing else was taken", async || {
         workers.iter().all(|worker| worker.consumer().held() == 0).then_some(())
@@ -83,7 +83,7 @@ async fn every_worker_obeys_a_pause_and_its_end_within_a_second() {
     let left: u64 = bench.redis().await.llen("celery").await.unwrap();
     assert!(left > 0, "there was something to go on with");
     let resumed = Instant::now();
-    hold::resume(&bench.client, "celery").await.unwrap();
+    pauses::resume(&bench.client, "celery").await.unwrap();
     let first = runs(resumed, "they work again").await;
     assert!(first - resumed < Duration::from_secs(1), "{:?}", first - resumed);
     for worker in workers {
@@ -94,13 +94,13 @@ async fn every_worker_obeys_a_pause_and_its_end_within_a_second() {
 #[tokio::test]
 async fn a_pause_outlives_the_workers_that_obey_it() {
     let bench = Bench::new().await;
-    hold::pause(&bench.client, "celery", None).await.unwrap();
+    pauses::pause(&bench.client, "celery", None).await.unwrap();
     let id = bench.publish(&Publish::new("t").arg(7)).await;
     assert!(bench.worker(echo).stop().await);
 
     let worker = bench.worker(echo);
     assert_eq!(bench.redis().await.llen::<_, u64>("celery").await.unwrap(), 1);
-    hold::resume(&bench.client, "celery").await.unwrap();
+    pauses::resume(&bench.client, "celery").await.unwrap();
     assert_eq!(bench.result(&id).await.result, 7);
     assert!(worker.stop().await);
 }
@@ -115,9 +115,9 @@ async fn a_purge_throws_away_what_waits_and_only_that() {
     let mut redis = bench.redis().await;
     let _: () = redis.zadd("rhubarb:{celery}:scheduled", "1|later", 9e15).await.unwrap();
 
-    let gone = hold::purge(&bench.client, "celery", false).await.unwrap();
+    let gone = pauses::purge(&bench.client, "celery", false).await.unwrap();
     assert_eq!((gone.waiting, gone.scheduled), (3, 0));
-    let gone = hold::purge(&bench.client, "celery", true).await.unwrap();
+    let gone = pauses::purge(&bench.client, "celery", true).await.unwrap();
     assert_eq!((gone.waiting, gone.scheduled), (0, 1));
     assert_eq!(redis.llen::<_, u64>("other").await.unwrap(), 1, "{other}");
 }
@@ -126,7 +126,7 @@ async fn a_purge_throws_away_what_waits_and_only_that() {
 async fn a_name_that_cannot_be_a_queues_is_refused() {
     let bench = Bench::new().await;
     for name in ["", "a\nb", "a\u{6}\u{16}3"] {
-        assert!(hold::pause(&bench.client, name, None).await.is_err(), "{name:?}");
-        assert!(hold::purge(&bench.client, name, false).await.is_err(), "{name:?}");
+        assert!(pauses::pause(&bench.client, name, None).await.is_err(), "{name:?}");
+        assert!(pauses::purge(&bench.client, name, false).await.is_err(), "{name:?}");
     }
 }

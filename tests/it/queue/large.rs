@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use redis::{AsyncCommands, aio::MultiplexedConnection};
 use rhubarb_consumer::{Delivery, Outcome};
 use rhubarb_e2e::eventually::eventually;
-use rhubarb_queue::{Publish, hold, inspect};
+use rhubarb_queue::{Publish, inspect, pauses};
 
 use super::{Bench, WAIT, echo};
 
@@ -102,12 +102,12 @@ async fn a_million_scheduled_and_a_million_waiting_messages_hold_no_script_up() 
     processed(&worker, 500).await;
     scripts_are_bounded(&mut redis).await;
     // Looking at it, holding it and throwing it away are not slower for its length.
-    hold::pause(&bench.client, "celery", None).await.unwrap();
+    pauses::pause(&bench.client, "celery", None).await.unwrap();
     let shown = inspect::queues(&bench.client, &[]).await.unwrap();
     let shown = shown.iter().find(|queue| queue.name == "celery").unwrap();
     assert!(shown.waiting > 900_000 && shown.scheduled == 1_000_000, "{shown:?}");
     assert!(worker.stop().await);
-    let purged = hold::purge(&bench.client, "celery", true).await.unwrap();
+    let purged = pauses::purge(&bench.client, "celery", true).await.unwrap();
     assert!(purged.waiting > 900_000 && purged.scheduled == 1_000_000, "{purged:?}");
     scripts_are_bounded(&mut redis).await;
 }

@@ -9,7 +9,7 @@ use rhubarb_core::config::Config;
 use rhubarb_e2e::eventually::eventually;
 use rhubarb_queue::{
     Publish, inspect,
-    letter::{self, Filter, Kind, Letter},
+    letter::{self, Filter, Letter, LetterKind},
     replay::{replay, replay_all},
 };
 use rhubarb_wire::Exception;
@@ -31,12 +31,12 @@ async fn once_then_never(delivery: Delivery) -> Outcome {
 }
 
 async fn dead(bench: &Bench, filter: &Filter) -> Vec<Letter> {
-    inspect::letters(&bench.client, Kind::Dead, filter, 1_000).await.unwrap()
+    inspect::letters(&bench.client, LetterKind::Dead, filter, 1_000).await.unwrap()
 }
 
 async fn dead_letter(bench: &Bench, id: &str) -> Letter {
     eventually(WAIT, "it is a dead letter", async || {
-        letter::find(&bench.client, Kind::Dead, id).await.unwrap()
+        letter::find(&bench.client, LetterKind::Dead, id).await.unwrap()
     })
     .await
 }
@@ -67,7 +67,8 @@ async fn push_rubbish(bench: &Bench, numbers: std::ops::Range<usize>, size: usiz
         let message = format!("{n}:{}", "x".repeat(size));
         let _: u64 = redis.lpush("celery", &message).await.unwrap();
         eventually(WAIT, "it is kept", async || {
-            let newest = inspect::letters(&bench.client, Kind::Dead, &Filter::default(), 2).await;
+            let newest =
+                inspect::letters(&bench.client, LetterKind::Dead, &Filter::default(), 2).await;
             // Of a large one the message is not read with the list.
             let is_it = |letter: &Letter| match &letter.message {
                 Some(kept) => kept.starts_with(&format!("{n}:")),
@@ -124,7 +125,7 @@ async fn a_retried_letter_begins_with_no_deaths_and_no_result() {
     assert_eq!(bench.result(&id).await.status.as_str(), "FAILURE");
     assert!(last.stop().await);
 
-    assert!(replay(&bench.client, Kind::Dead, &id).await.unwrap());
+    assert!(replay(&bench.client, LetterKind::Dead, &id).await.unwrap());
     assert_eq!(bench.client.result(&id).await.unwrap(), None, "the old result is gone");
     kill_workers(&bench, 1).await;
     let worker = bench.worker(echo);
@@ -140,14 +141,14 @@ async fn a_replay_that_died_half_way_is_done_again_and_many_at_once_move_a_messa
     let id = bench.publish(&Publish::new("unknown").arg(1)).await;
     let worker = bench.worker(echo);
     eventually(WAIT, "it is parked", async || {
-        letter::find(&bench.client, Kind::Parked, &id).await.unwrap()
+        letter::find(&bench.client, LetterKind::Parked, &id).await.unwrap()
     })
     .await;
     assert!(worker.stop().await);
     let mut redis = bench.redis().await;
     let _: u64 = redis.del(bench.client.result_key(&id)).await.unwrap();
 
-    let replays = (0..10).map(|_| replay(&bench.client, Kind::Parked, &id));
+    let replays = (0..10).map(|_| replay(&bench.client, LetterKind::Parked, &id));
     let moved = join_all(replays).await.into_iter().filter(|moved| *moved.as_ref().unwrap());
     assert_eq!(moved.count(), 1);
     assert_eq!(redis.llen::<_, u64>("celery").await.unwrap(), 1);
@@ -184,10 +185,10 @@ async fn letters_give_way_by_bytes_and_the_count_of_bytes_stays_right() {
     let (counted, there) = bytes(&mut redis, "dead").await;
     assert!(counted == there && there <= limit, "{counted} {there}");
 
-    letter::drop_letter(&bench.client, Kind::Dead, &kept[0].id).await.unwrap();
-    replay(&bench.client, Kind::Dead, &kept[1].id).await.unwrap();
+    letter::drop_letter(&bench.client, LetterKind::Dead, &kept[0].id).await.unwrap();
+    replay(&bench.client, LetterKind::Dead, &kept[1].id).await.unwrap();
     eventually(WAIT, "the replayed one is a letter again", async || {
-        letter::find(&bench.client, Kind::Dead, &kept[1].id).await.unwrap()
+        letter::find(&bench.client, LetterKind::Dead, &kept[1].id).await.unwrap()
     })
     .await;
     let (counted, there) = bytes(&mut redis, "dead").await;
@@ -255,14 +256,14 @@ async fn letters_are_found_by_task_queue_reason_and_age() {
     ] {
         assert_eq!(dead(&bench, &filter).await.len(), n, "{filter:?}");
     }
-    let limited = inspect::letters(&bench.client, Kind::Dead, &all(), 3).await.unwrap();
+    let limited = inspect::letters(&bench.client, LetterKind::Dead, &all(), 3).await.unwrap();
     assert_eq!(limited.len(), 3);
 
-    let replayed = replay_all(&bench.client, Kind::Dead, &all()).await.unwrap();
+    let replayed = replay_all(&bench.client, LetterKind::Dead, &all()).await.unwrap();
     assert_eq!((replayed.moved, replayed.n_refused, replayed.refused.len()), (1, 3, 3));
     let mail = Filter { queue: some("mail"), ..all() };
-    let mails = letter::ids(&bench.client, Kind::Dead, &mail).await.unwrap();
-    let dropped = letter::drop_letters(&bench.client, Kind::Dead, &mails).await.unwrap();
+    let mails = letter::ids(&bench.client, LetterKind::Dead, &mail).await.unwrap();
+    let dropped = letter::drop_letters(&bench.client, LetterKind::Dead, &mails).await.unwrap();
     assert_eq!(dropped, 2);
     assert!(worker.stop().await);
 }

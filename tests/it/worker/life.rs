@@ -18,7 +18,7 @@ use rhubarb_e2e::eventually::eventually;
 use rhubarb_queue::{
     Publish,
     client::Joined,
-    letter::{self, Kind},
+    letter::{self, LetterKind},
 };
 use rhubarb_wire::State as TaskState;
 use serde_json::{Value, json};
@@ -248,7 +248,7 @@ async fn a_message_that_its_task_rejects_is_a_dead_letter_without_a_result() {
     });
     let id = bench.publish(&Publish::new("t.reject")).await;
     let letter = eventually(WAIT, "a dead letter", async || {
-        letter::find(&bench.client, Kind::Dead, &id).await.unwrap()
+        letter::find(&bench.client, LetterKind::Dead, &id).await.unwrap()
     })
     .await;
     assert_eq!((letter.task.as_deref(), &*letter.reason), (Some("t.reject"), "no such shop"));

@@ -27,7 +27,7 @@ pub use self::{
 use crate::{
     Bound, FormatError, PyValue, codec,
     error::{Error, redact_key},
-    flight::Flights,
+    flights::Flights,
     key,
 };
 

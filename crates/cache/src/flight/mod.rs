@@ -6,24 +6,19 @@
 //! died. Redis holds the plain value and nothing around it, so that Python reads it as any other:
 //! whether it is stale is told by how long it still lives.
 
-mod map;
 mod run;
 
 use std::{error::Error as StdError, time::Duration};
 
-use futures_util::FutureExt;
-pub(crate) use map::Flights;
-
-use self::{
-    map::Outcome,
-    run::{Mode, Task},
-};
+use self::run::{Mode, Task};
 use crate::{
     PyValue,
     client::{Cache, Event, Expiry, Timeout, Ttl},
     codec::MAX_VALUE,
     error::{Error, redact_key},
+    flights::Landed,
 };
+use futures_util::FutureExt;
 
 /// How a value that is not there is had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,10 +131,10 @@ impl Cache {
                 let flights = &self.shared().flights;
                 let flight = flights.join(&raw, || task(Mode::Miss).run(compute).boxed());
                 match flight.await {
-                    Outcome::Value(value) => Ok(value.as_ref().clone()),
-                    Outcome::Failed(error) => Err(Error::Shared(error)),
+                    Landed::Value(value) => Ok(value.as_ref().clone()),
+                    Landed::Failed(error) => Err(Error::Shared(error)),
                     // No miss ends so.
-                    Outcome::Elsewhere => Err(Error::Contended { key: redact_key(&raw) }),
+                    Landed::Elsewhere => Err(Error::Contended { key: redact_key(&raw) }),
                 }
             }
         }

@@ -13,12 +13,13 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{Fetch, map::Outcome};
+use super::Fetch;
 use crate::{
     PyValue,
     client::{Cache, Condition, Event, failed},
     codec::MAX_VALUE,
     error::{Error, redact_key},
+    flights::Landed,
     key,
     lock::token,
 };
@@ -63,22 +64,22 @@ struct Right {
 }
 
 impl Task {
-    pub(super) async fn run<F, Fut, E>(self, compute: F) -> Outcome
+    pub(super) async fn run<F, Fut, E>(self, compute: F) -> Landed
     where
         F: FnOnce() -> Fut + Send,
         Fut: Future<Output = Result<PyValue, E>> + Send,
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
         match self.have(compute).await {
-            Ok(Some(value)) => Outcome::Value(Arc::new(value)),
-            Ok(None) => Outcome::Elsewhere,
+            Ok(Some(value)) => Landed::Value(Arc::new(value)),
+            Ok(None) => Landed::Elsewhere,
             Err(error) => {
                 if self.mode == Mode::Refresh {
                     // Nobody waits for it: the stale value goes on.
                     let cause = StdError::source(&error).map(ToString::to_string);
                     tracing::debug!(%error, cause, "a refresh failed");
                 }
-                Outcome::Failed(Arc::new(error))
+                Landed::Failed(Arc::new(error))
             }
         }
     }

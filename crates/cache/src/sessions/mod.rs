@@ -22,14 +22,15 @@
 //!
 //! Formats are those of Django 5.2 (`django.contrib.sessions.backends`), measured. Modules: `key`
 //! what a cookie holds, `backend` whose sessions, `session` what one holds, `age` how long it
-//! lives, `store` one backend, `walk` and `directory` all of them, `glimpse` whose one is that
-//! cannot be read, `secret` whether a login holds, `cookie` the header; with the features `axum`
-//! and `tower-sessions` the extractors (`sessions::axum`) and the store (`sessions::tower`).
+//! lives, `store` one backend, `walk`, `directory` and `ending` all of them, `glimpse` whose one is
+//! that cannot be read, `secret` whether a login holds, `cookie` the header; with the features
+//! `axum` and `tower-sessions` the extractors (`sessions::axum`) and the store (`sessions::tower`).
 
 mod age;
 mod backend;
 mod cookie;
 mod directory;
+mod ending;
 mod error;
 mod glimpse;
 mod key;
@@ -46,7 +47,8 @@ pub mod tower;
 pub use age::DEFAULT_AGE;
 pub use backend::Backend;
 pub use cookie::SessionCookie;
-pub use directory::{Directory, Revoked};
+pub use directory::Directory;
+pub use ending::Revoked;
 pub use error::SessionError;
 pub use key::SessionKey;
 pub use secret::{Checked, SecretKeys};

@@ -13,8 +13,8 @@ pub(crate) enum CacheCommand {
     Show(CacheShowArgs),
     /// Deletes the values of one cache; never queues, sessions or other caches
     ///
-    /// It finds the keys by SCAN and frees them in Redis's background, so that Redis is not blocked.
-    /// When it is killed half-way, some values are gone: run it again.
+    /// It finds the keys by SCAN and frees them in Redis's background, so that Redis is not
+    /// blocked. When it is killed half-way, some values are gone: run it again.
     Clear(CacheClearArgs),
 }
 

@@ -2,7 +2,7 @@
 
 use rhubarb_queue::{
     inspect,
-    letter::{self, Attempt, Filter, Kind, Letter},
+    letter::{self, Attempt, Filter, Letter, LetterKind},
     replay::{replay, replay_all},
 };
 
@@ -17,20 +17,20 @@ use crate::{
 /// Runs a command on the dead letters.
 pub(crate) async fn dead(context: &Context, command: DeadCommand) -> Result<(), Error> {
     match command {
-        DeadCommand::List(args) => list(context, Kind::Dead, args).await,
-        DeadCommand::Show(args) => show(context, Kind::Dead, &args).await,
-        DeadCommand::Retry(chosen) => bring_back(context, Kind::Dead, chosen).await,
-        DeadCommand::Drop(args) => forget(context, Kind::Dead, args).await,
+        DeadCommand::List(args) => list(context, LetterKind::Dead, args).await,
+        DeadCommand::Show(args) => show(context, LetterKind::Dead, &args).await,
+        DeadCommand::Retry(chosen) => bring_back(context, LetterKind::Dead, chosen).await,
+        DeadCommand::Drop(args) => forget(context, LetterKind::Dead, args).await,
     }
 }
 
 /// Runs a command on the parked tasks.
 pub(crate) async fn parked(context: &Context, command: ParkedCommand) -> Result<(), Error> {
     match command {
-        ParkedCommand::List(args) => list(context, Kind::Parked, args).await,
-        ParkedCommand::Show(args) => show(context, Kind::Parked, &args).await,
-        ParkedCommand::Replay(chosen) => bring_back(context, Kind::Parked, chosen).await,
-        ParkedCommand::Drop(args) => forget(context, Kind::Parked, args).await,
+        ParkedCommand::List(args) => list(context, LetterKind::Parked, args).await,
+        ParkedCommand::Show(args) => show(context, LetterKind::Parked, &args).await,
+        ParkedCommand::Replay(chosen) => bring_back(context, LetterKind::Parked, chosen).await,
+        ParkedCommand::Drop(args) => forget(context, LetterKind::Parked, args).await,
     }
 }
 
@@ -41,13 +41,13 @@ impl From<FilterArgs> for Filter {
     }
 }
 
-async fn list(context: &Context, kind: Kind, args: LettersArgs) -> Result<(), Error> {
+async fn list(context: &Context, kind: LetterKind, args: LettersArgs) -> Result<(), Error> {
     let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
     let letters = inspect::letters(&context.client, kind, &args.filter.into(), limit).await?;
     Ok(Format::of(args.shown.json).show(&letters, |letters| letter_table(kind, letters))?)
 }
 
-fn letter_table(kind: Kind, letters: &[Letter]) -> String {
+fn letter_table(kind: LetterKind, letters: &[Letter]) -> String {
     if letters.is_empty() {
         return format!("no {}s", name(kind));
     }
@@ -64,7 +64,7 @@ fn letter_table(kind: Kind, letters: &[Letter]) -> String {
     grid.render()
 }
 
-async fn show(context: &Context, kind: Kind, args: &TaskArgs) -> Result<(), Error> {
+async fn show(context: &Context, kind: LetterKind, args: &TaskArgs) -> Result<(), Error> {
     let letter = letter::find(&context.client, kind, &args.id).await?;
     let letter = letter.ok_or_else(|| unknown(kind, &args.id))?;
     Ok(Format::of(args.shown.json).show(&letter, letter_lines)?)
@@ -93,7 +93,7 @@ fn letter_lines(letter: &Letter) -> String {
     lines.join("\n")
 }
 
-async fn bring_back(context: &Context, kind: Kind, chosen: Chosen) -> Result<(), Error> {
+async fn bring_back(context: &Context, kind: LetterKind, chosen: Chosen) -> Result<(), Error> {
     if let Some(id) = chosen.id {
         let moved = replay(&context.client, kind, &id).await?;
         return one(kind, &id, moved, "put back");
@@ -109,7 +109,7 @@ async fn bring_back(context: &Context, kind: Kind, chosen: Chosen) -> Result<(),
     }
 }
 
-async fn forget(context: &Context, kind: Kind, args: DropArgs) -> Result<(), Error> {
+async fn forget(context: &Context, kind: LetterKind, args: DropArgs) -> Result<(), Error> {
     let DropArgs { chosen, yes } = args;
     let question = format!("Forget all {}s?", name(kind));
     if chosen.all && !yes && !confirmed(&question)? {
@@ -124,32 +124,32 @@ async fn forget(context: &Context, kind: Kind, args: DropArgs) -> Result<(), Err
     Ok(output::print(&format!("{} dropped", counted(kind, n as u64)))?)
 }
 
-fn one(kind: Kind, id: &str, there: bool, done: &str) -> Result<(), Error> {
+fn one(kind: LetterKind, id: &str, there: bool, done: &str) -> Result<(), Error> {
     match there {
         true => Ok(output::print(&format!("{} {done}", clean(id)))?),
         false => Err(unknown(kind, id)),
     }
 }
 
-fn unknown(kind: Kind, id: &str) -> Error {
+fn unknown(kind: LetterKind, id: &str) -> Error {
     let (name, id) = (name(kind), clean(id));
     let list = match kind {
-        Kind::Dead => "dead",
-        Kind::Parked => "parked",
+        LetterKind::Dead => "dead",
+        LetterKind::Parked => "parked",
     };
     Error::Failed(format!("no {name} has the id {id}; `rhubarb {list} list` shows them"))
 }
 
 /// Says how many, such as `2 dead letters`.
-fn counted(kind: Kind, n: u64) -> String {
+fn counted(kind: LetterKind, n: u64) -> String {
     let name = name(kind);
     if n == 1 { format!("1 {name}") } else { format!("{n} {name}s") }
 }
 
-fn name(kind: Kind) -> &'static str {
+fn name(kind: LetterKind) -> &'static str {
     match kind {
-        Kind::Dead => "dead letter",
-        Kind::Parked => "parked task",
+        LetterKind::Dead => "dead letter",
+        LetterKind::Parked => "parked task",
     }
 }
 
@@ -160,7 +160,7 @@ mod tests {
     fn letter() -> Letter {
         Letter {
             id: "t1".into(),
-            kind: Kind::Dead,
+            kind: LetterKind::Dead,
             reason: "the body is not base64".into(),
             queue: "celery".into(),
             task: None,
@@ -184,8 +184,8 @@ mod tests {
         let expect = "\
 ID  TASK  QUEUE   SINCE                      REASON
 t1  -     celery  2026-11-24T00:00:00+00:00  the body is not base64";
-        assert_eq!(letter_table(Kind::Dead, &[letter()]), expect);
-        assert_eq!(letter_table(Kind::Parked, &[]), "no parked tasks");
+        assert_eq!(letter_table(LetterKind::Dead, &[letter()]), expect);
+        assert_eq!(letter_table(LetterKind::Parked, &[]), "no parked tasks");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal};
 
-use rhubarb_queue::{hold, inspect};
+use rhubarb_queue::{inspect, pauses};
 use serde::Serialize;
 
 use super::Context;
@@ -24,7 +24,7 @@ struct Held<'a> {
 
 /// Pauses a queue.
 pub(crate) async fn pause(context: &Context, args: &PauseArgs) -> Result<(), Error> {
-    let ran = hold::pause(&context.client, &args.queue, args.note.as_deref()).await?;
+    let ran = pauses::pause(&context.client, &args.queue, args.note.as_deref()).await?;
     tell_if_unknown(context, &args.queue).await?;
     let held = Held { queue: &args.queue, paused: true, changed: ran };
     Ok(Format::of(args.shown.json).show(&held, |held| {
@@ -35,7 +35,7 @@ pub(crate) async fn pause(context: &Context, args: &PauseArgs) -> Result<(), Err
 
 /// Resumes a queue.
 pub(crate) async fn resume(context: &Context, args: &QueueArg) -> Result<(), Error> {
-    let was_paused = hold::resume(&context.client, &args.queue).await?;
+    let was_paused = pauses::resume(&context.client, &args.queue).await?;
     if !was_paused {
         tell_if_unknown(context, &args.queue).await?;
     }
@@ -53,7 +53,7 @@ pub(crate) async fn purge(context: &Context, args: &PurgeArgs) -> Result<(), Err
         return Err(Error::Failed("nothing was thrown away".to_owned()));
     }
     tell_if_unknown(context, &args.queue).await?;
-    let gone = hold::purge(&context.client, &args.queue, args.scheduled).await?;
+    let gone = pauses::purge(&context.client, &args.queue, args.scheduled).await?;
     Ok(Format::of(args.shown.json).show(&gone, |gone| {
         let scheduled = args.scheduled.then(|| format!(", {} scheduled", gone.scheduled));
         format!("thrown away: {} waiting{}", gone.waiting, scheduled.unwrap_or_default())

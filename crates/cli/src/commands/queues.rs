@@ -206,8 +206,8 @@ fn text(value: Option<&Value>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use rhubarb_queue::{
-        hold::Pause,
         inspect::{PriorityInfo, WorkerRecord},
+        pauses::Pause,
     };
     use serde_json::json;
 

@@ -6,7 +6,7 @@ use rhubarb_queue::{
     Client,
     client::Joined,
     inspect,
-    letter::{self, Kind},
+    letter::{self, LetterKind},
     wire::{ResultTree, State, TaskResult},
 };
 use serde_json::Value;
@@ -78,7 +78,7 @@ async fn unless_parked<T>(
         loop {
             looks.tick().await;
             // A look that fails tells nothing; the wait itself says what is wrong with Redis.
-            if let Ok(Some(letter)) = letter::find(client, Kind::Parked, id).await {
+            if let Ok(Some(letter)) = letter::find(client, LetterKind::Parked, id).await {
                 return letter;
             }
         }

@@ -137,7 +137,7 @@ fn a_task_that_ignores_its_end_or_rejects_its_message_is_told_to_nobody() {
     let reject = |requeue| Outcome::Rejected { requeue, reason: "no such shop".to_owned() };
     let rejected = planned(reject(false), &received, &celery);
     let letter = rejected.letter.as_ref().unwrap();
-    assert_eq!((letter.kind, letter.reason.as_str()), (Kind::Dead, "no such shop"));
+    assert_eq!((letter.kind, letter.reason.as_str()), (LetterKind::Dead, "no such shop"));
     assert_eq!(Plan { letter: None, ..rejected }, ignored);
     let back = planned(reject(true), &received, &celery);
     let Act::Schedule { message: Some((bytes, None)), .. } = &back.act else { panic!("{back:?}") };

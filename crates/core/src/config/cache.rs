@@ -129,6 +129,17 @@ fn default_aliases() -> BTreeMap<String, AliasConfig> {
     ])
 }
 
+impl Domain {
+    /// Returns where it is where nothing is configured.
+    pub fn target(&self) -> CacheTarget {
+        CacheTarget {
+            alias: self.alias.to_owned(),
+            key: self.key.to_owned(),
+            timeout: Some(Duration::from_secs(self.timeout)),
+        }
+    }
+}
+
 fn target(name: &str) -> CacheTarget {
     Domain::find(name).map(Domain::target).unwrap_or_default()
 }

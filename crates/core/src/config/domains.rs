@@ -1,11 +1,8 @@
-//! The caches of the application, each by name: what it holds, under which key, for how long and up to which size.
+//! The caches of the application, each by name: what it holds, under which key, for how long and up
+//! to which size.
 //!
-//! This is the one table of them. What `[cache.*]` sets moves a cache to another alias, key or timeout; what it holds and
-//! its size cap are fixed.
-
-use std::time::Duration;
-
-use super::cache::CacheTarget;
+//! This is the one table of them. What `[cache.*]` sets moves a cache to another alias, key or
+//! timeout; what it holds and its size cap are fixed.
 
 /// What Python reads from a cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,15 +53,6 @@ impl Domain {
     /// Returns the cache of this name.
     pub fn find(name: &str) -> Option<&'static Self> {
         DOMAINS.iter().find(|domain| domain.name == name)
-    }
-
-    /// Returns where it is where nothing is configured.
-    pub fn target(&self) -> CacheTarget {
-        CacheTarget {
-            alias: self.alias.to_owned(),
-            key: self.key.to_owned(),
-            timeout: Some(Duration::from_secs(self.timeout)),
-        }
     }
 }
 

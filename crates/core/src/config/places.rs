@@ -1,4 +1,5 @@
-//! That the keys of one cache are never those of another, nor of a session: each can be cleared alone.
+//! That the keys of one cache are never those of another, nor of a session: each can be cleared
+//! alone.
 
 use super::{
     cache::{CacheConfig, CacheTarget},
@@ -10,7 +11,7 @@ use super::{
 const SESSIONS: &str = "django.contrib.sessions.";
 
 /// One target of a cache, with the keys that it stands for in Redis.
-struct Place<'c> {
+struct CachePlace<'c> {
     /// The cache's name in the table.
     cache: &'static str,
     /// Where it is set: `cache.users.key`.
@@ -61,7 +62,8 @@ impl Keys {
 }
 
 impl CacheConfig {
-    /// Returns where the configuration has put a cache of the table; nothing for a name that it does not have.
+    /// Returns where the configuration has put a cache of the table; nothing for a name that it
+    /// does not have.
     pub fn places(&self, cache: &str) -> &[CacheTarget] {
         match cache {
             "listings" => &self.listings,
@@ -74,11 +76,12 @@ impl CacheConfig {
         }
     }
 
-    /// Returns what would let one cache delete the keys of another or a session, one sentence each; nothing when all is well.
+    /// Returns what would let one cache delete the keys of another or a session, one sentence each;
+    /// nothing when all is well.
     ///
     /// `share_database` tells whether two roles use the same server and database.
     pub fn collisions(&self, share_database: impl Fn(Role, Role) -> bool) -> Vec<String> {
-        let all: Vec<Place<'_>> = DOMAINS
+        let all: Vec<CachePlace<'_>> = DOMAINS
             .iter()
             .flat_map(|domain| self.places(domain.name).iter().map(|target| (domain.name, target)))
             .filter_map(|(cache, target)| self.place(cache, target))
@@ -106,10 +109,10 @@ impl CacheConfig {
     }
 
     /// Returns a target's place; nothing when it names an alias that there is not.
-    fn place<'c>(&self, cache: &'static str, target: &'c CacheTarget) -> Option<Place<'c>> {
+    fn place<'c>(&self, cache: &'static str, target: &'c CacheTarget) -> Option<CachePlace<'c>> {
         let alias = self.aliases.get(&target.alias)?;
         let start = format!("{}:{}:", alias.prefix, alias.version);
-        Some(Place {
+        Some(CachePlace {
             cache,
             setting: format!("cache.{cache}.key"),
             key: &target.key,
@@ -120,8 +123,8 @@ impl CacheConfig {
 }
 
 /// Returns what is wrong with a place whatever the others are.
-fn alone(place: &Place<'_>) -> Option<String> {
-    let Place { cache, setting, key, .. } = place;
+fn alone(place: &CachePlace<'_>) -> Option<String> {
+    let CachePlace { cache, setting, key, .. } = place;
     let sessions = Keys { before: SESSIONS.to_owned(), after: Some(String::new()) };
     if split(key).is_some_and(|(before, _)| !before.contains(char::is_alphanumeric)) {
         return Some(format!(

@@ -1,8 +1,8 @@
 //! `[celery.task_routes]`: the queue, and the priority, of tasks whose call names none.
 //!
 //! The rules are those of `celery/app/routes.py` (`MapRoute`, read in 5.7.0): a name without `*` is
-//! meant exactly and comes first; patterns follow in the order of the file, as shell patterns of the
-//! whole name: `*` for any text, `?` for one character, `[ab]` and `[!ab]` for one of a set.
+//! meant exactly and comes first; patterns follow in the order of the file, as shell patterns of
+//! the whole name: `*` for any text, `?` for one character, `[ab]` and `[!ab]` for one of a set.
 
 use std::ops::Deref;
 

@@ -1,7 +1,7 @@
 use std::fs;
 
 use proptest::prelude::*;
-use rhubarb_config::{Item, Kind, Part, in_force, reference, template};
+use rhubarb_config::{Item, ItemKind, Part, in_force, reference, template};
 
 use super::*;
 
@@ -16,9 +16,9 @@ fn load(
 /// Returns each setting that has a variable: its name, the variable, and what holds by default.
 fn rows() -> Vec<(String, String, String, bool)> {
     let (config, mut all) = (Config::default(), Vec::new());
-    let top = Item { place: String::new(), words: "", examples: "", kind: Kind::Table };
+    let top = Item { place: String::new(), words: "", examples: "", kind: ItemKind::Table };
     config.visit(top, &mut |item| {
-        if let Kind::Setting(facts, shown, _) = item.kind {
+        if let ItemKind::Setting(facts, shown, _) = item.kind {
             let variable = format!("RHUBARB_{}", item.place.to_uppercase().replace('.', "_"));
             all.push((item.place, variable, shown.text().to_owned(), facts.example.is_some()));
         }

@@ -3,7 +3,7 @@
 use std::{future::Future, time::Duration};
 
 use rhubarb::{TaskContext, TaskError};
-use rhubarb_queue::{Lock, wire::State};
+use rhubarb_queue::{OwnedLock, wire::State};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -27,7 +27,7 @@ pub(super) async fn alone<T>(
     work: impl Future<Output = Result<T, TaskError>>,
 ) -> Result<T, TaskError> {
     let name = format!("scrape:{slug}");
-    let lock = Lock::new(context.client(), &name, context.id(), TTL);
+    let lock = OwnedLock::new(context.client(), &name, context.id(), TTL);
     if !lock.acquire().await? {
         return Err(wait_for(context, lock.holder().await?).await);
     }
@@ -59,7 +59,7 @@ async fn wait_for(context: &TaskContext, holder: Option<String>) -> TaskError {
 }
 
 /// Renews the lock; ends when it is ours no more.
-async fn lost(lock: &Lock) {
+async fn lost(lock: &OwnedLock) {
     let mut held_until = Instant::now() + TTL;
     loop {
         tokio::time::sleep(RENEW).await;

@@ -8,7 +8,7 @@ use std::io::Write;
 
 use serde_json::{Map, Value};
 
-use crate::exact::unsealed;
+use crate::seal::unsealed;
 
 /// How many characters of a text are looked at in one step; compilers make a few instructions of
 /// it.

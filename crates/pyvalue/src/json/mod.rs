@@ -4,14 +4,13 @@
 //! be written is an error instead of something like it. [`write()`] is Django's encoder;
 //! [`exact`](crate::exact) reads the same text as `serde_json`'s values.
 
-mod django;
+pub(crate) mod django;
 pub(crate) mod dump;
 mod read;
+mod serde;
 
 pub use django::write;
-pub(crate) use django::{constant, key_text};
-pub(crate) use dump::float;
-pub(crate) use read::{Kind, read as read_tree};
+pub(crate) use read::read as read_tree;
 
 use crate::{error::FormatError, limits::Budget, tree::Python, value::PyValue};
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::{
     error::FormatError,
     limits::{BLOCK, Budget, MEMBER, too_deep},
-    tree::Tree,
+    tree::{NumberKind, Tree},
     value::PyValue,
 };
 
@@ -198,9 +198,9 @@ impl<'a, T: Tree> Reader<'a, T> {
             "null" => T::leaf(PyValue::None),
             "true" => T::leaf(PyValue::Bool(true)),
             "false" => T::leaf(PyValue::Bool(false)),
-            "NaN" | "Infinity" | "-Infinity" => T::number(token, Kind::None)?,
+            "NaN" | "Infinity" | "-Infinity" => T::number(token, NumberKind::None)?,
             _ => {
-                let kind = Kind::of(token).ok_or_else(|| self.wrong("expected a value"))?;
+                let kind = NumberKind::of(token).ok_or_else(|| self.wrong("expected a value"))?;
                 T::number(token, kind)?
             }
         };
@@ -304,38 +304,6 @@ impl<T: Tree> Waiting<T> {
         let n = self.values.len() - from;
         let keys = self.keys.drain(self.keys.len() - n..);
         T::dict(keys.zip(self.values.drain(from..)))
-    }
-}
-
-/// What kind of number a token is.
-#[derive(Clone, Copy)]
-pub(crate) enum Kind {
-    Whole,
-    Float,
-    /// `NaN`, `Infinity` or `-Infinity`.
-    None,
-}
-
-impl Kind {
-    /// What number a token is; `None` for none.
-    fn of(token: &str) -> Option<Self> {
-        let digits =
-            |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty();
-        let unsigned = token.strip_prefix('-').unwrap_or(token);
-        let (number, exponent) = match unsigned.split_once(['e', 'E']) {
-            Some((number, exponent)) => (number, Some(exponent)),
-            None => (unsigned, None),
-        };
-        let (whole, fraction) = match number.split_once('.') {
-            Some((whole, fraction)) => (whole, Some(fraction)),
-            None => (number, None),
-        };
-        let is_whole = digits(whole) && (whole == "0" || !whole.starts_with('0'));
-        let exponent_digits = exponent.map(|text| text.strip_prefix(['+', '-']).unwrap_or(text));
-        if !is_whole || !fraction.is_none_or(digits) || !exponent_digits.is_none_or(digits) {
-            return None;
-        }
-        Some(if fraction.is_none() && exponent.is_none() { Self::Whole } else { Self::Float })
     }
 }
 

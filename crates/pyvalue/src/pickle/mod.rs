@@ -14,6 +14,7 @@
 //! # Ok::<(), FormatError>(())
 //! ```
 
+mod call;
 mod class;
 mod input;
 mod opcode;

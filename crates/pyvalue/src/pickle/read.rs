@@ -3,7 +3,8 @@
 use std::{borrow::Cow, collections::HashMap};
 
 use super::{
-    class::{self, Class},
+    call::{self, call},
+    class::Class,
     input::Input,
     opcode as op,
     value::{Export, Id, Node},
@@ -253,7 +254,7 @@ impl<'a> Machine<'a> {
         self.budget.bytes(nodes.iter().map(|node| node.bytes()).sum())?;
         // `None` here: Python would raise, or the state is one that our types cannot keep (a named
         // time zone, say). Either way the class is what a reader has to know.
-        class::call(class, &nodes).ok_or_else(|| class.unsupported())
+        call(class, &nodes).ok_or_else(|| class.unsupported())
     }
 
     /// Only a UUID has a state of its own.
@@ -265,7 +266,7 @@ impl<'a> Machine<'a> {
             return Err(self.input.error("a state for what has none"));
         };
         let uuid =
-            class::uuid(pairs.iter().map(|(key, value)| (self.node(*key), self.node(*value))));
+            call::uuid(pairs.iter().map(|(key, value)| (self.node(*key), self.node(*value))));
         let uuid = uuid.ok_or_else(|| Class::Uuid.unsupported())?;
         self.nodes[target as usize] = Node::Value(PyValue::Uuid(uuid));
         Ok(())

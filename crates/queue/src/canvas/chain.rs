@@ -7,24 +7,11 @@ use serde_json::{Map, Value, json};
 
 use super::{
     CanvasError, MAX_DEPTH,
-    apply::{How, Unroll},
-    freeze::Freeze,
     options::{self, items, merge, take, take_text},
-    part::{Kind, Part},
+    part::{Part, PartKind, joined, signatures},
     results::Res,
+    unroll::{Freeze, How, Prepare, Unroll},
 };
-
-/// What the steps of a chain are given.
-#[derive(Debug, Default)]
-pub(super) struct Prepare<'a> {
-    /// For the first step, before its own.
-    pub(super) args: Vec<Value>,
-    pub(super) kwargs: Map<String, Value>,
-    /// What the last step is frozen as: a chain's id, group and chord are those of its end.
-    pub(super) last: Freeze<'a>,
-    /// For every step.
-    pub(super) errbacks: Vec<Value>,
-}
 
 /// Steps that are frozen already, from the end of the chain.
 #[derive(Debug, Default)]
@@ -67,7 +54,7 @@ impl Unroll<'_> {
             },
             errbacks: items(take(&mut options, "link_error")),
         };
-        let Kind::Chain(steps) = part.kind else { return Ok(None) };
+        let PartKind::Chain(steps) = part.kind else { return Ok(None) };
         let (mut steps, last) = self.prepare(steps, prepare)?;
         if let Some(end) = steps.first_mut() {
             let mut all = items(end.options.shift_remove("link"));
@@ -135,7 +122,7 @@ impl Unroll<'_> {
         let mut left_out = None;
         while let Some(head) = steps.pop_front() {
             let head = head.single();
-            if matches!(head.kind, Kind::Chain(_)) {
+            if matches!(head.kind, PartKind::Chain(_)) {
                 for step in self.unchained(head)?.into_iter().rev() {
                     steps.push_front(step);
                 }
@@ -157,14 +144,14 @@ impl Unroll<'_> {
         mut step: Part,
         steps: &mut VecDeque<Part>,
     ) -> Result<Option<Part>, CanvasError> {
-        if matches!(step.kind, Kind::Chain(_)) {
+        if matches!(step.kind, PartKind::Chain(_)) {
             steps.extend(self.unchained(step)?);
             return Ok(None);
         }
-        let Kind::Chord(chord) = &mut step.kind else { return Ok(Some(step)) };
+        let PartKind::Chord(chord) = &mut step.kind else { return Ok(Some(step)) };
         let led_by_task = |body: &mut Part| match &body.kind {
-            Kind::Chain(steps) => {
-                steps.first().is_some_and(|first| !matches!(first.kind, Kind::Group(_)))
+            PartKind::Chain(steps) => {
+                steps.first().is_some_and(|first| !matches!(first.kind, PartKind::Group(_)))
             }
             _ => false,
         };
@@ -185,7 +172,7 @@ impl Unroll<'_> {
     /// The steps of a chain with its links: those for a success on the last, those for a failure on
     /// each.
     fn unchained(&mut self, chain: Part) -> Result<Vec<Part>, CanvasError> {
-        let Kind::Chain(mut steps) = chain.kind else { return Ok(vec![chain]) };
+        let PartKind::Chain(mut steps) = chain.kind else { return Ok(vec![chain]) };
         let mut options = chain.options;
         if let Some(last) = steps.last_mut() {
             for callback in items(take(&mut options, "link")) {
@@ -207,7 +194,7 @@ impl Unroll<'_> {
         done: &mut Done,
         root_id: Option<&str>,
     ) -> Result<Part, CanvasError> {
-        if !matches!(step.kind, Kind::Group(_)) {
+        if !matches!(step.kind, PartKind::Group(_)) {
             return Ok(step);
         }
         let Some((body, body_result)) = done.steps.pop() else { return Ok(step) };
@@ -225,7 +212,7 @@ impl Unroll<'_> {
             self.results.set_parent(result, None);
         }
         done.open = node;
-        let Kind::Group(header) = step.kind else { return Err(CanvasError::NoBody) };
+        let PartKind::Group(header) = step.kind else { return Err(CanvasError::NoBody) };
         let options = Map::from_iter([("root_id".to_owned(), json!(root_id))]);
         let mut chord = Part::chord(header, body, options);
         chord.args = step.args;
@@ -249,7 +236,7 @@ impl Unroll<'_> {
         for errback in &with.errbacks {
             self.link_error(&mut step, errback)?;
         }
-        let is_chord = matches!(step.kind, Kind::Chord(_));
+        let is_chord = matches!(step.kind, PartKind::Chord(_));
         done.open = Some(if is_chord { self.results.root(result) } else { result });
         // A chord that took the last step as its body has that step's result.
         if is_last || done.steps.is_empty() {
@@ -269,18 +256,7 @@ fn give(step: &mut Part, args: Vec<Value>, kwargs: Map<String, Value>) {
     }
     let own = std::mem::take(&mut step.args);
     step.args = joined(args, own);
-    if matches!(step.kind, Kind::Task) {
+    if matches!(step.kind, PartKind::Task) {
         step.kwargs.extend(kwargs);
     }
-}
-
-/// Reads a list of signatures.
-pub(super) fn signatures(values: Vec<Value>) -> Result<Vec<Signature>, CanvasError> {
-    let read = |value| Signature::from_value(value).map_err(super::part::malformed);
-    values.into_iter().map(read).collect()
-}
-
-pub(super) fn joined(mut before: Vec<Value>, after: Vec<Value>) -> Vec<Value> {
-    before.extend(after);
-    before
 }

@@ -4,12 +4,10 @@ use serde_json::{Value, json};
 
 use super::{
     CanvasError,
-    apply::{How, Unroll},
-    chain::joined,
-    freeze::Freeze,
     options::{Options, overlay, take, take_text, text},
-    part::{Chord, Kind, Part, value},
+    part::{Chord, Part, PartKind, joined, value},
     results::Res,
+    unroll::{Freeze, How, Unroll},
 };
 
 /// A chord that is about to be sent.
@@ -49,7 +47,7 @@ impl Unroll<'_> {
         let chord = body.clone().into_value();
         let freeze = Freeze { id: None, chord: Some(&chord), sent_next: true, ..freeze };
         let mut header_result = self.freeze_group(&mut header, freeze)?;
-        if matches!(&header.kind, Kind::Group(members) if members.is_empty()) {
+        if matches!(&header.kind, PartKind::Group(members) if members.is_empty()) {
             self.apply(body, How { args: vec![json!([])], ..How::default() })?;
         } else {
             let nested = self.results.members(header_result).unwrap_or_default();
@@ -66,7 +64,7 @@ impl Unroll<'_> {
 
     /// Sorts a chord's options: what belongs to the body, what to the header, what to both.
     fn ready_chord(&mut self, mut part: Part, how: How) -> Result<Ready, CanvasError> {
-        let Kind::Chord(chord) = part.kind else { return Err(CanvasError::NoBody) };
+        let PartKind::Chord(chord) = part.kind else { return Err(CanvasError::NoBody) };
         let Chord { header, header_options, body } = *chord;
         let mut body = body.ok_or(CanvasError::NoBody)?;
         let header_args = if how.args.is_empty() || part.immutable {

@@ -1,40 +1,24 @@
 //! Giving ids to a signature, and to all that follows from it, before it is sent.
 
 use rhubarb_wire::memory;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     CanvasError,
-    apply::Unroll,
-    chain::Prepare,
     options::text,
-    part::{Chord, Kind, Part},
+    part::{Chord, Part, PartKind},
     results::Res,
+    unroll::{Freeze, Prepare, Unroll},
 };
-
-/// What a signature is given when it is frozen; what it has already stays.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Freeze<'a> {
-    pub(super) id: Option<&'a str>,
-    pub(super) group_id: Option<&'a str>,
-    /// The body of the chord that the signature's last task reports to.
-    pub(super) chord: Option<&'a Value>,
-    pub(super) root_id: Option<&'a str>,
-    pub(super) parent_id: Option<&'a str>,
-    pub(super) group_index: Option<usize>,
-    /// Of a group that is sent right after: its tasks are given the chord one by one then, not all
-    /// at once.
-    pub(super) sent_next: bool,
-}
 
 impl Unroll<'_> {
     /// Gives ids, in place.
     pub(super) fn freeze(&mut self, part: &mut Part, as_: Freeze<'_>) -> Result<Res, CanvasError> {
         match &mut part.kind {
-            Kind::Task => self.freeze_task(part, as_),
-            Kind::Chain(_) => self.freeze_chain(part, as_),
-            Kind::Group(_) => self.freeze_group(part, as_),
-            Kind::Chord(_) => self.freeze_chord(part, as_),
+            PartKind::Task => self.freeze_task(part, as_),
+            PartKind::Chain(_) => self.freeze_chain(part, as_),
+            PartKind::Group(_) => self.freeze_group(part, as_),
+            PartKind::Chord(_) => self.freeze_chord(part, as_),
         }
     }
 
@@ -67,7 +51,7 @@ impl Unroll<'_> {
     /// A chain's id is that of its last step. Its steps become those that a worker would make of
     /// them.
     fn freeze_chain(&mut self, part: &mut Part, as_: Freeze<'_>) -> Result<Res, CanvasError> {
-        let Kind::Chain(steps) = &mut part.kind else { return Err(CanvasError::EmptyChain) };
+        let PartKind::Chain(steps) = &mut part.kind else { return Err(CanvasError::EmptyChain) };
         let prepare =
             Prepare { args: std::mem::take(&mut part.args), last: as_, ..Prepare::default() };
         let (mut reversed, last) = self.prepare(std::mem::take(steps), prepare)?;
@@ -84,7 +68,7 @@ impl Unroll<'_> {
         part: &mut Part,
         as_: Freeze<'_>,
     ) -> Result<Res, CanvasError> {
-        let Kind::Group(members) = &mut part.kind else { return Err(CanvasError::NoBody) };
+        let PartKind::Group(members) = &mut part.kind else { return Err(CanvasError::NoBody) };
         let options = &mut part.options;
         let id = text(options, "task_id").unwrap_or_else(|| self.fresh_id());
         options.insert("task_id".to_owned(), json!(id));
@@ -122,7 +106,7 @@ impl Unroll<'_> {
         as_: Freeze<'_>,
     ) -> Result<Vec<Res>, CanvasError> {
         let freeze = |(index, member): (usize, &mut Part)| {
-            let later = as_.sent_next && matches!(member.kind, Kind::Task);
+            let later = as_.sent_next && matches!(member.kind, PartKind::Task);
             let chord = as_.chord.filter(|_| !later);
             let own = Freeze { chord, group_index: Some(index), sent_next: false, ..as_ };
             self.freeze(member, own)
@@ -133,7 +117,7 @@ impl Unroll<'_> {
     /// The header waits inside the chord: its tasks are given the body when they are sent, not now,
     /// or each level of nesting would multiply the message.
     fn freeze_chord(&mut self, part: &mut Part, as_: Freeze<'_>) -> Result<Res, CanvasError> {
-        let Kind::Chord(chord) = &mut part.kind else { return Err(CanvasError::NoBody) };
+        let PartKind::Chord(chord) = &mut part.kind else { return Err(CanvasError::NoBody) };
         let Chord { header, header_options, body } = &mut **chord;
         header.iter_mut().for_each(forget_chord);
         let mut group =
@@ -141,7 +125,7 @@ impl Unroll<'_> {
         let parent = Freeze { root_id: as_.root_id, parent_id: as_.parent_id, ..Freeze::default() };
         let header_result = self.freeze_group(&mut group, parent)?;
         group.options.shift_remove("chord");
-        if let Kind::Group(members) = group.kind {
+        if let PartKind::Group(members) = group.kind {
             *header = members;
         }
         *header_options = Some(group.options);
@@ -160,7 +144,7 @@ pub(super) fn flatten(members: Vec<Part>) -> Vec<Part> {
     let mut flat = Vec::with_capacity(members.len());
     for member in members {
         match member.kind {
-            Kind::Group(inner) => flat.extend(flatten(inner)),
+            PartKind::Group(inner) => flat.extend(flatten(inner)),
             _ if member.is_empty_chain() => {}
             _ => flat.push(member),
         }
@@ -172,14 +156,14 @@ pub(super) fn flatten(members: Vec<Part>) -> Vec<Part> {
 fn forget_chord(part: &mut Part) {
     part.options.shift_remove("chord");
     match &mut part.kind {
-        Kind::Task => {}
-        Kind::Group(members) => members.iter_mut().for_each(forget_chord),
-        Kind::Chain(steps) => {
+        PartKind::Task => {}
+        PartKind::Group(members) => members.iter_mut().for_each(forget_chord),
+        PartKind::Chain(steps) => {
             if let Some(last) = steps.last_mut() {
                 forget_chord(last);
             }
         }
-        Kind::Chord(chord) => {
+        PartKind::Chord(chord) => {
             if let Some(body) = &mut chord.body {
                 forget_chord(body);
             }

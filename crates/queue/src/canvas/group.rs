@@ -5,12 +5,11 @@ use serde_json::{Value, json};
 
 use super::{
     CanvasError,
-    apply::{How, Unroll},
-    chain::joined,
-    freeze::{Freeze, flatten},
+    freeze::flatten,
     options::{merge, take, take_text, text},
-    part::{Kind, Part, memory_of_signature},
+    part::{Part, PartKind, joined, memory_of_signature},
     results::Res,
+    unroll::{Freeze, How, Unroll},
 };
 
 impl Unroll<'_> {
@@ -22,7 +21,7 @@ impl Unroll<'_> {
                 return Err(CanvasError::LinkedGroup { name });
             }
         }
-        let Kind::Group(members) = &mut part.kind else { return Err(CanvasError::NoBody) };
+        let PartKind::Group(members) = &mut part.kind else { return Err(CanvasError::NoBody) };
         let mut members = flatten(std::mem::take(members));
         if members.is_empty() {
             return self.freeze_group(&mut part, Freeze::default());

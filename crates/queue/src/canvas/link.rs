@@ -5,9 +5,9 @@ use serde_json::Value;
 
 use super::{
     CanvasError,
-    apply::Unroll,
     options::{Options, items, take},
-    part::{Kind, Part},
+    part::{Part, PartKind},
+    unroll::Unroll,
 };
 
 impl Unroll<'_> {
@@ -15,15 +15,15 @@ impl Unroll<'_> {
     /// member's result.
     pub(super) fn link(&mut self, part: &mut Part, callback: &Value) -> Result<(), CanvasError> {
         match &mut part.kind {
-            Kind::Chord(chord) => match &mut chord.body {
+            PartKind::Chord(chord) => match &mut chord.body {
                 Some(body) => self.link(body, callback),
                 None => Err(CanvasError::NoBody),
             },
-            Kind::Group(members) => match members.first_mut() {
+            PartKind::Group(members) => match members.first_mut() {
                 Some(first) => self.link(first, &immutable(callback.clone())),
                 None => self.append(&mut part.options, "link", callback),
             },
-            Kind::Task | Kind::Chain(_) => self.append(&mut part.options, "link", callback),
+            PartKind::Task | PartKind::Chain(_) => self.append(&mut part.options, "link", callback),
         }
     }
 
@@ -35,18 +35,20 @@ impl Unroll<'_> {
         errback: &Value,
     ) -> Result<(), CanvasError> {
         match &mut part.kind {
-            Kind::Chord(chord) => {
+            PartKind::Chord(chord) => {
                 for member in &mut chord.header {
-                    if matches!(member.kind, Kind::Chord(_)) {
+                    if matches!(member.kind, PartKind::Chord(_)) {
                         self.link_error(member, errback)?;
                     }
                 }
                 chord.body.as_mut().map_or(Ok(()), |body| self.link_error(body, errback))
             }
-            Kind::Group(members) => {
+            PartKind::Group(members) => {
                 members.iter_mut().try_for_each(|member| self.link_error(member, errback))
             }
-            Kind::Task | Kind::Chain(_) => self.append(&mut part.options, "link_error", errback),
+            PartKind::Task | PartKind::Chain(_) => {
+                self.append(&mut part.options, "link_error", errback)
+            }
         }
     }
 
@@ -60,7 +62,7 @@ impl Unroll<'_> {
             self.link(body, &callback)?;
         }
         for errback in items(take(options, "link_error")) {
-            if matches!(body.kind, Kind::Group(_)) {
+            if matches!(body.kind, PartKind::Group(_)) {
                 self.link_error_to_members(body, &errback, true)?;
             } else {
                 self.append(&mut body.options, "link_error", &errback)?;
@@ -79,17 +81,19 @@ impl Unroll<'_> {
     ) -> Result<(), CanvasError> {
         let own = part.options.get("link_error").is_some_and(|own| !own.is_null());
         match &mut part.kind {
-            Kind::Group(_) if runs_as_group && own => {
+            PartKind::Group(_) if runs_as_group && own => {
                 self.append(&mut part.options, "link_error", errback)
             }
-            Kind::Group(members) => members
+            PartKind::Group(members) => members
                 .iter_mut()
                 .try_for_each(|member| self.link_error_to_members(member, errback, false)),
-            Kind::Chord(chord) => match &mut chord.body {
+            PartKind::Chord(chord) => match &mut chord.body {
                 Some(body) => self.link_error_to_members(body, errback, true),
                 None => Ok(()),
             },
-            Kind::Task | Kind::Chain(_) => self.append(&mut part.options, "link_error", errback),
+            PartKind::Task | PartKind::Chain(_) => {
+                self.append(&mut part.options, "link_error", errback)
+            }
         }
     }
 

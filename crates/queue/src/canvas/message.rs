@@ -9,10 +9,10 @@ use serde_json::{Map, Value};
 
 use super::{
     CanvasError, Outgoing, Publisher,
-    apply::Unroll,
     options::{Options, Taker, names, take, take_text, time_after},
     part::{PART, Part, memory_of_signature},
     results::Res,
+    unroll::Unroll,
 };
 
 /// About what a message has beside its body, bytes.

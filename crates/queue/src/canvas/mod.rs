@@ -48,6 +48,7 @@ mod message;
 mod options;
 mod part;
 mod results;
+mod unroll;
 
 use jiff::Timestamp;
 use rhubarb_core::config::CeleryConfig;
@@ -223,10 +224,10 @@ pub fn unroll(
     call: Call,
     publisher: Publisher<'_>,
 ) -> Result<Unrolled, CanvasError> {
-    let mut unroll = apply::Unroll::new(publisher, &call);
+    let mut unroll = unroll::Unroll::new(publisher, &call);
     unroll.spend(part::weight(&signature.kwargs))?;
     let part = part::Part::read(signature, MAX_DEPTH)?;
-    let how = apply::How::from(call);
+    let how = unroll::How::from(call);
     let result = unroll.apply(part, how)?;
     Ok(unroll.finish(result))
 }
@@ -240,7 +241,7 @@ pub(crate) fn single(
     call: &Call,
     publisher: Publisher<'_>,
 ) -> Result<Unrolled, CanvasError> {
-    let mut unroll = apply::Unroll::new(publisher, call);
+    let mut unroll = unroll::Unroll::new(publisher, call);
     let sent = unroll.send_typed(task)?;
     unroll.note_child(sent);
     Ok(unroll.finish(Some(sent)))

@@ -6,7 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 use rhubarb_wire::{CallOptions, Signature, Time, open};
 use serde_json::{Map, Value};
 
-use super::{CanvasError, part::malformed};
+use super::{
+    CanvasError,
+    part::{malformed, signatures},
+};
 
 /// The first second of the year 1, in seconds since 1970.
 const YEAR_1: i64 = -62_135_596_800;
@@ -198,8 +201,7 @@ impl Taker<'_> {
     }
 
     fn signatures(&mut self, key: &str) -> Result<Vec<Signature>, CanvasError> {
-        let read = |value| Signature::from_value(value).map_err(malformed);
-        items(take(self.options, key)).into_iter().map(read).collect()
+        signatures(items(take(self.options, key)))
     }
 
     /// The options that a caller may give; times count from `now`.

@@ -18,13 +18,13 @@ pub(super) struct Part {
     pub(super) kwargs: Map<String, Value>,
     pub(super) options: Map<String, Value>,
     pub(super) immutable: bool,
-    pub(super) kind: Kind,
+    pub(super) kind: PartKind,
     subtask_type: Option<String>,
     other: Map<String, Value>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Kind {
+pub(super) enum PartKind {
     Task,
     Chain(Vec<Part>),
     Group(Vec<Part>),
@@ -44,11 +44,11 @@ impl Part {
     pub(super) fn read(mut signature: Signature, depth: usize) -> Result<Self, CanvasError> {
         let depth = depth.checked_sub(1).ok_or(CanvasError::TooDeep)?;
         let kind = match canvas(&signature)? {
-            None => Kind::Task,
+            None => PartKind::Task,
             Some("chunks") => return chunks(signature, depth),
-            Some("chain") => Kind::Chain(tasks(&mut signature.kwargs, depth)?),
-            Some("group") => Kind::Group(tasks(&mut signature.kwargs, depth)?),
-            Some(_) => Kind::Chord(Box::new(chord(&mut signature.kwargs, depth)?)),
+            Some("chain") => PartKind::Chain(tasks(&mut signature.kwargs, depth)?),
+            Some("group") => PartKind::Group(tasks(&mut signature.kwargs, depth)?),
+            Some(_) => PartKind::Chord(Box::new(chord(&mut signature.kwargs, depth)?)),
         };
         let Signature { task, args, kwargs, options, subtask_type, immutable, other } = signature;
         Ok(Self { task, args, kwargs, options, immutable, kind, subtask_type, other })
@@ -59,7 +59,7 @@ impl Part {
         Self::read(signature, depth)
     }
 
-    fn canvas(name: &str, options: Map<String, Value>, kind: Kind) -> Self {
+    fn canvas(name: &str, options: Map<String, Value>, kind: PartKind) -> Self {
         Self {
             task: format!("celery.{name}"),
             args: Vec::new(),
@@ -74,23 +74,23 @@ impl Part {
 
     /// A group of these.
     pub(super) fn group(members: Vec<Self>, options: Map<String, Value>) -> Self {
-        Self::canvas("group", options, Kind::Group(members))
+        Self::canvas("group", options, PartKind::Group(members))
     }
 
     /// A chord of this header and body.
     pub(super) fn chord(header: Vec<Self>, body: Self, options: Map<String, Value>) -> Self {
         let chord = Chord { header, header_options: None, body: Some(body) };
         let kwargs = Map::from_iter([("kwargs".to_owned(), json!({}))]);
-        Self { kwargs, ..Self::canvas("chord", options, Kind::Chord(Box::new(chord))) }
+        Self { kwargs, ..Self::canvas("chord", options, PartKind::Chord(Box::new(chord))) }
     }
 
     /// How many levels of canvases this is.
     pub(super) fn depth(&self) -> usize {
         let deepest = |parts: &[Self]| parts.iter().map(Self::depth).max().unwrap_or_default();
         1 + match &self.kind {
-            Kind::Task => 0,
-            Kind::Chain(parts) | Kind::Group(parts) => deepest(parts),
-            Kind::Chord(chord) => {
+            PartKind::Task => 0,
+            PartKind::Chain(parts) | PartKind::Group(parts) => deepest(parts),
+            PartKind::Chord(chord) => {
                 deepest(&chord.header).max(chord.body.as_ref().map_or(0, Self::depth))
             }
         }
@@ -101,26 +101,26 @@ impl Part {
     /// Of a chain the last step that is anything, of a chord its body.
     pub(super) fn size(&self) -> u64 {
         match &self.kind {
-            Kind::Task => 1,
-            Kind::Group(members) => members.iter().map(Self::size).sum(),
-            Kind::Chain(steps) => {
+            PartKind::Task => 1,
+            PartKind::Group(members) => members.iter().map(Self::size).sum(),
+            PartKind::Chain(steps) => {
                 steps.iter().rev().map(Self::size).find(|size| *size > 0).unwrap_or_default()
             }
-            Kind::Chord(chord) => chord.body.as_ref().map_or(0, Self::size),
+            PartKind::Chord(chord) => chord.body.as_ref().map_or(0, Self::size),
         }
     }
 
     pub(super) fn is_empty_group(&self) -> bool {
-        matches!(&self.kind, Kind::Group(members) if members.is_empty())
+        matches!(&self.kind, PartKind::Group(members) if members.is_empty())
     }
 
     pub(super) fn is_empty_chain(&self) -> bool {
-        matches!(&self.kind, Kind::Chain(steps) if steps.is_empty())
+        matches!(&self.kind, PartKind::Chain(steps) if steps.is_empty())
     }
 
     /// A group of one is its member.
     pub(super) fn single(mut self) -> Self {
-        while let Kind::Group(members) = &mut self.kind
+        while let PartKind::Group(members) = &mut self.kind
             && members.len() == 1
             && let Some(only) = members.pop()
         {
@@ -132,11 +132,11 @@ impl Part {
     /// The signature as a message carries it.
     pub(super) fn into_signature(mut self) -> Signature {
         match self.kind {
-            Kind::Task => {}
-            Kind::Chain(parts) | Kind::Group(parts) => {
+            PartKind::Task => {}
+            PartKind::Chain(parts) | PartKind::Group(parts) => {
                 self.kwargs.insert("tasks".to_owned(), list(parts));
             }
-            Kind::Chord(chord) => {
+            PartKind::Chord(chord) => {
                 let header = match chord.header_options {
                     Some(options) => Self::group(chord.header, options).into_value(),
                     None => list(chord.header),
@@ -244,7 +244,7 @@ fn chord(kwargs: &mut Map<String, Value>, depth: usize) -> Result<Chord, CanvasE
         Some(value) => {
             let part = Part::read_value(value, depth)?;
             match part.kind {
-                Kind::Group(parts) | Kind::Chain(parts) => parts,
+                PartKind::Group(parts) | PartKind::Chain(parts) => parts,
                 _ => vec![part],
             }
         }
@@ -288,6 +288,17 @@ fn chunks(mut signature: Signature, depth: usize) -> Result<Part, CanvasError> {
         members.push(Part::read(starmap, depth)?);
     }
     Ok(Part::group(members, signature.options))
+}
+
+/// Reads a list of signatures.
+pub(super) fn signatures(values: Vec<Value>) -> Result<Vec<Signature>, CanvasError> {
+    let read = |value| Signature::from_value(value).map_err(malformed);
+    values.into_iter().map(read).collect()
+}
+
+pub(super) fn joined(mut before: Vec<Value>, after: Vec<Value>) -> Vec<Value> {
+    before.extend(after);
+    before
 }
 
 pub(super) fn malformed(reason: impl Into<String>) -> CanvasError {

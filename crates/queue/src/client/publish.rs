@@ -12,7 +12,8 @@ use crate::{Error, canvas::ResultTree, error::redis, script};
 
 /// A task to be published.
 ///
-/// It is a [`Signature`] with its options typed, and becomes one with `into()`: as a step of a chain, a callback, a member of a group.
+/// It is a [`Signature`] with its options typed, and becomes one with `into()`: as a step of a
+/// chain, a callback, a member of a group.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Publish {
     /// The task's name.

@@ -12,7 +12,7 @@ use crate::{
     error::redis,
     fields,
     keys::QueueKeys,
-    letter::{self, Kind},
+    letter::{self, LetterKind},
     orphans::{self, Orphan},
 };
 
@@ -164,7 +164,7 @@ async fn seek(
             return Ok(true);
         }
     }
-    for kind in [Kind::Dead, Kind::Parked] {
+    for kind in [LetterKind::Dead, LetterKind::Parked] {
         if let Some(letter) = letter::find(client, kind, &info.id).await? {
             info.place = format!("{kind:?}").to_lowercase();
             info.queue = Some(letter.queue);

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// The two kinds of letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum LetterKind {
     /// It can never run as it is.
     Dead,
     /// No worker here knows its task.

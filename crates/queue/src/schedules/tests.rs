@@ -79,7 +79,7 @@ fn pauses_hold_for_every_owner_and_a_resumed_one_starts_from_then() {
     }
 }
 
-fn known(entry: &str) -> Known {
+fn known(entry: &str) -> KnownSchedule {
     let all = All::of(
         &config(&format!("[schedules.s]\ntask = \"t\"\n{entry}")),
         Live::default(),
@@ -111,11 +111,11 @@ fn a_schedule_goes_on_from_its_record_unless_its_timetable_is_another() {
 #[test]
 fn a_schedule_starts_from_its_floor_and_one_added_anew_has_no_history() {
     let now = at(1_000);
-    let resumed = Known { floor: Some(at(950)), ..known("every = 5") };
+    let resumed = KnownSchedule { floor: Some(at(950)), ..known("every = 5") };
     let kept = Record { runs: 7, tick: at(900), anchor: at(100), ..resumed.record(None, now) };
     let after = resumed.record(Some(kept.clone()), now);
     assert_eq!((after.tick, after.anchor, after.runs), (at(950), at(100), 7));
-    let added = Known { added: Some(at(950)), ..resumed.clone() };
+    let added = KnownSchedule { added: Some(at(950)), ..resumed.clone() };
     let anew = added.record(Some(kept), now);
     assert_eq!((anew.tick, anew.anchor, anew.runs), (at(950), at(950), 0));
     assert_eq!(added.record(Some(anew.clone()), now), anew);

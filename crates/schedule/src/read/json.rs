@@ -1,4 +1,5 @@
-//! An entry as JSON: what `rhubarb schedules add` keeps in Redis, and what exporters write. The keys are the file's.
+//! An entry as JSON: what `rhubarb schedules add` keeps in Redis, and what exporters write. The
+//! keys are the file's.
 
 use std::{sync::Arc, time::Duration};
 

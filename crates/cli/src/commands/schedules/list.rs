@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rhubarb_core::clock;
 use rhubarb_queue::{
     inspect,
-    schedules::{Known, Owner},
+    schedules::{KnownSchedule, Owner},
     tick::Record,
 };
 use rhubarb_schedule::When;
@@ -81,7 +81,7 @@ pub(super) async fn run(store: &Store<'_>, shown: Shown) -> Result<(), Error> {
     Ok(())
 }
 
-fn entry<'a>(known: &'a Known, record: Option<&Record>, now: Timestamp) -> Entry<'a> {
+fn entry<'a>(known: &'a KnownSchedule, record: Option<&Record>, now: Timestamp) -> Entry<'a> {
     let config = &known.schedule.config;
     let zone = |at: Timestamp| super::next::shown(at, &known.schedule.timezone);
     // What beat has not seen yet starts from now.
@@ -110,7 +110,7 @@ fn entry<'a>(known: &'a Known, record: Option<&Record>, now: Timestamp) -> Entry
 
 /// Returns `on`, `off`, `ended`, why it is paused, or by how much it is late.
 fn state(
-    known: &Known,
+    known: &KnownSchedule,
     record: Option<&Record>,
     next: Option<Timestamp>,
     now: Timestamp,
@@ -189,7 +189,7 @@ mod tests {
         Timestamp::from_second(1_790_000_000 + s).unwrap()
     }
 
-    fn known(entry: &str) -> Known {
+    fn known(entry: &str) -> KnownSchedule {
         let text = format!("[schedules.s]\ntask = \"t\"\n{entry}");
         let config = Config::from_toml(&text).unwrap();
         All::of(&config, Live::default(), &RedBeat::default()).known["s"].as_ref().clone()
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_schedules_state_is_told() {
-        let check = |known: &Known, change: &dyn Fn(&mut Record), expect: &str| {
+        let check = |known: &KnownSchedule, change: &dyn Fn(&mut Record), expect: &str| {
             let mut record = known.record(None, at(0));
             change(&mut record);
             assert_eq!(entry(known, Some(&record), at(100)).state, expect);
@@ -210,7 +210,7 @@ mod tests {
         check(&known("every = 10\nenabled = false"), &|_| {}, "off");
         check(&known("every = 10\nmax_runs = 3"), &|record| record.runs = 3, "ended");
         let pause = Pause { since: at(0), note: "a deploy".to_owned() };
-        let paused = Known { pause: Some(pause), ..hourly };
+        let paused = KnownSchedule { pause: Some(pause), ..hourly };
         check(&paused, &|_| {}, "paused since 2026-09-21T14:13:20+00:00: a deploy");
     }
 

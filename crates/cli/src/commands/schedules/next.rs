@@ -6,7 +6,7 @@ use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use rhubarb_core::{clock, config::Config};
 use rhubarb_queue::{
     inspect,
-    schedules::{All, Known, Live, RedBeat},
+    schedules::{All, KnownSchedule, Live, RedBeat},
     tick::Record,
 };
 use serde::Serialize;
@@ -101,14 +101,20 @@ pub(crate) fn next(
     if let Some(wrong) = all.problems.first() {
         return Err(Error::Failed(format!("schedule `{}`: {}", wrong.name, wrong.problem)));
     }
-    let of = |known: &Known| {
+    let of = |known: &KnownSchedule| {
         let kept = records.get(&known.schedule.name).cloned();
         of(known, &known.record(kept, now), now, n, None)
     };
     Ok(all.known.values().map(|known| of(known)).collect())
 }
 
-fn of(known: &Known, record: &Record, from: Timestamp, n: usize, zone: Option<&TimeZone>) -> Next {
+fn of(
+    known: &KnownSchedule,
+    record: &Record,
+    from: Timestamp,
+    n: usize,
+    zone: Option<&TimeZone>,
+) -> Next {
     let schedule = &known.schedule;
     // As many as it has left to run.
     let left = schedule.config.max_runs.map_or(u64::MAX, |max| max.saturating_sub(record.runs));

@@ -15,14 +15,14 @@ use crate::{PyValue, error::Error};
 
 /// How a computation ended, for all who waited.
 #[derive(Clone, Debug)]
-pub(crate) enum Outcome {
+pub(crate) enum Landed {
     Value(Arc<PyValue>),
     Failed(Arc<Error>),
     /// A refresh that another process is already at.
     Elsewhere,
 }
 
-pub(crate) type Flight = Shared<BoxFuture<'static, Outcome>>;
+pub(crate) type Flight = Shared<BoxFuture<'static, Landed>>;
 
 /// Flights by name. An entry does not keep its flight alive: those who wait for it do.
 #[derive(Clone, Default)]
@@ -32,7 +32,7 @@ pub(crate) struct Flights {
 
 #[derive(Default)]
 struct Entries {
-    by_name: HashMap<String, (u64, WeakShared<BoxFuture<'static, Outcome>>)>,
+    by_name: HashMap<String, (u64, WeakShared<BoxFuture<'static, Landed>>)>,
     last: u64,
 }
 
@@ -52,7 +52,7 @@ impl Flights {
     pub(crate) fn join(
         &self,
         name: &str,
-        make: impl FnOnce() -> BoxFuture<'static, Outcome>,
+        make: impl FnOnce() -> BoxFuture<'static, Landed>,
     ) -> Flight {
         let mut entries = self.entries();
         match entries.by_name.get(name).and_then(|(_, flight)| flight.upgrade()) {
@@ -65,7 +65,7 @@ impl Flights {
     pub(crate) fn begin(
         &self,
         name: &str,
-        make: impl FnOnce() -> BoxFuture<'static, Outcome>,
+        make: impl FnOnce() -> BoxFuture<'static, Landed>,
     ) -> Option<Flight> {
         let mut entries = self.entries();
         let there = entries.by_name.get(name).and_then(|(_, flight)| flight.upgrade());
@@ -81,7 +81,7 @@ impl Flights {
         &self,
         entries: &mut Entries,
         name: &str,
-        work: BoxFuture<'static, Outcome>,
+        work: BoxFuture<'static, Landed>,
     ) -> Flight {
         entries.last += 1;
         let number = entries.last;
@@ -124,13 +124,13 @@ mod tests {
 
     use super::*;
 
-    fn value(n: i64) -> Outcome {
-        Outcome::Value(Arc::new(PyValue::Int(n)))
+    fn value(n: i64) -> Landed {
+        Landed::Value(Arc::new(PyValue::Int(n)))
     }
 
-    fn number(outcome: Outcome) -> i64 {
+    fn number(outcome: Landed) -> i64 {
         match outcome {
-            Outcome::Value(value) => match *value {
+            Landed::Value(value) => match *value {
                 PyValue::Int(n) => n,
                 _ => -1,
             },
