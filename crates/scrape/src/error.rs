@@ -181,6 +181,13 @@ pub enum FetchError {
         /// The innermost cause.
         reason: String,
     },
+    /// Every proxy failed for this host a moment ago, and `scrape.proxies_required` lets nothing be
+    /// sent directly.
+    #[error("no proxy serves `{host}` now, and `scrape.proxies_required` allows no other way")]
+    NoProxy {
+        /// Who was to be asked.
+        host: String,
+    },
     /// The connection ended in the middle of the answer.
     #[error("the answer of `{host}` was cut off: {reason}")]
     CutOff {
@@ -226,6 +233,7 @@ impl FetchError {
             | Self::RobotsUnreachable { .. }
             | Self::Connect { .. }
             | Self::Proxy { .. }
+            | Self::NoProxy { .. }
             | Self::CutOff { .. } => Class::Transient,
             Self::Decode { .. } | Self::UnexpectedType { .. } => Class::Malformed,
             Self::NotFound { .. }
@@ -248,7 +256,10 @@ impl FetchError {
     pub(crate) fn is_worth_another_try(&self) -> bool {
         let hopeless = matches!(
             self,
-            Self::Proxy { .. } | Self::Resting { .. } | Self::Timeout { phase: Phase::Turn, .. }
+            Self::Proxy { .. }
+                | Self::NoProxy { .. }
+                | Self::Resting { .. }
+                | Self::Timeout { phase: Phase::Turn, .. }
         );
         self.class() == Class::Transient && !hopeless
     }

@@ -26,11 +26,11 @@ use self::{
 };
 use crate::{
     address::{AllowPrivate, ResolvesToPrivate, is_private_host, resolve},
-    error::{Error, FetchError},
+    error::{Error, FetchError, Phase},
     hosts::Hosts,
     page::{Page, Request},
     politeness::{Limiter, MAX_WAITED, host_of},
-    proxies::{Proxy, ProxyPool, Reach, Rules},
+    proxies::{Health, Proxy, ProxyPool, Reach, Rules, Served},
     robots,
 };
 
@@ -55,6 +55,8 @@ const MAX_URL_BYTES: usize = 8_192;
 pub struct Fetcher {
     inner: Arc<Inner>,
     proxies: Arc<ProxyPool>,
+    /// The turn at the proxies that a run of a source keeps, for its cookies; others go round.
+    turn: Option<usize>,
     /// The cookies of the run of a source; without a run each fetch has its own.
     cookies: Option<Arc<Jar>>,
     shared: Shared,
@@ -74,6 +76,8 @@ struct Inner {
     robots: RobotsCache,
     allow_private: AllowPrivate,
     proxy_rules: Rules,
+    proxy_health: Health,
+    proxies_required: bool,
     product: String,
     min_interval: Duration,
     request_timeout: Duration,
@@ -98,6 +102,8 @@ impl Fetcher {
             robots: RobotsCache::default(),
             allow_private: AllowPrivate::new(&config.allow_private),
             proxy_rules: Rules::new(&config.allow_private_proxies),
+            proxy_health: Health::default(),
+            proxies_required: config.proxies_required,
             product: robots::product_token(&config.user_agent).to_owned(),
             min_interval: config.min_interval,
             request_timeout: config.request_timeout,
@@ -109,12 +115,14 @@ impl Fetcher {
             concurrent_per_host: config.concurrent_per_host,
         };
         let (proxies, shared) = (Arc::default(), Shared::default());
-        Ok(Self { inner: Arc::new(inner), proxies, cookies: None, shared })
+        Ok(Self { inner: Arc::new(inner), proxies, turn: None, cookies: None, shared })
     }
 
     /// Returns this fetcher, sending each try that names no proxy through one of these in turn.
     ///
-    /// Without proxies it sends directly. Pace and what robots.txt said stay shared.
+    /// One that fails for a host is left out there for a while. Without proxies it sends directly,
+    /// and so it does when none serves the host, unless `scrape.proxies_required`. Pace and what
+    /// robots.txt said stay shared.
     #[must_use]
     pub fn through(&self, proxies: Vec<Proxy>) -> Self {
         Self { proxies: Arc::new(ProxyPool::new(proxies)), ..self.clone() }
@@ -136,10 +144,11 @@ impl Fetcher {
     }
 
     /// Returns this fetcher for one run of a source: its pages share their cookies, which are
-    /// stored nowhere and gone with it.
+    /// stored nowhere and gone with it, and their proxy as long as it serves.
     #[must_use]
     pub fn for_source(&self) -> Self {
-        Self { cookies: Some(Arc::default()), ..self.clone() }
+        let turn = Some(self.proxies.turn());
+        Self { cookies: Some(Arc::default()), turn, ..self.clone() }
     }
 
     /// Fetches a page, redirects followed.
@@ -161,15 +170,20 @@ impl Fetcher {
         let cookies = self.cookies.clone().unwrap_or_default();
         let mut tries = 0;
         loop {
-            let request = self.with_proxy(request);
-            let of = Try { request: &request, deadline, cookies: &cookies, shared: &self.shared };
-            let error = match self.inner.follow(of).await {
+            let sent = self.with_proxy(request)?;
+            let of = Try { request: &sent, deadline, cookies: &cookies, shared: &self.shared };
+            let got = self.inner.follow(of).await;
+            self.note_proxy(&sent, &got);
+            let error = match got {
                 Ok(page) => return Ok(page),
                 Err(error) => error,
             };
+            // Another proxy of the pool may serve.
+            let is_proxys = matches!(error, FetchError::Proxy { .. }) && request.proxy.is_none();
             let wait = wait_before_another_try(&error, tries);
             let in_time = wait <= MAX_WAITED && Instant::now() + wait < deadline;
-            if tries == EXTRA_TRIES || !in_time || !error.is_worth_another_try() {
+            let may_pass = error.is_worth_another_try() || is_proxys;
+            if tries == EXTRA_TRIES || !in_time || !may_pass {
                 return Err(error);
             }
             tries += 1;
@@ -181,14 +195,36 @@ impl Fetcher {
         }
     }
 
-    /// Names the next proxy in a request that names none.
-    fn with_proxy<'a>(&self, request: &'a Request) -> Cow<'a, Request> {
-        match self.proxies.next() {
-            Some(proxy) if request.proxy.is_none() => {
-                Cow::Owned(request.clone().proxy(Some(proxy.clone())))
-            }
-            _ => Cow::Borrowed(request),
+    /// Names a proxy of the pool in a request that names none.
+    fn with_proxy<'a>(&self, request: &'a Request) -> Result<Cow<'a, Request>, FetchError> {
+        let proxies = self.proxies.all();
+        if proxies.is_empty() || request.proxy.is_some() {
+            return Ok(Cow::Borrowed(request));
         }
+        let (host, turn) =
+            (host_of(&request.url), self.turn.unwrap_or_else(|| self.proxies.turn()));
+        match self.inner.proxy_health.choose(proxies, turn, &host, Instant::now()) {
+            Some(proxy) => Ok(Cow::Owned(request.clone().proxy(Some(proxy.clone())))),
+            None if self.inner.proxies_required => Err(FetchError::NoProxy { host }),
+            None => Ok(Cow::Borrowed(request)),
+        }
+    }
+
+    /// Notes whether the proxy brought the host's own answer.
+    fn note_proxy(&self, sent: &Request, got: &Result<Page, FetchError>) {
+        let Some(proxy) = &sent.proxy else { return };
+        let served = match got {
+            Err(FetchError::Timeout { phase: Phase::Turn, .. }) => return,
+            Err(
+                FetchError::Proxy { .. }
+                | FetchError::Connect { .. }
+                | FetchError::CutOff { .. }
+                | FetchError::Timeout { .. },
+            ) => Served::No,
+            _ => Served::Yes,
+        };
+        let host = host_of(&sent.url);
+        self.inner.proxy_health.note(proxy, &host, served, Instant::now());
     }
 
     /// Returns which proxies may be used.

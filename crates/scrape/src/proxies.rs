@@ -1,28 +1,33 @@
 //! Proxies: the lists that name them, which of them may be used, and whose turn it is.
 
+mod health;
+mod lists;
 mod rules;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     fmt,
     str::FromStr,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
-use serde::Deserialize;
 use url::{Host, Url};
 
-pub use self::rules::RefusedProxy;
-pub(crate) use self::rules::{Reach, Rules};
+pub(crate) use self::{
+    health::{Health, Served},
+    rules::{Reach, Rules},
+};
+pub use self::{
+    lists::{ProxyList, parse_list},
+    rules::RefusedProxy,
+};
 use crate::{
     error::FetchError,
     fetch::Fetcher,
     page::{Page, Request},
 };
 
-/// As many proxies as are taken from one list; public lists have tens of thousands.
-const MAX_PROXIES: usize = 5_000;
 /// As many of one list's proxies as are connected to, to see which serve.
 pub const MAX_CHECKED: usize = 200;
 /// As many of them as may have the same host: a list is no order to scan a host's ports.
@@ -133,78 +138,6 @@ fn with_credentials(url: &mut Url, user: &str, password: &str) -> Result<(), Par
     url.set_password(Some(password)).map_err(|()| ParseProxyError::Form)
 }
 
-/// What a proxy list held.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ProxyList {
-    /// The proxies, each once, in the list's order.
-    pub proxies: Vec<Proxy>,
-    /// Lines and entries that are neither a proxy, a comment nor blank.
-    pub refused: usize,
-}
-
-/// Returns the proxies of a list: lines in any of [`Proxy`]'s forms, or a JSON array.
-///
-/// Only the first word of a line counts, since lists add the country and the like behind it; lines
-/// that begin with `#` or `//` are comments. A JSON array holds texts or objects with `host` (or
-/// `ip`) and `port`, and maybe `protocol`, `username` and `password`.
-pub fn parse_list(text: &str) -> ProxyList {
-    let mut list = ProxyList::default();
-    let mut seen = HashSet::new();
-    let mut take = |parsed: Result<Proxy, ParseProxyError>| match parsed {
-        Ok(proxy) if seen.len() < MAX_PROXIES => {
-            if seen.insert(proxy.clone()) {
-                list.proxies.push(proxy);
-            }
-        }
-        Ok(_) => {}
-        Err(_) => list.refused += 1,
-    };
-    if text.trim_start().starts_with('[')
-        && let Ok(entries) = serde_json::from_str::<Vec<serde_json::Value>>(text)
-    {
-        entries.into_iter().for_each(|entry| take(from_json(entry)));
-        return list;
-    }
-    for line in text.lines().map(|line| line.trim_start_matches('\u{FEFF}').trim()) {
-        if line.starts_with('#') || line.starts_with("//") {
-            continue;
-        }
-        if let Some(word) = line.split_whitespace().next() {
-            take(word.parse());
-        }
-    }
-    list
-}
-
-/// A proxy as JSON lists have it.
-#[derive(Deserialize)]
-struct Entry {
-    #[serde(alias = "ip")]
-    host: String,
-    port: serde_json::Value,
-    #[serde(alias = "scheme", alias = "type")]
-    protocol: Option<String>,
-    #[serde(alias = "user")]
-    username: Option<String>,
-    #[serde(alias = "pass")]
-    password: Option<String>,
-}
-
-fn from_json(value: serde_json::Value) -> Result<Proxy, ParseProxyError> {
-    if let serde_json::Value::String(text) = value {
-        return text.parse();
-    }
-    let entry: Entry = serde_json::from_value(value).map_err(|_| ParseProxyError::Form)?;
-    let scheme = entry.protocol.as_deref().unwrap_or("http").to_ascii_lowercase();
-    let port = entry.port.as_str().map_or_else(|| entry.port.to_string(), str::to_owned);
-    let host = if entry.host.contains(':') { format!("[{}]", entry.host) } else { entry.host };
-    let mut proxy = from_url(&format!("{scheme}://{host}:{port}"))?;
-    if let Some(user) = entry.username.filter(|user| !user.is_empty()) {
-        with_credentials(&mut proxy.0, &user, entry.password.as_deref().unwrap_or_default())?;
-    }
-    Ok(proxy)
-}
-
 /// Fetches a list and returns its proxies.
 ///
 /// A proxy that may not be used (see [`permitted`]) is refused as a line is.
@@ -269,7 +202,6 @@ pub async fn check(fetcher: &Fetcher, proxy: &Proxy, url: &Url) -> bool {
 /// Proxies in turn, for many tasks at once.
 #[derive(Debug, Default)]
 pub struct ProxyPool {
-    // Health belongs here, beside each proxy: `next` would then pass over those that cool down.
     proxies: Vec<Proxy>,
     turn: AtomicUsize,
 }
@@ -282,8 +214,17 @@ impl ProxyPool {
 
     /// Returns the next proxy; none when the pool is empty.
     pub fn next(&self) -> Option<&Proxy> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        self.proxies.get(turn.checked_rem(self.proxies.len())?)
+        self.proxies.get(self.turn().checked_rem(self.proxies.len())?)
+    }
+
+    /// Takes the next turn.
+    pub(crate) fn turn(&self) -> usize {
+        self.turn.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Returns all of them.
+    pub(crate) fn all(&self) -> &[Proxy] {
+        &self.proxies
     }
 
     /// Returns how many there are.

@@ -386,6 +386,74 @@ mod tests {
         assert_eq!(product_token("my-bot_x 2"), "my-bot_x");
     }
 
+    /// From the tests that Google publishes with its parser (github.com/google/robotstxt,
+    /// `robots_test.cc`), where they follow RFC 9309.
+    #[test]
+    fn googles_published_cases_come_out_the_same() {
+        let fooer = |robots: &str, target: &str, expect: bool| {
+            check(robots, "FooBot", target, expect);
+        };
+        fooer("", "/", true);
+        fooer("user-agent: FooBot\ndisallow: /\n", "/x/y", false);
+        fooer("foo: FooBot\nbar: /\n", "/x/y", true);
+        fooer("user-agent FooBot\ndisallow /\n", "/x/y", false);
+        let groups = "allow: /foo/bar/\n\nuser-agent: FooBot\ndisallow: /\nallow: /x/\n\
+                      user-agent: BarBot\ndisallow: /\nallow: /y/\n\n\nallow: /w/\n\
+                      user-agent: BazBot\n\nuser-agent: FooBot\nallow: /z/\ndisallow: /\n";
+        for (agent, target, expect) in [
+            ("FooBot", "/x/b", true),
+            ("FooBot", "/z/d", true),
+            ("FooBot", "/y/c", false),
+            ("BarBot", "/y/c", true),
+            ("BarBot", "/w/a", true),
+            ("BarBot", "/z/d", false),
+            ("BazBot", "/z/d", true),
+            ("FooBot", "/foo/bar/", false),
+            ("BarBot", "/foo/bar/", false),
+        ] {
+            check(groups, agent, target, expect);
+        }
+        let other_rules = "User-agent: BarBot\nSitemap: https://foo.bar/sitemap\n\
+                           User-agent: *\nDisallow: /\n";
+        fooer(other_rules, "/", false);
+        check(other_rules, "BarBot", "/", false);
+        fooer("USER-AGENT: FooBot\nALLOW: /x/\nDISALLOW: /\n", "/x/y", true);
+        fooer("USER-AGENT: FOO BAR\nALLOW: /x/\nDISALLOW: /\n", "/a", true);
+        check(
+            "User-agent: *\nDisallow: /\nUser-agent: Foo Bar\nAllow: /x/\nDisallow: /",
+            "Foo",
+            "/x/y",
+            true,
+        );
+        fooer("user-agent: *\nallow: /\nuser-agent: FooBot\ndisallow: /\n", "/x/y", false);
+        fooer("user-agent: FooBot\ndisallow: /X/\n", "/x/y", true);
+        fooer("user-agent: FooBot\ndisallow: /x/page.html\nallow: /x/\n", "/x/page.html", false);
+        fooer("user-agent: FooBot\nallow: /x/page.html\ndisallow: /x/\n", "/x/page.html", true);
+        fooer("user-agent: FooBot\ndisallow: \nallow: \n", "/x/page.html", true);
+        fooer("user-agent: FooBot\ndisallow: /\nallow: /\n", "/x/page.html", true);
+        fooer("user-agent: FooBot\ndisallow: /x\nallow: /x/\n", "/x", false);
+        fooer(
+            "user-agent: FooBot\ndisallow: /x/page.html\nallow: /x/page.html\n",
+            "/x/page.html",
+            true,
+        );
+        fooer("user-agent: FooBot\nallow: /page\ndisallow: /*.html\n", "/page.html", false);
+        fooer("user-agent: FooBot\nallow: /x/page.\ndisallow: /*.html\n", "/x/page.html", true);
+        fooer("User-agent: FooBot\nDisallow: /\nAllow: /foo/bar/ツ\n", "/foo/bar/%E3%83%84", true);
+        fooer("User-agent: FooBot\nDisallow: /\nAllow: /foo/bar/%62%61%7A\n", "/foo/bar/baz", true);
+        fooer(
+            "User-agent: FooBot\nDisallow: /foo/bar/quz\nAllow: /foo/*/qux\n",
+            "/foo/bar/quz",
+            false,
+        );
+        fooer("User-agent: FooBot\nDisallow: /foo/bar$\nAllow: /foo/bar/qux\n", "/foo/bar/", true);
+        fooer(
+            "User-agent: FooBot\n# Disallow: /\nDisallow: /foo/quz#qux\nAllow: /\n",
+            "/foo/quz",
+            false,
+        );
+    }
+
     /// The obvious matcher, exponential and right.
     fn slow_match(pattern: &[u8], target: &[u8]) -> bool {
         match pattern {

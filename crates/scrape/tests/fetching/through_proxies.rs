@@ -47,6 +47,58 @@ async fn a_fetcher_sends_through_its_proxies_in_turn() {
     assert_eq!(sites.map(|site| site.hits("/jobs").len()), [2, 2]);
 }
 
+/// The address of nobody.
+async fn dead() -> Proxy {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    format!("http://{}", listener.local_addr().unwrap()).parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_proxy_that_fails_is_passed_over_and_a_run_keeps_the_one_that_serves() {
+    let site = || Site::start(Router::new().route("/jobs", route(|| async { "jobs" })));
+    let sites = [site().await, site().await];
+    let mut proxies = vec![dead().await];
+    proxies.extend(sites.iter().map(|site| site.host().parse::<Proxy>().unwrap()));
+    let config = ScrapeConfig { obey_robots: false, ..config() };
+    let fetcher = Fetcher::new(&config).unwrap().through(proxies);
+    let run = fetcher.for_source();
+    for _ in 0..4 {
+        run.get(&Request::get(page())).await.unwrap();
+    }
+    assert_eq!(sites.map(|site| site.hits("/jobs").len()), [4, 0]);
+}
+
+#[tokio::test]
+async fn a_host_that_refuses_or_slows_us_is_not_asked_through_the_next_proxy() {
+    for status in [401, 403, 429] {
+        let answer = move || async move { StatusCode::from_u16(status).unwrap() };
+        let sites = [
+            Site::start(Router::new().route("/jobs", route(answer))).await,
+            Site::start(Router::new().route("/jobs", route(|| async { "jobs" }))).await,
+        ];
+        let proxies = sites.iter().map(|site| site.host().parse().unwrap()).collect();
+        let config = ScrapeConfig { obey_robots: false, ..config() };
+        let fetcher = Fetcher::new(&config).unwrap().through(proxies);
+        assert!(fetcher.get(&Request::get(page())).await.is_err(), "{status}");
+        assert_eq!(sites.map(|site| site.hits("/jobs").len()), [1, 0], "{status}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_proxy_that_serves_the_setting_decides() {
+    let site = Site::start(Router::new().route("/jobs", route(|| async { "jobs" }))).await;
+    for proxies_required in [false, true] {
+        let config = ScrapeConfig { obey_robots: false, proxies_required, ..config() };
+        let fetcher = Fetcher::new(&config).unwrap().through(vec![dead().await]);
+        let answer = fetcher.get(&Request::get(url(&site, "/jobs"))).await;
+        match proxies_required {
+            false => assert_eq!(answer.unwrap().bytes, "jobs"),
+            true => assert_eq!(answer.unwrap_err(), FetchError::NoProxy { host: site.host() }),
+        }
+    }
+    assert_eq!(site.hits("/jobs").len(), 1);
+}
+
 #[tokio::test]
 async fn a_proxy_that_does_not_serve_is_named_without_its_credentials() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
