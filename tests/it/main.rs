@@ -73,6 +73,8 @@ mod sessions;
 mod shop;
 /// Certificates: of servers, of authorities, of our own.
 mod tls;
+/// What a scrape says of pages that are not the list, and of what it lost.
+mod truth;
 /// What the worker promises to authors of tasks.
 mod worker;
 

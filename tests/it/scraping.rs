@@ -102,7 +102,11 @@ async fn when_all_sources_fail_the_listings_and_their_time_are_left_alone() {
     let key = "jobs:1:jobs:software_engineer";
     let _: () = redis::cmd("EXPIRE").arg(key).arg(1000).query_async(&mut jobs).await.unwrap();
 
-    for path in [GREENHOUSE, LEVER, ASHBY, REMOTEOK, WE_WORK_REMOTELY, ARBEITNOW, JSON_LD, HTML] {
+    // A source with one page of two is partial.
+    let second = "/careers/2";
+    for path in
+        [GREENHOUSE, LEVER, ASHBY, REMOTEOK, WE_WORK_REMOTELY, ARBEITNOW, JSON_LD, second, HTML]
+    {
         shop.board.fault(path, Fault::Status(500));
     }
     // The task is tried again in a minute or two; the status tells of the first attempt.

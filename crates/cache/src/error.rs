@@ -133,6 +133,11 @@ impl Error {
         }
     }
 
+    /// Tells whether a value was not written because it has more bytes than it may.
+    pub fn is_too_large(&self) -> bool {
+        matches!(self, Self::Write { source: FormatError::TooLarge { .. }, .. })
+    }
+
     /// Tells whether the server is out of memory.
     pub(crate) fn is_out_of_memory(&self) -> bool {
         matches!(self, Self::Redis { source, .. } if source.is_out_of_memory())

@@ -198,8 +198,8 @@ Examples:
   rhubarb scrape \"software engineer\" --wait 120
   rhubarb scrape \"data scientist\" --location Berlin --source remoteok --source arbeitnow
 
-Prints the task's id. With --wait it prints what each source found; the exit code is 6 when the \
-task failed.")]
+Prints the task's id. With --wait it prints what each source found, and on standard error which \
+sources did not end well and why; the exit code is 6 when all of them failed.")]
 pub(crate) struct ScrapeArgs {
     /// What to look for
     #[arg(value_parser = not_empty)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rhubarb_core::config::{SourceConfig, SourceKind};
-use rhubarb_jobs::{ScrapeState, SourceStatus, Status};
+use rhubarb_jobs::{ScrapeState, SourceState, SourceStatus, Status};
 use rhubarb_scrape::Listing;
 use serde_json::Value;
 
@@ -67,6 +67,25 @@ pub(crate) fn status(status: &Status) -> String {
     lines.join("\n")
 }
 
+/// Returns a sentence for each source that did not end well, from a scrape's summary.
+pub(crate) fn unwell(summary: &Value) -> Vec<String> {
+    let by_name =
+        summary.get("sources").and_then(|found| serde_json::from_value(found.clone()).ok());
+    let by_name: BTreeMap<String, SourceStatus> = by_name.unwrap_or_default();
+    let unwell = by_name.iter().filter(|(_, source)| source.status != SourceState::Ok);
+    unwell
+        .map(|(name, source)| {
+            let why = source.error.as_deref().unwrap_or("board not found");
+            let kept = match source.kept {
+                0 => String::new(),
+                1 => "; 1 earlier listing is kept".to_owned(),
+                n => format!("; {n} earlier listings are kept"),
+            };
+            clean(&format!("{name} ({}): {why}{kept}", source.word()))
+        })
+        .collect()
+}
+
 /// Renders how each source of a scrape ended.
 pub(crate) fn sources(sources: &BTreeMap<String, SourceStatus>) -> String {
     let mut grid =
@@ -74,7 +93,7 @@ pub(crate) fn sources(sources: &BTreeMap<String, SourceStatus>) -> String {
     for (name, source) in sources {
         grid.row([
             name.clone(),
-            source.status.to_string(),
+            source.word(),
             source.count.to_string(),
             source.elapsed_ms.to_string(),
             source.error.clone().unwrap_or_default(),
@@ -146,7 +165,7 @@ pub(crate) fn configured(configured: &[SourceConfig]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use rhubarb_jobs::SourceState;
+    use rhubarb_jobs::Ending;
 
     use super::*;
 
@@ -209,11 +228,10 @@ remoteok  ok            3   9  -";
 
     #[test]
     fn a_status_names_each_source_and_why_it_failed() {
-        let source = |status, count, error: Option<&str>| SourceStatus {
-            status,
-            count,
+        let source = |ending, count, error: Option<&str>| SourceStatus {
             error: error.map(str::to_owned),
             elapsed_ms: 120,
+            ..SourceStatus::new(ending, count)
         };
         let shown = status(&Status {
             last_scraped: "2026-11-24T00:10:00+00:00".into(),
@@ -222,8 +240,8 @@ remoteok  ok            3   9  -";
             status: ScrapeState::Partial,
             error: None,
             sources: BTreeMap::from([
-                ("lever:acme".into(), source(SourceState::Failed, 0, Some("answered 500"))),
-                ("remoteok".into(), source(SourceState::Ok, 12, None)),
+                ("lever:acme".into(), source(Ending::Throttled, 0, Some("answered 503"))),
+                ("remoteok".into(), source(Ending::Found, 12, None)),
             ]),
             new: 3,
             closed: 1,
@@ -234,9 +252,30 @@ state         partial
 last scraped  2026-11-24T00:10:00+00:00
 listings      12 (3 new, 1 closed)
 
-SOURCE      STATE   LISTINGS   MS  ERROR
-lever:acme  failed         0  120  answered 500
-remoteok    ok            12  120  -";
+SOURCE      STATE      LISTINGS   MS  ERROR
+lever:acme  throttled         0  120  answered 503
+remoteok    found            12  120  -";
         assert_eq!(shown, expect);
+    }
+
+    #[test]
+    fn a_source_that_did_not_end_well_is_said_with_what_is_kept() {
+        let source = |ending, kept, error: Option<&str>| SourceStatus {
+            error: error.map(str::to_owned),
+            kept,
+            ..SourceStatus::new(ending, 3)
+        };
+        let sources = BTreeMap::from([
+            ("a", source(Ending::Found, 0, None)),
+            ("b", source(Ending::Blocked, 2, Some("`b.test` shows a captcha"))),
+            ("c", source(Ending::Partial, 0, Some("page 2 answered 500"))),
+        ]);
+        let told = unwell(&serde_json::json!({ "sources": sources }));
+        let expect = [
+            "b (blocked): `b.test` shows a captcha; 2 earlier listings are kept",
+            "c (partial): page 2 answered 500",
+        ];
+        assert_eq!(told, expect);
+        assert!(unwell(&Value::Null).is_empty());
     }
 }

@@ -97,6 +97,7 @@ link = "a.title@href"
 company = ".company"
 location = ".place"
 next_page = "a.next@href"
+empty = ".nothing"
 
 [sources.selectors.detail]
 salary = ".salary"
@@ -116,9 +117,10 @@ mod tests {
         config::{Config, SourceKind},
     };
     use rhubarb_scrape::{
-        Listing,
+        Ending, Listing,
         fetch::Fetcher,
-        source::{self, Outcome, Query},
+        gathering::Gathering,
+        source::{self, Query},
     };
 
     use super::*;
@@ -177,12 +179,13 @@ mod tests {
             let built = source::build(source).unwrap();
             for (idx, keyword) in KEYWORDS.into_iter().enumerate() {
                 let query = Query::new(keyword, now);
-                let outcome = built.run(&fetcher, &query).await;
-                let Outcome::Found { listings, .. } = outcome else {
-                    panic!("{}: {outcome:?}", source.name)
-                };
+                let gathering = Gathering::new(now);
+                built.run(&fetcher, &query, &gathering).await;
+                let outcome = gathering.conclude(&*built);
+                assert_eq!(outcome.ending, Ending::Found, "{}: {outcome:?}", source.name);
+                let listings = outcome.listings.iter();
                 let found: BTreeSet<_> =
-                    listings.iter().filter(|listing| query.matches(listing)).map(read).collect();
+                    listings.filter(|listing| query.matches(listing)).map(read).collect();
                 let all = openings(part(source.kind), now);
                 let wanted: BTreeSet<_> = all
                     .iter()

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use rhubarb_cache::{Cache, Error};
 use rhubarb_connection::{Connections, Redis};
-use rhubarb_core::config::{CacheConfig, Config, DOMAINS, Domain, Role};
+use rhubarb_core::config::{AliasConfig, CacheConfig, Config, DOMAINS, Domain, Role};
 
 use crate::{
     domain::DomainCache,
     listings::Listings,
+    memory::MemoryCache,
     proxies::Proxies,
     status::StatusCache,
     target::{Target, find},
@@ -66,8 +67,14 @@ impl Caches {
             Ok(DomainCache::new(domain, targets.collect::<Result<_, _>>()?))
         };
         let of_listings = config.listings.iter().map(|place| target(listings, place));
+        // Beside the listings that are read, where Django looks for nothing.
+        let memory = config.listings.first().and_then(|place| {
+            let alias = config.aliases.get(&place.alias)?;
+            let own = AliasConfig { version: 0, ..alias.clone() };
+            Some(MemoryCache::new(Cache::new(own, redis(alias.role)), &place.key))
+        });
         Ok(Self {
-            listings: Listings::new(of_listings.collect::<Result<_, _>>()?),
+            listings: Listings::new(of_listings.collect::<Result<_, _>>()?, memory),
             status: StatusCache::new(target(status, &config.status)?),
             proxies: Proxies::new(target(proxies, &config.proxies)?),
             domains: DOMAINS.iter().map(domain).collect::<Result<_, Error>>()?,

@@ -12,7 +12,9 @@
 
 mod caches;
 mod domain;
+mod fit;
 mod listings;
+mod memory;
 mod proxies;
 mod status;
 mod target;
@@ -23,6 +25,7 @@ pub mod template;
 pub use caches::{Caches, Cleared};
 pub use domain::{DomainCache, FoundKeys};
 pub use listings::{Cached, Listings};
+pub use memory::{Memory, Remembered};
 pub use proxies::{Proxies, ProxyList};
-pub use rhubarb_scrape::{SourceState, SourceStatus};
+pub use rhubarb_scrape::{Ending, SourceState, SourceStatus};
 pub use status::{ScrapeState, Status, StatusCache};

@@ -6,12 +6,19 @@ use rhubarb_scrape::Listing;
 
 use rhubarb_cache::{Cache, Error, FormatError, PyValue, Timeout, Ttl, redact_key};
 
-use crate::{target::Target, template};
+use crate::{
+    fit,
+    memory::{Memory, MemoryCache},
+    target::Target,
+    template,
+};
 
 /// Where listings are written; the first target is read from.
 #[derive(Clone, Debug)]
 pub struct Listings {
     targets: Vec<Target>,
+    /// Absent where there is no target.
+    memory: Option<MemoryCache>,
 }
 
 /// What is cached for a keyword.
@@ -26,8 +33,8 @@ pub struct Cached {
 }
 
 impl Listings {
-    pub(crate) fn new(targets: Vec<Target>) -> Self {
-        Self { targets }
+    pub(crate) fn new(targets: Vec<Target>, memory: Option<MemoryCache>) -> Self {
+        Self { targets, memory }
     }
 
     /// Writes a keyword's listings to every target, in the configured order.
@@ -50,6 +57,54 @@ impl Listings {
             first = first.and(written);
         }
         first
+    }
+
+    /// Writes as many of a keyword's listings as every target takes, the newest of each source, and
+    /// returns them.
+    ///
+    /// # Errors
+    /// As for [`Listings::write`], save that none is too large.
+    pub async fn write_fitting(
+        &self,
+        keyword: &str,
+        mut listings: Vec<Listing>,
+    ) -> Result<Vec<Listing>, Error> {
+        let mut tries = fit::TRIES.into_iter();
+        loop {
+            match self.write(keyword, &listings).await {
+                Ok(()) => return Ok(listings),
+                Err(error) => match tries.next().filter(|_| error.is_too_large()) {
+                    Some(percent) => fit::next(&mut listings, self.max_bytes(), percent),
+                    None => return Err(error),
+                },
+            }
+        }
+    }
+
+    fn max_bytes(&self) -> usize {
+        self.targets.iter().map(|target| target.max_bytes).min().unwrap_or(usize::MAX)
+    }
+
+    /// Returns what is remembered of a keyword's sources.
+    ///
+    /// # Errors
+    /// [`Error::Redis`] when the server cannot be asked.
+    pub async fn remembered(&self, keyword: &str) -> Result<Memory, Error> {
+        match &self.memory {
+            Some(memory) => memory.read(keyword).await,
+            None => Ok(Memory::new()),
+        }
+    }
+
+    /// Writes what is remembered of a keyword's sources.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn remember(&self, keyword: &str, known: &Memory) -> Result<(), Error> {
+        match &self.memory {
+            Some(memory) => memory.write(keyword, known).await,
+            None => Ok(()),
+        }
     }
 
     /// Returns what is cached for a keyword.
@@ -88,6 +143,9 @@ impl Listings {
 
     pub(crate) async fn clear(&self) -> Result<u64, Error> {
         let mut deleted = 0;
+        if let Some(memory) = &self.memory {
+            memory.clear().await?;
+        }
         for target in &self.targets {
             deleted += target.clear().await?;
         }

@@ -1,9 +1,9 @@
 //! What the last scrape did, for Django's `cache.get("scraping_status")`.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use rhubarb_cache::{Error, FormatError, PyValue, redact_key};
-use rhubarb_scrape::SourceStatus;
+use rhubarb_scrape::{SourceState, SourceStatus};
 use serde::{Deserialize, Serialize};
 
 use crate::target::Target;
@@ -46,6 +46,17 @@ pub struct Status {
     pub closed: u64,
 }
 
+impl Status {
+    /// Leaves out the sources that ended well, and all but so many of the others.
+    fn shorten(&mut self, keep: usize) {
+        self.sources.retain(|_, source| source.status != SourceState::Ok);
+        if let Some(last) = self.sources.keys().nth(keep).cloned() {
+            self.sources.split_off(&last);
+        }
+        self.error = self.error.as_ref().map(|error| error.chars().take(1_000).collect());
+    }
+}
+
 /// Where the status stands.
 #[derive(Clone, Debug)]
 pub struct StatusCache {
@@ -59,9 +70,23 @@ impl StatusCache {
 
     /// Writes the status; Python reads a dict.
     ///
+    /// Where it is too large with all its sources, those that ended well are left out, and then all
+    /// but the first of the others.
+    ///
     /// # Errors
     /// See [`Error`].
     pub async fn write(&self, status: &Status) -> Result<(), Error> {
+        let mut status = Cow::Borrowed(status);
+        for keep in [usize::MAX, 100, 10, 0] {
+            match self.write_whole(&status).await {
+                Err(error) if error.is_too_large() && keep > 0 => status.to_mut().shorten(keep),
+                written => return written,
+            }
+        }
+        self.write_whole(&status).await
+    }
+
+    async fn write_whole(&self, status: &Status) -> Result<(), Error> {
         let value = PyValue::from_serialize(status).map_err(|error| Error::Write {
             key: self.shown(),
             source: FormatError::Json(error),

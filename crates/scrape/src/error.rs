@@ -4,6 +4,8 @@ use std::{fmt, time::Duration};
 
 use rhubarb_core::class::Class;
 
+use crate::{blocked::Sign, source_status::Ending};
+
 /// Why the scraping part could not be set up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -64,6 +66,15 @@ pub enum FetchError {
         host: String,
         /// 404 or 410.
         status: u16,
+    },
+    /// A page that keeps visitors out in place of what was asked for: its headers say so, or its
+    /// markup where data was expected.
+    #[error("{}", sign.told(host))]
+    Challenge {
+        /// Who answered.
+        host: String,
+        /// What was seen.
+        sign: Sign,
     },
     /// 401 or 403: the host does not want us. Stop the source; never go around it by a proxy.
     #[error("`{host}` refuses access ({status})")]
@@ -237,6 +248,7 @@ impl FetchError {
             | Self::CutOff { .. } => Class::Transient,
             Self::Decode { .. } | Self::UnexpectedType { .. } => Class::Malformed,
             Self::NotFound { .. }
+            | Self::Challenge { .. }
             | Self::Blocked { .. }
             | Self::Part { .. }
             | Self::Status { .. }
@@ -247,6 +259,21 @@ impl FetchError {
             | Self::CrawlDelay { .. }
             | Self::PrivateAddress { .. }
             | Self::BadUrl { .. } => Class::Permanent,
+        }
+    }
+
+    /// Returns how a source ends that got nothing else.
+    pub(crate) fn ending(&self) -> Ending {
+        match self {
+            Self::NotFound { status: 410, .. } => Ending::Gone,
+            Self::NotFound { .. } => Ending::NotFound,
+            Self::Blocked { .. } | Self::Challenge { .. } => Ending::Blocked,
+            // Payment and law: there is a page, and it is not for us. 999 is LinkedIn's refusal.
+            Self::Status { status: 402 | 407 | 451 | 999, .. } => Ending::Blocked,
+            Self::RateLimited { .. } | Self::Status { status: 503, retry_after: Some(_), .. } => {
+                Ending::Throttled
+            }
+            _ => Ending::Failed,
         }
     }
 

@@ -329,6 +329,9 @@ impl Inner {
 fn check_status(url: &Url, answer: &Answer) -> Result<(), FetchError> {
     let (host, status) = (host_of(url), answer.status.as_u16());
     let retry_after = answer.retry_after;
+    if let Some(sign) = answer.sign.filter(|_| status != 429) {
+        return Err(FetchError::Challenge { host, sign });
+    }
     Err(match status {
         206 => FetchError::Part { host },
         200..=299 => return Ok(()),

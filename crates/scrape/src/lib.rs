@@ -20,8 +20,8 @@
 //! ```
 //!
 //! From the outside in: [`run`] asks the sources of a configuration side by side; [`source`] says
-//! what a source is; [`sources`] has the kinds, one file each; [`dedupe`] makes one list by the rule of
-//! [`identity`];
+//! what a source is; [`gathering`] what it gave and how it ended; [`sources`] has the kinds, one
+//! file each; [`dedupe`] makes one list by the rule of [`identity`];
 //! [`salary`], [`dates`] and [`text`] read what sources have in common; [`budget`] bounds what
 //! reading costs; [`fetch`] keeps every rule that a request keeps on its way to a page.
 
@@ -30,9 +30,12 @@ pub mod run;
 pub mod filter;
 pub mod keyword;
 mod listing;
+mod look;
 mod source_status;
 
+pub mod blocked;
 pub mod dedupe;
+pub mod gathering;
 pub mod identity;
 pub mod link;
 pub mod source;
@@ -42,6 +45,7 @@ pub mod budget;
 pub mod dates;
 mod dom;
 mod employment;
+mod empty;
 mod fold;
 #[cfg(test)]
 mod hostile;
@@ -71,4 +75,5 @@ pub mod charset;
 mod politeness;
 
 pub use listing::Listing;
-pub use source_status::{SourceState, SourceStatus};
+pub use look::Look;
+pub use source_status::{Ending, SourceState, SourceStatus};

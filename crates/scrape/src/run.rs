@@ -1,7 +1,6 @@
 //! One scrape: every source asked, side by side, and one list of what they have.
 
 use std::{
-    fmt,
     panic::AssertUnwindSafe,
     time::{Duration, Instant},
 };
@@ -15,13 +14,15 @@ use rhubarb_core::config::{ScrapeConfig, SourceConfig};
 use tokio::time::timeout;
 
 use crate::listing::Listing;
-use crate::{SourceState, SourceStatus};
 use crate::{
     dedupe::{Gathered, dedupe},
     error::Error,
     fetch::Fetcher,
+    gathering::{Gathering, Trouble},
     link::Tracking,
-    source::{BuildError, Outcome, Query, Source, Sources, build_all},
+    look::Look,
+    source::{BuildError, Query, Source, Sources, build_all},
+    source_status::{Ending, SourceStatus},
 };
 
 /// The sources of a configuration with the fetcher that they share.
@@ -73,27 +74,25 @@ pub struct SourceReport {
     /// The source's name.
     pub name: String,
     /// How it ended.
-    pub end: End,
-    /// Whether it failed, and asking again changes nothing.
+    pub ending: Ending,
+    /// Why it did not end well, as one sentence.
+    pub reason: Option<String>,
+    /// Postings that match.
+    pub matched: usize,
+    /// Postings that it has.
+    pub total: usize,
+    /// Whether asking again soon changes nothing.
     pub permanent: bool,
+    /// Whether a time limit of the caller's has ended it.
+    pub limited: bool,
+    /// Whether there may be more than what came, so that nothing is known of the rest.
+    pub cut: bool,
+    /// The addresses and identifiers of postings that are gone or have expired.
+    pub gone: Vec<String>,
+    /// What its records looked like.
+    pub look: Look,
     /// How long it took.
     pub elapsed: Duration,
-}
-
-/// The three ways in which a source ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
-    /// It was read.
-    Found {
-        /// Postings that match.
-        matched: usize,
-        /// Postings that it has.
-        total: usize,
-    },
-    /// There is no such board.
-    NotFound(String),
-    /// It could not be asked or read.
-    Failed(String),
 }
 
 /// What a scrape found.
@@ -108,19 +107,11 @@ pub struct Report {
 impl SourceReport {
     /// Returns the source's part of the status record.
     pub fn status(&self) -> SourceStatus {
-        let (status, count, error) = match &self.end {
-            End::Found { matched, .. } => (SourceState::Ok, *matched as u64, None),
-            End::NotFound(reason) => (SourceState::NotFound, 0, Some(reason.clone())),
-            End::Failed(reason) => (SourceState::Failed, 0, Some(reason.clone())),
-        };
-        let elapsed_ms = u64::try_from(self.elapsed.as_millis()).unwrap_or(u64::MAX);
-        SourceStatus { status, count, error, elapsed_ms }
-    }
-
-    /// Tells whether the source could not be asked or read, so that what it had before still
-    /// counts.
-    pub fn has_failed(&self) -> bool {
-        matches!(self.end, End::Failed(_))
+        SourceStatus {
+            error: self.reason.clone(),
+            elapsed_ms: u64::try_from(self.elapsed.as_millis()).unwrap_or(u64::MAX),
+            ..SourceStatus::new(self.ending, self.matched as u64)
+        }
     }
 }
 
@@ -155,8 +146,8 @@ impl Scraper {
 
     /// As [`Scraper::scrape`], until `limit` ends.
     ///
-    /// What runs then is cancelled and what has not begun does not begin: these sources have
-    /// failed, for the [`TIME_LIMIT`]. What the others found stands.
+    /// What runs then is cancelled and what has not begun does not begin: the [`TIME_LIMIT`] is
+    /// these sources' trouble. What was found until then stands.
     ///
     /// # Cancel safety
     /// As for [`Scraper::scrape`].
@@ -195,42 +186,59 @@ impl Scraper {
         let name = source.name().to_owned();
         on_progress(Progress::Started(&name));
         let started = Instant::now();
-        let outcome = tokio::select! {
+        let found = Gathering::new(query.now);
+        let limited = tokio::select! {
             biased;
-            () = limit => failed(TIME_LIMIT),
-            outcome = self.outcome(source, query) => outcome,
+            () = limit => true,
+            () = run(source, &self.fetcher, query, &found, self.source_timeout) => false,
         };
-        let permanent = matches!(outcome, Outcome::Failed { permanent: true, .. });
-        let (end, listings) = match outcome {
-            Outcome::Found { listings, others } => {
-                let total = listings.len() + others;
-                let matching = listings.into_iter().filter(|listing| query.matches(listing));
-                let matching: Vec<Listing> = matching.collect();
-                (End::Found { matched: matching.len(), total }, matching)
-            }
-            Outcome::NotFound { reason } => (End::NotFound(reason), Vec::new()),
-            Outcome::Failed { reason, .. } => (End::Failed(reason), Vec::new()),
+        if limited {
+            found.trouble(Trouble::failed(TIME_LIMIT));
+        }
+        let outcome = found.conclude(source);
+        let total = outcome.listings.len() + outcome.others;
+        let listings: Vec<Listing> =
+            outcome.listings.into_iter().filter(|listing| query.matches(listing)).collect();
+        let report = SourceReport {
+            name,
+            ending: outcome.ending,
+            reason: outcome.reason,
+            matched: listings.len(),
+            total,
+            permanent: outcome.permanent,
+            limited,
+            cut: outcome.cut,
+            gone: outcome.gone,
+            look: outcome.look,
+            elapsed: started.elapsed(),
         };
-        let report = SourceReport { name, end, permanent, elapsed: started.elapsed() };
         on_progress(Progress::Ended(&report));
         let aggregated = source.aggregates();
         let gather = |listing| Gathered { listing, aggregated };
         (report, listings.into_iter().map(gather).collect())
     }
-
-    async fn outcome(&self, source: &dyn Source, query: &Query) -> Outcome {
-        let fetcher = self.fetcher.for_source();
-        let asked = AssertUnwindSafe(async { source.run(&fetcher, query).await }).catch_unwind();
-        match timeout(self.source_timeout, asked).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => failed("the source panicked; this is a defect of its reader"),
-            Err(_) => failed(format_args!("not done within {:?}", self.source_timeout)),
-        }
-    }
 }
 
-fn failed(reason: impl fmt::Display) -> Outcome {
-    Outcome::Failed { reason: reason.to_string(), permanent: false }
+/// Runs a source until it has ended, or for so long; a panic or the end of its time is its trouble.
+///
+/// # Cancel safety
+/// Dropping the future ends its request; what it has found until then stands.
+pub async fn run(
+    source: &dyn Source,
+    fetcher: &Fetcher,
+    query: &Query,
+    found: &Gathering,
+    limit: Duration,
+) {
+    let fetcher = fetcher.for_source();
+    let running = AssertUnwindSafe(async { source.run(&fetcher, query, found).await });
+    match timeout(limit, running.catch_unwind()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(_)) => {
+            found.trouble(Trouble::failed("the source panicked; this is a defect of its reader"));
+        }
+        Err(_) => found.trouble(Trouble::failed(format_args!("not done within {limit:?}"))),
+    }
 }
 
 #[cfg(test)]
@@ -238,10 +246,14 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
-    use crate::{source::Running, testing::scrape_config};
+    use crate::{
+        source::{Parsed, Running},
+        source_status::SourceState,
+        testing::scrape_config,
+    };
 
     #[derive(Debug)]
-    struct Fake(&'static str, fn() -> Outcome);
+    struct Fake(&'static str, fn(&Gathering));
 
     impl Source for Fake {
         fn name(&self) -> &str {
@@ -252,23 +264,27 @@ mod tests {
             true
         }
 
-        fn run<'a>(&'a self, _: &'a Fetcher, _: &'a Query) -> Running<'a> {
+        fn run<'a>(&'a self, _: &'a Fetcher, _: &'a Query, found: &'a Gathering) -> Running<'a> {
             Box::pin(async move {
                 if self.0 == "hanging" {
                     std::future::pending::<()>().await;
                 }
-                (self.1)()
+                (self.1)(found);
+                if self.0 == "late" {
+                    std::future::pending::<()>().await;
+                }
             })
         }
     }
 
-    fn cook() -> Outcome {
+    fn cook(found: &Gathering) {
         let listing = |title: &str| Listing {
             title: title.into(),
             external_id: title.into(),
             ..Listing::default()
         };
-        Outcome::Found { listings: vec![listing("Cook"), listing("Driver")], others: 0 }
+        let listings = vec![listing("Cook"), listing("Driver")];
+        found.add(Parsed { listings, ..Parsed::default() });
     }
 
     fn query() -> Query {
@@ -283,18 +299,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_source_that_fails_hangs_or_panics_takes_nothing_from_the_others() {
+    async fn a_source_that_fails_hangs_or_panics_keeps_what_came_and_takes_nothing_from_others() {
         let scraper = scraper(vec![
             Fake("good", cook),
-            Fake("panicking", || panic!("on purpose")),
+            Fake("panicking", |_| panic!("on purpose")),
             Fake("hanging", cook),
-            Fake("failing", || Outcome::Failed { reason: "503".into(), permanent: false }),
-            Fake("gone", || Outcome::NotFound { reason: "404".into() }),
-            Fake("empty", || Outcome::Found { listings: Vec::new(), others: 0 }),
+            Fake("failing", |found| found.trouble(Trouble::failed("503"))),
+            Fake("gone", |found| found.trouble(Trouble::ends(Ending::NotFound, "404"))),
+            Fake("empty", |found| drop(found.add(Parsed::default()))),
+            Fake("late", cook),
         ]);
         let report = scraper.scrape(&query(), &|_| {}).await;
-        assert_eq!(report.listings.len(), 1);
-        assert_eq!(report.listings[0].title, "Cook");
+        let titles: Vec<&str> = report.listings.iter().map(|one| one.title.as_str()).collect();
+        assert_eq!(titles, ["Cook"], "both have the same posting");
         let status = |source: &SourceReport| {
             let status = source.status();
             (source.name.clone(), status.status, status.count, status.error.unwrap_or_default())
@@ -312,6 +329,7 @@ mod tests {
             ("failing", SourceState::Failed, 0, "503"),
             ("gone", SourceState::NotFound, 0, "404"),
             ("empty", SourceState::Ok, 0, ""),
+            ("late", SourceState::Partial, 1, "not all was read: not done within 300ms"),
         ];
         let expect = expect.map(|(a, b, c, d)| (a.to_owned(), b, c, d.to_owned()));
         assert_eq!(got, expect);
@@ -331,12 +349,16 @@ mod tests {
         };
         // The third takes the first one's place, and ends before the limit or with it.
         let report = scraper.scrape_until(&query(), &note, limit.map(|told| told.unwrap())).await;
-        let ends: Vec<_> =
-            report.sources.iter().map(|s| (s.name.as_str(), s.end.clone())).collect();
-        assert_eq!(ends[0], ("good", End::Found { matched: 1, total: 2 }));
-        assert_eq!(ends[1], ("hanging", End::Failed(TIME_LIMIT.into())));
-        assert_eq!(ends[2], ("late", End::Failed(TIME_LIMIT.into())));
-        assert_eq!(report.listings.len(), 1);
+        let ends: Vec<_> = report
+            .sources
+            .iter()
+            .map(|s| (s.name.as_str(), s.ending, s.reason.as_deref(), s.limited, s.total))
+            .collect();
+        assert_eq!(ends[0], ("good", Ending::Found, None, false, 2));
+        assert_eq!(ends[1], ("hanging", Ending::Failed, Some(TIME_LIMIT), true, 0));
+        let kept = format!("not all was read: {TIME_LIMIT}");
+        assert!([Ending::Partial, Ending::Failed].contains(&ends[2].1), "{ends:?}");
+        assert!(ends[2].3 && [Some(TIME_LIMIT), Some(kept.as_str())].contains(&ends[2].2));
     }
 
     #[tokio::test]

@@ -1,8 +1,8 @@
-//! What a source is: something that is asked for postings and ends in one of three ways.
+//! What a source is: something that is asked for postings.
 //!
 //! A new kind of source is one file under `sources` with a pure `parse`, and one line in [`build`].
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc};
+use std::{collections::HashSet, fmt, future::Future, pin::Pin, sync::Arc};
 
 use jiff::Timestamp;
 use rhubarb_core::{
@@ -13,13 +13,19 @@ use rhubarb_core::{
 use url::Url;
 
 use crate::{
-    budget::{self, Allowance, Budget, SourceEnd, TooMuch},
+    blocked::{self, Sign},
+    budget::{self, Allowance, Budget, TooMuch},
     dates::{self, DateOrder},
+    dom,
     error::FetchError,
     fetch::Fetcher,
+    gathering::{Gathering, Trouble},
     locale::Locale,
+    look::Look,
     page::{Kind, Page, Request},
-    record, sources,
+    record,
+    source_status::{Ending, SourceState},
+    sources,
     sources::html::HtmlSource,
 };
 use crate::{keyword::Matcher, listing::Listing};
@@ -60,32 +66,8 @@ impl Query {
     }
 }
 
-/// How a source ended. A `Found` of nothing is an honest zero: the source was read and has nothing.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
-    /// It was read.
-    Found {
-        /// What may match.
-        listings: Vec<Listing>,
-        /// How many others it has, which do not match.
-        others: usize,
-    },
-    /// There is no such board: mistyped, or gone.
-    NotFound {
-        /// One sentence for the status.
-        reason: String,
-    },
-    /// It could not be asked or read. What it had before is still the best that is known.
-    Failed {
-        /// One sentence for the status.
-        reason: String,
-        /// Whether asking again changes nothing.
-        permanent: bool,
-    },
-}
-
 /// The boxed future of [`Source::run`].
-pub type Running<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
+pub type Running<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 /// Something that has postings. Its time is bounded by the caller.
 pub trait Source: Send + Sync + fmt::Debug {
@@ -95,11 +77,28 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// Whether it gathers postings that companies publish elsewhere; their own boards win over it.
     fn aggregates(&self) -> bool;
 
-    /// Fetches and reads all its pages.
+    /// Whether an empty answer is what any name gets, an invented one too (SmartRecruiters, Breezy):
+    /// then it closes nothing.
+    fn zero_proves_nothing(&self) -> bool {
+        false
+    }
+
+    /// The most postings that the server shows of a board (Workday 2,000, Oracle 10,000,
+    /// SuccessFactors 1,024): of more nothing is known.
+    fn server_cap(&self) -> Option<usize> {
+        None
+    }
+
+    /// Fetches and reads all its pages, and adds to `found` each of them, and each trouble.
     ///
     /// # Cancel safety
-    /// Dropping the future ends its request; nothing is left behind.
-    fn run<'a>(&'a self, fetcher: &'a Fetcher, query: &'a Query) -> Running<'a>;
+    /// Dropping the future ends its request; what was added stands.
+    fn run<'a>(
+        &'a self,
+        fetcher: &'a Fetcher,
+        query: &'a Query,
+        found: &'a Gathering,
+    ) -> Running<'a>;
 }
 
 /// A source's configuration that cannot work; names the source and the setting.
@@ -155,10 +154,23 @@ impl Source for AtHome {
         self.source.aggregates()
     }
 
-    fn run<'a>(&'a self, fetcher: &'a Fetcher, query: &'a Query) -> Running<'a> {
+    fn zero_proves_nothing(&self) -> bool {
+        self.source.zero_proves_nothing()
+    }
+
+    fn server_cap(&self) -> Option<usize> {
+        self.source.server_cap()
+    }
+
+    fn run<'a>(
+        &'a self,
+        fetcher: &'a Fetcher,
+        query: &'a Query,
+        found: &'a Gathering,
+    ) -> Running<'a> {
         Box::pin(async move {
             let query = Query { home: self.home, ..query.clone() };
-            self.source.run(fetcher, &query).await
+            self.source.run(fetcher, &query, found).await;
         })
     }
 }
@@ -198,10 +210,7 @@ pub struct Context {
 }
 
 /// Reasons kept of records that could not be read.
-const MAX_SKIPPED: usize = 100;
-
-/// What of a source matches may take this much memory: twice as much as the listings of a keyword.
-const MAX_MATCHES: usize = 16 << 20;
+pub(crate) const MAX_SKIPPED: usize = 100;
 
 /// What a payload holds.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -220,6 +229,17 @@ pub struct Parsed {
     pub others: usize,
     /// Whether a board that answers so is taken as one that does not exist.
     pub no_board: bool,
+    /// Why the page is not believed to be what was asked for: it holds no record, and nothing that
+    /// shows that there is none.
+    pub doubt: Option<Trouble>,
+    /// Why there may be more records than these: a limit, a next page that is not followed.
+    pub left_out: Vec<String>,
+    /// How many records the source says that it has, on all its pages.
+    pub claimed: Option<usize>,
+    /// The addresses and identifiers of records that are gone or have expired.
+    pub gone: Vec<String>,
+    /// What the records look like.
+    pub look: Look,
 }
 
 /// A payload of which nothing can be said.
@@ -257,6 +277,9 @@ pub enum ParseError {
     /// Reading it costs more than a page may.
     #[error("the answer was not read to its end: {0}")]
     TooMuch(#[from] TooMuch),
+    /// A page that keeps visitors out.
+    #[error("the answer is {0}")]
+    Blocked(Sign),
 }
 
 /// A pure reader of one kind of payload.
@@ -290,90 +313,107 @@ impl Source for Feed {
         self.aggregates
     }
 
-    fn run<'a>(&'a self, fetcher: &'a Fetcher, query: &'a Query) -> Running<'a> {
-        Box::pin(async move { self.read_all(fetcher, query).await.unwrap_or_else(|ended| ended) })
+    fn run<'a>(
+        &'a self,
+        fetcher: &'a Fetcher,
+        query: &'a Query,
+        found: &'a Gathering,
+    ) -> Running<'a> {
+        let parse = self.parse;
+        let matching_query = query.clone();
+        let matching = move |body: &str, context: &Context| {
+            only_matching(parse(body, context)?, &matching_query, context)
+        };
+        let Self { name, company, max_pages, kind, .. } = self;
+        let (max_pages, kind) = (*max_pages, *kind);
+        let asking =
+            Asking { name, company, max_pages, kind, of_postings: false, fetcher, query, found };
+        Box::pin(async move { drop(asking.all(&self.urls, matching).await) })
     }
 }
 
-impl Feed {
-    async fn read_all(&self, fetcher: &Fetcher, query: &Query) -> Result<Outcome, Outcome> {
-        let mut all = Gathering::default();
-        let mut gone = Vec::new();
-        for template in &self.urls {
-            let mut next = Some(with_keyword(template, &query.keyword).map_err(failed_for_good)?);
-            for _ in 0..self.max_pages.max(1) {
-                let Some(url) = next.take() else { break };
-                let Some(page) = get(fetcher, &url, self.kind).await? else {
-                    gone.push(host(&url));
-                    break;
-                };
-                let parsed = self.read(page, query, all.allowance()).await?;
-                next = all.add(parsed)?.filter(|next| *next != url);
+/// Keeps what matches, and counts the rest.
+pub(crate) fn only_matching(
+    mut parsed: Parsed,
+    query: &Query,
+    context: &Context,
+) -> Result<Parsed, ParseError> {
+    let total = parsed.listings.len();
+    parsed.listings.retain(|listing| context.budget.step().is_ok() && query.matches(listing));
+    context.budget.spent()?;
+    parsed.others += total - parsed.listings.len();
+    Ok(parsed)
+}
+
+/// How a source's pages are asked for.
+#[derive(Debug)]
+pub(crate) struct Asking<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) company: &'a str,
+    pub(crate) max_pages: u32,
+    pub(crate) kind: Kind,
+    /// Whether each page is one posting's own.
+    pub(crate) of_postings: bool,
+    pub(crate) fetcher: &'a Fetcher,
+    pub(crate) query: &'a Query,
+    pub(crate) found: &'a Gathering,
+}
+
+impl Asking<'_> {
+    /// Reads each of the first pages, and those that follow it; returns which were asked for.
+    pub(crate) async fn all<P>(&self, first: &[Address], parse: P) -> HashSet<Url>
+    where
+        P: Fn(&str, &Context) -> Result<Parsed, ParseError> + Clone + Send + 'static,
+    {
+        let mut seen = HashSet::new();
+        for template in first {
+            match (self.follow(template, &mut seen, &parse).await, self.posting(template)) {
+                (Ok(()), _) => {}
+                (Err(Trouble { ending, reason, .. }), Some(page))
+                    if ending.state() == SourceState::NotFound =>
+                {
+                    self.found.page_gone(&page, reason);
+                }
+                (Err(trouble), _) => self.found.trouble(trouble),
             }
         }
-        if gone.len() == self.urls.len() {
-            return Err(Outcome::NotFound { reason: format!("`{}` has no such page", gone[0]) });
-        }
-        all.parsed.judge(&self.name)?;
-        Ok(all.parsed.outcome())
+        seen
     }
 
-    /// Reads a page and keeps what matches.
-    async fn read(
+    /// Returns the address that is one posting's own: a search is none.
+    fn posting(&self, template: &Address) -> Option<Url> {
+        let is_own = self.of_postings && !template.expose().contains("{keyword}");
+        is_own.then(|| Url::parse(template.expose()).ok())?
+    }
+
+    async fn follow<P>(
         &self,
-        page: Page,
-        query: &Query,
-        allowance: Allowance,
-    ) -> Result<Parsed, Outcome> {
-        let context = Context::new(&self.name, &self.company, &page.url, query.now);
-        let context = context.at_home(query);
-        let (parse, query) = (self.parse, query.clone());
-        let matching = move |body: &str, context: &Context| {
-            let mut parsed = parse(body, context)?;
-            let total = parsed.listings.len();
-            parsed
-                .listings
-                .retain(|listing| context.budget.step().is_ok() && query.matches(listing));
-            context.budget.spent()?;
-            parsed.others += total - parsed.listings.len();
-            Ok(parsed)
-        };
-        read_apart(page, context, allowance, matching).await
-    }
-}
-
-/// What a source has, page after page; with its end, what still reads for it ends.
-#[derive(Debug, Default)]
-pub(crate) struct Gathering {
-    end: SourceEnd,
-    bytes: usize,
-    pub(crate) parsed: Parsed,
-}
-
-impl Gathering {
-    /// Returns what is left to the source for reading.
-    pub(crate) fn allowance(&self) -> Allowance {
-        self.end.allowance()
-    }
-
-    /// Adds a page and returns the next one's address.
-    pub(crate) fn add(&mut self, page: Parsed) -> Result<Option<Url>, Outcome> {
-        self.bytes += page.listings.iter().map(record::size).sum::<usize>();
-        if self.bytes > MAX_MATCHES {
-            let mib = MAX_MATCHES >> 20;
-            return Err(failed_for_good(format_args!(
-                "its listings that match take more than {mib} MiB; a narrower keyword has fewer"
-            )));
+        template: &Address,
+        seen: &mut HashSet<Url>,
+        parse: &P,
+    ) -> Result<(), Trouble>
+    where
+        P: Fn(&str, &Context) -> Result<Parsed, ParseError> + Clone + Send + 'static,
+    {
+        let first = with_keyword(template, &self.query.keyword).map_err(Trouble::for_good)?;
+        let mut next = Some(first);
+        for _ in 0..self.max_pages.max(1) {
+            let Some(url) = next.take().filter(|url| seen.insert(url.clone())) else {
+                return Ok(());
+            };
+            let page = get(self.fetcher, &url, self.kind).await?;
+            let context = Context::new(self.name, self.company, &page.url, self.query.now);
+            let context = context.at_home(self.query);
+            let parsed = read_apart(page, context, self.found.allowance(), parse.clone()).await?;
+            next = self.found.add(parsed);
         }
-        let all = &mut self.parsed;
-        all.listings.extend(page.listings);
-        all.skipped.extend(page.skipped);
-        all.skipped.truncate(MAX_SKIPPED);
-        all.n_skipped += page.n_skipped;
-        all.others += page.others;
-        all.repairs += page.repairs;
-        all.no_board |= page.no_board;
-        Ok(page.next)
+        if next.is_some_and(|next| !seen.contains(&next)) {
+            self.found.leave_out(format!(
+                "there are more pages than the {} that `max_pages` allows",
+                self.max_pages
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -414,31 +454,17 @@ impl Context {
 }
 
 impl Parsed {
-    /// Tells what the pages together mean.
-    ///
-    /// # Errors
-    /// They have nothing, and that is no honest zero.
-    pub(crate) fn judge(&self, source: &str) -> Result<(), Outcome> {
-        for reason in self.skipped.iter().take(20) {
-            tracing::debug!(source, reason, "record skipped");
+    /// Sets the next page; one on another server is not followed, and that is said.
+    pub(crate) fn turn_to(&mut self, next: Option<Url>, page: &Url) {
+        let server = |url: &Url| (url.host_str().map(str::to_owned), url.port_or_known_default());
+        let Some(next) = next else { return };
+        if server(&next) == server(page) {
+            self.next = Some(next);
+            return;
         }
-        if self.repairs > 0 {
-            tracing::debug!(source, repairs = self.repairs, "its JSON was repaired");
-        }
-        let found = self.listings.len() + self.others;
-        if found == 0 && self.no_board {
-            let reason = "the answer holds no posting at all, as for a board that does not exist";
-            return Err(Outcome::NotFound { reason: reason.into() });
-        }
-        if let (0, Some(first)) = (found, self.skipped.first()) {
-            let count = self.n_skipped;
-            return Err(failed(format!("none of {count} records could be read; first: {first}")));
-        }
-        Ok(())
-    }
-
-    pub(crate) fn outcome(self) -> Outcome {
-        Outcome::Found { listings: self.listings, others: self.others }
+        let host = host(&next);
+        self.left_out
+            .push(format!("the next page is on another server (`{host}`), which is not followed"));
     }
 
     /// Adds a record, or why it could not be read.
@@ -454,6 +480,7 @@ impl Parsed {
         match record {
             Ok(listing) => {
                 context.budget.take(record::size(&listing))?;
+                self.look.count(&listing);
                 self.listings.push(listing);
             }
             Err(reason) => self.skip(reason),
@@ -467,21 +494,25 @@ impl Parsed {
             self.skipped.push(reason);
         }
     }
-}
 
-pub(crate) fn failed(reason: impl fmt::Display) -> Outcome {
-    Outcome::Failed { reason: reason.to_string(), permanent: false }
-}
+    pub(crate) fn skip_all(&mut self, reasons: Vec<String>, n: usize) {
+        self.n_skipped += n;
+        self.skipped.extend(reasons);
+        self.skipped.truncate(MAX_SKIPPED);
+    }
 
-/// As [`failed`], where asking again changes nothing.
-fn failed_for_good(reason: impl fmt::Display) -> Outcome {
-    Outcome::Failed { reason: reason.to_string(), permanent: true }
+    /// Says that a posting is gone.
+    pub(crate) fn close(&mut self, listing: &Listing) {
+        let keys = [&listing.external_id, &listing.url];
+        self.gone.extend(keys.into_iter().filter(|key| !key.is_empty()).cloned());
+    }
 }
 
 /// Runs a parser on a thread for blocking work; a panic there is the source's failure.
-async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Outcome> {
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Trouble> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|_| failed("reading the answer panicked; this is a defect of the reader"))
+    let defect = "reading the answer panicked; this is a defect of the reader";
+    done.map_err(|_| Trouble::failed(defect))
 }
 
 /// Decodes and parses a page off the runtime's threads, which a large page would hold up, when
@@ -491,7 +522,7 @@ pub(crate) async fn read_apart<T: Send + 'static>(
     context: Context,
     allowance: Allowance,
     parse: impl FnOnce(&str, &Context) -> Result<T, ParseError> + Send + 'static,
-) -> Result<T, Outcome> {
+) -> Result<T, Trouble> {
     let host = host(&page.url);
     let room = budget::room(page.bytes.len()).await;
     let parsed = apart(move || {
@@ -500,22 +531,39 @@ pub(crate) async fn read_apart<T: Send + 'static>(
         let text = page.text();
         // The bytes are of no more use: what is made of the text needs the room.
         drop(page);
-        parse(&text, &Context { budget, ..context })
+        let context = Context { budget, ..context };
+        parse(&text, &context).map_err(|error| explained(error, &text, &context))
     });
     parsed.await?.map_err(|error| match error {
+        ParseError::Blocked(sign) => Trouble::ends(Ending::Blocked, sign.told(&host)),
         // The same page costs as much again.
-        ParseError::TooMuch(_) => failed_for_good(format!("`{host}`: {error}")),
-        _ => failed(format!("`{host}`: {error}")),
+        ParseError::TooMuch(_) => Trouble::for_good(format!("`{host}`: {error}")),
+        _ => Trouble::failed(format!("`{host}`: {error}")),
     })
 }
 
-/// Returns a page, or nothing when the server says that there is none (404, 410).
-pub(crate) async fn get(fetcher: &Fetcher, url: &Url, kind: Kind) -> Result<Option<Page>, Outcome> {
-    match fetcher.get(&Request::get(url.clone()).kind(kind)).await {
-        Ok(page) => Ok(Some(page)),
-        Err(FetchError::NotFound { .. }) => Ok(None),
-        Err(error) if error.class() == Class::Permanent => Err(failed_for_good(error)),
-        Err(error) => Err(failed(error)),
+/// Says more of a page that came where data was expected, if it keeps visitors out.
+fn explained(error: ParseError, text: &str, context: &Context) -> ParseError {
+    let ParseError::Html { .. } = error else { return error };
+    let Ok(page) = dom::document(text, &context.budget) else { return error };
+    let sign = blocked::sign(&page, &context.page, &context.budget);
+    sign.map_or(error, ParseError::Blocked)
+}
+
+/// Returns a page, or why there is none.
+pub(crate) async fn get(fetcher: &Fetcher, url: &Url, kind: Kind) -> Result<Page, Trouble> {
+    let page = fetcher.get(&Request::get(url.clone()).kind(kind)).await?;
+    // "Accepted" without a page: a challenge to be solved by a script that was not sent to us.
+    if page.status == 202 && page.bytes.trim_ascii().is_empty() {
+        return Err(Trouble::ends(Ending::Blocked, Sign::Empty.told(&host(&page.url))));
+    }
+    Ok(page)
+}
+
+impl From<FetchError> for Trouble {
+    fn from(error: FetchError) -> Self {
+        let permanent = error.class() == Class::Permanent;
+        Self { ending: error.ending(), reason: error.to_string(), permanent }
     }
 }
 

@@ -119,6 +119,7 @@ pub(crate) async fn scrape(context: &Context, args: ScrapeArgs) -> Result<(), Er
     let result = wait::result(&context.client, &published.id, timeout, &what).await?;
     let TaskResult { result: summary, .. } = &result;
     Format::of(args.shown.json).show(summary, view::summary)?;
+    view::unwell(summary).iter().for_each(|sentence| output::note(sentence));
     Ok(())
 }
 

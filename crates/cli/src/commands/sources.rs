@@ -8,12 +8,13 @@ use rhubarb_core::{
     config::{Config, SourceConfig},
 };
 use rhubarb_scrape::{
-    SourceState,
+    Ending, SourceState,
     fetch::Fetcher,
-    source::{self, Outcome, Query},
+    gathering::{Gathering, Outcome, Trouble},
+    run,
+    source::{self, Query},
 };
 use serde::Serialize;
-use tokio::time::timeout;
 
 use crate::{
     cli::{CheckArgs, Shown, SourcesCommand},
@@ -29,8 +30,10 @@ use crate::{
 struct Checked {
     source: String,
     kind: &'static str,
-    /// `ok`, `not_found` or `failed`.
+    /// `ok`, `partial`, `not_found` or `failed`.
     state: SourceState,
+    /// How it ended, in a finer word.
+    outcome: Ending,
     /// Listings read.
     listings: usize,
     /// Those that match the keyword.
@@ -84,7 +87,7 @@ async fn check(config: &Config, args: CheckArgs) -> Result<(), Error> {
     let answers: Vec<Checked> = stream::iter(asked).buffered(at_once).collect().await;
     progress.end();
     Format::of(args.shown.json).show(&answers, |answers| table(answers))?;
-    match answers.iter().filter(|answer| answer.state != SourceState::Ok).count() {
+    match answers.iter().filter(|answer| answer.outcome.is_silent()).count() {
         0 => Ok(()),
         n => Err(Error::Failed(format!("{n} of {} sources did not answer", answers.len()))),
     }
@@ -112,25 +115,21 @@ async fn check_one(
     let begun = Instant::now();
     let outcome = match source::build(source) {
         Ok(built) => {
-            timeout(config.scrape.source_timeout, built.run(fetcher, query)).await.unwrap_or_else(
-                |_| Outcome::Failed { reason: "it took too long".to_owned(), permanent: false },
-            )
+            let found = Gathering::new(query.now);
+            run::run(&*built, fetcher, query, &found, config.scrape.source_timeout).await;
+            found.conclude(&*built)
         }
-        Err(error) => Outcome::Failed { reason: error.to_string(), permanent: true },
-    };
-    let (state, listings, others, reason) = match outcome {
-        Outcome::Found { listings, others } => (SourceState::Ok, listings, others, None),
-        Outcome::NotFound { reason } => (SourceState::NotFound, Vec::new(), 0, Some(reason)),
-        Outcome::Failed { reason, .. } => (SourceState::Failed, Vec::new(), 0, Some(reason)),
+        Err(error) => Outcome::failed(Trouble::for_good(error)),
     };
     Checked {
         source: source.name.clone(),
         kind: view::kind(source.kind),
-        state,
-        matching: listings.iter().filter(|listing| query.matches(listing)).count(),
-        listings: listings.len() + others,
+        state: outcome.ending.state(),
+        outcome: outcome.ending,
+        matching: outcome.listings.iter().filter(|listing| query.matches(listing)).count(),
+        listings: outcome.listings.len() + outcome.others,
         elapsed_ms: begun.elapsed().as_millis(),
-        reason,
+        reason: outcome.reason,
     }
 }
 
@@ -144,7 +143,7 @@ fn table(answers: &[Checked]) -> String {
         grid.row([
             answer.source.clone(),
             answer.kind.to_owned(),
-            answer.state.to_string(),
+            answer.outcome.to_string(),
             answer.listings.to_string(),
             answer.matching.to_string(),
             answer.elapsed_ms.to_string(),

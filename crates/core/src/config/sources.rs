@@ -71,6 +71,9 @@ settings! {
         tags: Option<String> = None, example "\".tag\"";
         /// The link to the next list page.
         next_page: Option<String> = None, example "\"a[rel=next]@href\"";
+        /// What a page without postings shows: a selector, or a text (html, jsonld). Without it a
+        /// page on which no posting is found is taken for another page, and closes nothing.
+        empty: Option<String> = None, example "\".no-results\"";
     }
     tables {
         /// The detail page's fields by name: title, company, location, salary, date, tags,

@@ -124,6 +124,9 @@ pub(crate) fn classifieds(wanted: &str, openings: &[Opening], next: Option<usize
         );
     }
     body.push_str("</ul>\n");
+    if openings.is_empty() {
+        body.push_str("<p class=\"nothing\">Nothing is open for this search.</p>\n");
+    }
     if let Some(page) = next {
         let query: String = url::form_urlencoded::byte_serialize(wanted.as_bytes()).collect();
         let _ = writeln!(

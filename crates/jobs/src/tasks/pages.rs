@@ -81,10 +81,10 @@ impl Pages {
 }
 
 /// Writes into a cache; when Redis has no memory left, the pages give way to it.
-pub(super) async fn before_pages<F: Future<Output = Result<(), rhubarb_cache::Error>>>(
+pub(super) async fn before_pages<T, F: Future<Output = Result<T, rhubarb_cache::Error>>>(
     pages: &Pages,
     write: impl Fn() -> F,
-) -> Result<(), rhubarb_cache::Error> {
+) -> Result<T, rhubarb_cache::Error> {
     match write().await {
         Err(rhubarb_cache::Error::Redis { source, .. }) if source.is_out_of_memory() => {
             if let Err(error) = pages.clear().await {

@@ -1,10 +1,11 @@
 //! One scrape: fetch, merge, write listings and status, summarise.
 
 use rhubarb::{TaskContext, TaskError};
+use rhubarb_cache::Error;
 use rhubarb_core::clock;
 use rhubarb_scrape::{
-    Listing, keyword,
-    run::{End, Progress, Report, Scraper, TIME_LIMIT},
+    Ending, Listing, keyword,
+    run::{Progress, Report, Scraper},
     source::Query,
 };
 use serde_json::{Value, json};
@@ -16,9 +17,9 @@ use super::{
     pages::before_pages,
     proxies,
     summary::Summary,
+    unfinished::Unfinished,
 };
-use crate::{Cached, Caches};
-use crate::{ScrapeState, SourceStatus, Status};
+use crate::{Cached, Caches, ScrapeState, SourceState, SourceStatus, Status, fit};
 
 /// Scrapes a keyword unless its listings are fresh or another task has just done it.
 pub(super) async fn scrape(
@@ -81,43 +82,133 @@ async fn run(
 ) -> Result<Summary, TaskError> {
     let caches = &scraping.0.caches;
     let started = Instant::now();
-    let earlier = cached(caches, &wanted.keyword).await?;
-    let earlier = earlier.map(|cached| cached.listings).unwrap_or_default();
+    let cached = cached(caches, &wanted.keyword).await?;
+    let all_earlier = cached.map(|cached| cached.listings).unwrap_or_default();
     let scraper = narrowed(scraping.0.scraper.clone(), wanted)?;
-    let (earlier, untouched) = asked(earlier, &scraper, wanted);
+    let n_earlier = all_earlier.len();
+    let (earlier, untouched) = asked(all_earlier, &scraper, wanted);
     let proxies = tokio::select! {
         proxies = proxies::at_hand(scraping) => proxies?,
         () = context.soft_limit() => return Err(TaskError::Cancelled),
     };
     let fetcher = scraper.fetcher.through(proxies);
     let scraper = Scraper { fetcher, ..scraper };
-    let mut status = running(&wanted.keyword, earlier.len() + untouched.len());
-    caches.status().write(&status).await?;
-    let query = Query::configured(&wanted.keyword, &scraping.0.config, clock::now());
-    let report = ask(&scraper, &query, context).await;
-    let permanent = report.sources.iter().all(|source| source.permanent);
-    let limited = report.sources.iter().any(|source| source.end == End::Failed(TIME_LIMIT.into()));
-    let sources =
-        report.sources.iter().map(|source| (source.name.clone(), source.status())).collect();
-    let mut merged = merge::merge(&earlier, report.listings, &sources);
-    let written = merged.listings.take();
-    let is_written = written.is_some();
-    let listings: Vec<Listing> = written.unwrap_or(earlier).into_iter().chain(untouched).collect();
-    status = ended(status, &merged, &listings, sources);
-    if is_written {
-        let write = || caches.listings().write(&wanted.keyword, &listings);
-        before_pages(&scraping.0.pages, write).await?;
-    }
-    caches.status().write(&status).await?;
-    if merged.state == ScrapeState::Error {
-        let reason = format!("all sources failed: {}", merged.error.unwrap_or_default());
-        return Err(match (limited, permanent) {
+    let status = running(&wanted.keyword, n_earlier);
+    let mut unfinished = Unfinished::begin(caches, status.clone()).await?;
+    let done = finish(scraping, context, wanted, &scraper, (earlier, untouched), status).await;
+    let done = match done {
+        Ok(done) => done,
+        Err(error) => {
+            unfinished.fail(&error.to_string()).await;
+            return Err(error.into());
+        }
+    };
+    caches.status().write(&done.status).await?;
+    unfinished.end();
+    if done.status.status == ScrapeState::Error {
+        let reason = format!("all sources failed: {}", done.status.error.unwrap_or_default());
+        return Err(match (done.limited, done.permanent) {
             (true, _) => TaskError::Cancelled,
             (_, true) => TaskError::failed("RuntimeError", reason),
             _ => TaskError::transient("ConnectionError", reason),
         });
     }
-    Ok(Summary::scraped(&status, &listings, &wanted.filter()?, started.elapsed()))
+    Ok(Summary::scraped(&done.status, &done.listings, &wanted.filter()?, started.elapsed()))
+}
+
+/// What a scrape has come to.
+struct Done {
+    status: Status,
+    listings: Vec<Listing>,
+    /// Whether a time limit has ended a source.
+    limited: bool,
+    /// Whether trying again soon changes nothing.
+    permanent: bool,
+}
+
+/// Asks the sources, merges and writes the listings.
+async fn finish(
+    scraping: &Scraping,
+    context: &TaskContext,
+    wanted: &ScrapeKeyword,
+    scraper: &Scraper,
+    (earlier, untouched): (Vec<Listing>, Vec<Listing>),
+    status: Status,
+) -> Result<Done, Error> {
+    let cache = scraping.0.caches.listings();
+    let query = Query::configured(&wanted.keyword, &scraping.0.config, clock::now());
+    let mut memory = cache.remembered(&wanted.keyword).await?;
+    let report = ask(scraper, &query, context).await;
+    let before = merge::Before { listings: &earlier, memory: &memory, now: query.now };
+    let mut merged = merge::merge(before, report.listings, &report.sources);
+    let limited = report.sources.iter().any(|source| source.limited);
+    let permanent = report.sources.iter().all(|source| {
+        let ending = merged.sources.get(&source.name).and_then(|status| status.outcome);
+        source.permanent || ending == Some(Ending::Suspicious)
+    });
+    log(&merged);
+    memory.retain(|name, _| scraping.0.scraper.sources.iter().any(|s| s.name() == name));
+    memory.append(&mut merged.memory);
+    let listings = match merged.listings.take() {
+        Some(listings) => {
+            let all = listings.into_iter().chain(untouched.iter().cloned()).collect();
+            write(scraping, &wanted.keyword, all, &mut merged).await?
+        }
+        None => earlier.iter().chain(&untouched).cloned().collect(),
+    };
+    if let Err(error) = cache.remember(&wanted.keyword, &memory).await {
+        tracing::warn!(%error, "what is remembered of sources was not written");
+    }
+    let is_asked = |listing: &&Listing| merged.sources.contains_key(&listing.source);
+    let of_asked: Vec<Listing> = listings.iter().filter(is_asked).cloned().collect();
+    let new = merge::n_new(&earlier, &of_asked);
+    Ok(Done { status: ended(status, merged, new, listings.len()), listings, limited, permanent })
+}
+
+/// Writes the listings, the newest that fit; says of each source that lost some that it is partial.
+async fn write(
+    scraping: &Scraping,
+    keyword: &str,
+    listings: Vec<Listing>,
+    merged: &mut Merged,
+) -> Result<Vec<Listing>, Error> {
+    let before = fit::counts(&listings);
+    let cache = scraping.0.caches.listings();
+    let write = || cache.write_fitting(keyword, listings.clone());
+    let written = before_pages(&scraping.0.pages, write).await?;
+    let after = fit::counts(&written);
+    for (name, source) in &mut merged.sources {
+        let before = before.get(name).copied().unwrap_or_default();
+        let after = after.get(name).copied().unwrap_or_default();
+        if after == before {
+            continue;
+        }
+        let told = source.error.as_ref().map(|told| format!("; {told}")).unwrap_or_default();
+        let reason = format!(
+            "the newest {after} of its {before} listings are cached: a cached value holds no more; \
+             a narrower keyword has fewer{told}"
+        );
+        tracing::warn!(source = %name, reason, "listings are left out");
+        let ending = source.outcome.filter(|ending| ending.is_silent());
+        source.turn(ending.unwrap_or(Ending::Partial), reason);
+        if merged.state == ScrapeState::Success {
+            merged.state = ScrapeState::Partial;
+        }
+    }
+    merged.error = merge::reasons(&merged.sources);
+    Ok(written)
+}
+
+/// Says of each source that it did not end well.
+fn log(merged: &Merged) {
+    for (name, source) in &merged.sources {
+        let SourceStatus { outcome, error, kept, .. } = source;
+        let Some(outcome) = outcome.filter(|outcome| outcome.state() != SourceState::Ok) else {
+            continue;
+        };
+        let reason = error.as_deref().unwrap_or_default();
+        tracing::warn!(source = %name, outcome = %outcome, reason, kept, "a source did not end well");
+    }
 }
 
 /// Leaves only the sources that are wanted.
@@ -176,7 +267,8 @@ async fn ask(scraper: &Scraper, query: &Query, context: &TaskContext) -> Report 
 
 fn progress(source: &str, status: &SourceStatus, done: usize, total: usize) -> Value {
     json!({
-        "source": source, "status": status.status, "count": status.count, "error": status.error,
+        "source": source, "status": status.status, "outcome": status.outcome,
+        "count": status.count, "error": status.error,
         "done": done, "total": total,
     })
 }
@@ -194,19 +286,14 @@ fn running(keyword: &str, n_listings: usize) -> Status {
     }
 }
 
-fn ended(
-    status: Status,
-    merged: &Merged,
-    listings: &[Listing],
-    sources: std::collections::BTreeMap<String, SourceStatus>,
-) -> Status {
+fn ended(status: Status, merged: Merged, new: u64, n_listings: usize) -> Status {
     Status {
         last_scraped: clock::iso(clock::now()),
-        jobs_count: listings.len() as u64,
+        jobs_count: n_listings as u64,
         status: merged.state,
-        error: merged.error.clone(),
-        sources,
-        new: merged.new,
+        error: merged.error,
+        sources: merged.sources,
+        new,
         closed: merged.closed,
         ..status
     }

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     address::ResolvesToPrivate,
+    blocked::Sign,
     error::{FetchError, Phase},
     page::Kind,
     politeness::host_of,
@@ -58,6 +59,8 @@ pub(super) struct Answer {
     pub(super) location: Option<String>,
     pub(super) retry_after: Option<Duration>,
     pub(super) headers: HeaderMap,
+    /// What the headers say of a page that keeps visitors out.
+    pub(super) sign: Option<Sign>,
     response: Response,
 }
 
@@ -80,6 +83,7 @@ impl Exchange<'_> {
             encoding: all_of(&headers, &CONTENT_ENCODING),
             location: self.location(&response),
             retry_after: retry_after(&headers),
+            sign: Sign::of_headers(|name| headers.get(name)?.to_str().ok()),
             headers,
             response,
         })

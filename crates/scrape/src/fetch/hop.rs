@@ -13,6 +13,7 @@ use super::{
     stored::{self, Stored, Use},
 };
 use crate::{
+    blocked::Sign,
     error::{FetchError, Phase},
     hosts::{Ended, Pace, Place, Why},
     page::{Fetched, Page, essence},
@@ -223,6 +224,9 @@ fn as_page(exchange: &Exchange<'_>, kept: Stored, fetched: Fetched) -> Result<Pa
 fn admitted(exchange: &Exchange<'_>, page: Page) -> Result<Page, FetchError> {
     if exchange.kind.admits(page.content_type.as_deref(), &page.bytes) {
         return Ok(page);
+    }
+    if let Some(sign) = Sign::of_body(&page.bytes, exchange.url) {
+        return Err(FetchError::Challenge { host: host_of(exchange.url), sign });
     }
     Err(FetchError::UnexpectedType {
         host: host_of(exchange.url),

@@ -7,7 +7,7 @@
 mod picks;
 mod read;
 
-use std::{collections::BTreeSet, mem, sync::Arc};
+use std::{collections::HashSet, sync::Arc};
 
 use rhubarb_core::{config::SourceConfig, redact::Address};
 use url::Url;
@@ -19,14 +19,12 @@ pub use self::{
     read::{parse_detail, parse_list},
 };
 use crate::{
-    budget::Allowance,
     fetch::Fetcher,
+    gathering::{Gathering, Trouble},
     page::Kind,
     record,
-    source::{
-        BuildError, Context, Gathering, Outcome, Query, Running, Source, failed, get, host,
-        read_apart, urls, with_keyword,
-    },
+    source::{Asking, BuildError, Context, Query, Running, Source, get, read_apart, urls},
+    source_status::Ending,
 };
 
 /// Detail pages fetched in one run.
@@ -57,92 +55,78 @@ impl HtmlSource {
         })
     }
 
-    async fn read_all(&self, fetcher: &Fetcher, query: &Query) -> Result<Outcome, Outcome> {
-        let mut all = Gathering::default();
-        let mut seen = BTreeSet::new();
-        let mut gone = Vec::new();
-        for template in &self.urls {
-            let mut next = Some(with_keyword(template, &query.keyword).map_err(failed)?);
-            for _ in 0..self.max_pages.max(1) {
-                let Some(url) = next.take().filter(|url| seen.insert(url.clone())) else { break };
-                let Some(page) = get(fetcher, &url, Kind::Html).await? else {
-                    gone.push(host(&url));
-                    break;
-                };
-                let (picks, context) = (Arc::clone(&self.picks), self.context(&page.url, query));
-                let parse = move |body: &str, context: &Context| parse_list(body, &picks, context);
-                next = all.add(read_apart(page, context, all.allowance(), parse).await?)?;
-            }
-        }
-        if gone.len() == self.urls.len() && all.parsed.listings.is_empty() {
-            return Err(Outcome::NotFound { reason: format!("`{}` has no such page", gone[0]) });
-        }
-        all.parsed.judge(&self.name)?;
+    async fn read(&self, fetcher: &Fetcher, query: &Query, found: &Gathering) {
+        let Self { name, company, max_pages, .. } = self;
+        let (max_pages, kind) = (*max_pages, Kind::Html);
+        let asking =
+            Asking { name, company, max_pages, kind, of_postings: false, fetcher, query, found };
+        let picks = Arc::clone(&self.picks);
+        let parse = move |body: &str, context: &Context| parse_list(body, &picks, context);
+        let lists = asking.all(&self.urls, parse).await;
         if !self.picks.detail.is_empty() {
-            self.details(&mut all, &seen, fetcher, query).await?;
+            self.details(&lists, fetcher, query, found).await;
         }
-        Ok(all.parsed.outcome())
     }
 
     /// Fetches the detail pages that are worth it; `lists` are none. One that fails leaves its listing as the list
-    /// page has it; one that is gone takes its listing with it.
+    /// page has it; one that is gone takes its listing with it; one that keeps us out is the last.
     async fn details(
         &self,
-        all: &mut Gathering,
-        lists: &BTreeSet<Url>,
+        lists: &HashSet<Url>,
         fetcher: &Fetcher,
         query: &Query,
-    ) -> Result<(), Outcome> {
+        found: &Gathering,
+    ) {
         let blind = query.match_description
             || ["title", "tags"].iter().any(|field| self.picks.detail.contains_key(field));
-        let (mut fetched, mut out) = (0, Vec::new());
-        for listing in mem::take(&mut all.parsed.listings) {
-            let mut url = Url::parse(&listing.url).map_err(failed)?;
-            url.set_fragment(None);
+        let mut fetched = 0;
+        for idx in 0.. {
+            let Some(listing) = found.listing(idx) else { return };
             // A link that stays on its list page leads to no page of the posting's own.
-            if lists.contains(&url) {
-                out.push(listing);
-            } else if fetched < MAX_DETAILS && (blind || query.matches(&listing)) {
-                fetched += 1;
-                out.extend(self.detail(listing, &url, all.allowance(), fetcher, query).await);
-            } else {
-                out.push(listing);
+            let is_own = |mut url: Url| {
+                url.set_fragment(None);
+                !lists.contains(&url)
+            };
+            let has_page = Url::parse(&listing.url).is_ok_and(is_own);
+            if !has_page || !blind && !query.matches(&listing) {
+                continue;
+            }
+            if fetched == MAX_DETAILS {
+                found.note(format!("{MAX_DETAILS} detail pages were read, and there are more"));
+                return;
+            }
+            fetched += 1;
+            match self.detail(listing, fetcher, query, found).await {
+                Ok(listing) => found.replace(idx, listing),
+                Err(Trouble { ending: Ending::NotFound | Ending::Gone, .. }) => found.close(idx),
+                Err(trouble) => {
+                    found.note(format!("a detail page was not read: {}", trouble.reason));
+                    if matches!(trouble.ending, Ending::Blocked | Ending::Throttled) {
+                        return;
+                    }
+                }
             }
         }
-        out.retain(|listing| !listing.title.is_empty());
-        all.parsed.listings = out;
-        Ok(())
     }
 
-    /// Returns a listing with what its own page adds; nothing when that page is gone.
+    /// Returns a listing with what its own page adds.
     async fn detail(
         &self,
         listing: Listing,
-        url: &Url,
-        allowance: Allowance,
         fetcher: &Fetcher,
         query: &Query,
-    ) -> Option<Listing> {
-        let page = match get(fetcher, url, Kind::Html).await {
-            Ok(page) => page?,
-            Err(outcome) => {
-                tracing::debug!(source = %self.name, ?outcome, "detail page not read");
-                return Some(listing);
-            }
-        };
+        found: &Gathering,
+    ) -> Result<Listing, Trouble> {
+        let url = Url::parse(&listing.url).map_err(Trouble::for_good)?;
+        let page = get(fetcher, &url, Kind::Html).await?;
         let (picks, context) = (Arc::clone(&self.picks), self.context(&page.url, query));
         let mut detailed = listing.clone();
         let read = move |body: &str, context: &Context| {
             parse_detail(body, &picks, context, &mut detailed)?;
             Ok(record::finish(detailed, context).ok())
         };
-        match read_apart(page, context, allowance, read).await {
-            Ok(finished) => Some(finished.unwrap_or(listing)),
-            Err(outcome) => {
-                tracing::debug!(source = %self.name, ?outcome, "detail page not read");
-                Some(listing)
-            }
-        }
+        let finished = read_apart(page, context, found.allowance(), read).await?;
+        Ok(finished.unwrap_or(listing))
     }
 
     fn context(&self, page: &Url, query: &Query) -> Context {
@@ -161,8 +145,13 @@ impl Source for HtmlSource {
         self.company.is_empty()
     }
 
-    fn run<'a>(&'a self, fetcher: &'a Fetcher, query: &'a Query) -> Running<'a> {
-        Box::pin(async move { self.read_all(fetcher, query).await.unwrap_or_else(|ended| ended) })
+    fn run<'a>(
+        &'a self,
+        fetcher: &'a Fetcher,
+        query: &'a Query,
+        found: &'a Gathering,
+    ) -> Running<'a> {
+        Box::pin(self.read(fetcher, query, found))
     }
 }
 
@@ -193,6 +182,7 @@ mod tests {
             date: some("time"),
             tags: some("s"),
             next_page: some("a[rel=next]@href"),
+            empty: None,
             detail: BTreeMap::from([("description".to_owned(), "article".to_owned())]),
         }
     }
@@ -264,9 +254,13 @@ mod tests {
     }
 
     #[test]
-    fn pagination_never_leaves_the_host() {
-        let list = "<a rel=next href='http://169.254.169.254/latest'>";
-        assert_eq!(parse_list(list, &picks(), &context()).unwrap().next, None);
+    fn pagination_never_leaves_the_host_and_says_so() {
+        let list = format!("{LIST}<a rel=next href='http://169.254.169.254/latest'>");
+        let list = list.replacen("?page=2", "http://169.254.169.254/latest", 1);
+        let parsed = parse_list(&list, &picks(), &context()).unwrap();
+        assert_eq!(parsed.next, None);
+        let said = "the next page is on another server (`169.254.169.254`), which is not followed";
+        assert_eq!(parsed.left_out, [said]);
     }
 
     #[test]

@@ -1,43 +1,105 @@
 //! Pages that hold schema.org `JobPosting`s as JSON-LD: each configured URL is such a page.
 //!
-//! A page that is gone (404, 410) is a posting that was closed; when all are, the source is not
-//! found.
+//! A page that is gone (404, 410) is a posting that was closed, unless it is a search.
 
-use rhubarb_core::config::SourceConfig;
+use std::sync::Arc;
+
+use rhubarb_core::{config::SourceConfig, redact::Address};
 
 use crate::{
+    blocked, dom,
+    empty::Empty,
+    fetch::Fetcher,
+    gathering::Gathering,
     jsonld,
     page::Kind,
-    source::{BuildError, Context, Feed, ParseError, Parsed, urls},
+    source::{
+        Asking, BuildError, Context, ParseError, Parsed, Query, Running, Source, only_matching,
+        urls,
+    },
 };
 
-pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
-    Ok(Feed {
+/// Pages with postings, each read by itself.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    name: String,
+    company: String,
+    urls: Vec<Address>,
+    empty: Option<Arc<Empty>>,
+}
+
+pub(crate) fn build(config: &SourceConfig) -> Result<Pages, BuildError> {
+    Ok(Pages {
         name: config.name.clone(),
         company: config.company.clone().unwrap_or_default(),
         urls: urls(config)?,
-        max_pages: 1,
-        aggregates: false,
-        kind: Kind::Html,
-        parse,
+        empty: config.selectors.empty.as_deref().map(|setting| Arc::new(Empty::new(setting))),
     })
 }
 
-/// Reads a page. A page without any posting is an honest zero: sites remove the markup of closed
-/// postings.
+impl Source for Pages {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn aggregates(&self) -> bool {
+        false
+    }
+
+    fn run<'a>(
+        &'a self,
+        fetcher: &'a Fetcher,
+        query: &'a Query,
+        found: &'a Gathering,
+    ) -> Running<'a> {
+        let asking = Asking {
+            name: &self.name,
+            company: &self.company,
+            max_pages: 1,
+            kind: Kind::Html,
+            of_postings: true,
+            fetcher,
+            query,
+            found,
+        };
+        let (empty, wanted) = (self.empty.clone(), query.clone());
+        let matching = move |body: &str, context: &Context| {
+            only_matching(read(body, context, empty.as_deref())?, &wanted, context)
+        };
+        Box::pin(async move { drop(asking.all(&self.urls, matching).await) })
+    }
+}
+
+/// Reads a page. One without any posting is doubted.
 ///
 /// # Errors
 /// The page is empty or takes too much to read.
 pub fn parse(body: &str, context: &Context) -> Result<Parsed, ParseError> {
+    read(body, context, None)
+}
+
+fn read(body: &str, context: &Context, empty: Option<&Empty>) -> Result<Parsed, ParseError> {
     if body.trim().is_empty() {
         return Err(ParseError::Empty);
     }
-    jsonld::postings(body, context)
+    let mut parsed = jsonld::postings(body, context)?;
+    if parsed.listings.is_empty() && parsed.n_skipped == 0 {
+        let budget = &*context.budget;
+        let page = dom::document(body, budget)?;
+        if !empty.is_some_and(|empty| empty.is_shown(&page, budget)) {
+            let missing = "no `JobPosting` in JSON-LD";
+            let todo = "read it as `html`, or tell by `selectors.empty` what an empty page shows";
+            parsed.doubt = Some(blocked::doubt(&page, context, missing, todo));
+        }
+        budget.spent()?;
+    }
+    Ok(parsed)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source_status::Ending;
     use crate::testing::{context, parsed, survives};
 
     const PAGE: &str = include_str!("../../tests/fixtures/jsonld.html");
@@ -62,8 +124,12 @@ mod tests {
     }
 
     #[test]
-    fn a_page_without_postings_is_an_honest_zero_and_an_empty_one_an_error() {
-        assert_eq!(parsed(parse, "<p>No openings"), Parsed::default());
+    fn a_page_without_postings_is_doubted_unless_it_shows_that_it_is_empty() {
+        let doubt = parsed(parse, "<p>No openings").doubt.unwrap();
+        assert_eq!((doubt.ending, doubt.permanent), (Ending::Suspicious, true));
+        assert!(doubt.reason.contains("selectors.empty"), "{}", doubt.reason);
+        let shown = read("<p>No openings", &context(), Some(&Empty::new("no openings")));
+        assert_eq!(shown, Ok(Parsed::default()));
         assert_eq!(parse(" ", &context()), Err(ParseError::Empty));
     }
 

@@ -220,6 +220,7 @@ fn picks() -> Picks {
         date: some("time@datetime"),
         tags: some("li"),
         next_page: some("a[rel=next]"),
+        empty: None,
         detail: BTreeMap::from([
             ("description".into(), "body".into()),
             ("salary".into(), "td".into()),

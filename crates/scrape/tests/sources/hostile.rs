@@ -254,7 +254,9 @@ async fn one_page_is_read() {
     let report = scraper.scrape(&query, &|_| {}).await;
     let cpu = clock_gettime(ClockId::ProcessCPUTime);
     let cpu_ms = cpu.tv_sec * 1_000 + cpu.tv_nsec / 1_000_000;
-    println!("told {cpu_ms} {} {:?}", peak_kb() - before, report.sources[0].end);
+    let source = &report.sources[0];
+    let end = format!("{} {:?}", source.ending, source.reason);
+    println!("told {cpu_ms} {} {end}", peak_kb() - before);
 }
 
 fn source(kind: &str, url: &str) -> SourceConfig {
@@ -274,6 +276,7 @@ fn source(kind: &str, url: &str) -> SourceConfig {
         date: some("time"),
         tags: some("em"),
         next_page: some("a[rel=next]"),
+        empty: None,
         detail: BTreeMap::new(),
     };
     let (base_url, urls) = (Some(url.into()), vec![url.into()]);

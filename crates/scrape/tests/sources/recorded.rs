@@ -288,6 +288,7 @@ fn selected(item: &str, fields: &[(&str, &str)]) -> SourceConfig {
             date: field("date"),
             tags: field("tags"),
             next_page: field("next_page"),
+            empty: None,
             detail: BTreeMap::new(),
         },
     }

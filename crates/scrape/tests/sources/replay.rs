@@ -14,7 +14,8 @@ use rhubarb_core::{
     redact::Address,
 };
 use rhubarb_scrape::{
-    run::{End, Report, Scraper},
+    Ending, SourceState,
+    run::{Report, Scraper, SourceReport},
     source::Query,
 };
 use rhubarb_testbed::site::{Fault, Site};
@@ -140,9 +141,8 @@ async fn every_kind_of_api_is_asked_at_its_path_and_read() {
         page,
     ];
     let report = scrape(&sources, "").await;
-    let ends: Vec<&End> = report.sources.iter().map(|source| &source.end).collect();
-    let found = |total| End::Found { matched: total, total };
-    assert_eq!(ends, [&found(2), &found(1), &found(1), &found(2), &found(2), &found(1), &found(1)]);
+    let ends: Vec<_> = report.sources.iter().map(|source| (source.ending, source.total)).collect();
+    assert_eq!(ends, [2, 1, 1, 2, 2, 1, 1].map(|total| (Ending::Found, total)), "{report:#?}");
     assert_eq!(report.listings.len(), 10);
     let engineers = scrape(&sources, "Engineer RUST").await;
     let expect = [
@@ -200,12 +200,16 @@ async fn an_html_site_is_read_page_by_page_with_details_of_what_matches() {
 async fn a_posting_whose_page_is_gone_is_gone() {
     let server = Server::start(&[
         ("/search?q=rust", Answer::Html(LIST)),
-        ("/search?page=2", Answer::Html("<p>")),
+        ("/search?page=2", Answer::Html("<p>That was all")),
     ])
     .await;
-    let report = scrape(&[html_source(&server)], "rust").await;
+    let mut source = html_source(&server);
+    source.selectors.empty = Some("That was all".into());
+    let report = scrape(&[source], "rust").await;
     assert_eq!(titles(&report), []);
-    assert_eq!(report.sources[0].end, End::Found { matched: 0, total: 1 });
+    let SourceReport { ending, total, gone, .. } = &report.sources[0];
+    assert_eq!((*ending, *total), (Ending::Found, 1));
+    assert!(gone.contains(&server.0.url("/jobs/1")), "{gone:?}");
 }
 
 #[tokio::test]
@@ -219,7 +223,9 @@ async fn a_bad_answer_fails_its_source_with_a_reason_and_the_others_are_there() 
         ];
         let report = scrape(&sources, "engineer").await;
         assert_eq!(titles(&report), [("example", "Data Platform Engineer")]);
-        let End::Failed(got) = &report.sources[0].end else { panic!("{:?}", report.sources[0]) };
+        let SourceReport { ending, reason: got, .. } = &report.sources[0];
+        assert_eq!(ending.state(), SourceState::Failed, "{got:?}");
+        let got = got.as_deref().unwrap_or_default();
         assert!(got.contains(reason), "{got:?} does not say {reason:?}");
     };
     check(Answer::Bad(Fault::Status(500)), "500").await;
@@ -248,12 +254,12 @@ async fn a_board_that_does_not_exist_is_not_found() {
     ];
     let report = scrape(&sources, "engineer").await;
     for source in &report.sources {
-        assert!(matches!(source.end, End::NotFound(_)), "{source:?}");
+        assert_eq!(source.ending, Ending::NotFound, "{source:?}");
     }
 }
 
 #[tokio::test]
-async fn paging_ends_at_the_configured_number_of_pages() {
+async fn paging_ends_at_the_configured_number_of_pages_and_that_is_said() {
     const MORE: &str = r#"{"data":[],"links":{"next":"https://elsewhere.test/?page=9"}}"#;
     let server = Server::start(&[
         ("/api/job-board-api?page=1", Answer::Json(ARBEITNOW)),
@@ -264,6 +270,8 @@ async fn paging_ends_at_the_configured_number_of_pages() {
     let mut source = server.source("arbeitnow", SourceKind::Arbeitnow);
     source.max_pages = 2;
     let report = scrape(&[source], "rust").await;
-    assert_eq!(report.sources[0].end, End::Found { matched: 1, total: 1 });
+    let SourceReport { ending, total, reason, cut, .. } = &report.sources[0];
+    assert_eq!((*ending, *total, *cut), (Ending::Partial, 1, true));
+    assert!(reason.as_deref().unwrap_or_default().contains("`max_pages`"), "{reason:?}");
     assert_eq!(server.asked().len(), 2);
 }

@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 use rhubarb_core::config::{Config, SourceKind};
 use rhubarb_demo::Started;
-use rhubarb_jobs::{SourceState, Status};
+use rhubarb_jobs::{SourceState, SourceStatus, Status};
 use rhubarb_queue::tick::Record;
 use rhubarb_schedule::ScheduleConfig;
 use rhubarb_scrape::Listing;
@@ -105,7 +105,10 @@ fn example(listing: &Listing) -> String {
 /// Renders one scrape that ended, as one line.
 pub(crate) fn scrape(status: &Status) -> String {
     let time = status.last_scraped.get(11..19).unwrap_or("");
-    let failed = status.sources.values().filter(|source| source.status != SourceState::Ok).count();
+    let is_silent = |source: &&SourceStatus| {
+        matches!(source.status, SourceState::Failed | SourceState::NotFound)
+    };
+    let failed = status.sources.values().filter(is_silent).count();
     let sources = match failed {
         0 => format!("{} sources", status.sources.len()),
         _ => format!("{} sources, {failed} without an answer", status.sources.len()),
@@ -125,7 +128,7 @@ fn by_name(config: &Config) -> BTreeMap<&str, SourceKind> {
 
 #[cfg(test)]
 mod tests {
-    use rhubarb_jobs::{ScrapeState, SourceStatus};
+    use rhubarb_jobs::{Ending, ScrapeState};
 
     use super::*;
 
@@ -144,7 +147,7 @@ mod tests {
     }
 
     fn status() -> Status {
-        let source = |status| SourceStatus { status, count: 3, error: None, elapsed_ms: 20 };
+        let source = |ending| SourceStatus { elapsed_ms: 20, ..SourceStatus::new(ending, 3) };
         Status {
             last_scraped: "2026-11-24T01:40:07.939293+00:00".into(),
             keyword: "data scientist".into(),
@@ -152,8 +155,8 @@ mod tests {
             status: ScrapeState::Partial,
             error: None,
             sources: BTreeMap::from([
-                ("lever".into(), source(SourceState::Ok)),
-                ("ashby".into(), source(SourceState::Failed)),
+                ("lever".into(), source(Ending::Found)),
+                ("ashby".into(), source(Ending::Failed)),
             ]),
             new: 0,
             closed: 0,

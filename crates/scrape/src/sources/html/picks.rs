@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use rhubarb_core::config::{Selectors, SourceConfig};
-use scraper::{ElementRef, Selector};
+use scraper::{ElementRef, Html, Selector};
 use url::Url;
 
-use crate::{budget::Budget, dom, link::link, source::BuildError, text};
+use crate::{budget::Budget, dom, empty::Empty, link::link, source::BuildError, text};
 
 /// Elements looked at for one field.
 const MAX_FOUND: usize = 100;
@@ -30,6 +30,9 @@ pub(crate) struct Pick {
 #[derive(Clone, Debug)]
 pub struct Picks {
     pub(crate) item: Selector,
+    /// The selector as it is configured.
+    pub(crate) item_text: String,
+    empty: Option<Empty>,
     pub(crate) link: Option<Pick>,
     pub(crate) next_page: Option<Pick>,
     pub(crate) list: BTreeMap<&'static str, Pick>,
@@ -52,6 +55,7 @@ impl Picks {
             date,
             tags,
             next_page,
+            empty,
             detail,
         } = &config.selectors;
         if item.trim().is_empty() {
@@ -80,11 +84,20 @@ impl Picks {
         }
         Ok(Self {
             item: selector(config, "item", item)?,
+            item_text: item.clone(),
+            empty: empty.as_deref().map(Empty::new),
             link: one("link", link)?,
             next_page: one("next_page", next_page)?,
             list,
             detail: compiled_detail(config, detail)?,
         })
+    }
+}
+
+impl Picks {
+    /// Tells whether the page shows, as it is configured to, that its list is empty.
+    pub(crate) fn is_empty(&self, page: &Html, budget: &Budget) -> bool {
+        self.empty.as_ref().is_some_and(|empty| empty.is_shown(page, budget))
     }
 }
 

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use scraper::{ElementRef, Html};
-use url::Url;
 
 use super::picks::{Pick, Picks, first_link};
 use crate::listing::Listing;
 use crate::{
+    blocked,
     budget::Budget,
     dates::DateOrder,
     dom, jsonld,
@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Listings read of one list page.
-const MAX_ITEMS: usize = 500;
+const MAX_ITEMS: usize = 5_000;
 
 /// Reads a list page.
 ///
@@ -31,15 +31,22 @@ pub fn parse_list(body: &str, picks: &Picks, context: &Context) -> Result<Parsed
     let base = dom::base(&page, &context.page);
     let based = Context { page: base, ..localized(&page, body, context) };
     let mut parsed = Parsed::default();
-    for item in dom::select_all(&page, &picks.item, budget).take(MAX_ITEMS) {
+    let mut items = dom::select_all(&page, &picks.item, budget);
+    for item in items.by_ref().take(MAX_ITEMS) {
         parsed.add(read_item(item, picks, &based), context)?;
     }
-    let server = |url: &Url| (url.host_str().map(str::to_owned), url.port_or_known_default());
-    parsed.next = picks
-        .next_page
-        .as_ref()
-        .and_then(|pick| first_link(pick, page.root_element(), &based.page, budget))
-        .filter(|next| server(next) == server(&context.page));
+    if items.next().is_some() {
+        let reason = format!("a page has more than the {MAX_ITEMS} postings that are read of one");
+        parsed.left_out.push(reason);
+    }
+    let next = picks.next_page.as_ref();
+    let next = next.and_then(|pick| first_link(pick, page.root_element(), &based.page, budget));
+    parsed.turn_to(next, &context.page);
+    if parsed.listings.is_empty() && parsed.n_skipped == 0 && !picks.is_empty(&page, budget) {
+        let missing = format!("no element that `{}` selects", picks.item_text);
+        let todo = "check `selectors.item`, or tell by `selectors.empty` what an empty list shows";
+        parsed.doubt = Some(blocked::doubt(&page, context, &missing, todo));
+    }
     // What was found until the budget ended is not all, and tells nothing of what is gone.
     budget.spent()?;
     Ok(parsed.settled_short())
