@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rhubarb_core::config::{SourceConfig, SourceKind};
+use rhubarb_core::config::SourceConfig;
 use rhubarb_jobs::{ScrapeState, SourceState, SourceStatus, Status};
 use rhubarb_scrape::Listing;
 use serde_json::Value;
@@ -133,20 +133,6 @@ pub(crate) fn state(state: ScrapeState) -> &'static str {
     }
 }
 
-/// Returns a kind of source by its proper name.
-pub(crate) fn kind(kind: SourceKind) -> &'static str {
-    match kind {
-        SourceKind::Greenhouse => "Greenhouse",
-        SourceKind::Lever => "Lever",
-        SourceKind::Ashby => "Ashby",
-        SourceKind::RemoteOk => "RemoteOK",
-        SourceKind::WeWorkRemotely => "We Work Remotely",
-        SourceKind::Arbeitnow => "Arbeitnow",
-        SourceKind::JsonLd => "JSON-LD pages",
-        SourceKind::Html => "HTML pages",
-    }
-}
-
 /// Renders the configured sources.
 pub(crate) fn configured(configured: &[SourceConfig]) -> String {
     let mut grid = Grid::new(&["SOURCE", "KIND", "ENABLED", "BOARD", "ADDRESS"]);
@@ -154,7 +140,7 @@ pub(crate) fn configured(configured: &[SourceConfig]) -> String {
         let address = source.base_url.as_ref().or(source.urls.first());
         grid.row([
             source.name.clone(),
-            kind(source.kind).to_owned(),
+            source.kind.label().to_owned(),
             if source.enabled { "yes" } else { "no" }.to_owned(),
             source.board.clone().unwrap_or_default(),
             address.map(ToString::to_string).unwrap_or_default(),

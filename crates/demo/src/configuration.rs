@@ -139,6 +139,7 @@ mod tests {
             SourceKind::Arbeitnow => ARBEITNOW,
             SourceKind::JsonLd => CAREERS,
             SourceKind::Html => CLASSIFIEDS,
+            other => panic!("the demonstration's board has no part for {}", other.name()),
         }
     }
 
@@ -151,7 +152,7 @@ mod tests {
         match kind {
             SourceKind::Lever | SourceKind::Ashby | SourceKind::JsonLd | SourceKind::Html => true,
             SourceKind::RemoteOk => opening.place.currency == "USD",
-            SourceKind::Greenhouse | SourceKind::WeWorkRemotely | SourceKind::Arbeitnow => false,
+            _ => false,
         }
     }
 

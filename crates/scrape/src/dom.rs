@@ -150,6 +150,30 @@ pub(crate) fn select<'a>(
         .filter(move |element| selector.matches_with_scope(element, Some(scope)))
 }
 
+/// Returns what stands beside a label: in a `dd` after its `dt`, the cell after its cell, the
+/// element after its own. The label is any text that has this word, in lower case.
+pub(crate) fn labelled(scope: ElementRef<'_>, word: &str, budget: &Budget) -> Option<String> {
+    const LABELS: [&str; 8] = ["dt", "th", "td", "span", "div", "strong", "b", "label"];
+    let mut labels = scope.descendent_elements().take_while(|_| budget.step().is_ok());
+    labels.find_map(|label| {
+        let name = label.value().name();
+        // What has elements in it is more than a label, but for terms and cells.
+        let whole = matches!(name, "dt" | "th" | "td") || label.child_elements().next().is_none();
+        if !LABELS.contains(&name) || !whole {
+            return None;
+        }
+        let text: String = label.text().take(8).collect();
+        let text = text.trim();
+        // A label is short; what has the word in a sentence is none.
+        if text.len() > 60 || !text.to_lowercase().contains(word) {
+            return None;
+        }
+        let beside = label.next_siblings().find_map(ElementRef::wrap)?;
+        let said = crate::text::line(&spaced(beside, budget).replace('&', "&amp;"));
+        (!said.is_empty()).then_some(said)
+    })
+}
+
 /// Returns the text with a space where elements meet, so that `Paris<br>75010` stays two words, but
 /// none where only a part of a word is marked (`<em>Java</em>Script`).
 pub(crate) fn spaced(element: ElementRef<'_>, budget: &Budget) -> String {

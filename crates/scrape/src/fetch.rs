@@ -227,6 +227,11 @@ impl Fetcher {
         self.inner.proxy_health.note(proxy, &host, served, Instant::now());
     }
 
+    /// Returns how long a source may take.
+    pub(crate) fn patience(&self) -> Duration {
+        self.inner.source_timeout
+    }
+
     /// Returns which proxies may be used.
     pub(crate) fn proxy_rules(&self) -> &Rules {
         &self.inner.proxy_rules

@@ -15,9 +15,10 @@ use crate::{
     budget::{Allowance, SourceEnd},
     listing::Listing,
     look::Look,
-    record,
+    record, rows,
     source::{Parsed, Source},
     source_status::Ending,
+    steps::{self, Step},
 };
 
 /// What of a source matches may take this much memory: twice as much as the listings of a keyword.
@@ -118,6 +119,11 @@ impl Gathering {
 
     /// Adds a page and returns the next one's address.
     pub(crate) fn add(&self, page: Parsed) -> Option<Url> {
+        steps::note(|| Step::Read {
+            records: page.listings.len() + page.others,
+            skipped: page.n_skipped,
+            first: page.skipped.first().cloned(),
+        });
         let mut state = self.state();
         if let Some(trouble) = page.doubt {
             state.parsed.skip_all(page.skipped, page.n_skipped);
@@ -137,6 +143,11 @@ impl Gathering {
         all.gone.extend(page.gone);
         all.skip_all(page.skipped, page.n_skipped);
         if state.keep(page.listings, self.now) { page.next } else { None }
+    }
+
+    /// Makes one listing of the rows of one posting in several places.
+    pub(crate) fn join_rows(&self) {
+        rows::join(&mut self.state().parsed.listings);
     }
 
     /// Adds why a page was not read.

@@ -35,15 +35,19 @@ mod source_status;
 
 pub mod blocked;
 pub mod dedupe;
+pub mod find;
 pub mod gathering;
 pub mod identity;
 pub mod link;
 pub mod source;
 pub mod sources;
+pub mod steps;
 
 pub mod budget;
 pub mod dates;
+mod details;
 mod dom;
+mod embedded;
 mod employment;
 mod empty;
 mod fold;
@@ -54,7 +58,11 @@ mod jsonld;
 pub mod locale;
 mod location;
 mod microdata;
+mod paging;
+mod paths;
+mod posting;
 mod record;
+mod rows;
 mod rss;
 pub mod salary;
 #[cfg(test)]
@@ -62,6 +70,7 @@ mod testing;
 pub mod text;
 mod tokens;
 mod workplace;
+mod xml;
 
 pub mod error;
 pub mod fetch;

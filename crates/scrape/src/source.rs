@@ -2,7 +2,14 @@
 //!
 //! A new kind of source is one file under `sources` with a pure `parse`, and one line in [`build`].
 
-use std::{collections::HashSet, fmt, future::Future, pin::Pin, sync::Arc};
+use std::{
+    collections::HashSet,
+    fmt,
+    future::Future,
+    hash::{DefaultHasher, Hash, Hasher},
+    pin::Pin,
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use rhubarb_core::{
@@ -10,12 +17,14 @@ use rhubarb_core::{
     config::{ScrapeConfig, SourceConfig, SourceKind},
     redact::Address,
 };
+use tokio::time::Instant;
 use url::Url;
 
 use crate::{
     blocked::{self, Sign},
     budget::{self, Allowance, Budget, TooMuch},
     dates::{self, DateOrder},
+    details::Detail,
     dom,
     error::FetchError,
     fetch::Fetcher,
@@ -23,10 +32,12 @@ use crate::{
     locale::Locale,
     look::Look,
     page::{Kind, Page, Request},
+    paging::{Next, Position, Progress, Template},
     record,
     source_status::{Ending, SourceState},
     sources,
     sources::html::HtmlSource,
+    steps::{self, Step},
 };
 use crate::{keyword::Matcher, listing::Listing};
 
@@ -180,9 +191,30 @@ fn build_kind(config: &SourceConfig) -> Result<Box<dyn Source>, BuildError> {
         SourceKind::Greenhouse => Box::new(sources::greenhouse::build(config)?),
         SourceKind::Lever => Box::new(sources::lever::build(config)?),
         SourceKind::Ashby => Box::new(sources::ashby::build(config)?),
+        SourceKind::Workday => Box::new(sources::workday::build(config)?),
         SourceKind::RemoteOk => Box::new(sources::remoteok::build(config)?),
         SourceKind::WeWorkRemotely => Box::new(sources::weworkremotely::build(config)?),
         SourceKind::Arbeitnow => Box::new(sources::arbeitnow::build(config)?),
+        SourceKind::Workable => Box::new(sources::workable::build(config)?),
+        SourceKind::SmartRecruiters => Box::new(sources::smartrecruiters::build(config)?),
+        SourceKind::Recruitee => Box::new(sources::recruitee::build(config)?),
+        SourceKind::Teamtailor => Box::new(sources::teamtailor::build(config)?),
+        SourceKind::Personio => Box::new(sources::personio::build(config)?),
+        SourceKind::Rippling => Box::new(sources::rippling::build(config)?),
+        SourceKind::Breezy => Box::new(sources::breezy::build(config)?),
+        SourceKind::BambooHr => Box::new(sources::bamboohr::build(config)?),
+        SourceKind::Pinpoint => Box::new(sources::pinpoint::build(config)?),
+        SourceKind::Join => Box::new(sources::join::build(config)?),
+        SourceKind::Oracle => Box::new(sources::oracle::build(config)?),
+        SourceKind::Icims => Box::new(sources::icims::build(config)?),
+        SourceKind::SuccessFactors => Box::new(sources::successfactors::build(config)?),
+        SourceKind::Remotive => Box::new(sources::remotive::build(config)?),
+        SourceKind::Himalayas => Box::new(sources::himalayas::build(config)?),
+        SourceKind::Jobicy => Box::new(sources::jobicy::build(config)?),
+        SourceKind::HackerNews => Box::new(sources::hackernews::build(config)?),
+        SourceKind::Json => Box::new(sources::json::build(config)?),
+        SourceKind::Rss => Box::new(sources::rss::build(config)?),
+        SourceKind::Sitemap => Box::new(sources::sitemap::build(config)?),
         SourceKind::JsonLd => Box::new(sources::jsonld::build(config)?),
         SourceKind::Html => Box::new(HtmlSource::new(config)?),
     })
@@ -208,6 +240,9 @@ pub struct Context {
     /// What reading it may cost.
     pub budget: Arc<Budget>,
 }
+
+/// Pages of single postings fetched in one run, where nothing else is configured.
+pub(crate) const MAX_DETAILS: u32 = 20;
 
 /// Reasons kept of records that could not be read.
 pub(crate) const MAX_SKIPPED: usize = 100;
@@ -240,6 +275,15 @@ pub struct Parsed {
     pub gone: Vec<String>,
     /// What the records look like.
     pub look: Look,
+    /// How many rows the page has, where they are not the records.
+    pub rows: Option<usize>,
+    /// How many rows the whole list has, as the page says.
+    pub total: Option<u64>,
+    /// What the request for the next page has to name.
+    pub cursor: Option<String>,
+    /// The identifiers of all records, hashed, as the source fills them in: a page of known ones
+    /// ends a list.
+    pub ids: Vec<u64>,
 }
 
 /// A payload of which nothing can be said.
@@ -283,19 +327,34 @@ pub enum ParseError {
 }
 
 /// A pure reader of one kind of payload.
-pub(crate) type Parse = fn(&str, &Context) -> Result<Parsed, ParseError>;
+pub(crate) type Reader = Arc<dyn Fn(&str, &Context) -> Result<Parsed, ParseError> + Send + Sync>;
 
 /// A source that is read a page at a time by one parser, following the pages' own order.
 pub(crate) struct Feed {
     pub(crate) name: String,
     pub(crate) company: String,
-    /// The first pages. `{keyword}` in them stands for the URL-encoded keyword.
+    /// The lists, with the placeholders of a [`Template`].
     pub(crate) urls: Vec<Address>,
+    /// The JSON that asks for a page, with the same placeholders; without it the page is got.
+    pub(crate) body: Option<String>,
+    /// The number of the first page.
+    pub(crate) first_page: u64,
+    /// Whether the lists stand for each other, so that the first that exists is read.
+    pub(crate) any: bool,
+    /// Whether a posting has a row for each of its places.
+    pub(crate) row_per_place: bool,
+    /// Whether an empty answer is what any name gets.
+    pub(crate) zero_proves_nothing: bool,
+    /// The most postings that the server shows.
+    pub(crate) server_cap: Option<usize>,
     pub(crate) max_pages: u32,
     pub(crate) aggregates: bool,
     /// What is asked for.
     pub(crate) kind: Kind,
-    pub(crate) parse: Parse,
+    pub(crate) parse: Reader,
+    /// The postings' own pages, at most `max_details` of them.
+    pub(crate) detail: Option<Detail>,
+    pub(crate) max_details: u32,
 }
 
 impl fmt::Debug for Feed {
@@ -313,23 +372,130 @@ impl Source for Feed {
         self.aggregates
     }
 
+    fn zero_proves_nothing(&self) -> bool {
+        self.zero_proves_nothing
+    }
+
+    fn server_cap(&self) -> Option<usize> {
+        self.server_cap
+    }
+
     fn run<'a>(
         &'a self,
         fetcher: &'a Fetcher,
         query: &'a Query,
         found: &'a Gathering,
     ) -> Running<'a> {
-        let parse = self.parse;
-        let matching_query = query.clone();
-        let matching = move |body: &str, context: &Context| {
-            only_matching(parse(body, context)?, &matching_query, context)
-        };
-        let Self { name, company, max_pages, kind, .. } = self;
-        let (max_pages, kind) = (*max_pages, *kind);
-        let asking =
-            Asking { name, company, max_pages, kind, of_postings: false, fetcher, query, found };
-        Box::pin(async move { drop(asking.all(&self.urls, matching).await) })
+        Box::pin(self.read_all(fetcher, query, found))
     }
+}
+
+impl Feed {
+    /// Returns a source of one JSON page of a company's own board, to be told where it is.
+    pub(crate) fn new(
+        config: &SourceConfig,
+        parse: impl Fn(&str, &Context) -> Result<Parsed, ParseError> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            name: config.name.clone(),
+            company: config.company.clone().or_else(|| config.board.clone()).unwrap_or_default(),
+            urls: Vec::new(),
+            body: None,
+            first_page: 1,
+            any: false,
+            row_per_place: false,
+            zero_proves_nothing: false,
+            server_cap: None,
+            max_pages: config.max_pages,
+            aggregates: false,
+            kind: Kind::Json,
+            parse: Arc::new(parse),
+            detail: None,
+            max_details: config.max_details.unwrap_or(MAX_DETAILS),
+        }
+    }
+
+    async fn read_all(&self, fetcher: &Fetcher, query: &Query, found: &Gathering) {
+        let started = Instant::now();
+        for (idx, url) in self.urls.iter().enumerate() {
+            let (url, body) = (url.clone(), self.body.clone());
+            let template = Template { url, body, kind: self.kind };
+            let others = self.any && idx + 1 < self.urls.len();
+            match self.read_list(&template, fetcher, query, found).await {
+                Ok(()) if self.any => break,
+                Ok(()) => {}
+                // A page for people stands where the list is not: another may be there.
+                Err(trouble) if others && trouble.ending != Ending::Blocked => {
+                    tracing::debug!(source = %self.name, reason = trouble.reason, "list not read");
+                }
+                Err(trouble) => found.trouble(trouble),
+            }
+        }
+        if self.row_per_place {
+            found.join_rows();
+        }
+        self.details(fetcher, query, found, started).await;
+    }
+
+    /// Reads the pages of a list.
+    async fn read_list(
+        &self,
+        template: &Template,
+        fetcher: &Fetcher,
+        query: &Query,
+        found: &Gathering,
+    ) -> Result<(), Trouble> {
+        let mut progress = Progress::default();
+        let mut next = Some(Next::At(Position { page: self.first_page, ..Position::default() }));
+        for _ in 0..self.max_pages.max(1) {
+            let Some(at) = next.take() else { return Ok(()) };
+            let request = template.request(&query.keyword, &at).map_err(Trouble::for_good)?;
+            let page = ask(fetcher, &request).await?;
+            let context = Context::new(&self.name, &self.company, &page.url, query.now);
+            let context = context.at_home(query);
+            let reading = self.reading(query);
+            let mut parsed = read_apart(page, context, found.allowance(), reading).await?;
+            next = progress
+                .next(template, &at, &mut parsed)
+                .filter(|next| *next != Next::Link(request.url));
+            found.add(parsed);
+        }
+        if next.is_some() {
+            found.leave_out(format!(
+                "there are more pages than the {} that `max_pages` allows",
+                self.max_pages
+            ));
+        }
+        Ok(())
+    }
+
+    /// Returns what reads a page and keeps what matches, or may once its own page is read.
+    fn reading(
+        &self,
+        query: &Query,
+    ) -> impl FnOnce(&str, &Context) -> Result<Parsed, ParseError> + Send + 'static {
+        let (parse, query) = (Arc::clone(&self.parse), query.clone());
+        let blind = self.detail.is_some() && self.max_details > 0 && query.match_description;
+        let rows_are_postings = !self.row_per_place;
+        move |body: &str, context: &Context| {
+            let mut parsed = parse(body, context)?;
+            if parsed.listings.iter().any(|listing| listing.external_id.is_empty()) {
+                parsed = parsed.settled();
+            }
+            parsed.ids = parsed.listings.iter().map(hash).collect();
+            if rows_are_postings {
+                parsed.claimed = parsed.total.and_then(|total| total.try_into().ok());
+            }
+            if blind { Ok(parsed) } else { only_matching(parsed, &query, context) }
+        }
+    }
+}
+
+/// Tells a row from the others of its list.
+fn hash(row: &Listing) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (&row.external_id, &row.url, &row.title, &row.location).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Keeps what matches, and counts the rest.
@@ -552,7 +718,19 @@ fn explained(error: ParseError, text: &str, context: &Context) -> ParseError {
 
 /// Returns a page, or why there is none.
 pub(crate) async fn get(fetcher: &Fetcher, url: &Url, kind: Kind) -> Result<Page, Trouble> {
-    let page = fetcher.get(&Request::get(url.clone()).kind(kind)).await?;
+    ask(fetcher, &Request::get(url.clone()).kind(kind)).await
+}
+
+/// As [`get`], for any request.
+pub(crate) async fn ask(fetcher: &Fetcher, request: &Request) -> Result<Page, Trouble> {
+    let started = Instant::now();
+    let got = fetcher.get(request).await;
+    steps::note(|| Step::Fetched {
+        address: format!("{}{}", host(&request.url), request.url.path()),
+        end: got.as_ref().map(|page| page.bytes.len()).map_err(ToString::to_string),
+        elapsed: started.elapsed(),
+    });
+    let page = got?;
     // "Accepted" without a page: a challenge to be solved by a script that was not sent to us.
     if page.status == 202 && page.bytes.trim_ascii().is_empty() {
         return Err(Trouble::ends(Ending::Blocked, Sign::Empty.told(&host(&page.url))));
@@ -601,6 +779,22 @@ pub(crate) fn endpoint(
 pub(crate) fn board(config: &SourceConfig) -> Result<&str, BuildError> {
     let board = config.board.as_deref().map(str::trim).filter(|board| !board.is_empty());
     board.ok_or_else(|| BuildError::new(config, "board", "it is required for this kind of source"))
+}
+
+/// Returns the board as a part of the kind's host.
+pub(crate) fn label(config: &SourceConfig) -> Result<&str, BuildError> {
+    let board = board(config)?;
+    if board.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_')) {
+        return Ok(board);
+    }
+    let reason = "it is the first part of the board's host: letters, digits, `-` and `.`";
+    Err(BuildError::new(config, "board", reason))
+}
+
+/// Returns the site of the board that this kind cannot do without.
+pub(crate) fn site(config: &SourceConfig) -> Result<&str, BuildError> {
+    let site = config.site.as_deref().map(str::trim).filter(|site| !site.is_empty());
+    site.ok_or_else(|| BuildError::new(config, "site", "it is required for this kind of source"))
 }
 
 /// Returns the configured pages, checked.

@@ -9,7 +9,7 @@ use proptest::{
 use rhubarb_core::config::{ScrapeConfig, SourceConfig, SourceKind};
 use url::Url;
 
-use crate::source::{Context, Parse, ParseError, Parsed};
+use crate::source::{Context, ParseError, Parsed};
 
 pub(crate) fn context() -> Context {
     let page = Url::parse("https://example.test/jobs/board").unwrap();
@@ -41,7 +41,10 @@ pub(crate) fn scrape_config() -> ScrapeConfig {
     }
 }
 
-pub(crate) fn parsed(parse: Parse, body: &str) -> Parsed {
+pub(crate) fn parsed(
+    parse: impl Fn(&str, &Context) -> Result<Parsed, ParseError>,
+    body: &str,
+) -> Parsed {
     parse(body, &context()).unwrap()
 }
 

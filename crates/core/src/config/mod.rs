@@ -31,7 +31,7 @@ pub use self::{
     redis::{Layout, RedisConfig, ResultsUrl, Role},
     routes::{Route, Routes},
     scrape::ScrapeConfig,
-    sources::{Selectors, SourceConfig, SourceKind},
+    sources::{PathSettings, Selectors, SourceConfig, SourceKind},
     worker::{LetterCaps, UnknownTasks, WorkerConfig},
 };
 use rhubarb_schedule::{CrontabText, ScheduleConfig, When};

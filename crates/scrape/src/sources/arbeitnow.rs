@@ -11,7 +11,6 @@ use crate::{
     dates,
     json::Read,
     location::{self, Place},
-    page::Kind,
     record,
     source::{BuildError, Context, Feed, ParseError, Parsed, endpoint},
 };
@@ -23,13 +22,10 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
     let mut url = endpoint(config, BASE_URL, &["api", "job-board-api"])?;
     url.set_query(Some("page=1"));
     Ok(Feed {
-        name: config.name.clone(),
         company: config.company.clone().unwrap_or_default(),
         urls: vec![Address::new(url)],
-        max_pages: config.max_pages,
         aggregates: true,
-        kind: Kind::Json,
-        parse,
+        ..Feed::new(config, parse)
     })
 }
 

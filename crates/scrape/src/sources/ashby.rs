@@ -10,7 +10,6 @@ use crate::listing::Listing;
 use crate::{
     json::Read,
     location::{self, Place},
-    page::Kind,
     record,
     salary::{self, Salary},
     source::{BuildError, Context, Feed, ParseError, Parsed, board, endpoint},
@@ -24,15 +23,7 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
     let board = board(config)?;
     let mut url = endpoint(config, BASE_URL, &["posting-api", "job-board", board])?;
     url.set_query(Some("includeCompensation=true"));
-    Ok(Feed {
-        name: config.name.clone(),
-        company: config.company.clone().unwrap_or_else(|| board.to_owned()),
-        urls: vec![Address::new(url)],
-        max_pages: 1,
-        aggregates: false,
-        kind: Kind::Json,
-        parse,
-    })
+    Ok(Feed { urls: vec![Address::new(url)], max_pages: 1, ..Feed::new(config, parse) })
 }
 
 /// Reads a board's answer; unlisted postings are left out.

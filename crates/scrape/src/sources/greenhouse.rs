@@ -1,6 +1,10 @@
 //! Greenhouse's job board API: all postings of one board in one answer.
 //!
 //! `GET {base}/v1/boards/{board}/jobs?content=true`. An unknown board answers 404.
+//! `…/jobs/{id}?pay_transparency=true` has a posting's pay ranges, in cents and without a period
+//! (2026-09); they are asked for where `max_details` says so.
+
+use std::sync::Arc;
 
 use html5ever::tokenizer::{Tag, TagKind, Token};
 use rhubarb_core::{config::SourceConfig, redact::Address};
@@ -8,6 +12,7 @@ use serde_json::Value;
 
 use crate::listing::Listing;
 use crate::{
+    details::Detail,
     json::Read,
     location::{self, Place},
     page::Kind,
@@ -26,17 +31,39 @@ const MAX_RANGES: usize = 20;
 
 pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
     let board = board(config)?;
-    let mut url = endpoint(config, BASE_URL, &["v1", "boards", board, "jobs"])?;
+    let list = endpoint(config, BASE_URL, &["v1", "boards", board, "jobs"])?;
+    let mut url = list.clone();
     url.set_query(Some("content=true"));
+    let detail = move |listing: &Listing| {
+        let mut url = list.clone();
+        url.path_segments_mut().ok()?.push(&listing.external_id);
+        url.set_query(Some("pay_transparency=true"));
+        listing.salary_display.is_none().then_some(url)
+    };
     Ok(Feed {
-        name: config.name.clone(),
-        company: config.company.clone().unwrap_or_else(|| board.to_owned()),
         urls: vec![Address::new(url)],
-        max_pages: 1,
-        aggregates: false,
-        kind: Kind::Json,
-        parse,
+        detail: Some(Detail {
+            url: Arc::new(detail),
+            kind: Kind::Json,
+            read: Arc::new(read_detail),
+        }),
+        // The list has all but the pay of some boards.
+        max_details: config.max_details.unwrap_or(0),
+        ..Feed::new(config, parse)
     })
+}
+
+/// Adds the pay of a posting's own answer.
+///
+/// # Errors
+/// The answer is not JSON, or has no `id`.
+pub fn read_detail(body: &str, context: &Context, listing: &mut Listing) -> Result<(), ParseError> {
+    let job = record::json(body, &context.budget)?.value;
+    record::at(&job, &["id"]).ok_or(ParseError::Shape { expected: "number `id`" })?;
+    if let Some(salary) = pay(&job) {
+        salary.set(listing);
+    }
+    Ok(())
 }
 
 /// Reads a board's answer, or that of a single posting's address.

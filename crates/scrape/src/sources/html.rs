@@ -7,6 +7,8 @@
 mod picks;
 mod read;
 
+pub(crate) use self::read::read_structured;
+
 use std::{collections::HashSet, sync::Arc};
 
 use rhubarb_core::{config::SourceConfig, redact::Address};
@@ -243,6 +245,19 @@ mod tests {
         let (urls, ids): (Vec<String>, Vec<String>) = list(["#", "#top"]);
         assert_eq!(urls, [page.to_owned(), format!("{page}#top")]);
         assert_ne!(ids[0], ids[1]);
+    }
+
+    #[test]
+    fn what_stands_beside_a_label_is_read() {
+        let some = |text: &str| Some(text.to_owned());
+        let labels =
+            Selectors { location: some("label: ort"), salary: some("label:Gehalt"), ..selectors() };
+        let picks = Picks::new(&html(labels)).unwrap();
+        let list = r#"<div class="job"><h2><a href="/1">Koch</a></h2><p>Wir sind ein Ort zum Leben und Arbeiten, seit es uns gibt.</p>
+            <dl><dt>Ort:</dt><dd>Bonn &amp; Köln</dd></dl><table><tr><th>Gehalt</th><td>40.000 € – 50.000 €</td></tr></table></div>"#;
+        let listing = &parse_list(list, &picks, &context()).unwrap().listings[0];
+        assert_eq!(listing.location.as_deref(), Some("Bonn & Köln"));
+        assert_eq!((listing.salary_min, listing.salary_max), (Some(40e3), Some(50e3)));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Lever's postings API: all postings of one site in one answer.
 //!
 //! `GET {base}/v0/postings/{site}?mode=json`; the site is case-sensitive. An unknown site answers
-//! 404. Accounts in the European Union are on another base URL, [`EU_BASE_URL`].
+//! 404. Accounts in the European Union are on another base URL, [`EU_BASE_URL`], and 404 on the
+//! first: both are asked before a site counts as gone.
 
 use rhubarb_core::{config::SourceConfig, redact::Address};
 use serde_json::Value;
@@ -11,7 +12,6 @@ use crate::{
     dates,
     json::Read,
     location::{self, Place},
-    page::Kind,
     record,
     salary::{self, Salary},
     source::{BuildError, Context, Feed, ParseError, Parsed, board, endpoint},
@@ -26,17 +26,15 @@ pub const EU_BASE_URL: &str = "https://api.eu.lever.co";
 
 pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
     let site = board(config)?;
-    let mut url = endpoint(config, BASE_URL, &["v0", "postings", site])?;
-    url.set_query(Some("mode=json"));
-    Ok(Feed {
-        name: config.name.clone(),
-        company: config.company.clone().unwrap_or_else(|| site.to_owned()),
-        urls: vec![Address::new(url)],
-        max_pages: 1,
-        aggregates: false,
-        kind: Kind::Json,
-        parse,
-    })
+    let mut urls = Vec::new();
+    for base in [BASE_URL, EU_BASE_URL] {
+        let mut url = endpoint(config, base, &["v0", "postings", site])?;
+        url.set_query(Some("mode=json"));
+        urls.push(Address::new(url));
+    }
+    // With an address of its own both are the same.
+    urls.dedup();
+    Ok(Feed { urls, any: true, ..Feed::new(config, parse) })
 }
 
 /// Reads a site's answer.

@@ -11,7 +11,6 @@ use crate::{
     dates,
     json::Read,
     location::{self, Place},
-    page::Kind,
     record,
     salary::Salary,
     source::{BuildError, Context, Feed, ParseError, Parsed, endpoint},
@@ -22,13 +21,11 @@ pub const BASE_URL: &str = "https://remoteok.com";
 
 pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
     Ok(Feed {
-        name: config.name.clone(),
         company: config.company.clone().unwrap_or_default(),
         urls: vec![Address::new(endpoint(config, BASE_URL, &["api"])?)],
         max_pages: 1,
         aggregates: true,
-        kind: Kind::Json,
-        parse,
+        ..Feed::new(config, parse)
     })
 }
 

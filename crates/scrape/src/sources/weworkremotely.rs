@@ -26,13 +26,12 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
         None => endpoint(config, BASE_URL, &["remote-jobs.rss"])?,
     };
     Ok(Feed {
-        name: config.name.clone(),
         company: config.company.clone().unwrap_or_default(),
         urls: vec![Address::new(url)],
         max_pages: 1,
         aggregates: true,
         kind: Kind::Xml,
-        parse,
+        ..Feed::new(config, parse)
     })
 }
 

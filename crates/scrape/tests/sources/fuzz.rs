@@ -229,16 +229,9 @@ fn picks() -> Picks {
     };
     let config = SourceConfig {
         name: "source".into(),
-        kind: SourceKind::Html,
-        enabled: true,
-        base_url: None,
-        board: None,
-        company: None,
-        language: None,
-        country: None,
         max_pages: 3,
-        urls: Vec::new(),
         selectors,
+        ..SourceConfig::new(SourceKind::Html)
     };
     Picks::new(&config).unwrap()
 }

@@ -280,20 +280,7 @@ fn source(kind: &str, url: &str) -> SourceConfig {
         detail: BTreeMap::new(),
     };
     let (base_url, urls) = (Some(url.into()), vec![url.into()]);
-    let name = kind.name().to_owned();
-    SourceConfig {
-        name,
-        kind,
-        enabled: true,
-        base_url,
-        board: None,
-        company: None,
-        language: None,
-        country: None,
-        max_pages: 1,
-        urls,
-        selectors,
-    }
+    SourceConfig { base_url, max_pages: 1, urls, selectors, ..SourceConfig::new(kind) }
 }
 
 /// The most memory that this process ever had resident.

@@ -74,7 +74,7 @@ pub(crate) fn kinds(config: &Config, listings: &[Listing]) -> BTreeSet<&'static 
     let known = by_name(config);
     listings
         .iter()
-        .filter_map(|listing| known.get(listing.source.as_str()).map(|kind| view::kind(*kind)))
+        .filter_map(|listing| known.get(listing.source.as_str()).map(|kind| kind.label()))
         .collect()
 }
 
@@ -87,7 +87,7 @@ pub(crate) fn found(config: &Config, listings: &[Listing]) -> String {
         // Another place in each row, because every source's first listing is for the same keyword.
         let shown = own.iter().cycle().nth(idx * 2);
         grid.row([
-            view::kind(source.kind).to_owned(),
+            source.kind.label().to_owned(),
             source.name.clone(),
             own.len().to_string(),
             shown.map_or_else(String::new, |listing| example(listing)),

@@ -24,6 +24,8 @@ pub(crate) struct Pick {
     /// Absent: the element itself.
     pub(crate) selector: Option<Selector>,
     pub(crate) attribute: Option<String>,
+    /// A word of a label: what stands beside it is meant.
+    pub(crate) label: Option<String>,
 }
 
 /// The compiled selectors of a source.
@@ -118,6 +120,12 @@ fn compiled_detail(
 }
 
 fn pick(config: &SourceConfig, setting: &str, text: &str) -> Result<Pick, BuildError> {
+    if let Some(label) = text.trim().strip_prefix("label:") {
+        let label = Some(label.trim().to_lowercase()).filter(|label| !label.is_empty());
+        if label.is_some() {
+            return Ok(Pick { selector: None, attribute: None, label });
+        }
+    }
     let (css, attribute) = match text.rsplit_once('@') {
         // An "@" inside brackets or quotes belongs to the selector: a[href="mailto:a@b"].
         Some((css, name)) if is_attribute(name) => (css.trim(), Some(name.to_ascii_lowercase())),
@@ -128,7 +136,7 @@ fn pick(config: &SourceConfig, setting: &str, text: &str) -> Result<Pick, BuildE
         let setting = format!("selectors.{setting}");
         return Err(BuildError::new(config, &setting, "the selector is empty"));
     }
-    Ok(Pick { selector, attribute })
+    Ok(Pick { selector, attribute, label: None })
 }
 
 fn is_attribute(name: &str) -> bool {
@@ -150,12 +158,20 @@ impl Pick {
         budget: &'a Budget,
     ) -> impl Iterator<Item = String> + 'a {
         let found = self.selector.iter().flat_map(move |css| dom::select(element, css, budget));
-        let own = self.selector.is_none().then_some(element);
-        found.chain(own).take(MAX_FOUND).filter_map(move |element| match &self.attribute {
-            Some(name) => Some(text::cut(element.value().attr(name)?, MAX_ATTRIBUTE).to_owned()),
-            // The text is data here, not markup: what looks like an entity was decoded already.
-            None => Some(dom::spaced(element, budget).replace('&', "&amp;")),
-        })
+        let own = (self.selector.is_none() && self.label.is_none()).then_some(element);
+        let beside = self.label.as_deref();
+        // The text is data here, not markup: what looks like an entity was decoded already.
+        let beside = beside.and_then(|word| dom::labelled(element, word, budget));
+        let beside = beside.map(|said| said.replace('&', "&amp;")).into_iter();
+        let found =
+            found.chain(own).take(MAX_FOUND).filter_map(move |element| match &self.attribute {
+                Some(name) => {
+                    Some(text::cut(element.value().attr(name)?, MAX_ATTRIBUTE).to_owned())
+                }
+                // The text is data here, not markup: what looks like an entity was decoded already.
+                None => Some(dom::spaced(element, budget).replace('&', "&amp;")),
+            });
+        beside.chain(found)
     }
 
     /// Returns the first that is not empty, as one clean line.
@@ -165,7 +181,7 @@ impl Pick {
 
     /// Returns the markup of the first, for descriptions.
     pub(crate) fn markup(&self, element: ElementRef<'_>, budget: &Budget) -> Option<String> {
-        if self.attribute.is_some() {
+        if self.attribute.is_some() || self.label.is_some() {
             return self.all(element, budget).next();
         }
         let first = dom::select(element, self.selector.as_ref()?, budget).next()?;
@@ -181,6 +197,6 @@ pub(crate) fn first_link(
     budget: &Budget,
 ) -> Option<Url> {
     let attribute = pick.attribute.clone().or_else(|| Some("href".into()));
-    let pick = Pick { selector: pick.selector.clone(), attribute };
+    let pick = Pick { selector: pick.selector.clone(), attribute, label: None };
     pick.all(element, budget).find_map(|href| link(page, &href))
 }

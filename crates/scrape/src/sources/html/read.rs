@@ -53,7 +53,7 @@ pub fn parse_list(body: &str, picks: &Picks, context: &Context) -> Result<Parsed
 }
 
 fn read_item(item: ElementRef<'_>, picks: &Picks, context: &Context) -> Result<Listing, String> {
-    let own = Pick { selector: None, attribute: Some("href".into()) };
+    let own = Pick { selector: None, attribute: Some("href".into()), label: None };
     let pick = picks.link.as_ref().unwrap_or(&own);
     let link = first_link(pick, item, &context.page, &context.budget);
     let mut listing = record::listing(&context.source, context.now);
@@ -79,6 +79,21 @@ pub fn parse_detail(
     let page = page(body, &context.budget)?;
     fill(listing, &picks.detail, page.root_element(), &localized(&page, body, context));
     context.budget.spent()?;
+    if let Some(structured) = jsonld::posting_of(body, listing, context)? {
+        merge(listing, structured);
+    }
+    Ok(())
+}
+
+/// Adds what a posting's page has of it as structured data to what a list gave.
+///
+/// # Errors
+/// The page takes too much to read.
+pub(crate) fn read_structured(
+    body: &str,
+    context: &Context,
+    listing: &mut Listing,
+) -> Result<(), ParseError> {
     if let Some(structured) = jsonld::posting_of(body, listing, context)? {
         merge(listing, structured);
     }
