@@ -1,5 +1,8 @@
 //! `sources`: what is configured, and what each answers when it is asked from here.
 
+mod find;
+mod report;
+
 use std::time::Instant;
 
 use futures_util::{StreamExt, stream};
@@ -8,11 +11,12 @@ use rhubarb_core::{
     config::{Config, SourceConfig},
 };
 use rhubarb_scrape::{
-    Ending, SourceState,
+    Ending, Listing, SourceState,
     fetch::Fetcher,
     gathering::{Gathering, Outcome, Trouble},
     run,
     source::{self, Query},
+    steps,
 };
 use serde::Serialize;
 
@@ -47,6 +51,7 @@ pub(crate) async fn run(config: &Config, command: SourcesCommand) -> Result<(), 
     match command {
         SourcesCommand::List(shown) => list(config, shown),
         SourcesCommand::Check(args) => check(config, args).await,
+        SourcesCommand::Find(args) => find::run(config, args).await,
     }
 }
 
@@ -67,7 +72,7 @@ fn list(config: &Config, shown: Shown) -> Result<(), Error> {
         .iter()
         .map(|source| Configured {
             source: &source.name,
-            kind: view::kind(source.kind),
+            kind: source.kind.label(),
             enabled: source.enabled,
             board: source.board.as_deref(),
             base_url: source.base_url.as_ref().map(ToString::to_string),
@@ -78,9 +83,19 @@ fn list(config: &Config, shown: Shown) -> Result<(), Error> {
 }
 
 async fn check(config: &Config, args: CheckArgs) -> Result<(), Error> {
-    let chosen = chosen(config, args.name.as_deref())?;
+    let looked_up = match &args.name {
+        Some(name) if name.contains("://") => Some(by_address(config, name).await?),
+        _ => None,
+    };
+    let chosen = match &looked_up {
+        Some(source) => vec![source],
+        None => chosen(config, args.name.as_deref())?,
+    };
     let fetcher = Fetcher::new(&config.scrape)?;
     let query = Query::configured(args.keyword, &config.scrape, clock::now());
+    if let (Some(_), [source]) = (&args.name, &chosen[..]) {
+        return check_alone(config, source, &fetcher, &query, args.shown).await;
+    }
     let asked = chosen.into_iter().map(|source| check_one(config, source, &fetcher, &query));
     let at_once = config.scrape.concurrent_sources.max(1);
     let progress = Progress::start("asking the sources");
@@ -90,6 +105,38 @@ async fn check(config: &Config, args: CheckArgs) -> Result<(), Error> {
     match answers.iter().filter(|answer| answer.outcome.is_silent()).count() {
         0 => Ok(()),
         n => Err(Error::Failed(format!("{n} of {} sources did not answer", answers.len()))),
+    }
+}
+
+/// Returns the source that reads an address, as `sources find` tells it.
+async fn by_address(config: &Config, text: &str) -> Result<SourceConfig, Error> {
+    let found = find::sources_of(config, &find::address(text)?).await?;
+    let first = found.into_iter().next();
+    first.map(|found| found.config).ok_or_else(|| {
+        Error::Failed(format!("no kind of source is known for `{text}`; try `sources find`"))
+    })
+}
+
+/// Tries one source and shows its steps.
+async fn check_alone(
+    config: &Config,
+    source: &SourceConfig,
+    fetcher: &Fetcher,
+    query: &Query,
+    shown: Shown,
+) -> Result<(), Error> {
+    let progress = Progress::start("asking the source");
+    let asked = steps::watch(answer(config, source, fetcher, query));
+    let ((checked, listings), steps) = asked.await;
+    progress.end();
+    let mut matching = listings;
+    matching.retain(|listing| query.matches(listing));
+    let answers = [checked];
+    Format::of(shown.json)
+        .show(&answers, |answers| report::report(&answers[0], &steps, &matching))?;
+    match answers[0].state {
+        SourceState::Ok => Ok(()),
+        _ => Err(Error::Failed(format!("`{}` did not answer", source.name))),
     }
 }
 
@@ -112,6 +159,15 @@ async fn check_one(
     fetcher: &Fetcher,
     query: &Query,
 ) -> Checked {
+    answer(config, source, fetcher, query).await.0
+}
+
+async fn answer(
+    config: &Config,
+    source: &SourceConfig,
+    fetcher: &Fetcher,
+    query: &Query,
+) -> (Checked, Vec<Listing>) {
     let begun = Instant::now();
     let outcome = match source::build(source) {
         Ok(built) => {
@@ -121,16 +177,17 @@ async fn check_one(
         }
         Err(error) => Outcome::failed(Trouble::for_good(error)),
     };
-    Checked {
+    let checked = Checked {
         source: source.name.clone(),
-        kind: view::kind(source.kind),
+        kind: source.kind.label(),
         state: outcome.ending.state(),
         outcome: outcome.ending,
         matching: outcome.listings.iter().filter(|listing| query.matches(listing)).count(),
         listings: outcome.listings.len() + outcome.others,
         elapsed_ms: begun.elapsed().as_millis(),
         reason: outcome.reason,
-    }
+    };
+    (checked, outcome.listings)
 }
 
 fn table(answers: &[Checked]) -> String {
