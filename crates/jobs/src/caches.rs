@@ -69,9 +69,8 @@ impl Caches {
         let of_listings = config.listings.iter().map(|place| target(listings, place));
         // Beside the listings that are read, where Django looks for nothing.
         let memory = config.listings.first().and_then(|place| {
-            let alias = config.aliases.get(&place.alias)?;
-            let own = AliasConfig { version: 0, ..alias.clone() };
-            Some(MemoryCache::new(Cache::new(own, redis(alias.role)), &place.key))
+            let cache = aliases.get(&place.alias)?.version(0);
+            Some(MemoryCache::new(cache, &place.key))
         });
         Ok(Self {
             listings: Listings::new(of_listings.collect::<Result<_, _>>()?, memory),
