@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rhubarb_cache::{Cache, Error};
 use rhubarb_connection::{Connections, Redis};
-use rhubarb_core::config::{AliasConfig, CacheConfig, Config, DOMAINS, Domain, Role};
+use rhubarb_core::config::{CacheConfig, Config, DOMAINS, Domain, Role};
 
 use crate::{
     domain::DomainCache,

@@ -70,6 +70,7 @@ pub(crate) fn size(listing: &Listing) -> usize {
 }
 
 /// Returns how many listings each source has.
+#[cfg(feature = "tasks")]
 pub(crate) fn counts(listings: &[Listing]) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for listing in listings {

@@ -134,10 +134,10 @@ async fn check_alone(
     let answers = [checked];
     Format::of(shown.json)
         .show(&answers, |answers| report::report(&answers[0], &steps, &matching))?;
-    match answers[0].state {
-        SourceState::Ok => Ok(()),
-        _ => Err(Error::Failed(format!("`{}` did not answer", source.name))),
+    if answers[0].outcome.is_silent() {
+        return Err(Error::Failed(format!("`{}` did not answer", source.name)));
     }
+    Ok(())
 }
 
 /// Returns the source of that name even when it is disabled, or all enabled ones.

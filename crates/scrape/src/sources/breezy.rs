@@ -39,6 +39,7 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
             kind: Kind::Html,
             read: Arc::new(html::read_structured),
         }),
+        zero_proves_nothing: true,
         ..Feed::new(config, parse)
     })
 }
@@ -50,7 +51,7 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
 pub fn parse(body: &str, context: &Context) -> Result<Parsed, ParseError> {
     let Read { value: root, repairs } = record::json(body, &context.budget)?;
     let postings = root.as_array().ok_or(ParseError::Shape { expected: "array of postings" })?;
-    let mut parsed = Parsed { repairs, no_board: postings.is_empty(), ..Parsed::default() };
+    let mut parsed = Parsed { repairs, ..Parsed::default() };
     for posting in postings {
         parsed.add(read(posting, context), context)?;
     }
@@ -113,7 +114,7 @@ mod tests {
 
     #[test]
     fn nothing_found_is_no_proof_that_there_is_nothing() {
-        assert!(parsed(parse, "[]").no_board);
+        assert!(parsed(parse, "[]").listings.is_empty());
     }
 
     #[test]

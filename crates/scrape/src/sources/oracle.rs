@@ -58,6 +58,8 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
             kind: Kind::Json,
             read: Arc::new(read_detail),
         }),
+        zero_proves_nothing: true,
+        server_cap: Some(10_000),
         ..Feed::new(config, parse)
     })
 }
@@ -76,10 +78,8 @@ pub fn parse(body: &str, context: &Context) -> Result<Parsed, ParseError> {
     if rows.is_empty() && total.is_none() {
         return Err(ParseError::Shape { expected });
     }
-    let no_board = rows.is_empty() && total == Some(0);
     let site = record::line(search, &["SiteNumber"]);
-    let mut parsed =
-        Parsed { repairs, rows: Some(rows.len()), total, no_board, ..Parsed::default() };
+    let mut parsed = Parsed { repairs, rows: Some(rows.len()), total, ..Parsed::default() };
     for row in rows {
         parsed.add(read(row, site.as_deref(), context), context)?;
     }
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn a_page_is_read_and_the_outer_counts_are_not() {
         let parsed = parsed(parse, PAGE);
-        assert_eq!((parsed.total, parsed.no_board), (Some(105), false));
+        assert_eq!(parsed.total, Some(105));
         let [first, second] = &parsed.listings[..] else { panic!("{parsed:?}") };
         assert_eq!(first.location.as_deref(), Some("Bergen, Norway; Oslo, Norway"));
         assert_eq!(first.country.as_deref(), Some("NO"));
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn nothing_found_is_no_proof_that_there_is_nothing() {
         let body = r#"{"items":[{"TotalJobsCount":0,"requisitionList":[]}]}"#;
-        assert!(parsed(parse, body).no_board);
+        assert!(parsed(parse, body).listings.is_empty());
         assert!(parse("{\"items\":[{}]}", &context()).is_err());
     }
 

@@ -42,6 +42,7 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
             kind: Kind::Json,
             read: Arc::new(read_detail),
         }),
+        zero_proves_nothing: true,
         ..Feed::new(config, parse)
     })
 }
@@ -54,9 +55,7 @@ pub fn parse(body: &str, context: &Context) -> Result<Parsed, ParseError> {
     let Read { value: root, repairs } = record::json(body, &context.budget)?;
     let rows = record::array(&root, "content", "array `content`")?;
     let total = record::number(&root, &["totalFound"]).map(|total| total as u64);
-    let no_board = rows.is_empty() && total.unwrap_or(0) == 0;
-    let mut parsed =
-        Parsed { repairs, rows: Some(rows.len()), total, no_board, ..Parsed::default() };
+    let mut parsed = Parsed { repairs, rows: Some(rows.len()), total, ..Parsed::default() };
     for row in rows.iter().filter(|row| is_public(row)) {
         parsed.add(read(row, context), context)?;
     }
@@ -136,7 +135,7 @@ mod tests {
     #[test]
     fn a_page_is_read() {
         let parsed = parsed(parse, PAGE);
-        assert_eq!((parsed.total, parsed.no_board, parsed.skipped.len()), (Some(2), false, 0));
+        assert_eq!((parsed.total, parsed.skipped.len()), (Some(2), 0));
         let [listing] = &parsed.listings[..] else { panic!("{parsed:?}") };
         assert_eq!((listing.title.as_str(), listing.company.as_str()), ("Glazier", "Acme Glass"));
         assert_eq!(listing.url, "https://jobs.smartrecruiters.com/AcmeGlass1/744000000000001");
@@ -149,7 +148,7 @@ mod tests {
 
     #[test]
     fn nothing_found_is_no_proof_that_there_is_nothing() {
-        assert!(parsed(parse, "{\"totalFound\":0,\"content\":[]}").no_board);
+        assert!(parsed(parse, "{\"totalFound\":0,\"content\":[]}").listings.is_empty());
     }
 
     #[test]

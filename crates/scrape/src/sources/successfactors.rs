@@ -58,6 +58,7 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
             kind: Kind::Html,
             read: Arc::new(html::read_structured),
         }),
+        server_cap: Some(1_024),
         ..Feed::new(config, parse)
     })
 }

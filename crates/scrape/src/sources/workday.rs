@@ -57,6 +57,7 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
             kind: Kind::Json,
             read: Arc::new(read_detail),
         }),
+        server_cap: Some(2_000),
         ..Feed::new(config, parse)
     })
 }

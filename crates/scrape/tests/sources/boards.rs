@@ -16,9 +16,10 @@ use rhubarb_core::{
     config::{ScrapeConfig, SourceConfig, SourceKind},
 };
 use rhubarb_scrape::{
-    Listing,
+    Ending, Listing,
     fetch::Fetcher,
-    source::{self, Outcome, Query},
+    gathering::{Gathering, Outcome},
+    source::{self, Query},
 };
 use rhubarb_testbed::site::Site;
 use serde_json::{Value, json};
@@ -40,12 +41,14 @@ async fn run(config: &SourceConfig, keyword: &str) -> Outcome {
         ..ScrapeConfig::default()
     });
     let query = Query::new(keyword, clock::now());
-    source::build(config).unwrap().run(&fetcher.unwrap(), &query).await
+    let (source, all) = (source::build(config).unwrap(), Gathering::new(query.now));
+    source.run(&fetcher.unwrap(), &query, &all).await;
+    all.conclude(&*source)
 }
 
 fn found(outcome: Outcome) -> Vec<Listing> {
-    let Outcome::Found { listings, .. } = outcome else { panic!("{outcome:?}") };
-    listings
+    assert!(!outcome.ending.is_silent(), "{outcome:?}");
+    outcome.listings
 }
 
 /// Answers a search of Workday as its servers do, with `n` postings of which it gives the first
@@ -185,7 +188,7 @@ async fn of_lists_that_stand_for_each_other_the_first_that_is_there_is_read() {
     assert!(site.hits("/search/").is_empty());
     let nothing = Site::start(Router::new()).await;
     let outcome = run(&settings(&nothing, SourceKind::SuccessFactors), "smith").await;
-    assert!(matches!(outcome, Outcome::NotFound { .. }), "{outcome:?}");
+    assert_eq!(outcome.ending, Ending::NotFound, "{outcome:?}");
 }
 
 #[tokio::test]
@@ -227,7 +230,21 @@ async fn a_sitemap_leads_to_the_pages_of_postings_that_may_match() {
     config.pattern = Some("/vacancy/".to_owned());
     let outcome = run(&config, "glass cutter").await;
     assert!(
-        matches!(&outcome, Outcome::Failed { reason, .. } if reason.contains("`pattern`")),
+        outcome.reason.as_ref().is_some_and(|reason| reason.contains("`pattern`")),
         "{outcome:?}"
     );
+}
+
+#[tokio::test]
+async fn an_empty_answer_that_any_name_gets_proves_nothing_and_a_total_not_reached_is_said() {
+    let empty = || async { Json(json!({"totalFound": 0, "content": []})) };
+    let site = Site::start(Router::new().route("/v1/companies/acme/postings", get(empty))).await;
+    let outcome = run(&settings(&site, SourceKind::SmartRecruiters), "clerk").await;
+    assert_eq!(outcome.ending, Ending::Suspicious, "{outcome:?}");
+
+    let (site, _) = workday(100, 60, 2000).await;
+    let config = SourceConfig { max_details: Some(0), ..settings(&site, SourceKind::Workday) };
+    let outcome = run(&config, "engineer").await;
+    assert_eq!((outcome.ending, outcome.listings.len()), (Ending::Partial, 60), "{outcome:?}");
+    assert!(outcome.reason.unwrap().contains("2000 postings, and gave 60"));
 }

@@ -29,7 +29,11 @@ pub(super) fn report(checked: &Checked, steps: &[Step], listings: &[Listing]) ->
         let _ = writeln!(out, "{:>3}. {}", idx + 1, told(step));
     }
     let Checked { state, listings: n, matching, .. } = checked;
-    let _ = writeln!(out, "\n{state}: {n} listings, {matching} match");
+    let fine = match checked.outcome.to_string() {
+        fine if checked.outcome.is_silent() && fine != state.to_string() => format!(" ({fine})"),
+        _ => String::new(),
+    };
+    let _ = writeln!(out, "\n{state}{fine}: {n} listings, {matching} match");
     if !listings.is_empty() {
         out.push_str(&coverage(listings));
     }
@@ -132,7 +136,7 @@ fn advice(checked: &Checked, listings: &[Listing]) -> Option<String> {
 mod tests {
     use std::time::Duration;
 
-    use rhubarb_scrape::SourceState;
+    use rhubarb_scrape::{Ending, SourceState};
 
     use super::*;
 
@@ -140,6 +144,11 @@ mod tests {
         Checked {
             source: "acme".into(),
             kind: "Lever",
+            outcome: match state {
+                SourceState::Ok => Ending::Found,
+                SourceState::NotFound => Ending::NotFound,
+                _ => Ending::Failed,
+            },
             state,
             listings,
             matching: listings,
