@@ -62,9 +62,13 @@ struct Silence {
 #[derive(Debug)]
 struct Refusing {
     spell: Spell,
-    /// The command that was refused first.
-    command: String,
+    /// The commands that were refused, at most [`MAX_REFUSED`]: the first may be one that is hardly
+    /// ever sent, and so would never tell that it is over.
+    commands: Vec<String>,
 }
+
+/// So many refused commands are told apart.
+const MAX_REFUSED: usize = 16;
 
 /// When a server was last left that cannot serve us: for as long as it cannot, ever more seldom.
 #[derive(Debug, Default)]
@@ -168,12 +172,15 @@ impl Outages {
         let lasted = match refusing.get_mut(code) {
             None => {
                 let quiet = if code == "OOM" { NEAR_THE_LIMIT } else { Duration::ZERO };
-                let (spell, command) = (Spell::begin(quiet, now), command.to_owned());
+                let (spell, commands) = (Spell::begin(quiet, now), vec![command.to_owned()]);
                 tracing::warn!(%url, db, code, reason, command, "redis refuses commands, trying again");
-                refusing.insert(code.to_owned(), Refusing { spell, command });
+                refusing.insert(code.to_owned(), Refusing { spell, commands });
                 Duration::ZERO
             }
-            Some(Refusing { spell, .. }) => {
+            Some(Refusing { spell, commands }) => {
+                if commands.len() < MAX_REFUSED && !commands.iter().any(|one| one == command) {
+                    commands.push(command.to_owned());
+                }
                 if let Some(lasted) = spell.again(now) {
                     let outage_s = lasted.as_secs_f64();
                     tracing::warn!(%url, db, code, reason, command, outage_s, "redis still refuses commands, trying again");
@@ -199,7 +206,7 @@ impl Outages {
         refusing.retain(|code, refusing| {
             // Whoever loads refuses everything, so that any answer ends it; whoever takes one write
             // takes all.
-            let carried_out = refusing.command == command
+            let carried_out = refusing.commands.iter().any(|one| one == command)
                 || code == "LOADING"
                 || NO_WRITES.contains(&code.as_str()) && WRITES.contains(&command);
             let over = carried_out.then(|| refusing.spell.over(now)).flatten();
