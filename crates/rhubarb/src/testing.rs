@@ -6,8 +6,8 @@
 //!
 //! - Retries are followed at once; how long each would have waited is told by [`Ran::waits`].
 //! - What a task publishes is recorded and not run: a chain's next step, a group and a callback
-//!   are published by the worker when a task ends, and so are not there. [`assert_published!`]
-//!   looks at what is recorded.
+//!   are published by the worker when a task ends, and so are not there.
+//!   [`assert_published!`](crate::assert_published) looks at what is recorded.
 //! - Hooks are not called, results are not stored, and [`Handle::get`](crate::Handle::get) finds
 //!   no result: nothing is sent to Redis.
 //!
@@ -356,7 +356,7 @@ macro_rules! assert_published {
     };
 }
 
-/// Finds a published task; for [`assert_published!`].
+/// Finds a published task; for [`assert_published!`](crate::assert_published).
 #[doc(hidden)]
 #[track_caller]
 #[expect(clippy::needless_pass_by_value, reason = "a macro makes them")]
