@@ -4,6 +4,7 @@
 //! Ends are gathered for a moment, so that a busy worker pays one command for a hundred of them.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError,
@@ -24,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     broker::Broker,
-    delivery::{Message, Received, Settlement},
+    delivery::{Message, Settlement},
     outcome::Outcome,
 };
 
@@ -32,6 +33,9 @@ use crate::{
 const BUFFER: usize = 10_000;
 /// How long the first end of an entry waits for others.
 const GATHER: Duration = Duration::from_millis(100);
+/// The most bytes of a text that a waiting end holds, and of a traceback, its end.
+const MAX_TEXT: usize = 2048;
+const MAX_TRACEBACK: usize = 8192;
 /// How often the history is looked at for its size and age.
 const TRIM: Duration = Duration::from_secs(10);
 /// How long the last ends may take when the worker ends.
@@ -39,10 +43,11 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// The history has at most this part of a server's `maxmemory`.
 const PART: u64 = 10;
 
-/// One end, before it is written.
+/// One end, before it is written. It holds copies of what is kept, and not the message: a hundred
+/// large ones, or ten thousand, would stay in memory until Redis has answered.
 #[derive(Debug)]
 pub(crate) struct Story {
-    of: Of,
+    of: Entry<'static>,
     queue: usize,
     state: &'static str,
     at: Timestamp,
@@ -51,17 +56,6 @@ pub(crate) struct Story {
     result: Option<String>,
     error: Option<String>,
     traceback: Option<String>,
-}
-
-/// Whose end it is.
-#[derive(Debug)]
-enum Of {
-    Message(Arc<Received>),
-    /// A message that could not be read, as far as its text tells.
-    Raw {
-        id: String,
-        task: String,
-    },
 }
 
 /// What is counted of one task's ends, by queue and state.
@@ -182,14 +176,42 @@ fn state(outcome: &Outcome) -> Option<&'static str> {
     }
 }
 
-fn of(message: &Message) -> Option<Of> {
+/// Returns what the message tells of its task; none where it does not even tell an id.
+fn of(message: &Message) -> Option<Entry<'static>> {
+    let own = |text: &str| Cow::Owned(text.to_owned());
     match message {
-        Message::Read(received) => Some(Of::Message(received.clone())),
-        Message::Raw(raw) => {
-            let id = raw.task_id.clone()?;
-            Some(Of::Raw { id, task: raw.task.clone().unwrap_or_default() })
+        Message::Read(received) => {
+            let headers = &received.envelope.headers;
+            let named = |name: &Option<String>| name.as_deref().map(cut).map(own);
+            let root = headers.root_id.as_deref().filter(|root| *root != headers.id);
+            Some(Entry {
+                id: own(cut(&headers.id)),
+                task: own(cut(&headers.task)),
+                retries: headers.retries,
+                args: named(&headers.argsrepr),
+                kwargs: named(&headers.kwargsrepr),
+                parent: named(&headers.parent_id),
+                root: root.map(cut).map(own),
+                origin: named(&headers.origin),
+                ..Entry::default()
+            })
         }
+        Message::Raw(raw) => Some(Entry {
+            id: own(cut(raw.task_id.as_deref()?)),
+            task: own(cut(raw.task.as_deref().unwrap_or_default())),
+            ..Entry::default()
+        }),
     }
+}
+
+/// Returns the beginning of a text from outside: more than is kept, so that its cut is told there.
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_TEXT)]
+}
+
+/// Returns the end of a traceback.
+fn tail(text: &str) -> String {
+    text[text.ceil_char_boundary(text.len().saturating_sub(MAX_TRACEBACK))..].to_owned()
 }
 
 impl Story {
@@ -197,54 +219,38 @@ impl Story {
         match outcome {
             Outcome::Success(value) => self.result = Some(brief(value)),
             Outcome::Failure { exception, traceback } => {
-                self.error = Some(exception.to_string());
-                self.traceback.clone_from(traceback);
+                self.error = Some(cut(&exception.to_string()).to_owned());
+                self.traceback = traceback.as_deref().map(tail);
             }
             Outcome::Retry { exception, traceback, after, again } => {
-                self.error = Some(exception.to_string());
-                self.traceback.clone_from(traceback);
+                self.error = Some(cut(&exception.to_string()).to_owned());
+                self.traceback = traceback.as_deref().map(tail);
                 self.due = again.at.or_else(|| self.at.checked_add(*after).ok());
             }
             Outcome::Revoked(revocation) => self.error = Some(revocation.exception().to_string()),
             Outcome::Dead { reason, .. } | Outcome::Rejected { reason, .. } => {
-                self.error = Some(reason.clone());
+                self.error = Some(cut(reason).to_owned());
             }
             _ => {}
         }
     }
 
     fn entry<'a>(&'a self, queue: &'a str, secrets: &'a Secrets) -> Entry<'a> {
-        let hide = |text: &'a Option<String>| text.as_deref().map(|text| secrets.hide(text));
-        let mut entry = Entry {
+        let hide = |text: Option<&'a str>| text.map(|text| secrets.hide(text));
+        let of = &self.of;
+        Entry {
             queue: queue.into(),
             state: self.state.into(),
             at: self.at.as_millisecond(),
             ran: self.ran.map(|ran| u64::try_from(ran.as_micros()).unwrap_or(u64::MAX)),
             due: self.due.map(Timestamp::as_millisecond),
-            result: hide(&self.result),
-            error: hide(&self.error),
-            traceback: hide(&self.traceback),
-            ..Entry::default()
-        };
-        match &self.of {
-            Of::Message(received) => {
-                let headers = &received.envelope.headers;
-                entry.id = headers.id.as_str().into();
-                entry.task = headers.task.as_str().into();
-                entry.retries = headers.retries;
-                entry.args = hide(&headers.argsrepr);
-                entry.kwargs = hide(&headers.kwargsrepr);
-                entry.parent = headers.parent_id.as_deref().map(Into::into);
-                let root = headers.root_id.as_deref().filter(|root| *root != headers.id);
-                entry.root = root.map(Into::into);
-                entry.origin = headers.origin.as_deref().map(Into::into);
-            }
-            Of::Raw { id, task } => {
-                entry.id = id.as_str().into();
-                entry.task = task.as_str().into();
-            }
+            args: hide(of.args.as_deref()),
+            kwargs: hide(of.kwargs.as_deref()),
+            result: hide(self.result.as_deref()),
+            error: hide(self.error.as_deref()),
+            traceback: hide(self.traceback.as_deref()),
+            ..of.clone()
         }
-        entry
     }
 }
 
@@ -367,7 +373,36 @@ fn most(wanted: u64, info: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use rhubarb_wire::{Exception, NewTask};
+
     use super::*;
+    use crate::delivery::{ClaimId, Received};
+
+    #[test]
+    fn a_waiting_end_holds_no_message_and_little_of_its_texts() {
+        let long = "é".repeat(1 << 20);
+        let mut task = NewTask::new("t", "celery");
+        task.headers.id = "id".to_owned();
+        task.headers.argsrepr = Some(long.clone());
+        let received = Arc::new(Received::new(task.into_envelope("d"), 1 << 20));
+        let exception = Exception::builtin("ValueError", vec![long.clone().into()]);
+        let outcome = Outcome::Failure { exception, traceback: Some(long) };
+        let settlement = Settlement {
+            claim: ClaimId { queue: 0, number: 1 },
+            message: Message::Read(received.clone()),
+            ending: outcome.into(),
+            ran: None,
+            slot: None,
+        };
+        let (chronicle, mut stories) = Chronicle::new(&HistoryConfig::default());
+        chronicle.note(&settlement);
+        drop(settlement);
+        assert_eq!(Arc::strong_count(&received), 1, "the message is free");
+        let story = stories.try_recv().unwrap();
+        assert!(story.of.args.as_ref().is_some_and(|args| args.len() <= MAX_TEXT));
+        assert!(story.error.as_ref().is_some_and(|error| error.len() <= MAX_TEXT));
+        assert!(story.traceback.as_ref().is_some_and(|text| text.len() <= MAX_TRACEBACK));
+    }
 
     #[test]
     fn the_history_has_at_most_a_tenth_of_a_small_server() {
