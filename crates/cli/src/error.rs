@@ -3,7 +3,7 @@
 use std::io;
 
 use rhubarb_core::exit;
-use rhubarb_scrape::source::BuildError;
+use rhubarb_scrape::BuildError;
 
 /// Why a command ends without success, by exit code.
 #[derive(Debug, thiserror::Error)]

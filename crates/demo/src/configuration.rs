@@ -116,12 +116,7 @@ mod tests {
         clock,
         config::{Config, SourceKind},
     };
-    use rhubarb_scrape::{
-        Ending, Listing,
-        fetch::Fetcher,
-        gathering::Gathering,
-        source::{self, Query},
-    };
+    use rhubarb_scrape::{Ending, Gathering, Listing, Query, fetch::Fetcher, sources};
 
     use super::*;
     use crate::board::{
@@ -177,12 +172,12 @@ mod tests {
         let fetcher = Fetcher::new(&config.scrape).unwrap();
         let mut kinds = BTreeSet::new();
         for source in &config.sources {
-            let built = source::build(source).unwrap();
+            let built = sources::build(source).unwrap();
             for (idx, keyword) in KEYWORDS.into_iter().enumerate() {
                 let query = Query::new(keyword, now);
                 let gathering = Gathering::new(now);
                 built.run(&fetcher, &query, &gathering).await;
-                let outcome = gathering.conclude(&*built);
+                let outcome = gathering.conclude(built.name(), built.limits());
                 assert_eq!(outcome.ending, Ending::Found, "{}: {outcome:?}", source.name);
                 let listings = outcome.listings.iter();
                 let found: BTreeSet<_> =

@@ -14,11 +14,7 @@ use scraper::{Html, Node, node::Element};
 use url::Url;
 
 use crate::{
-    budget::Budget,
-    dom,
-    gathering::Trouble,
-    source::{Context, host},
-    source_status::Ending,
+    budget::Budget, context::Context, dom, link::host, source_status::Ending, trouble::Trouble,
 };
 
 /// What was seen of a page that keeps visitors out.

@@ -3,7 +3,7 @@
 use scraper::{Html, Selector};
 use serde_json::Value;
 
-use crate::{budget::Budget, dom, record, source::ParseError};
+use crate::{budget::Budget, dom, parse_error::ParseError, record};
 
 /// Where in a page the JSON stands.
 #[derive(Clone, Debug)]

@@ -236,9 +236,9 @@ pub(crate) fn employment_type(text: &str) -> Option<&'static str> {
         let found = words.iter().find_map(|word| find(&text, word));
         match found {
             // Both are offered: part time is no more than a possibility.
-            Some(Found::Said) if says == Says::PartTime && is_said(&text, Says::FullTime) => {}
-            Some(Found::Said) => return Some(name(says)),
-            Some(Found::Negated) => is_not_permanent |= says == Says::Permanent,
+            Some(Mention::Said) if says == Says::PartTime && is_said(&text, Says::FullTime) => {}
+            Some(Mention::Said) => return Some(name(says)),
+            Some(Mention::Negated) => is_not_permanent |= says == Says::Permanent,
             None => {}
         }
     }
@@ -247,7 +247,7 @@ pub(crate) fn employment_type(text: &str) -> Option<&'static str> {
 
 fn is_said(text: &str, says: Says) -> bool {
     let words = WORDS.iter().filter(|(of, _)| *of == says).flat_map(|(_, words)| words.iter());
-    words.filter_map(|word| find(text, word)).any(|found| matches!(found, Found::Said))
+    words.filter_map(|word| find(text, word)).any(|found| matches!(found, Mention::Said))
 }
 
 fn name(says: Says) -> &'static str {
@@ -262,14 +262,14 @@ fn name(says: Says) -> &'static str {
     }
 }
 
-enum Found {
+enum Mention {
     Said,
     Negated,
 }
 
 /// Looks for a phrase as whole words of a spaced text; one that is only said to be absent counts as
 /// negated.
-fn find(text: &str, phrase: &str) -> Option<Found> {
+fn find(text: &str, phrase: &str) -> Option<Mention> {
     let (words, has_any_end) = match phrase.strip_suffix('*') {
         Some(stem) => (stem, true),
         None => (phrase, false),
@@ -283,9 +283,9 @@ fn find(text: &str, phrase: &str) -> Option<Found> {
             continue;
         }
         if !is_negated(before) {
-            return Some(Found::Said);
+            return Some(Mention::Said);
         }
-        found = Some(Found::Negated);
+        found = Some(Mention::Negated);
     }
     found
 }

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use rhubarb_core::class::Class;
 
-use crate::{blocked::Sign, source_status::Ending};
+use crate::{blocked::Sign, source_status::Ending, trouble::Trouble};
 
 /// Why the scraping part could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -289,6 +289,13 @@ impl FetchError {
                 | Self::Timeout { phase: Phase::Turn, .. }
         );
         self.class() == Class::Transient && !hopeless
+    }
+}
+
+impl From<FetchError> for Trouble {
+    fn from(error: FetchError) -> Self {
+        let permanent = error.class() == Class::Permanent;
+        Self { ending: error.ending(), reason: error.to_string(), permanent }
     }
 }
 

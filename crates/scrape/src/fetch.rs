@@ -5,6 +5,7 @@ mod cookies;
 mod encoding;
 mod exchange;
 mod hop;
+mod proxies;
 mod retry_after;
 mod robots_cache;
 mod robots_txt;

@@ -4,7 +4,7 @@
 //! limit, a panic), what came until then is here, and [`Gathering::conclude`] says how it ended.
 
 use std::{
-    fmt, mem,
+    mem,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -15,10 +15,11 @@ use crate::{
     budget::{Allowance, SourceEnd},
     listing::Listing,
     look::Look,
+    parsed::Parsed,
     record, rows,
-    source::{Parsed, Source},
     source_status::Ending,
     steps::{self, Step},
+    trouble::Trouble,
 };
 
 /// What of a source matches may take this much memory: twice as much as the listings of a keyword.
@@ -30,9 +31,20 @@ const MAX_NOTES: usize = 20;
 /// Postings that are said to be gone, by address and by identifier.
 const MAX_GONE: usize = 10_000;
 
+/// What a source's answers do not say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Whether an empty answer is what any name gets, an invented one too (SmartRecruiters,
+    /// Breezy): then it closes nothing.
+    pub zero_proves_nothing: bool,
+    /// The most postings that the server shows of a board (Workday 2,000, Oracle 10,000,
+    /// SuccessFactors 1,024): of more nothing is known.
+    pub server_cap: Option<usize>,
+}
+
 /// How a source ended, and what it gave.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Outcome {
+pub struct Conclusion {
     /// How it ended.
     pub ending: Ending,
     /// What may match.
@@ -49,34 +61,6 @@ pub struct Outcome {
     pub gone: Vec<String>,
     /// What its records looked like.
     pub look: Look,
-}
-
-/// Why a page, or all of a source, was not read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
-    /// How a source ends that has nothing else.
-    pub ending: Ending,
-    /// One sentence for the status.
-    pub reason: String,
-    /// Whether asking again soon changes nothing.
-    pub permanent: bool,
-}
-
-impl Trouble {
-    /// Returns a failure that may pass.
-    pub fn failed(reason: impl fmt::Display) -> Self {
-        Self { ending: Ending::Failed, reason: reason.to_string(), permanent: false }
-    }
-
-    /// Returns a failure that stays.
-    pub fn for_good(reason: impl fmt::Display) -> Self {
-        Self { permanent: true, ..Self::failed(reason) }
-    }
-
-    /// Returns a trouble that ends a source so; asking again changes nothing.
-    pub(crate) fn ends(ending: Ending, reason: impl fmt::Display) -> Self {
-        Self { ending, ..Self::for_good(reason) }
-    }
 }
 
 /// What a source has given up to now; with its end, what still reads for it ends.
@@ -195,29 +179,29 @@ impl Gathering {
         }
     }
 
-    /// Says how the source has ended, and returns all that it gave.
-    pub fn conclude(&self, source: &dyn Source) -> Outcome {
+    /// Says how the source of this name has ended, and returns all that it gave.
+    pub fn conclude(&self, source: &str, limits: Limits) -> Conclusion {
         let mut state = mem::take(&mut *self.state());
         for reason in state.parsed.skipped.iter().take(20) {
-            tracing::debug!(source = source.name(), reason, "record skipped");
+            tracing::debug!(source, reason, "record skipped");
         }
         if state.parsed.repairs > 0 {
-            let (source, repairs) = (source.name(), state.parsed.repairs);
+            let repairs = state.parsed.repairs;
             tracing::debug!(source, repairs, "its JSON was repaired");
         }
         state.drop_nameless();
-        match state.judge(source) {
-            Ok(()) => state.outcome(source),
-            Err(trouble) => Outcome {
+        match state.judge(limits) {
+            Ok(()) => state.outcome(limits),
+            Err(trouble) => Conclusion {
                 look: state.parsed.look,
                 gone: state.parsed.gone,
-                ..Outcome::failed(trouble)
+                ..Conclusion::failed(trouble)
             },
         }
     }
 }
 
-impl Outcome {
+impl Conclusion {
     /// Returns the end of a source that gave nothing.
     pub fn failed(Trouble { ending, reason, permanent }: Trouble) -> Self {
         Self {
@@ -287,7 +271,7 @@ impl State {
     }
 
     /// Tells whether the pages together mean something.
-    fn judge(&self, source: &dyn Source) -> Result<(), Trouble> {
+    fn judge(&self, limits: Limits) -> Result<(), Trouble> {
         let Parsed { listings, others, skipped, n_skipped, gone, no_board, .. } = &self.parsed;
         let found = listings.len() + others;
         if self.pages == 0 {
@@ -306,7 +290,7 @@ impl State {
             let reason = "the answer holds no posting at all, as for a board that does not exist";
             return Err(Trouble::ends(Ending::NotFound, reason));
         }
-        if source.zero_proves_nothing() {
+        if limits.zero_proves_nothing {
             let reason = "the answer holds no posting, as for any name, an invented one too; \
                           check that the board's name is right";
             return Err(Trouble::ends(Ending::Suspicious, reason));
@@ -334,8 +318,8 @@ impl State {
         worst
     }
 
-    fn outcome(mut self, source: &dyn Source) -> Outcome {
-        self.compare_with_claims(source);
+    fn outcome(mut self, limits: Limits) -> Conclusion {
+        self.compare_with_claims(limits);
         let cut = self.cut || !self.troubles.is_empty();
         let reason = self.reason();
         let Self { parsed, .. } = self;
@@ -348,18 +332,18 @@ impl State {
             (None, 0) => Ending::Nothing,
             (None, _) => Ending::Found,
         };
-        Outcome { ending, listings, others, reason, permanent: false, cut, gone, look }
+        Conclusion { ending, listings, others, reason, permanent: false, cut, gone, look }
     }
 
     /// Holds what came against what the source says that it has, and what its server shows at most.
-    fn compare_with_claims(&mut self, source: &dyn Source) {
+    fn compare_with_claims(&mut self, limits: Limits) {
         let Parsed { listings, others, n_skipped, gone, claimed, .. } = &self.parsed;
         // Each posting that is gone stands there by its address and its identifier.
         let came = listings.len() + others + n_skipped + gone.len();
         if let Some(claimed) = claimed.filter(|claimed| *claimed > came) {
             self.leave_out(format!("it says that it has {claimed} postings, and gave {came}"));
         }
-        let reached = source.server_cap().filter(|cap| came >= *cap);
+        let reached = limits.server_cap.filter(|cap| came >= *cap);
         if let Some(cap) = reached {
             self.leave_out(format!(
                 "its server shows {cap} postings at most, and there may be more"

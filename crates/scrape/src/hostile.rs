@@ -7,11 +7,11 @@ use std::{
 
 use crate::{
     budget::Budget,
+    context::Context,
     dates::{self, DateOrder},
     proxies::parse_list,
     robots::Robots,
     salary::{Salary, period},
-    source::Context,
     sources::{arbeitnow, ashby, greenhouse, jsonld, lever, remoteok, weworkremotely},
     testing::context,
     text,

@@ -73,7 +73,7 @@ pub trait Hosts: fmt::Debug + Send + Sync {
 
 /// A turn that was taken. However it is dropped, the host's place is given back.
 #[derive(Debug, Default)]
-pub(crate) struct Place(Option<Taken>);
+pub(crate) struct Held(Option<Taken>);
 
 #[derive(Debug)]
 struct Taken {
@@ -86,7 +86,7 @@ struct Taken {
 /// As long as a request sleeps before it looks again whether a place is free.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
-impl Place {
+impl Held {
     /// Waits for a turn at a host.
     ///
     /// # Errors
@@ -137,7 +137,7 @@ impl Taken {
     }
 }
 
-impl Drop for Place {
+impl Drop for Held {
     fn drop(&mut self) {
         // The fetch was given up; what it held is given back beside it, or ends with its lease.
         if let (Some(taken), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {

@@ -15,7 +15,7 @@ use std::collections::{HashMap, HashSet};
 use sha2::{Digest, Sha256};
 use url::Url;
 
-use crate::{Listing, link::Tracking, source::Parsed};
+use crate::{Listing, link::Tracking, parsed::Parsed};
 
 /// What an identifier made of the content begins with.
 const CONTENT: &str = "posting:";
@@ -144,21 +144,21 @@ pub(crate) fn normal(text: &str) -> String {
 
 /// Listings by what tells that another listing is the same posting, from whichever source or run.
 #[derive(Debug)]
-pub struct Known<'a> {
+pub struct KnownListings<'a> {
     ids: HashSet<(&'a str, &'a str)>,
     addresses: HashMap<String, usize>,
-    contents: HashMap<(&'a str, String), Content>,
+    contents: HashMap<(&'a str, String), SameContent>,
 }
 
 /// The listings of a source with one content.
 #[derive(Clone, Copy, Debug, Default)]
-struct Content {
+struct SameContent {
     count: usize,
     /// Whether one of them is known by it.
     is_id: bool,
 }
 
-impl<'a> Known<'a> {
+impl<'a> KnownListings<'a> {
     /// Returns what is known of these listings.
     pub fn new(listings: &'a [Listing]) -> Self {
         let mut known = Self {
@@ -182,19 +182,19 @@ impl<'a> Known<'a> {
     ///
     /// Where identifiers differ the address decides, if one listing only has it on either side; and
     /// the content, if nothing else told one of the two from others.
-    pub fn has(&self, listing: &Listing, others: &Known<'_>) -> bool {
+    pub fn has(&self, listing: &Listing, others: &KnownListings<'_>) -> bool {
         self.ids.contains(&id_of(listing))
             || self.has_address(listing, others)
             || self.has_content(listing, others)
     }
 
-    fn has_address(&self, listing: &Listing, others: &Known<'_>) -> bool {
+    fn has_address(&self, listing: &Listing, others: &KnownListings<'_>) -> bool {
         let address = address_of(listing);
-        let is_alone = |known: &Known<'_>| known.addresses.get(&address) == Some(&1);
+        let is_alone = |known: &KnownListings<'_>| known.addresses.get(&address) == Some(&1);
         !address.is_empty() && is_alone(self) && is_alone(others)
     }
 
-    fn has_content(&self, listing: &Listing, others: &Known<'_>) -> bool {
+    fn has_content(&self, listing: &Listing, others: &KnownListings<'_>) -> bool {
         let (source, content) = content_of(listing);
         let key = (source, content);
         let (here, there) = (self.contents.get(&key), others.contents.get(&key));
@@ -329,7 +329,7 @@ mod tests {
                 list.iter().map(|[id, title, place, url]| listing(id, title, place, url)).collect()
             };
             let (before, after) = (of(before), of(after));
-            let (known, now) = (Known::new(&after), Known::new(&before));
+            let (known, now) = (KnownListings::new(&after), KnownListings::new(&before));
             let got: Vec<bool> = before.iter().map(|l| known.has(l, &now)).collect();
             assert_eq!(got, expect, "{before:?} {after:?}");
         };

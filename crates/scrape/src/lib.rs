@@ -6,7 +6,7 @@
 //!
 //! ```no_run
 //! # async fn example(config: rhubarb_core::config::Config) -> Result<(), Box<dyn std::error::Error>> {
-//! use rhubarb_scrape::{run::Scraper, source::Query};
+//! use rhubarb_scrape::{run::Scraper, Query};
 //!
 //! let scraper = Scraper::new(&config.scrape, &config.sources)?;
 //! let now = rhubarb_core::clock::now();
@@ -19,11 +19,11 @@
 //! # }
 //! ```
 //!
-//! From the outside in: [`run`] asks the sources of a configuration side by side; [`source`] says
-//! what a source is; [`gathering`] what it gave and how it ended; [`sources`] has the kinds, one
-//! file each; [`dedupe`] makes one list by the rule of [`identity`];
-//! [`salary`], [`dates`] and [`text`] read what sources have in common; [`budget`] bounds what
-//! reading costs; [`fetch`] keeps every rule that a request keeps on its way to a page.
+//! From the outside in: [`run`] asks the sources of a configuration side by side; [`Source`] says
+//! what a source is, and [`Gathering`] what it gave and how it ended; [`sources`] has the kinds, one
+//! file each; [`dedupe`] makes one list by the rule of [`identity`]; [`salary`], [`dates`] and
+//! [`text`] read what sources have in common; [`budget`] bounds what reading costs; [`fetch`] keeps
+//! every rule that a request keeps on its way to a page.
 
 pub mod run;
 
@@ -36,16 +36,23 @@ mod source_status;
 pub mod blocked;
 pub mod dedupe;
 pub mod find;
-pub mod gathering;
+mod gathering;
 pub mod identity;
 pub mod link;
-pub mod source;
+mod source;
 pub mod sources;
+mod trouble;
+
+mod feed;
+mod following;
+mod query;
+mod reading;
+mod setup;
 pub mod steps;
 
 pub mod budget;
+mod context;
 pub mod dates;
-mod details;
 mod dom;
 mod embedded;
 mod employment;
@@ -57,8 +64,9 @@ mod json;
 mod jsonld;
 pub mod locale;
 mod location;
-mod microdata;
 mod paging;
+mod parse_error;
+mod parsed;
 mod paths;
 mod posting;
 mod record;
@@ -83,6 +91,14 @@ pub mod address;
 pub mod charset;
 mod politeness;
 
+pub use context::Context;
+pub use gathering::{Conclusion, Gathering, Limits};
 pub use listing::Listing;
 pub use look::Look;
+pub use parse_error::ParseError;
+pub use parsed::Parsed;
+pub use query::Query;
+pub use setup::BuildError;
+pub use source::{Running, Source, Sources};
 pub use source_status::{Ending, SourceState, SourceStatus};
+pub use trouble::Trouble;

@@ -184,6 +184,11 @@ pub(crate) fn link(base: &Url, href: &str) -> Option<Url> {
     base.join(href).ok().filter(|url| matches!(url.scheme(), "http" | "https"))
 }
 
+/// What a reason names of an address: the rest may hold keys.
+pub(crate) fn host(url: &Url) -> String {
+    url.host_str().unwrap_or_default().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@ use crate::{listing::Listing, text};
 
 /// A place as a source gives it; each part may be empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct Location {
     /// The source's own line, if any.
     pub(crate) text: Option<String>,
     /// The city.
@@ -23,7 +23,7 @@ const MAX_PLACES: usize = 5;
 /// How many places are listed at the most.
 const MAX_LISTED: usize = 40;
 
-impl Place {
+impl Location {
     /// Returns a place of which only the line is known.
     pub(crate) fn line(line: Option<String>) -> Self {
         Self { text: line.filter(|line| said(line)), ..Self::default() }
@@ -55,9 +55,9 @@ impl Place {
 }
 
 /// Writes the places into the listing: the first one's parts, the line of all, and the list.
-pub(crate) fn set(listing: &mut Listing, places: &[Place]) {
+pub(crate) fn set(listing: &mut Listing, places: &[Location]) {
     let mut lines: Vec<String> = Vec::new();
-    for line in places.iter().filter_map(Place::display) {
+    for line in places.iter().filter_map(Location::display) {
         if !lines.contains(&line) && lines.len() < MAX_LISTED {
             lines.push(line);
         }
@@ -98,25 +98,25 @@ mod tests {
 
     #[test]
     fn parts_join_without_repetition_or_placeholders() {
-        let check = |place: Place, expect: Option<&str>| {
+        let check = |place: Location, expect: Option<&str>| {
             let mut listing = Listing::default();
             set(&mut listing, &[place]);
             assert_eq!(listing.location.as_deref(), expect);
         };
-        check(Place::parts(some("Lisboa"), some("Lisboa"), some("PT")), Some("Lisboa, PT"));
-        check(Place::parts(some("Leipzig"), some("-"), some("DE")), Some("Leipzig, DE"));
-        check(Place::parts(some(""), None, None), None);
-        check(Place::line(some("Remote (EU)")), Some("Remote (EU)"));
+        check(Location::parts(some("Lisboa"), some("Lisboa"), some("PT")), Some("Lisboa, PT"));
+        check(Location::parts(some("Leipzig"), some("-"), some("DE")), Some("Leipzig, DE"));
+        check(Location::parts(some(""), None, None), None);
+        check(Location::line(some("Remote (EU)")), Some("Remote (EU)"));
     }
 
     #[test]
     fn the_line_names_each_place_once_and_not_all_of_many() {
         let mut listing = Listing::default();
         let names = ["Berlin", "Berlin", "Bonn", "Köln", "Ulm", "Jena", "Gera"];
-        set(&mut listing, &names.map(|name| Place::line(some(name))));
+        set(&mut listing, &names.map(|name| Location::line(some(name))));
         assert_eq!(listing.location.as_deref(), Some("Berlin; Bonn; Köln; Ulm; Jena"));
         assert_eq!(listing.locations, ["Berlin", "Bonn", "Köln", "Ulm", "Jena", "Gera"]);
-        set(&mut listing, &[Place::line(some("Berlin"))]);
+        set(&mut listing, &[Location::line(some("Berlin"))]);
         assert_eq!(listing.locations, [""; 0]);
     }
 

@@ -9,7 +9,7 @@ use crate::{charset, proxies::Proxy};
 
 /// The kind of content that is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Kind {
+pub enum Content {
     /// Anything.
     #[default]
     Any,
@@ -21,7 +21,7 @@ pub enum Kind {
     Xml,
 }
 
-impl Kind {
+impl Content {
     /// Returns the `Accept` header.
     pub(crate) fn accept(self) -> &'static str {
         match self {
@@ -84,7 +84,7 @@ pub struct Request {
     pub(crate) url: Url,
     /// The JSON that is posted; none for a GET.
     pub(crate) json: Option<Bytes>,
-    pub(crate) kind: Kind,
+    pub(crate) kind: Content,
     pub(crate) proxy: Option<Proxy>,
     pub(crate) deadline: Option<Instant>,
 }
@@ -92,7 +92,7 @@ pub struct Request {
 impl Request {
     /// Returns a request for this URL: of any kind, sent directly, within the source's time.
     pub fn get(url: Url) -> Self {
-        Self { url, json: None, kind: Kind::Any, proxy: None, deadline: None }
+        Self { url, json: None, kind: Content::Any, proxy: None, deadline: None }
     }
 
     /// Returns a request that posts this JSON and asks for JSON.
@@ -101,12 +101,12 @@ impl Request {
     /// URL, and a redirect that would turn it into a GET is not followed.
     pub fn post_json(url: Url, body: &serde_json::Value) -> Self {
         let json = Some(body.to_string().into());
-        Self { json, kind: Kind::Json, ..Self::get(url) }
+        Self { json, kind: Content::Json, ..Self::get(url) }
     }
 
     /// Asks for this kind; an answer of another kind is an error.
     #[must_use]
-    pub fn kind(self, kind: Kind) -> Self {
+    pub fn kind(self, kind: Content) -> Self {
         Self { kind, ..self }
     }
 
@@ -188,26 +188,26 @@ mod tests {
 
     #[test]
     fn an_answer_is_refused_only_when_both_type_and_bytes_say_otherwise() {
-        let check = |kind: Kind, content_type: Option<&str>, body: &str, expect: bool| {
+        let check = |kind: Content, content_type: Option<&str>, body: &str, expect: bool| {
             assert_eq!(
                 kind.admits(content_type, body.as_bytes()),
                 expect,
                 "{kind:?} {content_type:?} {body}"
             );
         };
-        check(Kind::Json, Some("application/json; charset=utf-8"), "", true);
-        check(Kind::Json, Some("application/vnd.api+json"), "", true);
-        check(Kind::Json, Some("text/html"), "<!doctype html>", false);
-        check(Kind::Json, Some("text/html"), " [1]", true);
-        check(Kind::Json, Some("text/plain"), "[]", true);
-        check(Kind::Json, None, "[]", true);
-        check(Kind::Xml, Some("text/html"), "<?xml version=\"1.0\"?>", true);
-        check(Kind::Xml, Some("application/xhtml+xml"), "<html>", false);
-        check(Kind::Xml, Some("text/html"), "<html>", false);
-        check(Kind::Html, Some("image/png"), "", false);
-        check(Kind::Html, Some("application/json"), "{}", false);
-        check(Kind::Html, Some("Text/HTML;charset=x"), "", true);
-        check(Kind::Any, Some("video/mp4"), "", true);
+        check(Content::Json, Some("application/json; charset=utf-8"), "", true);
+        check(Content::Json, Some("application/vnd.api+json"), "", true);
+        check(Content::Json, Some("text/html"), "<!doctype html>", false);
+        check(Content::Json, Some("text/html"), " [1]", true);
+        check(Content::Json, Some("text/plain"), "[]", true);
+        check(Content::Json, None, "[]", true);
+        check(Content::Xml, Some("text/html"), "<?xml version=\"1.0\"?>", true);
+        check(Content::Xml, Some("application/xhtml+xml"), "<html>", false);
+        check(Content::Xml, Some("text/html"), "<html>", false);
+        check(Content::Html, Some("image/png"), "", false);
+        check(Content::Html, Some("application/json"), "{}", false);
+        check(Content::Html, Some("Text/HTML;charset=x"), "", true);
+        check(Content::Any, Some("video/mp4"), "", true);
     }
 
     #[test]

@@ -6,8 +6,8 @@ use rhubarb_core::redact::Address;
 use url::Url;
 
 use crate::{
-    page::{Kind, Request},
-    source::Parsed,
+    page::{Content, Request},
+    parsed::Parsed,
 };
 
 /// The request for a page of a list.
@@ -19,7 +19,7 @@ pub(crate) struct Template {
     pub(crate) url: Address,
     /// JSON that is sent by POST.
     pub(crate) body: Option<String>,
-    pub(crate) kind: Kind,
+    pub(crate) kind: Content,
 }
 
 /// Which page of a list.
@@ -103,13 +103,13 @@ fn escaped(text: &str) -> String {
 
 /// Where the reading of one list stands.
 #[derive(Debug, Default)]
-pub(crate) struct Progress {
+pub(crate) struct PageWalk {
     seen: BTreeSet<u64>,
     rows: u64,
     total: Option<u64>,
 }
 
-impl Progress {
+impl PageWalk {
     /// Takes a page into account and returns the next one.
     ///
     /// A page that brings nothing new ends the list: servers that clamp or ignore a number answer
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     fn template(url: &str, body: Option<&str>) -> Template {
-        Template { url: url.into(), body: body.map(str::to_owned), kind: Kind::Json }
+        Template { url: url.into(), body: body.map(str::to_owned), kind: Content::Json }
     }
 
     fn at(page: u64, offset: u64, cursor: &str) -> Next {
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn a_list_goes_on_until_its_total_or_until_nothing_new_comes() {
         let of = template("https://h.test/?o={offset}", None);
-        let mut list = Progress::default();
+        let mut list = PageWalk::default();
         let next = list.next(&of, &at(0, 0, ""), &mut page(&[1, 2], Some(5), None));
         assert_eq!(next, Some(at(1, 2, "")));
         // A later total of 0 is none.
@@ -202,22 +202,22 @@ mod tests {
         assert_eq!(next, Some(at(2, 4, "")));
         assert_eq!(list.next(&of, &next.unwrap(), &mut page(&[5], Some(5), None)), None);
 
-        let mut clamped = Progress::default();
+        let mut clamped = PageWalk::default();
         let next = clamped.next(&of, &at(0, 0, ""), &mut page(&[1, 2], None, None)).unwrap();
         assert_eq!(clamped.next(&of, &next, &mut page(&[1, 2], None, None)), None);
-        let mut empty = Progress::default();
+        let mut empty = PageWalk::default();
         assert_eq!(empty.next(&of, &at(0, 0, ""), &mut page(&[], Some(3), None)), None);
     }
 
     #[test]
     fn a_cursor_leads_on_while_it_changes_and_a_plain_address_never() {
         let of = template("https://h.test/?c={cursor}", None);
-        let mut list = Progress::default();
+        let mut list = PageWalk::default();
         let next = list.next(&of, &at(0, 0, ""), &mut page(&[1], None, Some("n"))).unwrap();
         assert_eq!(next, at(1, 1, "n"));
         assert_eq!(list.next(&of, &next, &mut page(&[2], None, Some("n"))), None);
         let plain = template("https://h.test/", None);
-        let mut list = Progress::default();
+        let mut list = PageWalk::default();
         assert_eq!(list.next(&plain, &at(0, 0, ""), &mut page(&[1], Some(9), Some("n"))), None);
     }
 }

@@ -8,11 +8,7 @@ use serde_json::Value;
 
 use crate::listing::Listing;
 use crate::{
-    location::Place,
-    posting::Posting,
-    record,
-    source::{BuildError, Context},
-    text,
+    context::Context, location::Location, posting::Posting, record, setup::BuildError, text,
 };
 
 /// Values that one path finds at the most.
@@ -290,14 +286,14 @@ impl Paths {
         let record = posting.value;
         let lines = self.lines(record, "location");
         let line = |name: &str| self.line(record, name);
-        let parts = Place::parts(line("city"), line("state"), line("country"));
-        let mut places: Vec<Place> =
-            lines.iter().map(|place| Place::line(Some(place.clone()))).collect();
+        let parts = Location::parts(line("city"), line("state"), line("country"));
+        let mut places: Vec<Location> =
+            lines.iter().map(|place| Location::line(Some(place.clone()))).collect();
         match places.first_mut() {
-            Some(first) => *first = Place { text: first.text.take(), ..parts },
+            Some(first) => *first = Location { text: first.text.take(), ..parts },
             None => places.push(parts),
         }
-        if places.iter().any(|place| *place != Place::default()) {
+        if places.iter().any(|place| *place != Location::default()) {
             posting.places(&places);
         }
         let remote = line("remote");

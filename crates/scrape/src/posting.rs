@@ -4,11 +4,11 @@ use serde_json::Value;
 
 use crate::listing::Listing;
 use crate::{
+    context::Context,
     dates,
-    location::{self, Place},
+    location::{self, Location},
     record,
     salary::{self, Salary},
-    source::Context,
     text,
 };
 
@@ -76,7 +76,7 @@ impl<'a> Posting<'a> {
         }
     }
 
-    pub(crate) fn places(&mut self, places: &[Place]) {
+    pub(crate) fn places(&mut self, places: &[Location]) {
         location::set(&mut self.listing, places);
     }
 
@@ -193,12 +193,12 @@ fn whole(markup: &str) -> &str {
 }
 
 /// Returns a place from the parts of an object.
-pub(crate) fn parts(value: &Value, city: &str, state: &str, country: &str) -> Place {
+pub(crate) fn parts(value: &Value, city: &str, state: &str, country: &str) -> Location {
     let part = |key| record::line(value, &[key]);
-    Place::parts(part(city), part(state), part(country))
+    Location::parts(part(city), part(state), part(country))
 }
 
 /// As [`parts`], with the line that the source writes.
-pub(crate) fn named(line: Option<String>, parts: Place) -> Place {
-    Place { text: Place::line(line).text, ..parts }
+pub(crate) fn named(line: Option<String>, parts: Location) -> Location {
+    Location { text: Location::line(line).text, ..parts }
 }

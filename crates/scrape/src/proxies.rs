@@ -9,7 +9,6 @@ use std::{
     fmt,
     str::FromStr,
     sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
 };
 
 use url::{Host, Url};
@@ -21,11 +20,6 @@ pub(crate) use self::{
 pub use self::{
     lists::{ProxyList, parse_list},
     rules::RefusedProxy,
-};
-use crate::{
-    error::FetchError,
-    fetch::Fetcher,
-    page::{Page, Request},
 };
 
 /// As many of one list's proxies as are connected to, to see which serve.
@@ -138,36 +132,6 @@ fn with_credentials(url: &mut Url, user: &str, password: &str) -> Result<(), Par
     url.set_password(Some(password)).map_err(|()| ParseProxyError::Form)
 }
 
-/// Fetches a list and returns its proxies.
-///
-/// A proxy that may not be used (see [`permitted`]) is refused as a line is.
-///
-/// # Errors
-///
-/// Those of [`Fetcher::get`].
-pub async fn fetch_list(fetcher: &Fetcher, url: &Url) -> Result<ProxyList, FetchError> {
-    let page = fetcher.get(&Request::get(url.clone())).await?;
-    let list = parse_list(&page.text());
-    let before = list.proxies.len();
-    let proxies = permitted(fetcher, list.proxies);
-    Ok(ProxyList { refused: list.refused + before - proxies.len(), proxies })
-}
-
-/// Returns those of the proxies that may be used, by their own text.
-///
-/// Not those in a private network, unless `scrape.allow_private_proxies` has them, nor those at the
-/// port of another service: whoever writes a list must not choose what we talk to.
-pub fn permitted(fetcher: &Fetcher, mut proxies: Vec<Proxy>) -> Vec<Proxy> {
-    proxies.retain(|proxy| match fetcher.proxy_rules().judge(proxy) {
-        Ok(_) => true,
-        Err(reason) => {
-            tracing::debug!(%proxy, %reason, "proxy refused");
-            false
-        }
-    });
-    proxies
-}
-
 /// Returns those of one list that are worth a connection: the first [`MAX_CHECKED`], and of one
 /// host no more than three.
 pub fn to_check(proxies: Vec<Proxy>) -> Vec<Proxy> {
@@ -178,25 +142,6 @@ pub fn to_check(proxies: Vec<Proxy>) -> Vec<Proxy> {
         *count <= MAX_PORTS
     };
     proxies.into_iter().filter(few).take(MAX_CHECKED).collect()
-}
-
-/// Returns whether the proxy accepts a connection within `patience`.
-///
-/// Its name is resolved by the rules that hold when it is used.
-pub async fn accepts(fetcher: &Fetcher, proxy: &Proxy, patience: Duration) -> bool {
-    fetcher.proxy_rules().accepts(proxy, patience).await
-}
-
-/// Returns whether the proxy fetches this page.
-///
-/// The page should be one that is meant for it: it is asked for once by each proxy.
-pub async fn check(fetcher: &Fetcher, proxy: &Proxy, url: &Url) -> bool {
-    let request = Request::get(url.clone()).proxy(Some(proxy.clone()));
-    let answer: Result<Page, FetchError> = fetcher.get(&request).await;
-    if let Err(error) = &answer {
-        tracing::debug!(%proxy, %error, "proxy does not serve");
-    }
-    answer.is_ok()
 }
 
 /// Proxies in turn, for many tasks at once.

@@ -7,9 +7,10 @@ use serde_json::Value;
 use crate::listing::Listing;
 use crate::{
     budget::Budget,
+    context::Context,
     json::{self, Broken, Read},
     link::{MAX_ADDRESS, link},
-    source::{Context, ParseError},
+    parse_error::ParseError,
     text,
 };
 

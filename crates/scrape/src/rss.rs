@@ -11,7 +11,7 @@ use quick_xml::{
     reader::NsReader,
 };
 
-use crate::{budget::Budget, source::ParseError, text};
+use crate::{budget::Budget, parse_error::ParseError, text};
 
 /// Elements may be nested this deep; feeds need four, and text with markup in it some more.
 const MAX_DEPTH: usize = 64;

@@ -18,11 +18,15 @@ use crate::{
     dedupe::{Gathered, dedupe},
     error::Error,
     fetch::Fetcher,
-    gathering::{Gathering, Trouble},
+    gathering::Gathering,
     link::Tracking,
     look::Look,
-    source::{BuildError, Query, Source, Sources, build_all},
+    query::Query,
+    setup::BuildError,
+    source::{Source, Sources},
     source_status::{Ending, SourceStatus},
+    sources::build_all,
+    trouble::Trouble,
 };
 
 /// The sources of a configuration with the fetcher that they share.
@@ -195,7 +199,7 @@ impl Scraper {
         if limited {
             found.trouble(Trouble::failed(TIME_LIMIT));
         }
-        let outcome = found.conclude(source);
+        let outcome = found.conclude(source.name(), source.limits());
         let total = outcome.listings.len() + outcome.others;
         let listings: Vec<Listing> =
             outcome.listings.into_iter().filter(|listing| query.matches(listing)).collect();
@@ -247,9 +251,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        source::{Parsed, Running},
-        source_status::SourceState,
-        testing::scrape_config,
+        parsed::Parsed, source::Running, source_status::SourceState, testing::scrape_config,
     };
 
     #[derive(Debug)]

@@ -9,7 +9,7 @@ use proptest::{
 use rhubarb_core::config::{ScrapeConfig, SourceConfig, SourceKind};
 use url::Url;
 
-use crate::source::{Context, ParseError, Parsed};
+use crate::{context::Context, parse_error::ParseError, parsed::Parsed};
 
 pub(crate) fn context() -> Context {
     let page = Url::parse("https://example.test/jobs/board").unwrap();

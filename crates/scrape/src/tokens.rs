@@ -10,10 +10,7 @@ use html5ever::{
     },
 };
 
-use crate::{
-    budget::{Budget, TooMuch},
-    text::cut,
-};
+use crate::budget::{Budget, TooMuch};
 
 /// The budget is looked at after each so many bytes: the tokenizer looks through all attributes of
 /// a tag at each of them, so that one tag takes the square of their number.
@@ -43,7 +40,7 @@ pub(crate) fn feed<S: TokenSink>(
     let mut rest = markup;
     while !rest.is_empty() {
         budget.look()?;
-        let step = cut(rest, STEP);
+        let step = &rest[..rest.floor_char_boundary(STEP)];
         rest = &rest[step.len()..];
         input.push_back(step.into());
         // It stops after a script or at a charset, for those who would do something about it.

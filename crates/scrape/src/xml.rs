@@ -12,7 +12,7 @@ use quick_xml::{
 };
 use serde_json::{Map, Value};
 
-use crate::{budget::Budget, source::ParseError, text};
+use crate::{budget::Budget, parse_error::ParseError, text};
 
 /// Elements may be nested this deep.
 const MAX_DEPTH: usize = 64;

@@ -11,12 +11,8 @@ use rhubarb_core::{
     config::{Config, SourceConfig},
 };
 use rhubarb_scrape::{
-    Ending, Listing, SourceState,
-    fetch::Fetcher,
-    gathering::{Gathering, Outcome, Trouble},
-    run,
-    source::{self, Query},
-    steps,
+    Conclusion, Ending, Gathering, Listing, Query, SourceState, Trouble, fetch::Fetcher, run,
+    sources, steps,
 };
 use serde::Serialize;
 
@@ -169,13 +165,13 @@ async fn answer(
     query: &Query,
 ) -> (Checked, Vec<Listing>) {
     let begun = Instant::now();
-    let outcome = match source::build(source) {
+    let outcome = match sources::build(source) {
         Ok(built) => {
             let found = Gathering::new(query.now);
             run::run(&*built, fetcher, query, &found, config.scrape.source_timeout).await;
-            found.conclude(&*built)
+            found.conclude(built.name(), built.limits())
         }
-        Err(error) => Outcome::failed(Trouble::for_good(error)),
+        Err(error) => Conclusion::failed(Trouble::for_good(error)),
     };
     let checked = Checked {
         source: source.name.clone(),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::{Timestamp, ToSpan};
-use rhubarb_scrape::{Ending, Listing, identity::Known, run::SourceReport};
+use rhubarb_scrape::{Ending, Listing, identity::KnownListings, run::SourceReport};
 
 use super::judge::{Earlier, Verdict, judge};
 use crate::{Memory, ScrapeState, SourceState, SourceStatus};
@@ -61,7 +61,7 @@ pub fn merge(before: Before<'_>, found: Vec<Listing>, reports: &[SourceReport]) 
     let memory = verdicts.iter().map(|(name, v)| ((*name).to_owned(), v.remembered)).collect();
     let listings = answers.then(|| joined(before, found, &mut verdicts));
     let closed = listings.as_ref().map_or(0, |listings| {
-        let (earlier, after) = (Known::new(before.listings), Known::new(listings));
+        let (earlier, after) = (KnownListings::new(before.listings), KnownListings::new(listings));
         before.listings.iter().filter(|listing| !after.has(listing, &earlier)).count() as u64
     });
     if !answers {
@@ -90,7 +90,7 @@ fn joined(
     verdicts: &mut BTreeMap<&str, Verdict>,
 ) -> Vec<Listing> {
     let unseen = before.now.checked_sub((24 * UNSEEN_DAYS).hours()).unwrap_or(before.now);
-    let (earlier, fresh) = (Known::new(before.listings), Known::new(&found));
+    let (earlier, fresh) = (KnownListings::new(before.listings), KnownListings::new(&found));
     let mut stays = Vec::new();
     for listing in before.listings {
         let Some(verdict) = verdicts.get(listing.source.as_str()) else { continue };
@@ -111,7 +111,7 @@ fn joined(
         }
     }
     let stays: Vec<Listing> = stays.into_iter().map(|(listing, _)| listing).collect();
-    let preferred = Known::new(&stays);
+    let preferred = KnownListings::new(&stays);
     let is_doubted = |listing: &Listing| {
         let verdict = verdicts.get(listing.source.as_str());
         verdict.is_some_and(|verdict| verdict.earlier == Earlier::Preferred)
@@ -183,7 +183,7 @@ pub fn reasons(sources: &BTreeMap<String, SourceStatus>) -> Option<String> {
 
 /// Counts the listings that were not there before.
 pub fn n_new(earlier: &[Listing], listings: &[Listing]) -> u64 {
-    let (before, after) = (Known::new(earlier), Known::new(listings));
+    let (before, after) = (KnownListings::new(earlier), KnownListings::new(listings));
     listings.iter().filter(|listing| !before.has(listing, &after)).count() as u64
 }
 

@@ -6,7 +6,7 @@ use futures_util::{StreamExt, stream};
 use rhubarb::TaskError;
 use rhubarb_scrape::{
     fetch::Fetcher,
-    proxies::{Proxy, accepts, fetch_list, permitted, to_check},
+    proxies::{Proxy, to_check},
 };
 use url::Url;
 
@@ -46,7 +46,7 @@ pub(super) async fn at_hand(scraping: &Scraping) -> Result<Vec<Proxy>, TaskError
     }
     let cached = scraping.0.caches.proxies().read().await?.unwrap_or_default();
     let cached = cached.0.iter().filter_map(|url| url.parse().ok()).take(MAX_KEPT);
-    let mut proxies = permitted(&scraping.0.scraper.fetcher, cached.collect());
+    let mut proxies = scraping.0.scraper.fetcher.permitted(cached.collect());
     if proxies.is_empty() {
         proxies = refresh(scraping).await?.usable;
     }
@@ -70,7 +70,7 @@ pub(super) async fn refresh(scraping: &Scraping) -> Result<Refreshed, TaskError>
     let mut fetched = inner.config.proxy_lists.is_empty();
     for address in &inner.config.proxy_lists {
         let url: Url = address.expose().parse()?;
-        match fetch_list(fetcher, &url).await {
+        match fetcher.proxy_list(&url).await {
             Ok(list) => {
                 fetched = true;
                 let (listed, refused) = (list.proxies.len(), list.refused);
@@ -105,7 +105,7 @@ pub(super) async fn refresh(scraping: &Scraping) -> Result<Refreshed, TaskError>
 async fn answering(fetcher: &Fetcher, proxies: Vec<Proxy>, patience: Duration) -> Vec<Proxy> {
     let checks = proxies
         .into_iter()
-        .map(|proxy| async move { accepts(fetcher, &proxy, patience).await.then_some(proxy) });
+        .map(|proxy| async move { fetcher.accepts(&proxy, patience).await.then_some(proxy) });
     stream::iter(checks)
         .buffered(CHECKED_AT_ONCE)
         .filter_map(std::future::ready)

@@ -4,9 +4,8 @@ use rhubarb::{TaskContext, TaskError};
 use rhubarb_cache::Error;
 use rhubarb_core::clock;
 use rhubarb_scrape::{
-    Ending, Listing, keyword,
+    Ending, Listing, Query, keyword,
     run::{Progress, Report, Scraper},
-    source::Query,
 };
 use serde_json::{Value, json};
 use tokio::{sync::mpsc, time::Instant};

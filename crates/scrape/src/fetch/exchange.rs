@@ -23,7 +23,7 @@ use crate::{
     address::ResolvesToPrivate,
     blocked::Sign,
     error::{FetchError, Phase},
-    page::Kind,
+    page::Content,
     politeness::host_of,
     proxies::{Proxy, RefusedProxy},
 };
@@ -40,7 +40,7 @@ pub(super) struct Exchange<'a> {
     pub(super) url: &'a Url,
     /// The JSON that is posted; none for a GET.
     pub(super) json: Option<&'a Bytes>,
-    pub(super) kind: Kind,
+    pub(super) kind: Content,
     pub(super) cookies: &'a Jar,
     /// What asks whether a kept answer still holds.
     pub(super) condition: HeaderMap,
@@ -277,7 +277,7 @@ mod tests {
             proxy: None,
             url: &url,
             json: None,
-            kind: Kind::Any,
+            kind: Content::Any,
             cookies: &Jar::default(),
             condition: HeaderMap::new(),
             until,

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     blocked::Sign,
     error::{FetchError, Phase},
-    hosts::{Ended, Pace, Place, Why},
+    hosts::{Ended, Held, Pace, Why},
     page::{Fetched, Page, essence},
     politeness::{MAX_WAITED, TooLate, host_of},
 };
@@ -131,7 +131,7 @@ impl Inner {
         url: &Url,
         interval: Duration,
         of: Try<'_>,
-    ) -> Result<Place, FetchError> {
+    ) -> Result<Held, FetchError> {
         let host = host_of(url);
         let busy = |host| FetchError::Timeout { host, phase: Phase::Turn };
         match self.limiter.turn(&host, interval, of.deadline).await {
@@ -141,10 +141,10 @@ impl Inner {
             }
             Err(TooLate::Busy) => return Err(busy(host)),
         }
-        let Some(hosts) = &of.shared.hosts else { return Ok(Place::default()) };
+        let Some(hosts) = &of.shared.hosts else { return Ok(Held::default()) };
         let lease = self.request_timeout;
         let pace = Pace { interval, in_flight: self.concurrent_per_host, lease };
-        let taken = Place::take(hosts, &host, pace, of.deadline, MAX_WAITED).await;
+        let taken = Held::take(hosts, &host, pace, of.deadline, MAX_WAITED).await;
         taken.map_err(|(why, retry_after)| match why {
             Why::Held => {
                 self.limiter.hold(&host, retry_after);

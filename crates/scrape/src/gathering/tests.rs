@@ -1,38 +1,4 @@
 use super::*;
-use crate::{
-    fetch::Fetcher,
-    source::{Query, Running},
-};
-
-/// A kind of source with its own rules.
-#[derive(Debug, Default)]
-struct Kind {
-    zero_proves_nothing: bool,
-    server_cap: Option<usize>,
-}
-
-impl Source for Kind {
-    fn name(&self) -> &str {
-        "kind"
-    }
-
-    fn aggregates(&self) -> bool {
-        false
-    }
-
-    fn zero_proves_nothing(&self) -> bool {
-        self.zero_proves_nothing
-    }
-
-    fn server_cap(&self) -> Option<usize> {
-        self.server_cap
-    }
-
-    fn run<'a>(&'a self, _: &'a Fetcher, _: &'a Query, _: &'a Gathering) -> Running<'a> {
-        Box::pin(async {})
-    }
-}
-
 fn now() -> Timestamp {
     "2026-11-23T12:00:00Z".parse().unwrap()
 }
@@ -50,23 +16,23 @@ fn trouble(ending: Ending) -> Trouble {
 }
 
 /// Gathers and concludes.
-fn outcome(kind: &Kind, gather: impl FnOnce(&Gathering)) -> Outcome {
+fn outcome(limits: Limits, gather: impl FnOnce(&Gathering)) -> Conclusion {
     let found = Gathering::new(now());
     gather(&found);
-    found.conclude(kind)
+    found.conclude("kind", limits)
 }
 
 #[test]
 fn a_source_that_was_read_whole_has_found_something_or_nothing() {
-    let two = outcome(&Kind::default(), |found| drop(found.add(page(&["1", "2"]))));
+    let two = outcome(Limits::default(), |found| drop(found.add(page(&["1", "2"]))));
     assert_eq!((two.ending, two.listings.len(), two.cut), (Ending::Found, 2, false));
-    let none = outcome(&Kind::default(), |found| drop(found.add(page(&[]))));
+    let none = outcome(Limits::default(), |found| drop(found.add(page(&[]))));
     assert_eq!((none.ending, none.reason), (Ending::Nothing, None));
 }
 
 #[test]
 fn what_came_before_a_trouble_is_kept_and_the_trouble_is_said() {
-    let cut = outcome(&Kind::default(), |found| {
+    let cut = outcome(Limits::default(), |found| {
         found.add(page(&["1"]));
         found.trouble(Trouble::failed("page 2 answered 500"));
     });
@@ -77,7 +43,7 @@ fn what_came_before_a_trouble_is_kept_and_the_trouble_is_said() {
 #[test]
 fn without_a_page_the_trouble_that_says_most_is_the_end() {
     let check = |troubles: &[Ending], expect: Ending| {
-        let ended = outcome(&Kind::default(), |found| {
+        let ended = outcome(Limits::default(), |found| {
             troubles.iter().for_each(|ending| found.trouble(trouble(*ending)));
         });
         assert_eq!((ended.ending, ended.cut), (expect, true), "{troubles:?}");
@@ -92,9 +58,9 @@ fn without_a_page_the_trouble_that_says_most_is_the_end() {
 #[test]
 fn a_page_that_is_doubted_counts_as_not_read() {
     let doubted = || Parsed { doubt: Some(trouble(Ending::Suspicious)), ..Parsed::default() };
-    let alone = outcome(&Kind::default(), |found| drop(found.add(doubted())));
+    let alone = outcome(Limits::default(), |found| drop(found.add(doubted())));
     assert_eq!(alone.ending, Ending::Suspicious);
-    let second = outcome(&Kind::default(), |found| {
+    let second = outcome(Limits::default(), |found| {
         found.add(page(&["1"]));
         found.add(doubted());
     });
@@ -104,9 +70,9 @@ fn a_page_that_is_doubted_counts_as_not_read() {
 #[test]
 fn a_postings_own_page_that_is_gone_is_no_trouble() {
     let address = Url::parse("https://example.test/p/1").unwrap();
-    let alone = outcome(&Kind::default(), |found| found.page_gone(&address, "410".into()));
+    let alone = outcome(Limits::default(), |found| found.page_gone(&address, "410".into()));
     assert_eq!((alone.ending, &alone.gone[..]), (Ending::Gone, &[address.to_string()][..]));
-    let others = outcome(&Kind::default(), |found| {
+    let others = outcome(Limits::default(), |found| {
         found.page_gone(&address, "410".into());
         found.add(page(&["2"]));
     });
@@ -117,7 +83,7 @@ fn a_postings_own_page_that_is_gone_is_no_trouble() {
 fn a_posting_whose_last_day_is_over_is_gone() {
     let until =
         |id: &str, until: &str| Listing { valid_through: Some(until.into()), ..listing(id) };
-    let ended = outcome(&Kind::default(), |found| {
+    let ended = outcome(Limits::default(), |found| {
         let listings = vec![
             until("over", "2026-11-22T23:59:59+00:00"),
             until("today", "2026-11-23T23:59:59+00:00"),
@@ -135,23 +101,23 @@ fn a_posting_whose_last_day_is_over_is_gone() {
 
 #[test]
 fn limits_of_ours_and_of_the_server_are_said() {
-    let said = |kind: &Kind, parsed: Parsed| {
-        let ended = outcome(kind, |found| drop(found.add(parsed)));
+    let said = |limits: Limits, parsed: Parsed| {
+        let ended = outcome(limits, |found| drop(found.add(parsed)));
         (ended.ending, ended.cut, ended.reason.unwrap_or_default())
     };
     let left_out = Parsed { left_out: vec!["the rest".into()], ..page(&["1"]) };
     assert_eq!(
-        said(&Kind::default(), left_out),
+        said(Limits::default(), left_out),
         (Ending::Partial, true, "not all was read: the rest".into())
     );
     let claims = |claimed| Parsed { claimed: Some(claimed), ..page(&["1", "2"]) };
-    let (ending, cut, reason) = said(&Kind::default(), claims(3));
+    let (ending, cut, reason) = said(Limits::default(), claims(3));
     assert_eq!((ending, cut), (Ending::Partial, true));
     assert!(reason.contains("it has 3 postings, and gave 2"), "{reason}");
-    assert_eq!(said(&Kind::default(), claims(2)).0, Ending::Found);
-    let capped = Kind { server_cap: Some(2), ..Kind::default() };
-    assert_eq!(said(&capped, page(&["1", "2"])).0, Ending::Partial);
-    assert_eq!(said(&capped, page(&["1"])).0, Ending::Found);
+    assert_eq!(said(Limits::default(), claims(2)).0, Ending::Found);
+    let capped = Limits { server_cap: Some(2), ..Limits::default() };
+    assert_eq!(said(capped, page(&["1", "2"])).0, Ending::Partial);
+    assert_eq!(said(capped, page(&["1"])).0, Ending::Found);
 }
 
 #[test]
@@ -159,7 +125,7 @@ fn records_that_could_not_be_read_are_said_and_are_all_there_is_no_zero() {
     let skipped = |ids: &[&str]| {
         let mut parsed = page(ids);
         parsed.skip("no title".into());
-        outcome(&Kind::default(), |found| drop(found.add(parsed)))
+        outcome(Limits::default(), |found| drop(found.add(parsed)))
     };
     let some = skipped(&["1"]);
     assert_eq!((some.ending, some.cut, some.look.skipped), (Ending::Partial, false, 1));
@@ -170,8 +136,8 @@ fn records_that_could_not_be_read_are_said_and_are_all_there_is_no_zero() {
 
 #[test]
 fn an_empty_answer_proves_nothing_where_any_name_gets_one() {
-    let kind = Kind { zero_proves_nothing: true, ..Kind::default() };
-    let ended = |parsed| outcome(&kind, |found| drop(found.add(parsed))).ending;
+    let limits = Limits { zero_proves_nothing: true, ..Limits::default() };
+    let ended = |parsed| outcome(limits, |found| drop(found.add(parsed))).ending;
     assert_eq!(ended(page(&[])), Ending::Suspicious);
     assert_eq!(ended(page(&["1"])), Ending::Found);
     assert_eq!(ended(Parsed { others: 3, ..Parsed::default() }), Ending::Found);
@@ -180,7 +146,7 @@ fn an_empty_answer_proves_nothing_where_any_name_gets_one() {
 #[test]
 fn what_was_to_get_its_title_from_a_page_that_was_not_read_is_lost_and_said() {
     let nameless = |url: &str| Listing { url: url.into(), title: String::new(), ..listing("x") };
-    let ended = outcome(&Kind::default(), |found| {
+    let ended = outcome(Limits::default(), |found| {
         let listings =
             vec![listing("1"), nameless("https://a.test/2"), nameless("https://a.test/3")];
         found.add(Parsed { listings, ..Parsed::default() });

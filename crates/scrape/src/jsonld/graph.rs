@@ -25,13 +25,13 @@ const PREFIXES: [&str; 4] =
 /// The postings of a page in its order, and every object that others may refer to.
 pub(super) struct Graph<'a> {
     budget: &'a Budget,
-    postings: Vec<Found<'a>>,
+    postings: Vec<Standing<'a>>,
     known: HashMap<&'a str, &'a Map<String, Value>>,
 }
 
 /// A posting as it stands on the page.
 #[derive(Clone, Copy)]
-struct Found<'a> {
+struct Standing<'a> {
     value: &'a Map<String, Value>,
     is_main: bool,
 }
@@ -62,12 +62,12 @@ impl<'a> Graph<'a> {
     /// The budget is used up.
     pub(super) fn postings(&self, at_most: usize) -> Result<Vec<Plain>, TooMuch> {
         // One that only refers to another is that other.
-        let is_stub = |found: &Found<'_>| {
+        let is_stub = |found: &Standing<'_>| {
             is_reference(found.value)
                 && id(found.value).is_some_and(|id| self.known.contains_key(id))
         };
         let found = self.postings.iter().filter(|found| !is_stub(found));
-        let plain = |found: &Found<'a>| {
+        let plain = |found: &Standing<'a>| {
             let value = self.object(found.value, MAX_LEVELS, usize::MAX)?;
             Ok(Plain { value, is_main: found.is_main || self.refers_as_main(found.value) })
         };
@@ -99,7 +99,7 @@ impl<'a> Graph<'a> {
             self.known.entry(id).or_insert(fields);
         }
         if is_posting(fields) {
-            self.postings.push(Found { value: fields, is_main });
+            self.postings.push(Standing { value: fields, is_main });
             return Ok(());
         }
         fields.iter().try_for_each(|(name, field)| self.collect(field, bare(name) == "mainEntity"))
@@ -172,7 +172,7 @@ fn is_posting(fields: &Map<String, Value>) -> bool {
 }
 
 /// Tells whether a type is `JobPosting`, written out or not, in whatever case.
-pub(crate) fn is_posting_type(kind: &str) -> bool {
+pub(super) fn is_posting_type(kind: &str) -> bool {
     let name = kind.trim().trim_end_matches('/').rsplit(['/', ':', '#']).next();
     name.is_some_and(|name| name.eq_ignore_ascii_case("JobPosting"))
 }

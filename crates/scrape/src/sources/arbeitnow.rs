@@ -8,11 +8,15 @@ use url::Url;
 
 use crate::listing::Listing;
 use crate::{
+    context::Context,
     dates,
+    feed::Feed,
     json::Read,
-    location::{self, Place},
+    location::{self, Location},
+    parse_error::ParseError,
+    parsed::Parsed,
     record,
-    source::{BuildError, Context, Feed, ParseError, Parsed, endpoint},
+    setup::{BuildError, endpoint},
 };
 
 /// The site's address.
@@ -65,7 +69,7 @@ fn read(posting: &Value, context: &Context) -> Result<Listing, String> {
     listing.title = line(&["title"]).unwrap_or_default();
     listing.company = line(&["company_name"]).unwrap_or_else(|| context.company.clone());
     listing.url = record::address(posting, &["url"]).unwrap_or_default();
-    location::set(&mut listing, &[Place::line(line(&["location"]))]);
+    location::set(&mut listing, &[Location::line(line(&["location"]))]);
     location::set_workplace(&mut listing, None, record::flag(posting, &["remote"]));
     let kinds = record::lines(posting, &["job_types"]);
     listing.employment_type =

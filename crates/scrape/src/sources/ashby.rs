@@ -8,11 +8,15 @@ use serde_json::Value;
 
 use crate::listing::Listing;
 use crate::{
+    context::Context,
+    feed::Feed,
     json::Read,
-    location::{self, Place},
+    location::{self, Location},
+    parse_error::ParseError,
+    parsed::Parsed,
     record,
     salary::{self, Salary},
-    source::{BuildError, Context, Feed, ParseError, Parsed, board, endpoint},
+    setup::{BuildError, board, endpoint},
     text,
 };
 
@@ -71,11 +75,11 @@ fn read(job: &Value, context: &Context) -> Result<Listing, String> {
     record::finish(listing, context)
 }
 
-fn place(value: &Value, address: &[&str]) -> Place {
+fn place(value: &Value, address: &[&str]) -> Location {
     let part = |key| record::at(value, address).and_then(|address| record::line(address, &[key]));
     let parts =
-        Place::parts(part("addressLocality"), part("addressRegion"), part("addressCountry"));
-    Place { text: Place::line(record::line(value, &["location"])).text, ..parts }
+        Location::parts(part("addressLocality"), part("addressRegion"), part("addressCountry"));
+    Location { text: Location::line(record::line(value, &["location"])).text, ..parts }
 }
 
 /// Takes the salaries of the tiers, joined, else that of the summary; the rest is equity and

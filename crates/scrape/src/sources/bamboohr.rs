@@ -13,13 +13,17 @@ use serde_json::Value;
 
 use crate::listing::Listing;
 use crate::{
-    details::Detail,
+    context::Context,
+    feed::Detail,
+    feed::Feed,
     json::Read,
-    location::Place,
-    page::Kind,
+    location::Location,
+    page::Content,
+    parse_error::ParseError,
+    parsed::Parsed,
     posting::{Posting, parts},
     record,
-    source::{BuildError, Context, Feed, ParseError, Parsed, endpoint, label},
+    setup::{BuildError, endpoint, label},
 };
 
 pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
@@ -35,7 +39,7 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
         urls: vec![Address::new(url)],
         detail: Some(Detail {
             url: Arc::new(detail),
-            kind: Kind::Json,
+            kind: Content::Json,
             read: Arc::new(read_detail),
         }),
         ..Feed::new(config, parse)
@@ -77,9 +81,9 @@ fn fill(posting: &mut Posting<'_>) {
     let own = place("location").map(|place| parts(place, "city", "state", "addressCountry"));
     let ats = place("atsLocation").map(|place| {
         let state = record::line(place, &["state"]).or_else(|| record::line(place, &["province"]));
-        Place { state, ..parts(place, "city", "state", "country") }
+        Location { state, ..parts(place, "city", "state", "country") }
     });
-    let said = |place: &Place| *place != Place::default();
+    let said = |place: &Location| *place != Location::default();
     if let Some(place) = own.filter(said).or(ats.filter(said)) {
         posting.places(&[place]);
     }

@@ -14,13 +14,18 @@ use url::Url;
 
 use crate::listing::Listing;
 use crate::{
-    details::Detail,
+    context::Context,
+    feed::Detail,
+    feed::Feed,
+    gathering::Limits,
     json::Read,
-    location::Place,
-    page::Kind,
+    location::Location,
+    page::Content,
+    parse_error::ParseError,
+    parsed::Parsed,
     posting::{Posting, named},
     record,
-    source::{BuildError, Context, Feed, ParseError, Parsed, endpoint, label},
+    setup::{BuildError, endpoint, label},
     sources::html,
 };
 
@@ -36,10 +41,10 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
         urls: vec![Address::new(url)],
         detail: Some(Detail {
             url: Arc::new(detail),
-            kind: Kind::Html,
+            kind: Content::Html,
             read: Arc::new(html::read_structured),
         }),
-        zero_proves_nothing: true,
+        limits: Limits { zero_proves_nothing: true, ..Limits::default() },
         ..Feed::new(config, parse)
     })
 }
@@ -65,7 +70,7 @@ fn read(value: &Value, context: &Context) -> Result<Listing, String> {
     posting.brand(&[&["company", "name"]]);
     posting.listing.url = posting.address(&[&["url"]]).unwrap_or_default();
     let primary = record::at(value, &["location"]);
-    let mut places: Vec<Place> = primary.into_iter().map(place).collect();
+    let mut places: Vec<Location> = primary.into_iter().map(place).collect();
     let others = record::items(record::at(value, &["locations"])).iter();
     places
         .extend(others.filter(|other| record::flag(other, &["primary"]) != Some(true)).map(place));
@@ -81,11 +86,11 @@ fn read(value: &Value, context: &Context) -> Result<Listing, String> {
     posting.finish()
 }
 
-fn place(value: &Value) -> Place {
+fn place(value: &Value) -> Location {
     let part = |path: &[&str]| record::line(value, path);
     let country = part(&["country", "id"]).or_else(|| part(&["country", "name"]));
     let state = part(&["state", "name"]).or_else(|| part(&["state", "id"]));
-    named(part(&["name"]), Place::parts(part(&["city"]), state, country))
+    named(part(&["name"]), Location::parts(part(&["city"]), state, country))
 }
 
 #[cfg(test)]

@@ -12,13 +12,17 @@ use serde_json::Value;
 
 use crate::listing::Listing;
 use crate::{
-    details::Detail,
+    context::Context,
+    feed::Detail,
+    feed::Feed,
     json::Read,
-    location::{self, Place},
-    page::Kind,
+    location::{self, Location},
+    page::Content,
+    parse_error::ParseError,
+    parsed::Parsed,
     record,
     salary::{self, Salary},
-    source::{BuildError, Context, Feed, ParseError, Parsed, board, endpoint},
+    setup::{BuildError, board, endpoint},
     text,
     tokens::tokens,
 };
@@ -44,7 +48,7 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
         urls: vec![Address::new(url)],
         detail: Some(Detail {
             url: Arc::new(detail),
-            kind: Kind::Json,
+            kind: Content::Json,
             read: Arc::new(read_detail),
         }),
         // The list has all but the pay of some boards.
@@ -101,7 +105,7 @@ fn read(job: &Value, context: &Context) -> Result<Listing, String> {
         offices()
             .find_map(|o| record::line(o, &["location"]).or_else(|| record::line(o, &["name"])))
     };
-    location::set(&mut listing, &[Place::line(place.or_else(office))]);
+    location::set(&mut listing, &[Location::line(place.or_else(office))]);
     location::set_workplace(&mut listing, workplace, None);
     listing.employment_type = employment(job);
     listing.job_function = record::items(record::at(job, &["departments"]))

@@ -4,7 +4,7 @@
 //! `…/items/{id}` has one with its comments. Facts:
 //! - The account posts other threads too, and the month's not always on its first day (2026-08-03):
 //!   the thread is told by its title.
-//! - A comment's first line is mostly `Company | Role | Place | REMOTE | …`, in no fixed order; it
+//! - A comment's first line is mostly `Company | Role | Location | REMOTE | …`, in no fixed order; it
 //!   may go on with ten roles. Comments without such a line are left out.
 //! - Paragraphs begin with `<p>` and are never closed.
 
@@ -13,12 +13,16 @@ use serde_json::Value;
 
 use crate::listing::Listing;
 use crate::{
+    context::Context,
+    feed::Feed,
     json::Read,
-    location::{self, Place},
+    location::{self, Location},
+    parse_error::ParseError,
+    parsed::Parsed,
     posting::Posting,
     record,
     salary::Salary,
-    source::{BuildError, Context, Feed, ParseError, Parsed, endpoint},
+    setup::{BuildError, endpoint},
     text,
 };
 
@@ -115,7 +119,7 @@ fn head_line(posting: &mut Posting<'_>, parts: &[&str]) {
     posting.listing.title =
         if plain.is_empty() { parts.join(" | ") } else { plain.remove(role).0.to_owned() };
     let place = plain.iter().find(|(_, role)| !role).map(|(place, _)| (*place).to_owned());
-    posting.places(&[Place::line(place.or(remote))]);
+    posting.places(&[Location::line(place.or(remote))]);
     posting.workplace(&workplaces, None);
     posting.employment(&kinds);
 }

@@ -9,11 +9,15 @@ use serde_json::Value;
 
 use crate::listing::Listing;
 use crate::{
+    context::Context,
+    feed::Feed,
     json::Read,
-    location::Place,
+    location::Location,
+    parse_error::ParseError,
+    parsed::Parsed,
     posting::Posting,
     record,
-    source::{BuildError, Context, Feed, ParseError, Parsed, endpoint},
+    setup::{BuildError, endpoint},
 };
 
 /// The site's address.
@@ -47,9 +51,11 @@ fn read(job: &Value, context: &Context) -> Result<Listing, String> {
     posting.brand(&[&["companyName"]]);
     posting.listing.url = posting.address(&[&["guid"], &["applicationLink"]]).unwrap_or_default();
     posting.listing.apply_url = posting.address(&[&["applicationLink"]]);
-    let places: Vec<Place> = record::items(record::at(job, &["locationRestrictions"]))
+    let places: Vec<Location> = record::items(record::at(job, &["locationRestrictions"]))
         .iter()
-        .map(|place| Place::line(record::as_line(place).or_else(|| record::line(place, &["name"]))))
+        .map(|place| {
+            Location::line(record::as_line(place).or_else(|| record::line(place, &["name"])))
+        })
         .collect();
     posting.places(&places);
     posting.workplace(&[Some("remote".to_owned())], Some(true));

@@ -21,12 +21,18 @@ pub use self::{
     read::{parse_detail, parse_list},
 };
 use crate::{
+    context::Context,
     fetch::Fetcher,
-    gathering::{Gathering, Trouble},
-    page::Kind,
+    following::Following,
+    gathering::Gathering,
+    page::Content,
+    query::Query,
+    reading::{get, read_apart},
     record,
-    source::{Asking, BuildError, Context, Query, Running, Source, get, read_apart, urls},
+    setup::{BuildError, urls},
+    source::{Running, Source},
     source_status::Ending,
+    trouble::Trouble,
 };
 
 /// Detail pages fetched in one run.
@@ -59,9 +65,9 @@ impl HtmlSource {
 
     async fn read(&self, fetcher: &Fetcher, query: &Query, found: &Gathering) {
         let Self { name, company, max_pages, .. } = self;
-        let (max_pages, kind) = (*max_pages, Kind::Html);
+        let (max_pages, kind) = (*max_pages, Content::Html);
         let asking =
-            Asking { name, company, max_pages, kind, of_postings: false, fetcher, query, found };
+            Following { name, company, max_pages, kind, of_postings: false, fetcher, query, found };
         let picks = Arc::clone(&self.picks);
         let parse = move |body: &str, context: &Context| parse_list(body, &picks, context);
         let lists = asking.all(&self.urls, parse).await;
@@ -120,7 +126,7 @@ impl HtmlSource {
         found: &Gathering,
     ) -> Result<Listing, Trouble> {
         let url = Url::parse(&listing.url).map_err(Trouble::for_good)?;
-        let page = get(fetcher, &url, Kind::Html).await?;
+        let page = get(fetcher, &url, Content::Html).await?;
         let (picks, context) = (Arc::clone(&self.picks), self.context(&page.url, query));
         let mut detailed = listing.clone();
         let read = move |body: &str, context: &Context| {

@@ -16,14 +16,18 @@ use url::Url;
 
 use crate::listing::Listing;
 use crate::{
-    details::Detail,
+    context::Context,
     dom,
+    feed::Detail,
+    feed::Feed,
     json::Read,
-    location::Place,
-    page::Kind,
+    location::Location,
+    page::Content,
+    parse_error::ParseError,
+    parsed::Parsed,
     posting::{Posting, named, parts},
     record, rows,
-    source::{BuildError, Context, Feed, ParseError, Parsed, endpoint, label, urls},
+    setup::{BuildError, endpoint, label, urls},
     sources::html,
     text,
 };
@@ -42,11 +46,11 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
         company: config.company.clone().unwrap_or_default(),
         urls,
         first_page: u64::from(own),
-        kind: Kind::Any,
+        kind: Content::Any,
         row_per_place: true,
         detail: Some(Detail {
             url: Arc::new(framed),
-            kind: Kind::Html,
+            kind: Content::Html,
             read: Arc::new(html::read_structured),
         }),
         ..Feed::new(config, parse)
@@ -157,7 +161,7 @@ fn card(link: ElementRef<'_>, context: &Context) -> Result<Listing, String> {
         let said = |label: &str| dom::labelled(card, label, budget);
         let place = said("location").map(|place| place.replace(" | ", "; "));
         posting.workplace(&[said("remote"), place.clone()], None);
-        posting.places(&[Place::line(place)]);
+        posting.places(&[Location::line(place)]);
         let day = said("posted").or_else(|| said("date"));
         posting.listing.posted_at = day.and_then(|day| crate::posting::date(&day, context));
         posting.listing.job_function = said("category");

@@ -8,11 +8,15 @@ use serde_json::Value;
 
 use crate::listing::Listing;
 use crate::{
+    context::Context,
+    feed::Feed,
     json::Read,
-    location::Place,
+    location::Location,
+    parse_error::ParseError,
+    parsed::Parsed,
     posting::Posting,
     record,
-    source::{BuildError, Context, Feed, ParseError, Parsed, endpoint},
+    setup::{BuildError, endpoint},
 };
 
 /// The site's address.
@@ -45,8 +49,8 @@ fn read(job: &Value, context: &Context) -> Result<Listing, String> {
     posting.listing.url = posting.address(&[&["url"]]).unwrap_or_default();
     let region = posting.line(&["jobGeo"]).unwrap_or_default();
     // Places are parted by a comma and one blank or two.
-    let places: Vec<Place> =
-        region.split(',').map(|place| Place::line(Some(place.trim().to_owned()))).collect();
+    let places: Vec<Location> =
+        region.split(',').map(|place| Location::line(Some(place.trim().to_owned()))).collect();
     posting.places(&places);
     posting.workplace(&[Some("remote".to_owned())], Some(true));
     posting.employment(&record::lines(job, &["jobType"]).into_iter().map(Some).collect::<Vec<_>>());

@@ -11,12 +11,16 @@ use url::Url;
 
 use crate::listing::Listing;
 use crate::{
-    details::Detail,
+    context::Context,
     embedded,
-    page::Kind,
+    feed::Detail,
+    feed::Feed,
+    page::Content,
+    parse_error::ParseError,
+    parsed::Parsed,
     posting::{Posting, parts},
     record,
-    source::{BuildError, Context, Feed, ParseError, Parsed, board, endpoint},
+    setup::{BuildError, board, endpoint},
 };
 
 /// The site's address.
@@ -29,10 +33,10 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
     url.set_query(Some("page={page}"));
     Ok(Feed {
         urls: vec![Address::new(url)],
-        kind: Kind::Html,
+        kind: Content::Html,
         detail: Some(Detail {
             url: Arc::new(|listing| Url::parse(&listing.url).ok()),
-            kind: Kind::Html,
+            kind: Content::Html,
             read: Arc::new(read_detail),
         }),
         ..Feed::new(config, parse)

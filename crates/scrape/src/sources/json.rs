@@ -10,11 +10,15 @@ use rhubarb_core::config::SourceConfig;
 use serde_json::Value;
 
 use crate::{
+    context::Context,
     embedded::Spot,
-    page::Kind,
+    feed::Feed,
+    page::Content,
+    parse_error::ParseError,
+    parsed::Parsed,
     paths::{Paths, found},
     record, rows,
-    source::{BuildError, Context, Feed, ParseError, Parsed, urls},
+    setup::{BuildError, urls},
 };
 
 pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
@@ -31,7 +35,7 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
         body: config.body.clone(),
         first_page: u64::from(config.first_page),
         aggregates: config.company.is_none(),
-        kind: if in_page { Kind::Html } else { Kind::Json },
+        kind: if in_page { Content::Html } else { Content::Json },
         row_per_place: true,
         ..Feed::new(config, move |body, context| {
             let root = match &script {

@@ -7,16 +7,20 @@ use std::sync::Arc;
 use rhubarb_core::{config::SourceConfig, redact::Address};
 
 use crate::{
-    blocked, dom,
+    blocked,
+    context::Context,
+    dom,
     empty::Empty,
     fetch::Fetcher,
+    following::Following,
     gathering::Gathering,
     jsonld,
-    page::Kind,
-    source::{
-        Asking, BuildError, Context, ParseError, Parsed, Query, Running, Source, only_matching,
-        urls,
-    },
+    page::Content,
+    parse_error::ParseError,
+    parsed::{Parsed, only_matching},
+    query::Query,
+    setup::{BuildError, urls},
+    source::{Running, Source},
 };
 
 /// Pages with postings, each read by itself.
@@ -52,11 +56,11 @@ impl Source for Pages {
         query: &'a Query,
         found: &'a Gathering,
     ) -> Running<'a> {
-        let asking = Asking {
+        let asking = Following {
             name: &self.name,
             company: &self.company,
             max_pages: 1,
-            kind: Kind::Html,
+            kind: Content::Html,
             of_postings: true,
             fetcher,
             query,

@@ -9,12 +9,16 @@ use serde_json::Value;
 
 use crate::listing::Listing;
 use crate::{
+    context::Context,
     dates,
+    feed::Feed,
     json::Read,
-    location::{self, Place},
+    location::{self, Location},
+    parse_error::ParseError,
+    parsed::Parsed,
     record,
     salary::{self, Salary},
-    source::{BuildError, Context, Feed, ParseError, Parsed, board, endpoint},
+    setup::{BuildError, board, endpoint},
     text,
 };
 
@@ -85,12 +89,13 @@ fn read(posting: &Value, context: &Context) -> Result<Listing, String> {
 }
 
 /// The first location carries the country; `allLocations` repeats it and names the others.
-fn places(posting: &Value) -> Vec<Place> {
+fn places(posting: &Value) -> Vec<Location> {
     let mut names = record::lines(posting, &["categories", "location"]);
     names.extend(record::lines(posting, &["categories", "allLocations"]));
-    let mut places: Vec<Place> = names.into_iter().map(|name| Place::line(Some(name))).collect();
+    let mut places: Vec<Location> =
+        names.into_iter().map(|name| Location::line(Some(name))).collect();
     if places.is_empty() {
-        places.push(Place::default());
+        places.push(Location::default());
     }
     places[0].country = record::line(posting, &["country"]);
     places

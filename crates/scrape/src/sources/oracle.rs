@@ -16,13 +16,18 @@ use url::Url;
 
 use crate::listing::Listing;
 use crate::{
-    details::Detail,
+    context::Context,
+    feed::Detail,
+    feed::Feed,
+    gathering::Limits,
     json::Read,
-    location::Place,
-    page::Kind,
+    location::Location,
+    page::Content,
+    parse_error::ParseError,
+    parsed::Parsed,
     posting::{Posting, named},
     record,
-    source::{BuildError, Context, Feed, ParseError, Parsed, endpoint, label, site},
+    setup::{BuildError, endpoint, label, site},
 };
 
 const RESOURCES: [&str; 3] = ["hcmRestApi", "resources", "latest"];
@@ -55,11 +60,10 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
         urls: vec![Address::new(url)],
         detail: Some(Detail {
             url: Arc::new(detail),
-            kind: Kind::Json,
+            kind: Content::Json,
             read: Arc::new(read_detail),
         }),
-        zero_proves_nothing: true,
-        server_cap: Some(10_000),
+        limits: Limits { zero_proves_nothing: true, server_cap: Some(10_000) },
         ..Feed::new(config, parse)
     })
 }
@@ -116,9 +120,9 @@ fn fill(posting: &mut Posting<'_>) {
     posting.title(&["Title"]);
     let country = posting.line(&["PrimaryLocationCountry"]);
     let line = posting.line(&["PrimaryLocation"]);
-    let mut places = vec![named(line.clone(), Place { country, ..Place::default() })];
+    let mut places = vec![named(line.clone(), Location { country, ..Location::default() })];
     let others = record::items(record::at(value, &["secondaryLocations"])).iter();
-    places.extend(others.map(|other| Place::line(record::line(other, &["Name"]))));
+    places.extend(others.map(|other| Location::line(record::line(other, &["Name"]))));
     posting.places(&places);
     let said = posting.first(&[&["WorkplaceTypeCode"], &["WorkplaceType"]]);
     let said = said.map(|word| word.trim_start_matches("ORA_").replace('_', "-"));

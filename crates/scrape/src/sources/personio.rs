@@ -11,11 +11,15 @@ use serde_json::Value;
 
 use crate::listing::Listing;
 use crate::{
-    location::Place,
-    page::Kind,
+    context::Context,
+    feed::Feed,
+    location::Location,
+    page::Content,
+    parse_error::ParseError,
+    parsed::Parsed,
     posting::Posting,
     record,
-    source::{BuildError, Context, Feed, ParseError, Parsed, endpoint, label},
+    setup::{BuildError, endpoint, label},
     xml::{self, Names},
 };
 
@@ -33,7 +37,7 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
         company: config.company.clone().unwrap_or_default(),
         urls,
         any: true,
-        kind: Kind::Xml,
+        kind: Content::Xml,
         ..Feed::new(config, parse)
     })
 }
@@ -65,7 +69,7 @@ fn read(position: &Value, context: &Context) -> Result<Listing, String> {
     posting.listing.url = page.map(String::from).unwrap_or_default();
     let mut offices = record::lines(position, &["office"]);
     offices.extend(record::lines(position, &["additionalOffices", "office"]));
-    let places: Vec<Place> = offices.iter().map(|o| Place::line(Some(o.clone()))).collect();
+    let places: Vec<Location> = offices.iter().map(|o| Location::line(Some(o.clone()))).collect();
     posting.places(&places);
     let only = offices.first().filter(|_| offices.len() == 1).cloned();
     posting.workplace(&[only], None);

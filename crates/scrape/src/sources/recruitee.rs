@@ -9,10 +9,14 @@ use serde_json::Value;
 
 use crate::listing::Listing;
 use crate::{
+    context::Context,
+    feed::Feed,
     json::Read,
+    parse_error::ParseError,
+    parsed::Parsed,
     posting::{Posting, named, parts},
     record,
-    source::{BuildError, Context, Feed, ParseError, Parsed, endpoint, label},
+    setup::{BuildError, endpoint, label},
 };
 
 pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {

@@ -8,12 +8,16 @@ use serde_json::Value;
 
 use crate::listing::Listing;
 use crate::{
+    context::Context,
     dates,
+    feed::Feed,
     json::Read,
-    location::{self, Place},
+    location::{self, Location},
+    parse_error::ParseError,
+    parsed::Parsed,
     record,
     salary::Salary,
-    source::{BuildError, Context, Feed, ParseError, Parsed, endpoint},
+    setup::{BuildError, endpoint},
 };
 
 /// The site's address.
@@ -56,7 +60,7 @@ fn read(posting: &Value, context: &Context) -> Result<Listing, String> {
     listing.company = line(&["company"]).unwrap_or_else(|| context.company.clone());
     listing.url = record::address(posting, &["url"]).unwrap_or_default();
     listing.apply_url = record::address(posting, &["apply_url"]);
-    location::set(&mut listing, &[Place::line(line(&["location"]))]);
+    location::set(&mut listing, &[Location::line(line(&["location"]))]);
     location::set_workplace(&mut listing, Some("remote"), Some(true));
     listing.tags = record::lines(posting, &["tags"]);
     let kinds = listing.tags.iter().filter(|tag| tag.as_str() != "other");

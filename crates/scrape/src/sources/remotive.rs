@@ -8,11 +8,15 @@ use serde_json::Value;
 
 use crate::listing::Listing;
 use crate::{
+    context::Context,
+    feed::Feed,
     json::Read,
-    location::Place,
+    location::Location,
+    parse_error::ParseError,
+    parsed::Parsed,
     posting::Posting,
     record,
-    source::{BuildError, Context, Feed, ParseError, Parsed, endpoint},
+    setup::{BuildError, endpoint},
 };
 
 /// The site's address.
@@ -42,7 +46,7 @@ fn read(job: &Value, context: &Context) -> Result<Listing, String> {
     posting.title(&["title"]);
     posting.brand(&[&["company_name"]]);
     posting.listing.url = posting.address(&[&["url"]]).unwrap_or_default();
-    posting.places(&[Place::line(posting.line(&["candidate_required_location"]))]);
+    posting.places(&[Location::line(posting.line(&["candidate_required_location"]))]);
     posting.workplace(&[Some("remote".to_owned())], Some(true));
     posting.employment(&[posting.line(&["job_type"]).map(|kind| kind.replace('_', "-"))]);
     posting.listing.job_function = posting.line(&["category"]);

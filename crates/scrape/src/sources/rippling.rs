@@ -11,13 +11,17 @@ use serde_json::Value;
 
 use crate::listing::Listing;
 use crate::{
-    details::Detail,
+    context::Context,
+    feed::Detail,
+    feed::Feed,
     json::Read,
-    location::Place,
-    page::Kind,
+    location::Location,
+    page::Content,
+    parse_error::ParseError,
+    parsed::Parsed,
     posting::{Posting, named, parts},
     record, rows,
-    source::{BuildError, Context, Feed, ParseError, Parsed, board, endpoint},
+    setup::{BuildError, board, endpoint},
 };
 
 /// The API's address.
@@ -41,7 +45,7 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
         row_per_place: true,
         detail: Some(Detail {
             url: Arc::new(detail),
-            kind: Kind::Json,
+            kind: Content::Json,
             read: Arc::new(read_detail),
         }),
         ..Feed::new(config, parse)
@@ -77,14 +81,16 @@ fn read(row: &Value, context: &Context) -> Result<Listing, String> {
     });
     let page = board.map(|board| format!("{PUBLIC}/{board}/jobs/{}", posting.listing.external_id));
     posting.listing.url = posting.address(&[&["url"]]).or(page).unwrap_or_default();
-    let mut places: Vec<Place> = record::items(record::at(row, &["locations"]))
+    let mut places: Vec<Location> = record::items(record::at(row, &["locations"]))
         .iter()
         .map(|place| {
             named(record::line(place, &["name"]), parts(place, "city", "state", "country"))
         })
         .collect();
-    places.extend(posting.line(&["workLocation", "label"]).map(|l| Place::line(Some(l))));
-    places.extend(record::lines(row, &["workLocations"]).into_iter().map(|l| Place::line(Some(l))));
+    places.extend(posting.line(&["workLocation", "label"]).map(|l| Location::line(Some(l))));
+    places.extend(
+        record::lines(row, &["workLocations"]).into_iter().map(|l| Location::line(Some(l))),
+    );
     posting.places(&places);
     let said = record::items(record::at(row, &["locations"])).iter();
     let said = said.map(|place| record::line(place, &["workplaceType"]));
@@ -114,7 +120,7 @@ pub fn read_detail(body: &str, context: &Context, listing: &mut Listing) -> Resu
     }
     if posting.listing.location.is_none() {
         let places = record::lines(&root, &["workLocations"]);
-        posting.places(&places.into_iter().map(|l| Place::line(Some(l))).collect::<Vec<_>>());
+        posting.places(&places.into_iter().map(|l| Location::line(Some(l))).collect::<Vec<_>>());
     }
     let department = posting.line(&["department", "name"]);
     posting.listing.job_function = department.or(posting.listing.job_function.take());

@@ -11,12 +11,16 @@ use serde_json::Value;
 
 use crate::listing::Listing;
 use crate::{
-    location::Place,
-    page::Kind,
+    context::Context,
+    feed::Feed,
+    location::Location,
+    page::Content,
+    parse_error::ParseError,
+    parsed::Parsed,
     paths::Paths,
     posting::Posting,
     record,
-    source::{BuildError, Context, Feed, ParseError, Parsed, urls},
+    setup::{BuildError, urls},
     text,
     xml::{self, Names},
 };
@@ -28,7 +32,7 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
         urls: urls(config)?,
         first_page: u64::from(config.first_page),
         aggregates: config.company.is_none(),
-        kind: Kind::Xml,
+        kind: Content::Xml,
         ..Feed::new(config, move |body, context| read_all(body, &paths, context))
     })
 }
@@ -89,7 +93,7 @@ fn read(item: &Value, paths: &Paths, context: &Context) -> Result<Listing, Strin
     posting.listing.url = link(item).unwrap_or_default();
     posting.listing.external_id = own(item, &["guid", "id"]).unwrap_or_default();
     posting.entity_line(any(item, &COMPANY));
-    let place = Place {
+    let place = Location {
         text: any(item, &LOCATION),
         city: any(item, &["city"]),
         state: any(item, &["state"]),
@@ -114,10 +118,10 @@ fn read(item: &Value, paths: &Paths, context: &Context) -> Result<Listing, Strin
 }
 
 /// A city that the line has already says nothing more.
-fn place_of(posting: &mut Posting<'_>, place: Place) {
+fn place_of(posting: &mut Posting<'_>, place: Location) {
     let line = place.text.clone();
     let bare = place.text.as_deref().is_none_or(|line| place.city.as_deref() == Some(line));
-    let parts = Place::parts(
+    let parts = Location::parts(
         place.city.or_else(|| line.clone().filter(|_| place.state.is_some())),
         place.state,
         place.country,
@@ -128,7 +132,7 @@ fn place_of(posting: &mut Posting<'_>, place: Place) {
     } else {
         line.clone()
     };
-    posting.places(&[Place { text: Place::line(text).text, ..parts }]);
+    posting.places(&[Location { text: Location::line(text).text, ..parts }]);
     posting.workplace(&[line], None);
 }
 

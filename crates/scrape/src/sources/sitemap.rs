@@ -20,17 +20,22 @@ use url::Url;
 use crate::listing::Listing;
 use crate::{
     budget::Budget,
+    context::Context,
+    feed::MAX_DETAILS,
     fetch::Fetcher,
-    gathering::{Gathering, Trouble},
+    gathering::Gathering,
     jsonld,
-    page::{Kind, Page},
+    page::{Content, Page},
+    parse_error::ParseError,
+    parsed::Parsed,
+    query::Query,
+    reading::{get, read_apart},
     record,
-    source::{
-        BuildError, Context, MAX_DETAILS, ParseError, Parsed, Query, Running, Source, get,
-        read_apart, urls, with_keyword,
-    },
+    setup::{BuildError, urls, with_keyword},
+    source::{Running, Source},
     source_status::{Ending, SourceState},
     sources::html::{Picks, parse_detail},
+    trouble::Trouble,
     xml::{self, Names},
 };
 
@@ -221,7 +226,7 @@ impl SitemapSource {
                 break;
             }
             seen.insert(url.clone());
-            let page = match get(fetcher, &url, Kind::Any).await {
+            let page = match get(fetcher, &url, Content::Any).await {
                 Err(trouble) if trouble.ending.state() == SourceState::NotFound => {
                     gone.push(trouble);
                     continue;
@@ -260,7 +265,7 @@ impl SitemapSource {
         query: &Query,
         all: &Gathering,
     ) -> Result<Parsed, Trouble> {
-        let page = get(fetcher, url, Kind::Html).await?;
+        let page = get(fetcher, url, Content::Html).await?;
         let context = Context::new(&self.name, &self.company, &page.url, query.now).at_home(query);
         let picks = self.picks.clone();
         let read = move |body: &str, context: &Context| posting(body, picks.as_deref(), context);

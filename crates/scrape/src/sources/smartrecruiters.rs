@@ -11,12 +11,17 @@ use serde_json::Value;
 
 use crate::listing::Listing;
 use crate::{
-    details::Detail,
+    context::Context,
+    feed::Detail,
+    feed::Feed,
+    gathering::Limits,
     json::Read,
-    page::Kind,
+    page::Content,
+    parse_error::ParseError,
+    parsed::Parsed,
     posting::{Posting, named, parts},
     record,
-    source::{BuildError, Context, Feed, ParseError, Parsed, board, endpoint},
+    setup::{BuildError, board, endpoint},
 };
 
 /// The API's address.
@@ -39,10 +44,10 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
         urls: vec![Address::new(url)],
         detail: Some(Detail {
             url: Arc::new(detail),
-            kind: Kind::Json,
+            kind: Content::Json,
             read: Arc::new(read_detail),
         }),
-        zero_proves_nothing: true,
+        limits: Limits { zero_proves_nothing: true, ..Limits::default() },
         ..Feed::new(config, parse)
     })
 }

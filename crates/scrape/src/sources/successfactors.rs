@@ -17,13 +17,18 @@ use url::Url;
 
 use crate::listing::Listing;
 use crate::{
-    details::Detail,
+    context::Context,
     dom,
-    location::Place,
-    page::Kind,
+    feed::Detail,
+    feed::Feed,
+    gathering::Limits,
+    location::Location,
+    page::Content,
+    parse_error::ParseError,
+    parsed::Parsed,
     posting::Posting,
     record,
-    source::{BuildError, Context, Feed, ParseError, Parsed, endpoint},
+    setup::{BuildError, endpoint},
     sources::html,
     text,
     xml::{self, Names},
@@ -52,13 +57,13 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
         company: config.company.clone().unwrap_or_default(),
         urls,
         any: true,
-        kind: Kind::Any,
+        kind: Content::Any,
         detail: Some(Detail {
             url: Arc::new(|listing| Url::parse(&listing.url).ok()),
-            kind: Kind::Html,
+            kind: Content::Html,
             read: Arc::new(html::read_structured),
         }),
-        server_cap: Some(1_024),
+        limits: Limits { server_cap: Some(1_024), ..Limits::default() },
         ..Feed::new(config, parse)
     })
 }
@@ -115,7 +120,7 @@ fn item(item: &Value, company: &str, context: &Context) -> Result<Listing, Strin
     posting.listing.url = untracked(&link);
     let place = place.map(str::to_owned).or_else(|| posting.line(&["g:location"]));
     posting.workplace(std::slice::from_ref(&place), None);
-    posting.places(&[Place::line(place)]);
+    posting.places(&[Location::line(place)]);
     posting.listing.job_function = posting.line(&["g:job_function"]);
     posting.employment(&[posting.line(&["g:job_type"])]);
     if let Some(markup) = record::raw(item, &["description"]).filter(|text| text.trim() != "...") {
@@ -216,7 +221,7 @@ fn row(element: ElementRef<'_>, context: &Context) -> Result<Listing, String> {
     posting.listing.url = url;
     let place = words(".colLocation .jobLocation").or_else(|| words(".jobLocation"));
     posting.workplace(std::slice::from_ref(&place), None);
-    posting.places(&[Place::line(place)]);
+    posting.places(&[Location::line(place)]);
     let day = words(".jobDate");
     posting.listing.posted_at = day.and_then(|day| crate::posting::date(&day, context));
     posting.listing.job_function = words(".jobFacility, .jobDepartment");

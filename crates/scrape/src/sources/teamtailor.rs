@@ -11,13 +11,17 @@ use serde_json::Value;
 
 use crate::listing::Listing;
 use crate::{
+    context::Context,
+    feed::Feed,
     json::Read,
     jsonld,
-    location::Place,
-    page::Kind,
+    location::Location,
+    page::Content,
+    parse_error::ParseError,
+    parsed::Parsed,
     posting::{Posting, named, parts},
     record,
-    source::{BuildError, Context, Feed, ParseError, Parsed, endpoint, label},
+    setup::{BuildError, endpoint, label},
     xml::{self, Names},
 };
 
@@ -30,7 +34,7 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
         urls.push(Address::new(url));
     }
     urls.dedup();
-    Ok(Feed { urls, any: true, kind: Kind::Any, ..Feed::new(config, parse) })
+    Ok(Feed { urls, any: true, kind: Content::Any, ..Feed::new(config, parse) })
 }
 
 /// Reads a company's feed, RSS or JSON.
@@ -54,7 +58,7 @@ fn read(item: &Value, context: &Context) -> Result<Listing, String> {
     posting.title(&["title"]);
     posting.listing.url = posting.address(&[&["link"]]).unwrap_or_default();
     posting.id(&[&["guid"], &["guid", "#text"]]);
-    let places: Vec<Place> = record::items(record::at(item, &["tt:locations", "tt:location"]))
+    let places: Vec<Location> = record::items(record::at(item, &["tt:locations", "tt:location"]))
         .iter()
         .map(|place| {
             let name = record::line(place, &["tt:name"]);

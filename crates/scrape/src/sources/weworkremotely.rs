@@ -7,12 +7,16 @@ use rhubarb_core::{config::SourceConfig, redact::Address};
 
 use crate::listing::Listing;
 use crate::{
+    context::Context,
+    feed::Feed,
     link,
-    location::{self, Place},
-    page::Kind,
+    location::{self, Location},
+    page::Content,
+    parse_error::ParseError,
+    parsed::Parsed,
     record,
     rss::{self, Item},
-    source::{BuildError, Context, Feed, ParseError, Parsed, endpoint},
+    setup::{BuildError, endpoint},
     text,
 };
 
@@ -30,7 +34,7 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
         urls: vec![Address::new(url)],
         max_pages: 1,
         aggregates: true,
-        kind: Kind::Xml,
+        kind: Content::Xml,
         ..Feed::new(config, parse)
     })
 }
@@ -58,7 +62,10 @@ fn read(item: &Item, context: &Context) -> Result<Listing, String> {
         address("guid").filter(|id| id.len() <= link::MAX_ADDRESS).unwrap_or_default();
     location::set(
         &mut listing,
-        &[Place { text: line("region"), ..Place::parts(None, line("state"), line("country")) }],
+        &[Location {
+            text: line("region"),
+            ..Location::parts(None, line("state"), line("country"))
+        }],
     );
     location::set_workplace(&mut listing, Some("remote"), Some(true));
     listing.job_function = line("category");

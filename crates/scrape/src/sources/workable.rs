@@ -10,9 +10,13 @@ use serde_json::Value;
 
 use crate::listing::Listing;
 use crate::{
+    context::Context,
+    feed::Feed,
+    parse_error::ParseError,
+    parsed::Parsed,
     posting::{Posting, parts},
     record, rows,
-    source::{BuildError, Context, Feed, ParseError, Parsed, board, endpoint},
+    setup::{BuildError, board, endpoint},
 };
 
 /// The API's address.

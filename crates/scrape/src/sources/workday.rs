@@ -18,13 +18,18 @@ use url::Url;
 
 use crate::listing::Listing;
 use crate::{
+    context::Context,
     dates::{self, DateOrder},
-    details::Detail,
+    feed::Detail,
+    feed::Feed,
+    gathering::Limits,
     json::Read,
-    location::{self, Place},
-    page::Kind,
+    location::{self, Location},
+    page::Content,
+    parse_error::ParseError,
+    parsed::Parsed,
     record,
-    source::{BuildError, Context, Feed, ParseError, Parsed, endpoint, label, site},
+    setup::{BuildError, endpoint, label, site},
 };
 
 /// What asks for a page.
@@ -54,10 +59,10 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
         body: Some(BODY.to_owned()),
         detail: Some(Detail {
             url: Arc::new(detail),
-            kind: Kind::Json,
+            kind: Content::Json,
             read: Arc::new(read_detail),
         }),
-        server_cap: Some(2_000),
+        limits: Limits { server_cap: Some(2_000), ..Limits::default() },
         ..Feed::new(config, parse)
     })
 }
@@ -106,7 +111,7 @@ fn read(row: &Value, context: &Context) -> Result<Listing, String> {
     }
     let place = line(&["locationsText"]).filter(|place| !is_count(place));
     let workplace = line(&["remoteType"]).or_else(|| place.clone());
-    location::set(&mut listing, &[Place::line(place)]);
+    location::set(&mut listing, &[Location::line(place)]);
     let workplace = workplace.as_deref().and_then(location::workplace);
     location::set_workplace(&mut listing, workplace, None);
     listing.employment_type = employment(line(&["timeType"]));
@@ -161,13 +166,13 @@ pub fn read_detail(body: &str, context: &Context, listing: &mut Listing) -> Resu
         listing.url = url;
     }
     let workplace = listing.workplace.take();
-    let mut places = vec![Place {
+    let mut places = vec![Location {
         country: line(&["jobRequisitionLocation", "country", "alpha2Code"])
             .or_else(|| line(&["country", "descriptor"])),
-        ..Place::line(line(&["location"]))
+        ..Location::line(line(&["location"]))
     }];
     let others = record::lines(info, &["additionalLocations"]);
-    places.extend(others.into_iter().map(|place| Place::line(Some(place))));
+    places.extend(others.into_iter().map(|place| Location::line(Some(place))));
     if places.iter().any(|place| place.text.is_some()) {
         location::set(listing, &places);
     }

@@ -26,7 +26,7 @@ use rhubarb_core::config::ScrapeConfig;
 use rhubarb_scrape::{
     error::{FetchError, Phase},
     fetch::Fetcher,
-    page::{Kind, Request},
+    page::{Content, Request},
 };
 use tokio::time::Instant;
 
@@ -270,7 +270,7 @@ async fn another_kind_than_asked_for_is_an_error() {
         ([(header::CONTENT_TYPE, "text/html")], "<!doctype html><p>Sorry").into_response()
     };
     let site = Site::start(Router::new().route("/", route(html))).await;
-    let request = Request::get(url(&site, "/")).kind(Kind::Json);
+    let request = Request::get(url(&site, "/")).kind(Content::Json);
     let error = fetcher().get(&request).await.unwrap_err();
     let host = site.host();
     let found = "text/html".to_owned();

@@ -15,7 +15,7 @@ use axum::{
 use rhubarb_core::config::ScrapeConfig;
 use rhubarb_scrape::{
     fetch::{Fetcher, ResponseStore, Storing},
-    page::{Fetched, Kind, Request},
+    page::{Content, Fetched, Request},
 };
 
 use crate::server::{Site, config, url};
@@ -63,7 +63,7 @@ async fn site(headers: &'static [(&'static str, &'static str)]) -> Site {
 /// Fetches twice, as two processes, and tells how the second came.
 async fn twice(headers: &'static [(&'static str, &'static str)]) -> (Fetched, usize) {
     let (site, store) = (site(headers).await, Arc::new(Memory::default()));
-    let request = Request::get(url(&site, "/")).kind(Kind::Html);
+    let request = Request::get(url(&site, "/")).kind(Content::Html);
     let first = fetcher(&store).get(&request).await.unwrap();
     assert_eq!(first.fetched, Fetched::Full);
     let second = fetcher(&store).get(&request).await.unwrap();

@@ -18,7 +18,7 @@ use rhubarb_core::config::ScrapeConfig;
 use rhubarb_scrape::{
     error::FetchError,
     fetch::Fetcher,
-    page::{Kind, Page, Request},
+    page::{Content, Page, Request},
 };
 
 use crate::server::{Site, config, fetcher, get, raw, url};
@@ -249,7 +249,7 @@ async fn json_is_posted_where_a_source_asks_so() {
     }))
     .await;
     let body = serde_json::json!({ "offset": 20 });
-    let request = Request::post_json(url(&site, "/jobs"), &body).kind(Kind::Any);
+    let request = Request::post_json(url(&site, "/jobs"), &body).kind(Content::Any);
     let config = ScrapeConfig { obey_robots: false, ..config() };
     let page = Fetcher::new(&config).unwrap().get(&request).await.unwrap();
     assert_eq!(page.bytes, "POST application/json {\"offset\":20}");

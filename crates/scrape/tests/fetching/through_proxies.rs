@@ -2,12 +2,7 @@
 
 use axum::{Router, http::StatusCode, routing::get as route};
 use rhubarb_core::{class::Class, config::ScrapeConfig};
-use rhubarb_scrape::{
-    error::FetchError,
-    fetch::Fetcher,
-    page::Request,
-    proxies::{self, Proxy},
-};
+use rhubarb_scrape::{error::FetchError, fetch::Fetcher, page::Request, proxies::Proxy};
 use url::Url;
 
 use crate::server::{Site, config, fetcher, url};
@@ -132,7 +127,7 @@ async fn a_proxy_is_no_way_into_a_private_network() {
 async fn a_list_is_fetched_without_the_private_addresses_in_it() {
     let list = "1.1.1.1:80\n10.0.0.1:80\n1.1.1.1:6379\nnot a proxy\n";
     let site = Site::start(Router::new().route("/list", route(move || async move { list }))).await;
-    let found = proxies::fetch_list(&fetcher(), &url(&site, "/list")).await.unwrap();
+    let found = fetcher().proxy_list(&url(&site, "/list")).await.unwrap();
     let urls: Vec<&str> = found.proxies.iter().map(|p| p.expose().as_str()).collect();
     assert_eq!((urls, found.refused), (vec!["http://1.1.1.1/"], 3));
 }
@@ -141,9 +136,9 @@ async fn a_list_is_fetched_without_the_private_addresses_in_it() {
 async fn a_proxy_is_well_when_it_fetches_the_page() {
     let site = Site::start(Router::new().route("/jobs", route(|| async { "jobs" }))).await;
     let proxy: Proxy = format!("http://{}", site.address()).parse().unwrap();
-    assert!(proxies::check(&fetcher(), &proxy, &page()).await);
+    assert!(fetcher().serves(&proxy, &page()).await);
     let missing = page().join("/missing").unwrap();
-    assert!(!proxies::check(&fetcher(), &proxy, &missing).await);
+    assert!(!fetcher().serves(&proxy, &missing).await);
 }
 
 #[tokio::test]

@@ -15,12 +15,7 @@ use rhubarb_core::{
     clock,
     config::{ScrapeConfig, SourceConfig, SourceKind},
 };
-use rhubarb_scrape::{
-    Ending, Listing,
-    fetch::Fetcher,
-    gathering::{Gathering, Outcome},
-    source::{self, Query},
-};
+use rhubarb_scrape::{Conclusion, Ending, Gathering, Listing, Query, fetch::Fetcher, sources};
 use rhubarb_testbed::site::Site;
 use serde_json::{Value, json};
 
@@ -34,19 +29,19 @@ fn settings(site: &Site, kind: SourceKind) -> SourceConfig {
     }
 }
 
-async fn run(config: &SourceConfig, keyword: &str) -> Outcome {
+async fn run(config: &SourceConfig, keyword: &str) -> Conclusion {
     let fetcher = Fetcher::new(&ScrapeConfig {
         min_interval: std::time::Duration::ZERO,
         allow_private: vec!["*".to_owned()],
         ..ScrapeConfig::default()
     });
     let query = Query::new(keyword, clock::now());
-    let (source, all) = (source::build(config).unwrap(), Gathering::new(query.now));
+    let (source, all) = (sources::build(config).unwrap(), Gathering::new(query.now));
     source.run(&fetcher.unwrap(), &query, &all).await;
-    all.conclude(&*source)
+    all.conclude(source.name(), source.limits())
 }
 
-fn found(outcome: Outcome) -> Vec<Listing> {
+fn found(outcome: Conclusion) -> Vec<Listing> {
     assert!(!outcome.ending.is_silent(), "{outcome:?}");
     outcome.listings
 }

@@ -8,8 +8,8 @@ use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc, time::Instant};
 use jiff::{Timestamp, ToSpan, Unit, civil::Date, tz::TimeZone};
 use rhubarb_core::config::Config;
 use rhubarb_scrape::{
+    Query,
     run::{Report, Scraper},
-    source::Query,
 };
 use serde_json::{Value, json};
 use tokio::{

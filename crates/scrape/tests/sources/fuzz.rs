@@ -13,8 +13,7 @@ use jiff::Timestamp;
 use proptest::{prelude::*, sample::select};
 use rhubarb_core::config::{Selectors, SourceConfig, SourceKind};
 use rhubarb_scrape::{
-    Listing, proxies,
-    source::{Context, ParseError, Parsed},
+    Context, Listing, ParseError, Parsed, proxies,
     sources::{
         arbeitnow, ashby, greenhouse,
         html::{Picks, parse_detail, parse_list},

@@ -20,7 +20,7 @@ use axum::{
 };
 use futures_util::{StreamExt, stream};
 use rhubarb_core::config::{ScrapeConfig, Selectors, SourceConfig, SourceKind};
-use rhubarb_scrape::{run::Scraper, source::Query};
+use rhubarb_scrape::{Query, run::Scraper};
 use rhubarb_testbed::site::Site;
 use rustix::time::{ClockId, clock_gettime};
 

@@ -5,9 +5,8 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use rhubarb_core::config::{Selectors, SourceConfig, SourceKind};
 use rhubarb_scrape::{
-    Listing, charset,
+    Context, Listing, ParseError, Parsed, charset,
     dates::{self, DateOrder},
-    source::{Context, ParseError, Parsed},
     sources::{
         arbeitnow, ashby, bamboohr, breezy, greenhouse, hackernews, himalayas, html, icims, jobicy,
         join, jsonld, lever, oracle, personio, pinpoint, recruitee, remoteok, remotive, rippling,

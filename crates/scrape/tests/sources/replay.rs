@@ -14,9 +14,8 @@ use rhubarb_core::{
     redact::Address,
 };
 use rhubarb_scrape::{
-    Ending, SourceState,
+    Ending, Query, SourceState,
     run::{Report, Scraper, SourceReport},
-    source::Query,
 };
 use rhubarb_testbed::site::{Fault, Site};
 

@@ -3,8 +3,8 @@
 use rhubarb_core::{clock, config::Config};
 use rhubarb_scrape::{
     fetch::Fetcher,
-    find::{self, Found},
-    page::{Kind, Page, Request},
+    find::{self, Candidate},
+    page::{Content, Page, Request},
 };
 use serde::Serialize;
 use url::Url;
@@ -65,7 +65,7 @@ pub(super) fn address(text: &str) -> Result<Url, Error> {
 }
 
 /// Returns the sources that read a page, the best first; by its address, else by what is there.
-pub(super) async fn sources_of(config: &Config, url: &Url) -> Result<Vec<Found>, Error> {
+pub(super) async fn sources_of(config: &Config, url: &Url) -> Result<Vec<Candidate>, Error> {
     if let Some(found) = find::by_address(url) {
         return Ok(vec![found]);
     }
@@ -79,7 +79,7 @@ pub(super) async fn sources_of(config: &Config, url: &Url) -> Result<Vec<Found>,
     Ok(found)
 }
 
-fn in_answer(page: &Page) -> Result<Vec<Found>, Error> {
+fn in_answer(page: &Page) -> Result<Vec<Candidate>, Error> {
     // The page may have led elsewhere.
     if let Some(found) = find::by_address(&page.url) {
         return Ok(vec![found]);
@@ -100,10 +100,10 @@ fn in_answer(page: &Page) -> Result<Vec<Found>, Error> {
 }
 
 /// Looks at the sitemaps that robots.txt names, or the usual one.
-async fn in_sitemaps(fetcher: &Fetcher, page: &Url) -> Option<Found> {
+async fn in_sitemaps(fetcher: &Fetcher, page: &Url) -> Option<Candidate> {
     let text = async |path: &str| {
         let url = page.join(path).ok()?;
-        let page = fetcher.get(&Request::get(url).kind(Kind::Any)).await.ok()?;
+        let page = fetcher.get(&Request::get(url).kind(Content::Any)).await.ok()?;
         Some(page.text())
     };
     let robots = text("/robots.txt").await.unwrap_or_default();

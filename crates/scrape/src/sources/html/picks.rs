@@ -6,7 +6,7 @@ use rhubarb_core::config::{Selectors, SourceConfig};
 use scraper::{ElementRef, Html, Selector};
 use url::Url;
 
-use crate::{budget::Budget, dom, empty::Empty, link::link, source::BuildError, text};
+use crate::{budget::Budget, dom, empty::Empty, link::link, setup::BuildError, text};
 
 /// Elements looked at for one field.
 const MAX_FOUND: usize = 100;

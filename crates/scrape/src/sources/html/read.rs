@@ -9,12 +9,14 @@ use crate::listing::Listing;
 use crate::{
     blocked,
     budget::Budget,
+    context::Context,
     dates::DateOrder,
     dom, jsonld,
-    location::{self, Place},
+    location::{self, Location},
+    parse_error::ParseError,
+    parsed::Parsed,
     record,
     salary::Salary,
-    source::{Context, ParseError, Parsed},
     text,
 };
 
@@ -132,7 +134,7 @@ fn fill(
             "company" => listing.company = line,
             "location" => {
                 let workplace = location::workplace(&line);
-                location::set(listing, &[Place::line(Some(line))]);
+                location::set(listing, &[Location::line(Some(line))]);
                 location::set_workplace(listing, workplace, None);
             }
             "salary" => {

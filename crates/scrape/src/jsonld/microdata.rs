@@ -5,11 +5,10 @@ use ego_tree::iter::Edge;
 use scraper::{ElementRef, Html};
 use serde_json::{Map, Value};
 
+use super::graph::is_posting_type;
 use crate::{
     budget::{Budget, TooMuch},
-    dom,
-    jsonld::is_posting_type,
-    text,
+    dom, text,
 };
 
 /// Items inside items; a posting's salary needs three.
@@ -34,7 +33,7 @@ const SYNTAXES: [Syntax; 2] = [
 ///
 /// # Errors
 /// The budget is used up.
-pub(crate) fn postings(
+pub(super) fn postings(
     page: &Html,
     at_most: usize,
     budget: &Budget,

@@ -7,12 +7,17 @@ use url::Url;
 
 use crate::listing::Listing;
 use crate::{
+    context::Context,
+    feed::Feed,
     fetch::Fetcher,
-    gathering::{Gathering, Trouble},
-    page::{Kind, Request},
+    gathering::Gathering,
+    page::{Content, Request},
+    parse_error::ParseError,
+    query::Query,
+    reading::{ask, read_apart},
     record,
-    source::{Context, Feed, ParseError, Query, ask, read_apart},
     source_status::Ending,
+    trouble::Trouble,
 };
 
 /// How a posting's own page is found and read.
@@ -20,7 +25,7 @@ use crate::{
 pub(crate) struct Detail {
     /// Returns its address; nothing leaves the listing as it is.
     pub(crate) url: FindDetail,
-    pub(crate) kind: Kind,
+    pub(crate) kind: Content,
     /// Adds what the page has.
     pub(crate) read: ReadDetail,
 }

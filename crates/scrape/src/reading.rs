@@ -1,0 +1,84 @@
+//! One page: asked for, and read off the runtime's threads.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use url::Url;
+
+use crate::{
+    blocked::{self, Sign},
+    budget::{self, Allowance, Budget},
+    context::Context,
+    dom,
+    fetch::Fetcher,
+    link::host,
+    page::{Content, Page, Request},
+    parse_error::ParseError,
+    source_status::Ending,
+    steps::{self, Step},
+    trouble::Trouble,
+};
+
+/// Runs a parser on a thread for blocking work; a panic there is the source's failure.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Trouble> {
+    let done = tokio::task::spawn_blocking(work).await;
+    let defect = "reading the answer panicked; this is a defect of the reader";
+    done.map_err(|_| Trouble::failed(defect))
+}
+
+/// Decodes and parses a page off the runtime's threads, which a large page would hold up, when
+/// there is room for it; a parser's error is the source's failure.
+pub(crate) async fn read_apart<T: Send + 'static>(
+    page: Page,
+    context: Context,
+    allowance: Allowance,
+    parse: impl FnOnce(&str, &Context) -> Result<T, ParseError> + Send + 'static,
+) -> Result<T, Trouble> {
+    let host = host(&page.url);
+    let room = budget::room(page.bytes.len()).await;
+    let parsed = apart(move || {
+        let _room = room;
+        let budget = Arc::new(Budget::of_page(page.bytes.len(), allowance));
+        let text = page.text();
+        // The bytes are of no more use: what is made of the text needs the room.
+        drop(page);
+        let context = Context { budget, ..context };
+        parse(&text, &context).map_err(|error| explained(error, &text, &context))
+    });
+    parsed.await?.map_err(|error| match error {
+        ParseError::Blocked(sign) => Trouble::ends(Ending::Blocked, sign.told(&host)),
+        // The same page costs as much again.
+        ParseError::TooMuch(_) => Trouble::for_good(format!("`{host}`: {error}")),
+        _ => Trouble::failed(format!("`{host}`: {error}")),
+    })
+}
+
+/// Says more of a page that came where data was expected, if it keeps visitors out.
+fn explained(error: ParseError, text: &str, context: &Context) -> ParseError {
+    let ParseError::Html { .. } = error else { return error };
+    let Ok(page) = dom::document(text, &context.budget) else { return error };
+    let sign = blocked::sign(&page, &context.page, &context.budget);
+    sign.map_or(error, ParseError::Blocked)
+}
+
+/// Returns a page, or why there is none.
+pub(crate) async fn get(fetcher: &Fetcher, url: &Url, kind: Content) -> Result<Page, Trouble> {
+    ask(fetcher, &Request::get(url.clone()).kind(kind)).await
+}
+
+/// As [`get`], for any request.
+pub(crate) async fn ask(fetcher: &Fetcher, request: &Request) -> Result<Page, Trouble> {
+    let started = Instant::now();
+    let got = fetcher.get(request).await;
+    steps::note(|| Step::Fetched {
+        address: format!("{}{}", host(&request.url), request.url.path()),
+        end: got.as_ref().map(|page| page.bytes.len()).map_err(ToString::to_string),
+        elapsed: started.elapsed(),
+    });
+    let page = got?;
+    // "Accepted" without a page: a challenge to be solved by a script that was not sent to us.
+    if page.status == 202 && page.bytes.trim_ascii().is_empty() {
+        return Err(Trouble::ends(Ending::Blocked, Sign::Empty.told(&host(&page.url))));
+    }
+    Ok(page)
+}
