@@ -11,7 +11,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 use rhubarb_e2e::file;
 
 /// Who may import whom inside the workspace, by folder. What is not listed is not allowed.
-const IMPORTS: [(&str, &[&str]); 18] = [
+const IMPORTS: [(&str, &[&str]); 19] = [
     ("pyvalue", &[]),
     ("wire", &["pyvalue"]),
     ("config", &[]),
@@ -29,14 +29,26 @@ const IMPORTS: [(&str, &[&str]); 18] = [
     ("beat", &["core", "schedule", "connection", "queue"]),
     ("demo", &["core"]),
     ("monitor", &["core", "connection", "queue", "cache", "jobs"]),
+    ("web", &["core", "connection", "queue", "monitor"]),
     (
         "cli",
-        &["core", "schedule", "connection", "queue", "cache", "scrape", "jobs", "monitor", "demo"],
+        &[
+            "core",
+            "schedule",
+            "connection",
+            "queue",
+            "cache",
+            "scrape",
+            "jobs",
+            "monitor",
+            "web",
+            "demo",
+        ],
     ),
 ];
 
 /// What a crate must not even reach through others: its tests stay fast and its readers unafraid.
-const NEVER: [(&str, &[&str]); 12] = [
+const NEVER: [(&str, &[&str]); 13] = [
     ("pyvalue", &["tokio", "redis", "apalis", "reqwest"]),
     ("wire", &["tokio", "redis", "apalis", "reqwest"]),
     ("config", &["tokio", "redis", "apalis", "reqwest"]),
@@ -49,6 +61,7 @@ const NEVER: [(&str, &[&str]); 12] = [
     ("queue", &["apalis-core", "apalis", "reqwest", "axum"]),
     ("beat", &["rhubarb-consumer", "apalis"]),
     ("monitor", &["rhubarb-consumer", "apalis-core", "apalis", "axum"]),
+    ("web", &["rhubarb-consumer", "apalis-core", "apalis"]),
     ("cli", &["rhubarb-consumer", "apalis-core", "apalis"]),
 ];
 

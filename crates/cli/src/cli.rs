@@ -8,6 +8,7 @@ mod only;
 mod schedules;
 mod sessions;
 mod tasks;
+mod web;
 
 use std::{ffi::OsString, time::Duration};
 
@@ -22,6 +23,7 @@ pub(crate) use only::OnlyArgs;
 pub(crate) use schedules::{EntryArgs, ImportArgs, NextArgs, PauseScheduleArgs, SchedulesCommand};
 pub(crate) use sessions::{CountArgs, RevokeSessionsArgs, SessionsCommand, ShowArgs};
 pub(crate) use tasks::TasksArgs;
+pub(crate) use web::WebArgs;
 
 /// Looks into a Rhubarb task queue, publishes to it, and reads the listings that it has scraped.
 #[derive(Debug, Parser)]
@@ -155,6 +157,8 @@ pub(crate) enum Command {
     /// Shows or tries the sources of the configuration
     #[command(subcommand)]
     Sources(SourcesCommand),
+    /// Serves the dashboard, health and metrics over HTTP until it is told to stop
+    Web(WebArgs),
 }
 
 /// How a listing command shows what it found.

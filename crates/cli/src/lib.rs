@@ -55,7 +55,11 @@ fn parse_and_run(args: impl IntoIterator<Item = OsString>) -> Result<u8, Error> 
     if let (Some(Command::Demo(args)), false) = (&command, common.print_config) {
         return execute(commands::demo::run(args.seconds));
     }
-    let loaded = match process::configured(&common, &[]) {
+    let flags = match &command {
+        Some(Command::Web(args)) => args.settings(),
+        _ => Vec::new(),
+    };
+    let loaded = match process::configured(&common, &flags) {
         Ok(loaded) => loaded,
         Err(code) => return Ok(code),
     };
@@ -65,6 +69,12 @@ fn parse_and_run(args: impl IntoIterator<Item = OsString>) -> Result<u8, Error> 
             "a command is required; `rhubarb --help` lists them",
         )));
     };
+    if let Command::Web(args) = &command {
+        return match &args.new_token {
+            Some(name) => commands::web::new_token(name).map(|()| exit::OK),
+            None => Ok(commands::web::serve(loaded)),
+        };
+    }
     // A line in the middle of the live view would spoil it; the view says what is wrong itself.
     if !matches!(&command, Command::Monitor(args) if args.watch) {
         log(&loaded);

@@ -62,7 +62,9 @@ where
     }
 }
 
-fn run<Live>(mut runtime: runtime::Builder, live: impl FnOnce(Shutdown) -> Live) -> u8
+/// Runs a process until it ends by itself or is told to stop, and returns its exit code; see
+/// [`main`].
+pub fn run<Live>(mut runtime: runtime::Builder, live: impl FnOnce(Shutdown) -> Live) -> u8
 where
     Live: Future<Output = u8>,
 {

@@ -21,6 +21,7 @@ mod sessions;
 mod sources;
 mod tasks;
 mod wait;
+pub(crate) mod web;
 
 /// What a command that needs Redis works with.
 #[derive(Debug)]
@@ -71,5 +72,7 @@ pub(crate) async fn run(command: Command, config: Config) -> Result<(), Error> {
         Command::Schedules(command) => schedules::run(&config, command).await,
         Command::Sessions(command) => sessions::run(&config, command).await,
         Command::Sources(command) => sources::run(&config, command).await,
+        // It is a process of its own and has run before.
+        Command::Web(_) => Ok(()),
     }
 }

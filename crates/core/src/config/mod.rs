@@ -15,6 +15,7 @@ mod scrape;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod web;
 mod worker;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
@@ -32,6 +33,7 @@ pub use self::{
     routes::{Route, Routes},
     scrape::ScrapeConfig,
     sources::{PathSettings, Selectors, SourceConfig, SourceKind},
+    web::{WebConfig, WebToken},
     worker::{LetterCaps, UnknownTasks, WorkerConfig},
 };
 use rhubarb_schedule::{CrontabText, ScheduleConfig, When};
@@ -133,15 +135,6 @@ settings! {
     }
 }
 
-settings! {
-    /// The dashboard.
-    #[derive(Clone, Debug, PartialEq, Eq)]
-    pub struct WebConfig {
-        /// The port of the dashboard, which is not there yet.
-        port: u16 = 8080, accepts "0 to 65535", from &["PORT"];
-    }
-}
-
 /// The task that the default schedule runs.
 const HOURLY: &str = "job_scraper.tasks.scrape_jobs_hourly";
 
@@ -230,6 +223,11 @@ impl Configuration for Config {
             self.redis.url = url.clone();
             let origin = origins.get("redis.queue_url").unwrap_or_default().to_owned();
             origins.note("redis.url", &origin);
+        }
+        // A platform that gives a port wants to reach it.
+        if self.web.bind.is_none() && origins.get("web.port") == Some("PORT") {
+            self.web.bind = Some("0.0.0.0".into());
+            origins.note("web.bind", "PORT");
         }
         problems.extend(self.scrape.problems());
         if self.worker_queues().is_empty() {

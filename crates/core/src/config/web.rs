@@ -1,0 +1,119 @@
+//! `[web]`.
+
+use std::net::IpAddr;
+
+use rhubarb_config::{Input, Shown, Value, Wrong, settings};
+
+use super::is_name;
+
+const TOKENS: &str = "a list of at most 100 texts \"NAME:HASH\" as `rhubarb web --new-token NAME` \
+                      prints them";
+
+settings! {
+    /// The dashboard: `rhubarb web`.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct WebConfig {
+        /// The address to listen on. Without it 127.0.0.1, or 0.0.0.0 where a platform sets PORT.
+        /// Beyond this machine it does not start without a token.
+        bind: Option<String> = None,
+            accepts "an IP address such as \"127.0.0.1\", \"0.0.0.0\" or \"::\"",
+            if |bind| is_address(bind.as_deref()), example "\"0.0.0.0\"";
+        /// The port to listen on; 0 takes a free one.
+        port: u16 = 8080, accepts "0 to 65535", from &["PORT"];
+        /// Who may see everything and change nothing: names with hashes of their tokens. `rhubarb
+        /// web --new-token NAME` makes one.
+        read_tokens: Vec<WebToken> = Vec::new(),
+            accepts TOKENS, if |tokens| tokens.len() <= 100;
+        /// Who may change things too.
+        write_tokens: Vec<WebToken> = Vec::new(),
+            accepts TOKENS, if |tokens| tokens.len() <= 100;
+    }
+}
+
+fn is_address(bind: Option<&str>) -> bool {
+    bind.is_none_or(|text| text.parse::<IpAddr>().is_ok())
+}
+
+/// A token by its name and the SHA-256 of its text. The token itself is 256 random bits, so that
+/// its hash tells nothing of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebToken {
+    /// Whose it is, for the log.
+    pub name: String,
+    /// The hash.
+    pub hash: [u8; 32],
+}
+
+impl WebToken {
+    /// Returns it as the configuration has it.
+    pub fn written(&self) -> String {
+        let hash: String = self.hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("{}:{hash}", self.name)
+    }
+}
+
+impl Value for WebToken {
+    const ACCEPTS: &'static str = "a text \"NAME:HASH\"";
+    // Somebody may have given the token itself.
+    const SECRET: bool = true;
+    fn read(input: Input<'_>) -> Result<Self, Wrong> {
+        let (name, hash) = input.text().and_then(|text| text.rsplit_once(':')).ok_or(None)?;
+        let hash = bytes(hash.trim()).ok_or(None)?;
+        let name = name.trim();
+        if is_name(name) { Ok(Self { name: name.to_owned(), hash }) } else { Err(None) }
+    }
+    fn show(&self) -> Shown {
+        Shown::of(&format!("{}:***", self.name), &Self::written(self))
+    }
+}
+
+/// Reads 64 hexadecimal digits.
+fn bytes(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use rhubarb_config::{Environment, load};
+
+    use super::*;
+    use crate::config::{Config, Loaded};
+
+    fn loaded(variables: &[(&str, &str)], flags: &[(&'static str, String)]) -> Loaded {
+        load(None, &Environment::of(variables), flags).unwrap()
+    }
+
+    #[test]
+    fn a_platforms_port_is_reached_from_outside_and_one_of_ours_is_not() {
+        let bind = |loaded: Loaded| (loaded.config.web.bind, loaded.config.web.port);
+        assert_eq!(bind(loaded(&[("PORT", "5000")], &[])), (Some("0.0.0.0".into()), 5000));
+        assert_eq!(bind(loaded(&[("RHUBARB_WEB_PORT", "5000")], &[])), (None, 5000));
+        assert_eq!(bind(loaded(&[("PORT", "5000")], &[("web.port", "1".into())])), (None, 1));
+        let both = [("PORT", "5000"), ("RHUBARB_WEB_BIND", "127.0.0.1")];
+        assert_eq!(bind(loaded(&both, &[])), (Some("127.0.0.1".into()), 5000));
+    }
+
+    #[test]
+    fn a_token_is_a_name_with_a_hash_and_is_never_printed() {
+        let hash = "0f".repeat(32);
+        let loaded = loaded(&[("RHUBARB_WEB_READ_TOKENS", &format!("prometheus:{hash}"))], &[]);
+        let tokens = &loaded.config.web.read_tokens;
+        assert_eq!(tokens, &[WebToken { name: "prometheus".into(), hash: [15; 32] }]);
+        assert_eq!(tokens[0].written(), format!("prometheus:{hash}"));
+        assert!(!loaded.to_string().contains(&hash), "{loaded}");
+        for wrong in
+            ["hunter2", ":", "a:hunter2", &format!(":{hash}"), &format!("a:é{}", &hash[2..])]
+        {
+            let all = [("RHUBARB_WEB_READ_TOKENS", wrong)];
+            let told = load::<Config>(None, &Environment::of(&all), &[]).unwrap_err().to_string();
+            assert!(told.contains("--new-token") && !told.contains("hunter2"), "{told}");
+        }
+    }
+}

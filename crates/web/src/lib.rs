@@ -1,0 +1,105 @@
+//! The dashboard of an installation, over HTTP: pages for people, health and metrics for machines.
+//!
+//! [`serve`] answers until it is told to stop. Everything is read through the read sides of the
+//! other crates, on one connection for each database, whatever the number of open pages: what a
+//! page shows is looked up at most once a moment ([`glance`]). Redis may be gone: pages stay up,
+//! and say since when.
+//!
+//! What it deliberately does not do: it runs no task, knows no Redis key, fetches nothing from
+//! elsewhere, and opens no door without a key beyond this machine.
+//!
+//! To add a route, see [`router`]; a page, [`page`]; a test, `tests/web.rs`.
+//!
+//! Modules: [`router`] every route, [`site`] what they share, [`glance`] one look for all who ask,
+//! [`door`] tokens, [`access`] who may, [`guard`] what holds for every request, [`problem`] the one
+//! kind of error and [`shown`] how it is told, [`page`] pages, [`asset`] files in the binary,
+//! [`health`] health and metrics, [`server`] connections.
+
+pub mod access;
+pub mod asset;
+pub mod door;
+pub mod glance;
+pub mod guard;
+pub mod health;
+pub mod page;
+pub mod problem;
+pub mod router;
+pub mod server;
+pub mod shown;
+pub mod site;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use rhubarb_core::{config::Config, shutdown::Shutdown};
+use tokio::net::TcpListener;
+
+pub use site::Site;
+
+/// Why the dashboard does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It would be open to everyone who reaches this machine.
+    #[error(
+        "web.bind is {0}, beyond this machine, and nobody could be told from anybody: set \
+         web.read_tokens or web.write_tokens (`rhubarb web --new-token NAME` makes one)"
+    )]
+    Open(IpAddr),
+    /// The address is taken, or not ours.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A URL or certificate of the configuration.
+    #[error(transparent)]
+    Connection(#[from] rhubarb_connection::Error),
+}
+
+/// Serves the dashboard until `shutdown` begins, and then until what was begun is answered.
+///
+/// # Errors
+///
+/// It could not start; once it has, nothing ends it but `shutdown`.
+pub async fn serve(config: Config, shutdown: &Shutdown) -> Result<(), Error> {
+    let address = address(&config)?;
+    let site = Site::new(config, shutdown.clone())?;
+    let listener =
+        TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
+    let address = listener.local_addr().unwrap_or(address);
+    tracing::info!(url = %format_args!("http://{address}/"), "dashboard ready");
+    server::run(listener, router::new(site), shutdown).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Returns where to listen.
+fn address(config: &Config) -> Result<SocketAddr, Error> {
+    let bind = config.web.bind.as_deref().and_then(|text| text.parse().ok());
+    let ip: IpAddr = bind.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let is_open = config.web.read_tokens.is_empty() && config.web.write_tokens.is_empty();
+    if is_open && !ip.is_loopback() {
+        return Err(Error::Open(ip));
+    }
+    Ok(SocketAddr::new(ip, config.web.port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beyond_this_machine_it_does_not_start_without_a_way_in() {
+        let mut config = Config::default();
+        assert_eq!(address(&config).unwrap().to_string(), "127.0.0.1:8080");
+        for open in ["0.0.0.0", "::", "10.0.0.1"] {
+            config.web.bind = Some(open.to_owned());
+            let told = address(&config).unwrap_err().to_string();
+            assert!(told.contains("web.write_tokens"), "{told}");
+        }
+        let (_, token) = door::new_token("me");
+        config.web.read_tokens = vec![token];
+        assert_eq!(address(&config).unwrap().to_string(), "10.0.0.1:8080");
+    }
+}

@@ -1,0 +1,119 @@
+//! Pages. Each is a struct with its template in `templates/`, which extends `base.html`, and a
+//! field `frame`; a module of its own below, a line in [`MENU`], and a route.
+//!
+//! What stands in a template as `{{ value }}` is escaped. [`text`] cuts what may be long and takes
+//! out what could steer a terminal or turn the direction of text around.
+
+pub mod login;
+pub mod overview;
+
+use askama::Template;
+use axum::response::Html;
+
+use crate::{asset, door::Visitor, problem::Problem, site::Site};
+
+/// The media type of a page.
+pub const HTML: &str = "text/html; charset=utf-8";
+
+/// What the menu shows: address and words.
+const MENU: [(&str, &str); 1] = [("/", "Overview")];
+
+/// What is around every page.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// The page's title.
+    pub title: String,
+    /// Its address in the menu.
+    pub active: &'static str,
+    /// Who looks; nobody on the login page and in a problem.
+    pub visitor: Option<Visitor>,
+    /// Whether there is somebody to log out.
+    pub has_login: bool,
+}
+
+impl Frame {
+    /// Makes that of a page in the menu.
+    pub fn new(site: &Site, visitor: &Visitor, active: &'static str, title: &str) -> Self {
+        Self {
+            title: title.to_owned(),
+            active,
+            visitor: Some(visitor.clone()),
+            has_login: !site.doors().are_open(),
+        }
+    }
+
+    /// Makes that of a page for nobody in particular.
+    pub fn bare(title: &str) -> Self {
+        Self { title: title.to_owned(), active: "", visitor: None, has_login: false }
+    }
+
+    /// Returns the menu: address, words, and whether it is this page.
+    pub fn menu(&self) -> Vec<(&'static str, &'static str, bool)> {
+        let all = MENU.iter().filter(|_| self.visitor.is_some());
+        all.map(|(url, words)| (*url, *words, *url == self.active)).collect()
+    }
+
+    /// Returns the address of a file.
+    pub fn asset(&self, name: &str) -> &'static str {
+        asset::url(name)
+    }
+}
+
+/// Writes a page.
+///
+/// # Errors
+///
+/// The template fails.
+pub fn html(page: &impl Template) -> Result<Html<String>, Problem> {
+    Ok(Html(page.render()?))
+}
+
+/// Returns a text from outside as it may be shown: at most `most` characters on one line, without
+/// what steers or turns text around.
+pub fn text(text: &str, most: usize) -> String {
+    let mut shown: String =
+        text.chars().take(most).map(|c| if steers(c) { '\u{fffd}' } else { c }).collect();
+    if text.chars().nth(most).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// Tells whether a character is no text: it controls a terminal or turns the direction around.
+fn steers(c: char) -> bool {
+    let turns =
+        matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || turns
+}
+
+#[derive(Template)]
+#[template(path = "problem.html")]
+struct ProblemPage<'a> {
+    frame: Frame,
+    problem: &'a Problem,
+}
+
+/// Returns a problem as a page.
+pub(crate) fn problem(problem: &Problem) -> String {
+    let page = ProblemPage { frame: Frame::bare(&problem.title), problem };
+    page.render().unwrap_or_else(|_| problem.title.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_from_outside_is_cut_and_steers_nothing() {
+        assert_eq!(text("a\u{1b}[31mb\u{202e}c\nd", 100), "a\u{fffd}[31mb\u{fffd}c\u{fffd}d");
+        assert_eq!(text("ééé", 2), "éé…");
+        assert_eq!(text("éé", 2), "éé");
+    }
+
+    #[test]
+    fn a_problem_is_a_page_with_its_words_escaped() {
+        let page = problem(&Problem::not_found("no <script>alert(1)</script>"));
+        assert!(page.contains("&#60;script&#62;") || page.contains("&lt;script&gt;"), "{page}");
+        assert!(!page.contains("<script>alert"));
+    }
+}

@@ -1,0 +1,101 @@
+//! What all requests share.
+
+use std::{sync::Arc, time::Duration};
+
+use rhubarb_connection::Connections;
+use rhubarb_core::{config::Config, shutdown::Shutdown};
+use rhubarb_monitor::{
+    collect::{self, Look},
+    place::{self, Server},
+    report::Report,
+    scan::Effort,
+};
+use rhubarb_queue::Client;
+
+use crate::{
+    door::Doors,
+    glance::{Glance, Seen},
+    problem::Problem,
+};
+
+/// How long one look at the installation serves everybody.
+const FRESH: Duration = Duration::from_secs(2);
+/// For how long keys are looked through in one look.
+const EFFORT: Duration = Duration::from_millis(200);
+
+/// What all requests share; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Site(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    config: Config,
+    connections: Connections,
+    client: Client,
+    servers: Vec<Server>,
+    doors: Doors,
+    shutdown: Shutdown,
+    report: Glance<Report>,
+}
+
+impl Site {
+    /// Prepares everything; nothing is sent before the first request.
+    ///
+    /// # Errors
+    ///
+    /// A URL that cannot be understood, or a certificate that cannot be read.
+    pub fn new(config: Config, shutdown: Shutdown) -> Result<Self, rhubarb_connection::Error> {
+        let connections = Connections::new(&config, "rhubarb-web")?;
+        Ok(Self(Arc::new(Shared {
+            client: Client::new(&connections, &config),
+            servers: place::servers(&connections),
+            doors: Doors::new(&config.web),
+            report: Glance::new(FRESH),
+            connections,
+            config,
+            shutdown,
+        })))
+    }
+
+    /// Returns the configuration.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// Returns the connections: one for each database, shared by all requests.
+    pub fn connections(&self) -> &Connections {
+        &self.0.connections
+    }
+
+    /// Returns the queue's client.
+    pub fn client(&self) -> &Client {
+        &self.0.client
+    }
+
+    /// Returns the ways in.
+    pub fn doors(&self) -> &Doors {
+        &self.0.doors
+    }
+
+    /// Returns when to stop: an answer that goes on, as of server-sent events, ends with it.
+    pub fn shutdown(&self) -> &Shutdown {
+        &self.0.shutdown
+    }
+
+    /// Returns a look at the whole installation that is a few seconds old at the most, or the last
+    /// one there was.
+    ///
+    /// # Errors
+    ///
+    /// None was finished yet.
+    pub async fn report(&self) -> Result<Seen<Report>, Problem> {
+        let site = self.clone();
+        let look = async move {
+            let Shared { config, servers, client, .. } = &*site.0;
+            let effort = Effort::new(EFFORT, true);
+            collect::report(&Look { config, servers, client, info: true, effort }).await
+        };
+        let seen = self.0.report.get(look).await;
+        seen.ok_or_else(|| Problem::unavailable("Redis has not answered yet"))
+    }
+}
