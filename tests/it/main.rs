@@ -17,6 +17,8 @@ mod cache;
 mod canvas;
 /// Canvases of a Celery client, run by our worker.
 mod canvas_run;
+/// What becomes of postings from scrape to scrape.
+mod changes;
 /// Help, versions, wrong configuration, no Redis.
 mod cli;
 /// What Celery's clients and tools see of our worker.

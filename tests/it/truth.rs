@@ -27,20 +27,20 @@ use crate::{BINARIES, shop::SOON};
 
 type Answers = Arc<Mutex<HashMap<String, (u16, &'static str, Vec<u8>)>>>;
 
-const HTML: &str = "text/html; charset=utf-8";
-const JSON: &str = "application/json";
+pub(crate) const HTML: &str = "text/html; charset=utf-8";
+pub(crate) const JSON: &str = "application/json";
 
 /// A site whose answers change, and an installation that scrapes it.
-struct Changing {
+pub(crate) struct Changing {
     _site: Site,
     answers: Answers,
-    installation: Installation,
+    pub(crate) installation: Installation,
     _worker: Process,
 }
 
 impl Changing {
     /// Opens it with these sources; `{base}` in them stands for the site.
-    async fn open(sources: &str) -> Self {
+    pub(crate) async fn open(sources: &str) -> Self {
         let answers = Answers::default();
         let played = Arc::clone(&answers);
         let answer = move |request: Request| {
@@ -64,24 +64,30 @@ impl Changing {
         Self { _site: site, answers, installation, _worker: worker }
     }
 
-    fn put(&self, path: &str, status: u16, kind: &'static str, body: impl Into<Vec<u8>>) {
+    pub(crate) fn put(
+        &self,
+        path: &str,
+        status: u16,
+        kind: &'static str,
+        body: impl Into<Vec<u8>>,
+    ) {
         self.answers.lock().unwrap().insert(path.to_owned(), (status, kind, body.into()));
     }
 
-    async fn scrape(&self, keyword: &str) -> Ran {
+    pub(crate) async fn scrape(&self, keyword: &str) -> Ran {
         self.installation.rhubarb(&["scrape", keyword, "--force", "--wait", "120"]).await
     }
 
-    async fn json(&self, args: &[&str]) -> Value {
+    pub(crate) async fn json(&self, args: &[&str]) -> Value {
         self.installation.rhubarb(&[args, &["--json"]].concat()).await.json()
     }
 
-    async fn status(&self) -> Value {
+    pub(crate) async fn status(&self) -> Value {
         self.json(&["status"]).await
     }
 
     /// Returns the titles of a keyword's listings, in order.
-    async fn titles(&self, keyword: &str) -> Vec<String> {
+    pub(crate) async fn titles(&self, keyword: &str) -> Vec<String> {
         let listings = self.json(&["listings", keyword]).await;
         let listings = listings.as_array().unwrap();
         let mut titles: Vec<String> =
@@ -286,7 +292,8 @@ async fn a_status_does_not_stay_at_running_when_the_scrape_is_cut_off() {
     assert_eq!(told["error"], "the scrape was ended before its end", "{told:#}");
 }
 
-fn cases() -> Option<PathBuf> {
+/// The inputs of the cases of job sites, where they stand beside the workspace.
+pub(crate) fn cases() -> Option<PathBuf> {
     let folder =
         PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/cases/scrape/inputs"));
     folder.is_dir().then_some(folder)

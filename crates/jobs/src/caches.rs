@@ -8,6 +8,7 @@ use rhubarb_core::config::{CacheConfig, Config, DOMAINS, Domain, Role};
 
 use crate::{
     domain::DomainCache,
+    life::LifeCache,
     listings::Listings,
     memory::MemoryCache,
     proxies::Proxies,
@@ -68,12 +69,14 @@ impl Caches {
         };
         let of_listings = config.listings.iter().map(|place| target(listings, place));
         // Beside the listings that are read, where Django looks for nothing.
-        let memory = config.listings.first().and_then(|place| {
+        let beside = config.listings.first().and_then(|place| {
             let cache = aliases.get(&place.alias)?.version(0);
-            Some(MemoryCache::new(cache, &place.key))
+            Some((cache, place.key.as_str()))
         });
+        let memory = beside.clone().map(|(cache, key)| MemoryCache::new(cache, key));
+        let life = beside.map(|(cache, key)| LifeCache::new(cache, key));
         Ok(Self {
-            listings: Listings::new(of_listings.collect::<Result<_, _>>()?, memory),
+            listings: Listings::new(of_listings.collect::<Result<_, _>>()?, memory, life),
             status: StatusCache::new(target(status, &config.status)?),
             proxies: Proxies::new(target(proxies, &config.proxies)?),
             domains: DOMAINS.iter().map(domain).collect::<Result<_, Error>>()?,

@@ -13,6 +13,7 @@
 mod caches;
 mod domain;
 mod fit;
+pub mod life;
 mod listings;
 mod memory;
 mod proxies;

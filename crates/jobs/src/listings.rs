@@ -8,6 +8,7 @@ use rhubarb_cache::{Cache, Error, FormatError, PyValue, Timeout, Ttl, redact_key
 
 use crate::{
     fit,
+    life::LifeCache,
     memory::{Memory, MemoryCache},
     target::Target,
     template,
@@ -19,6 +20,7 @@ pub struct Listings {
     targets: Vec<Target>,
     /// Absent where there is no target.
     memory: Option<MemoryCache>,
+    life: Option<LifeCache>,
 }
 
 /// What is cached for a keyword.
@@ -33,8 +35,12 @@ pub struct Cached {
 }
 
 impl Listings {
-    pub(crate) fn new(targets: Vec<Target>, memory: Option<MemoryCache>) -> Self {
-        Self { targets, memory }
+    pub(crate) fn new(
+        targets: Vec<Target>,
+        memory: Option<MemoryCache>,
+        life: Option<LifeCache>,
+    ) -> Self {
+        Self { targets, memory, life }
     }
 
     /// Writes a keyword's listings to every target, in the configured order.
@@ -105,6 +111,11 @@ impl Listings {
             Some(memory) => memory.write(keyword, known).await,
             None => Ok(()),
         }
+    }
+
+    /// Returns the records of postings' lives; nothing where listings are kept nowhere.
+    pub fn life(&self) -> Option<&LifeCache> {
+        self.life.as_ref()
     }
 
     /// Returns what is cached for a keyword.

@@ -10,7 +10,7 @@
 //!
 //! Two records are one posting when these agree and neither their titles nor their places differ.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use sha2::{Digest, Sha256};
 use url::Url;
@@ -125,14 +125,18 @@ impl<'a> Rule<'a> {
 
 fn content_id(listing: &Listing) -> String {
     let place = listing.location.as_deref().unwrap_or_default();
+    let parts = [&listing.title, &listing.company, place].map(normal);
+    format!("{CONTENT}{}", digest(parts))
+}
+
+/// Returns what some texts are known again by: 20 hexadecimal digits.
+pub fn digest(texts: impl IntoIterator<Item: AsRef<[u8]>>) -> String {
     let mut hash = Sha256::new();
-    for part in [&listing.title, &listing.company, place] {
-        hash.update(normal(part));
+    for text in texts {
+        hash.update(text);
         hash.update([0]);
     }
-    let digest = hash.finalize();
-    let hex: String = digest[..10].iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{CONTENT}{hex}")
+    hash.finalize()[..10].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Lower-case words without punctuation.
@@ -145,62 +149,87 @@ pub(crate) fn normal(text: &str) -> String {
 /// Listings by what tells that another listing is the same posting, from whichever source or run.
 #[derive(Debug)]
 pub struct KnownListings<'a> {
-    ids: HashSet<(&'a str, &'a str)>,
-    addresses: HashMap<String, usize>,
-    contents: HashMap<(&'a str, String), SameContent>,
+    ids: HashMap<(&'a str, &'a str), usize>,
+    addresses: HashMap<String, Seen>,
+    contents: HashMap<(&'a str, String), Seen>,
 }
 
-/// The listings of a source with one content.
-#[derive(Clone, Copy, Debug, Default)]
-struct SameContent {
+/// The listings with one address, or those of a source with one content.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    /// The first of them.
+    first: usize,
     count: usize,
-    /// Whether one of them is known by it.
+    /// Whether one of them is known by its content.
     is_id: bool,
+}
+
+impl Seen {
+    fn add(seen: &mut Self, is_id: bool) {
+        seen.count += 1;
+        seen.is_id |= is_id;
+    }
 }
 
 impl<'a> KnownListings<'a> {
     /// Returns what is known of these listings.
-    pub fn new(listings: &'a [Listing]) -> Self {
+    pub fn new(listings: impl IntoIterator<Item = &'a Listing>) -> Self {
+        let listings = listings.into_iter();
+        let n = listings.size_hint().0;
         let mut known = Self {
-            ids: HashSet::with_capacity(listings.len()),
-            addresses: HashMap::with_capacity(listings.len()),
-            contents: HashMap::with_capacity(listings.len()),
+            ids: HashMap::with_capacity(n),
+            addresses: HashMap::with_capacity(n),
+            contents: HashMap::with_capacity(n),
         };
-        for listing in listings {
+        for (at, listing) in listings.enumerate() {
             if !listing.external_id.is_empty() {
-                known.ids.insert(id_of(listing));
+                known.ids.entry(id_of(listing)).or_insert(at);
             }
-            *known.addresses.entry(address_of(listing)).or_default() += 1;
-            let content = known.contents.entry(content_of(listing)).or_default();
-            content.count += 1;
-            content.is_id |= is_content(listing);
+            let is_id = is_content(listing);
+            let seen = || Seen { first: at, count: 0, is_id: false };
+            Seen::add(known.addresses.entry(address_of(listing)).or_insert_with(seen), is_id);
+            Seen::add(known.contents.entry(content_of(listing)).or_insert_with(seen), is_id);
         }
         known
     }
 
-    /// Tells whether the posting of a listing, one of `others`, is one of these too.
+    /// Tells whether the posting of a listing, one of `others`, is one of these too; see
+    /// [`KnownListings::find`].
+    pub fn has(&self, listing: &Listing, others: &KnownListings<'_>) -> bool {
+        self.find(listing, others).is_some()
+    }
+
+    /// Returns which of these is the posting of a listing, one of `others`.
     ///
     /// Where identifiers differ the address decides, if one listing only has it on either side; and
     /// the content, if nothing else told one of the two from others.
-    pub fn has(&self, listing: &Listing, others: &KnownListings<'_>) -> bool {
-        self.ids.contains(&id_of(listing))
-            || self.has_address(listing, others)
-            || self.has_content(listing, others)
+    pub fn find(&self, listing: &Listing, others: &KnownListings<'_>) -> Option<usize> {
+        let by_id = self.ids.get(&id_of(listing)).copied();
+        let by_id = by_id.or_else(|| self.by_address(listing, others));
+        by_id.or_else(|| self.by_content(listing, others))
     }
 
-    fn has_address(&self, listing: &Listing, others: &KnownListings<'_>) -> bool {
+    fn by_address(&self, listing: &Listing, others: &KnownListings<'_>) -> Option<usize> {
         let address = address_of(listing);
-        let is_alone = |known: &KnownListings<'_>| known.addresses.get(&address) == Some(&1);
-        !address.is_empty() && is_alone(self) && is_alone(others)
+        let alone = |known: &KnownListings<'_>| {
+            known.addresses.get(&address).filter(|s| s.count == 1).copied()
+        };
+        let (here, _) = alone(self).zip(alone(others)).filter(|_| !address.is_empty())?;
+        Some(here.first)
     }
 
-    fn has_content(&self, listing: &Listing, others: &KnownListings<'_>) -> bool {
+    fn by_content(&self, listing: &Listing, others: &KnownListings<'_>) -> Option<usize> {
         let (source, content) = content_of(listing);
         let key = (source, content);
-        let (here, there) = (self.contents.get(&key), others.contents.get(&key));
-        let (Some(here), Some(there)) = (here, there) else { return false };
-        here.count == 1 && there.count == 1 && (here.is_id || there.is_id)
+        let (here, there) = (self.contents.get(&key)?, others.contents.get(&key)?);
+        let is_told = here.count == 1 && there.count == 1 && (here.is_id || there.is_id);
+        is_told.then_some(here.first)
     }
+}
+
+/// Returns an address as the rule compares it: without what follows a visitor.
+pub fn address(url: &str) -> String {
+    Addresses::of(url, &Tracking::default()).short
 }
 
 fn id_of(listing: &Listing) -> (&str, &str) {
@@ -208,7 +237,7 @@ fn id_of(listing: &Listing) -> (&str, &str) {
 }
 
 fn address_of(listing: &Listing) -> String {
-    Addresses::of(&listing.url, &Tracking::default()).short
+    address(&listing.url)
 }
 
 fn content_of(listing: &Listing) -> (&str, String) {

@@ -5,8 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::{Timestamp, ToSpan};
 use rhubarb_scrape::{Ending, Listing, identity::KnownListings, run::SourceReport};
 
-use super::judge::{Earlier, Verdict, judge};
-use crate::{Memory, ScrapeState, SourceState, SourceStatus};
+use super::judge::{Earlier, RUNS_BELIEVED, Verdict, judge};
+use crate::{
+    Memory, ScrapeState, SourceState, SourceStatus,
+    life::{End, Why},
+};
 
 /// After so many days a listing goes that no run has seen, though each was cut short.
 const UNSEEN_DAYS: i64 = 14;
@@ -29,6 +32,8 @@ pub struct Merged {
     pub sources: BTreeMap<String, SourceStatus>,
     /// What is to be remembered of the sources that were asked.
     pub memory: Memory,
+    /// What each source says of its postings that did not come.
+    pub ends: BTreeMap<String, End>,
 }
 
 /// What is known before a scrape.
@@ -69,6 +74,7 @@ pub fn merge(before: Before<'_>, found: Vec<Listing>, reports: &[SourceReport]) 
             verdict.status.kept = had.get(*name).copied().unwrap_or_default() as u64;
         }
     }
+    let ends = verdicts.iter_mut().map(|(name, v)| ((*name).to_owned(), v.end())).collect();
     let sources: BTreeMap<String, SourceStatus> =
         verdicts.into_iter().map(|(name, verdict)| (name.to_owned(), verdict.status)).collect();
     let state = match answers {
@@ -80,7 +86,7 @@ pub fn merge(before: Before<'_>, found: Vec<Listing>, reports: &[SourceReport]) 
     if sources.is_empty() {
         error = Some("no source is enabled".to_owned());
     }
-    Merged { listings, state, error, closed, sources, memory }
+    Merged { listings, state, error, closed, sources, memory, ends }
 }
 
 /// Returns what came and what stays.
@@ -123,6 +129,21 @@ fn joined(
 }
 
 impl Verdict {
+    /// Returns what is said of the source's postings that did not come, taking it out.
+    fn end(&mut self) -> End {
+        let outcome = self.status.outcome;
+        let why = match outcome {
+            Some(Ending::Gone) if self.remembered.missing < RUNS_BELIEVED => Why::Gone,
+            Some(Ending::NotFound | Ending::Gone) => Why::BoardGone,
+            _ => Why::NotListed,
+        };
+        End {
+            closed: (self.earlier == Earlier::Closed).then_some(why),
+            gone: std::mem::take(&mut self.gone),
+            is_partial: outcome == Some(Ending::Partial),
+        }
+    }
+
     /// Tells whether an earlier listing goes that is kept otherwise.
     fn lets_go(&self, listing: &Listing, unseen: Timestamp) -> bool {
         let is_gone = |key: &String| *key == listing.url || *key == listing.external_id;

@@ -7,6 +7,7 @@
 mod hold;
 mod hosts;
 pub mod judge;
+mod lives;
 pub mod merge;
 mod pages;
 mod proxies;

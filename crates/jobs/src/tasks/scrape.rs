@@ -12,13 +12,14 @@ use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     ScrapeKeyword, Scraping, hold,
+    lives::Lives,
     merge::{self, Merged},
     pages::before_pages,
     proxies,
     summary::Summary,
     unfinished::Unfinished,
 };
-use crate::{Cached, Caches, ScrapeState, SourceState, SourceStatus, Status, fit};
+use crate::{Cached, Caches, ScrapeState, SourceState, SourceStatus, Status, fit, life::Kind};
 
 /// Scrapes a keyword unless its listings are fresh or another task has just done it.
 pub(super) async fn scrape(
@@ -148,9 +149,11 @@ async fn finish(
     log(&merged);
     memory.retain(|name, _| scraping.0.scraper.sources.iter().any(|s| s.name() == name));
     memory.append(&mut merged.memory);
+    let mut lives = None;
     let listings = match merged.listings.take() {
         Some(listings) => {
-            let all = listings.into_iter().chain(untouched.iter().cloned()).collect();
+            let all: Vec<Listing> = listings.into_iter().chain(untouched.iter().cloned()).collect();
+            lives = Lives::after(cache, &wanted.keyword, query.now, &all, &merged.ends).await;
             write(scraping, &wanted.keyword, all, &mut merged).await?
         }
         None => earlier.iter().chain(&untouched).cloned().collect(),
@@ -158,9 +161,18 @@ async fn finish(
     if let Err(error) = cache.remember(&wanted.keyword, &memory).await {
         tracing::warn!(%error, "what is remembered of sources was not written");
     }
+    if let Some(lives) = &lives {
+        lives.write(&scraping.0.pages).await;
+    }
     let is_asked = |listing: &&Listing| merged.sources.contains_key(&listing.source);
     let of_asked: Vec<Listing> = listings.iter().filter(is_asked).cloned().collect();
-    let new = merge::n_new(&earlier, &of_asked);
+    let new = match &lives {
+        Some(lives) => lives.count(&[Kind::New, Kind::Reopened]),
+        None => merge::n_new(&earlier, &of_asked),
+    };
+    if let Some(lives) = &lives {
+        merged.closed = lives.count(&[Kind::Closed]);
+    }
     Ok(Done { status: ended(status, merged, new, listings.len()), listings, limited, permanent })
 }
 

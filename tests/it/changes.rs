@@ -1,0 +1,143 @@
+//! What becomes of postings from scrape to scrape, as people read it.
+
+use std::{collections::BTreeMap, fs};
+
+use redis::AsyncCommands;
+use serde_json::{Value, json};
+
+use crate::truth::{Changing, HTML, JSON, cases};
+
+const BOARD: &str = r#"
+[[sources]]
+type = "greenhouse"
+name = "harbour"
+board = "b"
+base_url = "{base}/harbour"
+"#;
+
+const PATH: &str = "/harbour/v1/boards/b/jobs";
+const LISTINGS: &str = "jobs:1:jobs:porter";
+const FEED: &str = "jobs:0:rhubarb.changes:jobs:porter";
+
+fn board(jobs: &[(u32, &str)]) -> String {
+    let job = |(id, title): &(u32, &str)| {
+        let url = format!("https://boards.greenhouse.io/b/jobs/{id}");
+        json!({"id": id, "title": title, "absolute_url": url})
+    };
+    json!({ "jobs": jobs.iter().map(job).collect::<Vec<_>>() }).to_string()
+}
+
+impl Changing {
+    /// Scrapes `porter` and returns how many are new and closed.
+    async fn counts(&self) -> (Value, Value) {
+        self.scrape("porter").await;
+        let status = self.status().await;
+        (status["new"].clone(), status["closed"].clone())
+    }
+
+    async fn forget_listings(&self, keys: &[&str]) {
+        let mut jobs = self.installation.redis.connect(3).await;
+        let _: u64 = jobs.del(keys).await.unwrap();
+    }
+
+    /// The feed's changes, each with its posting.
+    async fn told(&self, key: &str) -> Vec<String> {
+        let mut jobs = self.installation.redis.connect(3).await;
+        let entries: Vec<(String, BTreeMap<String, String>)> =
+            redis::cmd("XRANGE").arg(&[key, "-", "+"]).query_async(&mut jobs).await.unwrap();
+        let told = |(_, of): &(String, BTreeMap<String, String>)| {
+            let why: Value = serde_json::from_str(&of["detail"]).unwrap();
+            let why = why["why"].as_str().map(|why| format!(" {why}")).unwrap_or_default();
+            format!("{} {}{why}", of["change"], of["title"])
+        };
+        entries.iter().map(told).collect()
+    }
+}
+
+#[tokio::test]
+async fn what_is_new_and_closed_is_right_also_when_the_listings_have_expired() {
+    let site = Changing::open(BOARD).await;
+    site.put(PATH, 200, JSON, board(&[(1, "Porter"), (2, "Night porter")]));
+    assert_eq!(site.counts().await, (json!(2), json!(0)));
+    site.forget_listings(&[LISTINGS]).await;
+    assert_eq!(site.counts().await, (json!(0), json!(0)));
+    site.forget_listings(&[LISTINGS]).await;
+    site.put(PATH, 403, JSON, "");
+    assert_eq!(site.counts().await, (json!(0), json!(0)));
+    site.put(PATH, 200, JSON, board(&[(2, "Night porter, part time"), (3, "Hall porter")]));
+    assert_eq!(site.counts().await, (json!(1), json!(1)));
+    site.put(PATH, 200, JSON, board(&[(1, "Porter"), (3, "Hall porter")]));
+    assert_eq!(site.counts().await, (json!(1), json!(1)));
+    let told = site.told(FEED).await;
+    let first = ["new Porter", "new Night porter", "closed Porter not_listed"];
+    assert_eq!(told[..3], first);
+    let mut rest = told[3..].to_vec();
+    rest.sort();
+    let expect = [
+        "changed Night porter, part time",
+        "closed Night porter, part time not_listed",
+        "new Hall porter",
+        "reopened Porter",
+    ];
+    assert_eq!(rest, expect);
+}
+
+#[tokio::test]
+async fn the_sequences_of_postings_and_boards_that_are_gone_end_as_a_person_needs_it() {
+    let Some(folder) = cases() else {
+        println!("LEFT OUT: sequences g-*: no ../shared/cases/scrape beside the workspace");
+        return;
+    };
+    let read = |file: &str| fs::read(folder.join(file)).unwrap();
+    // Boards of their own, because one company's posting of one title is one posting.
+    let greenhouse = |name: &str| {
+        format!(
+            "[[sources]]\ntype = \"greenhouse\"\nname = \"{name}\"\nboard = \"{name}\"\n\
+             base_url = \"{{base}}/{name}\"\n"
+        )
+    };
+    let page = "[[sources]]\ntype = \"jsonld\"\nname = \"page\"\nurls = [\"{base}/one/p\"]\n";
+    let names = ["gh", "empty", "ok"];
+    let sources = names.map(greenhouse).concat() + page;
+    let site = Changing::open(&sources).await;
+    let path = |name: &str| format!("/{name}/v1/boards/{name}/jobs");
+    site.put("/one/p", 200, HTML, read("g-page.html"));
+    for name in ["gh", "empty"] {
+        site.put(&path(name), 200, JSON, read("g-board.json"));
+    }
+    site.put(&path("ok"), 200, JSON, read("g-board-ok.json"));
+    site.scrape("pilot").await;
+    let sources = async || -> Vec<String> {
+        let listings = site.json(&["listings", "pilot"]).await;
+        let mut names: Vec<String> = listings
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["source"].as_str().unwrap().to_owned())
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(sources().await, ["empty", "gh", "ok", "page"]);
+
+    site.put("/one/p", 410, HTML, "");
+    site.put(&path("gh"), 404, JSON, read("g-board-404.json"));
+    site.put(&path("empty"), 200, JSON, read("g-board-empty.json"));
+    for scrape in 2..=4 {
+        let ran = site.scrape("pilot").await;
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let told = site.status().await;
+        assert_eq!(told["sources"]["gh"]["status"], "not_found", "{told:#}");
+        assert_eq!(told["sources"]["empty"]["status"], "ok", "{told:#}");
+        let left = sources().await;
+        assert!(!left.contains(&"page".to_owned()) && !left.contains(&"empty".to_owned()));
+        assert!(left.contains(&"ok".to_owned()), "{left:?} after scrape {scrape}");
+        assert!(scrape < 4 || !left.contains(&"gh".to_owned()), "{left:?}");
+    }
+    let mut told = site.told("jobs:0:rhubarb.changes:jobs:pilot").await;
+    told.retain(|told| told.starts_with("closed"));
+    told.sort();
+    let expect =
+        ["closed Pilot board board_gone", "closed Pilot board not_listed", "closed Pilot one gone"];
+    assert_eq!(told, expect);
+}
