@@ -3,9 +3,13 @@
 use std::{collections::BTreeMap, fs};
 
 use redis::AsyncCommands;
+use rhubarb_e2e::{eventually::eventually, process::Signal};
 use serde_json::{Value, json};
 
-use crate::truth::{Changing, HTML, JSON, cases};
+use crate::{
+    shop::SOON,
+    truth::{Changing, HTML, JSON, cases},
+};
 
 const BOARD: &str = r#"
 [[sources]]
@@ -80,6 +84,92 @@ async fn what_is_new_and_closed_is_right_also_when_the_listings_have_expired() {
         "reopened Porter",
     ];
     assert_eq!(rest, expect);
+}
+
+#[tokio::test]
+async fn what_became_of_postings_is_listed_also_when_the_listings_have_expired() {
+    let site = Changing::open(BOARD).await;
+    site.put(PATH, 200, JSON, board(&[(1, "Porter"), (2, "=Night porter"), (3, "Hall porter")]));
+    site.scrape("porter").await;
+    site.put(PATH, 200, JSON, board(&[(2, "=Night porter, part time"), (3, "Hall porter")]));
+    site.scrape("porter").await;
+    let run = async |args: &[&str]| {
+        site.installation.rhubarb(&[&["listings", "porter"], args].concat()).await
+    };
+    let all = run(&["--jsonl"]).await;
+    assert_eq!((all.code, all.stdout.lines().count()), (0, 2), "{}", all.stderr);
+    for line in all.stdout.lines() {
+        let listing: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(listing["life"]["state"], "open", "{line}");
+        assert!(listing["life"]["first_seen"].as_str() <= listing["life"]["last_seen"].as_str());
+    }
+    let plain = run(&["--json"]).await.json();
+    assert!(plain[0].get("life").is_none(), "as Django reads them: {plain}");
+
+    for expired in [false, true] {
+        if expired {
+            site.forget_listings(&[LISTINGS]).await;
+            assert_eq!(run(&[]).await.code, 1);
+        }
+        let closed = run(&["--closed", "--json"]).await.json();
+        assert_eq!((closed.as_array().unwrap().len(), &closed[0]["title"]), (1, &json!("Porter")));
+        assert_eq!(closed[0]["life"]["closed_why"], "not_listed");
+        let changed = run(&["--changed", "--since", "1h", "--jsonl"]).await;
+        let changed: Value = serde_json::from_str(changed.stdout.trim()).unwrap();
+        let fields = &changed["life"]["changes"][0]["fields"];
+        let expect = json!([
+            {"field": "title", "old": "=Night porter", "new": "=Night porter, part time"},
+        ]);
+        assert_eq!(fields, &expect, "{changed:#}");
+        assert_eq!(run(&["--new", "--json"]).await.json().as_array().unwrap().len(), 3);
+        let both = run(&["--closed", "--changed"]).await.stdout;
+        assert!(both.contains("closed (not_listed)") && both.contains("changed (title)"), "{both}");
+        assert!(
+            run(&["--new", "--since", "2099-01-01T00:00:00Z"]).await.stdout.contains("no such")
+        );
+        assert_eq!(run(&["--since", "1d", "--company", "nobody", "--jsonl"]).await.stdout, "");
+        let table = run(&["--changed", "--csv"]).await.stdout;
+        let (head, line) = table.split_once('\n').unwrap();
+        assert!(head.starts_with("title,company,") && head.contains(",changed_at,changed,"));
+        assert!(line.starts_with("\"'=Night porter, part time\",") && line.contains(",title,"));
+    }
+    for wrong in [["--csv", "--json"], ["--csv", "--jsonl"], ["--json", "--jsonl"]] {
+        assert_eq!(run(&wrong).await.code, 2, "{wrong:?}");
+    }
+    assert_eq!(site.installation.rhubarb(&["listings", "driver", "--new"]).await.code, 1);
+}
+
+#[tokio::test]
+async fn changes_are_followed_as_they_come() {
+    let site = Changing::open(BOARD).await;
+    site.put(PATH, 200, JSON, board(&[(1, "Porter"), (2, "Night porter")]));
+    site.scrape("porter").await;
+    let follow = |args: &[&str]| {
+        let args = [&["listings", "porter", "--follow"], args].concat();
+        site.installation.rhubarb_started(&args)
+    };
+    let mut jsonl = follow(&["--jsonl", "--since", "1h"]);
+    let mut closed = follow(&["--closed"]);
+    let filtered = follow(&["--since", "1h", "--company", "nobody"]);
+    eventually(SOON, "what came since is printed", async || {
+        let note = closed.stderr().contains("changes of \"porter\"");
+        (jsonl.stdout().lines().count() == 2 && note).then_some(())
+    })
+    .await;
+    site.put(PATH, 200, JSON, board(&[(2, "Night porter")]));
+    site.scrape("porter").await;
+    eventually(SOON, "the change is printed", async || {
+        (jsonl.stdout().lines().count() == 3 && !closed.stdout().is_empty()).then_some(())
+    })
+    .await;
+    let last: Value = serde_json::from_str(jsonl.stdout().lines().nth(2).unwrap()).unwrap();
+    assert_eq!((&last["change"], &last["detail"]["why"]), (&json!("closed"), &json!("not_listed")));
+    assert!(closed.stdout().contains("closed (not_listed)  Porter  "), "{}", closed.stdout());
+    assert_eq!(filtered.stdout(), "");
+    for process in [&mut jsonl, &mut closed] {
+        process.signal(Signal::INT);
+        assert_eq!(process.ended(SOON).await.code(), Some(0));
+    }
 }
 
 #[tokio::test]

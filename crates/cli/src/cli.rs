@@ -3,6 +3,7 @@
 mod cache;
 mod enqueue;
 mod letters;
+mod listings;
 mod monitor;
 mod only;
 mod schedules;
@@ -18,6 +19,7 @@ use rhubarb_core::{config::CommonArgs, queue_name};
 pub(crate) use cache::{CacheClearArgs, CacheCommand, CacheShowArgs};
 pub(crate) use enqueue::{EnqueueArgs, Eta};
 pub(crate) use letters::{Chosen, DeadCommand, DropArgs, FilterArgs, LettersArgs, ParkedCommand};
+pub(crate) use listings::{ChangesArgs, ListingsArgs};
 pub(crate) use monitor::MonitorArgs;
 pub(crate) use only::OnlyArgs;
 pub(crate) use schedules::{EntryArgs, ImportArgs, NextArgs, PauseScheduleArgs, SchedulesCommand};
@@ -220,31 +222,6 @@ pub(crate) struct ScrapeArgs {
     /// Wait this many seconds for the result, showing progress
     #[arg(long, value_name = "S", value_parser = parse_seconds)]
     pub(crate) wait: Option<Duration>,
-    /// How it is shown.
-    #[command(flatten)]
-    pub(crate) shown: Shown,
-}
-
-/// `listings`
-#[derive(Args, Debug)]
-#[command(after_help = "\
-Examples:
-  rhubarb listings \"software engineer\"
-  rhubarb listings \"software engineer\" --remote --posted-within 7d --min-salary 60000
-  rhubarb listings \"software engineer\" --json | jq '.[].title'
-
-The best matches come first, newer ones before older. With --json the listings are printed as \
-Django reads them, in its order. Exit code 1 when none are cached.")]
-pub(crate) struct ListingsArgs {
-    /// The keyword that was scraped
-    #[arg(value_parser = not_empty)]
-    pub(crate) keyword: String,
-    /// What is shown.
-    #[command(flatten)]
-    pub(crate) filters: OnlyArgs,
-    /// Only listings of this source
-    #[arg(long, value_name = "S")]
-    pub(crate) source: Option<String>,
     /// How it is shown.
     #[command(flatten)]
     pub(crate) shown: Shown,

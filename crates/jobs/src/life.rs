@@ -8,12 +8,14 @@
 //! how it is written, [`LifeCache`] where it stands.
 
 mod bytes;
+mod feed;
 mod record;
 mod store;
 mod tally;
 
 pub use self::{
     bytes::{decode, encode},
+    feed::{Feed, Told},
     record::{Change, Closed, Event, Field, Kind, Posting, Record, Why},
     store::LifeCache,
     tally::{End, Run, tally},

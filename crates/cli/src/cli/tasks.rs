@@ -27,7 +27,7 @@ pub(crate) struct TasksArgs {
     /// Only those with this text, in any case, in id, name, arguments, result, error or traceback
     #[arg(long, value_name = "TEXT", value_parser = not_empty)]
     pub(crate) search: Option<String>,
-    /// Only what came since then: a time (2026-11-29T12:00:00Z) or how long ago (90s, 15m, 1h, 2d)
+    /// Only what came since then: a time (2026-11-29T12:00:00Z) or how long ago (90s, 15m, 1h, 2d, 1w)
     #[arg(long, value_name = "T", value_parser = parse_since)]
     pub(crate) since: Option<Timestamp>,
     /// At most so many
@@ -43,10 +43,13 @@ pub(crate) fn parse_since(text: &str) -> Result<Timestamp, String> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return Ok(at);
     }
-    let wrong =
-        || "expected a time (2026-11-29T12:00:00Z) or how long ago (90s, 15m, 1h, 2d)".to_owned();
-    let ago = match text.strip_suffix('d').and_then(|days| days.parse::<u32>().ok()) {
-        Some(days) => SignedDuration::from_hours(24 * i64::from(days)),
+    let wrong = || {
+        "expected a time (2026-11-29T12:00:00Z) or how long ago (90s, 15m, 1h, 2d, 1w)".to_owned()
+    };
+    let number = |unit| text.strip_suffix(unit).and_then(|number| number.parse::<u32>().ok());
+    let days = number('d').map(i64::from).or(number('w').map(|weeks| 7 * i64::from(weeks)));
+    let ago = match days {
+        Some(days) => SignedDuration::from_hours(24 * days),
         None => {
             let span: Span = text.parse().map_err(|_| wrong())?;
             let ago = Duration::try_from(span).map_err(|_| wrong())?;
@@ -64,7 +67,9 @@ mod tests {
     fn since_is_a_time_or_how_long_ago() {
         let at = "2026-11-29T12:00:00Z";
         assert_eq!(parse_since(at).unwrap(), at.parse().unwrap());
-        for (text, seconds) in [("90s", 90), ("15m", 900), ("1h", 3600), ("2d", 172_800)] {
+        for (text, seconds) in
+            [("90s", 90), ("15m", 900), ("1h", 3600), ("2d", 172_800), ("1w", 604_800)]
+        {
             let since = parse_since(text).unwrap();
             let ago = clock::now().duration_since(since).as_millis();
             assert!((seconds * 1000 - 1..=seconds * 1000 + 60_000).contains(&ago), "{text}: {ago}");

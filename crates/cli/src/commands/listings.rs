@@ -1,68 +1,162 @@
 //! `listings` and `status`: what Django reads, from where Django reads it.
 
+mod csv;
+mod follow;
+mod rows;
+
+use std::cmp::Reverse;
+
 use rhubarb_core::clock;
-use rhubarb_jobs::Caches;
+use rhubarb_jobs::{
+    Caches,
+    life::{Kind, Posting},
+};
 use rhubarb_scrape::{Listing, keyword::Matcher};
 use serde_json::Value;
 
+use self::rows::{Row, Wanted};
 use super::Context;
 use crate::{
     cli::{ListingsArgs, Shown},
     error::Error,
-    output::Format,
-    table::clean,
+    output::{self, Format},
+    table::{Grid, clean},
     view,
 };
 
-/// Shows the cached listings of a keyword.
+/// Shows the listings of a keyword, or what became of its postings.
 pub(crate) async fn listings(context: &Context, args: &ListingsArgs) -> Result<(), Error> {
-    let mut cached = read(context, &args.keyword).await?;
-    select(&mut cached, context, args);
-    Ok(Format::of(args.shown.json).show(&cached, |cached| view::listings(&typed(cached)))?)
+    if args.follow {
+        return follow::follow(context, args).await;
+    }
+    let wanted = Wanted::of(args.changes, clock::now());
+    let rows = rows(context, args, wanted.as_ref()).await?;
+    if args.csv {
+        let text = csv::csv(&rows).map_err(|error| Error::Failed(format!("no CSV: {error}")))?;
+        return Ok(output::print(&text)?);
+    }
+    if args.jsonl {
+        let lines = rows.iter().map(|row| row.with_life().to_string());
+        return match lines.collect::<Vec<_>>() {
+            none if none.is_empty() => Ok(()),
+            lines => Ok(output::print(&lines.join("\n"))?),
+        };
+    }
+    let format = Format::of(args.shown.json);
+    match &wanted {
+        Some(wanted) => {
+            let values: Vec<Value> = rows.iter().map(Row::with_life).collect();
+            Ok(format.show(&values, |_| changes(&rows, wanted))?)
+        }
+        None => {
+            let values: Vec<&Value> = rows.iter().map(|row| &row.value).collect();
+            let table = |_: &Vec<&Value>| {
+                view::listings(&rows.iter().map(|row| row.listing.clone()).collect::<Vec<_>>())
+            };
+            Ok(format.show(&values, table)?)
+        }
+    }
 }
 
-/// Leaves what the filters admit, for a person the best matches first, of equal ones the newer;
-/// as JSON in the order that Django reads.
-fn select(cached: &mut Vec<Value>, context: &Context, args: &ListingsArgs) {
-    let scrape = &context.config.scrape;
-    let matcher = Matcher::with(&args.keyword, &scrape.synonyms, scrape.match_accents);
-    let (filter, now) = (args.filters.filter(args.source.as_deref()), clock::now());
-    let all = typed(cached).into_iter().zip(cached.drain(..));
-    let admitted = all.filter(|(listing, _)| filter.admits(listing, now));
-    let mut ranked: Vec<_> = admitted
-        .map(|(listing, value)| {
-            let score = matcher.score(&listing, scrape.match_description);
-            (score, listing.posted_at.unwrap_or_default(), value)
-        })
-        .collect();
-    if !args.shown.json {
-        ranked.sort_by(|a, b| (b.0, &b.1).cmp(&(a.0, &a.1)));
+/// Returns what is shown, in its order.
+async fn rows(
+    context: &Context,
+    args: &ListingsArgs,
+    wanted: Option<&Wanted>,
+) -> Result<Vec<Row>, Error> {
+    let caches = Caches::new(&context.config, &context.connections)?;
+    let record = match wanted.is_some() || args.jsonl || args.csv {
+        true => caches.listings().life().ok_or_else(nowhere)?.read(&args.keyword).await?,
+        false => None,
+    };
+    let cached = read(context, &caches, &args.keyword).await?;
+    if cached.is_none() && (wanted.is_none() || record.is_none()) {
+        return Err(nothing(&args.keyword));
     }
-    cached.extend(ranked.into_iter().map(|(.., value)| value));
+    let cached = typed(&cached.unwrap_or_default());
+    let mut rows = rows::join(cached, &record.unwrap_or_default(), wanted);
+    let (filter, now) = (args.filters.filter(args.source.as_deref()), clock::now());
+    rows.retain(|row| filter.admits(&row.listing, now));
+    if wanted.is_none() && !args.shown.json {
+        rank(&mut rows, context, &args.keyword);
+    }
+    Ok(rows)
+}
+
+/// The best matches first, of equal ones the newer. As JSON they stand in Django's order.
+fn rank(rows: &mut [Row], context: &Context, keyword: &str) {
+    let scrape = &context.config.scrape;
+    let matcher = Matcher::with(keyword, &scrape.synonyms, scrape.match_accents);
+    rows.sort_by_cached_key(|row| {
+        let score = matcher.score(&row.listing, scrape.match_description);
+        Reverse((score, row.listing.posted_at.clone().unwrap_or_default()))
+    });
+}
+
+/// Renders what became of postings.
+fn changes(rows: &[Row], wanted: &Wanted) -> String {
+    if rows.is_empty() {
+        return "no such changes".to_owned();
+    }
+    let mut grid = Grid::new(&["CHANGE", "AT", "TITLE", "COMPANY", "LOCATION", "SOURCE"]);
+    for Row { listing, posting, .. } in rows {
+        let latest = posting.as_ref().and_then(|posting| wanted.latest(posting));
+        let what = posting.as_ref().zip(latest).map(|(posting, (kind, _))| said(posting, kind));
+        let at = latest.map(|(_, at)| clock::iso(at).chars().take(16).collect::<String>());
+        grid.row([
+            what.unwrap_or_default(),
+            at.unwrap_or_default().replace('T', " "),
+            listing.title.clone(),
+            listing.company.clone(),
+            listing.location.clone().unwrap_or_default(),
+            listing.source.clone(),
+        ]);
+    }
+    grid.render()
+}
+
+/// Says what happened to a posting: `changed (title)`, `closed (gone)`.
+fn said(posting: &Posting, kind: Kind) -> String {
+    let what = match kind {
+        Kind::Closed => posting.closed.map(|closed| closed.why.name().to_owned()),
+        Kind::Changed => posting.changes.last().map(|change| {
+            let names: Vec<&str> = change.fields.iter().map(|field| &*field.field).collect();
+            names.join(", ")
+        }),
+        Kind::New | Kind::Reopened => None,
+    };
+    what.map_or_else(|| kind.to_string(), |what| format!("{kind} ({what})"))
 }
 
 /// Returns the cached value as it is, not by way of [`Listing`]: whoever wrote it may know more
-/// keys.
-async fn read(context: &Context, keyword: &str) -> Result<Vec<Value>, Error> {
-    let caches = Caches::new(&context.config, &context.connections)?;
-    let target = context.config.cache.listings.first();
-    let target =
-        target.ok_or_else(|| Error::Failed("no cache of listings is configured".to_owned()))?;
+/// keys. Nothing where none is cached.
+async fn read(
+    context: &Context,
+    caches: &Caches,
+    keyword: &str,
+) -> Result<Option<Vec<Value>>, Error> {
+    let target = context.config.cache.listings.first().ok_or_else(nowhere)?;
     let logical = rhubarb_jobs::template::of_keyword(&target.key, keyword);
     let place = caches.alias(&target.alias)?;
     let clear = format!("listings \"{}\"", clean(keyword));
     let found = place.get(&logical).await.map_err(|error| foreign(error, "list", &clear))?;
-    let found = found.ok_or_else(|| {
-        let keyword = clean(keyword);
-        Error::Failed(format!(
-            "no listings cached for \"{keyword}\"; `rhubarb scrape \"{keyword}\"` fetches them"
-        ))
-    })?;
-    match found.to_json() {
-        Ok(Value::Array(listings)) => Ok(listings),
-        Ok(_) => Err(not_ours(&place.raw_key(&logical), "list", None, &clear)),
+    match found.map(|found| found.to_json()).transpose() {
+        Ok(None) => Ok(None),
+        Ok(Some(Value::Array(listings))) => Ok(Some(listings)),
+        Ok(Some(_)) => Err(not_ours(&place.raw_key(&logical), "list", None, &clear)),
         Err(problem) => Err(Error::Failed(format!("what is cached cannot be shown: {problem}"))),
     }
+}
+
+fn nothing(keyword: &str) -> Error {
+    let keyword = clean(keyword);
+    Error::Failed(format!(
+        "no listings cached for \"{keyword}\"; `rhubarb scrape \"{keyword}\"` fetches them"
+    ))
+}
+
+fn nowhere() -> Error {
+    Error::Failed("no cache of listings is configured".to_owned())
 }
 
 /// Says what stands where a value of ours is looked for, and how to be rid of it; any other error
@@ -82,11 +176,10 @@ fn not_ours(key: &str, what: &str, why: Option<&str>, clear: &str) -> Error {
 }
 
 /// Reads what a table needs; a listing of another shape is shown as far as it goes.
-fn typed(cached: &[Value]) -> Vec<Listing> {
-    cached
-        .iter()
-        .map(|value| serde_json::from_value(value.clone()).unwrap_or_else(|_| titled(value)))
-        .collect()
+fn typed(cached: &[Value]) -> Vec<(Value, Listing)> {
+    let listing =
+        |value: &Value| serde_json::from_value(value.clone()).unwrap_or_else(|_| titled(value));
+    cached.iter().map(|value| (value.clone(), listing(value))).collect()
 }
 
 fn titled(value: &Value) -> Listing {
@@ -120,7 +213,8 @@ mod tests {
     fn a_listing_of_another_shape_is_shown_as_far_as_it_goes() {
         let cached =
             [json!({"title": "a", "extra": 1}), json!({"title": "b", "tags": 7}), json!(null)];
-        let titles: Vec<String> = typed(&cached).into_iter().map(|listing| listing.title).collect();
+        let titles: Vec<String> =
+            typed(&cached).into_iter().map(|(_, listing)| listing.title).collect();
         assert_eq!(titles, ["a", "b", ""]);
     }
 }

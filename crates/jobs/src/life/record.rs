@@ -144,13 +144,17 @@ impl Posting {
 
     /// Tells whether this happened to it at or after a time.
     pub fn has(&self, kind: Kind, since: Timestamp) -> bool {
-        let at = match kind {
+        self.when(kind).is_some_and(|at| at >= since)
+    }
+
+    /// Returns when this last happened to it.
+    pub fn when(&self, kind: Kind) -> Option<Timestamp> {
+        match kind {
             Kind::New => Some(self.first_seen),
             Kind::Changed => self.changes.last().map(|change| change.at),
             Kind::Closed => self.closed.map(|closed| closed.at),
             Kind::Reopened => self.reopened,
-        };
-        at.is_some_and(|at| at >= since)
+        }
     }
 
     /// Returns its life as readers see it: times are ISO 8601 texts in UTC, null for never.
@@ -198,6 +202,19 @@ pub(super) fn thin(listing: &Listing) -> Listing {
         tags: few(&listing.tags),
         locations: few(&listing.locations),
         ..listing.clone()
+    }
+}
+
+impl Why {
+    /// Returns its word in the feed.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotListed => "not_listed",
+            Self::Expired => "expired",
+            Self::Gone => "gone",
+            Self::BoardGone => "board_gone",
+            Self::Unseen => "unseen",
+        }
     }
 }
 

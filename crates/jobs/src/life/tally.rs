@@ -78,6 +78,13 @@ pub fn tally(mut record: Record, run: &Run<'_>) -> (Record, Vec<Event>) {
     (record, events)
 }
 
+impl Record {
+    /// Returns which posting each of these listings is, by the rule of [`identity`].
+    pub fn find(&self, listings: &[Listing]) -> Vec<Option<usize>> {
+        matches(&self.postings, listings)
+    }
+}
+
 /// Returns which posting each listing is: of the open ones if it can be, else of the closed ones.
 fn matches(postings: &[Posting], listings: &[Listing]) -> Vec<Option<usize>> {
     let (open, closed): (Vec<usize>, Vec<usize>) =
