@@ -14,6 +14,10 @@ use crate::{
     template,
 };
 
+/// Where what was read of boards is kept beside listings, in version 0, where Django looks for
+/// nothing: all of it, and when each was kept.
+pub(crate) const BOARDS: [&str; 2] = ["rhubarb.boards", "rhubarb.boards.used"];
+
 /// Where listings are written; the first target is read from.
 #[derive(Clone, Debug)]
 pub struct Listings {
@@ -156,6 +160,12 @@ impl Listings {
         let mut deleted = 0;
         if let Some(memory) = &self.memory {
             memory.clear().await?;
+        }
+        if let Ok(cache) = self.cache() {
+            // What boards have is asked for again, as a person who clears wants it.
+            for key in BOARDS {
+                cache.version(0).delete(key).await?;
+            }
         }
         for target in &self.targets {
             deleted += target.clear().await?;

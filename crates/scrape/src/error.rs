@@ -59,6 +59,12 @@ impl fmt::Display for Phase {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
+    /// It is what is known of it already: nobody needs it. Only who names what is known gets this.
+    #[error("`{host}` has what it had")]
+    Unchanged {
+        /// Who answered.
+        host: String,
+    },
     /// 404 or 410: there is no such page, board or account.
     #[error("`{host}` has no such page ({status})")]
     NotFound {
@@ -247,7 +253,8 @@ impl FetchError {
             | Self::NoProxy { .. }
             | Self::CutOff { .. } => Class::Transient,
             Self::Decode { .. } | Self::UnexpectedType { .. } => Class::Malformed,
-            Self::NotFound { .. }
+            Self::Unchanged { .. }
+            | Self::NotFound { .. }
             | Self::Challenge { .. }
             | Self::Blocked { .. }
             | Self::Part { .. }
@@ -265,6 +272,7 @@ impl FetchError {
     /// Returns how a source ends that got nothing else.
     pub(crate) fn ending(&self) -> Ending {
         match self {
+            Self::Unchanged { .. } => Ending::Unchanged,
             Self::NotFound { status: 410, .. } => Ending::Gone,
             Self::NotFound { .. } => Ending::NotFound,
             Self::Blocked { .. } | Self::Challenge { .. } => Ending::Blocked,

@@ -23,7 +23,8 @@ use crate::{
     parsed::{Parsed, Reader, only_matching},
     query::Query,
     reading::{ask, read_apart},
-    source::{Running, Source},
+    setup::are_for_all,
+    source::{Refines, Running, Source},
     source_status::Ending,
     trouble::Trouble,
 };
@@ -76,6 +77,27 @@ impl Source for Feed {
         self.limits
     }
 
+    fn gives_all(&self) -> bool {
+        are_for_all(&self.urls) && !self.body.as_deref().unwrap_or_default().contains("{keyword}")
+    }
+
+    fn refines(&self, query: &Query) -> Refines {
+        match (self.detail.is_some() && self.max_details > 0, query.match_description) {
+            (false, _) => Refines::None,
+            (true, false) => Refines::Matching,
+            (true, true) => Refines::All,
+        }
+    }
+
+    fn refine<'a>(
+        &'a self,
+        fetcher: &'a Fetcher,
+        query: &'a Query,
+        found: &'a Gathering,
+    ) -> Running<'a> {
+        Box::pin(self.details(fetcher, query, found, Instant::now()))
+    }
+
     fn run<'a>(
         &'a self,
         fetcher: &'a Fetcher,
@@ -120,7 +142,9 @@ impl Feed {
                 Ok(()) if self.any => break,
                 Ok(()) => {}
                 // A page for people stands where the list is not: another may be there.
-                Err(trouble) if others && trouble.ending != Ending::Blocked => {
+                Err(trouble)
+                    if others && !matches!(trouble.ending, Ending::Blocked | Ending::Unchanged) =>
+                {
                     tracing::debug!(source = %self.name, reason = trouble.reason, "list not read");
                 }
                 Err(trouble) => found.trouble(trouble),
@@ -129,7 +153,9 @@ impl Feed {
         if self.row_per_place {
             found.join_rows();
         }
-        self.details(fetcher, query, found, started).await;
+        if !query.is_all() {
+            self.details(fetcher, query, found, started).await;
+        }
     }
 
     /// Reads the pages of a list.
@@ -170,7 +196,7 @@ impl Feed {
         query: &Query,
     ) -> impl FnOnce(&str, &Context) -> Result<Parsed, ParseError> + Send + 'static {
         let (parse, query) = (Arc::clone(&self.parse), query.clone());
-        let blind = self.detail.is_some() && self.max_details > 0 && query.match_description;
+        let blind = self.refines(&query) == Refines::All;
         let rows_are_postings = !self.row_per_place;
         move |body: &str, context: &Context| {
             let mut parsed = parse(body, context)?;

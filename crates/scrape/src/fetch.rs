@@ -10,6 +10,7 @@ mod retry_after;
 mod robots_cache;
 mod robots_txt;
 mod stored;
+mod trail;
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
@@ -18,12 +19,15 @@ use rhubarb_core::config::ScrapeConfig;
 use tokio::time::{Instant, sleep, timeout};
 use url::{Host, Url};
 
-pub use self::stored::{ResponseStore, Storing};
 use self::{
     client::Clients,
     cookies::Jar,
     exchange::{Answer, Exchange},
     robots_cache::RobotsCache,
+};
+pub use self::{
+    stored::{ResponseStore, Storing},
+    trail::{Known, Trail},
 };
 use crate::{
     address::{AllowPrivate, ResolvesToPrivate, is_private_host, resolve},
@@ -60,6 +64,8 @@ pub struct Fetcher {
     turn: Option<usize>,
     /// The cookies of the run of a source; without a run each fetch has its own.
     cookies: Option<Arc<Jar>>,
+    /// What the run of a source asks for, where that is of account.
+    trail: Option<Arc<Trail>>,
     shared: Shared,
 }
 
@@ -116,7 +122,8 @@ impl Fetcher {
             concurrent_per_host: config.concurrent_per_host,
         };
         let (proxies, shared) = (Arc::default(), Shared::default());
-        Ok(Self { inner: Arc::new(inner), proxies, turn: None, cookies: None, shared })
+        let (turn, cookies, trail) = (None, None, None);
+        Ok(Self { inner: Arc::new(inner), proxies, turn, cookies, trail, shared })
     }
 
     /// Returns this fetcher, sending each try that names no proxy through one of these in turn.
@@ -152,6 +159,13 @@ impl Fetcher {
         Self { cookies: Some(Arc::default()), turn, ..self.clone() }
     }
 
+    /// Returns this fetcher for a run of a source that leaves a trail: where all that it asks for
+    /// is what the trail knows, a fetch ends with [`FetchError::Unchanged`].
+    #[must_use]
+    pub fn on(&self, trail: Arc<Trail>) -> Self {
+        Self { trail: Some(trail), ..self.clone() }
+    }
+
     /// Fetches a page, redirects followed.
     ///
     /// What passes by itself is tried again twice within the time that the request has; a host that
@@ -172,7 +186,8 @@ impl Fetcher {
         let mut tries = 0;
         loop {
             let sent = self.with_proxy(request)?;
-            let of = Try { request: &sent, deadline, cookies: &cookies, shared: &self.shared };
+            let (shared, trail) = (&self.shared, self.trail.as_deref());
+            let of = Try { request: &sent, deadline, cookies: &cookies, shared, trail };
             let got = self.inner.follow(of).await;
             self.note_proxy(&sent, &got);
             let error = match got {
@@ -255,6 +270,7 @@ struct Try<'a> {
     deadline: Instant,
     cookies: &'a Jar,
     shared: &'a Shared,
+    trail: Option<&'a Trail>,
 }
 
 impl Inner {

@@ -9,6 +9,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::{
@@ -43,7 +44,7 @@ pub struct Limits {
 }
 
 /// How a source ended, and what it gave.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Conclusion {
     /// How it ended.
     pub ending: Ending,
@@ -83,6 +84,8 @@ struct State {
     /// What was left out, and why.
     notes: Vec<String>,
     cut: bool,
+    /// Whether there was no room for all.
+    overflown: bool,
 }
 
 impl Gathering {
@@ -99,6 +102,18 @@ impl Gathering {
     /// Returns what is left to the source for reading.
     pub(crate) fn allowance(&self) -> Allowance {
         self.end.allowance()
+    }
+
+    /// Goes on from what a source's lists gave: these of its listings.
+    pub(crate) fn resume(&self, listings: Vec<Listing>) {
+        let mut state = self.state();
+        state.pages = 1;
+        state.parsed.listings = listings;
+    }
+
+    /// Tells whether there was no room for all that the source has.
+    pub(crate) fn is_overflown(&self) -> bool {
+        self.state().overflown
     }
 
     /// Adds a page and returns the next one's address.
@@ -202,6 +217,16 @@ impl Gathering {
 }
 
 impl Conclusion {
+    /// Takes the listings with what their own pages have, and what was lost on the way.
+    pub(crate) fn refine(&mut self, refined: Self) {
+        self.listings = refined.listings;
+        self.gone.extend(refined.gone);
+        self.cut |= refined.cut;
+        if self.ending == Ending::Found && refined.ending == Ending::Partial {
+            (self.ending, self.reason) = (refined.ending, refined.reason);
+        }
+    }
+
     /// Returns the end of a source that gave nothing.
     pub fn failed(Trouble { ending, reason, permanent }: Trouble) -> Self {
         Self {
@@ -238,12 +263,13 @@ impl State {
     /// Keeps what has not expired, as far as there is room; tells whether there was.
     fn keep(&mut self, listings: Vec<Listing>, now: Timestamp) -> bool {
         for listing in listings {
-            if has_expired(&listing, now) {
+            if listing.has_expired(now) {
                 self.parsed.close(&listing);
                 continue;
             }
             self.bytes += record::size(&listing);
             if self.bytes > MAX_MATCHES {
+                self.overflown = true;
                 let mib = MAX_MATCHES >> 20;
                 self.leave_out(format!(
                     "its listings that match take more than {mib} MiB, and the rest is left out; \
@@ -367,12 +393,6 @@ impl State {
             }
         }
     }
-}
-
-/// Tells whether the last day of a posting is over.
-fn has_expired(listing: &Listing, now: Timestamp) -> bool {
-    let until = listing.valid_through.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
-    until.is_some_and(|until| until < now)
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ mod look;
 mod source_status;
 
 pub mod blocked;
+pub mod boards;
 pub mod dedupe;
 pub mod find;
 mod gathering;
@@ -99,6 +100,6 @@ pub use parse_error::ParseError;
 pub use parsed::Parsed;
 pub use query::Query;
 pub use setup::BuildError;
-pub use source::{Running, Source, Sources};
+pub use source::{Refines, Running, Source, Sources};
 pub use source_status::{Ending, SourceState, SourceStatus};
 pub use trouble::Trouble;

@@ -1,5 +1,6 @@
 //! One job posting in the form that every reader of the caches sees.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// A job posting, normalised from whatever its source calls things.
@@ -66,4 +67,12 @@ pub struct Listing {
     pub language: Option<String>,
     /// Each place where there are several, as `location` joins them; empty where there is one.
     pub locations: Vec<String>,
+}
+
+impl Listing {
+    /// Tells whether its last day is over.
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        let until = self.valid_through.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
+        until.is_some_and(|until| until < now)
+    }
 }

@@ -18,6 +18,8 @@ pub struct Query {
     pub now: Timestamp,
     /// The language and country that the configuration says of the source.
     pub(crate) home: Locale,
+    /// Whether everything is looked for, so that no page of a single posting is read.
+    all: bool,
     matcher: Arc<Matcher>,
 }
 
@@ -26,7 +28,13 @@ impl Query {
     pub fn new(keyword: impl Into<String>, now: Timestamp) -> Self {
         let keyword = keyword.into();
         let matcher = Arc::new(Matcher::new(&keyword));
-        Self { keyword, match_description: false, now, home: Locale::default(), matcher }
+        let home = Locale::default();
+        Self { keyword, match_description: false, now, home, all: false, matcher }
+    }
+
+    /// Looks for all that a source has on its lists.
+    pub fn everything(now: Timestamp) -> Self {
+        Self { all: true, ..Self::new("", now) }
     }
 
     /// Looks for a keyword as the configuration says.
@@ -42,8 +50,13 @@ impl Query {
         Self { home, ..self.clone() }
     }
 
+    /// Tells whether everything is looked for.
+    pub(crate) fn is_all(&self) -> bool {
+        self.all
+    }
+
     /// Tells whether a listing is one of those looked for.
     pub fn matches(&self, listing: &Listing) -> bool {
-        self.matcher.matches(listing, self.match_description)
+        self.all || self.matcher.matches(listing, self.match_description)
     }
 }

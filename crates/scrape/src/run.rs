@@ -2,6 +2,7 @@
 
 use std::{
     panic::AssertUnwindSafe,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -10,21 +11,23 @@ use futures_util::{
     future::{BoxFuture, Shared},
     stream,
 };
+use jiff::Timestamp;
 use rhubarb_core::config::{ScrapeConfig, SourceConfig};
 use tokio::time::timeout;
 
 use crate::listing::Listing;
 use crate::{
+    boards::{Asked, Boards, Crawled},
     dedupe::{Gathered, dedupe},
     error::Error,
-    fetch::Fetcher,
-    gathering::Gathering,
+    fetch::{Fetcher, Known, Trail},
+    gathering::{Conclusion, Gathering},
     link::Tracking,
     look::Look,
     query::Query,
     setup::BuildError,
-    source::{Source, Sources},
-    source_status::{Ending, SourceStatus},
+    source::{Refines, Source, Sources},
+    source_status::{Ending, SourceState, SourceStatus},
     sources::build_all,
     trouble::Trouble,
 };
@@ -44,6 +47,8 @@ pub struct Scraper {
     pub concurrent: usize,
     /// How long one source may take, all its pages included.
     pub source_timeout: Duration,
+    /// What answers for sources that give all that they have; without it each is asked.
+    pub boards: Option<Arc<dyn Boards>>,
 }
 
 /// Why a scraper could not be set up.
@@ -131,6 +136,7 @@ impl Scraper {
             tracking: Tracking::with(&config.tracking_parameters),
             concurrent: config.concurrent_sources.max(1),
             source_timeout: config.source_timeout,
+            boards: None,
         })
     }
 
@@ -191,15 +197,15 @@ impl Scraper {
         on_progress(Progress::Started(&name));
         let started = Instant::now();
         let found = Gathering::new(query.now);
-        let limited = tokio::select! {
+        let (limited, kept) = tokio::select! {
             biased;
-            () = limit => true,
-            () = run(source, &self.fetcher, query, &found, self.source_timeout) => false,
+            () = limit => (true, None),
+            kept = self.answer(source, query, &found) => (false, kept),
         };
         if limited {
             found.trouble(Trouble::failed(TIME_LIMIT));
         }
-        let outcome = found.conclude(source.name(), source.limits());
+        let outcome = kept.unwrap_or_else(|| found.conclude(source.name(), source.limits()));
         let total = outcome.listings.len() + outcome.others;
         let listings: Vec<Listing> =
             outcome.listings.into_iter().filter(|listing| query.matches(listing)).collect();
@@ -221,6 +227,70 @@ impl Scraper {
         let gather = |listing| Gathered { listing, aggregated };
         (report, listings.into_iter().map(gather).collect())
     }
+
+    /// Returns what is kept of a source, or asks it and gathers what it has.
+    async fn answer(
+        &self,
+        source: &dyn Source,
+        query: &Query,
+        found: &Gathering,
+    ) -> Option<Conclusion> {
+        let (fetcher, limit) = (&self.fetcher, self.source_timeout);
+        if let Some(boards) = self.boards.as_ref().filter(|_| source.gives_all())
+            && let Some(kept) = boards.answer(Asked { source, query, fetcher, limit }).await
+        {
+            return Some(self.refined(source, query, kept).await);
+        }
+        run(source, fetcher, query, found, limit).await;
+        None
+    }
+
+    /// Adds to what is kept of a source what the pages of its postings have.
+    async fn refined(
+        &self,
+        source: &dyn Source,
+        query: &Query,
+        mut kept: Conclusion,
+    ) -> Conclusion {
+        if source.refines(query) == Refines::None || kept.listings.is_empty() {
+            return kept;
+        }
+        let found = Gathering::new(query.now);
+        found.resume(std::mem::take(&mut kept.listings));
+        let fetcher = self.fetcher.for_source();
+        let refining = AssertUnwindSafe(source.refine(&fetcher, query, &found)).catch_unwind();
+        // The lists were read: what is missing is detail.
+        let _in_time = timeout(self.source_timeout, refining).await;
+        kept.refine(found.conclude(source.name(), source.limits()));
+        kept
+    }
+}
+
+/// Reads all that a source has; `known` is what the crawl before ended with.
+///
+/// # Cancel safety
+/// Dropping the future ends its request.
+pub async fn crawl(
+    source: &dyn Source,
+    fetcher: &Fetcher,
+    now: Timestamp,
+    limit: Duration,
+    known: Option<Known>,
+) -> Crawled {
+    let trail = Arc::new(Trail::new(known));
+    let found = Gathering::new(now);
+    run(source, &fetcher.on(Arc::clone(&trail)), &Query::everything(now), &found, limit).await;
+    if let Some(known) = trail.unchanged() {
+        return Crawled::Unchanged(known);
+    }
+    if found.is_overflown() {
+        return Crawled::TooLarge;
+    }
+    let outcome = found.conclude(source.name(), source.limits());
+    let (digest, known) = trail.end();
+    // A board that was not read whole is read again, whatever it sends.
+    let is_whole = !outcome.cut && outcome.ending.state() != SourceState::Failed;
+    Crawled::Read { outcome, digest, known: known.filter(|_| is_whole) }
 }
 
 /// Runs a source until it has ended, or for so long; a panic or the end of its time is its trouble.
@@ -250,9 +320,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
-    use crate::{
-        parsed::Parsed, source::Running, source_status::SourceState, testing::scrape_config,
-    };
+    use crate::{parsed::Parsed, source::Running, testing::scrape_config};
 
     #[derive(Debug)]
     struct Fake(&'static str, fn(&Gathering));

@@ -27,6 +27,11 @@ impl BuildError {
     }
 }
 
+/// Tells whether addresses are the same for all keywords.
+pub(crate) fn are_for_all(urls: &[Address]) -> bool {
+    !urls.iter().any(|url| url.expose().contains("{keyword}"))
+}
+
 /// Returns the address with `{keyword}` replaced.
 pub(crate) fn with_keyword(template: &Address, keyword: &str) -> Result<Url, url::ParseError> {
     let encoded: String = url::form_urlencoded::byte_serialize(keyword.trim().as_bytes()).collect();

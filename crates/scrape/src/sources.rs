@@ -43,7 +43,7 @@ use crate::{
     locale::Locale,
     query::Query,
     setup::BuildError,
-    source::{Running, Source, Sources},
+    source::{Refines, Running, Source, Sources},
 };
 
 /// Builds a source from its configuration.
@@ -79,6 +79,26 @@ impl Source for AtHome {
 
     fn limits(&self) -> Limits {
         self.source.limits()
+    }
+
+    fn gives_all(&self) -> bool {
+        self.source.gives_all()
+    }
+
+    fn refines(&self, query: &Query) -> Refines {
+        self.source.refines(query)
+    }
+
+    fn refine<'a>(
+        &'a self,
+        fetcher: &'a Fetcher,
+        query: &'a Query,
+        found: &'a Gathering,
+    ) -> Running<'a> {
+        Box::pin(async move {
+            let query = query.at_home(self.home);
+            self.source.refine(fetcher, &query, found).await;
+        })
     }
 
     fn run<'a>(

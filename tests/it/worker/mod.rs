@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where it is surprised")]
 
 mod blocking;
+mod boards;
 mod ends;
 mod intake;
 mod life;

@@ -33,6 +33,15 @@ settings! {
         /// these pages go first.
         page_cache_bytes: usize = 32 * MIB,
             accepts "0 to 8 GiB", if |n| *n <= 8 << 30;
+        /// What boards and feeds have is read once for all keywords; for this long it is not asked
+        /// for again, unless a scrape is forced. By default as `fresh_for`.
+        board_fresh_for: Option<Duration> = None,
+            accepts "0 s to 7 days", if |d| d.is_none_or(|d| within(&d, 0, 7 * DAY)),
+            example "3600";
+        /// As much of it, compressed, is kept in the database of listings; 0 asks each board for
+        /// each keyword. When Redis has no memory left, it goes before listings do.
+        board_cache_bytes: usize = 256 * MIB,
+            accepts "0 to 64 GiB", if |n| *n <= 64 << 30;
         /// Connecting may take this long.
         connect_timeout: Duration = seconds(10), accepts "100 ms to 60 s", if |d| range(d, 0.1, 60.0);
         /// One request, body included, may take this long.

@@ -59,7 +59,7 @@ async fn wait_for(context: &TaskContext, holder: Option<String>) -> TaskError {
 }
 
 /// Renews the lock; ends when it is ours no more.
-async fn lost(lock: &OwnedLock) {
+pub(super) async fn lost(lock: &OwnedLock) {
     let mut held_until = Instant::now() + TTL;
     loop {
         tokio::time::sleep(RENEW).await;

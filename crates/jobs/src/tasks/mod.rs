@@ -4,6 +4,9 @@
 //! decide, without I/O, [`scrape`] and [`proxies`] do what takes I/O, [`hold`] sees to one scrape of a
 //! keyword at a time, [`SharedHosts`] and [`Pages`] share hosts' pace and their pages among workers.
 
+mod board;
+mod boards;
+mod crawl;
 mod hold;
 mod hosts;
 pub mod judge;
@@ -15,27 +18,35 @@ mod scrape;
 pub mod summary;
 mod unfinished;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
 use rhubarb::{App, Args, State, TaskContext, TaskError};
 use rhubarb_core::{
     clock,
-    config::{Role, ScrapeConfig},
+    config::{Config, Role, ScrapeConfig, SourceConfig},
 };
 use rhubarb_queue::{keys::Keys, limiter::Limiter};
 use rhubarb_scrape::{
+    boards::fingerprint,
     filter::{self, Filter},
     run::Scraper,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use self::{boards::Boards, scrape::Budget};
 pub use self::{hosts::SharedHosts, pages::Pages};
 use crate::Caches;
 
 /// The longest keyword, characters: it stands in the sources' addresses and in the cache's keys.
 const MAX_KEYWORD: usize = 200;
+/// A day: no budget is longer.
+const MAX_SECONDS: u64 = 24 * 3_600;
 
 /// What the scraping tasks share.
 #[derive(Clone, Debug)]
@@ -45,6 +56,7 @@ pub struct Scraping(Arc<Inner>);
 struct Inner {
     caches: Caches,
     pages: Pages,
+    boards: crawl::Shared,
     scraper: Scraper,
     config: ScrapeConfig,
 }
@@ -130,6 +142,8 @@ pub fn register(app: &mut App) -> anyhow::Result<()> {
     let caches = Caches::new(config, app.connections())?;
     let limiter = Limiter::new(app.connections().role(Role::Queue), Keys::new(&config.celery));
     let pages = Pages::new(caches.listings().cache()?, config.scrape.page_cache_bytes);
+    let boards = Boards::new(caches.listings().cache()?, config.scrape.board_cache_bytes);
+    let boards = shared_boards(boards, config);
     let fetcher = scraper.fetcher.with_hosts(Arc::new(SharedHosts::new(limiter)));
     let fetcher = fetcher.with_store(Arc::new(pages.clone()));
     let scraper = Scraper { fetcher, ..scraper };
@@ -140,7 +154,7 @@ pub fn register(app: &mut App) -> anyhow::Result<()> {
             tracing::debug!(%error, "the caches' last counts were not written");
         }
     });
-    app.state(Scraping(Arc::new(Inner { caches, pages, scraper, config })));
+    app.state(Scraping(Arc::new(Inner { caches, pages, boards, scraper, config })));
     app.task("job_scraper.tasks.scrape_jobs_hourly", scrape_jobs_hourly);
     app.task("job_scraper.tasks.scrape_specific_keyword", scrape_specific_keyword);
     app.task("job_scraper.tasks.get_scraping_status", get_scraping_status);
@@ -149,8 +163,32 @@ pub fn register(app: &mut App) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The arguments of `scrape_jobs_hourly`: how much of the boards it crawls, those first that were
+/// read the longest ago. Without them it crawls all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+struct ScrapeHourly {
+    /// As many boards at the most.
+    #[serde(default)]
+    boards: Option<usize>,
+    /// For so many seconds at the most.
+    #[serde(default)]
+    seconds: Option<u64>,
+}
+
+impl ScrapeHourly {
+    fn budget(self) -> Option<Budget> {
+        if self == Self::default() {
+            return None;
+        }
+        let seconds = self.seconds.unwrap_or(MAX_SECONDS).min(MAX_SECONDS);
+        let boards = self.boards.unwrap_or(usize::MAX);
+        Some(Budget { boards, time: Duration::from_secs(seconds) })
+    }
+}
+
 /// Fetches the keyword of the current hour, fresh or not.
 async fn scrape_jobs_hourly(
+    Args(hourly): Args<ScrapeHourly>,
     State(scraping): State<Scraping>,
     context: TaskContext,
 ) -> Result<Value, TaskError> {
@@ -161,7 +199,7 @@ async fn scrape_jobs_hourly(
     };
     let keyword = keyword.to_owned();
     let wanted = ScrapeKeyword { keyword, force: true, ..ScrapeKeyword::default() };
-    scrape::scrape(&scraping, &context, wanted).await
+    scrape::scrape(&scraping, &context, wanted, hourly.budget()).await
 }
 
 /// Scrapes one keyword now, unless its listings are fresh.
@@ -181,7 +219,7 @@ async fn scrape_specific_keyword(
     }
     // Wrong ones are said before anything is fetched.
     wanted.filter()?;
-    scrape::scrape(&scraping, &context, wanted).await
+    scrape::scrape(&scraping, &context, wanted, None).await
 }
 
 /// Returns the status of the last scrape, or null when none is known.
@@ -206,6 +244,16 @@ async fn refresh_proxies(
     };
     let proxies::Refreshed { usable, listed, checked } = refreshed;
     Ok(json!({ "count": usable.len(), "listed": listed, "checked": checked }))
+}
+
+/// Returns what all scrapes share of the boards.
+fn shared_boards(boards: Boards, config: &Config) -> crawl::Shared {
+    let id = |source: &SourceConfig| (source.name.clone(), fingerprint(source));
+    let ScrapeConfig { synonyms, match_accents, match_description, .. } = &config.scrape;
+    let mut way = DefaultHasher::new();
+    (synonyms, match_accents, match_description).hash(&mut way);
+    let ids = config.sources.iter().map(id).collect();
+    crawl::Shared { boards, ids: Arc::new(ids), way: way.finish() }
 }
 
 fn of_hour(keywords: &[String], hour: i8) -> Option<&str> {

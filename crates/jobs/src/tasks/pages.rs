@@ -27,6 +27,8 @@ pub struct Pages {
     redis: Redis,
     /// The hash of pages, the zset of their uses.
     keys: [String; 2],
+    /// What was read of boards, which gives way with them.
+    boards: [String; 2],
     /// The most bytes of all together; 0 keeps none.
     max_bytes: usize,
 }
@@ -38,7 +40,8 @@ impl Pages {
         // Version 0, where Django looks for nothing.
         let key = |name: &str| format!("{}:0:rhubarb.{name}", alias.prefix);
         let keys = [key("pages"), key("pages.used")];
-        Self { redis: cache.redis().clone(), keys, max_bytes }
+        let boards = crate::listings::BOARDS.map(|name| cache.version(0).raw_key(name));
+        Self { redis: cache.redis().clone(), keys, boards, max_bytes }
     }
 
     /// Returns a page.
@@ -70,13 +73,13 @@ impl Pages {
         kept.map(drop)
     }
 
-    /// Lets go of all pages.
+    /// Lets go of all pages, and of what was read of boards.
     ///
     /// # Errors
     /// Redis's.
     pub async fn clear(&self) -> Result<(), Error> {
         let mut command = redis::cmd("UNLINK");
-        self.redis.query::<u64>(command.arg(&self.keys)).await.map(drop)
+        self.redis.query::<u64>(command.arg(&self.keys).arg(&self.boards)).await.map(drop)
     }
 }
 

@@ -1,17 +1,25 @@
 //! One scrape: fetch, merge, write listings and status, summarise.
 
+use std::{collections::BTreeMap, future::ready, sync::Arc, time::Duration};
+
+use futures_util::{FutureExt, StreamExt, stream};
+use jiff::Timestamp;
 use rhubarb::{TaskContext, TaskError};
 use rhubarb_cache::Error;
-use rhubarb_core::clock;
+use rhubarb_core::{clock, config::ScrapeConfig};
 use rhubarb_scrape::{
-    Ending, Listing, Query, keyword,
-    run::{Progress, Report, Scraper},
+    Ending, Listing, Query,
+    boards::Asked,
+    keyword,
+    run::{Progress, Report, Scraper, SourceReport},
 };
 use serde_json::{Value, json};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
-    ScrapeKeyword, Scraping, hold,
+    ScrapeKeyword, Scraping,
+    crawl::{Need, OneScrape},
+    hold,
     lives::Lives,
     merge::{self, Merged},
     pages::before_pages,
@@ -19,21 +27,35 @@ use super::{
     summary::Summary,
     unfinished::Unfinished,
 };
-use crate::{Cached, Caches, ScrapeState, SourceState, SourceStatus, Status, fit, life::Kind};
+use crate::{
+    Cached, Caches, Memory, ScrapeState, SourceState, SourceStatus, Status, fit, life::Kind,
+};
+
+/// How much of the boards one run crawls, those first that were read the longest ago; without it a
+/// scrape crawls all that do not serve it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Budget {
+    /// As many boards.
+    pub(super) boards: usize,
+    /// For so long.
+    pub(super) time: Duration,
+}
 
 /// Scrapes a keyword unless its listings are fresh or another task has just done it.
 pub(super) async fn scrape(
     scraping: &Scraping,
     context: &TaskContext,
     wanted: ScrapeKeyword,
+    budget: Option<Budget>,
 ) -> Result<Value, TaskError> {
+    let began = clock::now();
     let by_another = hold::is_done_by_another(context).await?;
     if let Some(summary) = at_hand(scraping, &wanted, by_another).await? {
         return Ok(serde_json::to_value(summary)?);
     }
     let slug = keyword::slug(&wanted.keyword);
     // Boxed: what it holds across its awaits would make every caller's future as large.
-    let work = Box::pin(run(scraping, context, &wanted));
+    let work = Box::pin(run(scraping, context, &wanted, (began, budget)));
     let summary = hold::alone(context, &slug, work).await?;
     Ok(serde_json::to_value(summary)?)
 }
@@ -79,6 +101,7 @@ async fn run(
     scraping: &Scraping,
     context: &TaskContext,
     wanted: &ScrapeKeyword,
+    (began, budget): (Timestamp, Option<Budget>),
 ) -> Result<Summary, TaskError> {
     let caches = &scraping.0.caches;
     let started = Instant::now();
@@ -95,7 +118,21 @@ async fn run(
     let scraper = Scraper { fetcher, ..scraper };
     let status = running(&wanted.keyword, n_earlier);
     let mut unfinished = Unfinished::begin(caches, status.clone()).await?;
-    let done = finish(scraping, context, wanted, &scraper, (earlier, untouched), status).await;
+    let work = Work {
+        scraping,
+        context,
+        keyword: &wanted.keyword,
+        scraper,
+        earlier: Arc::new(earlier),
+        untouched,
+        need: Need {
+            began,
+            fresh_for: (!wanted.force).then(|| board_fresh_for(&scraping.0.config)),
+            only_kept: false,
+        },
+        budget,
+    };
+    let done = work.finish(status).await;
     let done = match done {
         Ok(done) => done,
         Err(error) => {
@@ -126,54 +163,138 @@ struct Done {
     permanent: bool,
 }
 
-/// Asks the sources, merges and writes the listings.
-async fn finish(
-    scraping: &Scraping,
-    context: &TaskContext,
-    wanted: &ScrapeKeyword,
-    scraper: &Scraper,
-    (earlier, untouched): (Vec<Listing>, Vec<Listing>),
-    status: Status,
-) -> Result<Done, Error> {
-    let cache = scraping.0.caches.listings();
-    let query = Query::configured(&wanted.keyword, &scraping.0.config, clock::now());
-    let mut memory = cache.remembered(&wanted.keyword).await?;
-    let report = ask(scraper, &query, context).await;
-    let before = merge::Before { listings: &earlier, memory: &memory, now: query.now };
-    let mut merged = merge::merge(before, report.listings, &report.sources);
-    let limited = report.sources.iter().any(|source| source.limited);
-    let permanent = report.sources.iter().all(|source| {
-        let ending = merged.sources.get(&source.name).and_then(|status| status.outcome);
-        source.permanent || ending == Some(Ending::Suspicious)
-    });
-    log(&merged);
-    memory.retain(|name, _| scraping.0.scraper.sources.iter().any(|s| s.name() == name));
-    memory.append(&mut merged.memory);
-    let mut lives = None;
-    let listings = match merged.listings.take() {
-        Some(listings) => {
-            let all: Vec<Listing> = listings.into_iter().chain(untouched.iter().cloned()).collect();
-            lives = Lives::after(cache, &wanted.keyword, query.now, &all, &merged.ends).await;
-            write(scraping, &wanted.keyword, all, &mut merged).await?
+/// What a scrape of a keyword has before it asks.
+struct Work<'a> {
+    scraping: &'a Scraping,
+    context: &'a TaskContext,
+    keyword: &'a str,
+    scraper: Scraper,
+    /// The listings of the sources that are asked, and of the others.
+    earlier: Arc<Vec<Listing>>,
+    untouched: Vec<Listing>,
+    need: Need,
+    budget: Option<Budget>,
+}
+
+impl Work<'_> {
+    /// Asks the sources, merges and writes the listings.
+    async fn finish(mut self, status: Status) -> Result<Done, Error> {
+        let Self { scraping, context, keyword, .. } = self;
+        let cache = scraping.0.caches.listings();
+        let query = Query::configured(keyword, &scraping.0.config, clock::now());
+        let mut memory = cache.remembered(keyword).await?;
+        let boards = self.boards(&query, &memory).await;
+        let report = ask(&self.scraper, &query, context).await;
+        let before = merge::Before { listings: &self.earlier, memory: &memory, now: query.now };
+        let mut merged = merge::merge(before, report.listings, &report.sources);
+        note_marks(&mut merged, &report.sources, &boards.marks());
+        let limited = report.sources.iter().any(|source| source.limited);
+        let permanent = report.sources.iter().all(|source| {
+            let ending = merged.sources.get(&source.name).and_then(|status| status.outcome);
+            source.permanent || ending == Some(Ending::Suspicious)
+        });
+        log(&merged);
+        memory.retain(|name, _| scraping.0.scraper.sources.iter().any(|s| s.name() == name));
+        memory.append(&mut merged.memory);
+        let untouched = std::mem::take(&mut self.untouched);
+        let mut lives = None;
+        let listings = match merged.listings.take() {
+            Some(listings) => {
+                let all: Vec<Listing> = listings.into_iter().chain(untouched).collect();
+                lives = Lives::after(cache, keyword, query.now, &all, &merged.ends).await;
+                write(scraping, keyword, all, &mut merged).await?
+            }
+            None => self.earlier.iter().cloned().chain(untouched).collect(),
+        };
+        if let Err(error) = cache.remember(keyword, &memory).await {
+            tracing::warn!(%error, "what is remembered of sources was not written");
         }
-        None => earlier.iter().chain(&untouched).cloned().collect(),
-    };
-    if let Err(error) = cache.remember(&wanted.keyword, &memory).await {
-        tracing::warn!(%error, "what is remembered of sources was not written");
+        if let Some(lives) = &lives {
+            lives.write(&scraping.0.pages).await;
+        }
+        let is_asked = |listing: &&Listing| merged.sources.contains_key(&listing.source);
+        let of_asked: Vec<Listing> = listings.iter().filter(is_asked).cloned().collect();
+        let new = match &lives {
+            Some(lives) => lives.count(&[Kind::New, Kind::Reopened]),
+            None => merge::n_new(&self.earlier, &of_asked),
+        };
+        if let Some(lives) = &lives {
+            merged.closed = lives.count(&[Kind::Closed]);
+        }
+        let status = ended(status, merged, new, listings.len());
+        Ok(Done { status, listings, limited, permanent })
     }
-    if let Some(lives) = &lives {
-        lives.write(&scraping.0.pages).await;
+
+    /// Lets the boards answer from what is kept; with a budget, after some of them were crawled.
+    async fn boards(&mut self, query: &Query, memory: &Memory) -> Arc<OneScrape> {
+        let boards = self.one_scrape(memory, self.need).await;
+        let Some(budget) = self.budget else {
+            self.scraper.boards = Some(Arc::clone(&boards) as _);
+            return boards;
+        };
+        refresh(&self.scraper, query, &boards, budget, self.context).await;
+        let kept = self.one_scrape(memory, Need { only_kept: true, ..self.need }).await;
+        self.scraper.boards = Some(Arc::clone(&kept) as _);
+        kept
     }
-    let is_asked = |listing: &&Listing| merged.sources.contains_key(&listing.source);
-    let of_asked: Vec<Listing> = listings.iter().filter(is_asked).cloned().collect();
-    let new = match &lives {
-        Some(lives) => lives.count(&[Kind::New, Kind::Reopened]),
-        None => merge::n_new(&earlier, &of_asked),
-    };
-    if let Some(lives) = &lives {
-        merged.closed = lives.count(&[Kind::Closed]);
+
+    async fn one_scrape(&self, memory: &Memory, need: Need) -> Arc<OneScrape> {
+        let task = (self.context.client(), self.context.id());
+        let shared = &self.scraping.0.boards;
+        let earlier = Arc::clone(&self.earlier);
+        let boards = OneScrape::new(shared, task, need, earlier, memory.clone());
+        boards.look(self.scraper.sources.iter().map(|source| source.name())).await;
+        Arc::new(boards)
     }
-    Ok(Done { status: ended(status, merged, new, listings.len()), listings, limited, permanent })
+}
+
+/// Crawls boards within a budget, those first that were checked the longest ago.
+async fn refresh(
+    scraper: &Scraper,
+    query: &Query,
+    boards: &OneScrape,
+    budget: Budget,
+    context: &TaskContext,
+) {
+    let mut sources: Vec<_> = scraper.sources.iter().filter(|source| source.gives_all()).collect();
+    sources.sort_by_key(|source| boards.checked(source.name()));
+    let until = Instant::now() + budget.time;
+    let crawls: Vec<_> = sources
+        .into_iter()
+        .take(budget.boards)
+        .map(|source| {
+            let (fetcher, limit) = (&scraper.fetcher, scraper.source_timeout);
+            let asked = Asked { source: &**source, query, fetcher, limit };
+            async move {
+                if Instant::now() < until {
+                    boards.refresh(asked).await;
+                }
+            }
+            .boxed()
+        })
+        .collect();
+    let crawled =
+        stream::iter(crawls).buffer_unordered(scraper.concurrent).for_each(|()| ready(()));
+    tokio::select! {
+        () = crawled => {}
+        () = context.soft_limit() => {}
+    }
+}
+
+/// Remembers of which content the listings of each source are made, where they are all that it has.
+fn note_marks(merged: &mut Merged, reports: &[SourceReport], marks: &BTreeMap<String, u64>) {
+    for report in reports.iter().filter(|report| !report.ending.is_silent()) {
+        let Some(remembered) = merged.memory.get_mut(&report.name) else { continue };
+        let is_whole = !report.cut && remembered.doubts == 0;
+        let mark = marks.get(&report.name).filter(|_| is_whole);
+        remembered.board = mark.copied().unwrap_or_default();
+        remembered.matched = report.matched as u64;
+    }
+}
+
+/// Returns for how long what was read of a board serves all keywords.
+fn board_fresh_for(config: &ScrapeConfig) -> Duration {
+    config.board_fresh_for.unwrap_or(config.fresh_for)
 }
 
 /// Writes the listings, the newest that fit; says of each source that lost some that it is partial.

@@ -11,6 +11,7 @@ use super::{
     DEFAULT_HOLD, Inner, MAX_SHOWN, Try, check_status,
     exchange::{Answer, Exchange},
     stored::{self, Stored, Use},
+    trail,
 };
 use crate::{
     blocked::Sign,
@@ -45,6 +46,7 @@ impl Inner {
         let mut exchange = self.exchange(&client, url, of);
         let kept = match kept(&exchange, of).await {
             Some((Use::Fresh, kept)) => {
+                noted(&exchange, of, &kept)?;
                 return as_page(&exchange, kept, Fetched::Fresh).map(Hop::Page);
             }
             Some((Use::Ask(condition), kept)) => {
@@ -76,6 +78,7 @@ impl Inner {
         }
         if let (StatusCode::NOT_MODIFIED, Some(kept)) = (answer.status, kept) {
             let kept = kept.renewed(&answer.headers, now());
+            noted(exchange, of, &kept)?;
             keep(exchange, of, kept.clone()).await;
             return as_page(exchange, kept, Fetched::NotModified).map(Hop::Page);
         }
@@ -116,11 +119,23 @@ impl Inner {
         let page = Page { url: url.clone(), status, content_type, bytes, fetched: Fetched::Full };
         let page = admitted(exchange, page)?;
         tracing::debug!(host = host_of(url), bytes = page.bytes.len(), "page fetched");
-        if status == 200
-            && of.shared.store.is_some()
-            && let Some(stored) = Stored::new(exchange, &headers, page.bytes.clone(), now())
-        {
-            keep(exchange, of, stored).await;
+        let is_kept = status == 200 && (of.shared.store.is_some() || of.trail.is_some());
+        let stored =
+            is_kept.then(|| Stored::new(exchange, &headers, page.bytes.clone(), now())).flatten();
+        let Some(trail) = of.trail else {
+            if let Some(stored) = stored {
+                keep(exchange, of, stored).await;
+            }
+            return Ok(page);
+        };
+        let bytes = page.bytes.clone();
+        let Some(digest) = apart(move || trail::digest(&bytes)).await else { return Ok(page) };
+        let step = trail.came(stored::key(exchange), digest, stored);
+        for (key, stored) in step.to_keep {
+            save(key, of, stored).await;
+        }
+        if step.is_known {
+            return Err(FetchError::Unchanged { host: host_of(url) });
         }
         Ok(page)
     }
@@ -198,15 +213,34 @@ fn now() -> SystemTime {
 
 /// Returns what is kept of the answer to this exchange, and what may be done with it.
 async fn kept(exchange: &Exchange<'_>, of: Try<'_>) -> Option<(Use, Stored)> {
+    if let Some(known) = of.trail.and_then(|trail| trail.known(&stored::key(exchange))) {
+        return Some((known.judge(exchange, now()), known));
+    }
     let bytes = of.shared.store.as_ref()?.load(&stored::key(exchange)).await?;
     let kept = apart(move || Stored::decode(&bytes)).await??;
     Some((kept.judge(exchange, now()), kept))
 }
 
+/// Notes a kept answer that holds, and ends the fetch where a trail knows it: its body is at
+/// nobody's hand then.
+fn noted(exchange: &Exchange<'_>, of: Try<'_>, kept: &Stored) -> Result<(), FetchError> {
+    let Some(trail) = of.trail else { return Ok(()) };
+    let key = stored::key(exchange);
+    if trail.holds(&key, kept) {
+        return Err(FetchError::Unchanged { host: host_of(exchange.url) });
+    }
+    trail.came(key, trail::digest(&kept.body), None);
+    Ok(())
+}
+
 async fn keep(exchange: &Exchange<'_>, of: Try<'_>, stored: Stored) {
+    save(stored::key(exchange), of, stored).await;
+}
+
+async fn save(key: String, of: Try<'_>, stored: Stored) {
     let Some(store) = &of.shared.store else { return };
     if let Some(Some(bytes)) = apart(move || stored.encode()).await {
-        store.save(&stored::key(exchange), bytes).await;
+        store.save(&key, bytes).await;
     }
 }
 

@@ -55,13 +55,14 @@ const KEPT: [HeaderName; 9] =
 /// An answer as it is kept.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Stored {
-    head: Head,
+    pub(super) head: Head,
     /// The body, decompressed.
     pub(super) body: Bytes,
 }
 
+/// What is kept of an answer beside its body: enough to ask whether it still holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Head {
+pub(super) struct Head {
     /// When it came, seconds since 1970.
     at: u64,
     method: String,

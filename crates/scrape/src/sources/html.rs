@@ -29,7 +29,7 @@ use crate::{
     query::Query,
     reading::{get, read_apart},
     record,
-    setup::{BuildError, urls},
+    setup::{BuildError, are_for_all, urls},
     source::{Running, Source},
     source_status::Ending,
     trouble::Trouble,
@@ -151,6 +151,11 @@ impl Source for HtmlSource {
         // A company's own page names the company in the configuration; a board names it in each
         // item.
         self.company.is_empty()
+    }
+
+    fn gives_all(&self) -> bool {
+        // Which pages of postings are read is chosen by the keyword.
+        are_for_all(&self.urls) && self.picks.detail.is_empty()
     }
 
     fn run<'a>(

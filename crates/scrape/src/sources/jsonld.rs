@@ -19,7 +19,7 @@ use crate::{
     parse_error::ParseError,
     parsed::{Parsed, only_matching},
     query::Query,
-    setup::{BuildError, urls},
+    setup::{BuildError, are_for_all, urls},
     source::{Running, Source},
 };
 
@@ -48,6 +48,10 @@ impl Source for Pages {
 
     fn aggregates(&self) -> bool {
         false
+    }
+
+    fn gives_all(&self) -> bool {
+        are_for_all(&self.urls)
     }
 
     fn run<'a>(
