@@ -79,7 +79,7 @@ pure() {
 # Each is one of ours against a private Redis; the worker only where it is asked for.
 alone() {
     # Always the whole workspace: another selection is another set of features, and builds anew.
-    cargo build --quiet --release --workspace --bin worker --bin beat --bin e2e-own-worker
+    cargo build --quiet --profile dist --workspace --bin worker --bin beat --bin e2e-own-worker
     dir=$(mktemp -d)
     trap stop EXIT
     port=$((20000 + $$ % 20000))
@@ -88,7 +88,7 @@ alone() {
     redis=$!
     REDIS=redis://127.0.0.1:$port
     export REDIS
-    RHUBARB_CONFIG=/dev/null REDIS_URL=$REDIS "$target/release/e2e-own-worker" -l warn \
+    RHUBARB_CONFIG=/dev/null REDIS_URL=$REDIS "$target/dist/e2e-own-worker" -l warn \
         >"$dir/worker.log" 2>&1 &
     worker=$!
 }
@@ -106,10 +106,10 @@ side_by_side() {
     need_bullmq || left_out "BullMQ: it could not be installed (Node with npm is needed)"
     need_sidekiq || left_out "Sidekiq: it could not be installed (Debian's ruby-sidekiq)"
     need_apalis || left_out "apalis-redis: its worker could not be built"
-    cargo build --quiet --release --workspace \
+    cargo build --quiet --profile dist --workspace \
         --bin worker --bin e2e-own-worker --bin e2e-bench-client
     [ "$what" = quick ] || pure --quiet --no-run
-    BENCH_BINARIES=$target/release BENCH_OUT=$target/bench
+    BENCH_BINARIES=$target/dist BENCH_OUT=$target/bench
     BENCH_CELERY=$cache/venv/bin/celery BENCH_NODE=$cache/npm
     BENCH_SIDEKIQ=$(command -v sidekiq || true) BENCH_APALIS=$cache/apalis/release/bench-apalis
     export BENCH_BINARIES BENCH_OUT BENCH_CELERY BENCH_NODE BENCH_SIDEKIQ BENCH_APALIS
@@ -134,13 +134,13 @@ case $what in
         need_celery
         alone
         echo "## 10,000 schedules of which none is due"
-        "$python" tests/bench/schedules.py "$target/release/beat"
+        "$python" tests/bench/schedules.py "$target/dist/beat"
         ;;
     monitor)
         need_celery
-        cargo build --quiet --release --workspace --bin rhubarb
+        cargo build --quiet --profile dist --workspace --bin rhubarb
         echo "## rhubarb monitor on ${1:-1000000} keys"
-        "$python" tests/bench/monitor.py "$target/release/rhubarb" "${1:-1000000}"
+        "$python" tests/bench/monitor.py "$target/dist/rhubarb" "${1:-1000000}"
         ;;
     flat-memory)
         need_celery

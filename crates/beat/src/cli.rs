@@ -21,7 +21,7 @@ use crate::run::run;
 #[derive(Debug, Parser)]
 #[command(
     name = "beat",
-    version,
+    version = rhubarb_core::VERSION,
     after_help = "\
 Schedules come from [schedules.NAME] of the configuration file, from `rhubarb schedules add`, and \
 from Python's RedBeat. `rhubarb schedules list` shows them all.

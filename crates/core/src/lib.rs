@@ -16,3 +16,6 @@ pub mod shutdown;
 pub mod telemetry;
 
 pub use rhubarb_config::redact;
+
+/// What `--version` says: the version, and of a release build its commit and the day it was built.
+pub const VERSION: &str = env!("RHUBARB_VERSION");

@@ -25,7 +25,7 @@ use crate::{
 #[derive(Debug, Parser)]
 #[command(
     name = "worker",
-    version,
+    version = rhubarb_core::VERSION,
     after_help = "\
 Examples:
   worker -Q celery,mail -c 16
