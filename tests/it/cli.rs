@@ -240,9 +240,14 @@ async fn a_server_that_wants_a_password_is_told_so_with_what_to_do_and_exit_code
     let mut installation = Installation::new(BINARIES, redis, "");
     let wrong = format!("redis://:hunter3@127.0.0.1:{port}/0");
     let advice = "wants a password (NOAUTH): put it into the URL, redis://:PASSWORD@HOST";
-    for (url, expect, in_text) in [
-        (&open, advice, "it wants a password (NOAUTH)"),
-        (&wrong, "refuses our user or password", "it refuses our user or password"),
+    for (url, expect, in_text, mend) in [
+        (&open, advice, "it wants a password (NOAUTH)", "Put the password into its URL"),
+        (
+            &wrong,
+            "refuses our user or password",
+            "it refuses our user or password",
+            "Mend the user, password",
+        ),
     ] {
         installation.set("REDIS_URL", url);
         for command in [&["queues"][..], &["status"], &["sessions", "count"]] {
@@ -254,7 +259,7 @@ async fn a_server_that_wants_a_password_is_told_so_with_what_to_do_and_exit_code
         for odd in ["..", "queues ()", "Start it"] {
             assert!(!ran.stdout.contains(odd), "`{odd}` in\n{}", ran.stdout);
         }
-        assert!(ran.stdout.contains("Mend the user, password"), "{}", ran.stdout);
+        assert!(ran.stdout.contains(mend), "{}", ran.stdout);
         assert!(!(ran.stdout + &ran.stderr).contains("hunter"));
     }
 }

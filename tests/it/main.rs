@@ -35,6 +35,8 @@ mod dead;
 mod django;
 /// What a Django application with `django.tasks` gets.
 mod django_tasks;
+/// Broken set-ups, each told by the right sentence first.
+mod doctor;
 /// A Redis that is broken or hostile.
 mod endless;
 /// Fail-overs that leave the old primary alive.

@@ -1,6 +1,7 @@
 //! The command line: what can be asked of `rhubarb`, and its help.
 
 mod cache;
+mod doctor;
 mod enqueue;
 mod letters;
 mod listings;
@@ -17,6 +18,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use rhubarb_core::{config::CommonArgs, queue_name};
 
 pub(crate) use cache::{CacheClearArgs, CacheCommand, CacheShowArgs};
+pub(crate) use doctor::DoctorArgs;
 pub(crate) use enqueue::{EnqueueArgs, Eta};
 pub(crate) use letters::{Chosen, DeadCommand, DropArgs, FilterArgs, LettersArgs, ParkedCommand};
 pub(crate) use listings::{ChangesArgs, ListingsArgs};
@@ -29,7 +31,12 @@ pub(crate) use web::WebArgs;
 
 /// Looks into a Rhubarb task queue, publishes to it, and reads the listings that it has scraped.
 #[derive(Debug, Parser)]
-#[command(name = "rhubarb", version, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    name = "rhubarb",
+    version = rhubarb_core::VERSION,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
 #[command(after_help = "\
 `rhubarb COMMAND --help` explains a command, most of them with examples.
 
@@ -95,6 +102,8 @@ pub(crate) enum Command {
     Listings(ListingsArgs),
     /// Shows the status of the last scrape
     Status(Shown),
+    /// Says what keeps the installation from running well, and what to do; silent where nothing does
+    Doctor(DoctorArgs),
     /// Shows Redis: keys, memory, clients, advice, a live view; clears the job caches
     Monitor(MonitorArgs),
     /// Lists, shows and clears the caches that Django reads

@@ -30,6 +30,9 @@ pub(crate) enum Error {
         /// The exception, as one line.
         reason: String,
     },
+    /// The doctor found what somebody has to act on.
+    #[error("{0}")]
+    Findings(String),
     /// Redis, on the way to a cache or a queue.
     #[error(transparent)]
     Connection(#[from] rhubarb_connection::Error),
@@ -63,6 +66,7 @@ impl Error {
             Self::Usage(_) => exit::USAGE,
             Self::Unreached(_) => exit::REDIS_UNREACHABLE,
             Self::Task { .. } => exit::TASK_FAILED,
+            Self::Findings(_) => exit::FINDINGS,
             Self::Configuration(_) | Self::Source(_) => exit::CONFIGURATION,
             // Whoever closed the pipe has read all that was wanted.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => exit::OK,

@@ -79,7 +79,7 @@ fn parse_and_run(args: impl IntoIterator<Item = OsString>) -> Result<u8, Error> 
     if !matches!(&command, Command::Monitor(args) if args.watch) {
         log(&loaded);
     }
-    execute(commands::run(command, loaded.config))
+    execute(commands::run(command, loaded))
 }
 
 /// Shows what clap has to say: help and version are answers, all else is a mistake.

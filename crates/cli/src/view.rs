@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rhubarb_core::config::SourceConfig;
 use rhubarb_jobs::{ScrapeState, SourceState, SourceStatus, Status};
+use rhubarb_monitor::finding::Finding;
 use rhubarb_scrape::Listing;
 use serde_json::Value;
 
@@ -26,6 +27,19 @@ pub(crate) fn listings(listings: &[Listing]) -> String {
         ]);
     }
     grid.render()
+}
+
+/// Renders findings: two lines each, what was found and what to do.
+pub(crate) fn findings(findings: &[Finding]) -> String {
+    let mut lines = Vec::new();
+    for finding in findings {
+        let Finding { level, place, found, advice, .. } = finding;
+        // What a server says may end with a full stop of its own.
+        let (place, found) = (clean(place), clean(found));
+        lines.push(format!("{:<8} {place}: {}.", level.name(), found.trim_end_matches('.')));
+        lines.push(format!("{:<8} {}", "", clean(advice)));
+    }
+    lines.join("\n")
 }
 
 /// Returns the salary as a person reads it; empty when there is none.

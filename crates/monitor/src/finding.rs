@@ -5,6 +5,8 @@ mod server;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use crate::report::Report;
@@ -44,7 +46,20 @@ pub struct Finding {
     /// What was found, in one sentence.
     pub found: String,
     /// What to do, in one sentence.
-    pub advice: &'static str,
+    pub advice: Cow<'static, str>,
+}
+
+impl Finding {
+    /// Returns one.
+    pub fn new(
+        level: Level,
+        code: &'static str,
+        place: impl Into<String>,
+        found: String,
+        advice: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { level, code, place: place.into(), found, advice: advice.into() }
+    }
 }
 
 /// Returns what is not as it should be, what matters most first.

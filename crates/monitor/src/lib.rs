@@ -12,6 +12,7 @@
 pub mod ask;
 pub mod census;
 pub mod collect;
+pub mod doctor;
 pub mod finding;
 pub mod info;
 pub mod namespace;

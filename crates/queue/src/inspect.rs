@@ -16,9 +16,12 @@ use crate::{
     tick::{self, Record, Ticks},
 };
 
+mod composition;
 mod names;
 mod search;
+mod shelf;
 
+pub use composition::{Composition, composition};
 pub use names::{Names, Unseen, all_queue_names, is_known, of_settings, queue_names};
 pub use search::{Passed, TaskInfo, task};
 

@@ -148,6 +148,8 @@ pub struct All {
     /// Whether the live entries could not be read: that one is not among the known does not say
     /// that it was removed.
     pub live_unread: bool,
+    /// Whether a beat of Python's RedBeat leads, and so publishes RedBeat's entries.
+    pub redbeat_leads: bool,
 }
 
 /// What the key that counts the edits holds.
@@ -396,6 +398,21 @@ fn pause(text: &str) -> Option<Result<Pause, Timestamp>> {
 }
 
 impl All {
+    /// Reads the schedules of all owners.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Redis`].
+    pub async fn read(client: &Client, config: &Config) -> Result<Self, Error> {
+        let live = Schedules::new(client).live().await?;
+        let prefix = &config.beat.redbeat_key_prefix;
+        let redbeat = match config.beat.redbeat {
+            true => RedBeat::read(client.queue(), prefix, None).await?.unwrap_or_default(),
+            false => RedBeat::default(),
+        };
+        Ok(Self::of(config, live, &redbeat))
+    }
+
     /// Puts the schedules of all owners together.
     pub fn of(config: &Config, live: Live, redbeat: &RedBeat) -> Self {
         let live_unread = live.broken.contains_key(&Part::Entries);
@@ -416,6 +433,7 @@ impl All {
             }
         }
         if redbeat.locked {
+            all.redbeat_leads = !redbeat.entries.is_empty();
             all.left.extend(redbeat.entries.iter().map(|entry| entry.name.clone()));
         }
         for found in redbeat.ours() {

@@ -1,13 +1,14 @@
 //! The commands, one file for each group.
 
 use rhubarb_connection::{Connections, Role};
-use rhubarb_core::config::Config;
+use rhubarb_core::config::{Config, Loaded};
 use rhubarb_queue::Client;
 
 use crate::{cli::Command, error::Error};
 
 mod cache;
 pub(crate) mod demo;
+mod doctor;
 mod enqueue;
 mod handover;
 mod letters;
@@ -41,7 +42,8 @@ impl Context {
 }
 
 /// Runs a command.
-pub(crate) async fn run(command: Command, config: Config) -> Result<(), Error> {
+pub(crate) async fn run(command: Command, loaded: Loaded) -> Result<(), Error> {
+    let Loaded { config, warnings, .. } = loaded;
     let queue = |config| Context::connect(config, Role::Queue);
     match command {
         Command::Demo(args) => demo::run(args.seconds).await,
@@ -53,6 +55,7 @@ pub(crate) async fn run(command: Command, config: Config) -> Result<(), Error> {
         Command::Status(shown) => {
             listings::status(&Context::connect(config, Role::Cache).await?, shown).await
         }
+        Command::Doctor(args) => doctor::run(&config, &warnings, &args).await,
         Command::Monitor(args) => monitor::run(config, &args).await,
         Command::Cache(command) => {
             cache::run(&Context::connect(config, Role::Cache).await?, command).await

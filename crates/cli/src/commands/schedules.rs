@@ -49,18 +49,11 @@ impl<'a> Store<'a> {
 
     /// Returns all schedules there are.
     async fn all(&self) -> Result<All, Error> {
-        let live = self.schedules.live().await?;
-        let beat = &self.config.beat;
-        let redbeat = if beat.redbeat {
-            RedBeat::read(self.client.queue(), &beat.redbeat_key_prefix, None).await?
-        } else {
-            None
-        };
-        let redbeat = redbeat.unwrap_or_default();
-        if redbeat.locked && !redbeat.entries.is_empty() {
+        let all = All::read(&self.client, self.config).await?;
+        if all.redbeat_leads {
             output::note("a beat of Python's RedBeat leads: its entries are left to it");
         }
-        Ok(All::of(self.config, live, &redbeat))
+        Ok(all)
     }
 
     /// Returns those of the file alone, with a word about it and the error, where Redis cannot be

@@ -7,6 +7,7 @@ use super::{
         report::{DatabaseReport, Report},
     },
     Finding, Level,
+    server::reaching,
 };
 
 /// A cached value of this size takes milliseconds to move.
@@ -17,7 +18,8 @@ const CACHES: [&str; 2] = ["cache", "jobs"];
 /// Returns the findings on the databases.
 pub(crate) fn of(report: &Report) -> Vec<Finding> {
     let databases = report.databases.iter();
-    databases.flat_map(|one| [shared(one), for_ever(one), large(one)]).flatten().collect()
+    let findings = |one| [unreachable(report, one), shared(one), for_ever(one), large(one)];
+    databases.flat_map(findings).flatten().collect()
 }
 
 fn finding(
@@ -27,7 +29,18 @@ fn finding(
     found: String,
     advice: &'static str,
 ) -> Option<Finding> {
-    Some(Finding { level, code, place: database.name(), found, advice })
+    Some(Finding { level, code, place: database.name(), found, advice: advice.into() })
+}
+
+/// Tells of a database of a server that can be reached otherwise.
+fn unreachable(report: &Report, database: &DatabaseReport) -> Option<Finding> {
+    let why = database.unreachable.as_ref()?;
+    let server = report.servers.iter().find(|server| server.server == database.server);
+    if server.is_none_or(|server| server.unreachable.is_some()) {
+        return None;
+    }
+    let found = format!("it cannot be reached: {why}");
+    finding(database, Level::Error, "unreachable", found, reaching(why, database.misconfigured))
 }
 
 fn shared(database: &DatabaseReport) -> Option<Finding> {

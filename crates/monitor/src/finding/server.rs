@@ -34,7 +34,7 @@ struct Findings<'a> {
 impl Findings<'_> {
     fn add(&mut self, level: Level, code: &'static str, found: String, advice: &'static str) {
         let place = self.server.server.clone();
-        self.found.push(Finding { level, code, place, found, advice });
+        self.found.push(Finding { level, code, place, found, advice: advice.into() });
     }
 
     fn serves(&self, role: &str) -> bool {
@@ -47,11 +47,7 @@ pub(crate) fn of(server: &ServerReport) -> Vec<Finding> {
     let mut findings = Findings { server, found: Vec::new() };
     if let Some(why) = &server.unreachable {
         let found = format!("it cannot be reached: {why}");
-        let advice = match server.misconfigured {
-            true => "Mend the user, password or database number of its URL in the configuration.",
-            false => "Start it, or mend its URL in the configuration.",
-        };
-        findings.add(Level::Error, "unreachable", found, advice);
+        findings.add(Level::Error, "unreachable", found, reaching(why, server.misconfigured));
     }
     if let Some(info) = &server.info {
         software(&mut findings, info);
@@ -64,6 +60,27 @@ pub(crate) fn of(server: &ServerReport) -> Vec<Finding> {
     }
     slow_commands(&mut findings, server.slow_log.as_deref().unwrap_or_default());
     findings.found
+}
+
+/// Says what to do about a server that cannot be reached.
+pub(super) fn reaching(why: &str, misconfigured: bool) -> &'static str {
+    let says = |words: &[&str]| words.iter().any(|word| why.contains(word));
+    if says(&["has no database"]) {
+        "Set redis.layout = \"two\" (RHUBARB_REDIS_LAYOUT=two), which needs databases 0 and 1 only."
+    } else if says(&["wants a password"]) {
+        "Put the password into its URL: redis://:PASSWORD@HOST or redis://USER:PASSWORD@HOST."
+    } else if misconfigured {
+        "Mend the user, password or database number of its URL in the configuration."
+    } else if says(&["ssl_cert_reqs", "ca_file", "ssl_certfile", "ssl_check_hostname"]) {
+        "Set what it names, in [redis] or as a variable: RHUBARB_REDIS_CA_FILE, \
+         RHUBARB_REDIS_SSL_CERT_REQS=none, RHUBARB_REDIS_SSL_CHECK_HOSTNAME=false."
+    } else if says(&["maxclients", "max number of clients"]) {
+        "Close connections that others hold, or get a plan with more of them."
+    } else if says(&["lookup", "resolve", "not known"]) {
+        "Mend the host's name in its URL: nobody knows an address of it."
+    } else {
+        "Start it, or mend its URL in the configuration."
+    }
 }
 
 fn software(findings: &mut Findings<'_>, info: &ServerInfo) {

@@ -6,7 +6,11 @@ use rhubarb_wire::{Envelope, State, TaskResult};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{Names, Unseen, all_queue_names, of_settings, queue_names, workers};
+use super::{
+    Names, Unseen, all_queue_names, of_settings, queue_names,
+    shelf::{Shelf, Walked},
+    workers,
+};
 use crate::{
     Client, Error,
     error::redis,
@@ -24,11 +28,6 @@ const DEEP: usize = 100_000;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// For how long queues are looked for that only Celery's programs use.
 const EFFORT: Duration = Duration::from_secs(1);
-/// How many messages are read at once, and how many of them at first, before their sizes are known.
-const PAGE: usize = 1000;
-const FIRST_PAGE: usize = 50;
-/// About so much is read at once, bytes.
-const PAGE_BYTES: usize = 4 << 20;
 
 /// Where a task is, as far as can be seen.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -186,17 +185,19 @@ async fn seek_waiting(
 ) -> Result<bool, Error> {
     let keys = QueueKeys::new(queue, client.celery());
     let (mut searched, mut holds) = (0, 0);
-    let lists = keys.lists.iter().map(|key| Shelf { key, is_list: true });
-    for shelf in lists.chain([Shelf { key: &keys.scheduled, is_list: false }]) {
-        match shelf.seek(client, &info.id, bounds).await {
-            Ok(Sought::Found(task)) => {
-                info.place = if shelf.is_list { "waiting" } else { "scheduled" }.to_owned();
+    for shelf in Shelf::of(&keys) {
+        let its = |messages: &[Vec<u8>]| {
+            messages.iter().find_map(|member| named_there(&shelf, member, &info.id))
+        };
+        match shelf.walk(client, bounds.depth, bounds.until, its).await {
+            Ok(Walked { found: Some(task), .. }) => {
+                info.place = if shelf.is_list() { "waiting" } else { "scheduled" }.to_owned();
                 info.task = Some(task);
                 return Ok(true);
             }
-            Ok(Sought::Not { searched: n, holds: of }) => {
-                searched += n as u64;
-                holds += of as u64;
+            Ok(walked) => {
+                searched += walked.read as u64;
+                holds += walked.holds as u64;
             }
             Err(error) if error.wrong_type().is_some() => {}
             Err(source) => return Err(redis(format!("search queue `{queue}`"))(source)),
@@ -208,70 +209,12 @@ async fn seek_waiting(
     Ok(false)
 }
 
-/// One list of a queue, or what waits for its time.
-struct Shelf<'a> {
-    key: &'a str,
-    is_list: bool,
-}
-
-enum Sought {
-    /// With its task's name.
-    Found(String),
-    /// It is not among those that were searched.
-    Not { searched: usize, holds: usize },
-}
-
-impl Shelf<'_> {
-    /// Searches page by page, beginning with what runs next.
-    async fn seek(
-        &self,
-        client: &Client,
-        id: &str,
-        bounds: Bounds<'_>,
-    ) -> Result<Sought, rhubarb_connection::Error> {
-        let len = if self.is_list { "LLEN" } else { "ZCARD" };
-        let holds: usize = client.queue().query(::redis::cmd(len).arg(self.key)).await?;
-        let depth = holds.min(bounds.depth);
-        let (mut searched, mut page) = (0, FIRST_PAGE);
-        while searched < depth && bounds.until.is_none_or(|until| Instant::now() < until) {
-            let n = page.min(depth - searched);
-            let messages = self.read(client, searched, n).await?;
-            if let Some(task) = messages.iter().find_map(|message| self.named(message, id)) {
-                return Ok(Sought::Found(task));
-            }
-            let bytes = messages.iter().map(Vec::len).sum::<usize>().max(1);
-            page = (n * PAGE_BYTES / bytes).clamp(1, PAGE);
-            searched += n;
-        }
-        Ok(Sought::Not { searched, holds })
+/// Returns the name of the task whose message this member is, if it is that task's.
+fn named_there(shelf: &Shelf<'_>, member: &[u8], id: &str) -> Option<String> {
+    if is_surely_another(member, id) {
+        return None;
     }
-
-    /// Reads `n` members behind the first `skipped`, in the order in which they are taken.
-    async fn read(
-        &self,
-        client: &Client,
-        skipped: usize,
-        n: usize,
-    ) -> Result<Vec<Vec<u8>>, rhubarb_connection::Error> {
-        // Neither Redis nor a search of ours goes as far as 2^63.
-        let at = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-        let mut range = ::redis::cmd(if self.is_list { "LRANGE" } else { "ZRANGE" });
-        range.arg(self.key);
-        if self.is_list {
-            range.arg(-at(skipped + n)).arg(-at(skipped + 1));
-        } else {
-            range.arg(at(skipped)).arg(at(skipped + n - 1));
-        }
-        client.queue().query(&range).await
-    }
-
-    fn named(&self, member: &[u8], id: &str) -> Option<String> {
-        if is_surely_another(member, id) {
-            return None;
-        }
-        let message = if self.is_list { Some(member) } else { scheduled(member) };
-        named(message?, id)
-    }
+    named(shelf.message(member)?, id)
 }
 
 /// Tells, without reading it as JSON, that a message is not the task's: an id that no encoder
@@ -319,12 +262,6 @@ async fn seek_claimed(
 async fn node(client: &Client, id: String) -> Result<String, Error> {
     let known = workers(client).await?.into_iter().find(|worker| worker.record.id == id);
     Ok(known.map_or(id, |worker| worker.record.node))
-}
-
-/// Returns the message of a scheduled member: `<list>|<message>`.
-fn scheduled(member: &[u8]) -> Option<&[u8]> {
-    let at = member.iter().position(|b| *b == b'|')?;
-    Some(&member[at + 1..])
 }
 
 /// Returns the message of a claim: the claim itself, or `<list>:<deliveries>:<ms>:<message>`.

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     commands::queues::queue_table,
     table::{Grid, clean},
+    view,
 };
 
 /// What stands where something could not be found out.
@@ -307,15 +308,7 @@ fn advice(findings: &[Finding]) -> String {
     if findings.is_empty() {
         return "no findings: all that could be looked at is as it should be".to_owned();
     }
-    let mut lines = vec!["FINDINGS".to_owned()];
-    for finding in findings {
-        let Finding { level, place, found, advice, .. } = finding;
-        // What a server says may end with a full stop of its own.
-        let found = clean(found);
-        lines.push(format!("{:<8} {place}: {}.", level.name(), found.trim_end_matches('.')));
-        lines.push(format!("{:<8} {advice}", ""));
-    }
-    lines.join("\n")
+    format!("FINDINGS\n{}", view::findings(findings))
 }
 
 /// Says what the numbers rest on, and what could not be found out.

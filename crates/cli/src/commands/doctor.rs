@@ -1,0 +1,56 @@
+//! `doctor`: whether the installation is fit to run, one sentence for each thing that is not.
+
+use rhubarb_connection::Connections;
+use rhubarb_core::config::Config;
+use rhubarb_jobs::Caches;
+use rhubarb_monitor::{
+    collect::Look,
+    doctor::{self, Examination},
+    finding::Level,
+    place,
+    scan::Effort,
+};
+use rhubarb_queue::Client;
+
+use crate::{
+    cli::DoctorArgs,
+    error::Error,
+    output::{self, Format},
+    view,
+};
+
+/// Examines the installation. A sound one is told by silence, as a script wants it.
+pub(crate) async fn run(
+    config: &Config,
+    warnings: &[String],
+    args: &DoctorArgs,
+) -> Result<(), Error> {
+    let connections = Connections::new(config, "rhubarb-doctor")?;
+    let servers = place::servers(&connections);
+    let client = Client::new(&connections, config);
+    let caches = Caches::new(config, &connections)?;
+    let effort = Effort::new(args.effort, true);
+    let look = Look { config, servers: &servers, client: &client, info: true, effort };
+    let examined = doctor::examine(&look, &caches, warnings).await;
+    show(&examined, args)?;
+    if examined.is_ill(args.strict) {
+        return Err(Error::Findings(told(&examined)));
+    }
+    Ok(())
+}
+
+fn show(examined: &Examination, args: &DoctorArgs) -> Result<(), Error> {
+    if args.json {
+        return Ok(Format::Json.show(examined, |_| String::new())?);
+    }
+    if !examined.findings.is_empty() {
+        output::print(&view::findings(&examined.findings))?;
+    }
+    Ok(())
+}
+
+fn told(examined: &Examination) -> String {
+    let of = |level| examined.findings.iter().filter(|finding| finding.level == level).count();
+    let (errors, warnings) = (of(Level::Error), of(Level::Warning));
+    format!("{errors} errors and {warnings} warnings: the installation is not fit to run")
+}

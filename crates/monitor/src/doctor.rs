@@ -1,0 +1,66 @@
+//! Whether an installation is fit to run: the report's own findings, and what the queues, the
+//! workers, the schedules, the sources and the settings say beside them.
+//!
+//! It only reads, as all of this crate does: a look by the doctor changes nothing of a queue.
+
+mod fleet;
+mod gather;
+mod probe;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use rhubarb_jobs::Caches;
+use serde::Serialize;
+
+pub use self::{
+    fleet::{Fleet, LateSchedule},
+    probe::Probe,
+};
+use crate::{
+    ask::Missing,
+    collect::{self, Look},
+    finding::{Finding, Level},
+};
+
+/// What the doctor found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Examination {
+    /// When: ISO 8601 text in UTC.
+    pub at: String,
+    /// What is not as it should be, what matters most first.
+    pub findings: Vec<Finding>,
+    /// What could not be found out.
+    pub missing: Vec<Missing>,
+}
+
+impl Examination {
+    /// Tells whether somebody has to act: on an error, or if `strict` on a warning too.
+    pub fn is_ill(&self, strict: bool) -> bool {
+        let worst = if strict { Level::Warning } else { Level::Error };
+        self.findings.iter().any(|finding| finding.level <= worst)
+    }
+}
+
+/// Examines an installation; `warnings` are those of its configuration.
+///
+/// What Redis refuses is noted in `missing` and stops nothing else.
+pub async fn examine(look: &Look<'_>, caches: &Caches, warnings: &[String]) -> Examination {
+    let report = collect::report(look).await;
+    let mut findings = report.findings.unwrap_or_default();
+    let mut missing = report.missing;
+    findings.extend(settings::of(look.config, warnings, &report.servers));
+    for server in look.servers {
+        if let Some(probe) = Probe::of(server, &mut missing).await {
+            findings.extend(probe.findings(look.config));
+        }
+    }
+    let queue = report.servers.first();
+    if queue.is_some_and(|server| server.unreachable.is_none()) {
+        let queues = report.queues.unwrap_or_default();
+        let fleet = gather::fleet(look, caches, queues, &mut missing).await;
+        findings.extend(fleet.findings());
+    }
+    findings.sort_by_key(|finding| finding.level);
+    Examination { at: report.at, findings, missing }
+}
