@@ -134,6 +134,8 @@ else
     leave_out "cargo-deny is not installed: licences, sources and duplicates of dependencies" \
         "were not checked"
 fi
+command -v promtool >/dev/null 2>&1 ||
+    leave_out "promtool is not installed: the metrics and alert rules were not checked by it"
 if [ ! -d ../shared/realdata ]; then
     leave_out "THE RECORDED SUITE: ../shared/realdata is not there;" \
         "the parsers were tested on our own fixtures only"

@@ -67,6 +67,9 @@ async fn each_end_and_retry_of_a_task_is_told_with_what_it_was_and_found_again()
     let key = ("celery".to_owned(), "e2e.third_time".to_owned(), "RETRY".to_owned());
     assert_eq!(counted.ends[&key], 2);
     assert_eq!(counted.run["e2e.third_time"].count(), 3);
+    // Each attempt, from when it was published or due; what nobody ran says nothing.
+    assert_eq!(counted.wait["e2e.third_time"].count(), 3);
+    assert!(counted.wait["e2e.third_time"].percentile(1.0).is_some_and(|s| s <= 10.0));
 }
 
 #[tokio::test]

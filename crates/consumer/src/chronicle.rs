@@ -63,6 +63,9 @@ pub(crate) struct Story {
 struct Tally {
     ends: Vec<(usize, &'static str, u64)>,
     run: Histogram,
+    wait: Histogram,
+    /// Claims of which a worker had died before.
+    redelivered: u64,
 }
 
 /// What takes ends, and counts them.
@@ -113,9 +116,12 @@ impl Chronicle {
     }
 
     fn tally(&self, settlement: &Settlement, state: &'static str) {
-        let name = match &settlement.message {
-            Message::Read(received) => received.envelope.headers.task.as_str(),
-            Message::Raw(raw) => raw.task.as_deref().unwrap_or_default(),
+        let (name, waited, died) = match &settlement.message {
+            Message::Read(received) => {
+                let died = !received.deaths.is_empty();
+                (received.envelope.headers.task.as_str(), received.waited, died)
+            }
+            Message::Raw(raw) => (raw.task.as_deref().unwrap_or_default(), None, false),
         };
         let mut tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
         let tally = match tallies.get_mut(name) {
@@ -127,8 +133,11 @@ impl Chronicle {
             Some((.., n)) => *n += 1,
             None => tally.ends.push((queue, state, 1)),
         }
+        tally.redelivered += u64::from(died);
         if let Some(ran) = settlement.ran {
             tally.run.add(ran);
+            // Of what ran only: that a task is refused at once says nothing of how long tasks wait.
+            waited.inspect(|waited| tally.wait.add(*waited));
         }
     }
 
@@ -148,6 +157,8 @@ impl Chronicle {
                 counted.ends(&name(queue), &task, state, n);
             }
             counted.runs(&task, &tally.run);
+            counted.waits(&task, &tally.wait);
+            counted.count("redelivered", tally.redelivered);
         }
         counted.count("unrecorded", self.dropped.swap(0, Ordering::Relaxed));
         counted

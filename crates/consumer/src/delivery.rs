@@ -9,7 +9,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rhubarb_queue::letter::Attempt;
+use rhubarb_queue::{letter::Attempt, published};
 use rhubarb_wire::{Body, DecodeError, Envelope};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
@@ -40,6 +40,8 @@ pub struct Received {
     pub(crate) stores: ResultPolicy,
     /// The deaths of workers that are known, the oldest first.
     pub(crate) deaths: Vec<Attempt>,
+    /// How long it waited to be claimed, where its publisher says when it was published.
+    pub(crate) waited: Option<Duration>,
     /// The memory that the body was given.
     memory: Mutex<Option<OwnedSemaphorePermit>>,
 }
@@ -53,6 +55,7 @@ impl Received {
             body: OnceLock::new(),
             stores: ResultPolicy::default(),
             deaths: Vec::new(),
+            waited: None,
             memory: Mutex::default(),
         }
     }
@@ -60,6 +63,19 @@ impl Received {
     /// Adds what its message does not tell: whether its states are stored, and who died with it.
     pub(crate) fn told(self, stores: ResultPolicy, deaths: Vec<Attempt>) -> Self {
         Self { stores, deaths, ..self }
+    }
+
+    /// Adds how long it waited to be claimed `now`: from when it was published, or was due. Of one
+    /// that was claimed before that is not known.
+    pub(crate) fn claimed(self, now: Timestamp, due: Option<Timestamp>) -> Self {
+        let tag = self.envelope.properties.delivery_tag.as_deref();
+        let tag = tag.filter(|_| self.deaths.is_empty());
+        let published = tag.and_then(published::time_of);
+        let since = published.map(|at| due.map_or(at, |due| due.max(at)));
+        let waited = since.map(|since| now.duration_since(since));
+        // Their clock may be ahead of Redis's.
+        let waited = waited.map(|waited| Duration::try_from(waited).unwrap_or_default());
+        Self { waited, ..self }
     }
 
     /// Keeps what the body was given of the worker's memory for as long as the message is there.

@@ -8,10 +8,9 @@
 use std::{sync::Arc, time::Duration};
 
 use rhubarb_connection::Backoff;
-use rhubarb_queue::{Error, Outgoing, keys::QueueKeys};
+use rhubarb_queue::{Error, Outgoing, keys::QueueKeys, published};
 use rhubarb_wire::Exception;
 use tokio::sync::OwnedSemaphorePermit;
-use uuid::Uuid;
 
 use crate::{
     chord,
@@ -53,14 +52,14 @@ pub(super) fn is_light(settlement: &Settlement) -> bool {
 pub(super) fn decide(settler: &Settler, claim: ClaimId, ending: Ending, message: &Message) -> Plan {
     // Randomness is a system call: none for the many whose end sends nothing with a tag.
     let is_retry = matches!(ending.outcome, Outcome::Retry { .. });
-    let tag = if is_retry { Uuid::new_v4().to_string() } else { String::new() };
+    let tag = if is_retry { published::fresh_tag() } else { String::new() };
     plan(ending, message, Circumstances::of(&settler.broker, &settler.config, claim.queue, &tag))
 }
 
 /// The same where no more than a little memory is taken for what follows: [`Follow::too_large`]
 /// tells that it does not do.
 fn decide_small(settler: &Settler, claim: ClaimId, ending: Ending, message: &Message) -> Plan {
-    let tag = Uuid::new_v4().to_string();
+    let tag = published::fresh_tag();
     let around = Circumstances {
         max_canvas_bytes: SMALL,
         ..Circumstances::of(&settler.broker, &settler.config, claim.queue, &tag)

@@ -6,7 +6,7 @@
 //!
 //! [`place`] servers and databases, [`collect`] finding out (with [`ask`], [`info`], [`scan`],
 //! [`slow`]), [`census`] and [`namespace`] which keys are what, [`finding`] what is wrong,
-//! [`report`] what was found, [`prometheus`] the same as metrics, [`number`] how numbers are
+//! [`fleet`] who works and what became of tasks, [`report`] what was found, [`prometheus`] the same as metrics, [`number`] how numbers are
 //! written.
 
 pub mod ask;
@@ -14,6 +14,7 @@ pub mod census;
 pub mod collect;
 pub mod doctor;
 pub mod finding;
+pub mod fleet;
 pub mod info;
 pub mod namespace;
 pub mod number;

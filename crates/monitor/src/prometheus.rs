@@ -1,160 +1,93 @@
-//! The report as metrics in Prometheus's text exposition format, version 0.0.4.
+//! The report and the fleet as metrics in Prometheus's text exposition format, version 0.0.4.
 //!
-//! Labels are bounded: servers, databases and namespaces are the configuration's, queues are
-//! capped.
+//! Labels are bounded: servers, databases and namespaces are the configuration's, names of tasks
+//! and queues are bounded where they are counted, the rest is capped here.
 
-use std::fmt::Write as _;
+use rhubarb_core::metrics::{self as m, Exposition, Metric};
+use rhubarb_queue::{
+    inspect::QueueInfo,
+    statistics::{BUCKETS, Histogram, Statistics},
+};
 
 use crate::{
+    fleet::{self, Fleet},
     number::float,
     report::{DatabaseReport, Report, ServerReport},
 };
 
 /// So many queues are told; what a queue is called is up to whoever publishes.
 const QUEUES: usize = 100;
+/// So many sources are told.
+const SOURCES: usize = 500;
 
-/// One metric: its head once, then its samples.
-struct Metric<'a> {
-    text: &'a mut String,
-    name: &'static str,
-    kind: &'static str,
-    help: &'static str,
-    begun: bool,
-}
-
-impl Metric<'_> {
-    /// Adds a sample; one that is unknown is left out, and so is a metric without any.
-    fn sample(&mut self, labels: &[(&str, &str)], value: Option<f64>) {
-        let Some(value) = value else { return };
-        let Self { text, name, kind, help, .. } = self;
-        if !self.begun {
-            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
-            self.begun = true;
-        }
-        let labels: Vec<String> =
-            labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
-        let braces =
-            if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
-        let _ = writeln!(text, "{name}{braces} {value}");
-    }
-}
-
-fn escaped(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
-}
-
-/// Writes a report as metrics; ends with a line break.
-pub fn render(report: &Report) -> String {
-    let mut text = String::new();
+/// Writes a report, and what is known of the fleet, as metrics; ends with a line break.
+pub fn render(report: &Report, fleet: Option<&Fleet>) -> String {
+    let mut text = Exposition::default();
     servers(&mut text, report);
     databases(&mut text, report);
     totals(&mut text, report);
-    queues(&mut text, report);
+    queues(&mut text, report.queues.as_deref(), fleet);
+    if let Some(fleet) = fleet {
+        workers(&mut text, fleet, report.queues.as_deref());
+        tasks(&mut text, fleet);
+        schedules(&mut text, fleet);
+        scrape(&mut text, fleet);
+    }
     findings(&mut text, report);
-    text
+    text.into_text()
 }
 
-fn metric<'a>(
-    text: &'a mut String,
-    name: &'static str,
-    kind: &'static str,
-    help: &'static str,
-) -> Metric<'a> {
-    Metric { text, name, kind, help, begun: false }
+/// The number of a count.
+fn count(n: usize) -> Option<f64> {
+    u32::try_from(n).ok().map(f64::from)
 }
 
 type OfServer = fn(&ServerReport) -> Option<f64>;
 
-/// Name, type, help and value of what is told of each server.
-const OF_SERVER: [(&str, &str, &str, OfServer); 17] = [
-    ("rhubarb_redis_up", "gauge", "Whether the server can be reached.", |s| {
-        Some(f64::from(u8::from(s.unreachable.is_none())))
-    }),
-    ("rhubarb_redis_uptime_seconds", "gauge", "Seconds since the server started.", |s| {
-        s.info.as_ref()?.uptime_s.map(float)
-    }),
-    ("rhubarb_redis_memory_used_bytes", "gauge", "Memory in use.", |s| {
-        s.info.as_ref()?.memory.used.map(float)
-    }),
-    ("rhubarb_redis_memory_peak_bytes", "gauge", "The most memory that was in use.", |s| {
-        s.info.as_ref()?.memory.peak.map(float)
-    }),
-    ("rhubarb_redis_memory_max_bytes", "gauge", "maxmemory; zero means no limit.", |s| {
-        s.info.as_ref()?.memory.max.map(float)
-    }),
-    ("rhubarb_redis_memory_fragmentation_ratio", "gauge", "Resident by used memory.", |s| {
-        s.info.as_ref()?.memory.fragmentation
-    }),
-    ("rhubarb_redis_clients", "gauge", "Connections.", |s| {
-        s.info.as_ref()?.clients.connected.map(float)
-    }),
-    ("rhubarb_redis_clients_max", "gauge", "The most connections that are let in.", |s| {
-        s.info.as_ref()?.clients.max.map(float)
-    }),
-    (
-        "rhubarb_redis_clients_blocked",
-        "gauge",
-        "Connections that wait in a blocking command.",
-        |s| s.info.as_ref()?.clients.blocked.map(float),
-    ),
-    (
-        "rhubarb_redis_rejected_connections_total",
-        "counter",
-        "Connections refused for the limit.",
-        |s| s.info.as_ref()?.clients.rejected.map(float),
-    ),
-    ("rhubarb_redis_commands_total", "counter", "Commands carried out.", |s| {
-        s.info.as_ref()?.stats.commands.map(float)
-    }),
-    ("rhubarb_redis_keyspace_hits_total", "counter", "Lookups that found a key.", |s| {
-        s.info.as_ref()?.stats.hits.map(float)
-    }),
-    ("rhubarb_redis_keyspace_misses_total", "counter", "Lookups that found none.", |s| {
-        s.info.as_ref()?.stats.misses.map(float)
-    }),
-    ("rhubarb_redis_evicted_keys_total", "counter", "Keys that gave way to others.", |s| {
-        s.info.as_ref()?.stats.evicted.map(float)
-    }),
-    ("rhubarb_redis_expired_keys_total", "counter", "Keys whose time was over.", |s| {
-        s.info.as_ref()?.stats.expired.map(float)
-    }),
-    ("rhubarb_redis_appendonly", "gauge", "Whether each write is logged to disk.", |s| {
+/// What is told of each server.
+const OF_SERVER: [(&Metric, OfServer); 17] = [
+    (&m::REDIS_UP, |s| Some(f64::from(u8::from(s.unreachable.is_none())))),
+    (&m::REDIS_UPTIME, |s| s.info.as_ref()?.uptime_s.map(float)),
+    (&m::REDIS_MEMORY, |s| s.info.as_ref()?.memory.used.map(float)),
+    (&m::REDIS_MEMORY_PEAK, |s| s.info.as_ref()?.memory.peak.map(float)),
+    (&m::REDIS_MEMORY_MAX, |s| s.info.as_ref()?.memory.max.map(float)),
+    (&m::REDIS_FRAGMENTATION, |s| s.info.as_ref()?.memory.fragmentation),
+    (&m::REDIS_CLIENTS, |s| s.info.as_ref()?.clients.connected.map(float)),
+    (&m::REDIS_CLIENTS_MAX, |s| s.info.as_ref()?.clients.max.map(float)),
+    (&m::REDIS_CLIENTS_BLOCKED, |s| s.info.as_ref()?.clients.blocked.map(float)),
+    (&m::REDIS_REJECTED, |s| s.info.as_ref()?.clients.rejected.map(float)),
+    (&m::REDIS_COMMANDS, |s| s.info.as_ref()?.stats.commands.map(float)),
+    (&m::REDIS_HITS, |s| s.info.as_ref()?.stats.hits.map(float)),
+    (&m::REDIS_MISSES, |s| s.info.as_ref()?.stats.misses.map(float)),
+    (&m::REDIS_EVICTED, |s| s.info.as_ref()?.stats.evicted.map(float)),
+    (&m::REDIS_EXPIRED, |s| s.info.as_ref()?.stats.expired.map(float)),
+    (&m::REDIS_APPENDONLY, |s| {
         s.info.as_ref()?.persistence.appendonly.map(|on| f64::from(u8::from(on)))
     }),
-    (
-        "rhubarb_redis_unsaved_changes",
-        "gauge",
-        "Changes since the data was last saved whole.",
-        |s| s.info.as_ref()?.persistence.unsaved_changes.map(float),
-    ),
+    (&m::REDIS_UNSAVED, |s| s.info.as_ref()?.persistence.unsaved_changes.map(float)),
 ];
 
-fn servers(text: &mut String, report: &Report) {
-    for (name, kind, help, value) in OF_SERVER {
-        let mut metric = metric(text, name, kind, help);
+fn servers(text: &mut Exposition, report: &Report) {
+    for (metric, value) in OF_SERVER {
+        let mut samples = text.metric(metric);
         for server in &report.servers {
-            metric.sample(&[("server", &server.server)], value(server));
+            samples.add(&[&server.server], value(server));
         }
     }
 }
 
-fn databases(text: &mut String, report: &Report) {
+fn databases(text: &mut Exposition, report: &Report) {
     type OfDatabase = fn(&DatabaseReport) -> Option<f64>;
-    let of_database: [(_, _, OfDatabase); 3] = [
-        ("rhubarb_redis_database_up", "Whether the database can be reached.", |d| {
-            Some(f64::from(u8::from(d.unreachable.is_none())))
-        }),
-        ("rhubarb_redis_database_keys", "Keys of a database.", |d| d.keys.map(float)),
-        ("rhubarb_redis_database_expiring_keys", "Keys with a time to live.", |d| {
-            d.expires.map(float)
-        }),
+    let of_database: [(_, OfDatabase); 3] = [
+        (&m::DATABASE_UP, |d| Some(f64::from(u8::from(d.unreachable.is_none())))),
+        (&m::DATABASE_KEYS, |d| d.keys.map(float)),
+        (&m::DATABASE_EXPIRING, |d| d.expires.map(float)),
     ];
-    for (name, help, value) in of_database {
-        let mut metric = metric(text, name, "gauge", help);
+    for (metric, value) in of_database {
+        let mut samples = text.metric(metric);
         for database in &report.databases {
             let (db, roles) = (database.db.to_string(), database.roles.join(","));
-            let labels = [("server", database.server.as_str()), ("db", &db), ("roles", &roles)];
-            metric.sample(&labels, value(database));
+            samples.add(&[&database.server, &db, &roles], value(database));
         }
     }
     // Without --info nothing was measured, and the totals say the rest.
@@ -163,83 +96,152 @@ fn databases(text: &mut String, report: &Report) {
     }
 }
 
-fn namespaces(text: &mut String, report: &Report) {
-    for (name, help) in [
-        ("rhubarb_redis_namespace_keys", "Keys of a namespace; perhaps an estimate."),
-        ("rhubarb_redis_namespace_bytes", "Memory of a namespace; mostly an estimate."),
-        (
-            "rhubarb_redis_namespace_keys_without_ttl",
-            "Keys that stay for ever; perhaps an estimate.",
-        ),
-    ] {
-        let mut metric = metric(text, name, "gauge", help);
+fn namespaces(text: &mut Exposition, report: &Report) {
+    use crate::census::{Count, NamespaceReport};
+    type OfNamespace = fn(&NamespaceReport) -> Option<Count>;
+    let of_namespace: [(_, OfNamespace); 3] = [
+        (&m::NAMESPACE_KEYS, |one| Some(one.keys)),
+        (&m::NAMESPACE_BYTES, |one| one.bytes),
+        (&m::NAMESPACE_WITHOUT_TTL, |one| one.without_ttl),
+    ];
+    for (metric, value) in of_namespace {
+        let mut samples = text.metric(metric);
         for database in &report.databases {
             let db = database.db.to_string();
             // What is nobody's has names of somebody else's choice: no labels.
             for one in database.namespaces.iter().filter(|one| one.name != "other") {
-                let count = match name {
-                    "rhubarb_redis_namespace_keys" => Some(one.keys),
-                    "rhubarb_redis_namespace_bytes" => one.bytes,
-                    _ => one.without_ttl,
-                };
-                let labels = [
-                    ("server", database.server.as_str()),
-                    ("db", &db),
-                    ("namespace", &one.name),
-                    ("pattern", if one.name == "waiting tasks" { "" } else { &one.pattern }),
-                ];
-                metric.sample(&labels, count.map(|count| float(count.n)));
+                let pattern = if one.name == "waiting tasks" { "" } else { &one.pattern };
+                let labels = [database.server.as_str(), &db, &one.name, pattern];
+                samples.add(&labels, value(one).map(|count| float(count.n)));
             }
         }
     }
 }
 
-fn totals(text: &mut String, report: &Report) {
+fn totals(text: &mut Exposition, report: &Report) {
     let totals = &report.totals;
-    let help = "Keys by what they are for; perhaps an estimate.";
-    let mut metric = metric(text, "rhubarb_keys", "gauge", help);
+    let mut samples = text.metric(&m::KEYS);
     for (kind, count) in [
         ("all", totals.keys),
         ("job_cache", totals.job_cache_keys),
         ("listings", totals.listing_keys),
         ("sessions", totals.session_keys),
     ] {
-        metric.sample(&[("kind", kind)], count.map(|count| float(count.n)));
+        samples.add(&[kind], count.map(|count| float(count.n)));
     }
 }
 
-fn queues(text: &mut String, report: &Report) {
-    let Some(queues) = &report.queues else { return };
+fn queues(text: &mut Exposition, queues: Option<&[QueueInfo]>, fleet: Option<&Fleet>) {
+    type OfQueue = fn(&QueueInfo) -> f64;
+    let Some(queues) = queues else { return };
     let told = &queues[..queues.len().min(QUEUES)];
-    for (name, help) in [
-        ("rhubarb_queue_waiting", "Tasks that wait."),
-        ("rhubarb_queue_running", "Tasks claimed by workers."),
-        ("rhubarb_queue_scheduled", "Tasks that wait for their time."),
-        ("rhubarb_queue_paused", "Whether claiming is paused."),
-    ] {
-        let mut metric = metric(text, name, "gauge", help);
-        for queue in told.iter().filter(|queue| queue.problem.is_none()) {
-            let value = match name {
-                "rhubarb_queue_waiting" => queue.waiting,
-                "rhubarb_queue_running" => queue.claimed,
-                "rhubarb_queue_scheduled" => queue.scheduled,
-                _ => u64::from(queue.paused),
-            };
-            metric.sample(&[("queue", &queue.name)], Some(float(value)));
+    let usable = || told.iter().filter(|queue| queue.problem.is_none());
+    let of_queue: [(_, OfQueue); 4] = [
+        (&m::QUEUE_WAITING, |queue| float(queue.waiting)),
+        (&m::QUEUE_RUNNING, |queue| float(queue.claimed)),
+        (&m::QUEUE_SCHEDULED, |queue| float(queue.scheduled)),
+        (&m::QUEUE_PAUSED, |queue| f64::from(u8::from(queue.paused))),
+    ];
+    for (metric, value) in of_queue {
+        let mut samples = text.metric(metric);
+        usable().for_each(|queue| samples.add(&[&queue.name], value(queue)));
+    }
+    if let Some(fleet) = fleet {
+        let mut oldest = text.metric(&m::QUEUE_OLDEST);
+        for queue in usable() {
+            let age = fleet.oldest.get(&queue.name).copied().unwrap_or_default();
+            // Of one that waits and could not be looked at nothing is known.
+            let is_known = queue.waiting == 0 || fleet.oldest.contains_key(&queue.name);
+            oldest.add(&[&queue.name], is_known.then_some(age.as_secs_f64()));
+        }
+        if fleet.workers.is_some() {
+            let mut slots = text.metric(&m::QUEUE_SLOTS);
+            usable()
+                .for_each(|queue| slots.add(&[&queue.name], count(fleet.slots_of(&queue.name))));
+            let mut load = text.metric(&m::QUEUE_LOAD);
+            usable().for_each(|queue| {
+                load.add(&[&queue.name], fleet::load([queue], fleet.slots_of(&queue.name)));
+            });
         }
     }
-    let left_out = u64::try_from(queues.len() - told.len()).unwrap_or(u64::MAX);
-    metric(text, "rhubarb_queues_left_out", "gauge", "Queues beyond the first hundred.")
-        .sample(&[], Some(float(left_out)));
+    text.metric(&m::QUEUES_LEFT_OUT).add(&[], count(queues.len() - told.len()));
 }
 
-fn findings(text: &mut String, report: &Report) {
+fn workers(text: &mut Exposition, fleet: &Fleet, queues: Option<&[QueueInfo]>) {
+    let Some(workers) = &fleet.workers else { return };
+    let mut samples = text.metric(&m::WORKERS);
+    let live = |draining| {
+        workers.iter().filter(|one| one.alive && one.record.draining == draining).count()
+    };
+    samples.add(&["live"], count(live(false)));
+    samples.add(&["draining"], count(live(true)));
+    let lost = workers.iter().filter(|one| !one.alive && one.record.n_running > 0).count();
+    samples.add(&["lost"], count(lost));
+    text.metric(&m::SLOTS).add(&[], count(fleet.slots()));
+    let used = fleet.claiming().map(|one| one.record.n_running.min(one.record.concurrency)).sum();
+    text.metric(&m::SLOTS_USED).add(&[], count(used));
+    text.metric(&m::LOAD).add(&[], queues.map(|queues| fleet::load(queues, fleet.slots())));
+}
+
+fn tasks(text: &mut Exposition, fleet: &Fleet) {
+    text.metric(&m::DEAD).add(&[], fleet.dead.map(float));
+    text.metric(&m::PARKED).add(&[], fleet.parked.map(float));
+    let Some(counted) = &fleet.counted else { return };
+    let mut ends = text.metric(&m::TASKS);
+    for ((queue, task, state), n) in &counted.ends {
+        ends.add(&[queue, task, state], float(*n));
+    }
+    for (metric, of) in [(&m::TASK_RUNTIME, &counted.run), (&m::TASK_WAIT, &counted.wait)] {
+        let mut samples = text.metric(metric);
+        for (task, Histogram { counts, sum_us }) in of {
+            samples.histogram(&[task], &BUCKETS, counts, float(*sum_us) / 1e6);
+        }
+    }
+    let counts = |counted: &Statistics, what: &str| counted.counts.get(what).copied().unwrap_or(0);
+    for (metric, what) in
+        [(&m::REDELIVERED, "redelivered"), (&m::LATE_ENDS, "late"), (&m::UNRECORDED, "unrecorded")]
+    {
+        text.metric(metric).add(&[], float(counts(counted, what)));
+    }
+}
+
+fn schedules(text: &mut Exposition, fleet: &Fleet) {
+    text.metric(&m::BEAT_LEADER)
+        .add(&[fleet.leader.as_deref().unwrap_or_default()], fleet.leader.as_ref().map(|_| 1.0));
+    let Some(schedules) = &fleet.schedules else { return };
+    let mut states = text.metric(&m::SCHEDULES);
+    for state in ["on", "off", "paused"] {
+        states.add(&[state], count(schedules.iter().filter(|one| one.state == state).count()));
+    }
+    let mut late = text.metric(&m::SCHEDULE_LATENESS);
+    schedules.iter().for_each(|one| late.add(&[&one.name], one.late.as_secs_f64()));
+    let mut overdue = text.metric(&m::SCHEDULE_OVERDUE);
+    schedules.iter().for_each(|one| overdue.add(&[&one.name], one.overdue.as_secs_f64()));
+}
+
+fn scrape(text: &mut Exposition, fleet: &Fleet) {
+    let Some(status) = &fleet.scrape else { return };
+    let mut sources = text.metric(&m::SCRAPE_SOURCE);
+    for (source, ended) in status.sources.iter().take(SOURCES) {
+        sources.add(&[source, &ended.word()], 1.0);
+    }
+    let mut listings = text.metric(&m::SCRAPE_LISTINGS);
+    for (kind, n) in [("cached", status.jobs_count), ("new", status.new), ("closed", status.closed)]
+    {
+        listings.add(&[kind], float(n));
+    }
+    let at = status.last_scraped.parse::<jiff::Timestamp>().ok();
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are below 2^53")]
+    let seconds = at.map(|at| at.as_millisecond() as f64 / 1e3);
+    text.metric(&m::SCRAPE_TIME).add(&[], seconds);
+}
+
+fn findings(text: &mut Exposition, report: &Report) {
     let Some(findings) = &report.findings else { return };
-    let mut metric =
-        metric(text, "rhubarb_findings", "gauge", "Findings of `rhubarb monitor --info`.");
+    let mut samples = text.metric(&m::FINDINGS);
     for level in ["error", "warning", "info"] {
         let n = findings.iter().filter(|finding| finding.level.name() == level).count();
-        metric.sample(&[("level", level)], u32::try_from(n).ok().map(f64::from));
+        samples.add(&[level], count(n));
     }
 }
 
@@ -277,7 +279,7 @@ mod tests {
 
     #[test]
     fn each_metric_has_one_head_and_what_is_unknown_is_left_out() {
-        let text = render(&report());
+        let text = render(&report(), None);
         let count = |line: &str| text.lines().filter(|l| l.starts_with(line)).count();
         assert_eq!(count("# HELP rhubarb_redis_memory_used_bytes "), 1);
         assert_eq!(count("# TYPE rhubarb_redis_keyspace_hits_total counter"), 1);
@@ -289,12 +291,46 @@ mod tests {
 
     #[test]
     fn label_values_are_escaped_and_bounded_in_number() {
-        let text = render(&report());
+        let text = render(&report(), None);
         assert!(text.contains(r#"rhubarb_queue_waiting{queue="a\"b\\c\nd"} 3"#), "{text}");
         let mut many = report();
         many.queues = Some((0..150).map(|n| queue(&n.to_string())).collect());
-        let text = render(&many);
+        let text = render(&many, None);
         assert_eq!(text.lines().filter(|l| l.starts_with("rhubarb_queue_waiting{")).count(), 100);
         assert!(text.contains("rhubarb_queues_left_out 50"), "{text}");
+    }
+
+    #[test]
+    fn the_fleet_is_told_with_what_an_autoscaler_follows() {
+        let mut counted = Statistics::default();
+        counted.ends("celery", "shop.add", "SUCCESS", 2);
+        let mut took = Histogram::default();
+        took.add(std::time::Duration::from_millis(70));
+        counted.runs("shop.add", &took);
+        let fleet = Fleet {
+            counted: Some(counted),
+            oldest: [("celery".to_owned(), std::time::Duration::from_secs(9))].into(),
+            workers: Some(Vec::new()),
+            dead: Some(4),
+            leader: Some("rhubarb@host".to_owned()),
+            ..Fleet::default()
+        };
+        let mut report = report();
+        report.queues = Some(vec![queue("celery"), queue("unseen")]);
+        let text = render(&report, Some(&fleet));
+        for line in [
+            "rhubarb_queue_oldest_waiting_seconds{queue=\"celery\"} 9",
+            "rhubarb_queue_load_ratio{queue=\"celery\"} 3",
+            "rhubarb_load_ratio 6",
+            "rhubarb_tasks_total{queue=\"celery\",task=\"shop.add\",state=\"SUCCESS\"} 2",
+            "rhubarb_task_runtime_seconds_bucket{task=\"shop.add\",le=\"0.1\"} 1",
+            "rhubarb_task_runtime_seconds_sum{task=\"shop.add\"} 0.07",
+            "rhubarb_dead_letters 4",
+            "rhubarb_redelivered_total 0",
+            "rhubarb_beat_leader{node=\"rhubarb@host\"} 1",
+        ] {
+            assert_eq!(text.lines().filter(|l| *l == line).count(), 1, "{line} in {text}");
+        }
+        assert!(!text.contains("waiting_seconds{queue=\"unseen\"}"), "{text}");
     }
 }

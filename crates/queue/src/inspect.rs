@@ -327,6 +327,17 @@ pub async fn letters(
     letter::list(client, kind, filter, limit).await
 }
 
+/// Returns how many letters of a kind are kept.
+///
+/// # Errors
+///
+/// [`Error::Redis`].
+pub async fn n_letters(client: &Client, kind: LetterKind) -> Result<u64, Error> {
+    let mut count = ::redis::cmd("ZCARD");
+    count.arg(client.keys().letters(kind).index);
+    client.queue().query(&count).await.map_err(redis("count the kept messages"))
+}
+
 /// Returns each schedule's record on a queue.
 ///
 /// # Errors

@@ -43,6 +43,7 @@
 //! | `rhubarb:history` | stream | capped by count, age and bytes | settle | `history`, `rhubarb web` |
 //! | `rhubarb:totals` | hash | for ever, bounded names | heartbeat | `statistics` |
 //! | `rhubarb:minute:<n>` | hash | 72 h, bounded names | heartbeat | `statistics` |
+//! | `rhubarb:next` | hash | a day after the last look; one field a list | `oldest` | `oldest` |
 //! | `rhubarb:beat:lease` | string | the leader's lease | beat | beat, inspect |
 //! | `rhubarb:beat:fence` | string | one number | beat | beat |
 //! | `rhubarb:django:<id>` | string | a day by default | `deploy/django` | `deploy/django` |
@@ -186,6 +187,11 @@ impl Keys {
     /// Returns the hash of what was counted in a minute, minutes since 1970.
     pub fn minute(&self, minute: i64) -> String {
         self.ours(&format!("minute:{minute}"))
+    }
+
+    /// Returns the hash of what was seen next in each list, and since when.
+    pub fn seen_next(&self) -> String {
+        self.ours("next")
     }
 
     /// Returns how far the fleet's walk for claims without a lease has come.

@@ -17,6 +17,7 @@
 //! - [`adopt`] the way in from Python workers, [`hand_back`] the way out to them
 //! - [`tick`] beat's side, [`schedules`] all schedules there are, [`lock`] locks, [`limiter`] limits
 //!   that all workers keep together
+//! - [`published`] when a message was, [`oldest`] how long the next one has waited
 //! - [`inspect`] the read side, [`history`] what became of tasks, [`statistics`] how many,
 //!   [`keys`] every key, [`script`] the Lua scripts, [`error`] errors
 //! - what the consuming side is built of: [`fields`] and [`piece`] bounded reading, [`orphans`] and
@@ -35,9 +36,11 @@ pub mod keys;
 pub mod letter;
 pub mod limiter;
 pub mod lock;
+pub mod oldest;
 pub mod orphans;
 pub mod pauses;
 pub mod piece;
+pub mod published;
 pub mod reap;
 pub mod replay;
 pub mod revocations;

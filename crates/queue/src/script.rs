@@ -19,6 +19,8 @@ scripts! {
     pub VALUES = "values";
     /// Looks for a text in a piece of what a queue holds.
     pub SEEK = "seek";
+    /// Tells which message runs next in each list.
+    pub NEXT_TAGS = "next_tags";
     /// Stores a passing or final state.
     pub STATE = "state";
     /// Throws away what waits.

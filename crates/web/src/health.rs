@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use rhubarb_connection::Role;
+use rhubarb_core::metrics;
 use rhubarb_monitor::prometheus;
 
 use crate::{access::Reader, problem::Problem, site::Site};
@@ -42,8 +43,8 @@ pub async fn ready(State(site): State<Site>) -> Result<&'static str, Problem> {
 /// # Errors
 ///
 /// 503: nothing is known yet.
-pub async fn metrics(_: Reader, State(site): State<Site>) -> Result<Response, Problem> {
-    let report = site.report().await?;
-    let head = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    Ok((head, prometheus::render(&report.what)).into_response())
+pub async fn of_all(_: Reader, State(site): State<Site>) -> Result<Response, Problem> {
+    let (report, fleet) = (site.report().await?, site.fleet().await?);
+    let text = prometheus::render(&report.what, Some(&fleet.what));
+    Ok(([(header::CONTENT_TYPE, metrics::TEXT)], text).into_response())
 }

@@ -23,7 +23,7 @@ pub fn new(site: Site) -> Router {
         .route("/login", get(page::login::form).post(page::login::enter))
         .route("/logout", post(page::login::leave));
     let known =
-        Router::new().route("/", get(page::overview::show)).route("/metrics", get(health::metrics));
+        Router::new().route("/", get(page::overview::show)).route("/metrics", get(health::of_all));
     open.merge(known)
         .fallback(async || Problem::not_found("there is no such page"))
         .layer(DefaultBodyLimit::max(guard::BODY))

@@ -6,6 +6,7 @@ use rhubarb_connection::Connections;
 use rhubarb_core::{config::Config, shutdown::Shutdown};
 use rhubarb_monitor::{
     collect::{self, Look},
+    fleet::{self, Fleet, View},
     place::{self, Server},
     report::Report,
     scan::Effort,
@@ -36,6 +37,7 @@ struct Shared {
     doors: Doors,
     shutdown: Shutdown,
     report: Glance<Report>,
+    fleet: Glance<Fleet>,
 }
 
 impl Site {
@@ -51,6 +53,7 @@ impl Site {
             servers: place::servers(&connections),
             doors: Doors::new(&config.web),
             report: Glance::new(FRESH),
+            fleet: Glance::new(FRESH),
             connections,
             config,
             shutdown,
@@ -96,6 +99,22 @@ impl Site {
             collect::report(&Look { config, servers, client, info: true, effort }).await
         };
         let seen = self.0.report.get(look).await;
+        seen.ok_or_else(|| Problem::unavailable("Redis has not answered yet"))
+    }
+
+    /// Returns a look at who works and what became of tasks, as old as [`Site::report`]'s.
+    ///
+    /// # Errors
+    ///
+    /// None was finished yet.
+    pub async fn fleet(&self) -> Result<Seen<Fleet>, Problem> {
+        let queues = self.report().await?.what.queues.clone().unwrap_or_default();
+        let site = self.clone();
+        let look = async move {
+            let Shared { config, connections, servers, client, .. } = &*site.0;
+            Box::pin(fleet::look(View { config, connections, servers, client }, &queues)).await
+        };
+        let seen = self.0.fleet.get(look).await;
         seen.ok_or_else(|| Problem::unavailable("Redis has not answered yet"))
     }
 }

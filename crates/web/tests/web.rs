@@ -3,14 +3,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a broken fixture or server is to fail the test")]
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    io::Write,
+    net::{IpAddr, Ipv4Addr},
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use axum::{
     Router,
     body::{Body, to_bytes},
     http::{HeaderMap, Method, Request, StatusCode, header},
 };
+use rhubarb_connection::Connections;
 use rhubarb_core::{config::Config, shutdown::Shutdown};
+use rhubarb_queue::{Client, Publish};
 use rhubarb_testbed::redis_server::RedisServer;
 use rhubarb_web::{Site, access, door, router};
 use tower::ServiceExt;
@@ -221,4 +228,68 @@ async fn it_is_ready_until_it_stops_and_shows_what_is_there() {
     assert!(metrics.text.contains("rhubarb_redis_up{server="), "{}", metrics.text);
     web.shutdown.request(rhubarb_core::shutdown::StopSignal::Terminate);
     assert_eq!(web.get("/health/ready", &[]).await.status, 503);
+}
+
+/// A message as Python's kombu writes it: its delivery tag says nothing of time.
+const FROM_PYTHON: &str = r#"{"body": "W1tdLCB7fSwge31d", "content-encoding": "utf-8", "content-type": "application/json", "headers": {"lang": "py", "task": "t", "id": "1"}, "properties": {"correlation_id": "1", "delivery_info": {"exchange": "", "routing_key": "python"}, "priority": 0, "body_encoding": "base64", "delivery_tag": "5a4ce6c5-4f0b-4d6b-a9d5-6ffb0d1a7ac1"}}"#;
+
+/// Returns the value of a sample.
+fn sample(metrics: &str, of: &str) -> Option<f64> {
+    let line = metrics.lines().find_map(|line| line.strip_prefix(of)?.strip_prefix(' '))?;
+    line.parse().ok()
+}
+
+#[tokio::test]
+async fn the_age_of_what_waits_is_exact_for_ours_and_at_least_that_for_pythons() {
+    let redis = RedisServer::start().await;
+    let mut config = Config::default();
+    config.redis.url = redis.socket_url().parse().unwrap();
+    let connections = Connections::new(&config, "test").unwrap();
+    let client = Client::new(&connections, &config);
+    client.publish(&Publish::new("t").queue("ours")).await.unwrap();
+    let mut push = redis::cmd("LPUSH");
+    let _: u64 = client.queue().query(push.arg("python").arg(FROM_PYTHON)).await.unwrap();
+    let mut known = redis::cmd("SADD");
+    let known = known.arg("rhubarb:queues").arg("python");
+    let _: u64 = client.queue().query(known).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    let ages = || async {
+        // Each with a site of its own: what was seen first is known to all.
+        let web = Web::of(&redis.socket_url(), false);
+        let text = web.get("/metrics", &[]).await.text;
+        let age = |queue: &str| {
+            sample(&text, &format!("rhubarb_queue_oldest_waiting_seconds{{queue=\"{queue}\"}}"))
+        };
+        (age("ours"), age("python"), text)
+    };
+    let (ours, python, text) = ages().await;
+    assert!(ours.unwrap() > 1.1, "{text}");
+    assert!(python.unwrap() < 1.0, "nobody has seen it before: {text}");
+    assert_eq!(sample(&text, "rhubarb_load_ratio"), Some(2.0));
+    assert_eq!(sample(&text, "rhubarb_slots"), Some(0.0));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let (_, later, text) = ages().await;
+    assert!(later.unwrap() >= 0.3, "{text}");
+    let _: u64 = client.queue().query(redis::cmd("DEL").arg("python")).await.unwrap();
+    let (_, gone, text) = ages().await;
+    assert_eq!(gone, Some(0.0), "{text}");
+    promtool(&text);
+}
+
+/// Has Prometheus' own tool look at metrics, where it is installed.
+fn promtool(metrics: &str) {
+    let child = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut child) = child else {
+        println!("LEFT OUT: promtool is not installed: the metrics were not checked by it");
+        return;
+    };
+    child.stdin.take().unwrap().write_all(metrics.as_bytes()).unwrap();
+    let said = child.wait_with_output().unwrap();
+    let words = String::from_utf8_lossy(&said.stderr) + String::from_utf8_lossy(&said.stdout);
+    assert!(said.status.success() && words.trim().is_empty(), "{words}");
 }

@@ -66,7 +66,7 @@ impl Dispatcher {
             let claim = ClaimId { queue: idx, number: claimed.number };
             let queue = &self.broker.queues[idx];
             let read = read(&claimed, self.config.max_message_bytes);
-            let read = read.map(|envelope| self.received(envelope, &claimed.deaths));
+            let read = read.map(|envelope| self.received(envelope, &claimed.deaths, round.now));
             let message = match &read {
                 Ok(received) => Message::Read(received.clone()),
                 Err(unread) => Message::Raw(unread.raw.clone()),
@@ -120,10 +120,11 @@ impl Dispatcher {
         ours
     }
 
-    fn received(&self, envelope: Envelope, deaths: &[u8]) -> Arc<Received> {
+    fn received(&self, envelope: Envelope, deaths: &[u8], now: Timestamp) -> Arc<Received> {
         let stores = self.tasks.results(&envelope.headers.task);
+        let due = envelope.headers.eta.as_ref().map(|eta| eta.resolve(&self.timezone));
         let received = Received::new(envelope, self.config.max_message_bytes);
-        Arc::new(received.told(stores, attempts::deaths(deaths)))
+        Arc::new(received.told(stores, attempts::deaths(deaths)).claimed(now, due))
     }
 
     /// Tells whether a message's task is none of ours; what kills workers is dead all the same.

@@ -14,6 +14,7 @@ use super::{
     results::Res,
     unroll::Unroll,
 };
+use crate::published;
 
 /// About what a message has beside its body, bytes.
 const ENVELOPE: usize = 3_000;
@@ -159,7 +160,7 @@ impl Unroll<'_> {
                 ..Headers::new(name, id)
             },
         };
-        let envelope = new.into_envelope(self.fresh_id());
+        let envelope = new.into_envelope(published::tag(now, self.fresh_id()));
         self.spend(envelope.body.len() + ENVELOPE)?;
         self.messages.push(Outgoing { queue, envelope });
         Ok(sent)

@@ -76,7 +76,7 @@ async fn watch(context: &Context, servers: Vec<Server>, args: &MonitorArgs) -> R
 
 fn print(report: &Report, args: &MonitorArgs) -> Result<(), Error> {
     let text = if args.prometheus {
-        prometheus::render(report).trim_end().to_owned()
+        prometheus::render(report, None).trim_end().to_owned()
     } else if args.json && args.interval.is_some() {
         serde_json::to_string(report).map_err(io::Error::from)?
     } else if args.json {
