@@ -10,9 +10,9 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use redis::cmd;
-use rhubarb_cache::{Cache, Error, Fetch, PyValue, Timeout};
-use rhubarb_connection::{Connections, Redis};
-use rhubarb_core::config::{AliasConfig, Config, Role};
+use rhubarb_cache::{AliasConfig, Cache, Error, Fetch, PyValue, Timeout};
+use rhubarb_connection::{Connections, Redis, Role};
+use rhubarb_queue::Config;
 use tokio::{task::JoinSet, time::sleep};
 
 #[tokio::main]
@@ -21,7 +21,7 @@ async fn main() {
     let mut config = Config::default();
     config.redis.url = args.next().unwrap().parse().unwrap();
     let n: usize = args.next().unwrap().parse().unwrap();
-    let redis = Connections::new(&config, "misses").unwrap().role(Role::Cache);
+    let redis = Connections::new(&config.redis, "misses").unwrap().role(Role::Cache);
     let cache = Cache::new(AliasConfig::new(Role::Cache, "misses"), redis.clone());
     add(&redis, "ready").await;
     until(&redis, "go").await;

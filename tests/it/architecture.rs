@@ -11,25 +11,27 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 use rhubarb_e2e::file;
 
 /// Who may import whom inside the workspace, by folder. What is not listed is not allowed.
-const IMPORTS: [(&str, &[&str]); 19] = [
+const IMPORTS: [(&str, &[&str]); 20] = [
     ("pyvalue", &[]),
     ("wire", &["pyvalue"]),
     ("config", &[]),
     ("schedule", &["config", "wire"]),
-    ("core", &["config", "schedule"]),
-    ("connection", &["core"]),
-    ("scrape", &["core"]),
-    ("cache", &["core", "connection", "pyvalue"]),
-    ("queue", &["core", "schedule", "connection", "wire"]),
+    ("core", &["config"]),
+    ("connection", &["config", "core"]),
+    ("scrape", &["config", "core"]),
+    ("cache", &["config", "core", "connection", "pyvalue"]),
+    ("queue", &["config", "core", "schedule", "connection", "wire"]),
     ("consumer", &["core", "connection", "wire", "queue"]),
     ("rhubarb-macros", &[]),
-    ("rhubarb", &["core", "connection", "queue", "consumer", "rhubarb-macros"]),
-    ("jobs", &["core", "connection", "cache", "scrape", "queue", "rhubarb"]),
-    ("worker", &["rhubarb", "jobs"]),
-    ("beat", &["core", "schedule", "connection", "queue"]),
+    ("rhubarb", &["config", "core", "connection", "queue", "consumer", "rhubarb-macros"]),
+    ("jobs", &["config", "core", "connection", "cache", "scrape", "queue", "rhubarb"]),
+    // The one place that sees the sections of all.
+    ("settings", &["config", "core", "schedule", "connection", "queue", "scrape", "jobs"]),
+    ("worker", &["rhubarb", "jobs", "settings"]),
+    ("beat", &["core", "schedule", "connection", "queue", "settings"]),
     ("demo", &["core"]),
-    ("monitor", &["core", "connection", "queue", "cache", "jobs"]),
-    ("web", &["core", "connection", "queue", "monitor"]),
+    ("monitor", &["core", "connection", "queue", "cache", "jobs", "settings"]),
+    ("web", &["core", "connection", "queue", "monitor", "settings"]),
     (
         "cli",
         &[
@@ -40,6 +42,7 @@ const IMPORTS: [(&str, &[&str]); 19] = [
             "cache",
             "scrape",
             "jobs",
+            "settings",
             "monitor",
             "web",
             "demo",
@@ -48,7 +51,7 @@ const IMPORTS: [(&str, &[&str]); 19] = [
 ];
 
 /// What a crate must not even reach through others: its tests stay fast and its readers unafraid.
-const NEVER: [(&str, &[&str]); 13] = [
+const NEVER: [(&str, &[&str]); 14] = [
     ("pyvalue", &["tokio", "redis", "apalis", "reqwest"]),
     ("wire", &["tokio", "redis", "apalis", "reqwest"]),
     ("config", &["tokio", "redis", "apalis", "reqwest"]),
@@ -59,6 +62,7 @@ const NEVER: [(&str, &[&str]); 13] = [
     ("demo", &["redis", "apalis", "reqwest"]),
     // Those who publish, read and operate cannot claim.
     ("queue", &["apalis-core", "apalis", "reqwest", "axum"]),
+    ("settings", &["rhubarb-consumer", "apalis-core", "apalis", "axum"]),
     ("beat", &["rhubarb-consumer", "apalis"]),
     ("monitor", &["rhubarb-consumer", "apalis-core", "apalis", "axum"]),
     ("web", &["rhubarb-consumer", "apalis-core", "apalis"]),
@@ -66,7 +70,15 @@ const NEVER: [(&str, &[&str]); 13] = [
 ];
 
 /// What a worker of one's own must not compile: it fetches and serves no page.
-const NOT_BEHIND_THE_DOOR: [&str; 5] = ["reqwest", "scraper", "html5ever", "axum", "apalis-redis"];
+const NOT_BEHIND_THE_DOOR: [&str; 7] = [
+    "reqwest",
+    "scraper",
+    "html5ever",
+    "axum",
+    "apalis-redis",
+    "rhubarb-settings",
+    "rhubarb-scrape",
+];
 
 /// The packages that are named as their folders: the library, as the project is, and its macros.
 const AS_ITS_FOLDER: [&str; 2] = ["rhubarb", "rhubarb-macros"];

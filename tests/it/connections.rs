@@ -9,18 +9,17 @@ use std::{
 };
 
 use redis::AsyncCommands;
-use rhubarb_connection::{Backoff, Change, Connections, Error, Options, Push, Redis, Role, Script};
-use rhubarb_core::{
-    class::Class,
-    config::{Config, RedisConfig},
+use rhubarb_connection::{
+    Backoff, Change, Connections, Error, Options, Push, Redis, RedisConfig, Role, Script,
 };
+use rhubarb_core::class::Class;
 use rhubarb_e2e::{
     eventually::eventually,
     process::Signal,
     proxy::{Act, Proxy, Rule, Way},
     redis_server::RedisServer,
 };
-use rhubarb_queue::Publish;
+use rhubarb_queue::{Config, Publish};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::Instant,
@@ -539,7 +538,7 @@ async fn an_outage_is_one_line_when_it_begins_and_one_with_its_length_when_it_is
 
 #[test]
 fn one_process_has_one_connection_for_each_database_in_use() {
-    let connections = Connections::new(&Config::default(), "test").unwrap();
+    let connections = Connections::new(&RedisConfig::default(), "test").unwrap();
     let (queue, results) = (connections.role(Role::Queue), connections.role(Role::Results));
     assert!(queue.same_database(&results));
     assert!(!queue.same_database(&connections.role(Role::Cache)));

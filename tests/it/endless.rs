@@ -8,8 +8,7 @@ use std::{
     time::Duration,
 };
 
-use rhubarb_connection::{Error, Options, Redis};
-use rhubarb_core::config::RedisConfig;
+use rhubarb_connection::{Error, Options, Redis, RedisConfig};
 use rhubarb_queue::{
     client::Joined,
     wire::{ResultTree, State, TaskResult},

@@ -9,11 +9,10 @@ use std::{
 
 use redis::AsyncCommands;
 use rhubarb_connection::{Connections, Error, Options, Push, Redis, Role};
-use rhubarb_core::config::Config;
 use rhubarb_e2e::{
     eventually::eventually, installation::Installation, proxy::Proxy, redis_server::RedisServer,
 };
-use rhubarb_queue::{Client, Publish};
+use rhubarb_queue::{Client, Config, Publish};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -60,7 +59,7 @@ async fn after_a_fail_over_worker_and_beat_and_clients_leave_the_old_primary_tha
     let mut worker = installation.start("own-worker", OWN_WORKER, &[]);
     let mut beat = installation.beat(&[]);
     let config = config(&proxy.url(0));
-    let client = Client::new(&Connections::new(&config, "rhubarb-client").unwrap(), &config);
+    let client = Client::new(&Connections::new(&config.redis, "rhubarb-client").unwrap(), &config);
     let sleep = Publish::new("e2e.sleep").arg(0.0);
     let runs = async |when: &str| {
         let id = client.publish(&sleep).await.unwrap().id;
@@ -91,7 +90,7 @@ async fn a_link_that_is_told_of_a_replica_leaves_with_all_others_to_that_server(
     let mut old = RedisServer::start().await;
     let mut new = old.start_replica().await;
     let proxy = Proxy::start(old.port()).await;
-    let connections = Connections::new(&config(&proxy.url(0)), "rhubarb-test").unwrap();
+    let connections = Connections::new(&config(&proxy.url(0)).redis, "rhubarb-test").unwrap();
     let (queue, cache) = (connections.role(Role::Queue), connections.role(Role::Cache));
     let mut pushes = queue.pushes();
     queue.subscribe("news").await.unwrap();

@@ -4,7 +4,6 @@ use std::{collections::BTreeSet, time::Duration};
 
 use redis::{AsyncCommands, aio::MultiplexedConnection};
 use rhubarb_connection::Connections;
-use rhubarb_core::config::Config;
 use rhubarb_e2e::{
     eventually::eventually,
     file,
@@ -13,7 +12,7 @@ use rhubarb_e2e::{
     python::Python,
     redis_server::RedisServer,
 };
-use rhubarb_queue::{Client, Publish};
+use rhubarb_queue::{Client, Config, Publish};
 use serde_json::{Value, json};
 
 use crate::{BINARIES, OWN_WORKER, shop::SOON};
@@ -41,7 +40,7 @@ impl Side {
         config.redis.url = redis.url(0).parse().unwrap();
         prefix.clone_into(&mut config.celery.global_keyprefix);
         prefix.clone_into(&mut config.celery.result_global_keyprefix);
-        let client = Client::new(&Connections::new(&config, "e2e").unwrap(), &config);
+        let client = Client::new(&Connections::new(&config.redis, "e2e").unwrap(), &config);
         Self { prefix, installation, client }
     }
 

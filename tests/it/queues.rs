@@ -2,9 +2,8 @@
 
 use redis::{AsyncCommands, cmd};
 use rhubarb_connection::Connections;
-use rhubarb_core::config::Config;
 use rhubarb_e2e::{installation::Installation, redis_server::RedisServer};
-use rhubarb_queue::{Client, Publish};
+use rhubarb_queue::{Client, Config, Publish};
 use serde_json::Value;
 
 use crate::{BINARIES, shop::SOON};
@@ -16,7 +15,7 @@ async fn installation() -> Installation {
 fn client(installation: &Installation) -> Client {
     let mut config = Config::default();
     config.redis.url = installation.redis.url(0).parse().unwrap();
-    Client::new(&Connections::new(&config, "e2e").unwrap(), &config)
+    Client::new(&Connections::new(&config.redis, "e2e").unwrap(), &config)
 }
 
 /// Publishes as Celery's programs do, who know nothing of our set of queues.

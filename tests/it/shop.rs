@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use rhubarb_connection::Connections;
-use rhubarb_core::config::Config;
 use rhubarb_e2e::{
     board::Board,
     eventually::eventually,
@@ -14,7 +13,7 @@ use rhubarb_e2e::{
     python::Python,
     redis_server::RedisServer,
 };
-use rhubarb_queue::Client;
+use rhubarb_queue::{Client, Config};
 use serde_json::Value;
 
 use crate::BINARIES;
@@ -86,7 +85,7 @@ impl Shop {
     /// Returns a client as another Rust service has it.
     pub(crate) fn client(&self) -> Client {
         let config = self.configuration();
-        Client::new(&Connections::new(&config, "e2e").expect("our own URL is fit"), &config)
+        Client::new(&Connections::new(&config.redis, "e2e").expect("our own URL is fit"), &config)
     }
 
     fn configuration(&self) -> Config {

@@ -1,8 +1,7 @@
 //! TLS as people have it: their own authority, a certificate that a server signed itself,
 //! certificates of clients.
 
-use rhubarb_connection::{Error, Options, Redis};
-use rhubarb_core::config::RedisConfig;
+use rhubarb_connection::{Error, Options, Redis, RedisConfig};
 use rhubarb_e2e::{
     certificates::Certificates,
     redis_server::{RedisServer, free_port},

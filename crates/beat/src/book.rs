@@ -186,8 +186,8 @@ pub fn gather(
 
 #[cfg(test)]
 mod tests {
-    use rhubarb_core::config::Config;
     use rhubarb_queue::schedules::{Live, RedBeat};
+    use rhubarb_settings::Settings;
 
     use super::*;
 
@@ -200,8 +200,8 @@ mod tests {
             .iter()
             .map(|(name, entry)| format!("[schedules.{name}]\ntask = \"t\"\n{entry}\n"))
             .collect();
-        let config = Config::from_toml(&text).unwrap();
-        All::of(&config, Live::default(), &RedBeat::default())
+        let config = Settings::from_toml(&text).unwrap();
+        All::of(config.scheduled(), Live::default(), &RedBeat::default())
     }
 
     fn names<'a>(book: &'a Book, changes: &'a Changes) -> Vec<(&'a str, &'a str)> {

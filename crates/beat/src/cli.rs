@@ -6,12 +6,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use rhubarb_core::{
-    celery_flags::CelerysFlags,
-    config::{CommonArgs, Config},
-    exit, process,
-    shutdown::Shutdown,
-    telemetry,
+    celery_flags::CelerysFlags, config::CommonArgs, exit, process, shutdown::Shutdown, telemetry,
 };
+use rhubarb_settings::Settings;
 use tokio::runtime;
 
 use self::celery::OfBeat;
@@ -72,7 +69,7 @@ pub fn main() -> ExitCode {
     process::main(&cli.common, &cli.settings(), cli.celerys.told(), runtime, live)
 }
 
-async fn live(config: Config, shutdown: Shutdown) -> u8 {
+async fn live(config: Settings, shutdown: Shutdown) -> u8 {
     match run(&config, &shutdown).await {
         Ok(()) => exit::OK,
         Err(error) => {

@@ -36,10 +36,12 @@ pub fn late(tick: Timestamp, now: Timestamp) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use rhubarb_core::config::Config;
-    use rhubarb_queue::CallOptions;
-    use rhubarb_queue::schedules::{All, Live, RedBeat};
+    use rhubarb_queue::{
+        CallOptions,
+        schedules::{All, Live, RedBeat},
+    };
     use rhubarb_schedule::{ScheduleConfig, When};
+    use rhubarb_settings::Settings;
 
     use super::*;
 
@@ -62,8 +64,10 @@ mod tests {
             ..ScheduleConfig::default()
         };
         let schedules = [("s".to_owned(), entry.into())].into();
-        let config = Config { schedules, ..Config::default() };
-        All::of(&config, Live::default(), &RedBeat::default()).known["s"].as_ref().clone()
+        let config = Settings { schedules, ..Settings::default() };
+        All::of(config.scheduled(), Live::default(), &RedBeat::default()).known["s"]
+            .as_ref()
+            .clone()
     }
 
     fn at(seconds: i64) -> Timestamp {

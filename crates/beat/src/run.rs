@@ -8,13 +8,14 @@ use std::{
 
 use jiff::Timestamp;
 use rhubarb_connection::{Backoff, Connections, Redis, Role, Spell};
-use rhubarb_core::{class::Class, config::Config, shutdown::Shutdown};
+use rhubarb_core::{class::Class, shutdown::Shutdown};
 use rhubarb_queue::{
     Client, inspect,
     keys::QueueKeys,
     schedules::{All, Live, RedBeat, Schedules, Version},
     tick::{Lead, Record, Ticks},
 };
+use rhubarb_settings::Settings;
 use tokio::time::Instant;
 
 use crate::{
@@ -40,7 +41,7 @@ const STANDING: Duration = Duration::from_secs(3_600);
 /// # Errors
 ///
 /// [`Error`]: a configuration that cannot work. None for a passing fault of Redis.
-pub async fn run(config: &Config, shutdown: &Shutdown) -> Result<(), Error> {
+pub async fn run(config: &Settings, shutdown: &Shutdown) -> Result<(), Error> {
     let mut beat = Beat::new(config)?;
     tokio::select! {
         reached = reach(&beat.redis) => reached?,
@@ -87,7 +88,7 @@ enum Looked {
 }
 
 pub(crate) struct Beat<'a> {
-    pub(crate) config: &'a Config,
+    pub(crate) config: &'a Settings,
     redis: Redis,
     pub(crate) client: Client,
     pub(crate) ticks: Ticks,
@@ -118,12 +119,12 @@ pub(crate) struct Beat<'a> {
 }
 
 impl<'a> Beat<'a> {
-    fn new(config: &'a Config) -> Result<Self, Error> {
-        let of_file = All::of(config, Live::default(), &RedBeat::default());
+    fn new(config: &'a Settings) -> Result<Self, Error> {
+        let of_file = All::of(config.scheduled(), Live::default(), &RedBeat::default());
         if let Some(wrong) = of_file.problems.into_iter().next() {
             return Err(Error::Schedule { name: wrong.name, problem: wrong.problem });
         }
-        let connections = Connections::new(config, "rhubarb-beat").map_err(Error::Redis)?;
+        let connections = Connections::new(&config.redis, "rhubarb-beat").map_err(Error::Redis)?;
         let (client, redis) = (Client::new(&connections, config), connections.role(Role::Queue));
         let holder = config.process_id();
         let lease = config.beat.lease;
@@ -377,7 +378,7 @@ impl<'a> Beat<'a> {
     async fn all(&mut self) -> Result<All, rhubarb_queue::Error> {
         let live = self.schedules.live().await?;
         self.version = live.version.clone();
-        let all = All::of(self.config, live, &self.redbeat);
+        let all = All::of(self.config.scheduled(), live, &self.redbeat);
         let mut told = BTreeSet::new();
         for wrong in &all.problems {
             let problem = (wrong.name.clone(), wrong.problem.clone());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rhubarb_core::config::{BeatConfig, WebhookUrl};
+use rhubarb_schedule::{BeatConfig, WebhookUrl};
 use serde_json::Value;
 use tokio::{task::JoinSet, time::Instant};
 

@@ -3,8 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use rhubarb_cache::{PyValue, codec};
-use rhubarb_core::config::Serializer;
+use rhubarb_cache::{PyValue, Serializer, codec};
 use serde_json::json;
 
 /// How many listings a keyword has.

@@ -1,10 +1,11 @@
 //! A cache value's bytes, as django-redis writes and reads them.
 
-use rhubarb_core::config::{Compressor, Serializer};
+use crate::config::{Compressor, Serializer};
 
 use rhubarb_pyvalue::{json, msgpack, pickle};
 
 pub use crate::size::MAX_VALUE;
+
 use crate::{FormatError, PyValue, compress, size::check_size};
 
 /// Returns the bytes that django-redis would store: an int as its digits, all else serialised.

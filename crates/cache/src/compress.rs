@@ -9,10 +9,10 @@ use flate2::{
 };
 use lz4_flex::frame::{FrameDecoder, FrameEncoder};
 use lzma_rust2::{XzOptions, XzReader, XzWriter};
-use rhubarb_core::config::Compressor;
 
 use crate::{
     FormatError,
+    config::Compressor,
     size::{MAX_VALUE, check_size},
 };
 

@@ -1,6 +1,6 @@
 //! Keys as django-redis writes them: `KEY_PREFIX:VERSION:key`.
 
-use rhubarb_core::config::AliasConfig;
+use crate::config::AliasConfig;
 
 /// Returns the raw key of a logical key.
 pub fn raw(alias: &AliasConfig, key: &str) -> String {
@@ -32,7 +32,7 @@ pub fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use rhubarb_core::config::Role;
+    use rhubarb_connection::Role;
 
     use super::*;
 

@@ -13,11 +13,10 @@
 //! ```no_run
 //! use std::time::Duration;
 //!
-//! use rhubarb_cache::{Cache, Error, Fetch, PyValue, Timeout};
-//! use rhubarb_connection::{Connections, Role};
-//! use rhubarb_core::config::{AliasConfig, Config};
+//! use rhubarb_cache::{AliasConfig, Cache, Error, Fetch, PyValue, Timeout};
+//! use rhubarb_connection::{Connections, RedisConfig, Role};
 //!
-//! async fn example(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
+//! async fn example(config: &RedisConfig) -> Result<(), Box<dyn std::error::Error>> {
 //!     let redis = Connections::new(config, "my-service")?.role(Role::Cache);
 //!     // KEY_PREFIX as in Django's settings.CACHES; 300 s, pickle and version 1 unless it says otherwise.
 //!     let cache = Cache::new(AliasConfig::new(Role::Cache, "my_site"), redis);
@@ -50,6 +49,7 @@
 mod client;
 pub mod codec;
 mod compress;
+mod config;
 mod error;
 mod flight;
 mod flights;
@@ -59,6 +59,7 @@ pub mod sessions;
 mod size;
 
 pub use client::{Cache, Condition, Counts, Keys, Timeout, Ttl, namespace};
+pub use config::{AliasConfig, Aliases, Compressor, Serializer};
 pub use error::{Error, redact_key};
 pub use flight::Fetch;
 pub use lock::{Held, Lock};

@@ -8,8 +8,7 @@
 use std::{fs, path::PathBuf};
 
 use jiff::{civil, tz::Offset};
-use rhubarb_cache::{FormatError, PyValue, codec};
-use rhubarb_core::config::Serializer;
+use rhubarb_cache::{FormatError, PyValue, Serializer, codec};
 use serde_json::Value;
 
 fn golden(path: &str) -> Vec<u8> {

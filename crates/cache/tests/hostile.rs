@@ -5,8 +5,7 @@
 //! another serializer.
 
 use proptest::prelude::*;
-use rhubarb_cache::{FormatError, PyValue, codec};
-use rhubarb_core::config::{Compressor, Serializer};
+use rhubarb_cache::{Compressor, FormatError, PyValue, Serializer, codec};
 
 fn values() -> impl Strategy<Value = PyValue> {
     let leaf = prop_oneof![

@@ -15,7 +15,8 @@ mod web;
 use std::{ffi::OsString, time::Duration};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use rhubarb_core::{config::CommonArgs, queue_name};
+use rhubarb_core::config::CommonArgs;
+use rhubarb_queue::queue_name;
 
 pub(crate) use cache::{CacheClearArgs, CacheCommand, CacheShowArgs};
 pub(crate) use doctor::DoctorArgs;

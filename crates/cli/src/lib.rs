@@ -20,10 +20,8 @@ mod view;
 use std::ffi::OsString;
 
 use clap::CommandFactory;
-use rhubarb_core::{
-    config::{Config, Loaded},
-    exit, process, telemetry,
-};
+use rhubarb_core::{exit, process, telemetry};
+use rhubarb_settings::{Loaded, Settings};
 
 use self::{
     cli::{Cli, Command},
@@ -97,7 +95,7 @@ fn tell(told: &clap::Error) -> u8 {
 fn log(loaded: &Loaded) {
     let mut loaded = loaded.clone();
     let level = &mut loaded.config.log.level;
-    if *level == Config::default().log.level {
+    if *level == Settings::default().log.level {
         *level = "error,rhubarb_queue::client::patience=warn".to_owned();
     }
     // What is wrong with it was told, and a command does without.

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use rhubarb_core::config::SourceConfig;
 use rhubarb_jobs::{ScrapeState, SourceState, SourceStatus, Status};
 use rhubarb_monitor::finding::Finding;
-use rhubarb_scrape::Listing;
+use rhubarb_scrape::{Listing, config::SourceConfig};
 use serde_json::Value;
 
 use crate::table::{Grid, clean};

@@ -15,13 +15,14 @@ mod part;
 mod pieces;
 pub mod redact;
 mod redis_url;
+pub mod rules;
 mod table;
 mod toml_text;
 mod value;
 
 pub use collection::Entry;
 pub use facts::{Facts, Key};
-pub use load::{Configuration, Environment, Loaded, Problems, load};
+pub use load::{Configuration, Environment, Loaded, Problems, from_toml, load};
 pub use origins::Origins;
 pub use pages::{in_force, reference, template};
 pub use part::{Collection, Item, ItemKind, Part, Reader, Reading};

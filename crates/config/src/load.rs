@@ -18,16 +18,25 @@ use crate::{
 /// The whole of a configuration: the table that is the file.
 pub trait Configuration: Table {
     /// The section of which there may be very many entries; each is read by itself.
-    const MANY: &'static str;
+    const MANY: &'static str = "";
+    /// Sections that only other programs read. They may stand in the same file, and are left alone
+    /// there and in the environment.
+    const OTHERS: &'static [&'static str] = &[];
 
     /// Takes what the machine says, which is no setting.
-    fn surroundings(&mut self, environment: &Environment);
+    fn surroundings(&mut self, environment: &Environment) {
+        let _ = environment;
+    }
 
     /// Completes what only several settings together tell, and adds what is wrong with them.
-    fn complete(&mut self, origins: &mut Origins, problems: &mut Vec<String>);
+    fn complete(&mut self, origins: &mut Origins, problems: &mut Vec<String>) {
+        let _ = (origins, problems);
+    }
 
     /// Returns what a person should know before relying on it.
-    fn warnings(&self) -> Vec<String>;
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// The environment's variables, as far as they are looked at. Their values are never printed.
@@ -85,6 +94,21 @@ fn is_service_link(name: &str, value: &str) -> bool {
         .iter()
         .any(|part| name.contains(part))
         || value.starts_with("tcp://")
+}
+
+/// Reads a configuration from a file's text alone.
+///
+/// # Errors
+///
+/// All problems at once.
+pub fn from_toml<C: Configuration>(text: &str) -> Result<C, Problems> {
+    let file = Some((Path::new("rhubarb.toml"), text));
+    load(file, &Environment::empty(), &[]).map(|loaded| loaded.config)
+}
+
+/// Tells whether a variable sets something that only other programs read.
+fn is_of_others<C: Configuration>(name: &str) -> bool {
+    C::OTHERS.iter().any(|section| name.starts_with(&(variable(section) + "_")))
 }
 
 /// A configuration with where each setting came from.
@@ -211,7 +235,9 @@ impl<C: Configuration> Loading<C> {
         let ours = environment.variables.iter().filter(|(name, _)| name.starts_with("RHUBARB_"));
         for (name, value) in ours {
             // RHUBARB_TEST_… belongs to the project's own tests.
-            let is_other = name == "RHUBARB_CONFIG" || name.starts_with("RHUBARB_TEST_");
+            let is_other = name == "RHUBARB_CONFIG"
+                || name.starts_with("RHUBARB_TEST_")
+                || is_of_others::<C>(name);
             if is_other || is_service_link(name, value) {
                 continue;
             }
@@ -255,6 +281,9 @@ impl<C: Configuration> Loading<C> {
         };
         for (section, value) in table {
             let section = section.into_inner().into_owned();
+            if C::OTHERS.contains(&section.as_str()) {
+                continue;
+            }
             if section == C::MANY && value.get_ref().is_table() {
                 self.many(shown, value.into_inner());
                 continue;

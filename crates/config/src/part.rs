@@ -19,6 +19,12 @@ pub trait Part {
         None
     }
 
+    /// Tells whether it has a table of this name.
+    fn has(&self, key: &str) -> bool {
+        let _ = key;
+        false
+    }
+
     /// Shows itself (`item` says where) and all that is below it, in the order of the
     /// documentation.
     fn visit<'p>(&'p self, item: Item<'p>, see: &mut dyn FnMut(Item<'p>));

@@ -84,6 +84,8 @@ pub trait Table: Clone + Default + 'static {
     const ROWS: &'static [Row<Self>];
     /// The tables in it.
     const INNER: &'static [Inner<Self>];
+    /// Tables of other crates whose sections are this one's too. They have no name in the file.
+    const INCLUDED: &'static [Inner<Self>] = &[];
 
     /// Completes an entry of a list, and tells `wrong` the keys and what is wrong with them.
     fn check(&mut self, wrong: &mut dyn FnMut(&str, String)) {
@@ -107,10 +109,16 @@ impl<T: Table> Part for T {
 
     fn set(&mut self, name: &str, input: Input<'_>) -> Option<Result<(), String>> {
         if let Some((first, rest)) = name.split_once('.') {
-            let inner = T::INNER.iter().find(|inner| inner.key == first)?;
+            let inner = T::INNER.iter().find(|inner| inner.key == first);
+            let Some(inner) = inner else { return included(self, first)?.set(name, input) };
             return (inner.get_mut)(self).set(rest, input);
         }
         T::ROWS.iter().find(|row| row.facts.key == name).map(|row| (row.set)(self, input))
+    }
+
+    fn has(&self, key: &str) -> bool {
+        T::INNER.iter().any(|inner| inner.key == key)
+            || T::INCLUDED.iter().any(|inner| (inner.get)(self).has(key))
     }
 
     fn visit<'p>(&'p self, item: Item<'p>, see: &mut dyn FnMut(Item<'p>)) {
@@ -122,11 +130,20 @@ impl<T: Table> Part for T {
         for Row { facts, show, written, .. } in T::ROWS {
             see(Item::setting(join(&place, facts.key), facts, show(self), written(self)));
         }
+        for inner in T::INCLUDED {
+            (inner.get)(self).visit(Item::table(place.clone(), "", ""), see);
+        }
         for inner in T::INNER {
             let item = Item::table(join(&place, inner.key), inner.words, inner.examples);
             (inner.get)(self).visit(item, see);
         }
     }
+}
+
+/// Returns the included table that has this section.
+fn included<'t, T: Table>(table: &'t mut T, section: &str) -> Option<&'t mut dyn Part> {
+    let inner = T::INCLUDED.iter().find(|inner| (inner.get)(table).has(section))?;
+    Some((inner.get_mut)(table))
 }
 
 fn keys<T: Table>(table: &mut T, reading: &mut Reading<'_>, place: &str, value: &toml::Value) {
@@ -141,6 +158,9 @@ fn keys<T: Table>(table: &mut T, reading: &mut Reading<'_>, place: &str, value: 
         } else if let Some(row) = T::ROWS.iter().find(|row| row.facts.key == key) {
             let set = (row.set)(table, Input::Toml(value));
             reading.set(&name, set);
+        } else if let Some(part) = included(table, key) {
+            let only = toml::Table::from_iter([(key.clone(), value.clone())]);
+            part.read(reading, place, &toml::Value::Table(only));
         } else if place.is_empty() {
             no_section(reading, &name, value);
         } else {
@@ -217,7 +237,8 @@ pub(crate) fn entry<T: Table>(
 /// `accepts`, `if` a check holds, variables that it is also set `from` or that go `over` ours, an
 /// `example` for the template, and `required true`. Behind the struct follow the tables in the
 /// table in `tables { … }`, fields that are no settings in `fields { … }`, and `check` names what
-/// completes an entry.
+/// completes an entry. The table that is the whole file may first take the sections of others as
+/// its own: `includes { … }`.
 #[macro_export]
 macro_rules! settings {
     (
@@ -231,6 +252,10 @@ macro_rules! settings {
                 $(, required $required:literal)?;
             )*
         }
+        $(includes {$(
+            $(#[$include_about:meta])*
+            $include:ident: $include_type:ty = $include_default:expr;
+        )*})?
         $(tables {$(
             $(#[doc = $inner_words:literal])*
             $inner:ident: $inner_type:ty = $inner_default:expr $(, examples $examples:expr)?;
@@ -244,6 +269,7 @@ macro_rules! settings {
         $(#[$about])*
         $vis struct $name {
             $($(#[doc = $words])* pub $field: $type,)*
+            $($($(#[$include_about])* pub $include: $include_type,)*)?
             $($($(#[doc = $inner_words])* pub $inner: $inner_type,)*)?
             $($($(#[$other_about])* pub $other: $other_type,)*)?
         }
@@ -252,6 +278,7 @@ macro_rules! settings {
             fn default() -> Self {
                 Self {
                     $($field: $default,)*
+                    $($($include: $include_default,)*)?
                     $($($inner: $inner_default,)*)?
                     $($($other: $other_default,)*)?
                 }
@@ -288,6 +315,13 @@ macro_rules! settings {
                 get: |table| &table.$inner,
                 get_mut: |table| &mut table.$inner,
             }),*)?];
+            $(const INCLUDED: &'static [$crate::Inner<Self>] = &[$($crate::Inner {
+                key: stringify!($include),
+                words: "",
+                examples: "",
+                get: |table| &table.$include,
+                get_mut: |table| &mut table.$include,
+            }),*];)?
             $(fn check(&mut self, wrong: &mut dyn FnMut(&str, String)) {
                 $check(self, wrong);
             })?

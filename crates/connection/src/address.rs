@@ -6,10 +6,11 @@ use redis::{
     ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion,
     io::tcp::socket2::TcpKeepalive,
 };
-use rhubarb_core::{config::RedisConfig, redact::SafeUrl};
+use rhubarb_core::redact::SafeUrl;
 
 use crate::{
     Error,
+    config::RedisConfig,
     tls::{Tls, query},
 };
 

@@ -14,7 +14,7 @@
 //! was cut may be repeated is known only to the one who sent it.
 //!
 //! ```no_run
-//! # async fn example(config: &rhubarb_core::config::Config) -> Result<(), rhubarb_connection::Error> {
+//! # async fn example(config: &rhubarb_connection::RedisConfig) -> Result<(), rhubarb_connection::Error> {
 //! use rhubarb_connection::{Connections, Role};
 //! let connections = Connections::new(config, "rhubarb-example")?;
 //! let queue = connections.role(Role::Queue);
@@ -22,12 +22,13 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Modules: [`address`] URLs to addresses and TLS, [`backoff`] waiting between tries, `pages` walks
+//! Modules: `config` the section `[redis]`, [`address`] URLs to addresses and TLS, [`backoff`] waiting between tries, `pages` walks
 //! by `SCAN` that end, [`push`] what the server sends unasked, [`inbox`] one channel's messages,
 //! `meter` what an answer may take, [`error`] what can go wrong, [`spell`] what comes and goes.
 
 pub mod address;
 pub mod backoff;
+mod config;
 mod dial;
 pub mod error;
 pub mod inbox;
@@ -45,14 +46,13 @@ mod tls;
 use std::{collections::HashMap, fmt, sync::Arc};
 
 pub use backoff::Backoff;
+pub use config::{Layout, RedisConfig, ResultsUrl, Role};
 pub use error::{Error, wants_password};
 pub use inbox::{Heard, Inbox};
 use link::Siblings;
 pub use link::{Options, Redis};
 pub use pages::Pages;
 pub use push::{Change, Push};
-use rhubarb_core::config::Config;
-pub use rhubarb_core::config::Role;
 pub use script::Script;
 pub use spell::{Spell, Telling};
 
@@ -72,7 +72,7 @@ impl Connections {
     ///
     /// A URL that cannot be understood, or a certificate file that cannot be read: a configuration
     /// error.
-    pub fn new(config: &Config, name: &str) -> Result<Self, Error> {
+    pub fn new(config: &RedisConfig, name: &str) -> Result<Self, Error> {
         let mut by_role = HashMap::new();
         let mut made: HashMap<(String, u32), Redis> = HashMap::new();
         let mut servers: HashMap<String, Arc<Siblings>> = HashMap::new();
@@ -85,9 +85,7 @@ impl Connections {
                     let options = Options { name: name.to_owned(), tracking: role == Role::Queue };
                     let server = url.with_database(0).expose().to_string();
                     let siblings = servers.entry(server).or_default();
-                    let redis = Redis::beside(siblings, &url, db, &config.redis, options)?;
-                    // A message that is shown, moved or kept comes with what is known of it.
-                    redis.expect_answers_of(2 * config.worker.max_message_bytes as u64);
+                    let redis = Redis::beside(siblings, &url, db, config, options)?;
                     made.insert(key, redis.clone());
                     redis
                 }

@@ -14,16 +14,16 @@ use std::{
 };
 
 use redis::{Cmd, FromRedisValue, Pipeline, ProtocolVersion, RedisError, RedisResult, Value};
-use rhubarb_core::{
-    config::{RedisConfig, deadline_of},
-    redact::SafeUrl,
-};
+use rhubarb_config::deadline_of;
+use rhubarb_core::redact::SafeUrl;
 use tokio::sync::broadcast;
 
-use self::connecting::{Failure, Live, State};
 pub(crate) use self::siblings::Siblings;
+
+use self::connecting::{Failure, Live, State};
 use crate::{
     Change, Error, Push, Script, address,
+    config::RedisConfig,
     error::{is_loss, refusal},
     inbox::{self, Inbox, Letterbox},
     meter::{Allowance, TooLarge},

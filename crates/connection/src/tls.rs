@@ -21,7 +21,7 @@ use std::{
 };
 
 use redis::RedisError;
-use rhubarb_core::{config::RedisConfig, redact::SafeUrl};
+use rhubarb_core::redact::SafeUrl;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore,
     SignatureScheme,
@@ -36,7 +36,7 @@ use rustls::{
     server::ParsedCertificate,
 };
 
-use crate::error::inside;
+use crate::{config::RedisConfig, error::inside};
 
 /// What a URL and the settings say about TLS, files read.
 #[derive(Debug)]

@@ -4,8 +4,8 @@ use std::sync::{Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use rhubarb_connection::{Backoff, Connections, Redis, Role};
-use rhubarb_core::{clock, config::Config};
-use rhubarb_queue::{Client, Error, keys::QueueKeys};
+use rhubarb_core::clock;
+use rhubarb_queue::{Client, Config, Error, keys::QueueKeys};
 use tokio::time::Instant;
 
 use crate::queues::Queues;

@@ -14,8 +14,9 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rhubarb_core::{clock, config::HistoryConfig, secrets::Secrets};
+use rhubarb_core::{clock, secrets::Secrets};
 use rhubarb_queue::{
+    config::HistoryConfig,
     history::{self, ENTRY_ENDS, Entry},
     statistics::{Histogram, Statistics},
 };

@@ -1,8 +1,10 @@
 //! What an end is decided under.
 
 use jiff::Timestamp;
-use rhubarb_core::config::{CeleryConfig, UnknownTasks, WorkerConfig};
-use rhubarb_queue::canvas::max_bytes_in_worker;
+use rhubarb_queue::{
+    canvas::max_bytes_in_worker,
+    config::{CeleryConfig, UnknownTasks, WorkerConfig},
+};
 use serde_json::Value;
 
 use crate::{broker::Broker, record::Teller};

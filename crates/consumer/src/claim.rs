@@ -15,8 +15,8 @@ use std::{
 
 use jiff::Timestamp;
 use rhubarb_connection::{Backoff, Change};
-use rhubarb_core::{clock, config::WorkerConfig};
-use rhubarb_queue::{Error, error::redis, keys::QueueKeys, revocations};
+use rhubarb_core::clock;
+use rhubarb_queue::{Error, config::WorkerConfig, error::redis, keys::QueueKeys, revocations};
 use tokio::{
     sync::{OwnedSemaphorePermit, broadcast},
     time::Instant,
@@ -27,6 +27,7 @@ pub(super) use self::{
     call::{Caller, arguments, keys},
     dispatch::Dispatcher,
 };
+
 use self::{
     answer::Claimed,
     blocked::Blocked,

@@ -4,11 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::{Timestamp, tz::TimeZone};
 use rhubarb_connection::{Connections, Role};
-use rhubarb_core::{
-    clock,
-    config::{Config, WorkerConfig},
-};
-use rhubarb_queue::inspect::Running;
+use rhubarb_core::clock;
+use rhubarb_queue::{Config, config::WorkerConfig, inspect::Running};
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 use tokio_util::sync::{CancellationToken, DropGuard};
 

@@ -14,7 +14,8 @@ use std::{
 
 use jiff::Timestamp;
 use rhubarb_connection::{Backoff, Redis};
-use rhubarb_core::{clock, config::Config};
+use rhubarb_core::clock;
+use rhubarb_queue::Config;
 use rhubarb_wire::{
     Exception, Headers, Lamport,
     event::{self, Origin, Revoked, Task, Worker},

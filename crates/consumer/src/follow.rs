@@ -11,17 +11,18 @@ mod fail;
 
 use std::{borrow::Cow, cell::Cell};
 
-use rhubarb_core::config::CeleryConfig;
 use rhubarb_queue::{
     Client, Error, Outgoing, Stored,
     canvas::{self, Call, CanvasError, Publisher, ResultTree},
+    config::CeleryConfig,
 };
 use rhubarb_wire::{ChordPart, Exception, Signature, State};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::{circumstances::Circumstances, delivery::Received};
 pub(crate) use fail::{ChordCause, Failed, chord_failed, failure};
+
+use crate::{circumstances::Circumstances, delivery::Received};
 
 /// What has to be written besides a task's own result.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -7,12 +7,12 @@ use std::{
 
 use jiff::Timestamp;
 use rhubarb_connection::Push;
-use rhubarb_core::{clock, config::WorkerConfig};
+use rhubarb_core::clock;
 use rhubarb_queue::{
     Error,
+    config::WorkerConfig,
     error::redis,
-    inspect::Running,
-    inspect::WorkerRecord,
+    inspect::{Running, WorkerRecord},
     letter::LetterKind,
     orphans::Walk,
     reap::{self, Look},

@@ -1,9 +1,9 @@
 //! Keeping messages apart: dead letters and parked tasks are capped by count, age and bytes; what
 //! gives way is told, one warning each.
 
-use rhubarb_core::config::{LetterCaps, WorkerConfig};
 use rhubarb_queue::{
     Client, Error,
+    config::{LetterCaps, WorkerConfig},
     error::redis,
     letter::{BATCH, Letter, LetterKind},
 };

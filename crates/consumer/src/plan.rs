@@ -3,11 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use rhubarb_core::{clock, queue_name};
+use rhubarb_core::clock;
 use rhubarb_queue::{
     Outgoing, Stored,
     keys::list_number,
     letter::{Attempt, Letter, LetterKind},
+    queue_name,
 };
 use rhubarb_wire::{Exception, State, TaskResult, brief_args, brief_kwargs};
 use serde_json::Value;

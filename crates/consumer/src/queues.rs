@@ -113,7 +113,7 @@ impl Index<usize> for Queues {
 
 #[cfg(test)]
 mod tests {
-    use rhubarb_core::config::Config;
+    use rhubarb_queue::Config;
 
     use super::*;
 

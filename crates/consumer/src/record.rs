@@ -1,7 +1,8 @@
 //! What is stored of a task: a state with what its message tells, in Celery's form.
 
 use jiff::Timestamp;
-use rhubarb_core::{clock, config::CeleryConfig};
+use rhubarb_core::clock;
+use rhubarb_queue::config::CeleryConfig;
 use rhubarb_wire::{State, TaskResult};
 use serde_json::{Value, json};
 

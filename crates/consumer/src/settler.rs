@@ -2,8 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use rhubarb_core::config::WorkerConfig;
-use rhubarb_queue::Error;
+use rhubarb_queue::{Error, config::WorkerConfig};
 
 use crate::{
     Counters, broker::Broker, chronicle::Chronicle, ended::Ends, floods::Floods, held::Held,

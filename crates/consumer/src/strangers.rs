@@ -8,9 +8,10 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use rhubarb_connection::Backoff;
-use rhubarb_core::{class::Class, config::WorkerConfig};
+use rhubarb_core::class::Class;
 use rhubarb_queue::{
     Error, OwnedLock,
+    config::WorkerConfig,
     error::redis,
     hand_back::Parked,
     letter::{Letter, LetterKind},

@@ -10,7 +10,8 @@ use std::{
     time::Duration,
 };
 
-use rhubarb_core::{config::WorkerConfig, exit};
+use rhubarb_core::exit;
+use rhubarb_queue::config::WorkerConfig;
 use tokio::{runtime, time::Instant};
 use tokio_util::sync::CancellationToken;
 

@@ -1,4 +1,4 @@
-//! What every process does around its own work: its settings, its log, its signals, its exit code.
+//! What every process does around its own work: its flags, its log, its signals, its exit code.
 //!
 //! The only I/O is reading the configuration file and the environment, and the only async is
 //! waiting for a signal. It knows neither Redis nor HTTP.
@@ -10,7 +10,6 @@ pub mod config;
 pub mod exit;
 pub mod metrics;
 pub mod process;
-pub mod queue_name;
 pub mod secrets;
 pub mod shown;
 pub mod shutdown;

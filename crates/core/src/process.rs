@@ -3,10 +3,11 @@
 
 use std::process::ExitCode;
 
+use rhubarb_config::{Configuration, Loaded};
 use tokio::runtime;
 
 use crate::{
-    config::{CommonArgs, Config, Loaded},
+    config::{CommonArgs, LogConfig},
     exit,
     shutdown::Shutdown,
     telemetry::{self, Output},
@@ -18,7 +19,10 @@ use crate::{
 ///
 /// The exit code, when all is said: the configuration was asked for and printed, or what is wrong
 /// with it was told.
-pub fn configured(common: &CommonArgs, flags: &[(&'static str, String)]) -> Result<Loaded, u8> {
+pub fn configured<C: Configuration>(
+    common: &CommonArgs,
+    flags: &[(&'static str, String)],
+) -> Result<Loaded<C>, u8> {
     let loaded = common.load(flags).map_err(|problems| exit::refuse(&problems))?;
     if common.print_config { Err(exit::print(&loaded)) } else { Ok(loaded) }
 }
@@ -28,8 +32,8 @@ pub fn configured(common: &CommonArgs, flags: &[(&'static str, String)]) -> Resu
 /// # Errors
 ///
 /// The exit code, when logging cannot be set up and that was told.
-pub fn log(loaded: &Loaded, output: Output) -> Result<(), u8> {
-    telemetry::init(&loaded.config.log, output).map_err(|error| exit::refuse(&error))?;
+pub fn log<C: AsRef<LogConfig>>(loaded: &Loaded<C>, output: Output) -> Result<(), u8> {
+    telemetry::init(loaded.config.as_ref(), output).map_err(|error| exit::refuse(&error))?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
@@ -41,17 +45,18 @@ pub fn log(loaded: &Loaded, output: Output) -> Result<(), u8> {
 /// `warnings` are what is to be said of the command line, beside what the configuration warns of.
 /// `live` is told to stop by SIGTERM and SIGINT, which are caught before it begins. Threads that
 /// still compute when it has ended are left behind.
-pub fn main<Live>(
+pub fn main<C, Live>(
     common: &CommonArgs,
     flags: &[(&'static str, String)],
     warnings: &[String],
     runtime: runtime::Builder,
-    live: impl FnOnce(Config, Shutdown) -> Live,
+    live: impl FnOnce(C, Shutdown) -> Live,
 ) -> ExitCode
 where
+    C: Configuration + AsRef<LogConfig>,
     Live: Future<Output = u8>,
 {
-    let told = configured(common, flags)
+    let told = configured::<C>(common, flags)
         .and_then(|loaded| log(&loaded, Output::Stdout).map(|()| loaded.config));
     for warning in warnings.iter().filter(|_| told.is_ok()) {
         tracing::warn!("{warning}");

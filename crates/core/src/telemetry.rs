@@ -1,5 +1,7 @@
 //! Log lines: for a person on a terminal, for a collector elsewhere.
 
+mod config;
+
 use std::{fmt, io::IsTerminal};
 
 use tracing::{Event, Subscriber};
@@ -15,7 +17,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::config::{LogConfig, LogFormat};
+pub use self::config::{LogConfig, LogFormat};
 
 /// Where log lines go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

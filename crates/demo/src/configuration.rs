@@ -112,11 +112,11 @@ description = ".description"
 mod tests {
     use std::collections::BTreeSet;
 
-    use rhubarb_core::{
-        clock,
-        config::{Config, SourceKind},
+    use rhubarb_core::clock;
+    use rhubarb_scrape::{
+        Ending, Gathering, Listing, Query, config::SourceKind, fetch::Fetcher, sources,
     };
-    use rhubarb_scrape::{Ending, Gathering, Listing, Query, fetch::Fetcher, sources};
+    use rhubarb_settings::Settings;
 
     use super::*;
     use crate::board::{
@@ -168,10 +168,10 @@ mod tests {
         let now = clock::now();
         let board = board::start(now).await.unwrap();
         let config = configuration("redis://127.0.0.1:1/0", &board.host());
-        let config = Config::from_toml(&config).unwrap();
-        let fetcher = Fetcher::new(&config.scrape).unwrap();
+        let config = Settings::from_toml(&config).unwrap();
+        let fetcher = Fetcher::new(&config.scraping.scrape).unwrap();
         let mut kinds = BTreeSet::new();
-        for source in &config.sources {
+        for source in &config.scraping.sources {
             let built = sources::build(source).unwrap();
             for (idx, keyword) in KEYWORDS.into_iter().enumerate() {
                 let query = Query::new(keyword, now);

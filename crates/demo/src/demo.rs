@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use rhubarb_core::{clock, config::Config};
+use rhubarb_core::clock;
 use tempfile::TempDir;
 use tokio::time::sleep;
 
@@ -52,8 +52,8 @@ impl Programs {
 /// What was started, and where.
 #[derive(Debug)]
 pub struct Started {
-    /// The configuration of the worker and the beat.
-    pub config: Config,
+    /// The configuration file of the worker and the beat.
+    pub toml: String,
     /// The URL of Redis.
     pub redis: String,
     /// The URL of the job board.
@@ -103,15 +103,13 @@ impl Demo {
         let text = configuration(&redis, &site.host());
         self.board = Some(site);
         std::fs::write(self.dir().join("rhubarb.toml"), &text).map_err(Error::Folder)?;
-        let config = Config::from_toml(&text);
-        let config = config.map_err(|problems| Error::Configuration(problems.to_string()))?;
         for (name, program) in [("worker", &programs.worker), ("beat", &programs.beat)] {
             let mut command = Command::new(program);
             command.args(["--config", "rhubarb.toml"]);
             let child = Process::start_apart(name, command, self.dir()).map_err(failed(name))?;
             self.children.push(child);
         }
-        Ok(Started { config, redis, board })
+        Ok(Started { toml: text, redis, board })
     }
 
     /// Waits until a process ends by itself.

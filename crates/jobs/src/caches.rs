@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use rhubarb_cache::{Cache, Error};
-use rhubarb_connection::{Connections, Redis};
-use rhubarb_core::config::{CacheConfig, Config, DOMAINS, Domain, Role};
+use rhubarb_connection::{Connections, Redis, Role};
 
 use crate::{
+    config::{CacheConfig, DOMAINS, Domain},
     domain::DomainCache,
     life::LifeCache,
     listings::Listings,
@@ -43,8 +43,8 @@ impl Caches {
     /// # Errors
     /// [`Error::UnknownAlias`] when a target names an alias that there is not; [`Error::Collision`]
     /// when the keys of one cache can be those of another or of a session.
-    pub fn new(config: &Config, connections: &Connections) -> Result<Self, Error> {
-        Self::on(&config.cache, |role| connections.role(role))
+    pub fn new(config: &CacheConfig, connections: &Connections) -> Result<Self, Error> {
+        Self::on(config, |role| connections.role(role))
     }
 
     /// Returns the caches on connections of the caller's own.
@@ -151,17 +151,19 @@ impl Caches {
 
 #[cfg(test)]
 mod tests {
+    use rhubarb_connection::RedisConfig;
+
     use super::*;
 
     #[test]
     fn a_cache_whose_keys_can_be_anothers_is_not_made() {
-        let mut config = Config::default();
-        config.cache.users.key = "jobs:{id}".to_owned();
-        config.cache.aliases.insert("jobs".to_owned(), config.cache.aliases["default"].clone());
-        let connections = Connections::new(&config, "test").unwrap();
+        let mut config = CacheConfig::default();
+        config.users.key = "jobs:{id}".to_owned();
+        config.aliases.insert("jobs".to_owned(), config.aliases["default"].clone());
+        let connections = Connections::new(&RedisConfig::default(), "test").unwrap();
         let refused = Caches::new(&config, &connections);
         assert!(matches!(refused, Err(Error::Collision { .. })), "{refused:?}");
-        config.cache.users.key = "people:{id}".to_owned();
+        config.users.key = "people:{id}".to_owned();
         assert!(Caches::new(&config, &connections).is_ok());
     }
 }

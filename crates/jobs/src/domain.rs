@@ -1,7 +1,7 @@
-//! The caches of the application by name: the table of [`DOMAINS`](rhubarb_core::config::DOMAINS)
+//! The caches of the application by name: the table of [`DOMAINS`](crate::config::DOMAINS)
 //! at work.
 
-use rhubarb_core::config::{Domain, Holds};
+use crate::config::{Domain, Holds};
 
 use rhubarb_cache::{
     Cache, Counts, Error, Fetch, FormatError, PyValue, Timeout, Ttl, namespace, redact_key,
@@ -178,7 +178,7 @@ fn holds(kind: Holds, value: &PyValue) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use rhubarb_core::config::{CacheConfig, DOMAINS};
+    use crate::config::{CacheConfig, DOMAINS};
 
     use super::*;
 

@@ -11,6 +11,7 @@
 //! - `tasks`: the scraping tasks, under the names that the Django application calls
 
 mod caches;
+mod config;
 mod domain;
 mod fit;
 pub mod life;
@@ -24,6 +25,7 @@ pub mod tasks;
 pub mod template;
 
 pub use caches::{Caches, Cleared};
+pub use config::{CacheConfig, CacheTarget, DOMAINS, Domain, Holds};
 pub use domain::{DomainCache, FoundKeys};
 pub use listings::{Cached, Listings};
 pub use memory::{Memory, Remembered};

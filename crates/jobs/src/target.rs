@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use rhubarb_cache::{Cache, Error, PyValue, Timeout};
-use rhubarb_core::config::{CacheTarget, Domain};
 
-use crate::template;
+use crate::{
+    config::{CacheTarget, Domain},
+    template,
+};
 
 /// A key or key template in a cache, with its own timeout.
 #[derive(Clone, Debug)]

@@ -1,7 +1,6 @@
 //! Templates of logical keys: `jobs:{keyword_slug}`, `user:{id}`.
 
-use rhubarb_cache::key;
-use rhubarb_core::config::AliasConfig;
+use rhubarb_cache::{AliasConfig, key};
 use rhubarb_scrape::keyword;
 
 /// What stands for the keyword's slug in a key template.
@@ -49,7 +48,7 @@ fn split(template: &str) -> Option<(&str, &str, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use rhubarb_core::config::Role;
+    use rhubarb_connection::Role;
 
     use super::*;
 

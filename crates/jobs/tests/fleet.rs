@@ -20,12 +20,12 @@ use axum::{
     routing::get,
 };
 use redis::AsyncCommands;
-use rhubarb_cache::Cache;
-use rhubarb_connection::{Options, Redis};
-use rhubarb_core::config::{AliasConfig, CeleryConfig, RedisConfig, Role, ScrapeConfig};
+use rhubarb_cache::{AliasConfig, Cache};
+use rhubarb_connection::{Options, Redis, RedisConfig, Role};
 use rhubarb_jobs::tasks::{Pages, SharedHosts};
-use rhubarb_queue::{keys::Keys, limiter::Limiter};
+use rhubarb_queue::{config::CeleryConfig, keys::Keys, limiter::Limiter};
 use rhubarb_scrape::{
+    config::ScrapeConfig,
     error::FetchError,
     fetch::Fetcher,
     page::{Fetched, Request},

@@ -5,10 +5,9 @@
 use std::collections::BTreeMap;
 
 use redis::{FromRedisValue, cmd};
-use rhubarb_connection::{Options, Redis};
-use rhubarb_core::config::{CacheConfig, RedisConfig};
+use rhubarb_connection::{Options, Redis, RedisConfig};
 use rhubarb_jobs::{
-    Caches,
+    CacheConfig, Caches,
     life::{End, Event, Record, Run, Why, tally},
 };
 use rhubarb_scrape::Listing;

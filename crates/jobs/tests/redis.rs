@@ -5,13 +5,10 @@
 use std::time::Duration;
 
 use redis::{Cmd, FromRedisValue, cmd};
-use rhubarb_cache::{Error, FormatError, PyValue, Timeout, Ttl};
-use rhubarb_connection::{Options, Redis};
-use rhubarb_core::{
-    class::Class,
-    config::{AliasConfig, CacheConfig, CacheTarget, Layout, RedisConfig, Role, Serializer},
-};
-use rhubarb_jobs::{Caches, Cleared, ProxyList, ScrapeState, Status};
+use rhubarb_cache::{AliasConfig, Error, FormatError, PyValue, Serializer, Timeout, Ttl};
+use rhubarb_connection::{Layout, Options, Redis, RedisConfig, Role};
+use rhubarb_core::class::Class;
+use rhubarb_jobs::{CacheConfig, CacheTarget, Caches, Cleared, ProxyList, ScrapeState, Status};
 use rhubarb_scrape::Listing;
 use rhubarb_testbed::redis_server::RedisServer;
 

@@ -310,12 +310,12 @@ fn share(keys: Count, sum: u64, measured: u64) -> Option<Count> {
 #[cfg(test)]
 mod tests {
     use rhubarb_connection::Role;
-    use rhubarb_core::config::Config;
+    use rhubarb_settings::Settings;
 
     use super::*;
 
     fn census() -> Census {
-        Census::new(namespace::of(&Config::default(), &Role::ALL, &[]))
+        Census::new(namespace::of(&Settings::default(), &Role::ALL, &[]))
     }
 
     fn find(report: &[NamespaceReport], name: &str) -> NamespaceReport {

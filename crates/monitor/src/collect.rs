@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use futures_util::future::join_all;
 use redis::{cmd, pipe};
 use rhubarb_connection::Role;
-use rhubarb_core::{clock, config::Config};
+use rhubarb_core::clock;
 use rhubarb_queue::{Client, inspect};
+use rhubarb_settings::Settings;
 use tokio::sync::OnceCell;
 
 use crate::{
@@ -31,7 +32,7 @@ const SETTINGS: [&str; 3] = ["save", "appendfsync", "slowlog-log-slower-than"];
 #[derive(Debug)]
 pub struct Look<'a> {
     /// The configuration.
-    pub config: &'a Config,
+    pub config: &'a Settings,
     /// The servers in use.
     pub servers: &'a [Server],
     /// The queue's read side.
@@ -115,7 +116,7 @@ fn finish(report: &mut Report) {
 }
 
 /// Returns the queues that the configuration names.
-pub fn configured_queues(config: &Config) -> Vec<String> {
+pub fn configured_queues(config: &Settings) -> Vec<String> {
     let mut queues = config.worker_queues();
     queues.push(config.celery.task_default_queue.clone());
     queues

@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 use rhubarb_connection::Connections;
-use rhubarb_core::{clock, config::Config};
+use rhubarb_core::clock;
 use rhubarb_jobs::{Caches, Status};
 use rhubarb_queue::{
     Client, Error,
@@ -18,6 +18,7 @@ use rhubarb_queue::{
     statistics::{self, Statistics},
     tick::Record,
 };
+use rhubarb_settings::Settings;
 
 use crate::place::Server;
 
@@ -30,7 +31,7 @@ const SCHEDULES: usize = 200;
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
     /// The configuration.
-    pub config: &'a Config,
+    pub config: &'a Settings,
     /// The connections.
     pub connections: &'a Connections,
     /// The servers in use.
@@ -140,7 +141,7 @@ fn node(process: &str) -> String {
 }
 
 async fn scrape(view: View<'_>) -> Option<Status> {
-    let caches = Caches::new(view.config, view.connections).ok()?;
+    let caches = Caches::new(&view.config.cache, view.connections).ok()?;
     caches.status().at_hand().await.ok().flatten()
 }
 
@@ -162,7 +163,7 @@ async fn schedules(view: View<'_>) -> Result<Vec<Schedule>, Error> {
         true => RedBeat::read(view.client.queue(), &beat.redbeat_key_prefix, None).await?,
         false => None,
     };
-    let all = All::of(view.config, live, &redbeat.unwrap_or_default());
+    let all = All::of(view.config.scheduled(), live, &redbeat.unwrap_or_default());
     let queues: BTreeSet<&String> = all.known.values().map(|known| &known.queue).collect();
     let mut records = HashMap::new();
     for queue in queues {

@@ -5,8 +5,9 @@ use std::collections::HashSet;
 
 use rhubarb_cache::key;
 use rhubarb_connection::Role;
-use rhubarb_core::config::{CacheTarget, Config};
+use rhubarb_jobs::CacheTarget;
 use rhubarb_queue::keys::{self, QueueKeys};
+use rhubarb_settings::Settings;
 
 /// What every session's logical key begins with: `SessionStore.cache_key_prefix` of Django's cache
 /// and cached_db engines (5.2), which goes on with `cache` or `cached_db` and the session's secret.
@@ -127,7 +128,7 @@ fn find(text: &[u8], part: &[u8]) -> Option<usize> {
 /// matches.
 ///
 /// `queues` are the names of the known queues.
-pub fn of(config: &Config, roles: &[Role], queues: &[String]) -> Vec<Namespace> {
+pub fn of(config: &Settings, roles: &[Role], queues: &[String]) -> Vec<Namespace> {
     // Sessions first: no clearing takes a key that looks like one, whatever pattern it matches.
     let mut found = sessions(config, roles);
     found.extend(scraping(config, roles));
@@ -142,7 +143,7 @@ pub fn of(config: &Config, roles: &[Role], queues: &[String]) -> Vec<Namespace> 
 
 /// Returns the namespace of a cache of the application, if it is in one of these roles' databases.
 fn target(
-    config: &Config,
+    config: &Settings,
     roles: &[Role],
     name: &str,
     target: &CacheTarget,
@@ -156,7 +157,7 @@ fn target(
 }
 
 /// Listings, status and proxies: exactly what `clear_cache_task` clears.
-fn scraping(config: &Config, roles: &[Role]) -> Vec<Namespace> {
+fn scraping(config: &Settings, roles: &[Role]) -> Vec<Namespace> {
     let cache = &config.cache;
     let listings = cache.listings.iter();
     let listings = listings.map(|one| target(config, roles, "listings", one, |_| Kind::Listings));
@@ -166,7 +167,7 @@ fn scraping(config: &Config, roles: &[Role]) -> Vec<Namespace> {
 }
 
 /// The application's other caches.
-fn domains(config: &Config, roles: &[Role]) -> Vec<Namespace> {
+fn domains(config: &Settings, roles: &[Role]) -> Vec<Namespace> {
     let cache = &config.cache;
     let named = |name, one| target(config, roles, name, one, kind_of_cache);
     let domains = [
@@ -185,7 +186,7 @@ fn kind_of_cache(role: Role) -> Kind {
     }
 }
 
-fn sessions(config: &Config, roles: &[Role]) -> Vec<Namespace> {
+fn sessions(config: &Settings, roles: &[Role]) -> Vec<Namespace> {
     let namespace = |glob, expires| Namespace {
         name: "sessions".to_owned(),
         kind: Kind::Sessions,
@@ -206,7 +207,7 @@ fn sessions(config: &Config, roles: &[Role]) -> Vec<Namespace> {
     found
 }
 
-fn celery(config: &Config, roles: &[Role], queues: &[String]) -> Vec<Namespace> {
+fn celery(config: &Settings, roles: &[Role], queues: &[String]) -> Vec<Namespace> {
     let namespace = |name: &str, globs| Namespace {
         name: name.to_owned(),
         kind: Kind::Queue,
@@ -229,7 +230,7 @@ fn celery(config: &Config, roles: &[Role], queues: &[String]) -> Vec<Namespace> 
 }
 
 /// Whatever else begins with a cache's prefix, in any version.
-fn caches(config: &Config, roles: &[Role]) -> Vec<Namespace> {
+fn caches(config: &Settings, roles: &[Role]) -> Vec<Namespace> {
     let here = config.cache.aliases.iter().filter(|(_, alias)| roles.contains(&alias.role));
     here.map(|(name, alias)| Namespace {
         name: format!("cache {name}"),
@@ -255,11 +256,11 @@ pub fn shown(key: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use rhubarb_core::config::AliasConfig;
+    use rhubarb_cache::AliasConfig;
 
     use super::*;
 
-    fn name(config: &Config, roles: &[Role], key: &str) -> String {
+    fn name(config: &Settings, roles: &[Role], key: &str) -> String {
         let namespaces = of(config, roles, &["celery".to_owned()]);
         let found = namespaces
             .into_iter()
@@ -269,7 +270,7 @@ mod tests {
 
     #[test]
     fn each_key_is_counted_where_its_writer_would_look_for_it() {
-        let config = Config::default();
+        let config = Settings::default();
         for (key, expect) in [
             ("jobs:1:jobs:software_engineer", "listings"),
             ("jobs:1:job_details:7", "listing details"),

@@ -82,19 +82,20 @@ fn name(url: &SafeUrl) -> String {
 
 #[cfg(test)]
 mod tests {
-    use rhubarb_core::config::{Config, Layout};
+    use rhubarb_connection::Layout;
+    use rhubarb_settings::Settings;
 
     use super::*;
 
-    fn shown(config: &Config) -> Vec<String> {
-        let connections = Connections::new(config, "test").unwrap();
+    fn shown(config: &Settings) -> Vec<String> {
+        let connections = Connections::new(&config.redis, "test").unwrap();
         let places = servers(&connections).into_iter().flat_map(|server| server.places);
         places.map(|place| format!("{} {:?}", place.name(), names(&place.roles))).collect()
     }
 
     #[tokio::test]
     async fn roles_on_one_database_share_a_place_and_no_name_holds_a_password() {
-        let mut config = Config::default();
+        let mut config = Settings::default();
         config.redis.url = "redis://u:hunter2@h".parse().unwrap();
         assert_eq!(
             shown(&config),
@@ -117,6 +118,6 @@ mod tests {
                 r#"/run/r.sock/4 ["sessions"]"#
             ]
         );
-        assert_eq!(servers(&Connections::new(&config, "test").unwrap()).len(), 2);
+        assert_eq!(servers(&Connections::new(&config.redis, "test").unwrap()).len(), 2);
     }
 }

@@ -10,7 +10,6 @@ use std::{
     time::Duration,
 };
 
-use rhubarb_core::queue_name;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -19,7 +18,7 @@ use crate::{
     error::redis,
     fields,
     keys::{QueueKeys, list_number},
-    script,
+    queue_name, script,
     unacked::Unacked,
 };
 

@@ -3,11 +3,12 @@
 use std::{collections::HashMap, time::Duration};
 
 use rhubarb_connection::Redis;
-use rhubarb_core::{clock, config::CeleryConfig};
+use rhubarb_core::clock;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Client, Error,
+    config::CeleryConfig,
     error::redis,
     keys::QueueKeys,
     letter::{self, Filter, Letter, LetterKind},

@@ -53,7 +53,7 @@
 
 use std::sync::Arc;
 
-use rhubarb_core::config::CeleryConfig;
+use crate::config::CeleryConfig;
 
 use crate::letter::kind::LetterKind;
 
@@ -378,7 +378,7 @@ mod tests {
     use super::*;
 
     fn celery() -> CeleryConfig {
-        rhubarb_core::config::Config::default().celery
+        crate::Config::default().celery
     }
 
     #[test]
@@ -461,7 +461,7 @@ mod tests {
 
     #[test]
     fn results_have_their_own_prefix_as_each_celery_joins_it() {
-        use rhubarb_core::config::KeyprefixForm::{Celery5_4, Celery5_7};
+        use crate::config::KeyprefixForm::{Celery5_4, Celery5_7};
 
         for (form, prefix, expect) in [
             (Celery5_7, "", ""),

@@ -18,6 +18,7 @@
 //! - [`tick`] beat's side, [`schedules`] all schedules there are, [`lock`] locks, [`limiter`] limits
 //!   that all workers keep together
 //! - [`published`] when a message was, [`oldest`] how long the next one has waited
+//! - [`mod@config`] the settings of all who take part, [`queue_name`] what a queue may be called
 //! - [`inspect`] the read side, [`history`] what became of tasks, [`statistics`] how many,
 //!   [`keys`] every key, [`script`] the Lua scripts, [`error`] errors
 //! - what the consuming side is built of: [`fields`] and [`piece`] bounded reading, [`orphans`] and
@@ -26,6 +27,7 @@
 pub mod adopt;
 pub mod canvas;
 pub mod client;
+pub mod config;
 pub mod error;
 pub mod fields;
 pub mod hand_back;
@@ -53,6 +55,7 @@ mod unacked;
 pub mod write;
 
 pub use client::{Client, Publish, Published, Recorder};
+pub use config::{Config, queue_name};
 pub use error::Error;
 pub use lock::OwnedLock;
 /// Celery's messages and results, which this crate's types hold.

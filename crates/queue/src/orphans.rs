@@ -8,13 +8,13 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use rhubarb_connection::{Error as RedisError, Redis};
-use rhubarb_core::queue_name;
 use tokio::time::Instant;
 
 use crate::{
     Client, Error,
     error::redis,
     keys::{OURS, QueueKeys},
+    queue_name,
     scan::{KEYS_PER_SECOND, SCAN_COUNT, escaped},
     script,
 };
@@ -238,15 +238,15 @@ impl Walk {
 #[cfg(test)]
 mod tests {
     use rhubarb_connection::Connections;
-    use rhubarb_core::config::Config;
 
     use super::*;
+    use crate::Config;
 
     #[tokio::test]
     async fn a_claims_key_says_whose_it_is_and_on_which_queue() {
         let mut config = Config::default();
         config.celery.global_keyprefix = "shop:".to_owned();
-        let connections = Connections::new(&config, "test").unwrap();
+        let connections = Connections::new(&config.redis, "test").unwrap();
         let client = Client::new(&connections, &config);
         for name in ["celery", "{tag} and more", "{tag}", "{{tag}}", "a:claims:b", "grüße", "{}"]
         {

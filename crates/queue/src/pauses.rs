@@ -1,9 +1,9 @@
 //! What an operator does to a whole queue: pause it, resume it, throw away what waits.
 
-use rhubarb_core::{clock, queue_name};
+use rhubarb_core::clock;
 use serde::{Deserialize, Serialize};
 
-use crate::{Client, Error, error::redis, keys::QueueKeys, script};
+use crate::{Client, Error, error::redis, keys::QueueKeys, queue_name, script};
 
 /// The longest note that a pause takes, characters.
 const MAX_NOTE: usize = 500;

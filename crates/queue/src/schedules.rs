@@ -13,16 +13,16 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rhubarb_core::{config::Config, queue_name};
-use rhubarb_schedule::{Schedule, ScheduleConfig, check_name};
+use rhubarb_schedule::{BeatConfig, Schedule, ScheduleConfig, check_name};
 
 pub use self::{
     overlap::unfinished,
     redbeat::{RedBeat, RedBeatEntry},
 };
+
 use crate::{
-    CallOptions, Client, Error, Publish, error::redis, hash, keys::Keys, pauses, script,
-    tick::Record,
+    CallOptions, Client, Error, Publish, config::CeleryConfig, error::redis, hash, keys::Keys,
+    pauses, queue_name, script, tick::Record,
 };
 
 /// The most live schedules, and the most pauses.
@@ -397,13 +397,24 @@ fn pause(text: &str) -> Option<Result<Pause, Timestamp>> {
     }
 }
 
+/// What a configuration says of schedules.
+#[derive(Clone, Copy, Debug)]
+pub struct Configured<'c> {
+    /// `[schedules]`.
+    pub schedules: &'c BTreeMap<String, Arc<ScheduleConfig>>,
+    /// The time zone of those that name none, and whether RedBeat's are obeyed.
+    pub beat: &'c BeatConfig,
+    /// Where their tasks go.
+    pub celery: &'c CeleryConfig,
+}
+
 impl All {
     /// Reads the schedules of all owners.
     ///
     /// # Errors
     ///
     /// [`Error::Redis`].
-    pub async fn read(client: &Client, config: &Config) -> Result<Self, Error> {
+    pub async fn read(client: &Client, config: Configured<'_>) -> Result<Self, Error> {
         let live = Schedules::new(client).live().await?;
         let prefix = &config.beat.redbeat_key_prefix;
         let redbeat = match config.beat.redbeat {
@@ -414,14 +425,14 @@ impl All {
     }
 
     /// Puts the schedules of all owners together.
-    pub fn of(config: &Config, live: Live, redbeat: &RedBeat) -> Self {
+    pub fn of(config: Configured<'_>, live: Live, redbeat: &RedBeat) -> Self {
         let live_unread = live.broken.contains_key(&Part::Entries);
         let mut all = Self { live_unread, ..Self::default() };
-        let keys = Keys::new(&config.celery);
+        let keys = Keys::new(config.celery);
         for (part, what) in &live.broken {
             all.wrong(&part.key(&keys), Owner::Live, part.broken(&keys, what));
         }
-        for (name, entry) in &config.schedules {
+        for (name, entry) in config.schedules {
             all.take(config, name, entry, Owner::File, None);
         }
         for (name, (added, json)) in live.entries {
@@ -457,7 +468,7 @@ impl All {
 
     fn take(
         &mut self,
-        config: &Config,
+        config: Configured<'_>,
         name: &str,
         entry: &Arc<ScheduleConfig>,
         owner: Owner,
@@ -474,7 +485,7 @@ impl All {
             Ok(schedule) => {
                 let routed = || config.celery.queue_for(&entry.task).to_owned();
                 let queue = entry.queue.clone().unwrap_or_else(routed);
-                if let Err(problem) = queue_name::check(&queue, &config.celery) {
+                if let Err(problem) = queue_name::check(&queue, config.celery) {
                     return self.wrong(name, owner, problem);
                 }
                 let added = floor.filter(|_| owner == Owner::Live);

@@ -11,11 +11,12 @@ use std::{collections::HashMap, time::Duration};
 
 use jiff::Timestamp;
 use rhubarb_connection::Redis;
-use rhubarb_core::config::CeleryConfig;
 
 pub use self::record::Record;
+
 use crate::{
     Client, Error,
+    config::CeleryConfig,
     error::redis,
     hash,
     keys::{Keys, QueueKeys},

@@ -1,12 +1,15 @@
 //! Writes what follows a task: groups, messages, states, in bounded pipelines.
 
-use rhubarb_core::{
-    class::Class,
-    config::{CeleryConfig, ResultCompression},
-};
+use rhubarb_core::class::Class;
 use rhubarb_wire::{Compression, TaskResult, compress_success};
 
-use crate::{Client, Error, client::declare, error::redis, keys};
+use crate::{
+    Client, Error,
+    client::declare,
+    config::{CeleryConfig, ResultCompression},
+    error::redis,
+    keys,
+};
 
 /// How many messages or results one pipeline writes.
 const CHUNK: usize = 500;

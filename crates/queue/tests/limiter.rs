@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use redis::AsyncCommands;
-use rhubarb_connection::{Options, Redis};
-use rhubarb_core::config::{CeleryConfig, RedisConfig};
+use rhubarb_connection::{Options, Redis, RedisConfig};
 use rhubarb_queue::{
+    config::CeleryConfig,
     keys::Keys,
     limiter::{Breaker, Limit, Limiter, Report, Turn, Why},
 };

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, future::Future, sync::Arc, time::Duration}
 use futures_util::future::BoxFuture;
 use rhubarb_connection::Connections;
 use rhubarb_consumer::{Limits, Rate, ResultPolicy, Tasks};
-use rhubarb_core::config::{Config, WorkerConfig};
+use rhubarb_queue::{Config, config::WorkerConfig};
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::{BoxError, Layer, Service};
@@ -49,7 +49,7 @@ impl App {
     ///
     /// A Redis URL that cannot be used.
     pub fn new(config: Config) -> Result<Self, rhubarb_connection::Error> {
-        let connections = Connections::new(&config, "rhubarb-worker")?;
+        let connections = Connections::new(&config.redis, "rhubarb-worker")?;
         let mut app = Self {
             config,
             connections,

@@ -6,13 +6,15 @@ mod celery;
 use std::process::ExitCode;
 
 use clap::Parser;
+use rhubarb_config::Configuration;
 use rhubarb_core::{
     celery_flags::CelerysFlags,
-    config::{CommonArgs, Config},
+    config::{CommonArgs, LogConfig},
     exit, process,
     shutdown::Shutdown,
     telemetry,
 };
+use rhubarb_queue::Config;
 use tokio::runtime;
 
 use self::celery::{OfWorker, SOLO};
@@ -171,10 +173,30 @@ pub fn main(register: impl FnOnce(&mut App) -> anyhow::Result<()>) -> ExitCode {
 /// }
 /// ```
 pub fn main_async(register: impl AsyncFnOnce(&mut App) -> anyhow::Result<()>) -> ExitCode {
+    run(async |app: &mut App, _: Config| register(app).await)
+}
+
+/// As [`main`], with settings of which a worker's are a part: `register` is given all of them.
+///
+/// Where one file is shared by several programs, so that what is wrong with any of its sections is
+/// told by each.
+#[doc(hidden)]
+pub fn main_with<C>(register: impl FnOnce(&mut App, C) -> anyhow::Result<()>) -> ExitCode
+where
+    C: Configuration + AsRef<Config> + AsRef<LogConfig>,
+{
+    run(async |app: &mut App, settings: C| register(app, settings))
+}
+
+fn run<C>(register: impl AsyncFnOnce(&mut App, C) -> anyhow::Result<()>) -> ExitCode
+where
+    C: Configuration + AsRef<Config> + AsRef<LogConfig>,
+{
     let cli = Cli::parse();
     let runtime = runtime::Builder::new_multi_thread();
-    process::main(&cli.common, &cli.settings(), &cli.told(), runtime, |config, shutdown| {
-        live(config, shutdown, register)
+    process::main(&cli.common, &cli.settings(), &cli.told(), runtime, |settings: C, shutdown| {
+        let config: &Config = settings.as_ref();
+        live(config.clone(), shutdown, async |app: &mut App| register(app, settings).await)
     })
 }
 

@@ -1,8 +1,9 @@
 //! The producer's side: where Redis is, and a client.
 
+use rhubarb_config::Problems;
 use rhubarb_connection::{Connections, Error};
-use rhubarb_core::config::{CommonArgs, Config, Problems};
-use rhubarb_queue::Client;
+use rhubarb_core::config::CommonArgs;
+use rhubarb_queue::{Client, Config};
 
 /// Reads this process's configuration as a worker does: `$RHUBARB_CONFIG` or `rhubarb.toml`, then
 /// the environment (`REDIS_URL`, `RHUBARB_…`).
@@ -20,5 +21,5 @@ pub fn configuration() -> Result<Config, Problems> {
 ///
 /// A Redis URL that cannot be used.
 pub fn connect(config: &Config) -> Result<Client, Error> {
-    Ok(Client::new(&Connections::new(config, "rhubarb-client")?, config))
+    Ok(Client::new(&Connections::new(&config.redis, "rhubarb-client")?, config))
 }

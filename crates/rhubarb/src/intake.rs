@@ -9,8 +9,7 @@
 use std::{sync::LazyLock, time::Duration};
 
 use rhubarb_connection::{Backoff, Redis, Script};
-use rhubarb_core::config::IntakeConfig;
-use rhubarb_queue::{Client, Publish, keys::QueueKeys, wire};
+use rhubarb_queue::{Client, Publish, config::IntakeConfig, keys::QueueKeys, wire};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;

@@ -86,7 +86,8 @@ mod typed;
 pub use app::{App, Registration, RegistrationErrors};
 pub use args::{ArgumentError, Arguments};
 pub use blocking::BlockingHandler;
-pub use cli::{main, main_async};
+#[doc(hidden)]
+pub use cli::{main, main_async, main_with};
 pub use connect::{configuration, connect};
 pub use context::{TaskContext, TaskInfo};
 pub use errback::FailedTask;
@@ -98,10 +99,7 @@ pub use jiff::Timestamp;
 pub use layer::{CallError, TaskService};
 pub use output::{Failure, IntoTaskResult};
 pub use retry::{Retry, RetryPolicy};
-pub use rhubarb_core::{
-    config::Config,
-    shutdown::{Shutdown, StopSignal},
-};
+pub use rhubarb_core::shutdown::{Shutdown, StopSignal};
 /// Checks a handler of [`App::task`] or [`App::blocking_task`] where it is written, so that a
 /// mistake in its signature is told at the parameter or the result that it is in.
 ///
@@ -119,7 +117,7 @@ pub use rhubarb_macros::debug_handler;
 /// Declares an async function, or a blocking one, as a task: see [`Task`].
 pub use rhubarb_macros::task;
 pub use rhubarb_queue::{
-    Client, Error as QueueError, Publish,
+    Client, Config, Error as QueueError, Publish,
     wire::{CallOptions, Exception},
 };
 pub use serde_json::{Map, Value};

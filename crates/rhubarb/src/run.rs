@@ -13,9 +13,10 @@ use apalis_core::task::Task;
 use futures_util::{FutureExt, future::BoxFuture};
 use jiff::Timestamp;
 use rhubarb_consumer::{Delivery, Ending, Limits, Memory, Outcome, Tasks};
-use rhubarb_core::{clock, config::WorkerConfig};
+use rhubarb_core::clock;
 use rhubarb_queue::{
     Client,
+    config::WorkerConfig,
     wire::{Body, Exception, Headers, Signature, open, open_map, plain},
 };
 use serde_json::{Map, Value};

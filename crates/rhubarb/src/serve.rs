@@ -13,11 +13,11 @@ use rhubarb_connection::{Backoff, Connections, Role};
 use rhubarb_consumer::{Backend, Consumer, Tasks};
 use rhubarb_core::{
     class::Class,
-    config::IntakeConfig,
     shutdown::{Shutdown, StopSignal},
 };
 use rhubarb_queue::{
     Client,
+    config::IntakeConfig,
     inspect::{self, WorkerInfo},
 };
 use tokio::{

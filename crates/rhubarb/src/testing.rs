@@ -45,9 +45,8 @@
 use std::{sync::Arc, time::Duration};
 
 use rhubarb_consumer::{Again, Delivery, Outcome, Received};
-use rhubarb_core::config::Config;
 use rhubarb_queue::{
-    Client, Publish, Recorder,
+    Client, Config, Publish, Recorder,
     wire::{Envelope, Exception, open, open_map},
 };
 use serde::de::DeserializeOwned;

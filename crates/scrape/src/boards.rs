@@ -2,10 +2,10 @@
 
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 
-use rhubarb_core::config::SourceConfig;
 use sha2::{Digest, Sha256};
 
 use crate::{
+    config::SourceConfig,
     fetch::{Fetcher, Known},
     gathering::Conclusion,
     query::Query,

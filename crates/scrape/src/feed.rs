@@ -8,11 +8,13 @@ use std::{
     sync::Arc,
 };
 
-use rhubarb_core::{config::SourceConfig, redact::Address};
+use rhubarb_core::redact::Address;
 use tokio::time::Instant;
 
 pub(crate) use self::details::Detail;
+
 use crate::{
+    config::SourceConfig,
     context::Context,
     fetch::Fetcher,
     gathering::{Gathering, Limits},

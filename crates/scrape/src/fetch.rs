@@ -15,9 +15,13 @@ mod trail;
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use reqwest::{Client, header::HeaderMap};
-use rhubarb_core::config::ScrapeConfig;
 use tokio::time::{Instant, sleep, timeout};
 use url::{Host, Url};
+
+pub use self::{
+    stored::{ResponseStore, Storing},
+    trail::{Known, Trail},
+};
 
 use self::{
     client::Clients,
@@ -25,12 +29,9 @@ use self::{
     exchange::{Answer, Exchange},
     robots_cache::RobotsCache,
 };
-pub use self::{
-    stored::{ResponseStore, Storing},
-    trail::{Known, Trail},
-};
 use crate::{
     address::{AllowPrivate, ResolvesToPrivate, is_private_host, resolve},
+    config::ScrapeConfig,
     error::{Error, FetchError, Phase},
     hosts::Hosts,
     page::{Page, Request},

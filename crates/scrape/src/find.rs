@@ -4,9 +4,10 @@ mod address;
 mod answer;
 mod guess;
 
-use rhubarb_core::config::{PathSettings, SourceConfig, SourceKind};
 use serde_json::Value;
 use url::Url;
+
+use crate::config::{PathSettings, SourceConfig, SourceKind};
 
 pub use self::{
     address::by_address,

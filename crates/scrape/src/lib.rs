@@ -5,7 +5,7 @@
 //! ends soon and without a panic.
 //!
 //! ```no_run
-//! # async fn example(config: rhubarb_core::config::Config) -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn example(config: rhubarb_scrape::config::ScrapeSettings) -> Result<(), Box<dyn std::error::Error>> {
 //! use rhubarb_scrape::{run::Scraper, Query};
 //!
 //! let scraper = Scraper::new(&config.scrape, &config.sources)?;
@@ -25,6 +25,7 @@
 //! [`text`] read what sources have in common; [`budget`] bounds what reading costs; [`fetch`] keeps
 //! every rule that a request keeps on its way to a page.
 
+pub mod config;
 pub mod run;
 
 pub mod filter;

@@ -3,12 +3,17 @@
 //! A setting is a path; a text with `{path}` in it, such as `https://acme.example/jobs/{slug}`; or,
 //! behind `=`, what every record has: `=EUR`.
 
-use rhubarb_core::config::{PathSettings, SourceConfig};
 use serde_json::Value;
 
-use crate::listing::Listing;
 use crate::{
-    context::Context, location::Location, posting::Posting, record, setup::BuildError, text,
+    config::{PathSettings, SourceConfig},
+    context::Context,
+    listing::Listing,
+    location::Location,
+    posting::Posting,
+    record,
+    setup::BuildError,
+    text,
 };
 
 /// Values that one path finds at the most.

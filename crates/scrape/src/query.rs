@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rhubarb_core::config::ScrapeConfig;
 
-use crate::{keyword::Matcher, listing::Listing, locale::Locale};
+use crate::{config::ScrapeConfig, keyword::Matcher, listing::Listing, locale::Locale};
 
 /// What is looked for.
 #[derive(Clone, Debug)]

@@ -12,17 +12,17 @@ use futures_util::{
     stream,
 };
 use jiff::Timestamp;
-use rhubarb_core::config::{ScrapeConfig, SourceConfig};
 use tokio::time::timeout;
 
-use crate::listing::Listing;
 use crate::{
     boards::{Asked, Boards, Crawled},
+    config::{ScrapeConfig, SourceConfig},
     dedupe::{Gathered, dedupe},
     error::Error,
     fetch::{Fetcher, Known, Trail},
     gathering::{Conclusion, Gathering},
     link::Tracking,
+    listing::Listing,
     look::Look,
     query::Query,
     setup::BuildError,

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use rhubarb_core::{config::SourceConfig, redact::Address};
+use rhubarb_core::redact::Address;
 use url::Url;
+
+use crate::config::SourceConfig;
 
 /// A source's configuration that cannot work; names the source and the setting.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -34,7 +34,7 @@ pub mod workday;
 
 use std::sync::Arc;
 
-use rhubarb_core::config::{SourceConfig, SourceKind};
+use crate::config::{SourceConfig, SourceKind};
 
 use self::html::HtmlSource;
 use crate::{

@@ -6,10 +6,14 @@ use proptest::{
     prelude::*,
     test_runner::{Config, TestRunner},
 };
-use rhubarb_core::config::{ScrapeConfig, SourceConfig, SourceKind};
 use url::Url;
 
-use crate::{context::Context, parse_error::ParseError, parsed::Parsed};
+use crate::{
+    config::{ScrapeConfig, SourceConfig, SourceKind},
+    context::Context,
+    parse_error::ParseError,
+    parsed::Parsed,
+};
 
 pub(crate) fn context() -> Context {
     let page = Url::parse("https://example.test/jobs/board").unwrap();

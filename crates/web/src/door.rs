@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use rhubarb_core::config::{WebConfig, WebToken};
+use rhubarb_settings::{WebConfig, WebToken};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;

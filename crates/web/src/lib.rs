@@ -30,7 +30,8 @@ pub mod site;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use rhubarb_core::{config::Config, shutdown::Shutdown};
+use rhubarb_core::shutdown::Shutdown;
+use rhubarb_settings::Settings;
 use tokio::net::TcpListener;
 
 pub use site::Site;
@@ -62,7 +63,7 @@ pub enum Error {
 /// # Errors
 ///
 /// It could not start; once it has, nothing ends it but `shutdown`.
-pub async fn serve(config: Config, shutdown: &Shutdown) -> Result<(), Error> {
+pub async fn serve(config: Settings, shutdown: &Shutdown) -> Result<(), Error> {
     let address = address(&config)?;
     let site = Site::new(config, shutdown.clone())?;
     let listener =
@@ -75,7 +76,7 @@ pub async fn serve(config: Config, shutdown: &Shutdown) -> Result<(), Error> {
 }
 
 /// Returns where to listen.
-fn address(config: &Config) -> Result<SocketAddr, Error> {
+fn address(config: &Settings) -> Result<SocketAddr, Error> {
     let bind = config.web.bind.as_deref().and_then(|text| text.parse().ok());
     let ip: IpAddr = bind.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
     let is_open = config.web.read_tokens.is_empty() && config.web.write_tokens.is_empty();
@@ -91,7 +92,7 @@ mod tests {
 
     #[test]
     fn beyond_this_machine_it_does_not_start_without_a_way_in() {
-        let mut config = Config::default();
+        let mut config = Settings::default();
         assert_eq!(address(&config).unwrap().to_string(), "127.0.0.1:8080");
         for open in ["0.0.0.0", "::", "10.0.0.1"] {
             config.web.bind = Some(open.to_owned());

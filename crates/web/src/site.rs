@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use rhubarb_connection::Connections;
-use rhubarb_core::{config::Config, shutdown::Shutdown};
+use rhubarb_core::shutdown::Shutdown;
 use rhubarb_monitor::{
     collect::{self, Look},
     fleet::{self, Fleet, View},
@@ -12,6 +12,7 @@ use rhubarb_monitor::{
     scan::Effort,
 };
 use rhubarb_queue::Client;
+use rhubarb_settings::Settings;
 
 use crate::{
     door::Doors,
@@ -30,7 +31,7 @@ pub struct Site(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    config: Config,
+    config: Settings,
     connections: Connections,
     client: Client,
     servers: Vec<Server>,
@@ -46,8 +47,8 @@ impl Site {
     /// # Errors
     ///
     /// A URL that cannot be understood, or a certificate that cannot be read.
-    pub fn new(config: Config, shutdown: Shutdown) -> Result<Self, rhubarb_connection::Error> {
-        let connections = Connections::new(&config, "rhubarb-web")?;
+    pub fn new(config: Settings, shutdown: Shutdown) -> Result<Self, rhubarb_connection::Error> {
+        let connections = Connections::new(&config.redis, "rhubarb-web")?;
         Ok(Self(Arc::new(Shared {
             client: Client::new(&connections, &config),
             servers: place::servers(&connections),
@@ -61,7 +62,7 @@ impl Site {
     }
 
     /// Returns the configuration.
-    pub fn config(&self) -> &Config {
+    pub fn config(&self) -> &Settings {
         &self.0.config
     }
 

@@ -16,8 +16,9 @@ use axum::{
     http::{HeaderMap, Method, Request, StatusCode, header},
 };
 use rhubarb_connection::Connections;
-use rhubarb_core::{config::Config, shutdown::Shutdown};
+use rhubarb_core::shutdown::Shutdown;
 use rhubarb_queue::{Client, Publish};
+use rhubarb_settings::Settings;
 use rhubarb_testbed::redis_server::RedisServer;
 use rhubarb_web::{Site, access, door, router};
 use tower::ServiceExt;
@@ -49,7 +50,7 @@ impl Web {
     }
 
     fn of(redis: &str, has_tokens: bool) -> Self {
-        let mut config = Config::default();
+        let mut config = Settings::default();
         config.redis.url = redis.parse().unwrap();
         let ((reader, read), (operator, write)) =
             (door::new_token("reader"), door::new_token("operator"));
@@ -242,9 +243,9 @@ fn sample(metrics: &str, of: &str) -> Option<f64> {
 #[tokio::test]
 async fn the_age_of_what_waits_is_exact_for_ours_and_at_least_that_for_pythons() {
     let redis = RedisServer::start().await;
-    let mut config = Config::default();
+    let mut config = Settings::default();
     config.redis.url = redis.socket_url().parse().unwrap();
-    let connections = Connections::new(&config, "test").unwrap();
+    let connections = Connections::new(&config.redis, "test").unwrap();
     let client = Client::new(&connections, &config);
     client.publish(&Publish::new("t").queue("ours")).await.unwrap();
     let mut push = redis::cmd("LPUSH");

@@ -1,5 +1,7 @@
 //! The binary `worker`: the scraping tasks in a worker.
 
+use rhubarb_settings::Settings;
+
 /// Gives freed memory back within seconds, and takes a sixth off a task's CPU; see
 /// `docs/internals/performance.md`.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -7,5 +9,7 @@
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> std::process::ExitCode {
-    rhubarb::main(rhubarb_jobs::tasks::register)
+    rhubarb::main_with(|app, settings: Settings| {
+        rhubarb_jobs::tasks::register(app, &settings.scraping, &settings.cache)
+    })
 }

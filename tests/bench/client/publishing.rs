@@ -4,8 +4,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use rhubarb_connection::Connections;
-use rhubarb_core::config::Config;
-use rhubarb_queue::{Client, Publish};
+use rhubarb_queue::{Client, Config, Publish};
 use serde_json::{Value, json};
 use tokio::runtime;
 
@@ -48,7 +47,7 @@ pub(crate) fn bulk(url: &str, count: usize, text: &str) -> anyhow::Result<Value>
 fn client(url: &str) -> anyhow::Result<Client> {
     let mut config = Config::default();
     config.redis.url = url.parse().with_context(|| format!("`{url}` is no URL of a server"))?;
-    Ok(Client::new(&Connections::new(&config, "bench")?, &config))
+    Ok(Client::new(&Connections::new(&config.redis, "bench")?, &config))
 }
 
 /// Runs it in a task, as what handles requests is, on one thread, as redis-benchmark is, beside

@@ -269,7 +269,7 @@ struct Counted {
 async fn count(field: &Field, name: &str, queue: &str) -> Counted {
     let mut redis = field.redis.connect(0).await;
     let record = record(field, name, queue).await;
-    let config = rhubarb_core::config::Config::from_toml(CONFIGURATION).unwrap();
+    let config = rhubarb_settings::Settings::from_toml(CONFIGURATION).unwrap();
     let schedule = Schedule::compile(name, config.schedules[name].clone(), "UTC").unwrap();
     // It was seen within the second that the anchor names, and its ticks are on whole seconds after
     // it.

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use redis::cmd;
-use rhubarb_cache::{Cache, Condition, Error, PyValue, Timeout, Ttl, codec};
-use rhubarb_core::config::{AliasConfig, Role, Serializer};
+use rhubarb_cache::{
+    AliasConfig, Cache, Condition, Error, PyValue, Serializer, Timeout, Ttl, codec,
+};
+use rhubarb_connection::Role;
 use rhubarb_e2e::{python::Python, redis_server::RedisServer};
 use serde_json::{Value, json};
 

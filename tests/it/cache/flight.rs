@@ -10,9 +10,8 @@ use std::{
 };
 
 use redis::cmd;
-use rhubarb_cache::{Cache, Counts, Error, Fetch, PyValue, Timeout};
-use rhubarb_connection::Redis;
-use rhubarb_core::config::{AliasConfig, Role};
+use rhubarb_cache::{AliasConfig, Cache, Counts, Error, Fetch, PyValue, Timeout};
+use rhubarb_connection::{Redis, Role};
 use rhubarb_e2e::{
     eventually::eventually,
     process::{Process, Signal, clean_command},

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use redis::cmd;
-use rhubarb_cache::Error;
-use rhubarb_core::config::{AliasConfig, Role};
+use rhubarb_cache::{AliasConfig, Error};
+use rhubarb_connection::Role;
 use rhubarb_e2e::{python::Python, redis_server::RedisServer};
 
 use super::cache;

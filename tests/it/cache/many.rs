@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use redis::cmd;
-use rhubarb_cache::{Cache, Error, PyValue, Timeout, Ttl};
-use rhubarb_connection::Redis;
-use rhubarb_core::config::{AliasConfig, Compressor, Role, Serializer};
+use rhubarb_cache::{AliasConfig, Cache, Compressor, Error, PyValue, Serializer, Timeout, Ttl};
+use rhubarb_connection::{Redis, Role};
 use rhubarb_e2e::redis_server::RedisServer;
 
 use super::cache;

@@ -9,10 +9,10 @@ mod many;
 mod told;
 mod values;
 
-use rhubarb_cache::Cache;
+use rhubarb_cache::{AliasConfig, Cache};
 use rhubarb_connection::{Connections, Redis, Role};
-use rhubarb_core::config::{AliasConfig, Config};
 use rhubarb_e2e::redis_server::RedisServer;
+use rhubarb_queue::Config;
 
 /// Returns a cache on database 1.
 fn cache(server: &RedisServer, alias: AliasConfig) -> Cache {
@@ -22,5 +22,5 @@ fn cache(server: &RedisServer, alias: AliasConfig) -> Cache {
 fn connection(server: &RedisServer) -> Redis {
     let mut config = Config::default();
     config.redis.url = server.url(0).parse().unwrap();
-    Connections::new(&config, "e2e").unwrap().role(Role::Cache)
+    Connections::new(&config.redis, "e2e").unwrap().role(Role::Cache)
 }

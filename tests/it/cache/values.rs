@@ -9,8 +9,11 @@ use proptest::{
     strategy::ValueTree,
     test_runner::{Config, TestRng, TestRunner},
 };
-use rhubarb_cache::{Cache, DateTime, Decimal, PyValue, TimeDelta, TimeOfDay, Timeout};
-use rhubarb_core::config::{AliasConfig, Compressor, Role, Serializer};
+use rhubarb_cache::{
+    AliasConfig, Cache, Compressor, DateTime, Decimal, PyValue, Serializer, TimeDelta, TimeOfDay,
+    Timeout,
+};
+use rhubarb_connection::Role;
 use rhubarb_e2e::{python::Python, redis_server::RedisServer};
 use serde_json::{Value, json};
 

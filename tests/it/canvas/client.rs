@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use redis::{AsyncCommands, aio::MultiplexedConnection};
 use rhubarb_connection::Connections;
-use rhubarb_core::config::Config;
 use rhubarb_e2e::{process::Process, python::Python, redis_server::RedisServer};
 use rhubarb_queue::{
-    Client, Publish,
+    Client, Config, Publish,
     client::Joined,
     wire::{
         Envelope, Signature,
@@ -216,7 +215,7 @@ async fn a_group_is_kept_under_its_id_as_celery_keeps_it() {
 fn client(shop: &Shop, settings: &str) -> Client {
     let mut config = Config::from_toml(settings).unwrap();
     config.redis.url = shop.installation.redis.url(0).parse().unwrap();
-    Client::new(&Connections::new(&config, "test").unwrap(), &config)
+    Client::new(&Connections::new(&config.redis, "test").unwrap(), &config)
 }
 
 /// How many messages lie in a list.

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use rhubarb_core::config::Config;
 use rhubarb_e2e::{python::Python, redis_server::RedisServer};
 use rhubarb_queue::{
+    Config,
     canvas::{Call, MAX_BYTES, Publisher, unroll},
     wire::Signature,
 };

@@ -11,8 +11,7 @@ use std::{
 
 use fastrand::Rng;
 use rhubarb_connection::{Connections, Error as Cut};
-use rhubarb_core::config::Config;
-use rhubarb_queue::{Client, Error, Publish};
+use rhubarb_queue::{Client, Config, Error, Publish};
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -42,7 +41,7 @@ impl Load {
         config.redis.url = url.parse().unwrap();
         config.redis.command_timeout = Duration::from_secs(2);
         config.redis.connect_timeout = Duration::from_secs(2);
-        let client = Client::new(&Connections::new(&config, "e2e-load").unwrap(), &config);
+        let client = Client::new(&Connections::new(&config.redis, "e2e-load").unwrap(), &config);
         Self { client, sent: Arc::default(), stopped: Arc::default() }
     }
 

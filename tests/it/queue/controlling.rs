@@ -378,7 +378,7 @@ async fn a_worker_that_may_not_hear_obeys_revocations_and_asks_seldom() {
     let id = bench.publish(&later).await;
     let mut admin = bench.config.clone();
     admin.redis.url = bench.server.url(0).parse().unwrap();
-    let admin = Client::new(&Connections::new(&admin, "admin").unwrap(), &admin);
+    let admin = Client::new(&Connections::new(&admin.redis, "admin").unwrap(), &admin);
     admin.revoke(&id, false, Duration::from_secs(600)).await.unwrap();
     assert_eq!(bench.result(&id).await.status, rhubarb_wire::State::Revoked);
     let mut redis = bench.redis().await;

@@ -209,7 +209,7 @@ async fn a_task_that_another_worker_of_ours_knows_is_left_for_it() {
 async fn an_unknown_task_is_forwarded_by_setting() {
     let bench = Bench::with(|config| {
         config.worker.unknown_tasks =
-            rhubarb_core::config::UnknownTasks::Forward("python".to_owned());
+            rhubarb_queue::config::UnknownTasks::Forward("python".to_owned());
     })
     .await;
     let worker = bench.worker(|_| async { Outcome::Unknown });

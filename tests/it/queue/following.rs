@@ -4,8 +4,8 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use redis::{AsyncCommands, aio::MultiplexedConnection};
+use rhubarb_connection::ResultsUrl;
 use rhubarb_consumer::{Delivery, Outcome};
-use rhubarb_core::config::ResultsUrl;
 use rhubarb_e2e::{eventually::eventually, redis_server::RedisServer};
 use rhubarb_queue::{Publish, letter::LetterKind, replay::replay};
 use rhubarb_wire::{

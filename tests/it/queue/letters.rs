@@ -5,10 +5,9 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use redis::{AsyncCommands, aio::MultiplexedConnection};
 use rhubarb_consumer::{Delivery, Outcome};
-use rhubarb_core::config::Config;
 use rhubarb_e2e::eventually::eventually;
 use rhubarb_queue::{
-    Publish, inspect,
+    Config, Publish, inspect,
     letter::{self, Filter, Letter, LetterKind},
     replay::{replay, replay_all},
 };

@@ -24,9 +24,8 @@ use apalis_core::{task::Task, worker::builder::WorkerBuilder};
 use redis::{AsyncCommands, aio::MultiplexedConnection};
 use rhubarb_connection::Connections;
 use rhubarb_consumer::{Consumer, Delivery, Outcome, Tasks};
-use rhubarb_core::config::Config;
 use rhubarb_e2e::{eventually::eventually, redis_server::RedisServer};
-use rhubarb_queue::{Client, Publish};
+use rhubarb_queue::{Client, Config, Publish};
 use rhubarb_wire::{
     TaskResult,
     control::{Command, Reply, ReplyTo},
@@ -67,7 +66,7 @@ impl Bench {
         // Long, so that a test that needs a wake-up fails without one.
         config.worker.poll_interval = Duration::from_secs(300);
         change(&mut config);
-        let client = Client::new(&Connections::new(&config, "test").unwrap(), &config);
+        let client = Client::new(&Connections::new(&config.redis, "test").unwrap(), &config);
         Self { server, config, client, tasks: vec!["t".to_owned()] }
     }
 
@@ -137,7 +136,7 @@ impl Bench {
         F: Fn(Delivery) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Outcome> + Send + 'static,
     {
-        let connections = Connections::new(&self.config, "test-worker").unwrap();
+        let connections = Connections::new(&self.config.redis, "test-worker").unwrap();
         let draining = CancellationToken::new();
         let mut consumer =
             Consumer::new(&connections, &self.config, "rhubarb@test", id, tasks, draining.clone());

@@ -84,7 +84,7 @@ async fn a_unique_task_whose_answer_was_lost_can_be_published_again() {
     let proxy = Proxy::start(bench.server.port()).await;
     let mut config = bench.config.clone();
     config.redis.url = proxy.url(0).parse().unwrap();
-    let client = Client::new(&Connections::new(&config, "cut").unwrap(), &config);
+    let client = Client::new(&Connections::new(&config.redis, "cut").unwrap(), &config);
     for (command, holding) in [("SET", "rhubarb:unique"), ("LPUSH", "celery")] {
         let unique_for = Some(Duration::from_secs(60));
         let unique = Publish { unique_for, ..Publish::new("t").arg(command) };

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use rhubarb_cache::{
-    PyValue, Ttl,
+    AliasConfig, PyValue, Ttl,
     sessions::{
         Backend, Directory, SessionData, SessionKey, Sessions,
         axum::{DjangoSession, DjangoSessions, DjangoUser},
     },
 };
-use rhubarb_connection::{Options, Redis};
-use rhubarb_core::config::{AliasConfig, Config};
+use rhubarb_connection::{Options, Redis, RedisConfig};
 use rhubarb_e2e::{process::Process, python::Python, redis_server::RedisServer};
+use rhubarb_jobs::CacheConfig;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -38,12 +38,12 @@ use visitor::Visitor;
 const TWO_WEEKS: Duration = Duration::from_secs(1_209_600);
 
 fn alias() -> AliasConfig {
-    Config::default().cache.aliases["sessions"].clone()
+    CacheConfig::default().aliases["sessions"].clone()
 }
 
 fn connection(redis: &RedisServer) -> Redis {
     let url = redis.url(0).parse().unwrap();
-    Redis::new(&url, 2, &Config::default().redis, Options::default()).unwrap()
+    Redis::new(&url, 2, &RedisConfig::default(), Options::default()).unwrap()
 }
 
 fn sessions(redis: &RedisServer, backend: Backend) -> Sessions {

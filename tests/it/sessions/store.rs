@@ -4,12 +4,11 @@ use std::{fs, time::Duration};
 
 use redis::{AsyncCommands, aio::MultiplexedConnection};
 use rhubarb_cache::{
-    PyValue,
+    AliasConfig, Compressor, PyValue, Serializer,
     sessions::{
         Backend, Checked, SecretKeys, Session, SessionData, SessionError, SessionKey, Sessions,
     },
 };
-use rhubarb_core::config::{AliasConfig, Compressor, Serializer};
 use rhubarb_e2e::{file, redis_server::RedisServer};
 use serde_json::Value;
 

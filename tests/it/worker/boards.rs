@@ -14,10 +14,13 @@ use axum::{
 };
 use redis::AsyncCommands;
 use rhubarb_connection::Connections;
-use rhubarb_core::config::{Config, PathSettings, SourceConfig, SourceKind};
-use rhubarb_jobs::{Caches, tasks};
+use rhubarb_jobs::{CacheConfig, Caches, tasks};
 use rhubarb_queue::{OwnedLock, Publish};
-use rhubarb_scrape::{Listing, boards::fingerprint};
+use rhubarb_scrape::{
+    Listing,
+    boards::fingerprint,
+    config::{PathSettings, ScrapeConfig, ScrapeSettings, SourceConfig, SourceKind},
+};
 use rhubarb_testbed::site::{Hit, Site};
 use rhubarb_wire::{State, TaskResult};
 use serde_json::{Value, json};
@@ -34,6 +37,7 @@ type Answers = Arc<Mutex<HashMap<String, (u16, Option<String>, String)>>>;
 /// A site with boards, and an installation that scrapes it.
 struct Scene {
     bench: Bench,
+    scraping: ScrapeSettings,
     site: Site,
     answers: Answers,
     caches: Caches,
@@ -71,7 +75,7 @@ impl Scene {
         Self::with(boards, |_, _| {}).await
     }
 
-    async fn with(boards: &[&str], change: impl FnOnce(&mut Config, &Site)) -> Self {
+    async fn with(boards: &[&str], change: impl FnOnce(&mut ScrapeSettings, &Site)) -> Self {
         let answers = Answers::default();
         let played = Arc::clone(&answers);
         let answer = move |request: Request| {
@@ -92,18 +96,19 @@ impl Scene {
             }
         };
         let site = Site::start(Router::new().fallback(answer)).await;
-        let bench = Bench::with(|config| {
-            config.sources =
-                boards.iter().map(|name| source(name, &site.url(&format!("/{name}")))).collect();
-            config.scrape.allow_private = vec!["*".to_owned()];
-            config.scrape.obey_robots = false;
-            config.scrape.min_interval = Duration::ZERO;
-            change(config, &site);
-        })
-        .await;
-        let connections = Connections::new(&bench.config, "test-caches").unwrap();
-        let caches = Caches::new(&bench.config, &connections).unwrap();
-        let scene = Self { bench, site, answers, caches };
+        let sources = boards.iter().map(|name| source(name, &site.url(&format!("/{name}"))));
+        let scrape = ScrapeConfig {
+            allow_private: vec!["*".to_owned()],
+            obey_robots: false,
+            min_interval: Duration::ZERO,
+            ..ScrapeConfig::default()
+        };
+        let mut scraping = ScrapeSettings { scrape, sources: sources.collect() };
+        change(&mut scraping, &site);
+        let bench = Bench::new().await;
+        let connections = Connections::new(&bench.config.redis, "test-caches").unwrap();
+        let caches = Caches::new(&CacheConfig::default(), &connections).unwrap();
+        let scene = Self { bench, scraping, site, answers, caches };
         for name in boards {
             scene.put(name, None, &board(&["Baker", "Cook", "Night cook"]));
         }
@@ -120,7 +125,8 @@ impl Scene {
     }
 
     fn worker(&self) -> Worker {
-        self.bench.worker(|app| tasks::register(app).unwrap())
+        let caches = CacheConfig::default();
+        self.bench.worker(|app| tasks::register(app, &self.scraping, &caches).unwrap())
     }
 
     fn hits(&self, name: &str) -> Vec<Hit> {
@@ -167,7 +173,7 @@ fn outcome(summary: &Value, source: &str) -> String {
 
 #[tokio::test]
 async fn twenty_keywords_ask_each_board_once_and_a_search_for_each() {
-    let searched = |config: &mut Config, site: &Site| {
+    let searched = |config: &mut ScrapeSettings, site: &Site| {
         config.sources.push(source("search", &site.url("/search?q={keyword}")));
     };
     let scene = Scene::with(&["a", "b", "c"], searched).await;
@@ -205,7 +211,7 @@ async fn of_two_workers_that_need_a_board_at_once_one_asks() {
 #[tokio::test]
 async fn a_worker_that_dies_while_it_asks_a_board_holds_nobody_up_for_long() {
     let scene = Scene::open(&["a"]).await;
-    let id = fingerprint(&scene.bench.config.sources[0]);
+    let id = fingerprint(&scene.scraping.sources[0]);
     let client = &scene.bench.client;
     let lease = Duration::from_secs(2);
     let dead = OwnedLock::new(client, &format!("board:{id}"), "a dead task", lease);
@@ -222,7 +228,7 @@ async fn what_is_kept_and_cannot_be_read_is_not_there() {
     let scene = Scene::open(&["a"]).await;
     let worker = scene.worker();
     scene.scrape("cook", false).await;
-    let id = fingerprint(&scene.bench.config.sources[0]);
+    let id = fingerprint(&scene.scraping.sources[0]);
     let mut redis = scene.bench.server.connect(3).await;
     let keys: Vec<String> = redis.keys("*rhubarb.boards").await.unwrap();
     let key = &keys[0];
@@ -247,7 +253,7 @@ async fn what_is_kept_and_cannot_be_read_is_not_there() {
 
 #[tokio::test]
 async fn a_board_for_which_there_is_no_room_is_asked_for_each_keyword() {
-    let scene = Scene::with(&["a"], |config, _| config.scrape.board_cache_bytes = 500).await;
+    let scene = Scene::with(&["a"], |scraping, _| scraping.scrape.board_cache_bytes = 500).await;
     let worker = scene.worker();
     for (n, (keyword, count)) in [("cook", 2), ("baker", 1)].into_iter().enumerate() {
         assert_eq!(scene.scrape(keyword, false).await["count"], count);
@@ -308,7 +314,8 @@ async fn what_a_boards_last_run_said_is_what_each_keyword_says() {
 
 #[tokio::test]
 async fn the_hourly_scrape_crawls_as_many_boards_as_it_is_told_the_oldest_first() {
-    let keyword = |config: &mut Config, _: &Site| config.scrape.keywords = vec!["cook".to_owned()];
+    let keyword =
+        |config: &mut ScrapeSettings, _: &Site| config.scrape.keywords = vec!["cook".to_owned()];
     let scene = Scene::with(&["a", "b", "c"], keyword).await;
     let worker = scene.worker();
     let hits = || ["a", "b", "c"].map(|name| scene.hits(name).len());

@@ -9,8 +9,8 @@ use rhubarb::{
     Args,
     intake::{Intake, task_id},
 };
-use rhubarb_core::config::IntakeConfig;
 use rhubarb_e2e::eventually::eventually;
+use rhubarb_queue::config::IntakeConfig;
 use rhubarb_wire::{Envelope, State};
 use serde::{Deserialize, Serialize};
 use serde_json::json;

@@ -17,12 +17,9 @@ use std::time::Duration;
 use redis::{AsyncCommands, aio::MultiplexedConnection};
 use rhubarb::{App, ServeError, Stopped, serve};
 use rhubarb_connection::Connections;
-use rhubarb_core::{
-    config::Config,
-    shutdown::{Shutdown, StopSignal},
-};
+use rhubarb_core::shutdown::{Shutdown, StopSignal};
 use rhubarb_e2e::{eventually::eventually, redis_server::RedisServer};
-use rhubarb_queue::{Client, Publish};
+use rhubarb_queue::{Client, Config, Publish};
 use rhubarb_wire::{State, TaskResult};
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -49,7 +46,7 @@ impl Bench {
         config.worker.lease = Duration::from_secs(1);
         config.worker.concurrency = 4;
         change(&mut config);
-        let client = Client::new(&Connections::new(&config, "test").unwrap(), &config);
+        let client = Client::new(&Connections::new(&config.redis, "test").unwrap(), &config);
         Self { server, config, client }
     }
 

@@ -3,19 +3,18 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use rhubarb_connection::Connections;
-use rhubarb_core::{
-    clock,
-    config::{SourceConfig, SourceKind},
-    redact::Address,
-};
+use rhubarb_core::{clock, redact::Address};
 use rhubarb_demo::board::{GREENHOUSE as GREENHOUSE_OPENINGS, LEVER as LEVER_OPENINGS, openings};
 use rhubarb_e2e::{
     board::{Board, Fault, GREENHOUSE, LEVER},
     eventually::eventually,
 };
-use rhubarb_jobs::{Caches, ScrapeState, Status, tasks};
+use rhubarb_jobs::{CacheConfig, Caches, ScrapeState, Status, tasks};
 use rhubarb_queue::Publish;
-use rhubarb_scrape::Listing;
+use rhubarb_scrape::{
+    Listing,
+    config::{ScrapeConfig, ScrapeSettings, SourceConfig, SourceKind},
+};
 use rhubarb_wire::{State, TaskResult};
 use serde_json::{Value, json};
 
@@ -30,6 +29,7 @@ const PROXIES: &str = "job_scraper.tasks.refresh_proxies";
 /// A Redis, a job board with a Greenhouse and a Lever site, and the caches.
 struct Scene {
     bench: Bench,
+    scraping: ScrapeSettings,
     board: Board,
     caches: Caches,
 }
@@ -39,7 +39,7 @@ impl Scene {
         Self::with(|_| {}).await
     }
 
-    async fn with(change: impl FnOnce(&mut rhubarb_core::config::Config)) -> Self {
+    async fn with(change: impl FnOnce(&mut ScrapeConfig)) -> Self {
         let board = Board::start().await;
         let source = |kind: SourceKind, board_name: &str| SourceConfig {
             board: Some(board_name.into()),
@@ -50,21 +50,22 @@ impl Scene {
             source(SourceKind::Greenhouse, "kettleandkernel"),
             source(SourceKind::Lever, "pocketlighthouse"),
         ];
-        let bench = Bench::with(|config| {
-            config.sources = sources;
-            config.scrape.allow_private = vec![board.host()];
-            config.scrape.min_interval = Duration::ZERO;
-            config.scrape.source_timeout = Duration::from_secs(5);
-            change(config);
-        })
-        .await;
-        let connections = Connections::new(&bench.config, "test-caches").unwrap();
-        let caches = Caches::new(&bench.config, &connections).unwrap();
-        Self { bench, board, caches }
+        let mut scrape = ScrapeConfig {
+            allow_private: vec![board.host()],
+            min_interval: Duration::ZERO,
+            source_timeout: Duration::from_secs(5),
+            ..ScrapeConfig::default()
+        };
+        change(&mut scrape);
+        let bench = Bench::new().await;
+        let connections = Connections::new(&bench.config.redis, "test-caches").unwrap();
+        let caches = Caches::new(&CacheConfig::default(), &connections).unwrap();
+        Self { bench, scraping: ScrapeSettings { scrape, sources }, board, caches }
     }
 
     fn worker(&self) -> Worker {
-        self.bench.worker(|app| tasks::register(app).unwrap())
+        let caches = CacheConfig::default();
+        self.bench.worker(|app| tasks::register(app, &self.scraping, &caches).unwrap())
     }
 
     async fn scrape(&self, keyword: &str, force: bool) -> TaskResult {
@@ -250,7 +251,7 @@ async fn progress_names_each_source_as_it_ends() {
 
 #[tokio::test]
 async fn the_hourly_scrape_takes_its_keyword_and_always_fetches() {
-    let scene = Scene::with(|config| config.scrape.keywords = vec!["data scientist".into()]).await;
+    let scene = Scene::with(|scrape| scrape.keywords = vec!["data scientist".into()]).await;
     let worker = scene.worker();
     for asked in 1..=2 {
         let result = scene.bench.call(&Publish::new(HOURLY)).await;
@@ -318,7 +319,7 @@ fn within_a_second(keyword: &str) -> Publish {
 
 #[tokio::test]
 async fn a_soft_time_limit_ends_a_scrape_with_what_was_found() {
-    let scene = Scene::with(|config| config.scrape.source_timeout = Duration::from_secs(600)).await;
+    let scene = Scene::with(|scrape| scrape.source_timeout = Duration::from_secs(600)).await;
     let worker = scene.worker();
     scene.board.fault(LEVER, Fault::Silent);
     let result = scene.bench.call(&within_a_second("software engineer")).await;
@@ -334,7 +335,7 @@ async fn a_soft_time_limit_ends_a_scrape_with_what_was_found() {
 
 #[tokio::test]
 async fn a_soft_time_limit_without_any_answer_is_exceeded() {
-    let scene = Scene::with(|config| config.scrape.source_timeout = Duration::from_secs(600)).await;
+    let scene = Scene::with(|scrape| scrape.source_timeout = Duration::from_secs(600)).await;
     let worker = scene.worker();
     scene.board.fault(LEVER, Fault::Silent);
     scene.board.fault(GREENHOUSE, Fault::Silent);
@@ -346,7 +347,7 @@ async fn a_soft_time_limit_without_any_answer_is_exceeded() {
 
 #[tokio::test]
 async fn without_required_proxies_a_scrape_is_retried_later() {
-    let scene = Scene::with(|config| config.scrape.proxies_required = true).await;
+    let scene = Scene::with(|scrape| scrape.proxies_required = true).await;
     let worker = scene.worker();
     let id = scene.bench.publish(&Publish::new(KEYWORD).arg("software engineer")).await;
     let retry = eventually(WAIT, "the task is to be retried", async || {
@@ -362,15 +363,14 @@ async fn without_required_proxies_a_scrape_is_retried_later() {
 
 #[tokio::test]
 async fn the_proxy_list_is_fetched_checked_and_stored() {
-    let scene = Scene::with(|_| {}).await;
+    let mut scene = Scene::new().await;
     let closed = rhubarb_e2e::redis_server::free_port();
     let list = format!("{}\n127.0.0.1:{closed}\nnot a proxy\n", scene.board.host());
     scene.board.put("/proxies.txt", "text/plain", list);
-    let mut bench = scene.bench;
-    bench.config.scrape.proxy_lists = vec![Address::new(scene.board.url("/proxies.txt"))];
-    bench.config.scrape.allow_private_proxies = vec!["127.0.0.1".into()];
-    let worker = bench.worker(|app| tasks::register(app).unwrap());
-    let result = bench.call(&Publish::new(PROXIES)).await;
+    scene.scraping.scrape.proxy_lists = vec![Address::new(scene.board.url("/proxies.txt"))];
+    scene.scraping.scrape.allow_private_proxies = vec!["127.0.0.1".into()];
+    let worker = scene.worker();
+    let result = scene.bench.call(&Publish::new(PROXIES)).await;
     assert_eq!(success(&result), &json!({"count": 1, "listed": 2, "checked": 2}));
     let stored = scene.caches.proxies().read().await.unwrap().unwrap();
     assert_eq!(stored.0, [format!("http://{}/", scene.board.host())]);
@@ -379,9 +379,9 @@ async fn the_proxy_list_is_fetched_checked_and_stored() {
 
 #[tokio::test]
 async fn a_scrape_goes_through_the_cached_proxies() {
-    let scene = Scene::with(|config| {
-        config.scrape.proxies_required = true;
-        config.scrape.allow_private_proxies = vec!["127.0.0.1".into()];
+    let scene = Scene::with(|scrape| {
+        scrape.proxies_required = true;
+        scrape.allow_private_proxies = vec!["127.0.0.1".into()];
     })
     .await;
     let proxy = Board::start().await;
@@ -397,9 +397,9 @@ async fn a_scrape_goes_through_the_cached_proxies() {
 /// A list's owner, and whoever can write into the cache, choose none of our own hosts.
 #[tokio::test]
 async fn a_page_in_a_private_network_may_be_allowed_and_a_proxy_there_is_not() {
-    let scene = Scene::with(|config| {
-        config.scrape.proxies_required = true;
-        config.scrape.allow_private = vec!["*".into()];
+    let mut scene = Scene::with(|scrape| {
+        scrape.proxies_required = true;
+        scrape.allow_private = vec!["*".into()];
     })
     .await;
     let inside = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -409,16 +409,15 @@ async fn a_page_in_a_private_network_may_be_allowed_and_a_proxy_there_is_not() {
     let list = rhubarb_jobs::ProxyList(cached.to_vec());
     scene.caches.proxies().write(&list).await.unwrap();
     scene.board.put("/proxies.txt", "text/plain", format!("{address}\n"));
-    let mut bench = scene.bench;
-    bench.config.scrape.proxy_lists = vec![Address::new(scene.board.url("/proxies.txt"))];
-    let worker = bench.worker(|app| tasks::register(app).unwrap());
-    let id = bench.publish(&Publish::new(KEYWORD).arg("software engineer")).await;
+    scene.scraping.scrape.proxy_lists = vec![Address::new(scene.board.url("/proxies.txt"))];
+    let worker = scene.worker();
+    let id = scene.bench.publish(&Publish::new(KEYWORD).arg("software engineer")).await;
     eventually(WAIT, "the task is to be retried", async || {
-        let state = bench.client.result(&id).await.unwrap();
+        let state = scene.bench.client.result(&id).await.unwrap();
         state.filter(|state| state.status == State::Retry)
     })
     .await;
-    let result = bench.call(&Publish::new(PROXIES)).await;
+    let result = scene.bench.call(&Publish::new(PROXIES)).await;
     assert_eq!(success(&result), &json!({"count": 0, "listed": 0, "checked": 0}));
     assert!(inside.accept().is_err(), "nobody connects to it");
     worker.stop().await;

@@ -9,12 +9,10 @@ use jiff::Timestamp;
 use redis::{FromRedisValue, cmd};
 use rhubarb_beat::{Error, entry};
 use rhubarb_connection::{Connections, Options, Redis};
-use rhubarb_core::{
-    config::Config,
-    shutdown::{Shutdown, StopSignal},
-};
+use rhubarb_core::shutdown::{Shutdown, StopSignal};
 use rhubarb_queue::{Client, schedules::Schedules, tick::Record};
 use rhubarb_schedule::{Schedule, ScheduleConfig, When};
+use rhubarb_settings::Settings;
 use rhubarb_testbed::{eventually::eventually, redis_server::RedisServer};
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -48,8 +46,8 @@ impl Server {
         &self,
         lease: Duration,
         schedules: impl IntoIterator<Item = (&'a str, ScheduleConfig)>,
-    ) -> Config {
-        let mut config = Config::default();
+    ) -> Settings {
+        let mut config = Settings::default();
         config.redis.url = self.0.socket_url().parse().unwrap();
         config.beat.lease = lease;
         config.schedules =
@@ -59,7 +57,7 @@ impl Server {
 
     pub(crate) fn client(&self) -> Client {
         let config = self.config(SOON, []);
-        Client::new(&Connections::new(&config, "test").unwrap(), &config)
+        Client::new(&Connections::new(&config.redis, "test").unwrap(), &config)
     }
 
     /// The live schedules, as the command line edits them.
@@ -122,7 +120,7 @@ impl Server {
 
     /// Waits for `n` ticks of the queue's one schedule and checks that each is a tick of it and was
     /// published once.
-    pub(crate) async fn ticks(&self, n: usize, config: &Config, queue: &str) -> usize {
+    pub(crate) async fn ticks(&self, n: usize, config: &Settings, queue: &str) -> usize {
         let messages = eventually(SOON, "ticks are published", async || {
             Some(self.messages(queue).await).filter(|messages| messages.len() >= n)
         })
@@ -149,7 +147,7 @@ pub(crate) struct Beat {
 }
 
 impl Beat {
-    pub(crate) fn start(config: &Config) -> Self {
+    pub(crate) fn start(config: &Settings) -> Self {
         let (config, shutdown) = (config.clone(), Shutdown::new());
         let stop = shutdown.clone();
         let running = tokio::spawn(async move { rhubarb_beat::run(&config, &stop).await });

@@ -216,7 +216,7 @@ async fn a_late_schedule_calls_the_webhook_and_so_does_its_recovery() {
     let schedule = ScheduleConfig { overlap, alert_after, ..every(1, "one") };
     let mut config = server.config(LEASE, [("a", schedule)]);
     let text = format!("[beat]\nalert_url = \"{url}\"\nping_url = \"{ping}\"");
-    let urls = rhubarb_core::config::Config::from_toml(&text).unwrap().beat;
+    let urls = rhubarb_settings::Settings::from_toml(&text).unwrap().beat;
     assert!(!format!("{urls:?}").contains("secret"));
     config.beat.alert_url = urls.alert_url;
     config.beat.ping_url = urls.ping_url;

@@ -13,10 +13,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use redis::{Cmd, FromRedisValue};
 use rhubarb_connection::Redis;
-use rhubarb_core::config::AliasConfig;
 use tokio_util::task::TaskTracker;
 
-use self::{counters::Counters, outage::Outage};
 pub(crate) use self::{counters::Event, timeout::Expiry};
 pub use self::{
     counters::{Counts, namespace},
@@ -24,8 +22,11 @@ pub use self::{
     timeout::{Timeout, Ttl},
     write::Condition,
 };
+
+use self::{counters::Counters, outage::Outage};
 use crate::{
     Bound, FormatError, PyValue, codec,
+    config::AliasConfig,
     error::{Error, redact_key},
     flights::Flights,
     key,

@@ -10,14 +10,14 @@
 //! use rhubarb_cache::sessions::axum::{DjangoSessions, DjangoUser};
 //! use rhubarb_cache::sessions::{Backend, SecretKeys, SessionError, Sessions};
 //! # use rhubarb_connection::Connections;
-//! # use rhubarb_core::config::Config;
+//! # use rhubarb_cache::Aliases;
 //!
 //! async fn whoami(user: DjangoUser) -> String {
 //!     format!("user {}", user.id)
 //! }
 //!
-//! # fn app(config: &Config, connections: &Connections, secret_key: String) -> Result<Router, SessionError> {
-//! let sessions = DjangoSessions::new(Sessions::new(config, connections, Backend::Cache)?)
+//! # fn app(aliases: &Aliases, connections: &Connections, secret_key: String) -> Result<Router, SessionError> {
+//! let sessions = DjangoSessions::new(Sessions::new(aliases, connections, Backend::Cache)?)
 //!     // Without this a changed password is not noticed. `password_of(user)` asks Django's database:
 //!     // SELECT password FROM auth_user WHERE id = $1 AND is_active
 //!     .check_logins(SecretKeys::new(secret_key), password_of);

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use rhubarb_connection::{Connections, Redis};
-use rhubarb_core::config::{AliasConfig, Config};
 
 use super::{age::DEFAULT_AGE, backend::Backend, error::SessionError, store::Sessions};
+use crate::config::{AliasConfig, Aliases};
 
 /// All sessions of a cache alias, whatever backend made them.
 #[derive(Clone, Debug)]
@@ -17,16 +17,16 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Returns the sessions in this cache alias of a configuration; nothing is sent.
+    /// Returns the sessions in this one of the configured cache aliases; nothing is sent.
     ///
     /// # Errors
     /// [`SessionError::UnknownAlias`].
     pub fn new(
-        config: &Config,
+        aliases: &Aliases,
         connections: &Connections,
         alias: &str,
     ) -> Result<Self, SessionError> {
-        let found = config.cache.aliases.get(alias);
+        let found = aliases.get(alias);
         let found = found.ok_or_else(|| SessionError::UnknownAlias { alias: alias.to_owned() })?;
         Ok(Self::on(found.clone(), connections.role(found.role)))
     }

@@ -9,10 +9,10 @@
 //! use rhubarb_cache::PyValue;
 //! use rhubarb_cache::sessions::{Backend, SessionError, SessionKey, Sessions};
 //! # use rhubarb_connection::Connections;
-//! # use rhubarb_core::config::Config;
+//! # use rhubarb_cache::Aliases;
 //!
-//! async fn remember(config: &Config, connections: &Connections, cookie: &str) -> Result<(), SessionError> {
-//!     let sessions = Sessions::new(config, connections, Backend::Cache)?;
+//! async fn remember(aliases: &Aliases, connections: &Connections, cookie: &str) -> Result<(), SessionError> {
+//!     let sessions = Sessions::new(aliases, connections, Backend::Cache)?;
 //!     let Some(key) = SessionKey::parse(cookie) else { return Ok(()) };
 //!     let Some(mut session) = sessions.read(&key).await? else { return Ok(()) };
 //!     session.insert("seen", PyValue::Bool(true));

@@ -4,7 +4,6 @@ use std::{sync::LazyLock, time::Duration};
 
 use redis::{Cmd, FromRedisValue, cmd, pipe};
 use rhubarb_connection::{Connections, Redis, Script};
-use rhubarb_core::config::{AliasConfig, Config};
 
 use super::{
     age::DEFAULT_AGE,
@@ -13,7 +12,13 @@ use super::{
     key::SessionKey,
     session::{Session, SessionData},
 };
-use crate::{FormatError, client::Ttl, codec, key};
+use crate::{
+    FormatError,
+    client::Ttl,
+    codec,
+    config::{AliasConfig, Aliases},
+    key,
+};
 
 /// How often a change is made again to what others have written meanwhile.
 const TRIES: usize = 16;
@@ -40,17 +45,17 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// Returns the sessions in the cache alias `sessions` of a configuration; nothing is sent.
+    /// Returns the sessions in the alias `sessions` of the configured caches; nothing is sent.
     ///
     /// # Errors
     /// [`SessionError::UnknownAlias`].
     pub fn new(
-        config: &Config,
+        aliases: &Aliases,
         connections: &Connections,
         backend: Backend,
     ) -> Result<Self, SessionError> {
         let name = "sessions";
-        let alias = config.cache.aliases.get(name);
+        let alias = aliases.get(name);
         let alias = alias.ok_or_else(|| SessionError::UnknownAlias { alias: name.to_owned() })?;
         Ok(Self::on(alias.clone(), connections.role(alias.role), backend))
     }

@@ -5,9 +5,9 @@
 //! use rhubarb_cache::sessions::{Backend, SessionError, Sessions, tower::TowerSessions};
 //! use tower_sessions::SessionManagerLayer;
 //! # use rhubarb_connection::Connections;
-//! # use rhubarb_core::config::Config;
-//! # fn app(app: axum::Router, config: &Config, connections: &Connections) -> Result<axum::Router, SessionError> {
-//! let store = TowerSessions::new(Sessions::new(config, connections, Backend::Tower)?);
+//! # use rhubarb_cache::Aliases;
+//! # fn app(app: axum::Router, aliases: &Aliases, connections: &Connections) -> Result<axum::Router, SessionError> {
+//! let store = TowerSessions::new(Sessions::new(aliases, connections, Backend::Tower)?);
 //! let app = app.layer(SessionManagerLayer::new(store));
 //! # Ok(app) }
 //! ```

@@ -3,11 +3,8 @@
 use std::time::Duration;
 
 use rhubarb_cache::{PyValue, Timeout, Ttl};
-use rhubarb_core::{
-    config::{DOMAINS, Holds},
-    redact,
-};
-use rhubarb_jobs::{Caches, DomainCache, FoundKeys};
+use rhubarb_core::redact;
+use rhubarb_jobs::{Caches, DOMAINS, DomainCache, FoundKeys, Holds};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -21,7 +18,7 @@ use crate::{
 
 /// Runs a command on the caches.
 pub(crate) async fn run(context: &Context, command: CacheCommand) -> Result<(), Error> {
-    let caches = Caches::new(&context.config, &context.connections)?;
+    let caches = Caches::new(&context.config.cache, &context.connections)?;
     match command {
         CacheCommand::List(shown) => list(&caches, shown).await,
         CacheCommand::Show(args) => show(&caches, &args).await,

@@ -1,7 +1,6 @@
 //! `doctor`: whether the installation is fit to run, one sentence for each thing that is not.
 
 use rhubarb_connection::Connections;
-use rhubarb_core::config::Config;
 use rhubarb_jobs::Caches;
 use rhubarb_monitor::{
     collect::Look,
@@ -11,6 +10,7 @@ use rhubarb_monitor::{
     scan::Effort,
 };
 use rhubarb_queue::Client;
+use rhubarb_settings::Settings;
 
 use crate::{
     cli::DoctorArgs,
@@ -21,14 +21,14 @@ use crate::{
 
 /// Examines the installation. A sound one is told by silence, as a script wants it.
 pub(crate) async fn run(
-    config: &Config,
+    config: &Settings,
     warnings: &[String],
     args: &DoctorArgs,
 ) -> Result<(), Error> {
-    let connections = Connections::new(config, "rhubarb-doctor")?;
+    let connections = Connections::new(&config.redis, "rhubarb-doctor")?;
     let servers = place::servers(&connections);
     let client = Client::new(&connections, config);
-    let caches = Caches::new(config, &connections)?;
+    let caches = Caches::new(&config.cache, &connections)?;
     let effort = Effort::new(args.effort, true);
     let look = Look { config, servers: &servers, client: &client, info: true, effort };
     let examined = doctor::examine(&look, &caches, warnings).await;

@@ -8,12 +8,12 @@ use std::{
 };
 
 use jiff::{Timestamp, tz::TimeZone};
-use rhubarb_core::config::Config;
 use rhubarb_queue::{
     CallOptions, Publish, Published,
     canvas::Call,
     wire::{self, Signature, TaskResult, Time},
 };
+use rhubarb_settings::Settings;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -129,7 +129,7 @@ fn tell_duplicate(published: &Published) {
     }
 }
 
-fn publish(args: EnqueueArgs, config: &Config) -> Result<Publish, Error> {
+fn publish(args: EnqueueArgs, config: &Settings) -> Result<Publish, Error> {
     let eta = args.eta.map(|eta| instant(eta, &config.celery.timezone)).transpose()?;
     let named = |tasks: Vec<String>| tasks.into_iter().map(|task| Signature::new(&task)).collect();
     let headers = args.headers.into_iter().map(|(name, value)| (name, Value::from(value)));
@@ -169,7 +169,7 @@ fn instant(eta: Eta, timezone: &str) -> Result<Timestamp, Error> {
 
 /// Said before anything is published: a task that was published for nothing would be published
 /// again.
-fn check_wait(wait: Option<Duration>, config: &Config) -> Result<(), Error> {
+fn check_wait(wait: Option<Duration>, config: &Settings) -> Result<(), Error> {
     if wait.is_some() && config.celery.results_disabled {
         let reason = "--wait: no results are stored (redis.results_url is `disabled://`)";
         return Err(Error::Usage(reason.to_owned()));
@@ -178,8 +178,9 @@ fn check_wait(wait: Option<Duration>, config: &Config) -> Result<(), Error> {
 }
 
 /// A scrape of a name that is not configured would find nothing and say so as an honest zero.
-fn check_sources(wanted: &[String], config: &Config) -> Result<(), Error> {
-    let known: Vec<&str> = config.sources.iter().map(|source| source.name.as_str()).collect();
+fn check_sources(wanted: &[String], config: &Settings) -> Result<(), Error> {
+    let known: Vec<&str> =
+        config.scraping.sources.iter().map(|source| source.name.as_str()).collect();
     match wanted.iter().find(|name| !known.contains(&name.as_str())) {
         None => Ok(()),
         Some(name) => {
@@ -236,7 +237,7 @@ mod tests {
 
     #[test]
     fn nothing_is_published_to_be_waited_for_where_no_results_are_stored() {
-        let mut config = Config::default();
+        let mut config = Settings::default();
         let wait = Some(Duration::from_secs(1));
         assert!(check_wait(wait, &config).is_ok());
         config.celery.results_disabled = true;

@@ -64,7 +64,7 @@ async fn rows(
     args: &ListingsArgs,
     wanted: Option<&Wanted>,
 ) -> Result<Vec<Row>, Error> {
-    let caches = Caches::new(&context.config, &context.connections)?;
+    let caches = Caches::new(&context.config.cache, &context.connections)?;
     let record = match wanted.is_some() || args.jsonl || args.csv {
         true => caches.listings().life().ok_or_else(nowhere)?.read(&args.keyword).await?,
         false => None,
@@ -85,7 +85,7 @@ async fn rows(
 
 /// The best matches first, of equal ones the newer. As JSON they stand in Django's order.
 fn rank(rows: &mut [Row], context: &Context, keyword: &str) {
-    let scrape = &context.config.scrape;
+    let scrape = &context.config.scraping.scrape;
     let matcher = Matcher::with(keyword, &scrape.synonyms, scrape.match_accents);
     rows.sort_by_cached_key(|row| {
         let score = matcher.score(&row.listing, scrape.match_description);
@@ -194,7 +194,7 @@ fn titled(value: &Value) -> Listing {
 
 /// Shows the status of the last scrape.
 pub(crate) async fn status(context: &Context, shown: Shown) -> Result<(), Error> {
-    let caches = Caches::new(&context.config, &context.connections)?;
+    let caches = Caches::new(&context.config.cache, &context.connections)?;
     let status = caches.status().read().await;
     let status = status.map_err(|error| foreign(error, "scraping status", "status"))?;
     let status = status.ok_or_else(|| {

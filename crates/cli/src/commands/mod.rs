@@ -1,8 +1,8 @@
 //! The commands, one file for each group.
 
 use rhubarb_connection::{Connections, Role};
-use rhubarb_core::config::{Config, Loaded};
 use rhubarb_queue::Client;
+use rhubarb_settings::{Loaded, Settings};
 
 use crate::{cli::Command, error::Error};
 
@@ -27,14 +27,14 @@ pub(crate) mod web;
 /// What a command that needs Redis works with.
 #[derive(Debug)]
 pub(crate) struct Context {
-    config: Config,
+    config: Settings,
     connections: Connections,
     client: Client,
 }
 
 impl Context {
-    async fn connect(config: Config, role: Role) -> Result<Self, Error> {
-        let connections = Connections::new(&config, "rhubarb-cli")?;
+    async fn connect(config: Settings, role: Role) -> Result<Self, Error> {
+        let connections = Connections::new(&config.redis, "rhubarb-cli")?;
         connections.role(role).ready().await?;
         let client = Client::new(&connections, &config);
         Ok(Self { config, connections, client })

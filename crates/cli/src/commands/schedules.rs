@@ -7,18 +7,19 @@ mod list;
 mod next;
 
 use rhubarb_connection::Connections;
-use rhubarb_core::config::Config;
 use rhubarb_queue::{
     Client,
     schedules::{All, Live, RedBeat, Schedules},
 };
+use rhubarb_settings::Settings;
 
 pub(crate) use self::next::{next, next_table};
+
 use crate::{cli::SchedulesCommand, error::Error, output};
 
 /// Runs a command on the schedules.
-pub(crate) async fn run(config: &Config, command: SchedulesCommand) -> Result<(), Error> {
-    let connections = Connections::new(config, "rhubarb-cli")?;
+pub(crate) async fn run(config: &Settings, command: SchedulesCommand) -> Result<(), Error> {
+    let connections = Connections::new(&config.redis, "rhubarb-cli")?;
     let store = Store::new(config, &connections);
     match command {
         SchedulesCommand::List(shown) => list::run(&store, shown).await,
@@ -36,20 +37,20 @@ pub(crate) async fn run(config: &Config, command: SchedulesCommand) -> Result<()
 /// The schedules of the file and of Redis.
 #[derive(Debug)]
 struct Store<'a> {
-    config: &'a Config,
+    config: &'a Settings,
     client: Client,
     schedules: Schedules,
 }
 
 impl<'a> Store<'a> {
-    fn new(config: &'a Config, connections: &Connections) -> Self {
+    fn new(config: &'a Settings, connections: &Connections) -> Self {
         let client = Client::new(connections, config);
         Self { config, schedules: Schedules::new(&client), client }
     }
 
     /// Returns all schedules there are.
     async fn all(&self) -> Result<All, Error> {
-        let all = All::read(&self.client, self.config).await?;
+        let all = All::read(&self.client, self.config.scheduled()).await?;
         if all.redbeat_leads {
             output::note("a beat of Python's RedBeat leads: its entries are left to it");
         }
@@ -63,7 +64,8 @@ impl<'a> Store<'a> {
             Ok(all) => Ok((all, None)),
             Err(Error::Queue(error)) if error.is_unreachable() => {
                 output::note("Redis cannot be reached: only the file's schedules are shown");
-                let of_file = All::of(self.config, Live::default(), &RedBeat::default());
+                let of_file =
+                    All::of(self.config.scheduled(), Live::default(), &RedBeat::default());
                 Ok((of_file, Some(Error::Queue(error))))
             }
             Err(error) => Err(error),

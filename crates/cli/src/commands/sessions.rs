@@ -5,7 +5,7 @@ use rhubarb_cache::{
     sessions::{Backend, Directory, Found, Revoked, Session, SessionKey},
 };
 use rhubarb_connection::{Connections, Role};
-use rhubarb_core::config::Config;
+use rhubarb_settings::Settings;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -64,8 +64,8 @@ struct Row {
 }
 
 /// Runs one of the commands.
-pub(crate) async fn run(config: &Config, command: SessionsCommand) -> Result<(), Error> {
-    let connections = Connections::new(config, "rhubarb-cli")?;
+pub(crate) async fn run(config: &Settings, command: SessionsCommand) -> Result<(), Error> {
+    let connections = Connections::new(&config.redis, "rhubarb-cli")?;
     let alias = match &command {
         SessionsCommand::Count(args) => &args.at.alias,
         SessionsCommand::Show(args) => &args.at.alias,
@@ -76,7 +76,7 @@ pub(crate) async fn run(config: &Config, command: SessionsCommand) -> Result<(),
         let (alias, known) = (clean(alias), known.join(", "));
         return Err(Error::Usage(format!("no cache alias `{alias}`; there are: {known}")));
     }
-    let directory = Directory::new(config, &connections, alias)?;
+    let directory = Directory::new(&config.cache.aliases, &connections, alias)?;
     let role = config.cache.aliases.get(alias).map_or(Role::Sessions, |alias| alias.role);
     connections.role(role).ready().await?;
     let done = match &command {
@@ -92,9 +92,9 @@ pub(crate) async fn run(config: &Config, command: SessionsCommand) -> Result<(),
 
 /// Says which other aliases hold sessions: Django's `SESSION_CACHE_ALIAS` is `default` where nobody
 /// sets it.
-async fn point_elsewhere(config: &Config, connections: &Connections, alias: &str) {
+async fn point_elsewhere(config: &Settings, connections: &Connections, alias: &str) {
     for name in config.cache.aliases.keys().filter(|name| *name != alias) {
-        let Ok(other) = Directory::new(config, connections, name) else { continue };
+        let Ok(other) = Directory::new(&config.cache.aliases, connections, name) else { continue };
         let counts = other.count().await.unwrap_or_default();
         let total: u64 = counts.values().sum();
         if total > 0 {

@@ -6,14 +6,12 @@ mod report;
 use std::time::Instant;
 
 use futures_util::{StreamExt, stream};
-use rhubarb_core::{
-    clock,
-    config::{Config, SourceConfig},
-};
+use rhubarb_core::clock;
 use rhubarb_scrape::{
-    Conclusion, Ending, Gathering, Listing, Query, SourceState, Trouble, fetch::Fetcher, run,
-    sources, steps,
+    Conclusion, Ending, Gathering, Listing, Query, SourceState, Trouble, config::SourceConfig,
+    fetch::Fetcher, run, sources, steps,
 };
+use rhubarb_settings::Settings;
 use serde::Serialize;
 
 use crate::{
@@ -43,7 +41,7 @@ struct Checked {
 }
 
 /// Runs a command on the sources.
-pub(crate) async fn run(config: &Config, command: SourcesCommand) -> Result<(), Error> {
+pub(crate) async fn run(config: &Settings, command: SourcesCommand) -> Result<(), Error> {
     match command {
         SourcesCommand::List(shown) => list(config, shown),
         SourcesCommand::Check(args) => check(config, args).await,
@@ -62,8 +60,9 @@ struct Configured<'a> {
     urls: Vec<String>,
 }
 
-fn list(config: &Config, shown: Shown) -> Result<(), Error> {
+fn list(config: &Settings, shown: Shown) -> Result<(), Error> {
     let sources: Vec<Configured<'_>> = config
+        .scraping
         .sources
         .iter()
         .map(|source| Configured {
@@ -75,10 +74,10 @@ fn list(config: &Config, shown: Shown) -> Result<(), Error> {
             urls: source.urls.iter().map(ToString::to_string).collect(),
         })
         .collect();
-    Ok(Format::of(shown.json).show(&sources, |_| view::configured(&config.sources))?)
+    Ok(Format::of(shown.json).show(&sources, |_| view::configured(&config.scraping.sources))?)
 }
 
-async fn check(config: &Config, args: CheckArgs) -> Result<(), Error> {
+async fn check(config: &Settings, args: CheckArgs) -> Result<(), Error> {
     let looked_up = match &args.name {
         Some(name) if name.contains("://") => Some(by_address(config, name).await?),
         _ => None,
@@ -87,13 +86,13 @@ async fn check(config: &Config, args: CheckArgs) -> Result<(), Error> {
         Some(source) => vec![source],
         None => chosen(config, args.name.as_deref())?,
     };
-    let fetcher = Fetcher::new(&config.scrape)?;
-    let query = Query::configured(args.keyword, &config.scrape, clock::now());
+    let fetcher = Fetcher::new(&config.scraping.scrape)?;
+    let query = Query::configured(args.keyword, &config.scraping.scrape, clock::now());
     if let (Some(_), [source]) = (&args.name, &chosen[..]) {
         return check_alone(config, source, &fetcher, &query, args.shown).await;
     }
     let asked = chosen.into_iter().map(|source| check_one(config, source, &fetcher, &query));
-    let at_once = config.scrape.concurrent_sources.max(1);
+    let at_once = config.scraping.scrape.concurrent_sources.max(1);
     let progress = Progress::start("asking the sources");
     let answers: Vec<Checked> = stream::iter(asked).buffered(at_once).collect().await;
     progress.end();
@@ -105,7 +104,7 @@ async fn check(config: &Config, args: CheckArgs) -> Result<(), Error> {
 }
 
 /// Returns the source that reads an address, as `sources find` tells it.
-async fn by_address(config: &Config, text: &str) -> Result<SourceConfig, Error> {
+async fn by_address(config: &Settings, text: &str) -> Result<SourceConfig, Error> {
     let found = find::sources_of(config, &find::address(text)?).await?;
     let first = found.into_iter().next();
     first.map(|found| found.config).ok_or_else(|| {
@@ -115,7 +114,7 @@ async fn by_address(config: &Config, text: &str) -> Result<SourceConfig, Error> 
 
 /// Tries one source and shows its steps.
 async fn check_alone(
-    config: &Config,
+    config: &Settings,
     source: &SourceConfig,
     fetcher: &Fetcher,
     query: &Query,
@@ -137,11 +136,11 @@ async fn check_alone(
 }
 
 /// Returns the source of that name even when it is disabled, or all enabled ones.
-fn chosen<'a>(config: &'a Config, name: Option<&str>) -> Result<Vec<&'a SourceConfig>, Error> {
+fn chosen<'a>(config: &'a Settings, name: Option<&str>) -> Result<Vec<&'a SourceConfig>, Error> {
     let Some(name) = name else {
-        return Ok(config.sources.iter().filter(|source| source.enabled).collect());
+        return Ok(config.scraping.sources.iter().filter(|source| source.enabled).collect());
     };
-    match config.sources.iter().find(|source| source.name == name) {
+    match config.scraping.sources.iter().find(|source| source.name == name) {
         Some(source) => Ok(vec![source]),
         None => {
             Err(Error::Usage(format!("no source is named `{name}`; see `rhubarb sources list`")))
@@ -150,7 +149,7 @@ fn chosen<'a>(config: &'a Config, name: Option<&str>) -> Result<Vec<&'a SourceCo
 }
 
 async fn check_one(
-    config: &Config,
+    config: &Settings,
     source: &SourceConfig,
     fetcher: &Fetcher,
     query: &Query,
@@ -159,7 +158,7 @@ async fn check_one(
 }
 
 async fn answer(
-    config: &Config,
+    config: &Settings,
     source: &SourceConfig,
     fetcher: &Fetcher,
     query: &Query,
@@ -168,7 +167,7 @@ async fn answer(
     let outcome = match sources::build(source) {
         Ok(built) => {
             let found = Gathering::new(query.now);
-            run::run(&*built, fetcher, query, &found, config.scrape.source_timeout).await;
+            run::run(&*built, fetcher, query, &found, config.scraping.scrape.source_timeout).await;
             found.conclude(built.name(), built.limits())
         }
         Err(error) => Conclusion::failed(Trouble::for_good(error)),

@@ -1,6 +1,7 @@
 //! `web`: the dashboard, a process that goes on until it is told to stop.
 
-use rhubarb_core::{config::Loaded, exit, process, telemetry};
+use rhubarb_core::{exit, process, telemetry};
+use rhubarb_settings::Loaded;
 
 use crate::{error::Error, output};
 

@@ -9,11 +9,11 @@ use std::{
 use redis::{
     ProtocolVersion, PushInfo, PushKind, RedisError, RedisResult, Value, aio::MultiplexedConnection,
 };
-use rhubarb_core::config::RedisConfig;
 
 use super::{Inner, Redis, lock};
 use crate::{
     Change, Error, Options, Push, address,
+    config::RedisConfig,
     dial::{self, Dial, Dialled, Driver},
     error::{denied, is_loss},
     inbox::Letterbox,

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use rhubarb_core::config::WorkerConfig;
-use rhubarb_queue::{Error, fields, keys::QueueKeys};
+use rhubarb_queue::{Error, config::WorkerConfig, fields, keys::QueueKeys};
 
 use super::Answer;
 use crate::{broker::Broker, handout::Handout};

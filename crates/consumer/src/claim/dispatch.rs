@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::{Timestamp, tz::TimeZone};
-use rhubarb_core::config::WorkerConfig;
+use rhubarb_queue::config::WorkerConfig;
 use rhubarb_wire::{Envelope, Exception};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 

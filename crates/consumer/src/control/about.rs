@@ -2,10 +2,9 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use rhubarb_core::{
-    config::{Config, Role},
-    redact::SafeUrl,
-};
+use rhubarb_connection::Role;
+use rhubarb_core::redact::SafeUrl;
+use rhubarb_queue::Config;
 use serde_json::{Map, Value, json};
 
 use super::Control;

@@ -2,8 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use rhubarb_core::queue_name;
-use rhubarb_queue::{error::redis, keys::QueueKeys};
+use rhubarb_queue::{error::redis, keys::QueueKeys, queue_name};
 use serde_json::Value;
 
 use super::{Answer, Control, command::Arguments, revoke};

@@ -31,15 +31,15 @@ use std::{
 use futures_util::{FutureExt, future::BoxFuture};
 use jiff::Timestamp;
 use rhubarb_connection::{Backoff, Heard, Inbox};
-use rhubarb_core::config::WorkerConfig;
+use rhubarb_queue::config::WorkerConfig;
 use rhubarb_wire::{DecodeError, control::Command, pidbox_channel};
 use serde_json::{Map, Value, json};
 use tokio::{sync::Notify, task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-pub(super) use self::about::settings;
+pub(super) use self::{about::settings, revoke::Unwritten};
+
 use self::command::Arguments;
-pub(super) use self::revoke::Unwritten;
 use crate::{
     Counters, Tasks,
     broadcasts::Broadcasts,

@@ -1,4 +1,4 @@
-use rhubarb_core::config::{CeleryConfig, Config};
+use rhubarb_queue::{Config, config::CeleryConfig};
 use rhubarb_wire::{Envelope, NewTask, Signature};
 use serde_json::json;
 

@@ -3,9 +3,7 @@
 use std::{fmt, path::PathBuf};
 
 use clap::Args;
-use rhubarb_config::{Environment, Problems, load};
-
-use super::Loaded;
+use rhubarb_config::{Configuration, Environment, Loaded, Problems, load};
 
 /// Under which heading they stand in each command's help.
 const HEADING: &str = "Configuration";
@@ -46,7 +44,10 @@ impl CommonArgs {
     /// # Errors
     ///
     /// All problems at once.
-    pub fn load(&self, flags: &[(&'static str, String)]) -> Result<Loaded, Problems> {
+    pub fn load<C: Configuration>(
+        &self,
+        flags: &[(&'static str, String)],
+    ) -> Result<Loaded<C>, Problems> {
         let environment = Environment::from_process();
         let file =
             self.config.clone().or_else(|| environment.get("RHUBARB_CONFIG").map(PathBuf::from));
@@ -67,7 +68,8 @@ impl CommonArgs {
         load(text.as_deref().map(|text| (path.as_path(), text)), &environment, &flags)
     }
 
-    pub(super) fn settings(&self) -> impl Iterator<Item = (&'static str, String)> {
+    /// Returns the flags that were given, as settings.
+    pub fn settings(&self) -> impl Iterator<Item = (&'static str, String)> {
         let given = [("redis.url", &self.redis_url), ("log.format", &self.log_format)];
         given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)))
     }

@@ -26,22 +26,22 @@ use std::{
 
 use anyhow::Context;
 use rhubarb::{App, Args, State, TaskContext, TaskError};
-use rhubarb_core::{
-    clock,
-    config::{Config, Role, ScrapeConfig, SourceConfig},
-};
+use rhubarb_connection::Role;
+use rhubarb_core::clock;
 use rhubarb_queue::{keys::Keys, limiter::Limiter};
 use rhubarb_scrape::{
     boards::fingerprint,
+    config::{ScrapeConfig, ScrapeSettings, SourceConfig},
     filter::{self, Filter},
     run::Scraper,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use self::{boards::Boards, scrape::Budget};
 pub use self::{hosts::SharedHosts, pages::Pages};
-use crate::Caches;
+
+use self::{boards::Boards, scrape::Budget};
+use crate::{CacheConfig, Caches};
 
 /// The longest keyword, characters: it stands in the sources' addresses and in the cache's keys.
 const MAX_KEYWORD: usize = 200;
@@ -135,19 +135,23 @@ impl ScrapeKeyword {
 /// # Errors
 ///
 /// Sources or fetching are configured wrongly.
-pub fn register(app: &mut App) -> anyhow::Result<()> {
-    let config = app.config();
-    let scraper =
-        Scraper::new(&config.scrape, &config.sources).context("failed to set up scraping")?;
-    let caches = Caches::new(config, app.connections())?;
-    let limiter = Limiter::new(app.connections().role(Role::Queue), Keys::new(&config.celery));
-    let pages = Pages::new(caches.listings().cache()?, config.scrape.page_cache_bytes);
-    let boards = Boards::new(caches.listings().cache()?, config.scrape.board_cache_bytes);
-    let boards = shared_boards(boards, config);
+pub fn register(
+    app: &mut App,
+    scraping: &ScrapeSettings,
+    caches: &CacheConfig,
+) -> anyhow::Result<()> {
+    let ScrapeSettings { scrape: config, sources } = scraping;
+    let scraper = Scraper::new(config, sources).context("failed to set up scraping")?;
+    let caches = Caches::new(caches, app.connections())?;
+    let keys = Keys::new(&app.config().celery);
+    let limiter = Limiter::new(app.connections().role(Role::Queue), keys);
+    let pages = Pages::new(caches.listings().cache()?, config.page_cache_bytes);
+    let boards = Boards::new(caches.listings().cache()?, config.board_cache_bytes);
+    let boards = shared_boards(boards, scraping);
     let fetcher = scraper.fetcher.with_hosts(Arc::new(SharedHosts::new(limiter)));
     let fetcher = fetcher.with_store(Arc::new(pages.clone()));
     let scraper = Scraper { fetcher, ..scraper };
-    let config = config.scrape.clone();
+    let config = config.clone();
     let at_stop = caches.clone();
     app.on_stop(async move || {
         if let Err(error) = at_stop.close().await {
@@ -247,7 +251,7 @@ async fn refresh_proxies(
 }
 
 /// Returns what all scrapes share of the boards.
-fn shared_boards(boards: Boards, config: &Config) -> crawl::Shared {
+fn shared_boards(boards: Boards, config: &ScrapeSettings) -> crawl::Shared {
     let id = |source: &SourceConfig| (source.name.clone(), fingerprint(source));
     let ScrapeConfig { synonyms, match_accents, match_description, .. } = &config.scrape;
     let mut way = DefaultHasher::new();

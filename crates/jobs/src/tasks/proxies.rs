@@ -116,7 +116,7 @@ async fn answering(fetcher: &Fetcher, proxies: Vec<Proxy>, patience: Duration) -
 
 #[cfg(test)]
 mod tests {
-    use rhubarb_core::config::ScrapeConfig;
+    use rhubarb_scrape::config::ScrapeConfig;
     use tokio::net::TcpListener;
 
     use super::*;

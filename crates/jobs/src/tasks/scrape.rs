@@ -6,10 +6,11 @@ use futures_util::{FutureExt, StreamExt, stream};
 use jiff::Timestamp;
 use rhubarb::{TaskContext, TaskError};
 use rhubarb_cache::Error;
-use rhubarb_core::{clock, config::ScrapeConfig};
+use rhubarb_core::clock;
 use rhubarb_scrape::{
     Ending, Listing, Query,
     boards::Asked,
+    config::ScrapeConfig,
     keyword,
     run::{Progress, Report, Scraper, SourceReport},
 };

@@ -92,7 +92,7 @@ async fn stranded(look: &Look<'_>) -> Result<u64, Error> {
 }
 
 async fn schedules(look: &Look<'_>, fleet: &mut Fleet) -> Result<(), Error> {
-    let all = All::read(look.client, look.config).await?;
+    let all = All::read(look.client, look.config.scheduled()).await?;
     fleet.led = all.redbeat_leads || inspect::leader(look.client).await?.is_some();
     fleet.unusable =
         all.problems.into_iter().map(|problem| (problem.name, problem.problem)).collect();

@@ -7,7 +7,8 @@ use std::{
 
 use redis::cmd;
 use rhubarb_connection::{Error, Redis, Role};
-use rhubarb_core::{clock, config::Config};
+use rhubarb_core::clock;
+use rhubarb_settings::Settings;
 
 use crate::{
     ask::{Asked, Missing, reason},
@@ -71,7 +72,7 @@ impl Probe {
     }
 
     /// Returns what is not as it should be.
-    pub fn findings(&self, config: &Config) -> Vec<Finding> {
+    pub fn findings(&self, config: &Settings) -> Vec<Finding> {
         let found =
             [self.refuses(), self.clustered(config), self.ends_early(), self.far(), self.skewed()];
         found.into_iter().flatten().collect()
@@ -97,7 +98,7 @@ impl Probe {
         Some(self.finding(Level::Error, "forbidden_commands", found, ACL))
     }
 
-    fn clustered(&self, config: &Config) -> Option<Finding> {
+    fn clustered(&self, config: &Settings) -> Option<Finding> {
         if !self.is_queue || !self.cluster || tagged(&config.celery.global_keyprefix) {
             return None;
         }

@@ -1,6 +1,6 @@
 //! What in the configuration hurts, by itself or on these servers. Pure.
 
-use rhubarb_core::config::Config;
+use rhubarb_settings::Settings;
 
 use crate::{
     finding::{Finding, Level},
@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Returns what is not as it should be.
-pub(super) fn of(config: &Config, warnings: &[String], servers: &[ServerReport]) -> Vec<Finding> {
+pub(super) fn of(config: &Settings, warnings: &[String], servers: &[ServerReport]) -> Vec<Finding> {
     let place = "configuration";
     let mut findings: Vec<Finding> = warnings
         .iter()
@@ -23,7 +23,7 @@ pub(super) fn of(config: &Config, warnings: &[String], servers: &[ServerReport])
 }
 
 /// Tells when what may be kept beside the tasks fills half of the queue's server.
-fn kept(config: &Config, queue: &ServerReport) -> Option<Finding> {
+fn kept(config: &Settings, queue: &ServerReport) -> Option<Finding> {
     let max = queue.info.as_ref()?.memory.max.filter(|max| *max > 0)?;
     let kept = (config.worker.max_dead_letters_bytes + config.worker.max_parked_bytes) as u64;
     if kept <= max / 2 {

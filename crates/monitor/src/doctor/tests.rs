@@ -1,11 +1,11 @@
 use std::time::Duration;
 
-use rhubarb_core::config::Config;
 use rhubarb_jobs::{Ending, ScrapeState, SourceStatus, Status};
 use rhubarb_queue::{
     inspect::{Composition, QueueInfo, WorkerInfo, WorkerRecord},
     pauses::Pause,
 };
+use rhubarb_settings::Settings;
 
 use super::{Examination, Fleet, LateSchedule, Probe};
 use crate::finding::{Finding, Level};
@@ -196,7 +196,7 @@ fn what_a_server_cannot_do_is_an_error_and_what_is_odd_a_warning() {
         timeout: Some(10),
         forbidden: vec![("EVALSHA", "not permitted".into()), ("PUBLISH", "not permitted".into())],
     };
-    let mut config = Config::default();
+    let mut config = Settings::default();
     let found = probe.findings(&config);
     let expect = [
         ("error", "forbidden_commands"),

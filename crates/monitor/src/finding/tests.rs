@@ -1,5 +1,5 @@
 use rhubarb_connection::Role;
-use rhubarb_core::config::Config;
+use rhubarb_settings::Settings;
 
 use super::*;
 use crate::{
@@ -119,7 +119,7 @@ fn slow_commands_are_told_by_the_worst() {
 }
 
 fn database(roles: &[Role], keys: &[(&str, Measure)]) -> DatabaseReport {
-    let mut census = Census::new(namespace::of(&Config::default(), roles, &[]));
+    let mut census = Census::new(namespace::of(&Settings::default(), roles, &[]));
     for (key, measure) in keys {
         let place = census.see(key.as_bytes(), true).unwrap();
         census.measured(place, key.as_bytes(), *measure);

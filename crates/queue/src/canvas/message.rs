@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
-use rhubarb_core::queue_name;
 use rhubarb_wire::{CallOptions, Embed, Headers, NewTask, Signature, Time, memory_of};
 use serde_json::{Map, Value};
 
@@ -14,7 +13,7 @@ use super::{
     results::Res,
     unroll::Unroll,
 };
-use crate::published;
+use crate::{published, queue_name};
 
 /// About what a message has beside its body, bytes.
 const ENVELOPE: usize = 3_000;

@@ -51,10 +51,11 @@ mod results;
 mod unroll;
 
 use jiff::Timestamp;
-use rhubarb_core::config::CeleryConfig;
 pub use rhubarb_wire::ResultTree;
 use rhubarb_wire::{Envelope, Signature};
 use serde_json::{Map, Value};
+
+use crate::config::CeleryConfig;
 
 pub(crate) use self::message::Task;
 

@@ -10,10 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rhubarb_core::config::Config;
 use serde_json::json;
 
 use super::*;
+use crate::Config;
 
 fn unroll_with(value: Value, call: Call) -> Result<Unrolled, CanvasError> {
     let next = Cell::new(0_u32);

@@ -18,11 +18,10 @@ use std::{
 };
 
 use rhubarb_connection::{Connections, Redis, Role};
-use rhubarb_core::config::{CeleryConfig, Config};
 use uuid::Uuid;
 
 use self::patience::Patience;
-use crate::keys::Keys;
+use crate::{Config, config::CeleryConfig, keys::Keys};
 
 pub use group::Joined;
 pub use publish::{Publish, Published};
@@ -35,11 +34,11 @@ const RESULT: usize = 48 << 20;
 /// Publishes tasks as a Celery client does, and reads their results. Clones share one connection.
 ///
 /// ```no_run
-/// # async fn example(config: &rhubarb_core::config::Config) -> Result<(), Box<dyn std::error::Error>> {
+/// # async fn example(config: &rhubarb_queue::Config) -> Result<(), Box<dyn std::error::Error>> {
 /// use rhubarb_connection::Connections;
 /// use rhubarb_queue::{Client, Publish};
 ///
-/// let client = Client::new(&Connections::new(config, "my-service")?, config);
+/// let client = Client::new(&Connections::new(&config.redis, "my-service")?, config);
 /// let task = Publish::new("job_scraper.tasks.scrape_specific_keyword").arg("python developer");
 /// let published = client.publish(&task).await?;
 /// let result = client.wait(&published.id, std::time::Duration::from_secs(60), |_| {}).await?;
@@ -70,12 +69,17 @@ impl Client {
     /// Makes a client over the connections of its process; nothing is sent.
     pub fn new(connections: &Connections, config: &Config) -> Self {
         let queue = connections.role(Role::Queue);
+        let results = connections.role(Role::Results);
+        // A message that is shown, moved or kept comes with what is known of it.
+        for redis in [&queue, &results] {
+            redis.expect_answers_of(2 * config.worker.max_message_bytes as u64);
+        }
         let origin = format!("gen{}@{}", std::process::id(), config.machine.host);
         let asked = config.celery.task_send_sent_event;
         Self {
             sent: asked.then(|| Arc::new(sent::Sent::new(&config.celery, queue.db(), &origin))),
             queue,
-            results: connections.role(Role::Results),
+            results,
             max_result: RESULT.max(config.worker.max_message_bytes),
             celery: Arc::new(config.celery.clone()),
             keys: Keys::new(&config.celery),
@@ -146,7 +150,7 @@ mod tests {
     #[test]
     fn names_with_control_characters_are_refused() {
         let config = Config::default();
-        let client = Client::new(&Connections::new(&config, "test").unwrap(), &config);
+        let client = Client::new(&Connections::new(&config.redis, "test").unwrap(), &config);
         let named = |id: &str| Publish::new("t").id(id);
         assert!(client.message(Publish::new("a\nb")).is_err());
         assert!(client.message(Publish::new("")).is_err());

@@ -3,13 +3,15 @@
 
 use ::redis::Cmd;
 use jiff::Timestamp;
-use rhubarb_core::{clock, config::CeleryConfig};
+use rhubarb_core::clock;
 use rhubarb_wire::{
     Headers, Lamport,
     event::{self, Origin},
     event_channel,
 };
 use uuid::Uuid;
+
+use crate::config::CeleryConfig;
 
 const TOPIC: &str = "task.sent";
 

@@ -7,14 +7,15 @@
 
 use std::time::Duration;
 
-use rhubarb_core::{config::CeleryConfig, queue_name};
 use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::{
     Client, Error,
+    config::CeleryConfig,
     error::redis,
     keys::QueueKeys,
+    queue_name,
     scan::{KEYS_PER_SECOND, SCAN_COUNT, escaped},
 };
 

@@ -1,8 +1,37 @@
 use super::*;
 
-fn config(text: &str) -> Config {
-    Config::from_toml(text).unwrap()
+rhubarb_config::settings! {
+    /// A file of schedules alone.
+    #[derive(Clone, Debug)]
+    struct File {}
+    tables {
+        /// The schedules.
+        schedules: BTreeMap<String, Arc<ScheduleConfig>> = BTreeMap::new();
+    }
+    fields {
+        /// The beat's settings.
+        beat: BeatConfig = BeatConfig::default();
+        /// Celery's settings.
+        celery: CeleryConfig = CeleryConfig::default();
+    }
 }
+
+impl rhubarb_config::Configuration for File {
+    const MANY: &'static str = "schedules";
+}
+
+impl File {
+    fn of(text: &str) -> Self {
+        rhubarb_config::from_toml(text).unwrap()
+    }
+
+    fn scheduled(&self) -> Configured<'_> {
+        Configured { schedules: &self.schedules, beat: &self.beat, celery: &self.celery }
+    }
+}
+
+const FILE: &str =
+    "[schedules.a]\ntask = \"file\"\nevery = 5\n[schedules.b]\ntask = \"file\"\nevery = 5";
 
 fn at(s: i64) -> Timestamp {
     Timestamp::from_second(s).unwrap()
@@ -12,9 +41,6 @@ fn live(entries: &[(&str, &str)]) -> Live {
     let entry = |(name, json): &(&str, &str)| ((*name).to_owned(), (at(5), (*json).to_owned()));
     Live { entries: entries.iter().map(entry).collect(), ..Live::default() }
 }
-
-const FILE: &str =
-    "[schedules.a]\ntask = \"file\"\nevery = 5\n[schedules.b]\ntask = \"file\"\nevery = 5";
 
 #[test]
 fn the_file_goes_before_live_entries_and_these_before_redbeats() {
@@ -29,7 +55,7 @@ fn the_file_goes_before_live_entries_and_these_before_redbeats() {
         last_run: Some(at(3)),
     };
     let entries = ["a", "c", "d"].map(of_redbeat).into();
-    let all = All::of(&config(FILE), live, &RedBeat { entries, ..RedBeat::default() });
+    let all = All::of(File::of(FILE).scheduled(), live, &RedBeat { entries, ..RedBeat::default() });
     let told: Vec<String> = all
         .known
         .iter()
@@ -52,7 +78,7 @@ fn a_bad_entry_stops_no_other() {
         ("zone", r#"{"task": "t", "every": 5, "timezone": "Mars/Base"}"#),
         ("good", r#"{"task": "t", "every": 5}"#),
     ]);
-    let all = All::of(&config(FILE), live, &RedBeat::default());
+    let all = All::of(File::of(FILE).scheduled(), live, &RedBeat::default());
     assert_eq!(all.known.keys().collect::<Vec<_>>(), ["a", "b", "good"]);
     let problems: Vec<&str> = all.problems.iter().map(|p| p.problem.as_str()).collect();
     assert!(problems[0].contains("schedules.bad.cron: minute `5/20`"), "{problems:?}");
@@ -69,7 +95,7 @@ fn pauses_hold_for_every_owner_and_a_resumed_one_starts_from_then() {
         ("c".to_owned(), pause("resumed 4000 ").unwrap()),
         ("gone".to_owned(), pause("paused 1").unwrap()),
     ]);
-    let all = All::of(&config(FILE), live, &RedBeat::default());
+    let all = All::of(File::of(FILE).scheduled(), live, &RedBeat::default());
     let paused = Pause { since: at(7), note: "a deploy".to_owned() };
     assert_eq!(all.known["a"].pause, Some(paused));
     assert_eq!((&all.known["b"].pause, all.known["b"].floor), (&None, Some(at(9))));
@@ -81,7 +107,7 @@ fn pauses_hold_for_every_owner_and_a_resumed_one_starts_from_then() {
 
 fn known(entry: &str) -> KnownSchedule {
     let all = All::of(
-        &config(&format!("[schedules.s]\ntask = \"t\"\n{entry}")),
+        File::of(&format!("[schedules.s]\ntask = \"t\"\n{entry}")).scheduled(),
         Live::default(),
         &RedBeat::default(),
     );

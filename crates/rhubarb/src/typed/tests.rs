@@ -278,7 +278,7 @@ fn a_result_that_cannot_be_had_is_told_in_one_sentence() {
 #[tokio::test]
 async fn the_result_of_a_task_that_stores_none_is_not_waited_for() {
     let config = Config::default();
-    let client = Client::new(&Connections::new(&config, "test").unwrap(), &config);
+    let client = Client::new(&Connections::new(&config.redis, "test").unwrap(), &config);
     let published = Published { id: "i".to_owned(), duplicate: false };
     let handle = Handle::<i64>::new(client, add::NAME, published, true);
     let error = handle.get(Duration::from_secs(60)).await.unwrap_err().to_string();

@@ -4,12 +4,12 @@
 use std::sync::{Arc, Mutex};
 
 use reqwest::{Client, ClientBuilder, redirect};
-use rhubarb_core::config::ScrapeConfig;
 use rustls::{ClientConfig, crypto::ring};
 use rustls_platform_verifier::Verifier;
 
 use crate::{
     address,
+    config::ScrapeConfig,
     error::Error,
     proxies::{Proxy, Reach},
 };

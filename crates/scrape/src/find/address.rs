@@ -1,9 +1,9 @@
 //! Which kind of source an address tells of.
 
-use rhubarb_core::config::SourceKind;
 use url::Url;
 
 use super::Candidate;
+use crate::config::SourceKind;
 
 /// Hosts of which the part before names the board.
 const SUBDOMAINS: [(&str, SourceKind); 10] = [

@@ -1,10 +1,12 @@
 //! Which kind of source reads what an address answers with.
 
-use rhubarb_core::config::SourceKind;
 use url::Url;
 
 use super::{Candidate, by_address, guess::guess, named};
-use crate::{budget::Budget, context::Context, embedded, jsonld, parse_error::ParseError, record};
+use crate::{
+    budget::Budget, config::SourceKind, context::Context, embedded, jsonld,
+    parse_error::ParseError, record,
+};
 
 /// Tells by what stands in the page, the best first.
 ///

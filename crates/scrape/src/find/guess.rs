@@ -1,9 +1,8 @@
 //! Which list in some JSON holds postings, and where in it their fields are.
 
-use rhubarb_core::config::PathSettings;
 use serde_json::Value;
 
-use crate::budget::Budget;
+use crate::{budget::Budget, config::PathSettings};
 
 /// What fields of a posting are called, the most certain names first.
 const TITLES: [&str; 7] =

@@ -80,14 +80,14 @@ fn what_was_found_is_toml_that_the_configuration_reads() {
     let page = Url::parse("https://acme.example/api/jobs").unwrap();
     let body = r#"{"data":{"jobs":[{"id":1,"name":"Co\"ok","url":"/1","location":{"city":"Bonn"},"createdAt":"2026-11-01"}]}}"#;
     let found = in_json(body, &page).unwrap();
-    let config = rhubarb_core::config::Config::from_toml(&found.toml()).unwrap();
+    let config = crate::config::ScrapeSettings::from_toml(&found.toml()).unwrap();
     assert_eq!(config.sources[0].paths.items, "data.jobs");
     assert_eq!(config.sources[0].paths.location.as_deref(), Some("location.city"));
     assert_eq!(config.sources[0].kind, SourceKind::Json);
     for address in ["https://acme.wd5.myworkdayjobs.com/External", "https://jobs.eu.lever.co/acme"]
     {
         let found = by_address(&Url::parse(address).unwrap()).unwrap();
-        let config = rhubarb_core::config::Config::from_toml(&found.toml()).unwrap();
+        let config = crate::config::ScrapeSettings::from_toml(&found.toml()).unwrap();
         assert_eq!(config.sources[0].board, found.config.board);
     }
 }

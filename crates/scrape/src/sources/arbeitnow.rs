@@ -2,16 +2,17 @@
 //!
 //! `GET {base}/api/job-board-api?page=N`; `links.next` is null on the last page.
 
-use rhubarb_core::{config::SourceConfig, redact::Address};
+use rhubarb_core::redact::Address;
 use serde_json::Value;
 use url::Url;
 
-use crate::listing::Listing;
 use crate::{
+    config::SourceConfig,
     context::Context,
     dates,
     feed::Feed,
     json::Read,
+    listing::Listing,
     location::{self, Location},
     parse_error::ParseError,
     parsed::Parsed,

@@ -3,14 +3,15 @@
 //! `GET {base}/posting-api/job-board/{board}?includeCompensation=true`. An unknown board was seen
 //! answering 200 with nothing in it, so an empty board counts as not found, whatever the status.
 
-use rhubarb_core::{config::SourceConfig, redact::Address};
+use rhubarb_core::redact::Address;
 use serde_json::Value;
 
-use crate::listing::Listing;
 use crate::{
+    config::SourceConfig,
     context::Context,
     feed::Feed,
     json::Read,
+    listing::Listing,
     location::{self, Location},
     parse_error::ParseError,
     parsed::Parsed,

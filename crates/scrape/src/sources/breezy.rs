@@ -8,17 +8,17 @@
 
 use std::sync::Arc;
 
-use rhubarb_core::{config::SourceConfig, redact::Address};
+use rhubarb_core::redact::Address;
 use serde_json::Value;
 use url::Url;
 
-use crate::listing::Listing;
 use crate::{
+    config::SourceConfig,
     context::Context,
-    feed::Detail,
-    feed::Feed,
+    feed::{Detail, Feed},
     gathering::Limits,
     json::Read,
+    listing::Listing,
     location::Location,
     page::Content,
     parse_error::ParseError,

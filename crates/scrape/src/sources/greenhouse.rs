@@ -7,15 +7,15 @@
 use std::sync::Arc;
 
 use html5ever::tokenizer::{Tag, TagKind, Token};
-use rhubarb_core::{config::SourceConfig, redact::Address};
+use rhubarb_core::redact::Address;
 use serde_json::Value;
 
-use crate::listing::Listing;
 use crate::{
+    config::SourceConfig,
     context::Context,
-    feed::Detail,
-    feed::Feed,
+    feed::{Detail, Feed},
     json::Read,
+    listing::Listing,
     location::{self, Location},
     page::Content,
     parse_error::ParseError,

@@ -8,14 +8,15 @@
 //!   may go on with ten roles. Comments without such a line are left out.
 //! - Paragraphs begin with `<p>` and are never closed.
 
-use rhubarb_core::{config::SourceConfig, redact::Address};
+use rhubarb_core::redact::Address;
 use serde_json::Value;
 
-use crate::listing::Listing;
 use crate::{
+    config::SourceConfig,
     context::Context,
     feed::Feed,
     json::Read,
+    listing::Listing,
     location::{self, Location},
     parse_error::ParseError,
     parsed::Parsed,

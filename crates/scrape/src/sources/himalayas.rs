@@ -4,14 +4,15 @@
 //! about a hundred thousand: `max_pages` says how far back to read. `offset` is to be removed, by
 //! its own notice of 2026-08-21.
 
-use rhubarb_core::{config::SourceConfig, redact::Address};
+use rhubarb_core::redact::Address;
 use serde_json::Value;
 
-use crate::listing::Listing;
 use crate::{
+    config::SourceConfig,
     context::Context,
     feed::Feed,
     json::Read,
+    listing::Listing,
     location::Location,
     parse_error::ParseError,
     parsed::Parsed,

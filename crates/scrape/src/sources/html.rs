@@ -11,15 +11,16 @@ pub(crate) use self::read::read_structured;
 
 use std::{collections::HashSet, sync::Arc};
 
-use rhubarb_core::{config::SourceConfig, redact::Address};
+use rhubarb_core::redact::Address;
 use url::Url;
 
-use crate::listing::Listing;
+use crate::{config::SourceConfig, listing::Listing};
 
 pub use self::{
     picks::Picks,
     read::{parse_detail, parse_list},
 };
+
 use crate::{
     context::Context,
     fetch::Fetcher,
@@ -172,7 +173,7 @@ impl Source for HtmlSource {
 mod tests {
     use std::collections::BTreeMap;
 
-    use rhubarb_core::config::Selectors;
+    use crate::config::Selectors;
 
     use super::*;
     use crate::testing::{config, context, survives};
@@ -201,7 +202,7 @@ mod tests {
     }
 
     fn html(selectors: Selectors) -> SourceConfig {
-        let mut config = config(rhubarb_core::config::SourceKind::Html);
+        let mut config = config(crate::config::SourceKind::Html);
         config.urls = vec!["https://example.test/jobs?q={keyword}".into()];
         config.selectors = selectors;
         config

@@ -9,18 +9,18 @@
 
 use std::sync::Arc;
 
-use rhubarb_core::{config::SourceConfig, redact::Address};
+use rhubarb_core::redact::Address;
 use scraper::{ElementRef, Selector};
 use serde_json::Value;
 use url::Url;
 
-use crate::listing::Listing;
 use crate::{
+    config::SourceConfig,
     context::Context,
     dom,
-    feed::Detail,
-    feed::Feed,
+    feed::{Detail, Feed},
     json::Read,
+    listing::Listing,
     location::Location,
     page::Content,
     parse_error::ParseError,

@@ -3,14 +3,15 @@
 //! `GET {base}/api/v2/remote-jobs?count=100`. Pay is absent where it is unknown; its period is a
 //! word like "monthly" (2026-09). Jobicy asks for a link and to be named.
 
-use rhubarb_core::{config::SourceConfig, redact::Address};
+use rhubarb_core::redact::Address;
 use serde_json::Value;
 
-use crate::listing::Listing;
 use crate::{
+    config::SourceConfig,
     context::Context,
     feed::Feed,
     json::Read,
+    listing::Listing,
     location::Location,
     parse_error::ParseError,
     parsed::Parsed,

@@ -5,16 +5,16 @@
 
 use std::sync::Arc;
 
-use rhubarb_core::{config::SourceConfig, redact::Address};
+use rhubarb_core::redact::Address;
 use serde_json::Value;
 use url::Url;
 
-use crate::listing::Listing;
 use crate::{
+    config::SourceConfig,
     context::Context,
     embedded,
-    feed::Detail,
-    feed::Feed,
+    feed::{Detail, Feed},
+    listing::Listing,
     page::Content,
     parse_error::ParseError,
     parsed::Parsed,

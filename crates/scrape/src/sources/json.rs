@@ -6,10 +6,10 @@
 
 use std::sync::Arc;
 
-use rhubarb_core::config::SourceConfig;
 use serde_json::Value;
 
 use crate::{
+    config::SourceConfig,
     context::Context,
     embedded::Spot,
     feed::Feed,
@@ -106,7 +106,7 @@ fn rows_of<'a>(lists: &[&'a Value]) -> Option<Vec<&'a Value>> {
 
 #[cfg(test)]
 mod tests {
-    use rhubarb_core::config::{PathSettings, SourceKind};
+    use crate::config::{PathSettings, SourceKind};
 
     use super::*;
     use crate::testing::{config, context, survives};

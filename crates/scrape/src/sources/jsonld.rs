@@ -4,10 +4,11 @@
 
 use std::sync::Arc;
 
-use rhubarb_core::{config::SourceConfig, redact::Address};
+use rhubarb_core::redact::Address;
 
 use crate::{
     blocked,
+    config::SourceConfig,
     context::Context,
     dom,
     empty::Empty,
@@ -107,8 +108,10 @@ fn read(body: &str, context: &Context, empty: Option<&Empty>) -> Result<Parsed, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source_status::Ending;
-    use crate::testing::{context, parsed, survives};
+    use crate::{
+        source_status::Ending,
+        testing::{context, parsed, survives},
+    };
 
     const PAGE: &str = include_str!("../../tests/fixtures/jsonld.html");
 

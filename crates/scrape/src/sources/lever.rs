@@ -4,15 +4,16 @@
 //! 404. Accounts in the European Union are on another base URL, [`EU_BASE_URL`], and 404 on the
 //! first: both are asked before a site counts as gone.
 
-use rhubarb_core::{config::SourceConfig, redact::Address};
+use rhubarb_core::redact::Address;
 use serde_json::Value;
 
-use crate::listing::Listing;
 use crate::{
+    config::SourceConfig,
     context::Context,
     dates,
     feed::Feed,
     json::Read,
+    listing::Listing,
     location::{self, Location},
     parse_error::ParseError,
     parsed::Parsed,

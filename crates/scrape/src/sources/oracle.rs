@@ -10,17 +10,17 @@
 
 use std::sync::Arc;
 
-use rhubarb_core::{config::SourceConfig, redact::Address};
+use rhubarb_core::redact::Address;
 use serde_json::Value;
 use url::Url;
 
-use crate::listing::Listing;
 use crate::{
+    config::SourceConfig,
     context::Context,
-    feed::Detail,
-    feed::Feed,
+    feed::{Detail, Feed},
     gathering::Limits,
     json::Read,
+    listing::Listing,
     location::Location,
     page::Content,
     parse_error::ParseError,
@@ -201,7 +201,7 @@ mod tests {
     fn the_search_is_asked_for_inside_the_finder() {
         let config = SourceConfig {
             site: Some("CX_1".into()),
-            ..crate::testing::config(rhubarb_core::config::SourceKind::Oracle)
+            ..crate::testing::config(crate::config::SourceKind::Oracle)
         };
         let feed = build(&config).unwrap();
         let url = feed.urls[0].expose().to_owned();

@@ -6,13 +6,14 @@
 //!   careers page whose `/xml` is 404 has switched the feed off.
 //! - `createdAt` may be years old.
 
-use rhubarb_core::{config::SourceConfig, redact::Address};
+use rhubarb_core::redact::Address;
 use serde_json::Value;
 
-use crate::listing::Listing;
 use crate::{
+    config::SourceConfig,
     context::Context,
     feed::Feed,
+    listing::Listing,
     location::Location,
     page::Content,
     parse_error::ParseError,

@@ -3,14 +3,15 @@
 //! `GET https://{board}.pinpointhq.com/postings.json`. There is no day of posting. Four texts each
 //! have a heading under `…_header`; pay that is not to be seen says so in `compensation_visible`.
 
-use rhubarb_core::{config::SourceConfig, redact::Address};
+use rhubarb_core::redact::Address;
 use serde_json::Value;
 
-use crate::listing::Listing;
 use crate::{
+    config::SourceConfig,
     context::Context,
     feed::Feed,
     json::Read,
+    listing::Listing,
     parse_error::ParseError,
     parsed::Parsed,
     posting::{Posting, named, parts},

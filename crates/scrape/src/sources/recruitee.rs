@@ -4,14 +4,15 @@
 //! "Remote job" for a remote posting whose `city` may be filled all the same (2026-09). Pay is in
 //! texts.
 
-use rhubarb_core::{config::SourceConfig, redact::Address};
+use rhubarb_core::redact::Address;
 use serde_json::Value;
 
-use crate::listing::Listing;
 use crate::{
+    config::SourceConfig,
     context::Context,
     feed::Feed,
     json::Read,
+    listing::Listing,
     parse_error::ParseError,
     parsed::Parsed,
     posting::{Posting, named, parts},

@@ -3,15 +3,16 @@
 //! `GET {base}/api`. The first element is a legal notice: whoever shows the postings links back to
 //! them and names Remote OK. A salary of zero means none; numbers are US dollars a year.
 
-use rhubarb_core::{config::SourceConfig, redact::Address};
+use rhubarb_core::redact::Address;
 use serde_json::Value;
 
-use crate::listing::Listing;
 use crate::{
+    config::SourceConfig,
     context::Context,
     dates,
     feed::Feed,
     json::Read,
+    listing::Listing,
     location::{self, Location},
     parse_error::ParseError,
     parsed::Parsed,

@@ -3,14 +3,15 @@
 //! `GET {base}/api/remote-jobs`, all in one answer. Remotive asks for at most two requests a minute
 //! and about four a day, a link back, and no republishing elsewhere.
 
-use rhubarb_core::{config::SourceConfig, redact::Address};
+use rhubarb_core::redact::Address;
 use serde_json::Value;
 
-use crate::listing::Listing;
 use crate::{
+    config::SourceConfig,
     context::Context,
     feed::Feed,
     json::Read,
+    listing::Listing,
     location::Location,
     parse_error::ParseError,
     parsed::Parsed,

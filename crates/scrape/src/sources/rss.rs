@@ -6,13 +6,13 @@
 
 use std::sync::Arc;
 
-use rhubarb_core::config::SourceConfig;
 use serde_json::Value;
 
-use crate::listing::Listing;
 use crate::{
+    config::SourceConfig,
     context::Context,
     feed::Feed,
+    listing::Listing,
     location::Location,
     page::Content,
     parse_error::ParseError,
@@ -182,7 +182,7 @@ fn categories(item: &Value) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use rhubarb_core::config::{PathSettings, SourceKind};
+    use crate::config::{PathSettings, SourceKind};
 
     use super::*;
     use crate::testing::{config, context, parsed, survives};

@@ -12,19 +12,20 @@ use std::{
 
 use bytes::Bytes;
 use flate2::read::GzDecoder;
-use rhubarb_core::{config::SourceConfig, redact::Address};
+use rhubarb_core::redact::Address;
 use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
 
-use crate::listing::Listing;
 use crate::{
     budget::Budget,
+    config::SourceConfig,
     context::Context,
     feed::MAX_DETAILS,
     fetch::Fetcher,
     gathering::Gathering,
     jsonld,
+    listing::Listing,
     page::{Content, Page},
     parse_error::ParseError,
     parsed::Parsed,

@@ -6,16 +6,16 @@
 
 use std::sync::Arc;
 
-use rhubarb_core::{config::SourceConfig, redact::Address};
+use rhubarb_core::redact::Address;
 use serde_json::Value;
 
-use crate::listing::Listing;
 use crate::{
+    config::SourceConfig,
     context::Context,
-    feed::Detail,
-    feed::Feed,
+    feed::{Detail, Feed},
     gathering::Limits,
     json::Read,
+    listing::Listing,
     page::Content,
     parse_error::ParseError,
     parsed::Parsed,

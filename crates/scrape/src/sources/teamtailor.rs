@@ -6,15 +6,16 @@
 //! - `remoteStatus` is none, hybrid, fully or temporary; fully remote items mostly have no place.
 //! - `jobs.json` has country codes, but neither workplace nor department (2026-09); it is read too.
 
-use rhubarb_core::{config::SourceConfig, redact::Address};
+use rhubarb_core::redact::Address;
 use serde_json::Value;
 
-use crate::listing::Listing;
 use crate::{
+    config::SourceConfig,
     context::Context,
     feed::Feed,
     json::Read,
     jsonld,
+    listing::Listing,
     location::Location,
     page::Content,
     parse_error::ParseError,

@@ -3,13 +3,14 @@
 //! `GET {base}/remote-jobs.rss`, or of one category (`board = "remote-programming-jobs"`)
 //! `{base}/categories/{board}.rss`. A title is `Company: Role`.
 
-use rhubarb_core::{config::SourceConfig, redact::Address};
+use rhubarb_core::redact::Address;
 
-use crate::listing::Listing;
 use crate::{
+    config::SourceConfig,
     context::Context,
     feed::Feed,
     link,
+    listing::Listing,
     location::{self, Location},
     page::Content,
     parse_error::ParseError,

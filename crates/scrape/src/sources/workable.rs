@@ -5,13 +5,14 @@
 //! - A posting has a row for each of its places, all with one shortcode: rows are no postings.
 //! - One host serves all accounts and answers 429 with a long `Retry-After` (2026-08).
 
-use rhubarb_core::{config::SourceConfig, redact::Address};
+use rhubarb_core::redact::Address;
 use serde_json::Value;
 
-use crate::listing::Listing;
 use crate::{
+    config::SourceConfig,
     context::Context,
     feed::Feed,
+    listing::Listing,
     parse_error::ParseError,
     parsed::Parsed,
     posting::{Posting, parts},

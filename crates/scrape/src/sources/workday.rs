@@ -12,18 +12,18 @@
 
 use std::sync::Arc;
 
-use rhubarb_core::{config::SourceConfig, redact::Address};
+use rhubarb_core::redact::Address;
 use serde_json::Value;
 use url::Url;
 
-use crate::listing::Listing;
 use crate::{
+    config::SourceConfig,
     context::Context,
     dates::{self, DateOrder},
-    feed::Detail,
-    feed::Feed,
+    feed::{Detail, Feed},
     gathering::Limits,
     json::Read,
+    listing::Listing,
     location::{self, Location},
     page::Content,
     parse_error::ParseError,

@@ -22,8 +22,8 @@ use flate2::{
     write::{GzEncoder, ZlibEncoder},
 };
 use futures_util::stream;
-use rhubarb_core::config::ScrapeConfig;
 use rhubarb_scrape::{
+    config::ScrapeConfig,
     error::{FetchError, Phase},
     fetch::Fetcher,
     page::{Content, Request},

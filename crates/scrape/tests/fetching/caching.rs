@@ -12,8 +12,8 @@ use axum::{
     response::IntoResponse,
     routing::get as route,
 };
-use rhubarb_core::config::ScrapeConfig;
 use rhubarb_scrape::{
+    config::ScrapeConfig,
     fetch::{Fetcher, ResponseStore, Storing},
     page::{Content, Fetched, Request},
 };

@@ -15,8 +15,7 @@ use axum::{
     routing::get as route,
 };
 use futures_util::future::join_all;
-use rhubarb_core::config::ScrapeConfig;
-use rhubarb_scrape::{error::FetchError, fetch::Fetcher, page::Request};
+use rhubarb_scrape::{config::ScrapeConfig, error::FetchError, fetch::Fetcher, page::Request};
 use tokio::sync::Barrier;
 
 use crate::server::{Site, config, fetcher, get, url};

@@ -14,8 +14,8 @@ use flate2::{
     Compression,
     write::{DeflateEncoder, GzEncoder, ZlibEncoder},
 };
-use rhubarb_core::config::ScrapeConfig;
 use rhubarb_scrape::{
+    config::ScrapeConfig,
     error::FetchError,
     fetch::Fetcher,
     page::{Content, Page, Request},

@@ -2,8 +2,8 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use rhubarb_core::config::ScrapeConfig;
 use rhubarb_scrape::{
+    config::ScrapeConfig,
     error::FetchError,
     fetch::Fetcher,
     page::{Page, Request},

@@ -1,8 +1,10 @@
 //! Requests through proxies, and the lists that name them.
 
 use axum::{Router, http::StatusCode, routing::get as route};
-use rhubarb_core::{class::Class, config::ScrapeConfig};
-use rhubarb_scrape::{error::FetchError, fetch::Fetcher, page::Request, proxies::Proxy};
+use rhubarb_core::class::Class;
+use rhubarb_scrape::{
+    config::ScrapeConfig, error::FetchError, fetch::Fetcher, page::Request, proxies::Proxy,
+};
 use url::Url;
 
 use crate::server::{Site, config, fetcher, url};

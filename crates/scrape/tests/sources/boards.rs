@@ -11,11 +11,13 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use rhubarb_core::{
-    clock,
+use rhubarb_core::clock;
+use rhubarb_scrape::{
+    Conclusion, Ending, Gathering, Listing, Query,
     config::{ScrapeConfig, SourceConfig, SourceKind},
+    fetch::Fetcher,
+    sources,
 };
-use rhubarb_scrape::{Conclusion, Ending, Gathering, Listing, Query, fetch::Fetcher, sources};
 use rhubarb_testbed::site::Site;
 use serde_json::{Value, json};
 

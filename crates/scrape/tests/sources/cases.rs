@@ -6,9 +6,9 @@
 use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc, time::Instant};
 
 use jiff::{Timestamp, ToSpan, Unit, civil::Date, tz::TimeZone};
-use rhubarb_core::config::Config;
 use rhubarb_scrape::{
     Query,
+    config::ScrapeSettings,
     run::{Report, Scraper},
 };
 use serde_json::{Value, json};
@@ -210,7 +210,8 @@ async fn scrape(name: &str, kind: &str, settings: &str) -> Report {
     let text = format!(
         "[scrape]\nmin_interval = \"0s\"\nobey_robots = false\nallow_private = [\"*\"]\n{source}"
     );
-    let config = Config::from_toml(&text).unwrap_or_else(|problems| panic!("{name}: {problems}"));
+    let config =
+        ScrapeSettings::from_toml(&text).unwrap_or_else(|problems| panic!("{name}: {problems}"));
     let scraper = Scraper::new(&config.scrape, &config.sources).unwrap();
     let now = Timestamp::now();
     let query = Query::new(".", now);

@@ -11,9 +11,10 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use proptest::{prelude::*, sample::select};
-use rhubarb_core::config::{Selectors, SourceConfig, SourceKind};
 use rhubarb_scrape::{
-    Context, Listing, ParseError, Parsed, proxies,
+    Context, Listing, ParseError, Parsed,
+    config::{Selectors, SourceConfig, SourceKind},
+    proxies,
     sources::{
         arbeitnow, ashby, greenhouse,
         html::{Picks, parse_detail, parse_list},

@@ -19,8 +19,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::{StreamExt, stream};
-use rhubarb_core::config::{ScrapeConfig, Selectors, SourceConfig, SourceKind};
-use rhubarb_scrape::{Query, run::Scraper};
+use rhubarb_scrape::{
+    Query,
+    config::{ScrapeConfig, Selectors, SourceConfig, SourceKind},
+    run::Scraper,
+};
 use rhubarb_testbed::site::Site;
 use rustix::time::{ClockId, clock_gettime};
 

@@ -3,9 +3,9 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use rhubarb_core::config::{Selectors, SourceConfig, SourceKind};
 use rhubarb_scrape::{
     Context, Listing, ParseError, Parsed, charset,
+    config::{Selectors, SourceConfig, SourceKind},
     dates::{self, DateOrder},
     sources::{
         arbeitnow, ashby, bamboohr, breezy, greenhouse, hackernews, himalayas, html, icims, jobicy,

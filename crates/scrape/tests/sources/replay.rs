@@ -9,12 +9,10 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
-use rhubarb_core::{
-    config::{ScrapeConfig, Selectors, SourceConfig, SourceKind},
-    redact::Address,
-};
+use rhubarb_core::redact::Address;
 use rhubarb_scrape::{
     Ending, Query, SourceState,
+    config::{ScrapeConfig, Selectors, SourceConfig, SourceKind},
     run::{Report, Scraper, SourceReport},
 };
 use rhubarb_testbed::site::{Fault, Site};

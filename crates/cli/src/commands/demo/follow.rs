@@ -6,11 +6,12 @@ use std::{
 };
 
 use rhubarb_connection::Connections;
-use rhubarb_core::{clock, config::Config};
+use rhubarb_core::clock;
 use rhubarb_demo::eventually;
 use rhubarb_jobs::{Caches, ScrapeState, Status};
 use rhubarb_queue::{Client, inspect, tick::Record};
 use rhubarb_scrape::Listing;
+use rhubarb_settings::Settings;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::report;
@@ -24,7 +25,7 @@ const UP: Duration = Duration::from_secs(30);
 /// What the demo has seen so far.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
-    config: Option<Config>,
+    config: Option<Settings>,
     status: Option<Status>,
     listings: BTreeMap<String, Vec<Listing>>,
     /// What is kept of the schedules: intervals are counted from when the beat first saw them.
@@ -64,12 +65,12 @@ impl Seen {
 /// Waits until all is up, then tells each scrape that ends and, once every scheduled keyword was
 /// scraped, what was found. Ends when `limit` is over, or never.
 pub(crate) async fn follow(
-    config: &Config,
+    config: &Settings,
     limit: Option<Duration>,
     seen: &mut Seen,
 ) -> Result<(), Error> {
-    let connections = Connections::new(config, "rhubarb-demo")?;
-    let caches = Caches::new(config, &connections)?;
+    let connections = Connections::new(&config.redis, "rhubarb-demo")?;
+    let caches = Caches::new(&config.cache, &connections)?;
     seen.config = Some(config.clone());
     seen.records = up(&Client::new(&connections, config), config).await?;
     output::print("Scrapes as they end")?;
@@ -81,7 +82,7 @@ pub(crate) async fn follow(
 }
 
 /// Waits until the worker is registered and the beat has published its first tick.
-async fn up(client: &Client, config: &Config) -> Result<HashMap<String, Record>, Error> {
+async fn up(client: &Client, config: &Settings) -> Result<HashMap<String, Record>, Error> {
     let not_up = |name| rhubarb_demo::Error::NotUp { name };
     let queue = config.celery.task_default_queue.as_str();
     let worker = eventually(UP, async || match inspect::workers(client).await {
@@ -96,7 +97,7 @@ async fn up(client: &Client, config: &Config) -> Result<HashMap<String, Record>,
     Ok(ticks.await.ok_or(not_up("beat"))??)
 }
 
-async fn scrapes(config: &Config, caches: &Caches, seen: &mut Seen) -> Result<(), Error> {
+async fn scrapes(config: &Settings, caches: &Caches, seen: &mut Seen) -> Result<(), Error> {
     let scheduled = report::scheduled_keywords(config);
     let mut next = Instant::now();
     loop {

@@ -10,6 +10,7 @@ mod report;
 use std::time::Duration;
 
 use rhubarb_demo::{Demo, Programs};
+use rhubarb_settings::Settings;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::follow::Seen;
@@ -57,9 +58,11 @@ async fn show(
     limit: Option<Duration>,
 ) -> Result<(), Error> {
     let started = demo.start(programs).await?;
-    output::print(&report::heading(&started, demo.dir()))?;
+    let config = Settings::from_toml(&started.toml)
+        .map_err(|problems| rhubarb_demo::Error::Configuration(problems.to_string()))?;
+    output::print(&report::heading(&started, &config, demo.dir()))?;
     let followed = tokio::select! {
-        followed = follow::follow(&started.config, limit, seen) => followed,
+        followed = follow::follow(&config, limit, seen) => followed,
         error = demo.one_ended() => Err(error.into()),
     };
     match followed {

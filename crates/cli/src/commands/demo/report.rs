@@ -7,12 +7,12 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rhubarb_core::config::{Config, SourceKind};
 use rhubarb_demo::Started;
 use rhubarb_jobs::{SourceState, SourceStatus, Status};
 use rhubarb_queue::tick::Record;
 use rhubarb_schedule::ScheduleConfig;
-use rhubarb_scrape::Listing;
+use rhubarb_scrape::{Listing, config::SourceKind};
+use rhubarb_settings::Settings;
 
 use crate::{
     commands::schedules,
@@ -24,9 +24,9 @@ use crate::{
 const NEXT_RUNS: usize = 2;
 
 /// Renders what was started and where.
-pub(crate) fn heading(started: &Started, dir: &Path) -> String {
-    let Started { config, redis, board } = started;
-    let enabled = config.sources.iter().filter(|source| source.enabled).count();
+pub(crate) fn heading(started: &Started, config: &Settings, dir: &Path) -> String {
+    let Started { redis, board, .. } = started;
+    let enabled = config.scraping.sources.iter().filter(|source| source.enabled).count();
     format!(
         "Rhubarb demo\n\
          \x20 Redis      {redis}, private\n\
@@ -39,7 +39,7 @@ pub(crate) fn heading(started: &Started, dir: &Path) -> String {
 
 /// Renders everything that a person came for: listings, status, next runs.
 pub(crate) fn sections(
-    config: &Config,
+    config: &Settings,
     listings: &[Listing],
     status: &Status,
     records: &HashMap<String, Record>,
@@ -62,7 +62,7 @@ fn indented(text: &str) -> String {
 }
 
 /// Returns the keywords that are scraped on a schedule of their own.
-pub(crate) fn scheduled_keywords(config: &Config) -> BTreeSet<String> {
+pub(crate) fn scheduled_keywords(config: &Settings) -> BTreeSet<String> {
     let keyword = |schedule: &Arc<ScheduleConfig>| {
         schedule.kwargs.get("keyword")?.as_str().map(str::to_owned)
     };
@@ -70,7 +70,7 @@ pub(crate) fn scheduled_keywords(config: &Config) -> BTreeSet<String> {
 }
 
 /// Returns the kinds of sources that the listings came from.
-pub(crate) fn kinds(config: &Config, listings: &[Listing]) -> BTreeSet<&'static str> {
+pub(crate) fn kinds(config: &Settings, listings: &[Listing]) -> BTreeSet<&'static str> {
     let known = by_name(config);
     listings
         .iter()
@@ -79,9 +79,9 @@ pub(crate) fn kinds(config: &Config, listings: &[Listing]) -> BTreeSet<&'static 
 }
 
 /// Renders how many listings each source brought, with one of them as an example.
-pub(crate) fn found(config: &Config, listings: &[Listing]) -> String {
+pub(crate) fn found(config: &Settings, listings: &[Listing]) -> String {
     let mut grid = Grid::new(&["KIND", "SOURCE", "LISTINGS", "FOR INSTANCE"]).right(&["LISTINGS"]);
-    for (idx, source) in config.sources.iter().enumerate() {
+    for (idx, source) in config.scraping.sources.iter().enumerate() {
         let own: Vec<&Listing> =
             listings.iter().filter(|listing| listing.source == source.name).collect();
         // Another place in each row, because every source's first listing is for the same keyword.
@@ -122,8 +122,8 @@ pub(crate) fn scrape(status: &Status) -> String {
     )
 }
 
-fn by_name(config: &Config) -> BTreeMap<&str, SourceKind> {
-    config.sources.iter().map(|source| (source.name.as_str(), source.kind)).collect()
+fn by_name(config: &Settings) -> BTreeMap<&str, SourceKind> {
+    config.scraping.sources.iter().map(|source| (source.name.as_str(), source.kind)).collect()
 }
 
 #[cfg(test)]
@@ -132,9 +132,9 @@ mod tests {
 
     use super::*;
 
-    fn config() -> Config {
+    fn config() -> Settings {
         let text = rhubarb_demo::configuration("redis://127.0.0.1:1/0", "127.0.0.1:2");
-        Config::from_toml(&text).unwrap()
+        Settings::from_toml(&text).unwrap()
     }
 
     fn listing(source: &str) -> Listing {
@@ -189,7 +189,8 @@ mod tests {
         {
             assert!(text.contains(part), "{part} in {text}");
         }
-        for name in config.sources.iter().map(|source| &source.name).chain(config.schedules.keys())
+        for name in
+            config.scraping.sources.iter().map(|source| &source.name).chain(config.schedules.keys())
         {
             assert!(text.contains(name.as_str()), "{name} in {text}");
         }

@@ -2,13 +2,8 @@
 
 use std::time::Duration;
 
-use rhubarb_connection::{Backoff, Options, Redis};
-use rhubarb_core::{
-    class::Class,
-    clock,
-    config::{RedisConfig, Role},
-    shutdown::Shutdown,
-};
+use rhubarb_connection::{Backoff, Options, Redis, RedisConfig, Role};
+use rhubarb_core::{class::Class, clock, shutdown::Shutdown};
 use rhubarb_jobs::{
     Caches,
     life::{Feed, Kind, LifeCache, Posting, Told},
@@ -22,7 +17,7 @@ const BLOCK: Duration = Duration::from_secs(1);
 
 /// Prints changes until the process is told to end.
 pub(super) async fn follow(context: &Context, args: &ListingsArgs) -> Result<(), Error> {
-    let caches = Caches::new(&context.config, &context.connections)?;
+    let caches = Caches::new(&context.config.cache, &context.connections)?;
     let life = caches.listings().life().ok_or_else(nowhere)?;
     let [_, key] = life.keys(&args.keyword);
     let own = own_connection(context)?;

@@ -2,8 +2,7 @@
 
 use std::io::{self, IsTerminal};
 
-use rhubarb_core::config::CacheConfig;
-use rhubarb_jobs::{Caches, Cleared};
+use rhubarb_jobs::{CacheConfig, Caches, Cleared};
 use serde::Serialize;
 
 use super::{collect, report::Report};
@@ -34,7 +33,7 @@ pub(super) async fn clear(
     if !yes && !io::stdin().is_terminal() {
         return Err(Error::Usage("not a terminal to ask on: add --yes to agree".to_owned()));
     }
-    let caches = Caches::new(&context.config, &context.connections)?;
+    let caches = Caches::new(&context.config.cache, &context.connections)?;
     let report = collect::report(look).await;
     let roles = roles(&context.config.cache);
     reached(&report, &roles)?;

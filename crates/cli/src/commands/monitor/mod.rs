@@ -14,7 +14,6 @@ use std::{
 };
 
 use rhubarb_connection::Connections;
-use rhubarb_core::config::Config;
 use rhubarb_monitor::{
     ask, census,
     collect::{self, Look},
@@ -25,6 +24,7 @@ use rhubarb_monitor::{
     scan::Effort,
 };
 use rhubarb_queue::Client;
+use rhubarb_settings::Settings;
 
 use super::Context;
 use crate::{cli::MonitorArgs, error::Error, output};
@@ -33,8 +33,8 @@ use crate::{cli::MonitorArgs, error::Error, output};
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Runs the form that was asked for.
-pub(crate) async fn run(config: Config, args: &MonitorArgs) -> Result<(), Error> {
-    let connections = Connections::new(&config, "rhubarb-monitor")?;
+pub(crate) async fn run(config: Settings, args: &MonitorArgs) -> Result<(), Error> {
+    let connections = Connections::new(&config.redis, "rhubarb-monitor")?;
     let client = Client::new(&connections, &config);
     let servers = place::servers(&connections);
     let context = Context { config, connections, client };

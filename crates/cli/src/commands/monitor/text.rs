@@ -344,13 +344,14 @@ pub(super) fn heading(report: &Report) -> String {
 #[cfg(test)]
 mod tests {
     use rhubarb_connection::Role;
-    use rhubarb_core::config::Config;
+    use rhubarb_settings::Settings;
 
-    use super::*;
     use rhubarb_monitor::{census::Census, namespace, report::Totals};
 
+    use super::*;
+
     fn report(missing: Vec<Missing>, info: Option<ServerInfo>) -> Report {
-        let mut census = Census::new(namespace::of(&Config::default(), &Role::ALL, &[]));
+        let mut census = Census::new(namespace::of(&Settings::default(), &Role::ALL, &[]));
         for n in 0..10 {
             census.see(format!("jobs:1:jobs:{n}").as_bytes(), false);
         }

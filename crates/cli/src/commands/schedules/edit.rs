@@ -1,7 +1,10 @@
 //! Changing schedules while beats run.
 
-use rhubarb_core::{clock, queue_name};
-use rhubarb_queue::schedules::{Edited, Owner};
+use rhubarb_core::clock;
+use rhubarb_queue::{
+    queue_name,
+    schedules::{Edited, Owner},
+};
 use rhubarb_schedule::{Schedule, ScheduleConfig};
 use serde_json::{Map, Value};
 

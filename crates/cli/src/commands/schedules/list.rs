@@ -180,8 +180,8 @@ fn when(when: &When) -> String {
 
 #[cfg(test)]
 mod tests {
-    use rhubarb_core::config::Config;
     use rhubarb_queue::schedules::{All, Live, Pause, RedBeat};
+    use rhubarb_settings::Settings;
 
     use super::*;
 
@@ -191,8 +191,10 @@ mod tests {
 
     fn known(entry: &str) -> KnownSchedule {
         let text = format!("[schedules.s]\ntask = \"t\"\n{entry}");
-        let config = Config::from_toml(&text).unwrap();
-        All::of(&config, Live::default(), &RedBeat::default()).known["s"].as_ref().clone()
+        let config = Settings::from_toml(&text).unwrap();
+        All::of(config.scheduled(), Live::default(), &RedBeat::default()).known["s"]
+            .as_ref()
+            .clone()
     }
 
     #[test]

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
-use rhubarb_core::{clock, config::Config};
+use rhubarb_core::clock;
 use rhubarb_queue::{
     inspect,
     schedules::{All, KnownSchedule, Live, RedBeat},
     tick::Record,
 };
+use rhubarb_settings::Settings;
 use serde::Serialize;
 
 use super::Store;
@@ -73,7 +74,7 @@ fn zone(name: &str) -> Result<TimeZone, Error> {
     })
 }
 
-fn moment(text: &str, zone: Option<&TimeZone>, config: &Config) -> Result<Timestamp, Error> {
+fn moment(text: &str, zone: Option<&TimeZone>, config: &Settings) -> Result<Timestamp, Error> {
     let zone = zone.cloned().or_else(|| TimeZone::get(&config.beat.timezone).ok());
     let local = || {
         let local: DateTime = text.parse().ok()?;
@@ -92,12 +93,12 @@ fn moment(text: &str, zone: Option<&TimeZone>, config: &Config) -> Result<Timest
 /// # Errors
 /// A schedule that cannot be used; the configuration was validated, so none is expected.
 pub(crate) fn next(
-    config: &Config,
+    config: &Settings,
     records: &HashMap<String, Record>,
     now: Timestamp,
     n: usize,
 ) -> Result<Vec<Next>, Error> {
-    let all = All::of(config, Live::default(), &RedBeat::default());
+    let all = All::of(config.scheduled(), Live::default(), &RedBeat::default());
     if let Some(wrong) = all.problems.first() {
         return Err(Error::Failed(format!("schedule `{}`: {}", wrong.name, wrong.problem)));
     }
@@ -164,7 +165,7 @@ pub(crate) fn next_table(next: &[Next]) -> String {
 mod tests {
     use super::*;
 
-    fn config() -> Config {
+    fn config() -> Settings {
         let text = r#"
             [beat]
             timezone = "Europe/Berlin"
@@ -179,7 +180,7 @@ mod tests {
             every = 20
             enabled = false
         "#;
-        Config::from_toml(text).unwrap()
+        Settings::from_toml(text).unwrap()
     }
 
     #[test]
@@ -203,7 +204,7 @@ often     2026-11-24T01:30:30+01:00  every 20 seconds                           
 
     #[test]
     fn a_preview_is_from_any_time_in_any_zone_and_ends_with_the_runs() {
-        let all = All::of(&config(), Live::default(), &RedBeat::default());
+        let all = All::of(config().scheduled(), Live::default(), &RedBeat::default());
         let from = moment("2027-03-27T12:00:00", None, &config()).unwrap();
         assert_eq!(from.to_string(), "2027-03-27T11:00:00Z");
         let nightly = &all.known["nightly"];

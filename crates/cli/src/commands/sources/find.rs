@@ -1,11 +1,12 @@
 //! `sources find`: which kind of source reads a careers page.
 
-use rhubarb_core::{clock, config::Config};
+use rhubarb_core::clock;
 use rhubarb_scrape::{
     fetch::Fetcher,
     find::{self, Candidate},
     page::{Content, Page, Request},
 };
+use rhubarb_settings::Settings;
 use serde::Serialize;
 use url::Url;
 
@@ -19,7 +20,7 @@ struct Told<'a> {
     toml: String,
 }
 
-pub(super) async fn run(config: &Config, args: FindArgs) -> Result<(), Error> {
+pub(super) async fn run(config: &Settings, args: FindArgs) -> Result<(), Error> {
     let url = address(&args.url)?;
     let progress = Progress::start("looking at the page");
     let found = sources_of(config, &url).await;
@@ -65,11 +66,11 @@ pub(super) fn address(text: &str) -> Result<Url, Error> {
 }
 
 /// Returns the sources that read a page, the best first; by its address, else by what is there.
-pub(super) async fn sources_of(config: &Config, url: &Url) -> Result<Vec<Candidate>, Error> {
+pub(super) async fn sources_of(config: &Settings, url: &Url) -> Result<Vec<Candidate>, Error> {
     if let Some(found) = find::by_address(url) {
         return Ok(vec![found]);
     }
-    let fetcher = Fetcher::new(&config.scrape)?;
+    let fetcher = Fetcher::new(&config.scraping.scrape)?;
     let page = fetcher.get(&Request::get(url.clone())).await;
     let page = page.map_err(|error| Error::Failed(error.to_string()))?;
     let mut found = in_answer(&page)?;

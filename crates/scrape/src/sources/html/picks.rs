@@ -2,11 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use rhubarb_core::config::{Selectors, SourceConfig};
 use scraper::{ElementRef, Html, Selector};
 use url::Url;
 
-use crate::{budget::Budget, dom, empty::Empty, link::link, setup::BuildError, text};
+use crate::{
+    budget::Budget,
+    config::{Selectors, SourceConfig},
+    dom,
+    empty::Empty,
+    link::link,
+    setup::BuildError,
+    text,
+};
 
 /// Elements looked at for one field.
 const MAX_FOUND: usize = 100;

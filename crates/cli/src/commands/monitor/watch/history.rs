@@ -288,17 +288,15 @@ impl QueueHistory {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use rhubarb_connection::Connections;
+    use rhubarb_connection::{Connections, RedisConfig};
 
     use super::*;
     use crate::commands::monitor::place;
 
     pub(in super::super) fn history() -> History {
-        let connections = Connections::new(&Config::default(), "test").unwrap();
+        let connections = Connections::new(&RedisConfig::default(), "test").unwrap();
         History::new(&place::servers(&connections), Duration::from_secs(1))
     }
-
-    use rhubarb_core::config::Config;
 
     pub(in super::super) fn seen(info: &str) -> Result<Seen, String> {
         Ok(Seen { info: Some(Box::new(ServerInfo::parse(info))), keys: Some(5), ..Seen::default() })

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use redis::cmd;
 use rhubarb_connection::Redis;
-use rhubarb_core::config::Config;
 use rhubarb_queue::{Client, inspect};
+use rhubarb_settings::Settings;
 use tokio::{
     sync::mpsc,
     task::JoinSet,
@@ -52,7 +52,7 @@ impl Looking {
 
 /// Begins to look at the servers and at the queue.
 pub(super) fn begin(
-    config: &Config,
+    config: &Settings,
     servers: Vec<Server>,
     client: Client,
     every: Duration,

@@ -13,8 +13,9 @@ use std::{
 
 use crossterm::event::{Event, EventStream, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use futures_util::StreamExt;
-use rhubarb_core::{config::Config, shutdown::Shutdown};
+use rhubarb_core::shutdown::Shutdown;
 use rhubarb_queue::Client;
+use rhubarb_settings::Settings;
 use tokio::sync::mpsc;
 
 use self::{history::History, screen::Screen};
@@ -27,7 +28,7 @@ const REDRAW: Duration = Duration::from_secs(1);
 
 /// Shows the live view until q, Esc, Ctrl-C or SIGTERM; the terminal is as before afterwards.
 pub(super) async fn run(
-    config: &Config,
+    config: &Settings,
     servers: Vec<Server>,
     client: Client,
     interval: Duration,

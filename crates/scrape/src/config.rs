@@ -1,11 +1,29 @@
-//! `[scrape]`.
+//! `[scrape]` and `[[sources]]`.
+
+mod sources;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use rhubarb_config::settings;
+use rhubarb_config::{
+    Configuration, Origins, Problems, from_toml,
+    redact::Address,
+    rules::{DAY, MIB, ZONE, is_name, is_zone, range, seconds, within},
+    settings,
+};
 
-use super::{DAY, MIB, ZONE, is_name, is_zone, range, seconds, within};
-use crate::redact::Address;
+pub use self::sources::{PathSettings, Selectors, SourceConfig, SourceKind};
+
+settings! {
+    /// What is scraped, and how: the sections of this crate.
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct ScrapeSettings {}
+    tables {
+        /// Scraping and fetching.
+        scrape: ScrapeConfig = ScrapeConfig::default();
+        /// The sources. Without any entry RemoteOK, We Work Remotely and Arbeitnow hold.
+        sources: Vec<SourceConfig> = sources::default_sources(), examples sources::EXAMPLES;
+    }
+}
 
 settings! {
     /// Scraping and fetching.
@@ -115,9 +133,31 @@ const KEYWORDS: [&str; 20] = [
     "frontend developer",
 ];
 
+impl ScrapeSettings {
+    /// Reads both sections from a text that has nothing else.
+    ///
+    /// # Errors
+    ///
+    /// All problems at once.
+    pub fn from_toml(text: &str) -> Result<Self, Problems> {
+        from_toml(text)
+    }
+
+    /// Returns what only several settings together tell to be wrong.
+    pub fn problems(&self) -> impl Iterator<Item = String> {
+        self.scrape.problems().into_iter().chain(sources::taken_names(&self.sources))
+    }
+}
+
+impl Configuration for ScrapeSettings {
+    fn complete(&mut self, _: &mut Origins, problems: &mut Vec<String>) {
+        problems.extend(self.problems());
+    }
+}
+
 impl ScrapeConfig {
     /// Returns what only two settings together tell to be wrong.
-    pub(super) fn problems(&self) -> Vec<String> {
+    fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         let mut order = |one: &str, first: Duration, other: &str, second: Duration| {
             if first > second {

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use rhubarb_config::{settings, words};
+use rhubarb_config::{
+    rules::{MIB, ZONE, is_zone, seconds, within},
+    settings, words,
+};
 
-use super::{MIB, ZONE, is_zone, routes::Routes, seconds, within};
-use crate::queue_name;
+use super::{queue_name, routes::Routes};
 
 settings! {
     /// Celery's own settings, as the Django application has them.

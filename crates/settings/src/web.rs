@@ -1,10 +1,9 @@
-//! `[web]`.
+//! `[web]`. It stands here and not in `rhubarb-web`, because the worker and the beat tell what is
+//! wrong with it too, and compile no web server.
 
 use std::net::IpAddr;
 
-use rhubarb_config::{Input, Shown, Value, Wrong, settings};
-
-use super::is_name;
+use rhubarb_config::{Input, Shown, Value, Wrong, rules::is_name, settings};
 
 const TOKENS: &str = "a list of at most 100 texts \"NAME:HASH\" as `rhubarb web --new-token NAME` \
                       prints them";
@@ -84,7 +83,7 @@ mod tests {
     use rhubarb_config::{Environment, load};
 
     use super::*;
-    use crate::config::{Config, Loaded};
+    use crate::{Loaded, Settings};
 
     fn loaded(variables: &[(&str, &str)], flags: &[(&'static str, String)]) -> Loaded {
         load(None, &Environment::of(variables), flags).unwrap()
@@ -112,7 +111,7 @@ mod tests {
             ["hunter2", ":", "a:hunter2", &format!(":{hash}"), &format!("a:é{}", &hash[2..])]
         {
             let all = [("RHUBARB_WEB_READ_TOKENS", wrong)];
-            let told = load::<Config>(None, &Environment::of(&all), &[]).unwrap_err().to_string();
+            let told = load::<Settings>(None, &Environment::of(&all), &[]).unwrap_err().to_string();
             assert!(told.contains("--new-token") && !told.contains("hunter2"), "{told}");
         }
     }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use rhubarb_config::settings;
-
-use super::{DAY, MIB, seconds, within};
+use rhubarb_config::{
+    rules::{DAY, MIB, seconds, within},
+    settings,
+};
 
 settings! {
     /// What is kept of tasks that have ended, for `rhubarb tasks` and the dashboard.

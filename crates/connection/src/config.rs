@@ -2,10 +2,12 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use rhubarb_config::{Input, Shown, Value, Wrong, settings, words};
-
-use super::{range, seconds};
-use crate::redact::SafeUrl;
+use rhubarb_config::{
+    Input, Shown, Value, Wrong,
+    redact::SafeUrl,
+    rules::{range, seconds},
+    settings, words,
+};
 
 settings! {
     /// Where Redis is.

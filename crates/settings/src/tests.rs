@@ -1,7 +1,14 @@
-use std::fs;
+mod collisions;
+
+use std::{collections::BTreeSet, fs, path::Path};
 
 use proptest::prelude::*;
 use rhubarb_config::{Item, ItemKind, Part, in_force, reference, template};
+use rhubarb_connection::Role;
+use rhubarb_core::config::CommonArgs;
+use rhubarb_queue::config::Machine;
+use rhubarb_schedule::WebhookUrl;
+use rhubarb_scrape::config::SourceKind;
 
 use super::*;
 
@@ -15,7 +22,7 @@ fn load(
 
 /// Returns each setting that has a variable: its name, the variable, and what holds by default.
 fn rows() -> Vec<(String, String, String, bool)> {
-    let (config, mut all) = (Config::default(), Vec::new());
+    let (config, mut all) = (Settings::default(), Vec::new());
     let top = Item { place: String::new(), words: "", examples: "", kind: ItemKind::Table };
     config.visit(top, &mut |item| {
         if let ItemKind::Setting(facts, shown, _) = item.kind {
@@ -27,7 +34,7 @@ fn rows() -> Vec<(String, String, String, bool)> {
 }
 
 fn problems(text: &str) -> Vec<String> {
-    Config::from_toml(text).map_or_else(|problems| problems.0, |_| Vec::new())
+    Settings::from_toml(text).map_or_else(|problems| problems.0, |_| Vec::new())
 }
 
 #[test]
@@ -167,14 +174,14 @@ const HEAD: &str = r#"# Rhubarb's configuration, complete: every setting, with i
 # Durations are seconds (90) or text ("90s", "10m", "1h30m"); sizes are bytes (8388608) or text ("8
 # MiB").
 #
-# Written from the declarations in the code: RHUBARB_TEST_BLESS=1 cargo test -p rhubarb-core config.
+# Written from the declarations in the code: RHUBARB_TEST_BLESS=1 cargo test -p rhubarb-settings.
 "#;
 
 /// What stands above the settings on their page.
 const PAGE_HEAD: &str = "\
 # Settings
 
-<!-- Written from the declarations: RHUBARB_TEST_BLESS=1 cargo test -p rhubarb-core config -->
+<!-- Written from the declarations: RHUBARB_TEST_BLESS=1 cargo test -p rhubarb-settings -->
 
 All settings of `rhubarb.toml`, by section. [deploy/rhubarb.toml](../deploy/rhubarb.toml) is a
 template with all of them. Each setting of a section is also a variable: `worker.concurrency` is
@@ -194,7 +201,7 @@ fn is_as_declared(path: &str, expected: &str) {
     assert!(
         found == expected,
         "{} is not what the declarations say, from line {:?}; write it anew with \
-         RHUBARB_TEST_BLESS=1 cargo test -p rhubarb-core config",
+         RHUBARB_TEST_BLESS=1 cargo test -p rhubarb-settings",
         path.display(),
         differ.map(|line| line + 1)
     );
@@ -202,22 +209,29 @@ fn is_as_declared(path: &str, expected: &str) {
 
 #[test]
 fn the_template_and_the_page_of_settings_are_what_the_declarations_say() {
-    let config = Config::default();
+    let config = Settings::default();
     is_as_declared("deploy/rhubarb.toml", &template(&config, HEAD));
     is_as_declared("docs/settings.md", &reference(&config, PAGE_HEAD));
 }
 
+/// What holds on this machine where nothing is set.
+fn expected(machine: &Machine) -> Settings {
+    let mut settings = Settings::from_toml("").unwrap();
+    settings.machine = machine.clone();
+    settings
+}
+
 #[test]
 fn the_template_changes_nothing_but_for_its_examples_and_names_every_setting() {
-    let text = template(&Config::default(), HEAD);
-    let mut config = Config::from_toml(&text).unwrap();
-    assert!(config.sources.iter().skip(3).all(|source| !source.enabled));
-    config.sources.retain(|source| source.enabled);
+    let text = template(&Settings::default(), HEAD);
+    let mut config = Settings::from_toml(&text).unwrap();
+    assert!(config.scraping.sources.iter().skip(3).all(|source| !source.enabled));
+    config.scraping.sources.retain(|source| source.enabled);
     let machine = config.machine.clone();
-    assert_eq!(config, Config { machine: machine.clone(), ..Config::default() });
-    let mut all = Config::from_toml(&in_force(&Config::default())).unwrap();
-    all.sources.retain(|source| source.enabled);
-    assert_eq!(all, Config { machine, ..Config::default() });
+    assert_eq!(config, expected(&machine));
+    let mut all = Settings::from_toml(&in_force(&Settings::default())).unwrap();
+    all.scraping.sources.retain(|source| source.enabled);
+    assert_eq!(all, expected(&machine));
     for (name, ..) in rows() {
         let (section, key) = name.rsplit_once('.').unwrap();
         assert!(text.contains(&format!("[{section}]")), "{section}");
@@ -304,10 +318,10 @@ fn a_printed_configuration_is_read_back_as_it_was() {
     }
     let again = read(&printed);
     let mut expected = first.config.clone();
-    expected.redis.url = Config::default().redis.url;
+    expected.redis.url = Settings::default().engine.redis.url;
     expected.beat.alert_url = WebhookUrl::default();
     expected.schedules.remove("secret");
-    expected.sources.retain(|source| source.kind != SourceKind::JsonLd);
+    expected.scraping.sources.retain(|source| source.kind != SourceKind::JsonLd);
     assert_eq!(again.config, expected);
     // A second time nothing is lost any more, and everything comes from the file.
     let printed = again.to_string();
@@ -379,7 +393,7 @@ fn no_secret_of_any_address_is_printed_with_the_configuration_or_with_what_is_wr
             format!("urls = [\"https://h\"]\nbase_url = [{address:?}]"),
         ] {
             let file = format!("[[sources]]\ntype = \"jsonld\"\n{wrong}\n");
-            let told = Config::from_toml(&file).unwrap_err().to_string();
+            let told = Settings::from_toml(&file).unwrap_err().to_string();
             assert!(told.contains("sources[0]") && !told.contains("hunter2"), "{told}");
         }
     }
@@ -412,7 +426,7 @@ fn services_that_kubernetes_names_are_no_settings_of_ours() {
         ("RHUBARB_WEB_PORT", "tcp://10.0.0.1:80"),
         ("RHUBARB_WEB_PORT_80_TCP_ADDR", "10.0.0.1"),
     ]);
-    assert_eq!(load(None, &environment, &[]).unwrap().config.web, Config::default().web);
+    assert_eq!(load(None, &environment, &[]).unwrap().config.web, Settings::default().web);
 }
 
 #[test]
@@ -443,12 +457,12 @@ fn rust_log_goes_before_the_setting() {
 
 #[test]
 fn a_value_can_be_kept_for_ever() {
-    let config = Config::from_toml(
+    let config = Settings::from_toml(
         "[cache.status]\ntimeout = \"none\"\n[cache.aliases.jobs]\ntimeout = \"none\"\n[cache.proxies]\nkey = \"p\"",
     )
     .unwrap();
     assert_eq!((config.cache.status.timeout, config.cache.aliases["jobs"].timeout), (None, None));
-    assert_eq!(config.cache.proxies.timeout, Config::default().cache.proxies.timeout);
+    assert_eq!(config.cache.proxies.timeout, Settings::default().cache.proxies.timeout);
     assert_eq!(config.cache.proxies.key, "p");
     assert!(problems("[cache.status]\ntimeout = 0")[0].contains("\"none\" for ever"));
     assert!(problems("[cache.status]\nkye = 0")[0].contains("known here: alias, key, timeout"));
@@ -475,7 +489,7 @@ fn entries_are_read_with_care() {
     );
     check("[scrape]\nrequest_timeout = 200", "must not be longer than scrape.source_timeout");
     check("redis = 5", "redis: a table is expected");
-    let config = Config::from_toml(&schedule("every = 5\nkwargs = { on = 2026-11-24 }")).unwrap();
+    let config = Settings::from_toml(&schedule("every = 5\nkwargs = { on = 2026-11-24 }")).unwrap();
     assert_eq!(config.schedules["s"].kwargs["on"], "2026-11-24");
 }
 
@@ -496,13 +510,13 @@ proptest! {
     fn a_damaged_file_is_never_more_than_problems(
         edits in prop::collection::vec((any::<prop::sample::Index>(), 0..30_usize, "\\PC{0,6}"), 1..6),
     ) {
-        let mut text = in_force(&Config::default());
+        let mut text = in_force(&Settings::default());
         for (at, length, piece) in edits {
             let from = text.floor_char_boundary(at.index(text.len().max(1)));
             let to = text.floor_char_boundary((from + length).min(text.len())).max(from);
             text.replace_range(from..to, &piece);
         }
-        if let Err(problems) = Config::from_toml(&text) {
+        if let Err(problems) = Settings::from_toml(&text) {
             prop_assert!(!problems.0.is_empty());
         }
     }
@@ -511,8 +525,8 @@ proptest! {
     fn arbitrary_text_is_never_more_than_problems(
         text in "\\PC{0,200}", value in "\\PC{0,30}", row in any::<prop::sample::Index>(),
     ) {
-        let _ = Config::from_toml(&text);
-        let _ = Config::from_toml(&format!("[worker]\nconcurrency = {value}"));
+        let _ = Settings::from_toml(&text);
+        let _ = Settings::from_toml(&format!("[worker]\nconcurrency = {value}"));
         let (_, variable, ..) = row.get(&rows()).clone();
         let _ = load(None, &Environment::of(&[(&variable, &value)]), &[]);
     }
@@ -520,7 +534,7 @@ proptest! {
 
 #[test]
 fn the_node_name_is_the_dynos_or_the_hosts() {
-    let mut config = Config::default();
+    let mut config = Settings::default();
     config.machine.host = "box".into();
     assert_eq!(config.node_name(), "rhubarb@box");
     config.machine.dyno = Some("worker.1".into());
@@ -530,4 +544,41 @@ fn the_node_name_is_the_dynos_or_the_hosts() {
     config.worker.hostname = "w1".into();
     assert_eq!(config.node_name(), "w1@worker.1");
     assert_ne!(config.process_id(), config.process_id());
+}
+
+#[test]
+fn a_worker_of_ones_own_passes_over_exactly_the_sections_that_are_not_its_own() {
+    let sections = |part: &dyn Part| {
+        let mut all = BTreeSet::new();
+        let top = Item { place: String::new(), words: "", examples: "", kind: ItemKind::Table };
+        part.visit(top, &mut |item| {
+            all.extend(item.place.split('.').next().map(str::to_owned));
+        });
+        all
+    };
+    let (all, own) = (sections(&Settings::default()), sections(&Config::default()));
+    let others: BTreeSet<String> = all.difference(&own).cloned().collect();
+    assert_eq!(others, Config::OTHERS.iter().map(|&name| name.to_owned()).collect());
+
+    let shared = "[worker]\nconcurrency = 3\n[scrape]\nno_such = 1\n[[sources]]\ntype = \"no such\"\n\
+                  [schedules.x]\nno_such = 1\n[cache.status]\nkey = 5";
+    let variables = [("RHUBARB_SCRAPE_NO_SUCH", "1"), ("RHUBARB_WORKER_LEASE", "20")];
+    let file = Some((Path::new("rhubarb.toml"), shared));
+    let own = rhubarb_config::load::<Config>(file, &Environment::of(&variables), &[]).unwrap();
+    assert_eq!((own.config.worker.concurrency, own.config.worker.lease.as_secs()), (3, 20));
+    assert!(!own.to_string().contains("scrape."), "{own}");
+    let told = rhubarb_config::load::<Config>(
+        Some((Path::new("rhubarb.toml"), "[scarpe]\na = 1\n[worker]\nconcurency = 1")),
+        &Environment::of(&[("RHUBARB_SCARPE_A", "1")]),
+        &[],
+    );
+    let told = told.unwrap_err();
+    let expected =
+        ["scarpe.a: no such section", "worker.concurency: no such setting", "RHUBARB_SCARPE_A"];
+    assert!(
+        expected.iter().all(|one| told.0.iter().any(|problem| problem.starts_with(one))),
+        "{told}"
+    );
+    // The product's programs tell of all of it.
+    assert_eq!(problems(shared).len(), 6, "{:?}", problems(shared));
 }

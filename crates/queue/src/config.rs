@@ -1,52 +1,34 @@
-//! The configuration of all three binaries: one table a section, and what only several of them
-//! together tell.
+//! The settings of every program that takes part in the queue: where Redis is, Celery's own, the
+//! worker's.
+//!
+//! The worker's sections stand here and not in `rhubarb-consumer`, because those who publish and
+//! operate have to know them too (a lease, a cap, a queue) and must not be able to claim.
 
-mod args;
-mod beat;
-mod cache;
 mod celery;
-mod domains;
 mod history;
 mod node;
-mod places;
-mod redis;
+pub mod queue_name;
 mod routes;
-mod scrape;
-mod sources;
-#[cfg(test)]
-mod tests;
-mod web;
 mod worker;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::collections::BTreeMap;
 
-use rhubarb_config::{Configuration, Environment, Origins, load, settings, words};
+use rhubarb_config::{Configuration, Environment, Origins, Problems, from_toml, settings};
+use rhubarb_connection::{RedisConfig, Role};
+use rhubarb_core::{config::LogConfig, redact::SafeUrl};
 
 pub use self::{
-    args::CommonArgs,
-    beat::{BeatConfig, WebhookUrl},
-    cache::{AliasConfig, CacheConfig, CacheTarget, Compressor, Serializer},
     celery::{CeleryConfig, KeyprefixForm, ResultCompression},
-    domains::{DOMAINS, Domain, Holds},
     history::HistoryConfig,
-    redis::{Layout, RedisConfig, ResultsUrl, Role},
     routes::{Route, Routes},
-    scrape::ScrapeConfig,
-    sources::{PathSettings, Selectors, SourceConfig, SourceKind},
-    web::{WebConfig, WebToken},
     worker::{LetterCaps, UnknownTasks, WorkerConfig},
 };
-use rhubarb_schedule::{CrontabText, ScheduleConfig, When};
-
-use crate::{queue_name, redact::SafeUrl, telemetry};
-pub use rhubarb_config::{Problems, deadline_of};
-
-/// A configuration with where each setting came from.
-pub type Loaded = rhubarb_config::Loaded<Config>;
 
 settings! {
-    /// Everything that can be configured. `Config::default()` is what runs with no file and no
-    /// environment.
+    /// What a worker, and a program that publishes, can be told. `Config::default()` is what runs
+    /// with no file and no environment.
+    ///
+    /// A file may also have the sections of the other programs; they are left alone.
     #[derive(Clone, Debug, PartialEq)]
     pub struct Config {}
     tables {
@@ -58,25 +40,12 @@ settings! {
         worker: WorkerConfig = WorkerConfig::default();
         /// What is kept of tasks that have ended.
         history: HistoryConfig = HistoryConfig::default();
-        /// The beat.
-        beat: BeatConfig = BeatConfig::default();
-        /// The schedule. Without any entry two of the product's hold; the template explains every
-        /// key of one.
-        schedules: BTreeMap<String, Arc<ScheduleConfig>> = default_schedules();
         /// What there is to know of tasks.
         tasks: TasksConfig = TasksConfig::default();
-        /// Scraping and fetching.
-        scrape: ScrapeConfig = ScrapeConfig::default();
-        /// The sources. Without any entry RemoteOK, We Work Remotely and Arbeitnow hold.
-        sources: Vec<SourceConfig> = sources::default_sources(), examples sources::EXAMPLES;
-        /// The caches that Django shares.
-        cache: CacheConfig = CacheConfig::default();
         /// Other ways in.
         intake: IntakeConfigs = IntakeConfigs::default();
         /// Logging.
         log: LogConfig = LogConfig::default();
-        /// The dashboard.
-        web: WebConfig = WebConfig::default();
     }
     fields {
         /// What the machine says about itself; decides the node name where none is configured.
@@ -118,62 +87,6 @@ settings! {
     }
 }
 
-settings! {
-    /// Logging.
-    #[derive(Clone, Debug, PartialEq, Eq)]
-    pub struct LogConfig {
-        /// How log lines look: "text", "logfmt", "json", or "auto", which is text on a terminal and
-        /// logfmt elsewhere.
-        format: LogFormat = LogFormat::Auto,
-            accepts "\"auto\", \"text\", \"logfmt\" or \"json\"";
-        /// A level (debug, info, warning, error, critical; in any case) or a list of directives
-        /// ("info,rhubarb_queue=debug").
-        level: String = "info".into(),
-            accepts "a level (trace, debug, info, warning, error, critical, off) or a list of \
-                     directives such as \"info,rhubarb_queue=debug\"",
-            if |text| telemetry::level(text).is_ok(), over &["RUST_LOG"];
-    }
-}
-
-/// The task that the default schedule runs.
-const HOURLY: &str = "job_scraper.tasks.scrape_jobs_hourly";
-
-/// What holds where the file has no entry.
-fn default_schedules() -> BTreeMap<String, Arc<ScheduleConfig>> {
-    let entry = |minute: &str, hour: &str| {
-        let text = CrontabText {
-            minute: CrontabText::field(minute),
-            hour: CrontabText::field(hour),
-            ..CrontabText::default()
-        };
-        Arc::new(ScheduleConfig {
-            task: HOURLY.into(),
-            when: When::Crontab(text.into()),
-            ..ScheduleConfig::default()
-        })
-    };
-    BTreeMap::from([
-        ("scrape_jobs_hourly".into(), entry("0", "*")),
-        ("scrape_jobs_every_fourth_hour".into(), entry("30", "*/4")),
-    ])
-}
-
-/// How log lines look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogFormat {
-    /// `Text` on a terminal, `Logfmt` elsewhere.
-    #[default]
-    Auto,
-    /// Readable lines.
-    Text,
-    /// `key=value`, one line an event.
-    Logfmt,
-    /// One JSON object an event.
-    Json,
-}
-words!(LogFormat: "auto" => Self::Auto, "text" => Self::Text, "logfmt" => Self::Logfmt,
-    "json" => Self::Json);
-
 /// What the machine says about itself. Not a setting.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Machine {
@@ -183,32 +96,10 @@ pub struct Machine {
     pub host: String,
 }
 
-const MIB: usize = 1 << 20;
-const DAY: u64 = 86_400;
-const ZONE: &str = "an IANA time zone such as \"Europe/Berlin\"";
-
-const fn seconds(n: u64) -> Duration {
-    Duration::from_secs(n)
-}
-
-fn within(length: &Duration, low: u64, high: u64) -> bool {
-    (seconds(low)..=seconds(high)).contains(length)
-}
-
-fn range(length: &Duration, low: f64, high: f64) -> bool {
-    (Duration::from_secs_f64(low)..=Duration::from_secs_f64(high)).contains(length)
-}
-
-fn is_zone(name: &str) -> bool {
-    jiff::tz::TimeZone::get(name).is_ok()
-}
-
-fn is_name(text: &str) -> bool {
-    (1..=200).contains(&text.len()) && !text.chars().any(char::is_control)
-}
-
 impl Configuration for Config {
     const MANY: &'static str = "schedules";
+    const OTHERS: &'static [&'static str] =
+        &["beat", "schedules", "scrape", "sources", "cache", "web"];
 
     fn surroundings(&mut self, environment: &Environment) {
         self.machine.host.clone_from(&environment.host);
@@ -224,18 +115,10 @@ impl Configuration for Config {
             let origin = origins.get("redis.queue_url").unwrap_or_default().to_owned();
             origins.note("redis.url", &origin);
         }
-        // A platform that gives a port wants to reach it.
-        if self.web.bind.is_none() && origins.get("web.port") == Some("PORT") {
-            self.web.bind = Some("0.0.0.0".into());
-            origins.note("web.bind", "PORT");
-        }
-        problems.extend(self.scrape.problems());
         if self.worker_queues().is_empty() {
             problems.push("worker.exclude_queues: no queue is left to serve".to_owned());
         }
-        queue_name::check_all(self, problems);
-        problems.extend(sources::taken_names(&self.sources));
-        problems.extend(self.cache.problems(&self.redis));
+        problems.extend(queue_name::wrong_names(self));
     }
 
     fn warnings(&self) -> Vec<String> {
@@ -245,9 +128,8 @@ impl Configuration for Config {
             warnings.extend(holds.then(|| warning.to_owned()));
         };
         warn(
-            self.redis.command_timeout >= self.worker.lease.min(self.beat.lease),
-            "redis.command_timeout is not below worker.lease and beat.lease: one slow command loses a \
-             lease",
+            self.redis.command_timeout >= self.worker.lease,
+            "redis.command_timeout is not below worker.lease: one slow command loses a lease",
         );
         warn(
             self.worker.max_result_bytes > self.worker.max_message_bytes,
@@ -262,6 +144,18 @@ impl Configuration for Config {
     }
 }
 
+impl AsRef<Self> for Config {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
+impl AsRef<LogConfig> for Config {
+    fn as_ref(&self) -> &LogConfig {
+        &self.log
+    }
+}
+
 impl Config {
     /// Reads a configuration from a file's text alone.
     ///
@@ -269,8 +163,7 @@ impl Config {
     ///
     /// All problems at once.
     pub fn from_toml(text: &str) -> Result<Self, Problems> {
-        let file = Some((Path::new("rhubarb.toml"), text));
-        load(file, &Environment::empty(), &[]).map(|loaded| loaded.config)
+        from_toml(text)
     }
 
     /// Warns of a cache on a database of the queue.

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use rhubarb_config::{Input, Shown, Value, Wrong, quoted, settings};
+use rhubarb_config::{
+    Input, Shown, Value, Wrong, quoted,
+    rules::{DAY, MIB, seconds, within},
+    settings,
+};
 
-use super::{DAY, MIB, node, seconds, within};
-use crate::queue_name;
+use super::{node, queue_name};
 
 /// The most blocking handlers at once: half of the threads that tokio has for everything that
 /// blocks, names of hosts looked up among it (512 by default).

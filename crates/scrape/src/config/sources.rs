@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rhubarb_config::{settings, words};
-
-use crate::redact::Address;
+use rhubarb_config::{redact::Address, settings, words};
 
 settings! {
     /// One `[[sources]]` entry.

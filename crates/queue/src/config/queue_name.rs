@@ -1,7 +1,11 @@
 //! What may be a queue's name: one rule for the file, the environment, the command line, the
 //! library, and messages.
 
-use crate::config::{CeleryConfig, Config, UnknownTasks};
+use std::sync::Arc;
+
+use rhubarb_schedule::ScheduleConfig;
+
+use super::{CeleryConfig, Config, UnknownTasks};
 
 pub use rhubarb_config::{LONGEST_QUEUE_NAME as MAX, is_queue_name as is_valid};
 
@@ -64,8 +68,9 @@ fn owner(name: &str, celery: &CeleryConfig) -> Option<&'static str> {
     begins([REDBEAT, "", ""]).then_some("RedBeat's")
 }
 
-/// Adds a problem for each name in a configuration that no queue can have.
-pub(crate) fn check_all(config: &Config, problems: &mut Vec<String>) {
+/// Returns a problem for each name in a configuration that no queue can have.
+pub(crate) fn wrong_names(config: &Config) -> Vec<String> {
+    let mut problems = Vec::new();
     let celery = &config.celery;
     let mut look = |place: &str, name: &str| {
         problems.extend(check(name, celery).err().map(|problem| format!("{place}: {problem}")));
@@ -81,11 +86,23 @@ pub(crate) fn check_all(config: &Config, problems: &mut Vec<String>) {
         let place = || format!("celery.task_routes.{:?}", route.pattern);
         route.queue.iter().for_each(|name| look(&place(), name));
     }
-    for (schedule, entry) in &config.schedules {
+    problems
+}
+
+/// Returns a problem for each queue that no schedule can publish to.
+pub fn wrong_in_schedules<'s>(
+    schedules: impl IntoIterator<Item = (&'s String, &'s Arc<ScheduleConfig>)>,
+    celery: &CeleryConfig,
+) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (schedule, entry) in schedules {
         // What is no name at all was told where the entry was read.
-        let named = entry.queue.iter().filter(|name| is_valid(name));
-        named.for_each(|name| look(&format!("schedules.{schedule}.queue"), name));
+        for name in entry.queue.iter().filter(|name| is_valid(name)) {
+            let wrong = check(name, celery).err();
+            problems.extend(wrong.map(|problem| format!("schedules.{schedule}.queue: {problem}")));
+        }
     }
+    problems
 }
 
 #[cfg(test)]

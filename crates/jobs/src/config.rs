@@ -1,15 +1,19 @@
 //! `[cache]`: the caches that Django shares.
 
+mod domains;
+mod places;
+
 use std::{collections::BTreeMap, time::Duration};
 
-use rhubarb_config::{Kept, settings, words};
-
-use super::{
-    domains::{DOMAINS, Domain},
-    is_name,
-    redis::{RedisConfig, Role},
-    seconds,
+use rhubarb_cache::{AliasConfig, Aliases};
+use rhubarb_config::{
+    Kept,
+    rules::{is_name, seconds},
+    settings,
 };
+use rhubarb_connection::{RedisConfig, Role};
+
+pub use self::domains::{DOMAINS, Domain, Holds};
 
 settings! {
     /// The caches that Django shares.
@@ -18,7 +22,7 @@ settings! {
     tables {
         /// Django's caches, as `settings.CACHES` has them; "default", "sessions" and "jobs", and
         /// what is added.
-        aliases: BTreeMap<String, AliasConfig> = default_aliases();
+        aliases: Aliases = default_aliases();
         /// Where listings are written; the first entry is read from. {keyword_slug} is the
         /// keyword trimmed, in lower case, with each space as _. The keys of each cache begin
         /// with a text of their own, that no other cache or session of their alias has:
@@ -40,28 +44,6 @@ settings! {
 }
 
 settings! {
-    /// One of Django's cache aliases.
-    #[derive(Clone, Debug, PartialEq)]
-    pub struct AliasConfig {
-        /// The connection: "cache", "sessions" or "jobs".
-        role: Role = Role::Cache;
-        /// `KEY_PREFIX`.
-        prefix: String = String::new();
-        /// `VERSION`.
-        version: u32 = 1;
-        /// `TIMEOUT`; "none" for ever.
-        timeout: Option<Duration> = Some(seconds(300)), through Kept;
-        /// `SERIALIZER`: "pickle", "json" or "msgpack".
-        serializer: Serializer = Serializer::Pickle;
-        /// `COMPRESSOR`: "none", "zlib", "gzip", "lzma", "lz4" or "zstd"; all are read in any case.
-        compressor: Compressor = Compressor::None;
-        /// `IGNORE_EXCEPTIONS`: with a Redis that fails, reads find nothing and writes are left out.
-        ignore_exceptions: bool = false;
-    }
-    check check_role;
-}
-
-settings! {
     /// A key in an alias, with its own timeout.
     #[derive(Clone, Debug, PartialEq)]
     pub struct CacheTarget {
@@ -77,47 +59,7 @@ settings! {
     }
 }
 
-/// How Django serialises cache values.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Serializer {
-    /// django-redis's default.
-    #[default]
-    Pickle,
-    /// `django_redis.serializers.json.JSONSerializer`.
-    Json,
-    /// `django_redis.serializers.msgpack.MSGPackSerializer`.
-    MsgPack,
-}
-words!(Serializer: "pickle" => Self::Pickle, "json" => Self::Json, "msgpack" => Self::MsgPack);
-
-/// How Django compresses cache values. Reading goes by each value's magic, whatever is set here.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Compressor {
-    /// django-redis's default: not at all.
-    #[default]
-    None,
-    /// `django_redis.compressors.zlib.ZlibCompressor`.
-    Zlib,
-    /// `django_redis.compressors.gzip.GzipCompressor`.
-    Gzip,
-    /// `django_redis.compressors.lzma.LzmaCompressor`.
-    Lzma,
-    /// `django_redis.compressors.lz4.Lz4Compressor`.
-    Lz4,
-    /// `django_redis.compressors.zstd.ZStdCompressor`.
-    Zstd,
-}
-words!(Compressor: "none" => Self::None, "zlib" => Self::Zlib, "gzip" => Self::Gzip,
-    "lzma" => Self::Lzma, "lz4" => Self::Lz4, "zstd" => Self::Zstd);
-
-impl AliasConfig {
-    /// Returns an alias as django-redis has it where nothing is set: 300 seconds, pickle, version 1.
-    pub fn new(role: Role, prefix: &str) -> Self {
-        Self { role, prefix: prefix.into(), ..Self::default() }
-    }
-}
-
-fn default_aliases() -> BTreeMap<String, AliasConfig> {
+fn default_aliases() -> Aliases {
     let alias = |name: &str, role, prefix, timeout| {
         let timeout = Some(seconds(timeout));
         (name.to_owned(), AliasConfig { timeout, ..AliasConfig::new(role, prefix) })
@@ -144,17 +86,9 @@ fn target(name: &str) -> CacheTarget {
     Domain::find(name).map(Domain::target).unwrap_or_default()
 }
 
-fn check_role(alias: &mut AliasConfig, wrong: &mut dyn FnMut(&str, String)) {
-    if matches!(alias.role, Role::Queue | Role::Results) {
-        let problem = "one of \"cache\", \"sessions\", \"jobs\" is expected: clearing a cache \
-                       empties its database, tasks and all";
-        wrong("role", problem.to_owned());
-    }
-}
-
 impl CacheConfig {
     /// Returns why what is written to the caches has no place there.
-    pub(super) fn problems(&self, redis: &RedisConfig) -> Vec<String> {
+    pub fn problems(&self, redis: &RedisConfig) -> Vec<String> {
         let mut problems = Vec::new();
         let others = [&self.status, &self.proxies, &self.details, &self.responses, &self.users];
         for CacheTarget { alias, .. } in self.listings.iter().chain(others) {

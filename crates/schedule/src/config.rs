@@ -2,9 +2,11 @@
 
 use std::{fmt, time::Duration};
 
-use rhubarb_config::{Input, Shown, Value, Wrong, redact, settings};
-
-use super::{ZONE, is_name, is_zone, seconds, within};
+use rhubarb_config::{
+    Input, Shown, Value, Wrong, redact,
+    rules::{ZONE, is_name, is_zone, seconds, within},
+    settings,
+};
 
 settings! {
     /// The beat.

@@ -8,8 +8,7 @@ use std::ops::Deref;
 
 use rhubarb_config::{Collection, Item, Key, Part, Reading, key, quoted};
 
-use super::CeleryConfig;
-use crate::queue_name;
+use super::{CeleryConfig, queue_name};
 
 /// Where tasks of a name, or of a pattern of names, go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -234,7 +233,9 @@ fn among(members: &[char], c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Config, Problems};
+    use rhubarb_config::Problems;
+
+    use super::super::Config;
 
     fn config(text: &str) -> Result<Config, Problems> {
         Config::from_toml(&format!("[celery.task_routes]\n{text}"))
