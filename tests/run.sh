@@ -98,6 +98,14 @@ LINES
     return "$code"
 }
 
+# What deploy/Dockerfile makes, run without a container engine.
+image() {
+    code=0
+    sh tests/image.sh "${CARGO_TARGET_DIR:-target}/debug" || code=$?
+    [ "$code" = 3 ] || return "$code"
+    leave_out "the image's root was not run: this kernel gives no namespaces"
+}
+
 # The benchmarks measure nothing here; what they conclude from figures is tested.
 benchmarks() {
     (cd tests/bench && PYTHONDONTWRITEBYTECODE=1 \
@@ -114,6 +122,7 @@ stage clippy cargo clippy --workspace --all-targets -- -D warnings
 stage build cargo build --workspace
 stage tests unit_and_end_to_end
 stage engines engines
+stage 'image' image
 stage 'benchmarks, their own tests' benchmarks
 if ! cargo nextest --version >/dev/null 2>&1; then
     leave_out "cargo-nextest is not installed: cargo test ran the same tests," \

@@ -57,6 +57,8 @@ mod namespaces;
 mod own_shop;
 /// Values that only pass through, and messages that cost more than they say.
 mod passing;
+/// Files that platforms read.
+mod platforms;
 /// Who enqueues, besides.
 mod producers;
 /// What the queue promises.
