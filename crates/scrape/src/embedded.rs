@@ -3,7 +3,10 @@
 use scraper::{Html, Selector};
 use serde_json::Value;
 
-use crate::{budget::Budget, dom, parse_error::ParseError, record};
+use crate::{budget::Budget, dom, json, parse_error::ParseError, record};
+
+/// Values of a script that are tried.
+const MAX_VALUES: usize = 20;
 
 /// Where in a page the JSON stands.
 #[derive(Clone, Debug)]
@@ -77,10 +80,24 @@ fn element(body: &str, selector: &Selector, budget: &Budget) -> Result<Value, Pa
     if text.starts_with(['{', '[']) {
         return record::json(text.trim_end_matches(';'), budget).map(|read| read.value);
     }
-    match text.find(['{', '[']) {
-        Some(start) => prefix(&text[start..], budget),
-        None => Err(ParseError::Shape { expected: "JSON in the element" }),
-    }
+    let read = first(text, budget);
+    let Err(ParseError::Invalid { .. }) = read else { return read };
+    values(text).find_map(|value| first(value, budget).ok()).ok_or_else(|| {
+        budget
+            .spent()
+            .err()
+            .map_or(ParseError::Shape { expected: "JSON in the element" }, ParseError::TooMuch)
+    })
+}
+
+/// Returns where in a script a value may begin: at a bracket that is assigned or an argument.
+fn values(text: &str) -> impl Iterator<Item = &str> {
+    let is_value = |at: &usize| text[..*at].trim_end().ends_with(['=', '(']);
+    text.match_indices(['{', '['])
+        .map(|(at, _)| at)
+        .filter(is_value)
+        .take(MAX_VALUES)
+        .map(|at| &text[at..])
 }
 
 /// Finds `name =` where the name is no part of a longer one, and a value follows.
@@ -95,11 +112,8 @@ fn assigned(body: &str, name: &str, budget: &Budget) -> Result<Value, ParseError
         let after_bracket = after.trim_start_matches(['"', '\'', ']']).trim_start();
         if let (false, Some(value)) = (part, after_bracket.strip_prefix('=')) {
             let value = value.trim_start();
-            if let Some(text) = value.strip_prefix("JSON.parse(") {
-                return quoted(text.trim_start(), budget);
-            }
-            if value.starts_with(['{', '[']) {
-                return prefix(value, budget);
+            if value.starts_with(['{', '[']) || value.starts_with("JSON.parse") {
+                return first(value, budget);
             }
         }
         before = name.chars().next_back();
@@ -108,61 +122,9 @@ fn assigned(body: &str, name: &str, budget: &Budget) -> Result<Value, ParseError
     Err(ParseError::Shape { expected: "value of the configured name" })
 }
 
-/// Reads the JSON at the beginning of a script's rest.
-fn prefix(text: &str, budget: &Budget) -> Result<Value, ParseError> {
-    let end = end(text).ok_or(ParseError::Truncated { expected: "JSON" })?;
-    record::json(&text[..end], budget).map(|read| read.value)
-}
-
-/// Returns where the value ends whose bracket the text begins with.
-fn end(text: &str) -> Option<usize> {
-    let (mut depth, mut quote, mut escaped) = (0_usize, None, false);
-    for (at, byte) in text.bytes().enumerate() {
-        match (quote, byte) {
-            (Some(_), _) if escaped => escaped = false,
-            (Some(_), b'\\') => escaped = true,
-            (Some(open), _) if byte == open => quote = None,
-            (Some(_), _) => {}
-            (None, b'"' | b'\'') => quote = Some(byte),
-            (None, b'{' | b'[') => depth += 1,
-            (None, b'}' | b']') => {
-                depth = depth.checked_sub(1)?;
-                if depth == 0 {
-                    return Some(at + 1);
-                }
-            }
-            _ => {}
-        }
-    }
-    None
-}
-
-/// Reads JSON out of a script's string, `"…"` or `'…'`.
-fn quoted(text: &str, budget: &Budget) -> Result<Value, ParseError> {
-    let cut = ParseError::Truncated { expected: "JSON" };
-    let open =
-        text.bytes().next().filter(|byte| matches!(byte, b'"' | b'\'')).ok_or(cut.clone())?;
-    let mut inner = String::new();
-    let mut escaped = false;
-    for c in text[1..].chars() {
-        if !escaped && c == open as char {
-            let text: String = serde_json::from_str(&format!("\"{inner}\"")).map_err(|error| {
-                ParseError::Invalid { expected: "JSON", reason: error.to_string() }
-            })?;
-            return record::json(&text, budget).map(|read| read.value);
-        }
-        match c {
-            // In a string in single quotes they stand for themselves.
-            '"' if !escaped => inner.push_str("\\\""),
-            '\'' if escaped => {
-                inner.pop();
-                inner.push('\'');
-            }
-            _ => inner.push(c),
-        }
-        escaped = c == '\\' && !escaped;
-    }
-    Err(cut)
+/// Reads the value at the beginning of a script's rest.
+fn first(text: &str, budget: &Budget) -> Result<Value, ParseError> {
+    json::first(text, budget).map_err(record::broken)
 }
 
 #[cfg(test)]
@@ -194,6 +156,9 @@ mod tests {
         check("_s", &page(&format!("window[\"_s\"] = {value}")));
         check("_s", &page(r#"window._s = JSON.parse("{\"a\":[1,\"};\"]}")"#));
         check("_s", &page(r#"window._s = JSON.parse('{"a":[1,"};"]}')"#));
+        check("_s", &page("window._s = {a:[1,'};'],}; more(/'/)"));
+        check("script", &page("window['jobs'] = {a:[1,`};`]}; more(/'/)"));
+        check("script", &page(r#"(function(){window.jobs={"a":[1,"};"]}})()"#));
         let data =
             format!("<script id=\"__NEXT_DATA__\" type=\"application/json\">{value}</script>");
         assert!(next_data(&data, &Budget::unlimited()).is_ok());

@@ -2,12 +2,20 @@
 //! where it is not.
 //!
 //! The strict reader is first; only what it refuses is read again, in one pass, and what had to be
-//! repaired is counted. The tolerant reader takes comments (`//`, `/* */`, `<!-- -->`), CDATA
-//! marks, commas too many or missing between members, line breaks and control characters in
-//! strings, escapes that JSON does not have, half surrogate pairs (as U+FFFD), `NaN`, `undefined`
-//! and numbers out of range (as null), several values in a row (as an array), what stands after
-//! the value, and closing brackets that are missing at the end. A string or a name that is cut off
-//! is none of these.
+//! repaired is counted. The tolerant reader takes
+//!
+//! - comments (`//`, `/* */`, `<!-- -->`) and CDATA marks;
+//! - commas too many or missing between members, and closing brackets missing at the end;
+//! - strings in single quotes or backticks, with line breaks, control characters, escapes that JSON
+//!   does not have, half surrogate pairs (as U+FFFD);
+//! - names without quotes;
+//! - `NaN`, `undefined`, `void 0` and numbers out of range (as null), `!0`, hexadecimal numbers,
+//!   `new Date("…")` (as its argument);
+//! - what a script puts before its data (`var x =`, `window["x"] =`, `callback(`, `JSON.parse("…")`)
+//!   and whatever stands after it;
+//! - several values in a row (as an array).
+//!
+//! A string or a name that is cut off is none of these.
 
 mod counted;
 mod lax;
@@ -58,6 +66,20 @@ pub(crate) fn read(text: &str, budget: &Budget) -> Result<Read, Broken> {
         Err(Broken::Invalid(_)) => Err(Broken::Invalid(strict.to_string())),
         Err(other) => Err(other),
     }
+}
+
+/// Reads the first value of a script's text, whatever follows it.
+///
+/// # Errors
+/// As for [`read`].
+pub(crate) fn first(text: &str, budget: &Budget) -> Result<Value, Broken> {
+    let value = Lax::new(text, budget).first();
+    value.map_err(|error| match error {
+        Broken::Invalid(reason) if reason.is_empty() => {
+            Broken::Invalid("no value begins here that is JSON".to_owned())
+        }
+        other => other,
+    })
 }
 
 /// As [`read`], for a block of a page: one whose quotes are escaped is unescaped first.

@@ -29,11 +29,16 @@ pub(crate) fn json(body: &str, budget: &Budget) -> Result<Read, ParseError> {
     if body.starts_with('<') && !body.starts_with("<!--") {
         return Err(ParseError::Html { expected: "JSON" });
     }
-    json::read(body, budget).map_err(|error| match error {
+    json::read(body, budget).map_err(broken)
+}
+
+/// Says of a whole answer why it is no JSON.
+pub(crate) fn broken(error: Broken) -> ParseError {
+    match error {
         Broken::TooMuch(too_much) => ParseError::TooMuch(too_much),
         Broken::CutOff => ParseError::Truncated { expected: "JSON" },
         Broken::Invalid(reason) => ParseError::Invalid { expected: "JSON", reason },
-    })
+    }
 }
 
 /// Returns the array under a key of the answer.
@@ -146,6 +151,7 @@ pub(crate) fn finish(mut listing: Listing, context: &Context) -> Result<Listing,
     listing.apply_url =
         listing.apply_url.and_then(|apply| link(&context.page, &apply)).map(String::from);
     listing.tags = tags(listing.tags);
+    listing.language = listing.language.and_then(|tag| text::language(&tag));
     Ok(listing)
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Map, Number, Value};
 
 use super::{
     Broken,
-    counted::{FIELD, ITEM, STRING, growth},
+    counted::{FIELD, ITEM, STRING, growth, strict},
 };
 use crate::{budget::Budget, text};
 
@@ -17,17 +17,36 @@ pub(super) struct Lax<'a> {
     at: usize,
     budget: &'a Budget,
     depth: usize,
+    /// The depth of the innermost call's argument; 0 is that of the script itself.
+    call: usize,
+    /// Whether the next value is a text that holds JSON.
+    is_parsed: bool,
     pub(super) repairs: usize,
 }
 
 impl<'a> Lax<'a> {
     pub(super) fn new(text: &'a str, budget: &'a Budget) -> Self {
-        Self { text, at: 0, budget, depth: 0, repairs: 0 }
+        Self { text, at: 0, budget, depth: 0, call: 0, is_parsed: false, repairs: 0 }
     }
 
     /// Reads the values of the text; of several, with or without commas between, an array.
     pub(super) fn document(&mut self) -> Result<Value, Broken> {
         self.guard();
+        if self.is_parsed { self.parsed() } else { self.values() }
+    }
+
+    /// Reads the first value of the text, whatever follows it.
+    pub(super) fn first(&mut self) -> Result<Value, Broken> {
+        self.guard();
+        match self.peek() {
+            _ if self.is_parsed => self.parsed(),
+            Some(b'{' | b'[') => self.value(),
+            Some(_) => Err(invalid()),
+            None => Err(Broken::CutOff),
+        }
+    }
+
+    fn values(&mut self) -> Result<Value, Broken> {
         let mut values = Vec::new();
         loop {
             self.space();
@@ -56,13 +75,88 @@ impl<'a> Lax<'a> {
         }
     }
 
-    /// Takes off what keeps other sites from running it.
+    /// Reads the text that stands here as a string.
+    fn parsed(&mut self) -> Result<Value, Broken> {
+        let text = self.string()?;
+        if let Ok(value) = strict(&text, self.budget) {
+            return Ok(value);
+        }
+        self.budget.spent()?;
+        let mut inner = Lax::new(&text, self.budget);
+        let value = inner.values()?;
+        self.repairs += inner.repairs;
+        Ok(value)
+    }
+
+    /// Takes off what keeps other sites from running it, or what a script does with it.
     fn guard(&mut self) {
         self.space();
+        let (at, repairs) = (self.at, self.repairs);
+        if self.script().is_some() {
+            self.repairs = repairs + 1;
+            return;
+        }
+        (self.at, self.repairs, self.is_parsed) = (at, repairs, false);
         if let Some(guard) = GUARDS.iter().find(|guard| self.rest().starts_with(**guard)) {
             self.at += guard.len();
             self.repairs += 1;
         }
+    }
+
+    /// Passes over what a script puts before its data: `var x =`, `window["x"] =`, `callback(`,
+    /// `export default`. None where the text begins otherwise.
+    fn script(&mut self) -> Option<()> {
+        let mut leads = false;
+        for _ in 0..MAX_SCRIPT {
+            self.space();
+            match self.peek()? {
+                b'{' | b'[' if leads => return Some(()),
+                b'"' | b'\'' if leads && self.is_parsed => return Some(()),
+                b'"' | b'\'' => {
+                    self.string().ok()?;
+                    leads = false;
+                }
+                b'(' | b'=' | b'|' => {
+                    self.at += 1;
+                    leads = true;
+                }
+                b';' | b'!' | b'&' => {
+                    self.at += 1;
+                    leads = false;
+                }
+                _ => {
+                    let name = self.name()?;
+                    self.subscript();
+                    leads = matches!(name, "default" | "return");
+                    self.is_parsed = name == "JSON.parse";
+                }
+            }
+        }
+        None
+    }
+
+    /// Passes over `["x"].y` behind a name.
+    fn subscript(&mut self) {
+        loop {
+            let rest = text::cut(self.rest(), MAX_NAME);
+            let inner = rest.strip_prefix('[').filter(|inner| inner.starts_with(['"', '\'']));
+            let end = inner.and_then(|inner| inner.find(']')).map(|end| end + 2);
+            let dot = rest.starts_with('.').then_some(1);
+            let Some(length) = end.or(dot) else { return };
+            self.at += length;
+            self.name();
+        }
+    }
+
+    /// Takes a name as scripts write it, with its dots.
+    fn name(&mut self) -> Option<&'a str> {
+        let rest = text::cut(self.rest(), MAX_NAME);
+        let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | '.' | '-');
+        let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+        let name = &rest[..end];
+        let is_name = name.starts_with(|c: char| c.is_alphabetic() || matches!(c, '_' | '$'));
+        is_name.then(|| self.at += end)?;
+        Some(name)
     }
 
     fn rest(&self) -> &'a str {
@@ -97,7 +191,7 @@ impl<'a> Lax<'a> {
         match self.peek() {
             Some(b'{') => self.inside(Self::object),
             Some(b'[') => self.inside(Self::array),
-            Some(b'"') => self.string().map(Value::String),
+            Some(b'"' | b'\'' | b'`') => self.string().map(Value::String),
             Some(_) => self.word(),
             None => Err(Broken::CutOff),
         }
@@ -118,10 +212,7 @@ impl<'a> Lax<'a> {
         let mut object = Map::new();
         let mut is_whole = false;
         while self.goes_on(b'}', object.is_empty(), is_whole)? {
-            if self.peek() != Some(b'"') {
-                return Err(invalid());
-            }
-            let name = self.string()?;
+            let name = self.key()?;
             self.space();
             if !self.eat(b':') {
                 return Err(self.end_or_invalid());
@@ -137,6 +228,22 @@ impl<'a> Lax<'a> {
             object.insert(name, value);
         }
         Ok(Value::Object(object))
+    }
+
+    /// Reads a member's name, in quotes or as scripts may write it.
+    fn key(&mut self) -> Result<String, Broken> {
+        if let Some(b'"' | b'\'' | b'`') = self.peek() {
+            return self.string();
+        }
+        let rest = text::cut(self.rest(), MAX_NAME);
+        let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | '-' | '@');
+        let name = &rest[..rest.find(|c| !is_part(c)).unwrap_or(rest.len())];
+        self.at += name.len();
+        if name.is_empty() {
+            return Err(invalid());
+        }
+        self.repairs += 1;
+        Ok(name.to_owned())
     }
 
     fn array(&mut self) -> Result<Value, Broken> {
@@ -174,11 +281,13 @@ impl<'a> Lax<'a> {
     }
 
     fn string(&mut self) -> Result<String, Broken> {
+        let quote = self.text.as_bytes()[self.at];
+        self.repairs += usize::from(quote != b'"');
         self.at += 1;
         let mut string = String::new();
         loop {
             let rest = self.rest();
-            let plain = rest.find(['"', '\\']).ok_or(Broken::CutOff)?;
+            let plain = rest.find([quote as char, '\\']).ok_or(Broken::CutOff)?;
             string.push_str(&rest[..plain]);
             self.at += plain + 1;
             if rest[..plain].bytes().any(|byte| byte < 0x20) {
@@ -186,11 +295,11 @@ impl<'a> Lax<'a> {
             }
             if rest.as_bytes()[plain] == b'\\' {
                 self.escape(&mut string)?;
-            } else if self.ends_string() {
+            } else if self.ends_string(quote) {
                 break;
             } else {
                 self.repairs += 1;
-                string.push('"');
+                string.push(quote as char);
             }
         }
         self.budget.take(string.len() + STRING)?;
@@ -198,14 +307,16 @@ impl<'a> Lax<'a> {
     }
 
     /// Tells whether a quote ends its string: something follows that may follow one.
-    fn ends_string(&self) -> bool {
+    fn ends_string(&self, quote: u8) -> bool {
         let rest = self.rest();
         let next = rest.trim_start();
         let is_apart = rest[..rest.len() - next.len()].contains('\n');
         match next.bytes().next() {
             None | Some(b',' | b':' | b'}' | b']') => true,
+            // The string is a call's argument, or an operand.
+            Some(b')' | b';' | b'&' | b'=') if self.depth == self.call => true,
             // A comma is missing at the end of a line, or a comment follows.
-            Some(b'"') => is_apart,
+            Some(byte) if byte == quote => is_apart,
             Some(_) => COMMENTS.iter().any(|mark| next.starts_with(mark)),
         }
     }
@@ -263,7 +374,8 @@ impl<'a> Lax<'a> {
     /// Reads a number or a literal, JSON's or JavaScript's.
     fn word(&mut self) -> Result<Value, Broken> {
         let rest = self.rest();
-        let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.' | '_');
+        let is_part =
+            |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.' | '_' | '!' | '$');
         let word = &rest[..rest.find(|c| !is_part(c)).unwrap_or(rest.len())];
         self.at += word.len();
         Ok(match word {
@@ -271,20 +383,40 @@ impl<'a> Lax<'a> {
             "true" => true.into(),
             "false" => false.into(),
             "NaN" | "Infinity" | "-Infinity" | "undefined" | "None" => self.nothing(),
-            "True" => self.repaired(true.into()),
-            "False" => self.repaired(false.into()),
-            _ => match serde_json::from_str::<Number>(word) {
-                Ok(number) => number.into(),
-                Err(_) => {
-                    let is_number = word.contains(|c: char| c.is_ascii_digit())
-                        && !word
-                            .contains(|c: char| c.is_ascii_alphabetic() && !matches!(c, 'e' | 'E'));
-                    let number = word.parse::<f64>().ok().filter(|_| is_number);
-                    let number = number.ok_or_else(|| self.end_or_invalid())?;
-                    self.repaired(Number::from_f64(number).map_or(Value::Null, Value::Number))
-                }
-            },
+            "True" | "!0" => self.repaired(true.into()),
+            "False" | "!1" => self.repaired(false.into()),
+            "new" => {
+                self.space();
+                let is_call = self.name().is_some() && self.peek() == Some(b'(');
+                is_call.then_some(()).ok_or_else(|| self.end_or_invalid())?;
+                self.inside(Self::called)?
+            }
+            "void" => {
+                self.space();
+                let is_zero = self.eat(b'0');
+                is_zero.then(|| self.nothing()).ok_or_else(|| self.end_or_invalid())?
+            }
+            _ if self.peek() == Some(b'(') && !word.is_empty() => self.inside(Self::called)?,
+            _ => {
+                let number = number(word).ok_or_else(|| self.end_or_invalid())?;
+                self.repairs += usize::from(serde_json::from_str::<Number>(word).is_err());
+                number
+            }
         })
+    }
+
+    /// Reads what a call stands for: its argument, `new Date("2026-11-02")`.
+    fn called(&mut self) -> Result<Value, Broken> {
+        self.repairs += 1;
+        self.space();
+        if self.eat(b')') {
+            return Ok(Value::Null);
+        }
+        let before = std::mem::replace(&mut self.call, self.depth);
+        let value = self.value()?;
+        self.call = before;
+        self.space();
+        if self.eat(b')') { Ok(value) } else { Err(self.end_or_invalid()) }
     }
 
     fn nothing(&mut self) -> Value {
@@ -299,6 +431,21 @@ impl<'a> Lax<'a> {
     fn end_or_invalid(&self) -> Broken {
         if self.rest().is_empty() { Broken::CutOff } else { invalid() }
     }
+}
+
+/// Returns a number as JSON or JavaScript writes it; one out of range is null.
+fn number(word: &str) -> Option<Value> {
+    if let Ok(number) = serde_json::from_str::<Number>(word) {
+        return Some(number.into());
+    }
+    if let Some(digits) = word.strip_prefix("0x") {
+        return u64::from_str_radix(digits, 16).ok().map(Value::from);
+    }
+    let word = word.strip_suffix('n').unwrap_or(word).replace('_', "");
+    let is_letter = |c: char| c.is_ascii_alphabetic() && !matches!(c, 'e' | 'E');
+    let is_number = word.contains(|c: char| c.is_ascii_digit()) && !word.contains(is_letter);
+    let number = word.parse::<f64>().ok().filter(|_| is_number)?;
+    Some(Number::from_f64(number).map_or(Value::Null, Value::Number))
 }
 
 /// The reason comes from the strict reader.
@@ -340,6 +487,12 @@ fn comment(text: &str) -> Option<usize> {
         _ => mark.len(),
     })
 }
+
+/// Pieces of a script before its data.
+const MAX_SCRIPT: usize = 24;
+
+/// A member's or a variable's name is no longer.
+const MAX_NAME: usize = 300;
 
 /// As deep as serde_json reads.
 const MAX_DEPTH: usize = 127;

@@ -121,7 +121,15 @@ fn what_is_cut_off_or_no_json_is_none() {
     };
     invalid("Not found");
     invalid("{]");
-    invalid("{a:1}");
+    invalid("{a}");
+    invalid("{a:b}");
+    invalid("Not found [404]");
+    invalid("Sorry, we are closed {for now}");
+    invalid("if (x) { y() }");
+    invalid("(function(){ return 1 })()");
+    invalid("{a: new Date}");
+    invalid(&format!("[{}", "new ".repeat(100_000)));
+    invalid(&format!("[{}", "f(".repeat(100_000)));
     invalid("[}");
     invalid("<p>");
     invalid(&"[".repeat(100_000));
@@ -137,4 +145,63 @@ fn a_block_that_was_escaped_as_a_whole_is_read() {
     );
     let whole = read(r#"{"a":"&quot;x&quot;"}"#);
     assert_eq!((whole.value, whole.repairs), (json!({"a": "&quot;x&quot;"}), 0));
+}
+
+#[test]
+fn what_scripts_write_is_read_and_counted() {
+    let check = |text: &str, expect: Value, repairs: usize| {
+        let got = read(text, &Budget::unlimited()).unwrap_or_else(|e| panic!("{text}: {e}"));
+        assert_eq!((got.value, got.repairs), (expect, repairs), "{text}");
+    };
+    let a = || json!({"a": "x"});
+    check("{'a':'x'}", a(), 2);
+    check("{a:'x'}", a(), 2);
+    check("{a: `x`}", a(), 2);
+    check("{$a_1-b: \"x\", 2: 3, naïve: 4}", json!({"$a_1-b": "x", "2": 3, "naïve": 4}), 3);
+    check(
+        "['the chef\\'s', 'the chef's table', 'say \"hi\"', \"it's\"]",
+        json!(["the chef's", "the chef's table", "say \"hi\"", "it's"]),
+        5,
+    );
+    check("{'a' : 'x',\n 'b' : ['y', 'z'] }", json!({"a": "x", "b": ["y", "z"]}), 5);
+    check("var a = {\"a\":\"x\"};", a(), 1);
+    check("let a={\"a\":\"x\"}", a(), 1);
+    check("window.__INITIAL_STATE__ = {\"a\":\"x\"}; (function(){})();", a(), 1);
+    check("window[\"__x\"]={\"a\":\"x\"};", a(), 1);
+    check("window[\"a\"].b={\"a\":\"x\"};", a(), 1);
+    check("window['a']['b'] = {\"a\":\"x\"};", a(), 1);
+    check("self.__data = self.__data || {\"a\":\"x\"}", a(), 1);
+    check("export default {\"a\":\"x\"}", a(), 1);
+    check("module.exports = [{\"a\":\"x\"}]", json!([a()]), 1);
+    check("callback({\"a\":\"x\"});", a(), 1);
+    check("jQuery123_456({\"a\":\"x\"})", a(), 1);
+    check("/**/ angular.callbacks._0({\"a\":\"x\"});", a(), 2);
+    check("typeof cb === 'function' && cb({\"a\":\"x\"});", a(), 1);
+    check("\"use strict\"; var a = {\"a\":\"x\"}", a(), 1);
+    check("({\"a\":\"x\"})", a(), 1);
+    check(r#"window.a = JSON.parse("{\"a\":\"x\"}");"#, a(), 1);
+    check(r#"window.a = JSON.parse('{"a":"x",}');"#, a(), 3);
+    check(
+        "{a:undefined,b:void 0,c:!0,d:!1,e:0x1F,f:10n,g:1_000}",
+        json!({"a": null, "b": null, "c": true, "d": false, "e": 31, "f": 10.0, "g": 1000.0}),
+        14,
+    );
+    check(
+        r#"{"a":new Date("2026-11-02"),"b":Date(5),"c":new Set([1]),"d":f()}"#,
+        json!({"a": "2026-11-02", "b": 5, "c": [1], "d": null}),
+        4,
+    );
+    check(r#"{"a":new Date({"b":"x);"})}"#, json!({"a": {"b": "x);"}}), 1);
+}
+
+#[test]
+fn reading_a_script_takes_time_of_its_length() {
+    let budget = || Budget::of_page(4 << 20, Default::default());
+    for piece in
+        ["'", "' ", "'\n", "{'", "a(", "a[\"b\"]", "a=", "a||", "`", "(", ";", "/*", "'a' "]
+    {
+        let text = piece.repeat((2 << 20) / piece.len());
+        let _ = read(&text, &budget());
+        let _ = first(&format!("[{text}"), &budget());
+    }
 }
