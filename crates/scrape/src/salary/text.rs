@@ -1,13 +1,14 @@
 //! Salaries in text: which of its numbers are pay, and what the words around them make of it.
 
 mod amounts;
+mod beside;
 mod periods;
 mod tokens;
 mod words;
 
 use self::{
     amounts::{Amount, amounts},
-    periods::{implied, period_of},
+    periods::{implied, named_period, period_of},
     tokens::{Piece, Token, money, tokens, word},
     words::{ANDS, BETWEEN, FILLERS, JOINS, PER, UP_TO},
 };
@@ -62,7 +63,10 @@ fn chosen(tokens: &[Token<'_>], amounts: &[Amount]) -> Option<Range> {
     let best = ranges.iter().map(rank).max()?;
     // A range without a currency is no better than the first amount that has one.
     let found = ranges.into_iter().find(|range| rank(range) == best || rank(range) >= 2)?;
-    let is_sure = best > 0 || found.low.scale.is_some() || !is_doubtful(&found.low.number);
+    let ends = [Some(found.low), found.high];
+    let is_sure = best >= 2
+        || ends.iter().flatten().any(|end| end.scale.is_some() || !is_doubtful(&end.number))
+        || named_period(tokens, amounts, found).is_some();
     is_sure.then_some(found)
 }
 

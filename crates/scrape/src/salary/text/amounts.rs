@@ -1,6 +1,7 @@
 //! Which numbers of a text are pay.
 
 use super::{
+    beside::{is_beside_pay, is_counted, is_phone},
     tokens::{Piece, Token, is_wide, money, word},
     words::{BESIDE, NAMES},
 };
@@ -130,7 +131,8 @@ pub(super) fn is_no_pay(
                 tokens.get(at + 1),
                 Some(Token { piece: Piece::Scale(_), is_glued: true })
             ));
-    if is_share || is_ordinal || is_plan || is_bonus(tokens, at, to) {
+    let is_others = is_bonus(tokens, at, to) || is_beside_pay(tokens, at, to);
+    if is_share || is_ordinal || is_plan || is_others {
         return true;
     }
     if has_sign {
@@ -142,7 +144,8 @@ pub(super) fn is_no_pay(
         || matches!(before, Some(Token { piece: Piece::Mark('#' | '№' | '×'), .. }))
         || word(before) == Some("x");
     let is_pays = matches!(word(next), Some("薪" | "pagas" | "mensualites" | "mensilita" | "x"));
-    is_clock || is_named || is_pays || is_span(tokens, to)
+    let is_else = is_counted(tokens, at, to) || is_phone(tokens, at);
+    is_clock || is_named || is_pays || is_else || is_span(tokens, to)
 }
 
 /// Tells whether a unit of time is right behind a number: `40 hours`, `3 years`.

@@ -3,6 +3,7 @@
 use super::{
     Range,
     amounts::{Amount, is_span, money_before},
+    beside::is_of_count,
     tokens::{Piece, Token, is_wide, money, word},
     words::{FILLERS, PER},
 };
@@ -30,11 +31,13 @@ pub(super) fn named_period(
     let last = range.high.map_or(range.low.from, |high| high.from);
     let other = amounts.iter().find(|amount| amount.from > last);
     let until = other.map_or(tokens.len(), |amount| amount.from);
-    let after = (from..until).find_map(|at| period_at(tokens, at));
+    let ends = [range.low.from, last];
+    let period = |at: usize| period_at(tokens, at).filter(|_| !is_of_count(tokens, at, &ends));
+    let after = (from..until).find_map(period);
     // What stands before another number belongs to that.
     let is_number = |at: &usize| matches!(tokens[*at].piece, Piece::Number(_));
     let mut before = (0..range.low.from).rev().take_while(|at| !is_number(at));
-    after.or_else(|| before.find_map(|at| period_at(tokens, at)))
+    after.or_else(|| before.find_map(period))
 }
 
 /// Returns the period that the token names, unless it is that of something else: working hours, paid

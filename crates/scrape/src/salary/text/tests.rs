@@ -195,3 +195,121 @@ fn more_forms_of_public_boards_are_read() {
     check("2.400 € mtl.", least(2400.0, "EUR", "month"));
     check("Tel. 030 1234567", NONE);
 }
+
+#[test]
+fn what_a_label_says_is_no_pay_is_none() {
+    check("Expected hours: 40 per week. Pay: $20", (Some(20.0), None, Some("USD"), None));
+    check("Expected hours: 40 per week", NONE);
+    check("Expected hours: No less than 32 per week", NONE);
+    check("Hours per week: 38", NONE);
+    check("Pay: $20. Expected hours: 40 per week", (Some(20.0), None, Some("USD"), None));
+    check(
+        "Pay: $20.00 - $25.00 per hour Expected hours: 30 - 40 per week",
+        range(20.0, 25.0, "USD", "hour"),
+    );
+    check(
+        "Expected hours: 30 – 40 per week; Pay: From $18.50 per hour",
+        least(18.5, "USD", "hour"),
+    );
+    check("Wochenstunden: 40 Gehalt: 3.000 € pro Monat", least(3e3, "EUR", "month"));
+    check("Arbeitszeit: 39 pro Woche, Gehalt: 2.800 €", (Some(2800.0), None, Some("EUR"), None));
+    check("Urlaub: 30 pro Jahr", NONE);
+    check("Experience: 5 - 7. Salary: 60,000 USD", least(60e3, "USD", "year"));
+    check("Team size: 1,500", NONE);
+    check("Employees: 10,000 - 50,000", NONE);
+    check("Founded: 1998 Salary: €55,000", least(55e3, "EUR", "year"));
+    check("Tel: 5551234", NONE);
+    check("Funding: $20M", NONE);
+    check("Revenue: €5,000,000. Salary: €70,000 per year", least(70e3, "EUR", "year"));
+    check("Horas: 40 por semana; Salario: 1.500 € al mes", least(1500.0, "EUR", "month"));
+    check("Heures : 35 par semaine. Salaire : 2 000 € par mois", least(2e3, "EUR", "month"));
+    check("Pay: 20 per hour", (Some(20.0), None, None, Some("hour")));
+}
+
+#[test]
+fn counts_of_people_days_and_places_are_no_pay() {
+    for text in [
+        "1,500 employees",
+        "a team of 1,200 engineers",
+        "12,000+ employees worldwide",
+        "over 10,000 customers",
+        "5,000 users",
+        "2.500 Mitarbeiter",
+        "3 000 salariés",
+        "1.200 empleados",
+        "30 days of holiday",
+        "28 days annual leave",
+        "30 Urlaubstage",
+        "30 Tage Urlaub",
+        "25 days PTO",
+        "5-7 years of experience",
+        "10+ years",
+        "9-5",
+        "9am-5pm",
+        "08:00 - 17:00",
+        "8 - 16 Uhr",
+        "80-100%",
+        "80 – 100 %",
+        "100% remote",
+        "0.8 FTE",
+        "2024 - 2026",
+        "2025/2026",
+        "+49 30 1234567",
+        "555-123-4567",
+        "(555) 123-4567",
+        "call 030 / 123 45 67",
+        "401(k) with 4% match",
+        "401k",
+        "35-40 hours",
+        "40h",
+        "38.5 h/Woche",
+        "Ref. 12345",
+        "#12345",
+        "3 km from Berlin",
+        "1,000 sq ft",
+        "24/7",
+        "360",
+        "4-day week",
+        "50 - 60",
+        "Monday to Friday 9 to 5",
+        "6 month contract",
+        "2 x 6 months",
+    ] {
+        check(text, NONE);
+    }
+}
+
+#[test]
+fn money_that_is_not_the_jobs_is_no_pay() {
+    for text in [
+        "raised $20M",
+        "we have raised $20 million in funding",
+        "$50M Series B",
+        "Series A ($12M)",
+        "$1.2B valuation",
+        "$10M ARR",
+        "€5 million in revenue",
+        "Umsatz 20 Mio. €",
+        "backed by $30M from investors",
+        "$500 learning budget",
+        "$1,000 referral bonus",
+        "$2,000 annual education stipend",
+        "€50 monthly gym allowance",
+        "up to $5,250 tuition reimbursement",
+        "401(k) up to $5,000 match",
+        "$100 gift card",
+        "$250k in equity",
+        "manage a $5M portfolio",
+        "$3 billion in assets",
+        "a budget of $200,000",
+    ] {
+        check(text, NONE);
+    }
+    check("Series B ($50M raised) | $120k - $150k", range(120e3, 150e3, "USD", "year"));
+    check("$120k - $150k, $20M funding", range(120e3, 150e3, "USD", "year"));
+    check("£60,000 plus £1,000 training budget", least(60e3, "GBP", "year"));
+    check("1,500 employees, €70,000", least(70e3, "EUR", "year"));
+    check("$20/hr, team of 50", least(20.0, "USD", "hour"));
+    check("call 555-123-4567, $18 per hour", least(18.0, "USD", "hour"));
+    check("80-100%, CHF 90'000", least(90e3, "CHF", "year"));
+}
