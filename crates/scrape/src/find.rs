@@ -9,6 +9,7 @@ use url::Url;
 
 use crate::config::{PathSettings, SourceConfig, SourceKind};
 
+pub(crate) use self::guess::guess;
 pub use self::{
     address::by_address,
     answer::{in_feed, in_json, in_page, in_sitemap, sitemaps},

@@ -34,6 +34,12 @@ pub enum ParseError {
         /// What was looked for.
         expected: &'static str,
     },
+    /// The list is not where the configuration says.
+    #[error("the answer has no list at `paths.items`; {instead}")]
+    NoList {
+        /// What stands there, or where a list is: a clause.
+        instead: String,
+    },
     /// Reading it costs more than a page may.
     #[error("the answer was not read to its end: {0}")]
     TooMuch(#[from] TooMuch),

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Values that one path finds at the most.
-const MAX_FOUND: usize = 10_000;
+pub(crate) const MAX_FOUND: usize = 10_000;
 
 /// A path's steps.
 pub(crate) type Path = Vec<String>;
@@ -247,6 +247,15 @@ impl Paths {
     pub(crate) fn read(&self, record: &Value, context: &Context) -> Result<Listing, String> {
         let mut posting = Posting::new(record, context);
         self.fill(&mut posting);
+        let Listing { title, url, external_id, .. } = &posting.listing;
+        for (value, setting) in [(title, "title"), (url, "link")] {
+            if value.trim().is_empty() {
+                return Err(format!(
+                    "record `{}` has nothing at `paths.{setting}`",
+                    text::cut(external_id, 100)
+                ));
+            }
+        }
         posting.finish()
     }
 

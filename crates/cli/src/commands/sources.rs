@@ -99,7 +99,7 @@ async fn check(config: &Settings, args: CheckArgs) -> Result<(), Error> {
     Format::of(args.shown.json).show(&answers, |answers| table(answers))?;
     match answers.iter().filter(|answer| answer.outcome.is_silent()).count() {
         0 => Ok(()),
-        n => Err(Error::Failed(format!("{n} of {} sources did not answer", answers.len()))),
+        n => Err(Error::Failed(format!("{n} of {} sources gave no listings", answers.len()))),
     }
 }
 
@@ -130,7 +130,8 @@ async fn check_alone(
     Format::of(shown.json)
         .show(&answers, |answers| report::report(&answers[0], &steps, &matching))?;
     if answers[0].outcome.is_silent() {
-        return Err(Error::Failed(format!("`{}` did not answer", source.name)));
+        let name = &source.name;
+        return Err(Error::Failed(format!("`{name}` gave no listings ({})", answers[0].outcome)));
     }
     Ok(())
 }

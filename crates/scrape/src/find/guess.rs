@@ -35,7 +35,7 @@ const DATES: [&str; 8] = [
 const TEXTS: [&str; 3] = ["description", "descriptionHtml", "content"];
 
 /// Returns the paths of the list that looks most like postings.
-pub(super) fn guess(root: &Value, budget: &Budget) -> Option<PathSettings> {
+pub(crate) fn guess(root: &Value, budget: &Budget) -> Option<PathSettings> {
     let mut best: Option<(usize, PathSettings)> = None;
     let mut open = vec![(String::new(), root, 0)];
     while let Some((path, value, depth)) = open.pop() {

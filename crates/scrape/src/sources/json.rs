@@ -13,13 +13,18 @@ use crate::{
     context::Context,
     embedded::Spot,
     feed::Feed,
+    find::guess,
     page::Content,
     parse_error::ParseError,
     parsed::Parsed,
-    paths::{Paths, found},
+    paths::{MAX_FOUND, Paths, found},
     record, rows,
     setup::{BuildError, urls},
+    text,
 };
+
+/// Names that are told of a place in an answer.
+const MAX_NAMES: usize = 12;
 
 pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
     let paths = Arc::new(Paths::new(config)?);
@@ -63,7 +68,7 @@ fn check_body(config: &SourceConfig, body: &str) -> Result<(), BuildError> {
 pub(crate) fn parse(root: &Value, paths: &Paths, context: &Context) -> Result<Parsed, ParseError> {
     let lists = found(root, &paths.items);
     let Some(all) = rows_of(&lists) else {
-        return Err(ParseError::Shape { expected: "list at the path `paths.items`" });
+        return Err(ParseError::NoList { instead: instead(root, &paths.items, context) });
     };
     let mut parsed = Parsed {
         rows: Some(all.len()),
@@ -80,8 +85,34 @@ pub(crate) fn parse(root: &Value, paths: &Paths, context: &Context) -> Result<Pa
     for row in all {
         parsed.add(paths.read(row, context), context)?;
     }
+    if lists.len() == MAX_FOUND {
+        parsed.left_out.push(format!("a path finds {MAX_FOUND} values of a page at most"));
+    }
     rows::join(&mut parsed.listings);
     Ok(parsed.settled())
+}
+
+/// Says where a list is that looks like postings, or else how far the path leads.
+fn instead(root: &Value, path: &[String], context: &Context) -> String {
+    if let Some(paths) = guess(root, &context.budget) {
+        let at = if paths.items.is_empty() { "the top" } else { &paths.items };
+        let setting = Value::from(&*paths.items);
+        return format!("a list of postings is at {at}: set `items = {setting}`");
+    }
+    let ends = |n: &usize| !found(root, &path[..*n]).is_empty();
+    let depth = (0..=path.len()).rev().find(ends).unwrap_or_default();
+    let here = found(root, &path[..depth]);
+    let place =
+        if depth == 0 { "the top".to_owned() } else { format!("`{}`", path[..depth].join(".")) };
+    match here.first() {
+        Some(Value::Object(fields)) if !fields.is_empty() => {
+            let names: Vec<&str> =
+                fields.keys().take(MAX_NAMES).map(|name| text::cut(name, 40)).collect();
+            format!("the names at {place} are `{}`", names.join("`, `"))
+        }
+        Some(Value::Array(_)) => format!("{place} is a list itself"),
+        _ => format!("{place} holds no list and no names"),
+    }
 }
 
 /// Returns the records: the elements of the lists that were found, or the objects of a map.
@@ -164,7 +195,25 @@ mod tests {
         let empty = r#"{"data":{"departments":[{"jobs":[]}]}}"#;
         assert!(read(&settings(), empty).unwrap().listings.is_empty());
         let error = read(&settings(), "{\"data\":{}}").unwrap_err();
-        assert_eq!(error.to_string(), "the answer has no list at the path `paths.items`");
+        let said = "the answer has no list at `paths.items`; `data` holds no list and no names";
+        assert_eq!(error.to_string(), said);
+    }
+
+    #[test]
+    fn where_the_list_is_instead_is_said() {
+        let check = |body: &str, expect: &str| {
+            let error = read(&settings(), body).unwrap_err().to_string();
+            let said = error.strip_prefix("the answer has no list at `paths.items`; ");
+            assert_eq!(said, Some(expect), "{body}");
+        };
+        check(r#"{"error":"no such board","code":4}"#, "the names at the top are `error`, `code`");
+        check(r#"{"data":{"departments":{"a":1}}}"#, "the names at `data.departments` are `a`");
+        check("[1]", "the top is a list itself");
+        let jobs = r#"[{"title":"Cook","url":"/1","location":"Bonn"}]"#;
+        check(
+            &format!(r#"{{"results":{{"jobs":{jobs}}}}}"#),
+            "a list of postings is at results.jobs: set `items = \"results.jobs\"`",
+        );
     }
 
     #[test]

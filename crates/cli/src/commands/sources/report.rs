@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use rhubarb_scrape::{Listing, steps::Step};
+use rhubarb_scrape::{Ending, Listing, steps::Step};
 
 use super::Checked;
 
@@ -95,48 +95,111 @@ fn shown(listing: &Listing) -> String {
     out
 }
 
-/// Says what to change, where that is known.
+/// Says what to change, where the reason does not say so itself.
 fn advice(checked: &Checked, listings: &[Listing]) -> Option<String> {
-    let reason = checked.reason.as_deref().unwrap_or_default();
-    let has = |words: &[&str]| words.iter().any(|word| reason.contains(word));
-    let text = if checked.state == rhubarb_scrape::SourceState::NotFound {
-        "compare `board`, `site` and `base_url` with the address of the careers page in a browser; \
-         `rhubarb sources find ADDRESS` reads them off it"
-    } else if has(&["is HTML where", "in place of"]) {
-        "open the address in a browser: a page for people stands where data was expected. \
-         `rhubarb sources find ADDRESS` says which kind of source reads it"
-    } else if has(&["robots.txt"]) {
-        "the site does not want this to be fetched; look for a feed or an API of the same board"
-    } else if has(&["401", "403", "blocked", "challenge"]) {
-        "the site refuses programs; it is not asked again and again. Look for the board's own API"
-    } else if has(&["paths.items"]) {
-        "correct `paths.items`: open the address and follow the names down to the list"
-    } else if has(&["is not a CSS selector", "selector"]) {
-        "correct the selectors: open the page and look at one listing's element"
-    } else if has(&["has no title"]) {
-        "correct the path or selector of the title"
-    } else if has(&["no http address", "overlong"]) {
-        "correct the path or selector of the link"
-    } else if has(&["invalid setting"]) {
-        "correct the setting that is named"
-    } else if !reason.is_empty() {
-        return None;
-    } else if checked.listings == 0 {
-        "nothing was found. If the page shows postings in a browser, a script loads them: \
-         `rhubarb sources find ADDRESS` looks for where from"
-    } else if listings.is_empty() {
-        "the source works; nothing matches the keyword"
-    } else {
-        return None;
+    let Some(reason) = checked.reason.as_deref() else {
+        return match (checked.listings, listings.is_empty()) {
+            (0, _) => Some(
+                "nothing, if the careers page has no posting either. If it shows some in a \
+                 browser, `rhubarb sources find ADDRESS` looks for where they come from"
+                    .to_owned(),
+            ),
+            (_, true) => Some("nothing: the source works, and no title has the keyword".to_owned()),
+            _ => None,
+        };
     };
-    Some(text.to_owned())
+    match checked.outcome {
+        Ending::NotFound | Ending::Gone => Some(format!(
+            "compare {} with the address of the careers page in a browser; `rhubarb sources find \
+             ADDRESS` reads them off it",
+            named(checked.kind)
+        )),
+        Ending::Blocked if reason.contains("refuses access") => Some(
+            "the site refuses programs, and is not asked again and again; look for the board's own \
+             API or feed"
+                .to_owned(),
+        ),
+        Ending::Throttled => Some(
+            "wait, and raise `scrape.min_interval` if it happens often".to_owned(),
+        ),
+        Ending::Failed | Ending::Suspicious => of_reason(reason, checked.kind),
+        _ => None,
+    }
+}
+
+/// The settings that say where a source is.
+fn named(kind: &str) -> &'static str {
+    match kind {
+        "HTML pages" | "JSON-LD pages" | "JSON by paths" | "RSS or Atom feed" | "Sitemap" => {
+            "`urls`"
+        }
+        _ => "`board`, `site` and `base_url`",
+    }
+}
+
+/// What is said for reasons that have these words; the first counts.
+const REASONS: [(&[&str], &str); 9] = [
+    (
+        &["names at", "a list of postings is at", "is a list itself", "holds no list"],
+        "correct `paths.items`: the names from the top of the answer down to the list, with dots \
+         between; leave it empty where the answer is the list",
+    ),
+    (
+        &["finds nothing in an item"],
+        "open the page, look at the element of one posting, and correct the selector that is named",
+    ),
+    (
+        &["has nothing at `paths."],
+        "look at one record of the answer, and correct the path that is named",
+    ),
+    (&["has no title"], "correct the path or selector of the title"),
+    (&["no http address", "overlong"], "correct the path or selector of the link"),
+    (
+        &["robots.txt"],
+        "the site does not want this to be fetched; look for a feed or an API of the same board",
+    ),
+    (
+        &["cut off"],
+        "try again: the answer ended early. If it does each time, tell the owner of the site",
+    ),
+    (
+        &["answered 5", "not done within", "took too long", "timed out", "failed to connect"],
+        "try again later, and open the address in a browser; if it fails there too, the site is \
+         down or the host's name is wrong",
+    ),
+    (&["cannot be used:"], "correct the setting that is named"),
+];
+
+fn of_reason(reason: &str, kind: &str) -> Option<String> {
+    let has = |words: &[&str]| words.iter().any(|word| reason.contains(word));
+    // These end in what to do.
+    if has(&[
+        "; check ",
+        "; read it as",
+        "in place of what was asked for",
+        "; look for the address",
+    ]) {
+        return None;
+    }
+    let known = REASONS.iter().find(|(words, _)| has(words)).map(|(_, text)| (*text).to_owned());
+    let is_other = has(&["the answer has no", "in place of", "is HTML where", "is not valid"]);
+    known.or_else(|| {
+        is_other.then(|| {
+            format!(
+                "this is not what a source of kind `{kind}` answers: compare {} with the address \
+                 of the careers page in a browser; `rhubarb sources find ADDRESS` says which kind \
+                 reads it",
+                named(kind)
+            )
+        })
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use rhubarb_scrape::{Ending, SourceState};
+    use rhubarb_scrape::SourceState;
 
     use super::*;
 
@@ -192,16 +255,26 @@ mod tests {
             assert!(report.contains(expect), "{expect} in:\n{report}");
         };
         check(SourceState::NotFound, Some("`x` has no such page"), "compare `board`");
-        check(
-            SourceState::Failed,
-            Some("the answer is HTML where JSON is expected"),
-            "a page for people",
+        let failed = |reason, expect| check(SourceState::Failed, Some(reason), expect);
+        failed("the answer is HTML where JSON is expected", "sources find ADDRESS");
+        failed("`x` answered with text/html in place of JSON", "not what a source of kind `Lever`");
+        failed("the answer has no array of postings", "compare `board`, `site` and `base_url`");
+        failed(
+            "the answer has no list at `paths.items`; the names at the top are `a`",
+            "with dots",
         );
-        check(
-            SourceState::Failed,
-            Some("the answer has no list at the path `paths.items`"),
-            "follow the names",
+        failed(
+            "none of 2 records could be read; first: `selectors.title` finds nothing in an item",
+            "correct the selector",
         );
-        check(SourceState::Ok, None, "a script loads them");
+        failed("`x` answered 500", "try again later");
+        failed("the answer is cut off: JSON ends too early", "try again");
+        check(SourceState::Ok, None, "if the careers page has no posting either");
+        let own = report(
+            &checked(SourceState::Failed, 0, Some("it is odd; check `selectors.item`")),
+            &[],
+            &[],
+        );
+        assert!(!own.contains("What to do"), "{own}");
     }
 }
