@@ -18,17 +18,14 @@ use reqwest::{Client, header::HeaderMap};
 use tokio::time::{Instant, sleep, timeout};
 use url::{Host, Url};
 
-pub use self::{
-    stored::{ResponseStore, Storing},
-    trail::{Known, Trail},
-};
-
+pub use self::trail::{Known, Trail};
 use self::{
     client::Clients,
     cookies::Jar,
     exchange::{Answer, Exchange},
     robots_cache::RobotsCache,
 };
+pub use crate::store::{ResponseStore, Storing};
 use crate::{
     address::{AllowPrivate, ResolvesToPrivate, is_private_host, resolve},
     config::ScrapeConfig,

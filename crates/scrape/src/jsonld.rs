@@ -14,7 +14,7 @@ use self::{
 };
 use crate::{
     context::Context, dates::DateOrder, dom, identity::normal, json, link::Tracking,
-    listing::Listing, parse_error::ParseError, parsed::Parsed, record, text,
+    listing::Listing, parse_error::ParseError, parsed::Parsed, record,
 };
 
 /// Postings read of one page.
@@ -97,21 +97,26 @@ fn structured(page: &str, context: &Context) -> Result<Structured, ParseError> {
         }
         budget.spent()?;
     }
-    let mut plain = Graph::new(&roots, budget)?.postings(MAX_POSTINGS)?;
+    let mut plain = Graph::new(&roots, budget)?.postings(MAX_POSTINGS + 1)?;
     if plain.is_empty() && is_marked {
-        roots = microdata::postings(&dom::document(page, budget)?, MAX_POSTINGS, budget)?;
-        plain = Graph::new(&roots, budget)?.postings(MAX_POSTINGS)?;
+        roots = microdata::postings(&dom::document(page, budget)?, MAX_POSTINGS + 1, budget)?;
+        plain = Graph::new(&roots, budget)?.postings(MAX_POSTINGS + 1)?;
+    }
+    if plain.len() > MAX_POSTINGS {
+        plain.truncate(MAX_POSTINGS);
+        let reason =
+            format!("a page has more than the {MAX_POSTINGS} postings that are read of one");
+        parsed.left_out.push(reason);
     }
     let order = || DateOrder::shown_by(&dates_of(&plain));
     let context = context.in_language(tag.as_deref().unwrap_or_default(), order);
     let context = &Context { page: base, ..context };
-    let language = tag.as_deref().and_then(text::language);
     let mut signs = Vec::new();
     for Plain { value, is_main } in &plain {
         let posting = Posting { posting: value, page: &address };
         let sign = Marks { has_address: posting.own_url(context).is_some(), is_main: *is_main };
         let read = posting.read(context).map(|listing| Listing {
-            language: listing.language.or_else(|| language.clone()),
+            language: listing.language.or_else(|| context.language.clone()),
             ..listing
         });
         if read.is_ok() {

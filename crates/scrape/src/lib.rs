@@ -88,6 +88,7 @@ pub mod hosts;
 pub mod page;
 pub mod proxies;
 pub mod robots;
+mod store;
 
 pub mod address;
 pub mod charset;

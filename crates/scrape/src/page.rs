@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use url::Url;
 
-use crate::{charset, proxies::Proxy};
+use crate::{charset, proxies::Proxy, store::Kept};
 
 /// The kind of content that is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -133,10 +133,14 @@ pub struct Page {
     pub status: u16,
     /// The `Content-Type` header as it came.
     pub content_type: Option<String>,
+    /// The `Content-Language` header as it came.
+    pub language: Option<String>,
     /// The body, decompressed.
     pub bytes: Bytes,
     /// Whether the site sent it now.
     pub fetched: Fetched,
+    /// Where it is kept for the next time.
+    pub(crate) kept: Option<Kept>,
 }
 
 /// How a page came.
@@ -181,8 +185,10 @@ mod tests {
             url: Url::parse("https://example.com/").unwrap(),
             status: 200,
             content_type: Some(content_type.to_owned()),
+            language: None,
             bytes: Bytes::copy_from_slice(body),
             fetched: Fetched::Full,
+            kept: None,
         }
     }
 

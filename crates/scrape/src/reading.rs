@@ -12,8 +12,10 @@ use crate::{
     dom,
     fetch::Fetcher,
     link::host,
+    listing::Listing,
     page::{Content, Page, Request},
     parse_error::ParseError,
+    parsed::Parsed,
     source_status::Ending,
     steps::{self, Step},
     trouble::Trouble,
@@ -26,15 +28,35 @@ async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> 
     done.map_err(|_| Trouble::failed(defect))
 }
 
+/// What a page gave.
+pub(crate) trait Given {
+    /// Tells whether the page is believed to be what was asked for.
+    fn is_believed(&self) -> bool {
+        true
+    }
+}
+
+impl Given for Parsed {
+    fn is_believed(&self) -> bool {
+        self.doubt.is_none()
+    }
+}
+
+impl Given for Option<Listing> {}
+
 /// Decodes and parses a page off the runtime's threads, which a large page would hold up, when
 /// there is room for it; a parser's error is the source's failure.
-pub(crate) async fn read_apart<T: Send + 'static>(
+///
+/// A page that is not what was asked for (a challenge, an error as a page) is not kept for the next
+/// time.
+pub(crate) async fn read_apart<T: Given + Send + 'static>(
     page: Page,
     context: Context,
     allowance: Allowance,
     parse: impl FnOnce(&str, &Context) -> Result<T, ParseError> + Send + 'static,
 ) -> Result<T, Trouble> {
     let host = host(&page.url);
+    let (kept, context) = (page.kept.clone(), context.served_in(page.language.as_deref()));
     let room = budget::room(page.bytes.len()).await;
     let parsed = apart(move || {
         let _room = room;
@@ -45,7 +67,15 @@ pub(crate) async fn read_apart<T: Send + 'static>(
         let context = Context { budget, ..context };
         parse(&text, &context).map_err(|error| explained(error, &text, &context))
     });
-    parsed.await?.map_err(|error| match error {
+    let parsed = parsed.await?;
+    let is_believed = match &parsed {
+        Ok(given) => given.is_believed(),
+        Err(error) => matches!(error, ParseError::TooMuch(_)),
+    };
+    if let Some(kept) = kept.filter(|_| !is_believed) {
+        kept.forget().await;
+    }
+    parsed.map_err(|error| match error {
         ParseError::Blocked(sign) => Trouble::ends(Ending::Blocked, sign.told(&host)),
         // The same page costs as much again.
         ParseError::TooMuch(_) => Trouble::for_good(format!("`{host}`: {error}")),
@@ -53,9 +83,26 @@ pub(crate) async fn read_apart<T: Send + 'static>(
     })
 }
 
+/// Refuses a posting's own page on which nothing of it was found, if it keeps visitors out.
+///
+/// # Errors
+/// It does, or takes too much to read.
+pub(crate) fn unless_blocked(body: &str, context: &Context) -> Result<(), ParseError> {
+    let page = dom::document(body, &context.budget)?;
+    let sign = blocked::sign(&page, &context.page, &context.budget);
+    sign.map_or(Ok(()), |sign| Err(ParseError::Blocked(sign)))
+}
+
 /// Says more of a page that came where data was expected, if it keeps visitors out.
 fn explained(error: ParseError, text: &str, context: &Context) -> ParseError {
-    let ParseError::Html { .. } = error else { return error };
+    let may_be_html = match error {
+        ParseError::Html { .. } => true,
+        ParseError::Shape { .. } | ParseError::Invalid { .. } => text.trim_start().starts_with('<'),
+        _ => false,
+    };
+    if !may_be_html {
+        return error;
+    }
     let Ok(page) = dom::document(text, &context.budget) else { return error };
     let sign = blocked::sign(&page, &context.page, &context.budget);
     sign.map_or(error, ParseError::Blocked)

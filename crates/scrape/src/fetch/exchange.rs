@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use reqwest::{
     Client, Method, RequestBuilder, Response, StatusCode,
     header::{
-        ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, COOKIE, DATE, HeaderMap,
-        HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
+        ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, COOKIE, DATE,
+        HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
     },
 };
 use tokio::time::{Instant, timeout_at};
@@ -53,6 +53,7 @@ pub(super) struct Exchange<'a> {
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) content_type: Option<String>,
+    pub(super) language: Option<String>,
     /// `Content-Encoding`, empty without one.
     encoding: String,
     /// Where a redirect leads, as written, with `%XX` for what is not ASCII.
@@ -80,6 +81,7 @@ impl Exchange<'_> {
         Ok(Answer {
             status: response.status(),
             content_type: text_of(&headers, &CONTENT_TYPE),
+            language: text_of(&headers, &CONTENT_LANGUAGE),
             encoding: all_of(&headers, &CONTENT_ENCODING),
             location: self.location(&response),
             retry_after: retry_after(&headers),

@@ -1,8 +1,14 @@
 //! One hop of a fetch: a kept answer, or a turn at the host and an exchange with it.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use reqwest::StatusCode;
+use reqwest::{
+    StatusCode,
+    header::{CONTENT_LANGUAGE, CONTENT_TYPE},
+};
 use rhubarb_core::clock;
 use tokio::time::Instant;
 use url::Url;
@@ -19,6 +25,7 @@ use crate::{
     hosts::{Ended, Held, Pace, Why},
     page::{Fetched, Page, essence},
     politeness::{MAX_WAITED, TooLate, host_of},
+    store::Kept,
 };
 
 /// Where a hop leads.
@@ -47,7 +54,8 @@ impl Inner {
         let kept = match kept(&exchange, of).await {
             Some((Use::Fresh, kept)) => {
                 noted(&exchange, of, &kept)?;
-                return as_page(&exchange, kept, Fetched::Fresh).map(Hop::Page);
+                return as_page(&exchange, kept, place(&exchange, of), Fetched::Fresh)
+                    .map(Hop::Page);
             }
             Some((Use::Ask(condition), kept)) => {
                 exchange.condition = condition;
@@ -55,12 +63,12 @@ impl Inner {
             }
             Some((Use::Not, _)) | None => None,
         };
-        let place = self.turn(url, interval, of).await?;
+        let held = self.turn(url, interval, of).await?;
         exchange.until = self.until(of);
         let mut ended = Ended::default();
         let got = self.ask(&exchange, kept, of, &mut ended).await;
         ended.serves = serves(&got, &exchange);
-        place.end(ended).await;
+        held.end(ended).await;
         got
     }
 
@@ -80,7 +88,8 @@ impl Inner {
             let kept = kept.renewed(&answer.headers, now());
             noted(exchange, of, &kept)?;
             keep(exchange, of, kept.clone()).await;
-            return as_page(exchange, kept, Fetched::NotModified).map(Hop::Page);
+            let place = place(exchange, of);
+            return as_page(exchange, kept, place, Fetched::NotModified).map(Hop::Page);
         }
         check_status(exchange.url, &answer)?;
         self.page(exchange, answer, of).await.map(Hop::Page)
@@ -109,14 +118,15 @@ impl Inner {
         of: Try<'_>,
     ) -> Result<Page, FetchError> {
         let (url, status) = (exchange.url, answer.status.as_u16());
-        let content_type = answer.content_type.take();
+        let (content_type, language) = (answer.content_type.take(), answer.language.take());
         let headers = std::mem::take(&mut answer.headers);
         let limit = self.max_body_bytes;
         let (bytes, more) = exchange.read(answer, limit).await?;
         if more {
             return Err(FetchError::TooLarge { host: host_of(url), limit });
         }
-        let page = Page { url: url.clone(), status, content_type, bytes, fetched: Fetched::Full };
+        let (kept, fetched) = (place(exchange, of), Fetched::Full);
+        let page = Page { url: url.clone(), status, content_type, language, bytes, fetched, kept };
         let page = admitted(exchange, page)?;
         tracing::debug!(host = host_of(url), bytes = page.bytes.len(), "page fetched");
         let is_kept = status == 200 && (of.shared.store.is_some() || of.trail.is_some());
@@ -244,14 +254,33 @@ async fn save(key: String, of: Try<'_>, stored: Stored) {
     }
 }
 
+/// Returns where the answer to this exchange is kept, if it is.
+fn place(exchange: &Exchange<'_>, of: Try<'_>) -> Option<Kept> {
+    let store = Arc::clone(of.shared.store.as_ref()?);
+    Some(Kept { store, key: stored::key(exchange) })
+}
+
 /// Runs what takes milliseconds for a large page off the runtime's threads.
 async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     tokio::task::spawn_blocking(work).await.ok()
 }
 
-fn as_page(exchange: &Exchange<'_>, kept: Stored, fetched: Fetched) -> Result<Page, FetchError> {
-    let (url, content_type) = (exchange.url.clone(), kept.content_type());
-    admitted(exchange, Page { url, status: 200, content_type, bytes: kept.body, fetched })
+fn as_page(
+    exchange: &Exchange<'_>,
+    stored: Stored,
+    kept: Option<Kept>,
+    fetched: Fetched,
+) -> Result<Page, FetchError> {
+    let page = Page {
+        url: exchange.url.clone(),
+        status: 200,
+        content_type: stored.header(&CONTENT_TYPE),
+        language: stored.header(&CONTENT_LANGUAGE),
+        bytes: stored.body,
+        fetched,
+        kept,
+    };
+    admitted(exchange, page)
 }
 
 /// Returns the page, if it is of the kind that was asked for.

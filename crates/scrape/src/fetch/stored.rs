@@ -1,40 +1,20 @@
 //! Answers that are kept, and when they may be used again: RFC 9111 by `http-cache-semantics`.
 
-use std::{
-    fmt,
-    future::Future,
-    pin::Pin,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http_cache_semantics::{BeforeRequest, CacheOptions, CachePolicy};
 use reqwest::{
     Method,
     header::{
-        AGE, CACHE_CONTROL, CONTENT_TYPE, COOKIE, DATE, ETAG, EXPIRES, HeaderMap, HeaderName,
-        HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, PRAGMA, VARY,
+        AGE, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_TYPE, COOKIE, DATE, ETAG, EXPIRES, HeaderMap,
+        HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, PRAGMA, VARY,
     },
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::exchange::Exchange;
-
-/// Keeps answers for all processes. It is a help, not a promise: what cannot be read or written is
-/// not there.
-///
-/// Values are the fetcher's own, compressed, at most a few megabytes.
-pub trait ResponseStore: fmt::Debug + Send + Sync {
-    /// Returns what is kept under this key.
-    fn load<'a>(&'a self, key: &'a str) -> Storing<'a, Option<Vec<u8>>>;
-
-    /// Keeps a value under this key, in place of what was there.
-    fn save<'a>(&'a self, key: &'a str, value: Vec<u8>) -> Storing<'a, ()>;
-}
-
-/// The boxed future of a [`ResponseStore`].
-pub type Storing<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// An answer that does not say how long it is good may be used for a tenth of its age, and no
 /// longer than this.
@@ -49,8 +29,18 @@ const LEVEL: i32 = 1;
 const VERSION: u8 = 1;
 
 /// The headers by which freshness is told, and what a page is.
-const KEPT: [HeaderName; 9] =
-    [AGE, CACHE_CONTROL, CONTENT_TYPE, DATE, ETAG, EXPIRES, LAST_MODIFIED, PRAGMA, VARY];
+const KEPT: [HeaderName; 10] = [
+    AGE,
+    CACHE_CONTROL,
+    CONTENT_LANGUAGE,
+    CONTENT_TYPE,
+    DATE,
+    ETAG,
+    EXPIRES,
+    LAST_MODIFIED,
+    PRAGMA,
+    VARY,
+];
 
 /// An answer as it is kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -159,9 +149,10 @@ impl Stored {
         self
     }
 
-    pub(super) fn content_type(&self) -> Option<String> {
+    /// Returns what one of the kept headers says.
+    pub(super) fn header(&self, wanted: &HeaderName) -> Option<String> {
         let mut headers = self.head.headers.iter();
-        headers.find(|(name, _)| name == CONTENT_TYPE.as_str()).map(|(_, value)| value.clone())
+        headers.find(|(name, _)| name == wanted.as_str()).map(|(_, value)| value.clone())
     }
 
     /// Returns the bytes that are kept.
@@ -296,7 +287,7 @@ mod tests {
         ]);
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_000_100);
         let renewed = stored(&old).renewed(&new, now);
-        assert_eq!(renewed.content_type().as_deref(), Some("x/y"));
+        assert_eq!(renewed.header(&CONTENT_TYPE).as_deref(), Some("x/y"));
         let names: Vec<&str> = renewed.head.headers.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["etag", "content-type", "cache-control"]);
         assert_eq!(renewed.policy(0.1).time_to_live(now).as_secs(), 60);

@@ -265,3 +265,18 @@ fn salaries_are_read_in_each_form() {
     check(r#"{"minValue":"50,000","maxValue":60000}"#, (Some(50e3), Some(60e3)));
     check(r#""€50k - €60k""#, (Some(50e3), Some(60e3)));
 }
+
+#[test]
+fn more_postings_than_are_read_of_a_page_are_said() {
+    let page = |n: usize| {
+        let all: Vec<String> = (0..n)
+            .map(|n| format!(r#"{{"@type":"JobPosting","title":"Cook {n}","url":"/jobs/{n}"}}"#))
+            .collect();
+        read(&[&format!("[{}]", all.join(","))])
+    };
+    let whole = page(MAX_POSTINGS);
+    assert_eq!((whole.listings.len(), whole.left_out.len()), (MAX_POSTINGS, 0));
+    let cut = page(MAX_POSTINGS + 1);
+    let said = "a page has more than the 1000 postings that are read of one";
+    assert_eq!((cut.listings.len(), cut.left_out), (MAX_POSTINGS, vec![said.to_owned()]));
+}

@@ -114,6 +114,8 @@ fn read(job: &Value, context: &Context) -> Result<Listing, String> {
     listing.description = record::description(job, &["content"], context);
     listing.posted_at =
         ["first_published", "updated_at"].iter().find_map(|key| context.date(&line(&[key])?));
+    listing.valid_through = line(&["application_deadline"]).and_then(|day| context.date(&day));
+    listing.language = line(&["language"]);
     if let Some(salary) = pay(job).or_else(|| pay_in_text(job, context)) {
         salary.set(&mut listing);
     }
@@ -186,7 +188,7 @@ fn is_pay_range(tag: &Tag) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{context, parsed, survives};
+    use crate::testing::{context, others_stay, parsed, survives};
 
     const BOARD: &str = include_str!("../../tests/fixtures/greenhouse_jobs.json");
     const PAY: &str = include_str!("../../tests/fixtures/greenhouse_pay.json");
@@ -257,6 +259,11 @@ mod tests {
     fn another_shape_is_an_error() {
         let error = parse("{\"error\":\"x\"}", &context()).unwrap_err();
         assert_eq!(error.to_string(), "the answer has no array `jobs`");
+    }
+
+    #[test]
+    fn a_record_of_any_shape_loses_no_other() {
+        others_stay(parse, BOARD, "/jobs");
     }
 
     #[test]

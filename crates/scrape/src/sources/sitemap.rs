@@ -30,7 +30,7 @@ use crate::{
     parse_error::ParseError,
     parsed::Parsed,
     query::Query,
-    reading::{get, read_apart},
+    reading::{Given, get, read_apart, unless_blocked},
     record,
     setup::{BuildError, urls, with_keyword},
     source::{Running, Source},
@@ -87,6 +87,8 @@ pub struct Sitemap {
     /// Other sitemaps.
     pub maps: Vec<String>,
 }
+
+impl Given for Sitemap {}
 
 /// Reads a sitemap or an index.
 ///
@@ -188,7 +190,13 @@ impl SitemapSource {
                 Err(trouble) if trouble.ending.state() == SourceState::NotFound => {
                     found.page_gone(&url, trouble.reason);
                 }
-                Err(trouble) => found.trouble(trouble),
+                Err(trouble) => {
+                    let is_last = matches!(trouble.ending, Ending::Blocked | Ending::Throttled);
+                    found.trouble(trouble);
+                    if is_last {
+                        return Ok(());
+                    }
+                }
             }
         }
         if read == 0 && bare > 0 {
@@ -276,7 +284,13 @@ impl SitemapSource {
 
 /// Reads a posting's page by selectors where there are some, and by its JSON-LD.
 fn posting(body: &str, picks: Option<&Picks>, context: &Context) -> Result<Parsed, ParseError> {
-    let Some(picks) = picks else { return jsonld::postings(body, context) };
+    let Some(picks) = picks else {
+        let parsed = jsonld::postings(body, context)?;
+        if parsed.listings.is_empty() {
+            unless_blocked(body, context)?;
+        }
+        return Ok(parsed);
+    };
     let mut listing = record::listing(&context.source, context.now);
     listing.company.clone_from(&context.company);
     listing.url = context.page.to_string();

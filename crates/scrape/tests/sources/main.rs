@@ -7,5 +7,7 @@ mod boards;
 mod cases;
 mod fuzz;
 mod hostile;
+#[expect(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
+mod kept;
 mod recorded;
 mod replay;

@@ -15,6 +15,7 @@ use crate::{
     location::{self, Location},
     parse_error::ParseError,
     parsed::Parsed,
+    reading::unless_blocked,
     record,
     salary::Salary,
     text,
@@ -61,9 +62,15 @@ fn read_item(item: ElementRef<'_>, picks: &Picks, context: &Context) -> Result<L
     let mut listing = record::listing(&context.source, context.now);
     listing.company.clone_from(&context.company);
     listing.url = link.map(String::from).unwrap_or_default();
+    listing.language.clone_from(&context.language);
     fill(&mut listing, &picks.list, item, context);
     if listing.title.is_empty() && picks.detail.contains_key("title") && !listing.url.is_empty() {
         return Ok(listing);
+    }
+    for (value, setting) in [(&listing.title, "title"), (&listing.url, "link")] {
+        if value.is_empty() {
+            return Err(format!("`selectors.{setting}` finds nothing in an item"));
+        }
     }
     record::finish(listing, context)
 }
@@ -79,11 +86,15 @@ pub fn parse_detail(
     listing: &mut Listing,
 ) -> Result<(), ParseError> {
     let page = page(body, &context.budget)?;
-    fill(listing, &picks.detail, page.root_element(), &localized(&page, body, context));
+    let context = localized(&page, body, context);
+    let is_filled = fill(listing, &picks.detail, page.root_element(), &context);
     context.budget.spent()?;
-    if let Some(structured) = jsonld::posting_of(body, listing, context)? {
-        merge(listing, structured);
+    match jsonld::posting_of(body, listing, &context)? {
+        Some(structured) => merge(listing, structured),
+        None if is_filled => {}
+        None => unless_blocked(body, &context)?,
     }
+    listing.language = listing.language.take().or(context.language);
     Ok(())
 }
 
@@ -96,8 +107,9 @@ pub(crate) fn read_structured(
     context: &Context,
     listing: &mut Listing,
 ) -> Result<(), ParseError> {
-    if let Some(structured) = jsonld::posting_of(body, listing, context)? {
-        merge(listing, structured);
+    match jsonld::posting_of(body, listing, context)? {
+        Some(structured) => merge(listing, structured),
+        None => unless_blocked(body, context)?,
     }
     Ok(())
 }
@@ -109,26 +121,31 @@ fn page(body: &str, budget: &Budget) -> Result<Html, ParseError> {
     Ok(dom::document(body, budget)?)
 }
 
-/// Sets each field that its selector finds; the others stay as they are.
+/// Sets each field that its selector finds; the others stay as they are. Tells whether one did.
 fn fill(
     listing: &mut Listing,
     picks: &BTreeMap<&'static str, Pick>,
     element: ElementRef<'_>,
     context: &Context,
-) {
+) -> bool {
     let budget = &*context.budget;
+    let mut is_filled = false;
     for (field, pick) in picks {
         if *field == "tags" {
+            let before = listing.tags.len();
             listing.tags.extend(pick.all(element, budget));
+            is_filled |= listing.tags.len() > before;
             continue;
         }
         if *field == "description" {
             if let Some(markup) = pick.markup(element, budget) {
                 listing.description = text::description(&markup, budget);
+                is_filled = true;
             }
             continue;
         }
         let Some(line) = pick.line(element, budget) else { continue };
+        is_filled = true;
         match *field {
             "title" => listing.title = line,
             "company" => listing.company = line,
@@ -149,6 +166,7 @@ fn fill(
             }
         }
     }
+    is_filled
 }
 
 /// Takes from the structured posting what the listing does not have.
