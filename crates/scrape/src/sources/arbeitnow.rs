@@ -85,7 +85,7 @@ fn read(posting: &Value, context: &Context) -> Result<Listing, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{context, parsed, survives};
+    use crate::testing::{context, others_stay, parsed, survives};
 
     const PAGE: &str = include_str!("../../tests/fixtures/arbeitnow_p1.json");
 
@@ -115,6 +115,11 @@ mod tests {
         check("?page=1", None);
         check("?page=-2", None);
         check("file:///etc/passwd", None);
+    }
+
+    #[test]
+    fn a_record_of_any_shape_loses_no_other() {
+        others_stay(parse, PAGE, "/data");
     }
 
     #[test]

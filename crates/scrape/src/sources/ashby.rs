@@ -115,7 +115,7 @@ fn component(component: &Value) -> Option<Salary> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{parsed, survives};
+    use crate::testing::{others_stay, parsed, survives};
 
     const BOARD: &str = include_str!("../../tests/fixtures/ashby_board.json");
 
@@ -167,6 +167,11 @@ mod tests {
     fn an_empty_board_is_none_and_an_unlisted_one_an_honest_zero() {
         assert!(parsed(parse, "{\"jobs\":[]}").no_board);
         assert!(!parsed(parse, "{\"jobs\":[{\"isListed\":false}]}").no_board);
+    }
+
+    #[test]
+    fn a_record_of_any_shape_loses_no_other() {
+        others_stay(parse, BOARD, "/jobs");
     }
 
     #[test]

@@ -128,7 +128,7 @@ pub fn read_detail(body: &str, context: &Context, listing: &mut Listing) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{context, parsed, survives};
+    use crate::testing::{context, others_stay, parsed, survives};
 
     const LIST: &str = r#"{"meta":{"totalCount":3},"result":[
         {"id":"7","jobOpeningName":"Ranger","departmentLabel":null,"employmentStatusLabel":"Part time","location":{"city":"Banff","state":"Alberta"},"atsLocation":{"country":null,"state":null,"province":null,"city":null},"isRemote":null,"locationType":"0"},
@@ -164,6 +164,11 @@ mod tests {
     fn the_page_that_an_unknown_company_leads_to_is_no_empty_list() {
         let error = parse("<!doctype html><title>BambooHR", &context()).unwrap_err();
         assert_eq!(error.to_string(), "the answer is HTML where JSON is expected");
+    }
+
+    #[test]
+    fn a_record_of_any_shape_loses_no_other() {
+        others_stay(parse, LIST, "/result");
     }
 
     #[test]

@@ -96,7 +96,7 @@ fn place(value: &Value) -> Location {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{parsed, survives};
+    use crate::testing::{others_stay, parsed, survives};
 
     const BOARD: &str = r#"[{"id":"b1","friendly_id":"b1-piper","name":"Piper","url":"https://acme.breezy.hr/p/b1-piper",
         "published_date":"2026-10-15T14:37:22.684Z","type":{"id":"fullTime","name":"Full-Time"},
@@ -120,6 +120,11 @@ mod tests {
     #[test]
     fn nothing_found_is_no_proof_that_there_is_nothing() {
         assert!(parsed(parse, "[]").listings.is_empty());
+    }
+
+    #[test]
+    fn a_record_of_any_shape_loses_no_other() {
+        others_stay(parse, BOARD, "");
     }
 
     #[test]

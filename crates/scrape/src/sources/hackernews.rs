@@ -189,7 +189,7 @@ fn link(markup: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{context, parsed, survives};
+    use crate::testing::{context, others_stay, parsed, survives};
 
     const THREAD: &str = r#"{"id":4952,"title":"Ask HN: Who is hiring? (September 2026)","children":[
         {"id":1,"created_at":"2026-09-01T15:03:07.000Z","author":"a","text":"Acme Kites (<a href=\"https:&#x2F;&#x2F;kites.test&#x2F;jobs?a=1&amp;b=2\">https:&#x2F;&#x2F;kites.test</a>) | Wind Engineer &amp; Pilot | Lyon, France | ONSITE&#x2F;REMOTE | Full-time | €60k - €70k<p>We&#x27;re flying."},
@@ -225,6 +225,11 @@ mod tests {
         assert_eq!((oats.title.as_str(), oats.is_remote), ("Backend Developer", Some(true)));
         assert_eq!(oats.location.as_deref(), Some("REMOTE (worldwide)"));
         assert_eq!((bells.title.as_str(), bells.location.as_deref()), ("Ringer", Some("Ghent")));
+    }
+
+    #[test]
+    fn a_record_of_any_shape_loses_no_other() {
+        others_stay(parse, THREAD, "/children");
     }
 
     #[test]

@@ -79,7 +79,7 @@ fn read(job: &Value, context: &Context) -> Result<Listing, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{parsed, survives};
+    use crate::testing::{others_stay, parsed, survives};
 
     const JOBS: &str = r#"{"updatedAt":1790401136,"limit":50,"totalCount":96495,"nextCursor":"abc","jobs":[{"title":"Sherpa & Guide",
         "excerpt":"Climb.","companyName":"Acme Peaks","employmentType":"Contractor","minSalary":15,"maxSalary":30,"salaryPeriod":"hourly","currency":"USD",
@@ -102,6 +102,11 @@ mod tests {
         );
         assert_eq!(listing.location.as_deref(), Some("Nepal; India"));
         assert_eq!(listing.posted_at.as_deref(), Some("2026-09-26T05:38:56+00:00"));
+    }
+
+    #[test]
+    fn a_record_of_any_shape_loses_no_other() {
+        others_stay(parse, JOBS, "/jobs");
     }
 
     #[test]

@@ -177,7 +177,7 @@ fn is_number(part: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{context, parsed, survives};
+    use crate::testing::{context, others_stay, parsed, survives};
 
     const SEARCH: &str = r#"<ul class="iCIMS_JobsTable"><li class="iCIMS_JobCardItem"><div class="row">
         <div class="header left"><span class="sr-only field-label">Job Locations</span><span>US-OH-Lima | US-OH-Troy</span></div>
@@ -222,6 +222,11 @@ mod tests {
     fn the_frame_without_rows_is_an_honest_zero_and_another_page_is_not() {
         assert!(parsed(parse, "<div class=\"iCIMS_MainWrapper\">").listings.is_empty());
         assert!(parse("<html><p>Sign in", &context()).is_err());
+    }
+
+    #[test]
+    fn a_record_of_any_shape_loses_no_other() {
+        others_stay(parse, JSON, "/jobs");
     }
 
     #[test]

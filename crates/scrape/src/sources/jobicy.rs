@@ -70,7 +70,7 @@ fn read(job: &Value, context: &Context) -> Result<Listing, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{parsed, survives};
+    use crate::testing::{others_stay, parsed, survives};
 
     const JOBS: &str = r#"{"apiVersion":"2","jobCount":2,"jobs":[{"id":15,"url":"https://jobicy.com/jobs/15-potter","jobTitle":"Potter &amp; Glazer",
         "companyName":"Acme Clay","jobIndustry":["Crafts"],"jobType":["Contract"],"jobGeo":"Europe,  USA","jobLevel":"Senior","jobExcerpt":"Turn.",
@@ -92,6 +92,11 @@ mod tests {
         assert_eq!(first.employment_type.as_deref(), Some("contract"));
         assert_eq!(first.location.as_deref(), Some("Europe; USA"));
         assert_eq!((second.salary_min, second.salary_display.as_deref()), (None, None));
+    }
+
+    #[test]
+    fn a_record_of_any_shape_loses_no_other() {
+        others_stay(parse, JOBS, "/jobs");
     }
 
     #[test]

@@ -207,7 +207,7 @@ mod tests {
             assert_eq!(said, Some(expect), "{body}");
         };
         check(r#"{"error":"no such board","code":4}"#, "the names at the top are `error`, `code`");
-        check(r#"{"data":{"departments":{"a":1}}}"#, "the names at `data.departments` are `a`");
+        check(r#"{"data":{"departments":[{"a":1}]}}"#, "the names at `data.departments.*` are `a`");
         check("[1]", "the top is a list itself");
         let jobs = r#"[{"title":"Cook","url":"/1","location":"Bonn"}]"#;
         check(

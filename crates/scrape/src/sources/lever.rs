@@ -117,7 +117,7 @@ fn markup(posting: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{parsed, survives};
+    use crate::testing::{others_stay, parsed, survives};
 
     const SITE: &str = include_str!("../../tests/fixtures/lever_postings.json");
 
@@ -152,6 +152,11 @@ mod tests {
         assert_eq!(parsed.listings.len(), 1);
         assert_eq!(parsed.listings[0].external_id, "https://example.test/b");
         assert_eq!(parsed.skipped.len(), 2);
+    }
+
+    #[test]
+    fn a_record_of_any_shape_loses_no_other() {
+        others_stay(parse, SITE, "");
     }
 
     #[test]

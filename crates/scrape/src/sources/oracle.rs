@@ -174,7 +174,7 @@ pub fn read_detail(body: &str, context: &Context, listing: &mut Listing) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{context, parsed, survives};
+    use crate::testing::{context, others_stay, parsed, survives};
 
     const PAGE: &str = r#"{"items":[{"SearchId":1,"TotalJobsCount":105,"SiteNumber":"CX_1","requisitionList":[
         {"Id":"162","Title":"Crane Operator","PostedDate":"2026-06-23","PostingEndDate":null,"PrimaryLocationCountry":"NO","WorkplaceTypeCode":null,
@@ -234,6 +234,11 @@ mod tests {
         assert_eq!((listing.salary_min, listing.salary_max), (Some(46.06), Some(69.10)));
         assert_eq!(listing.employment_type.as_deref(), Some("full_time"));
         assert_eq!(listing.posted_at.as_deref(), Some("2026-09-01T17:18:38+00:00"));
+    }
+
+    #[test]
+    fn a_record_of_any_shape_loses_no_other() {
+        others_stay(parse, PAGE, "/items/0/requisitionList");
     }
 
     #[test]

@@ -74,7 +74,7 @@ fn read(value: &Value, context: &Context) -> Result<Listing, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{parsed, survives};
+    use crate::testing::{others_stay, parsed, survives};
 
     const POSTINGS: &str = r#"{"data":[{"id":"54","title":"Miller","url":"https://acme.pinpointhq.com/en/postings/x-1","path":"/en/postings/x-1",
         "description":"<div><!--block-->Grind corn.","benefits":"<ul><li><!--block-->Flour</li></ul>","benefits_header":"We offer",
@@ -95,6 +95,11 @@ mod tests {
         assert_eq!(first.employment_type.as_deref(), Some("full_time"));
         assert!(first.valid_through.as_deref().is_some_and(|day| day.starts_with("2026-12-24")));
         assert_eq!((second.salary_min, second.is_remote), (None, Some(true)));
+    }
+
+    #[test]
+    fn a_record_of_any_shape_loses_no_other() {
+        others_stay(parse, POSTINGS, "/data");
     }
 
     #[test]

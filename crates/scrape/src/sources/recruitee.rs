@@ -83,7 +83,7 @@ fn read(offer: &Value, context: &Context) -> Result<Listing, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{context, parsed, survives};
+    use crate::testing::{context, others_stay, parsed, survives};
 
     const OFFERS: &str = include_str!("../../tests/fixtures/recruitee.json");
 
@@ -106,6 +106,11 @@ mod tests {
     #[test]
     fn another_shape_is_an_error() {
         assert!(parse("{\"error\":\"Not found\"}", &context()).is_err());
+    }
+
+    #[test]
+    fn a_record_of_any_shape_loses_no_other() {
+        others_stay(parse, OFFERS, "/offers");
     }
 
     #[test]

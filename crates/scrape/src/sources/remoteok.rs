@@ -79,7 +79,7 @@ fn read(posting: &Value, context: &Context) -> Result<Listing, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{parsed, survives};
+    use crate::testing::{others_stay, parsed, survives};
 
     const FEED: &str = include_str!("../../tests/fixtures/remoteok.json");
 
@@ -104,6 +104,11 @@ mod tests {
     fn a_feed_of_nothing_but_the_notice_is_an_honest_zero() {
         let parsed = parsed(parse, "[{\"legal\":\"x\"}]");
         assert!(parsed.listings.is_empty() && parsed.skipped.is_empty());
+    }
+
+    #[test]
+    fn a_record_of_any_shape_loses_no_other() {
+        others_stay(parse, FEED, "");
     }
 
     #[test]

@@ -61,7 +61,7 @@ fn read(job: &Value, context: &Context) -> Result<Listing, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{parsed, survives};
+    use crate::testing::{others_stay, parsed, survives};
 
     const JOBS: &str = r#"{"00-warning":"x","job-count":1,"jobs":[{"id":91,"url":"https://remotive.com/remote-jobs/design/typesetter-91",
         "title":"Typesetter","company_name":"Acme Fonts","category":"Design","tags":["print","css "],"job_type":"full_time",
@@ -79,6 +79,11 @@ mod tests {
         assert_eq!(listing.employment_type.as_deref(), Some("full_time"));
         assert_eq!(listing.location.as_deref(), Some("USA, Canada"));
         assert_eq!(listing.posted_at.as_deref(), Some("2026-09-18T16:43:22+00:00"));
+    }
+
+    #[test]
+    fn a_record_of_any_shape_loses_no_other() {
+        others_stay(parse, JOBS, "/jobs");
     }
 
     #[test]

@@ -145,7 +145,7 @@ pub fn read_detail(body: &str, context: &Context, listing: &mut Listing) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{context, parsed, survives};
+    use crate::testing::{context, others_stay, parsed, survives};
 
     const BOARD: &str = r#"[{"uuid":"u-1","name":"Welder","department":{"id":"Yard","label":"Yard"},
         "url":"https://ats.rippling.com/acme/jobs/u-1","workLocation":{"label":"Kiel","id":"Kiel"}},
@@ -189,6 +189,11 @@ mod tests {
         assert_eq!(listing.employment_type.as_deref(), Some("full_time"));
         assert_eq!((listing.title.as_str(), listing.company.as_str()), ("Welder", "Acme Yards"));
         assert_eq!(listing.posted_at.as_deref(), Some("2026-11-01T10:00:00+00:00"));
+    }
+
+    #[test]
+    fn a_record_of_any_shape_loses_no_other() {
+        others_stay(parse, BOARD, "");
     }
 
     #[test]

@@ -133,7 +133,7 @@ pub fn read_detail(body: &str, context: &Context, listing: &mut Listing) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{context, parsed, survives};
+    use crate::testing::{context, others_stay, parsed, survives};
 
     const PAGE: &str = include_str!("../../tests/fixtures/smartrecruiters.json");
 
@@ -165,6 +165,11 @@ mod tests {
         assert_eq!(listing.description, "Job\nSet panes.");
         assert_eq!(listing.apply_url.as_deref(), Some("https://example.test/a?x=1&region=2"));
         assert_eq!(listing.title, "Glazier");
+    }
+
+    #[test]
+    fn a_record_of_any_shape_loses_no_other() {
+        others_stay(parse, PAGE, "/content");
     }
 
     #[test]

@@ -105,7 +105,7 @@ fn read(row: &Value, company: Option<&str>, context: &Context) -> Result<Listing
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{context, parsed, survives};
+    use crate::testing::{context, others_stay, parsed, survives};
 
     const ACCOUNT: &str = include_str!("../../tests/fixtures/workable.json");
 
@@ -127,6 +127,11 @@ mod tests {
     fn an_account_without_postings_is_an_honest_zero() {
         assert!(parsed(parse, "{\"name\":\"Acme\",\"jobs\":[]}").listings.is_empty());
         assert!(parse("{\"error\":\"x\"}", &context()).is_err());
+    }
+
+    #[test]
+    fn a_record_of_any_shape_loses_no_other() {
+        others_stay(parse, ACCOUNT, "/jobs");
     }
 
     #[test]

@@ -194,7 +194,7 @@ pub fn read_detail(body: &str, context: &Context, listing: &mut Listing) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{context, parsed, survives};
+    use crate::testing::{context, others_stay, parsed, survives};
 
     const LIST: &str = include_str!("../../tests/fixtures/workday_list.json");
     const DETAIL: &str = include_str!("../../tests/fixtures/workday_detail.json");
@@ -249,6 +249,11 @@ mod tests {
             "https://wd3.myworkdaysite.com/recruiting/acme/Jobs",
         );
         check("http://127.0.0.1:1/x/wday/cxs/acme/J/jobs", "http://127.0.0.1:1/x/J");
+    }
+
+    #[test]
+    fn a_record_of_any_shape_loses_no_other() {
+        others_stay(parse, LIST, "/jobPostings");
     }
 
     #[test]
