@@ -1,5 +1,6 @@
 //! The command line: what can be asked of `rhubarb`, and its help.
 
+mod bounds;
 mod cache;
 mod doctor;
 mod enqueue;
@@ -18,6 +19,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use rhubarb_core::config::CommonArgs;
 use rhubarb_queue::queue_name;
 
+pub(crate) use bounds::BoundsArgs;
 pub(crate) use cache::{CacheClearArgs, CacheCommand, CacheShowArgs};
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use enqueue::{EnqueueArgs, Eta};
@@ -114,6 +116,8 @@ pub(crate) enum Command {
     Queues(QueuesArgs),
     /// Stops every worker from claiming from a queue; running tasks end, publishing goes on
     Pause(PauseArgs),
+    /// Checks that an installation keeps within bounds, for scripts and health checks
+    Check(BoundsArgs),
     /// Lets a paused queue go on
     Resume(QueueArg),
     /// Deletes the tasks that wait in a queue; running tasks go on

@@ -7,6 +7,7 @@ use rhubarb_settings::{Loaded, Settings};
 use crate::{cli::Command, error::Error};
 
 mod cache;
+mod check;
 pub(crate) mod demo;
 mod doctor;
 mod enqueue;
@@ -60,6 +61,7 @@ pub(crate) async fn run(command: Command, loaded: Loaded) -> Result<(), Error> {
         Command::Cache(command) => {
             cache::run(&Context::connect(config, Role::Cache).await?, command).await
         }
+        Command::Check(args) => check::check(&queue(config).await?, &args).await,
         Command::Queues(args) => queues::queues(&queue(config).await?, &args).await,
         Command::Pause(args) => pauses::pause(&queue(config).await?, &args).await,
         Command::Resume(args) => pauses::resume(&queue(config).await?, &args).await,
