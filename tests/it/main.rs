@@ -59,6 +59,8 @@ mod own_shop;
 mod passing;
 /// Files that platforms read.
 mod platforms;
+/// What a platform and a script ask of processes.
+mod probes;
 /// Who enqueues, besides.
 mod producers;
 /// What the queue promises.

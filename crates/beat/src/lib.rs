@@ -10,7 +10,7 @@
 //! disk that another beat would need.
 //!
 //! Modules: [`mod@run`] the loop, [`book`] the schedules in the order in which they are due,
-//! [`entry`] from a tick to a task, `publishing` what becomes of one, `lateness` and [`webhook`]
+//! [`entry`] from a tick to a task, `publishing` what becomes of one, `pulse` its health, `lateness` and [`webhook`]
 //! who is told when it is late, [`wake`] when to look, [`error`] what can go wrong, [`cli`] the
 //! command line.
 
@@ -20,6 +20,7 @@ pub mod entry;
 pub mod error;
 mod lateness;
 mod publishing;
+mod pulse;
 pub mod run;
 pub mod wake;
 pub mod webhook;

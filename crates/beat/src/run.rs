@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     convert::Infallible,
+    sync::Arc,
     time::Duration,
 };
 
@@ -21,6 +22,7 @@ use tokio::time::Instant;
 use crate::{
     Error,
     book::{Book, Changes, Kept, gather},
+    pulse::Pulse,
     wake::Wakes,
     webhook::Webhooks,
 };
@@ -42,7 +44,15 @@ const STANDING: Duration = Duration::from_secs(3_600);
 ///
 /// [`Error`]: a configuration that cannot work. None for a passing fault of Redis.
 pub async fn run(config: &Settings, shutdown: &Shutdown) -> Result<(), Error> {
-    let mut beat = Beat::new(config)?;
+    let mut beat = Beat::new(config, shutdown)?;
+    let vital = rhubarb_probe::serve(config.beat.http, beat.pulse.clone());
+    tokio::select! {
+        never = vital => match never {},
+        ran = live(&mut beat, shutdown) => ran,
+    }
+}
+
+async fn live(beat: &mut Beat<'_>, shutdown: &Shutdown) -> Result<(), Error> {
     tokio::select! {
         reached = reach(&beat.redis) => reached?,
         () = shutdown.drained() => return Ok(()),
@@ -116,10 +126,11 @@ pub(crate) struct Beat<'a> {
     pub(crate) hooks: Webhooks,
     /// The faults that were logged, so that each is once, however many take turns.
     faults: BTreeMap<String, Spell>,
+    pulse: Arc<Pulse>,
 }
 
 impl<'a> Beat<'a> {
-    fn new(config: &'a Settings) -> Result<Self, Error> {
+    fn new(config: &'a Settings, shutdown: &Shutdown) -> Result<Self, Error> {
         let of_file = All::of(config.scheduled(), Live::default(), &RedBeat::default());
         if let Some(wrong) = of_file.problems.into_iter().next() {
             return Err(Error::Schedule { name: wrong.name, problem: wrong.problem });
@@ -149,6 +160,7 @@ impl<'a> Beat<'a> {
             told: BTreeSet::new(),
             hooks: Webhooks::new(&config.beat),
             faults: BTreeMap::new(),
+            pulse: Arc::new(Pulse::new(lease, shutdown)),
         })
     }
 
@@ -162,9 +174,13 @@ impl<'a> Beat<'a> {
         let mut backoff = Backoff::default();
         loop {
             let looked = match self.look().await {
-                Ok(looked) => looked,
+                Ok(looked) => {
+                    self.tell();
+                    looked
+                }
                 Err(error) => {
                     self.fail(error);
+                    self.tell();
                     backoff.sleep().await;
                     continue;
                 }
@@ -179,6 +195,16 @@ impl<'a> Beat<'a> {
                 () = tokio::time::sleep(self.lease / 3) => {}
             }
         }
+    }
+
+    /// Tells its health that the loop turns.
+    fn tell(&self) {
+        let leads = match &self.standing {
+            Standing::Unknown => None,
+            Standing::Leading(_) => Some(true),
+            Standing::Behind(_) => Some(false),
+        };
+        self.pulse.turn(leads, self.book.n_on());
     }
 
     /// Whoever cannot reach Redis does not lead.

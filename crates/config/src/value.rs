@@ -1,7 +1,7 @@
 //! Reading one value: from TOML as it is typed there, or from text (environment, flags); and
 //! showing it.
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::{
     redact::{self, Address, SafeUrl},
@@ -269,6 +269,17 @@ impl Value for Address {
     }
     fn show(&self) -> Shown {
         Shown::of(&self.to_string(), self.expose().trim_end_matches('/'))
+    }
+}
+
+/// An address to listen on.
+impl Value for SocketAddr {
+    const ACCEPTS: &'static str = "an IP address with a port, such as \"127.0.0.1:9464\",";
+    fn read(input: Input<'_>) -> Result<Self, Wrong> {
+        input.text().and_then(|text| text.trim().parse().ok()).ok_or(None)
+    }
+    fn show(&self) -> Shown {
+        Shown::Is(quoted(&self.to_string()))
     }
 }
 

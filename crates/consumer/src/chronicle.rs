@@ -75,6 +75,8 @@ pub(crate) struct Chronicle {
     sender: Option<mpsc::Sender<Story>>,
     tallies: Mutex<HashMap<String, Tally>>,
     counts: Mutex<Statistics>,
+    /// What was added to the fleet's counts since the start.
+    written: Mutex<Statistics>,
     dropped: AtomicU64,
 }
 
@@ -87,6 +89,7 @@ impl Chronicle {
             sender,
             tallies: Mutex::default(),
             counts: Mutex::default(),
+            written: Mutex::default(),
             dropped: AtomicU64::new(0),
         };
         (this, stories)
@@ -163,6 +166,16 @@ impl Chronicle {
         }
         counted.count("unrecorded", self.dropped.swap(0, Ordering::Relaxed));
         counted
+    }
+
+    /// Notes what was added to the fleet's counts.
+    pub(crate) fn note_written(&self, counted: &Statistics) {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).merge(counted);
+    }
+
+    /// Returns all that was added to the fleet's counts since the start.
+    pub(crate) fn written(&self) -> Statistics {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Puts back what could not be written.

@@ -157,6 +157,7 @@ impl Claimer {
             () = self.signals.mingled.cancelled() => {}
         }
         while let Some(slots) = self.free_slots().await {
+            self.counters.turn();
             // Whatever has changed up to now is covered by the look that follows.
             let reconnected = self.drain_changes();
             if reconnected || Instant::now() >= self.reconcile_at {

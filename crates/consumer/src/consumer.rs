@@ -25,6 +25,7 @@ use crate::{
     heartbeat::{self, Keeper},
     held::Held,
     others::Others,
+    pulse::Pulse,
     revoked::Revoked,
     room::Room,
     settle,
@@ -43,6 +44,7 @@ pub struct Consumer {
     runner: Arc<Runner>,
     ends: Arc<Ends>,
     settlements: Settlements,
+    pulse: Arc<Pulse>,
     roles: JoinSet<()>,
     deliveries: Option<mpsc::UnboundedReceiver<Delivery>>,
     settling: CancellationToken,
@@ -100,8 +102,8 @@ impl Consumer {
             tracing::warn!(%error, "the watchdog could not be started");
         }
         let (runner, _settling) = (Arc::new(parts.runner()), stop.clone().drop_guard());
-        let deliveries = Some(deliveries);
-        Self { runner, ends, settlements, roles, deliveries, settling: stop, _settling }
+        let (deliveries, pulse) = (Some(deliveries), Arc::new(parts.pulse()));
+        Self { runner, ends, settlements, pulse, roles, deliveries, settling: stop, _settling }
     }
 
     /// Returns the apalis backend. There is one; a second call returns none.
@@ -122,6 +124,11 @@ impl Consumer {
     /// Returns the counters.
     pub fn counters(&self) -> &Counters {
         &self.runner.counters
+    }
+
+    /// Returns what a health check and a scraper may know.
+    pub fn pulse(&self) -> Arc<Pulse> {
+        self.pulse.clone()
     }
 
     /// Returns how many claims are in our hands, running or being ended.
@@ -328,6 +335,19 @@ impl Parts {
             counters: self.counters.clone(),
             events: self.events.clone(),
             floods: self.floods.clone(),
+            signals: self.signals.clone(),
+            started_at: self.started_at,
+        }
+    }
+
+    fn pulse(&self) -> Pulse {
+        Pulse {
+            broker: self.broker.clone(),
+            config: self.config.clone(),
+            held: self.held.clone(),
+            slots: self.slots.clone(),
+            counters: self.counters.clone(),
+            chronicle: self.chronicle.clone(),
             signals: self.signals.clone(),
             started_at: self.started_at,
         }

@@ -6,6 +6,7 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 /// What has happened since the start. Each only grows.
@@ -31,11 +32,24 @@ pub struct Counters {
     pub unanswered: AtomicU64,
     /// Handlers that were begun, by task.
     by_task: Mutex<BTreeMap<String, u64>>,
+    /// When the claim loop last turned; at first, when somebody first asked.
+    turned: Mutex<Option<Instant>>,
 }
 
 impl Counters {
     pub(crate) fn add(counter: &AtomicU64) {
         counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes that the claim loop turns, whether Redis answers it or not.
+    pub(crate) fn turn(&self) {
+        *self.turned.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Returns for how long the claim loop has not turned.
+    pub(crate) fn stands_for(&self) -> Duration {
+        let mut turned = self.turned.lock().unwrap_or_else(PoisonError::into_inner);
+        turned.get_or_insert_with(Instant::now).elapsed()
     }
 
     /// Counts a handler that begins, of a task that is registered.

@@ -218,9 +218,12 @@ async fn add_up(keeper: &Keeper) {
         return;
     }
     let minute = statistics::minute_of(clock::now().as_millisecond());
-    if let Err(error) = statistics::write(&keeper.broker.client, minute, &counted).await {
-        tracing::debug!(%error, "the statistics could not be written, trying again");
-        keeper.chronicle.put_back(&counted);
+    match statistics::write(&keeper.broker.client, minute, &counted).await {
+        Ok(()) => keeper.chronicle.note_written(&counted),
+        Err(error) => {
+            tracing::debug!(%error, "the statistics could not be written, trying again");
+            keeper.chronicle.put_back(&counted);
+        }
     }
 }
 

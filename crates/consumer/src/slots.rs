@@ -43,6 +43,11 @@ impl Slots {
         self.free.available_permits() > 0
     }
 
+    /// Returns how many slots are free that nobody waits for.
+    pub(crate) fn n_free(&self) -> usize {
+        self.free.available_permits()
+    }
+
     /// Waits for a free slot and takes it and all others that are free, up to `most`.
     pub(crate) async fn take(&self, most: usize) -> Option<OwnedSemaphorePermit> {
         loop {

@@ -178,7 +178,7 @@ async fn look(watched: &Watched, progress: &Progress, limits: Limits) -> Verdict
     };
     match verdict(facts, limits) {
         Verdict::Ask => {
-            let redis_answers = Some(claims_work(watched).await);
+            let redis_answers = Some(claims_work(&watched.broker, &watched.config).await);
             verdict(Facts { redis_answers, ..facts }, limits)
         }
         other => other,
@@ -189,14 +189,14 @@ async fn look(watched: &Watched, progress: &Progress, limits: Limits) -> Verdict
 ///
 /// A sign of life would not do: a replica answers, and so does a server whose access list forbids
 /// us to claim.
-async fn claims_work(watched: &Watched) -> bool {
-    let asked = match watched.broker.queues.active().first() {
+pub(super) async fn claims_work(broker: &Broker, config: &WorkerConfig) -> bool {
+    let asked = match broker.queues.active().first() {
         Some(&idx) => {
-            let keys = keys(&watched.broker, &watched.broker.queues[idx]);
-            let args = arguments(&watched.broker.id, &watched.config, 0, 0, 0);
-            watched.broker.queue.probe_script(&script::CLAIM, &keys, &args).await
+            let keys = keys(broker, &broker.queues[idx]);
+            let args = arguments(&broker.id, config, 0, 0, 0);
+            broker.queue.probe_script(&script::CLAIM, &keys, &args).await
         }
-        None => watched.broker.queue.probe().await,
+        None => broker.queue.probe().await,
     };
     asked.is_ok()
 }

@@ -182,6 +182,40 @@ metrics! {
     KEYS: Web Gauge "rhubarb_keys" ["kind"];
     /// Findings of `rhubarb monitor --info`.
     FINDINGS: Web Gauge "rhubarb_findings" ["level"];
+    /// Tasks that this worker runs at once.
+    WORKER_SLOTS: Worker Gauge "rhubarb_worker_slots" [];
+    /// Slots of this worker that are not free.
+    WORKER_SLOTS_USED: Worker Gauge "rhubarb_worker_slots_used" [];
+    /// Claims that this worker holds, running or being ended.
+    WORKER_CLAIMS: Worker Gauge "rhubarb_worker_claims" [];
+    /// Whether this worker is stopping.
+    WORKER_DRAINING: Worker Gauge "rhubarb_worker_draining" [];
+    /// How long ago this worker began to work.
+    WORKER_UPTIME: Worker Gauge "rhubarb_worker_uptime_seconds" [];
+    /// How long ago this worker's claim loop turned; it stands while all slots are taken.
+    WORKER_STANDS: Worker Gauge "rhubarb_worker_claim_loop_age_seconds" [];
+    /// Looks at the queues that Redis has answered.
+    WORKER_ROUNDS: Worker Counter "rhubarb_worker_looks_total" [];
+    /// Ends that came after the lease, and changed nothing.
+    WORKER_LATE: Worker Counter "rhubarb_worker_late_acknowledgements_total" [];
+    /// Messages that this worker made dead letters.
+    WORKER_DEAD: Worker Counter "rhubarb_worker_dead_letters_total" [];
+    /// Messages that this worker parked.
+    WORKER_PARKED: Worker Counter "rhubarb_worker_parked_total" [];
+    /// Handlers that this worker has begun.
+    WORKER_STARTED: Worker Counter "rhubarb_worker_started_total" ["task"];
+    /// Changes of tasks' states by this worker, up to its last heartbeat.
+    WORKER_TASKS: Worker Counter "rhubarb_worker_tasks_total" ["queue", "task", "state"];
+    /// How long handlers ran in this worker, up to its last heartbeat.
+    WORKER_RUNTIME: Worker Histogram "rhubarb_worker_task_runtime_seconds" ["task"];
+    /// How long tasks of our own publishers waited for this worker, up to its last heartbeat.
+    WORKER_WAIT: Worker Histogram "rhubarb_worker_task_wait_seconds" ["task"];
+    /// Whether this beat leads.
+    BEAT_LEADING: Beat Gauge "rhubarb_beat_leading" [];
+    /// Schedules that are on, as the leading beat knows them.
+    BEAT_SCHEDULES: Beat Gauge "rhubarb_beat_schedules" [];
+    /// How long ago this beat looked at its schedules.
+    BEAT_STANDS: Beat Gauge "rhubarb_beat_loop_age_seconds" [];
 }
 
 /// Metrics as text, as Prometheus reads it.
@@ -337,10 +371,15 @@ mod tests {
     fn the_page_of_metrics_is_what_the_description_says() {
         let path = file("docs/metrics.md");
         let text = std::fs::read_to_string(&path).unwrap();
-        let (begin, end) = ("<!-- of the installation -->\n", "<!-- end -->\n");
-        let (before, rest) = text.split_once(begin).unwrap();
-        let (_, after) = rest.split_once(end).unwrap();
-        let expect = format!("{before}{begin}{}{end}{after}", table(By::Web));
+        let mut expect = text.clone();
+        for (by, whose) in
+            [(By::Web, "the installation"), (By::Worker, "a worker"), (By::Beat, "a beat")]
+        {
+            let (begin, end) = (format!("<!-- of {whose} -->\n"), "<!-- end -->\n");
+            let (before, rest) = expect.split_once(&begin).unwrap();
+            let (_, after) = rest.split_once(end).unwrap();
+            expect = format!("{before}{begin}{}{end}{after}", table(by));
+        }
         if rhubarb_config::Environment::from_process().get("RHUBARB_TEST_BLESS").is_some() {
             std::fs::write(path, expect).unwrap();
         } else {

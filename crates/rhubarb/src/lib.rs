@@ -82,6 +82,7 @@ mod serve;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod typed;
+mod vital;
 
 pub use app::{App, Registration, RegistrationErrors};
 pub use args::{ArgumentError, Arguments};

@@ -30,6 +30,7 @@ use crate::{
     app::{App, RegistrationErrors},
     eager::Eager,
     run::{Runner, Stop},
+    vital::Begun,
 };
 
 /// How long handlers may take to let go once they were told to, and then the claims' ends to be
@@ -88,6 +89,9 @@ pub enum Stopped {
 /// [`ServeError`]; none for a passing fault of Redis, which is waited out.
 pub async fn serve(mut app: App, shutdown: &Shutdown) -> Result<Stopped, ServeError> {
     app.check()?;
+    let begun = Arc::new(Begun::default());
+    let vital = rhubarb_probe::serve(app.config.worker.http, begun.clone());
+    let _vital = AbortOnDropHandle::new(tokio::spawn(vital));
     tokio::select! {
         reached = reach(&app.connections) => reached?,
         () = shutdown.drained() => return Ok(Stopped::Clean),
@@ -109,6 +113,7 @@ pub async fn serve(mut app: App, shutdown: &Shutdown) -> Result<Stopped, ServeEr
         tasks.clone(),
         stop.began.clone(),
     );
+    begun.works(consumer.pulse());
     let mut intakes = intakes(&client, &app.config.intake.apalis, &stop.began);
     announce(&app, &node, &tasks);
     let drain = app.config.worker.drain;

@@ -1,6 +1,6 @@
 //! `[beat]`.
 
-use std::{fmt, time::Duration};
+use std::{fmt, net::SocketAddr, time::Duration};
 
 use rhubarb_config::{
     Input, Shown, Value, Wrong, redact,
@@ -30,6 +30,9 @@ settings! {
         /// This address receives a POST of JSON each minute while a beat leads and no schedule is
         /// late. Give that of a dead man's switch, which raises the alarm when it hears nothing.
         ping_url: WebhookUrl = WebhookUrl::default();
+        /// An address to answer health checks and a scraper of this beat on; without it none is
+        /// answered. Everybody who reaches it reads how many schedules there are.
+        http: Option<SocketAddr> = None, example "\"127.0.0.1:9465\"";
     }
 }
 

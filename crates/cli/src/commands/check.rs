@@ -29,7 +29,7 @@ pub(crate) async fn check(context: &Context, args: &BoundsArgs) -> Result<(), Er
     let queues = inspect::queues_named(client, &names).await?;
     let servers = place::servers(connections);
     let view = View { config, connections, servers: &servers, client };
-    let fleet = fleet::look(view, &queues).await;
+    let fleet = Box::pin(fleet::look(view, &queues)).await;
     let BoundsArgs { workers, max_age, max_waiting, max_late, .. } = *args;
     let bounds = Bounds { workers, max_age, max_waiting, max_late };
     let broken = bounds::broken(&bounds, &fleet, &queues);

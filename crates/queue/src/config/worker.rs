@@ -1,6 +1,6 @@
 //! `[worker]`.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use rhubarb_config::{
     Input, Shown, Value, Wrong, quoted,
@@ -109,6 +109,9 @@ settings! {
         /// Whether the worker asks the others at its start which tasks are revoked, before its first
         /// claim.
         mingle: bool = true;
+        /// An address to answer health checks and a scraper of this worker on; without it none is
+        /// answered. Everybody who reaches it reads names of tasks and queues.
+        http: Option<SocketAddr> = None, example "\"127.0.0.1:9464\"";
         /// How long a revocation is kept: a worker that was down for longer does not obey it.
         revoke_expires: Duration = seconds(3 * 3600),
             accepts "1 minute to 7 days", if |d| within(d, 60, 7 * DAY);
