@@ -1,9 +1,18 @@
 //! What becomes of postings from scrape to scrape, as people read it.
 
-use std::{collections::BTreeMap, fs};
+use std::{
+    collections::BTreeMap,
+    fs,
+    sync::{Arc, Mutex},
+};
 
+use axum::{
+    Router,
+    http::{HeaderMap, StatusCode},
+};
 use redis::AsyncCommands;
 use rhubarb_e2e::{eventually::eventually, process::Signal};
+use rhubarb_testbed::site::Site;
 use serde_json::{Value, json};
 
 use crate::{
@@ -170,6 +179,75 @@ async fn changes_are_followed_as_they_come() {
         process.signal(Signal::INT);
         assert_eq!(process.ended(SOON).await.code(), Some(0));
     }
+}
+
+/// A receiver of webhooks: what it was sent, and what it answers next.
+#[derive(Clone, Default)]
+struct Receiver(Arc<Mutex<Vec<(HeaderMap, String)>>>, Arc<Mutex<Vec<u16>>>);
+
+impl Receiver {
+    async fn open() -> (Site, Self) {
+        let receiver = Self::default();
+        let Self(sent, answers) = receiver.clone();
+        let answer = move |headers: HeaderMap, body: String| {
+            sent.lock().unwrap().push((headers, body));
+            let status = answers.lock().unwrap().pop().unwrap_or(204);
+            async move { StatusCode::from_u16(status).unwrap() }
+        };
+        (Site::start(Router::new().fallback(answer)).await, receiver)
+    }
+
+    async fn after(&self, n: usize) -> (HeaderMap, Value) {
+        eventually(3 * SOON, "the webhook was told", async || {
+            let sent = self.0.lock().unwrap();
+            let (headers, body) = sent.get(n - 1)?.clone();
+            Some((headers, serde_json::from_str(&body).unwrap()))
+        })
+        .await
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_is_told_of_each_new_posting_once_and_again_until_it_answers() {
+    let (hooks, receiver) = Receiver::open().await;
+    let webhook = format!(
+        "[[scrape.webhooks]]\nname = \"crm\"\nurl = \"{}\"\nkeywords = [\"Porter\"]\n\
+         secret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"\n",
+        hooks.url("/hidden/path")
+    );
+    let site = Changing::open(&format!("{webhook}{BOARD}")).await;
+    receiver.1.lock().unwrap().push(503);
+    site.put(PATH, 200, JSON, board(&[(1, "Porter"), (2, "Night porter")]));
+    site.scrape("porter").await;
+    let (refused, _) = receiver.after(1).await;
+    // A scrape that finds nothing new tells nothing, and the first message is tried again.
+    site.scrape("porter").await;
+    let (headers, message) = receiver.after(2).await;
+    assert_eq!(headers["webhook-id"], refused["webhook-id"], "the receiver can tell a repetition");
+    assert_eq!((&message["type"], &message["data"]["count"]), (&json!("listings.new"), &json!(2)));
+    assert_eq!(message["data"]["keyword"], "porter");
+    let text = |name: &str| headers[name].to_str().unwrap().to_owned();
+    assert_eq!((&text("webhook-signature")[..3], text("webhook-signature").len()), ("v1,", 47));
+    assert!(text("webhook-timestamp").parse::<i64>().is_ok());
+
+    site.put(PATH, 200, JSON, board(&[(2, "Night porter"), (3, "Hall porter")]));
+    site.scrape("porter").await;
+    let (other, message) = receiver.after(3).await;
+    assert_ne!(other["webhook-id"], headers["webhook-id"]);
+    assert_eq!(message["data"]["listings"].as_array().unwrap().len(), 1);
+    assert_eq!(message["data"]["listings"][0]["title"], "Hall porter");
+    // Another keyword has no webhook.
+    site.scrape("night").await;
+    let jobs = site.installation.redis.connect(3).await;
+    eventually(SOON, "no notice waits", async || {
+        let mut jobs = jobs.clone();
+        let waiting: Vec<String> = jobs.keys("jobs:0:rhubarb.notices:*").await.unwrap();
+        waiting.is_empty().then_some(())
+    })
+    .await;
+    assert_eq!(receiver.0.lock().unwrap().len(), 3);
+    let shown = site.installation.rhubarb(&["--print-config"]).await.stdout;
+    assert!(shown.contains("crm") && !shown.contains("MfKQ9r8G") && !shown.contains("hidden"));
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ mod tally;
 pub use self::{
     bytes::{decode, encode},
     feed::{Feed, Told},
-    record::{Change, Closed, Event, Field, Kind, Posting, Record, Why},
+    record::{Change, Closed, Event, Field, Kind, Notice, Posting, Record, Why},
     store::LifeCache,
     tally::{End, Run, tally},
 };

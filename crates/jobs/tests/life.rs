@@ -41,7 +41,7 @@ impl Server {
     async fn scrape(&self, found: &[Listing]) -> usize {
         let life = self.caches.listings().life().unwrap();
         let (record, events) = ran(self.record().await.unwrap_or_default(), found);
-        life.write("Night porter", &record, &events, 30).await.unwrap();
+        life.write("Night porter", &record, &events, &[], 30).await.unwrap();
         events.len()
     }
 }
@@ -147,7 +147,7 @@ async fn a_redis_without_memory_refuses_record_and_feed_together() {
     let life = server.caches.listings().life().unwrap();
     let before = server.record().await.unwrap();
     let (record, events) = ran(before.clone(), &listings(0..3));
-    life.write("Night porter", &record, &events, 30).await.unwrap_err();
+    life.write("Night porter", &record, &events, &[], 30).await.unwrap_err();
     let _: String = server.ask(&["CONFIG", "SET", "maxmemory", "0"]).await;
     assert_eq!(server.record().await, Some(before));
     assert_eq!(server.ask::<usize>(&["XLEN", FEED]).await, 2);

@@ -148,7 +148,7 @@ async fn a_listing_has_every_key_and_none_for_what_is_absent() {
     let keys = "title company location city state country url apply_url source external_id employment_type \
         seniority_level job_function industries workplace is_remote salary_display salary_min salary_max \
         salary_currency salary_period description tags posted_at scraped_at \
-        valid_through language locations";
+        valid_through language locations also";
     let keys: Vec<PyValue> = keys.split_whitespace().map(PyValue::from).collect();
     assert_eq!(pairs.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>(), keys);
     assert_eq!(listings[0].get("city"), Some(&PyValue::None));

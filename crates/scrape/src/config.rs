@@ -1,6 +1,7 @@
 //! `[scrape]` and `[[sources]]`.
 
 mod sources;
+mod webhooks;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,7 +12,10 @@ use rhubarb_config::{
     settings,
 };
 
-pub use self::sources::{PathSettings, Selectors, SourceConfig, SourceKind};
+pub use self::{
+    sources::{PathSettings, Selectors, SourceConfig, SourceKind},
+    webhooks::{WebhookConfig, WebhookSecret},
+};
 
 settings! {
     /// What is scraped, and how: the sections of this crate.
@@ -97,6 +101,8 @@ settings! {
             accepts "a list of http(s) URLs", if |list| list.iter().all(Address::is_http);
         /// Whether a scrape without a proxy is put off.
         proxies_required: bool = false;
+        /// What became of a posting is kept for so many days after it was last seen or closed.
+        life_days: u16 = 30, accepts "1 to 365", if |n| (1..=365).contains(n);
         /// Sources fetched at once in one scrape.
         concurrent_sources: usize = 4, accepts "1 to 64", if |n| (1..=64).contains(n);
     }
@@ -105,6 +111,8 @@ settings! {
         /// keywords in one cache stays one.
         synonyms: BTreeMap<String, Vec<String>> = BTreeMap::new(),
             examples "# \"software engineer\" = [\"software developer\", \"SWE\"]\n";
+        /// Who is told of new postings, each by a signed POST of JSON.
+        webhooks: Vec<WebhookConfig> = Vec::new();
     }
 }
 
@@ -158,7 +166,7 @@ impl Configuration for ScrapeSettings {
 impl ScrapeConfig {
     /// Returns what only two settings together tell to be wrong.
     fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
+        let mut problems = webhooks::taken_names(&self.webhooks);
         let mut order = |one: &str, first: Duration, other: &str, second: Duration| {
             if first > second {
                 problems.push(format!(

@@ -5,6 +5,7 @@ mod cookies;
 mod encoding;
 mod exchange;
 mod hop;
+mod post;
 mod proxies;
 mod retry_after;
 mod robots_cache;
@@ -24,6 +25,10 @@ use self::{
     cookies::Jar,
     exchange::{Answer, Exchange},
     robots_cache::RobotsCache,
+};
+pub use self::{
+    post::Post,
+    trail::{Known, Trail},
 };
 pub use crate::store::{ResponseStore, Storing};
 use crate::{

@@ -120,6 +120,17 @@ pub struct Event {
     pub detail: Value,
 }
 
+/// What a webhook is told of a scrape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// What it is known by, beginning with its time.
+    pub id: String,
+    /// The webhook's name.
+    pub webhook: String,
+    /// The message: JSON.
+    pub body: String,
+}
+
 impl Posting {
     /// Returns a posting that is seen for the first time.
     pub fn new(listing: &Listing, text: String, now: Timestamp) -> Self {

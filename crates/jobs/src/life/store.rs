@@ -9,7 +9,7 @@ use rhubarb_core::clock;
 
 use super::{
     bytes,
-    record::{Event, Record},
+    record::{Event, Notice, Record},
 };
 use crate::template;
 
@@ -20,6 +20,8 @@ scripts! {
 
 /// As many changes are written after one scrape, and about as many are kept of a keyword.
 const MAX_EVENTS: usize = 1_000;
+/// As many notices wait for delivery, a day long.
+const MAX_NOTICES: usize = 20;
 /// A day: a record and its feed stay for the configured days and one more.
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
@@ -37,10 +39,11 @@ impl LifeCache {
         Self { cache, template: template.to_owned() }
     }
 
-    /// Returns the raw keys of a keyword's record and of its feed.
-    pub fn keys(&self, keyword: &str) -> [String; 2] {
+    /// Returns the raw keys of a keyword's record, of its feed and of the notices that wait.
+    pub fn keys(&self, keyword: &str) -> [String; 3] {
         let of = template::of_keyword(&self.template, keyword);
-        ["life", "changes"].map(|name| self.cache.raw_key(&format!("rhubarb.{name}:{of}")))
+        ["life", "changes", "notices"]
+            .map(|name| self.cache.raw_key(&format!("rhubarb.{name}:{of}")))
     }
 
     /// Returns the connection that they are read on.
@@ -54,7 +57,7 @@ impl LifeCache {
     /// # Errors
     /// [`Error::Redis`].
     pub async fn read(&self, keyword: &str) -> Result<Option<Record>, Error> {
-        let [key, _] = self.keys(keyword);
+        let [key, ..] = self.keys(keyword);
         let read: Result<Option<Vec<u8>>, _> = self.redis().query(cmd("GET").arg(&key)).await;
         let bytes = match read {
             Err(error) if error.wrong_type().is_some() => Some(Vec::new()),
@@ -68,7 +71,27 @@ impl LifeCache {
         Ok(record.flatten())
     }
 
-    /// Writes a keyword's record and what has changed, both or neither.
+    /// Returns the message of a notice that waits.
+    ///
+    /// # Errors
+    /// [`Error::Redis`].
+    pub async fn notice(&self, keyword: &str, id: &str) -> Result<Option<String>, Error> {
+        let [.., key] = self.keys(keyword);
+        let read = self.redis().query(cmd("HGET").arg(&[&key, id])).await;
+        read.map_err(|error| failed("read", &key, error))
+    }
+
+    /// Forgets a notice.
+    ///
+    /// # Errors
+    /// [`Error::Redis`].
+    pub async fn forget_notice(&self, keyword: &str, id: &str) -> Result<(), Error> {
+        let [.., key] = self.keys(keyword);
+        let deleted: Result<u64, _> = self.redis().query(cmd("HDEL").arg(&[&key, id])).await;
+        deleted.map(drop).map_err(|error| failed("delete", &key, error))
+    }
+
+    /// Writes a keyword's record, what has changed and what webhooks are told, all or nothing.
     ///
     /// # Errors
     /// [`Error::Redis`].
@@ -77,6 +100,7 @@ impl LifeCache {
         keyword: &str,
         record: &Record,
         events: &[Event],
+        notices: &[Notice],
         kept_days: u64,
     ) -> Result<(), Error> {
         let keys = self.keys(keyword);
@@ -89,7 +113,13 @@ impl LifeCache {
             bytes,
             life.as_millis().to_string().into_bytes(),
             MAX_EVENTS.to_string().into_bytes(),
+            DAY.as_millis().to_string().into_bytes(),
+            MAX_NOTICES.to_string().into_bytes(),
+            notices.len().to_string().into_bytes(),
         ];
+        for Notice { id, body, .. } in notices {
+            args.extend([id, body].map(|text| text.clone().into_bytes()));
+        }
         for event in events.iter().take(MAX_EVENTS) {
             args.extend(fields(keyword, event).map(String::into_bytes));
         }

@@ -10,19 +10,23 @@ use jiff::Timestamp;
 use rhubarb_cache::Error;
 use rhubarb_scrape::Listing;
 
-use super::pages::{Pages, before_pages};
+use rhubarb_queue::Client;
+use rhubarb_scrape::config::ScrapeConfig;
+
+use super::{
+    notify,
+    pages::{Pages, before_pages},
+};
 use crate::{
     Listings,
     life::{End, Event, Kind, LifeCache, Record, Run, tally},
 };
 
-/// How long a posting is kept after it was last seen, or closed.
-const KEPT_DAYS: u16 = 30;
-
 /// The lives of a keyword's postings after a scrape, not written yet.
 #[derive(Debug)]
 pub(super) struct Lives<'a> {
     cache: &'a LifeCache,
+    config: &'a ScrapeConfig,
     keyword: &'a str,
     record: Record,
     events: Vec<Event>,
@@ -32,7 +36,7 @@ impl<'a> Lives<'a> {
     /// Holds what is there now against the keyword's record. Nothing where there is no place for
     /// one, or it cannot be asked for: that fails no scrape.
     pub(super) async fn after(
-        cache: &'a Listings,
+        (cache, config): (&'a Listings, &'a ScrapeConfig),
         keyword: &'a str,
         now: Timestamp,
         listings: &[Listing],
@@ -46,9 +50,9 @@ impl<'a> Lives<'a> {
                 return None;
             }
         };
-        let run = Run { now, listings, ends, kept_days: KEPT_DAYS.into() };
+        let run = Run { now, listings, ends, kept_days: config.life_days.into() };
         let (record, events) = tally(record, &run);
-        Some(Self { cache, keyword, record, events })
+        Some(Self { cache, config, keyword, record, events })
     }
 
     /// Returns how many postings this happened to.
@@ -56,10 +60,17 @@ impl<'a> Lives<'a> {
         self.events.iter().filter(|event| kinds.contains(&event.kind)).count() as u64
     }
 
-    /// Writes the record and tells the feed; that it could not be is no failure of the scrape.
-    pub(super) async fn write(&self, pages: &Pages) {
-        let (keyword, record, events) = (self.keyword, &self.record, &self.events[..]);
-        let write = || self.cache.write(keyword, record, events, KEPT_DAYS.into());
+    /// Writes the record and tells feed and webhooks; that it could not be is no failure of the
+    /// scrape. Where a webhook's task cannot be published, nothing is written, and the next scrape
+    /// tells it.
+    pub(super) async fn write(&self, pages: &Pages, client: &Client) {
+        let Self { keyword, record, events, config, .. } = self;
+        let notices = notify::notices(&config.webhooks, keyword, events);
+        if !notify::publish(client, keyword, &notices).await {
+            return;
+        }
+        let days = config.life_days.into();
+        let write = || self.cache.write(keyword, record, events, &notices, days);
         let written: Result<(), Error> = before_pages(pages, write).await;
         if let Err(error) = written {
             tracing::warn!(%error, "what changed in this scrape is found by the next one");

@@ -12,9 +12,11 @@ mod hosts;
 pub mod judge;
 mod lives;
 pub mod merge;
+mod notify;
 mod pages;
 mod proxies;
 mod scrape;
+mod signing;
 pub mod summary;
 mod unfinished;
 
@@ -164,6 +166,7 @@ pub fn register(
     app.task("job_scraper.tasks.get_scraping_status", get_scraping_status);
     app.task("job_scraper.tasks.clear_cache_task", clear_cache_task);
     app.task("job_scraper.tasks.refresh_proxies", refresh_proxies);
+    app.task(notify::TASK, tell_webhook).retry(notify::RETRY);
     Ok(())
 }
 
@@ -258,6 +261,15 @@ fn shared_boards(boards: Boards, config: &ScrapeSettings) -> crawl::Shared {
     (synonyms, match_accents, match_description).hash(&mut way);
     let ids = config.sources.iter().map(id).collect();
     crawl::Shared { boards, ids: Arc::new(ids), way: way.finish() }
+}
+
+/// Tells a webhook of new postings.
+async fn tell_webhook(
+    Args(wanted): Args<notify::Notify>,
+    State(scraping): State<Scraping>,
+    context: TaskContext,
+) -> Result<Value, TaskError> {
+    notify::notify(&scraping, &context, wanted).await
 }
 
 fn of_hour(keywords: &[String], hour: i8) -> Option<&str> {

@@ -202,7 +202,14 @@ impl Work<'_> {
         let listings = match merged.listings.take() {
             Some(listings) => {
                 let all: Vec<Listing> = listings.into_iter().chain(untouched).collect();
-                lives = Lives::after(cache, keyword, query.now, &all, &merged.ends).await;
+                lives = Lives::after(
+                    (cache, &scraping.0.config),
+                    keyword,
+                    query.now,
+                    &all,
+                    &merged.ends,
+                )
+                .await;
                 write(scraping, keyword, all, &mut merged).await?
             }
             None => self.earlier.iter().cloned().chain(untouched).collect(),
@@ -211,7 +218,7 @@ impl Work<'_> {
             tracing::warn!(%error, "what is remembered of sources was not written");
         }
         if let Some(lives) = &lives {
-            lives.write(&scraping.0.pages).await;
+            lives.write(&scraping.0.pages, context.client()).await;
         }
         let is_asked = |listing: &&Listing| merged.sources.contains_key(&listing.source);
         let of_asked: Vec<Listing> = listings.iter().filter(is_asked).cloned().collect();

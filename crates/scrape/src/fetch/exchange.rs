@@ -243,6 +243,11 @@ fn innermost(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
+/// Tells whether a request failed because a name resolves to private addresses only.
+pub(super) fn resolves_to_private(error: &reqwest::Error) -> bool {
+    has_cause::<ResolvesToPrivate>(error)
+}
+
 fn has_cause<E: std::error::Error + 'static>(error: &reqwest::Error) -> bool {
     let mut cause = error.source();
     while let Some(inner) = cause {

@@ -19,7 +19,7 @@ const BLOCK: Duration = Duration::from_secs(1);
 pub(super) async fn follow(context: &Context, args: &ListingsArgs) -> Result<(), Error> {
     let caches = Caches::new(&context.config.cache, &context.connections)?;
     let life = caches.listings().life().ok_or_else(nowhere)?;
-    let [_, key] = life.keys(&args.keyword);
+    let [_, key, _] = life.keys(&args.keyword);
     let own = own_connection(context)?;
     let mut feed = Feed::open(own.clone(), key, args.changes.since).await?;
     if !args.jsonl {
