@@ -65,7 +65,7 @@ pub(crate) fn size(listing: &Listing) -> usize {
         &listing.job_function,
     ];
     let texts = texts.into_iter().chain(optional.into_iter().flatten());
-    let lists = listing.tags.iter().chain(&listing.locations);
+    let lists = listing.tags.iter().chain(&listing.locations).chain(&listing.also);
     AROUND + texts.map(String::len).sum::<usize>() + lists.map(|text| 8 + text.len()).sum::<usize>()
 }
 

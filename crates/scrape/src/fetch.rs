@@ -19,7 +19,6 @@ use reqwest::{Client, header::HeaderMap};
 use tokio::time::{Instant, sleep, timeout};
 use url::{Host, Url};
 
-pub use self::trail::{Known, Trail};
 use self::{
     client::Clients,
     cookies::Jar,

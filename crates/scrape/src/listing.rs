@@ -67,6 +67,8 @@ pub struct Listing {
     pub language: Option<String>,
     /// Each place where there are several, as `location` joins them; empty where there is one.
     pub locations: Vec<String>,
+    /// Where other sources have the same posting: its copies' addresses.
+    pub also: Vec<String>,
 }
 
 impl Listing {

@@ -188,7 +188,7 @@ pub(crate) fn size(listing: &Listing) -> usize {
         &listing.scraped_at,
     ];
     let texts = optional.into_iter().flatten().chain(needed).map(|text| STRING + text.len());
-    let lists = listing.tags.iter().chain(&listing.locations);
+    let lists = listing.tags.iter().chain(&listing.locations).chain(&listing.also);
     let lists = lists.map(|item| size_of::<String>() + STRING + item.len());
     size_of::<Listing>() + texts.sum::<usize>() + lists.sum::<usize>()
 }

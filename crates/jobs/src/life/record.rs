@@ -212,6 +212,7 @@ pub(super) fn thin(listing: &Listing) -> Listing {
         description: String::new(),
         tags: few(&listing.tags),
         locations: few(&listing.locations),
+        also: few(&listing.also),
         ..listing.clone()
     }
 }

@@ -1,6 +1,6 @@
 //! What a scrape makes of a keyword's record. No I/O.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::{Timestamp, ToSpan};
 use rhubarb_scrape::{
@@ -20,8 +20,8 @@ const UNSEEN_DAYS: i64 = 14;
 /// As many characters of a field are kept beside what it is now.
 const MAX_TEXT: usize = 200;
 /// What is no change of a posting: when and where it was read, and dates that sources word as ages.
-const PASSED_OVER: [&str; 5] =
-    ["external_id", "description", "posted_at", "scraped_at", "language"];
+const PASSED_OVER: [&str; 6] =
+    ["external_id", "description", "posted_at", "scraped_at", "language", "also"];
 /// What is compared without the parameters that follow a visitor.
 const ADDRESSES: [&str; 2] = ["url", "apply_url"];
 
@@ -93,8 +93,42 @@ fn matches(postings: &[Posting], listings: &[Listing]) -> Vec<Option<usize>> {
     for among in [open, closed] {
         by_identifier(postings, &among, listings, &mut matched);
         by_rule(postings, &among, listings, &mut matched);
+        by_copies(postings, &among, listings, &mut matched);
     }
     matched
+}
+
+/// A posting goes on where an aggregator's copy has given way to the company's own, or came back in
+/// its place.
+fn by_copies(
+    postings: &[Posting],
+    among: &[usize],
+    listings: &[Listing],
+    matched: &mut [Option<usize>],
+) {
+    let taken: HashSet<usize> = matched.iter().flatten().copied().collect();
+    let mut by_url: HashMap<String, usize> = HashMap::new();
+    let mut by_copy: HashMap<String, usize> = HashMap::new();
+    for at in among.iter().filter(|at| !taken.contains(at)) {
+        let listing = &postings[*at].listing;
+        by_url.entry(identity::address(&listing.url)).or_insert(*at);
+        for copy in &listing.also {
+            by_copy.entry(identity::address(copy)).or_insert(*at);
+        }
+    }
+    if by_url.is_empty() {
+        return;
+    }
+    let mut taken = HashSet::new();
+    for (listing, matched) in listings.iter().zip(matched) {
+        if matched.is_some() {
+            continue;
+        }
+        let mut copies = listing.also.iter().map(|copy| identity::address(copy));
+        let found = copies.find_map(|copy| by_url.get(&copy).copied());
+        let found = found.or_else(|| by_copy.get(&identity::address(&listing.url)).copied());
+        *matched = found.filter(|at| taken.insert(*at));
+    }
 }
 
 /// The rule's first part alone, which nearly always decides and costs little.

@@ -1,6 +1,11 @@
 //! One scrape: fetch, merge, write listings and status, summarise.
 
-use std::{collections::BTreeMap, future::ready, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    future::ready,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::{FutureExt, StreamExt, stream};
 use jiff::Timestamp;
@@ -11,6 +16,7 @@ use rhubarb_scrape::{
     Ending, Listing, Query,
     boards::Asked,
     config::ScrapeConfig,
+    dedupe::{self, Gathered},
     keyword,
     run::{Progress, Report, Scraper, SourceReport},
 };
@@ -201,7 +207,8 @@ impl Work<'_> {
         let mut lives = None;
         let listings = match merged.listings.take() {
             Some(listings) => {
-                let all: Vec<Listing> = listings.into_iter().chain(untouched).collect();
+                let all = listings.into_iter().chain(untouched);
+                let all = give_way(all, &scraping.0.scraper);
                 lives = Lives::after(
                     (cache, &scraping.0.config),
                     keyword,
@@ -303,6 +310,17 @@ fn note_marks(merged: &mut Merged, reports: &[SourceReport], marks: &BTreeMap<St
 /// Returns for how long what was read of a board serves all keywords.
 fn board_fresh_for(config: &ScrapeConfig) -> Duration {
     config.board_fresh_for.unwrap_or(config.fresh_for)
+}
+
+/// Lets copies of aggregators give way, among what came, what was kept and what was not asked for.
+fn give_way(listings: impl Iterator<Item = Listing>, scraper: &Scraper) -> Vec<Listing> {
+    let aggregators = scraper.sources.iter().filter(|source| source.aggregates());
+    let aggregators: HashSet<&str> = aggregators.map(|source| source.name()).collect();
+    let gather = |listing: Listing| {
+        let aggregated = aggregators.contains(listing.source.as_str());
+        Gathered { listing, aggregated }
+    };
+    dedupe::give_way(listings.map(gather).collect())
 }
 
 /// Writes the listings, the newest that fit; says of each source that lost some that it is partial.

@@ -213,6 +213,20 @@ fn the_one_rule_of_identity_finds_a_posting_again() {
 }
 
 #[test]
+fn a_posting_goes_on_when_an_aggregators_copy_gives_way_and_when_it_comes_back() {
+    let mut scrapes = Scrapes::default();
+    let copy = listing("agg/9");
+    scrapes.run(1, slice::from_ref(&copy), &[whole("agg")]);
+    let own = Listing { also: vec![copy.url.clone()], ..listing("own/1") };
+    let told = scrapes.run(2, slice::from_ref(&own), &[whole("agg"), whole("own")]);
+    assert_eq!(told, ["changed own/1"]);
+    assert_eq!(scrapes.posting("own/1").first_seen, day(1));
+    assert_eq!(scrapes.run(3, slice::from_ref(&own), &[whole("agg"), whole("own")]), [""; 0]);
+    let told = scrapes.run(4, &[copy], &[whole("agg"), whole("own")]);
+    assert_eq!(told, ["changed agg/9"]);
+}
+
+#[test]
 fn a_kept_listing_was_seen_when_it_was_read() {
     let mut scrapes = Scrapes::default();
     let read = |on: i64| Listing { scraped_at: day(on).to_string(), ..listing("a/1") };
