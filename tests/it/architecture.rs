@@ -32,7 +32,7 @@ const IMPORTS: [(&str, &[&str]); 20] = [
     ("beat", &["core", "schedule", "connection", "queue", "settings", "probe"]),
     ("demo", &["core"]),
     ("monitor", &["core", "connection", "queue", "cache", "jobs", "settings"]),
-    ("web", &["core", "connection", "queue", "monitor", "settings"]),
+    ("web", &["core", "connection", "queue", "cache", "scrape", "jobs", "monitor", "settings"]),
     (
         "cli",
         &[

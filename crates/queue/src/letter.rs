@@ -90,6 +90,11 @@ impl Filter {
 }
 
 impl Letter {
+    /// Leaves the message out.
+    fn head(self) -> Self {
+        Self { message: None, message_base64: None, headers: None, ..self }
+    }
+
     /// Returns the message's bytes, if it was kept.
     pub fn bytes(&self) -> Option<Vec<u8>> {
         match (&self.message, &self.message_base64) {
@@ -125,6 +130,27 @@ pub async fn list(
         let Some(mut letters) = walk.next().await? else { break };
         letters.truncate(limit - found.len());
         found.append(&mut letters);
+    }
+    Ok(found)
+}
+
+/// Returns the letters that are meant, newest first, at most `limit`, without their messages: many
+/// at once stay small.
+///
+/// # Errors
+///
+/// [`Error::Redis`]. A record that cannot be read is left out and logged.
+pub async fn heads(
+    client: &Client,
+    kind: LetterKind,
+    filter: &Filter,
+    limit: usize,
+) -> Result<Vec<Letter>, Error> {
+    let mut walk = Walk::new(client, kind, filter.clone()).await?;
+    let mut found = Vec::new();
+    while found.len() < limit {
+        let Some(letters) = walk.next().await? else { break };
+        found.extend(letters.into_iter().take(limit - found.len()).map(Letter::head));
     }
     Ok(found)
 }

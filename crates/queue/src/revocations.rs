@@ -64,6 +64,19 @@ pub async fn load(client: &Client) -> Result<Vec<(Arc<str>, Timestamp)>, Error> 
     Ok(found)
 }
 
+/// Tells whether a task is revoked, as Redis has it.
+///
+/// # Errors
+///
+/// [`Error::Redis`].
+pub async fn is_revoked(client: &Client, id: &str) -> Result<bool, Error> {
+    let mut score = ::redis::cmd("ZSCORE");
+    score.arg(client.keys().revoked()).arg(id);
+    let ends: Option<f64> =
+        client.queue().query(&score).await.map_err(redis("read the revocations"))?;
+    Ok(ends.is_some_and(|ms| until(ms) > clock::now()))
+}
+
 /// Returns which of these ids are to be ended although they run.
 ///
 /// # Errors

@@ -12,11 +12,15 @@
 //!
 //! Modules: [`router`] every route, [`site`] what they share, [`glance`] one look for all who ask,
 //! [`door`] tokens, [`access`] who may, [`guard`] what holds for every request, [`problem`] the one
-//! kind of error and [`shown`] how it is told, [`page`] pages, [`asset`] files in the binary,
+//! kind of error and [`shown`] how it is told, [`page`] pages, [`api`] the same for programs,
+//! [`timetable`] all schedules, [`why`] a task does not run, [`words`] from outside, `audit` who did
+//! what, [`asset`] files in the binary,
 //! [`health`] health and metrics, [`server`] connections.
 
 pub mod access;
+pub mod api;
 pub mod asset;
+mod audit;
 pub mod door;
 pub mod glance;
 pub mod guard;
@@ -27,6 +31,9 @@ pub mod router;
 pub mod server;
 pub mod shown;
 pub mod site;
+pub mod timetable;
+pub mod why;
+pub mod words;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -56,6 +63,9 @@ pub enum Error {
     /// A URL or certificate of the configuration.
     #[error(transparent)]
     Connection(#[from] rhubarb_connection::Error),
+    /// A cache of the configuration.
+    #[error(transparent)]
+    Cache(#[from] rhubarb_cache::Error),
 }
 
 /// Serves the dashboard until `shutdown` begins, and then until what was begun is answered.

@@ -11,12 +11,14 @@ use serde::Serialize;
 /// The media type of a problem.
 pub const JSON: &str = "application/problem+json";
 /// Why a request is not answered as it was meant.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Problem {
     /// What kind it is, as a word for programs (`type` in the document).
     #[serde(rename = "type")]
+    #[schema(value_type = String)]
     pub kind: Cow<'static, str>,
     /// The kind in words.
+    #[schema(value_type = String)]
     pub title: Cow<'static, str>,
     /// The HTTP status.
     pub status: u16,
@@ -95,6 +97,18 @@ impl From<rhubarb_queue::Error> for Problem {
             Some(cause) if cause.is_unreachable() => Self::unavailable(&cause.to_string()),
             Some(cause) => Self::new(StatusCode::BAD_GATEWAY, format!("{error}: {cause}")),
             None => Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
+        }
+    }
+}
+
+/// What a cache answers.
+impl From<rhubarb_cache::Error> for Problem {
+    fn from(error: rhubarb_cache::Error) -> Self {
+        let cause = std::error::Error::source(&error);
+        let told = cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"));
+        match error.foreign() {
+            Some(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, told),
+            None => Self::unavailable(&told),
         }
     }
 }

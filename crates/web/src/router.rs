@@ -12,7 +12,7 @@ use axum::{
     routing::{get, post},
 };
 
-use crate::{asset, guard, health, page, problem::Problem, shown, site::Site};
+use crate::{api, asset, guard, health, page, problem::Problem, shown, site::Site};
 
 /// Returns everything that is served.
 pub fn new(site: Site) -> Router {
@@ -25,6 +25,7 @@ pub fn new(site: Site) -> Router {
     let known =
         Router::new().route("/", get(page::overview::show)).route("/metrics", get(health::of_all));
     open.merge(known)
+        .merge(api::routes().0)
         .fallback(async || Problem::not_found("there is no such page"))
         .layer(DefaultBodyLimit::max(guard::BODY))
         .layer(from_fn_with_state(site.clone(), guard::origin))

@@ -66,7 +66,7 @@ fn wants_page(headers: &HeaderMap) -> bool {
 }
 
 /// Makes a problem of an error that is none yet: its body is what is wrong.
-async fn told(response: Response) -> Response {
+pub(crate) async fn told(response: Response) -> Response {
     let status = response.status();
     let is_error = status.is_client_error() || status.is_server_error();
     if !is_error || response.extensions().get::<Problem>().is_some() {

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use rhubarb_connection::Connections;
 use rhubarb_core::shutdown::Shutdown;
+use rhubarb_jobs::Caches;
 use rhubarb_monitor::{
     collect::{self, Look},
     fleet::{self, Fleet, View},
@@ -39,6 +40,7 @@ struct Shared {
     shutdown: Shutdown,
     report: Glance<Report>,
     fleet: Glance<Fleet>,
+    caches: Caches,
 }
 
 impl Site {
@@ -47,7 +49,7 @@ impl Site {
     /// # Errors
     ///
     /// A URL that cannot be understood, or a certificate that cannot be read.
-    pub fn new(config: Settings, shutdown: Shutdown) -> Result<Self, rhubarb_connection::Error> {
+    pub fn new(config: Settings, shutdown: Shutdown) -> Result<Self, crate::Error> {
         let connections = Connections::new(&config.redis, "rhubarb-web")?;
         Ok(Self(Arc::new(Shared {
             client: Client::new(&connections, &config),
@@ -55,6 +57,7 @@ impl Site {
             doors: Doors::new(&config.web),
             report: Glance::new(FRESH),
             fleet: Glance::new(FRESH),
+            caches: Caches::new(&config, &connections)?,
             connections,
             config,
             shutdown,
@@ -74,6 +77,11 @@ impl Site {
     /// Returns the queue's client.
     pub fn client(&self) -> &Client {
         &self.0.client
+    }
+
+    /// Returns the caches.
+    pub fn caches(&self) -> &Caches {
+        &self.0.caches
     }
 
     /// Returns the ways in.

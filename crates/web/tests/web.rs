@@ -3,6 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a broken fixture or server is to fail the test")]
 
+#[path = "web/api.rs"]
+mod api;
+
 use std::{
     io::Write,
     net::{IpAddr, Ipv4Addr},

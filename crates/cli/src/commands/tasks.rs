@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Lists the last ends of tasks that are meant.
 pub(crate) async fn tasks(context: &Context, args: TasksArgs) -> Result<(), Error> {
     let TasksArgs { state, task, search, since, limit, shown } = args;
-    let filter = Filter { state, task, text: search, since };
+    let filter = Filter { state, task, text: search, since, behind: None };
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let depth = context.config.history.ends;
     let found = history::read(&context.client, &filter, limit, depth, PATIENCE).await?;

@@ -106,10 +106,12 @@ impl Publish {
     /// A digest of name and arguments, for `unique_for`.
     fn digest(&self) -> String {
         let identity = json!([self.task, self.args, self.kwargs]).to_string();
-        Sha256::digest(identity)
-            .iter()
-            .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+        hex(&Sha256::digest(identity))
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 impl From<Publish> for Signature {
@@ -149,14 +151,44 @@ impl Client {
     /// `celery.publish_patience`; after [`rhubarb_connection::Error::Lost`] it may have been
     /// published, and publishing again may run it twice, `unique_for` or not.
     pub async fn publish(&self, publish: &Publish) -> Result<Published, Error> {
+        let lock = publish.unique_for.map(|time| (self.keys().unique(&publish.digest()), time));
+        self.publish_behind(publish, lock).await
+    }
+
+    /// Publishes a task, but no second one with the same key within this time: of a caller that
+    /// does not know whether its first try arrived.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped call may have published.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Client::publish`]; after [`rhubarb_connection::Error::Lost`] a second try may
+    /// publish it again.
+    pub async fn publish_once(
+        &self,
+        publish: &Publish,
+        key: &str,
+        kept: Duration,
+    ) -> Result<Published, Error> {
+        let digest = hex(&Sha256::digest(json!(["once", key]).to_string()));
+        self.publish_behind(publish, Some((self.keys().unique(&digest), kept))).await
+    }
+
+    /// Publishes a task unless another one holds the lock.
+    async fn publish_behind(
+        &self,
+        publish: &Publish,
+        lock: Option<(String, Duration)>,
+    ) -> Result<Published, Error> {
         let id = publish.options.id.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
         let identified = publish.clone().id(&id);
         let outbox = self.outbox([self.unroll(identified)])?;
-        let Some(unique_for) = publish.unique_for.filter(|_| self.recorder.is_none()) else {
+        let Some((key, unique_for)) = lock.filter(|_| self.recorder.is_none()) else {
             self.send(outbox).await?;
             return Ok(Published { id, duplicate: false });
         };
-        let key = self.keys().unique(&publish.digest());
         // Dying between the two leaves a lock without a task until it ends by itself: the caller
         // saw no id and tries again later. The other order could publish twice.
         let published = match self.take_unique(&key, &id, unique_for).await {

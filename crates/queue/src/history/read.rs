@@ -23,6 +23,40 @@ pub struct Filter {
     pub text: Option<String>,
     /// Only what came at this time or later.
     pub since: Option<Timestamp>,
+    /// Only what stands behind this place: a [`History::next`] of an earlier look.
+    pub behind: Option<Place>,
+}
+
+/// A place in the history, from which a later look goes on towards what is older. What is written
+/// meanwhile does not move it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The entry of the stream.
+    entry: String,
+    /// How many of its ends were passed, from the newest.
+    passed: usize,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.entry, self.passed)
+    }
+}
+
+impl std::str::FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let no_place = || "it is no place in the history".to_owned();
+        let (entry, passed) = text.split_once('.').ok_or_else(no_place)?;
+        let (ms, n) = entry.split_once('-').ok_or_else(no_place)?;
+        let is_number = |text: &str| text.parse::<u64>().is_ok() && !text.starts_with('+');
+        if !is_number(ms) || !is_number(n) {
+            return Err(no_place());
+        }
+        let passed = passed.parse().map_err(|_| no_place())?;
+        Ok(Self { entry: entry.to_owned(), passed })
+    }
 }
 
 /// What was found in the history.
@@ -34,6 +68,8 @@ pub struct History {
     pub searched: usize,
     /// Whether there is more that was not looked at.
     pub more: bool,
+    /// Where a later look goes on; none where nothing was looked at.
+    pub next: Option<Place>,
 }
 
 impl Filter {
@@ -69,7 +105,11 @@ pub async fn read(
 ) -> Result<History, Error> {
     let until = Instant::now() + patience;
     let mut history = History::default();
-    let mut before = "+".to_owned();
+    let (mut before, mut passed) = match &filter.behind {
+        Some(place) => (place.entry.clone(), place.passed),
+        None => ("+".to_owned(), 0),
+    };
+    let start = filter.behind.as_ref().map(|place| place.entry.as_str());
     loop {
         let page = page(client, "XREVRANGE", &before, "-").await?;
         let ends_here = page.len() < PAGE;
@@ -79,12 +119,17 @@ pub async fn read(
                 return Ok(history);
             }
             before = format!("({id}");
-            for end in ends.into_iter().rev() {
+            if start != Some(id.as_str()) {
+                passed = 0;
+            }
+            for end in ends.into_iter().rev().skip(passed) {
                 if history.changes.len() == limit || history.searched == depth {
                     history.more = true;
                     return Ok(history);
                 }
                 history.searched += 1;
+                passed += 1;
+                history.next = Some(Place { entry: id.clone(), passed });
                 if filter.takes(&end) {
                     history.changes.push(Change::of(end, &worker));
                 }

@@ -41,6 +41,12 @@ pub struct TaskInfo {
     pub place: String,
     /// The queue, where it is on one.
     pub queue: Option<String>,
+    /// How many messages of its queue are taken before it, of those that were read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ahead: Option<u64>,
+    /// When it is due, where it waits for its time: ISO 8601 text in UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due: Option<String>,
     /// The worker, where one runs it, or where its result says who did (`result_extended`).
     pub worker: Option<String>,
     /// Its name, where it is known.
@@ -87,6 +93,8 @@ pub async fn task(client: &Client, id: &str) -> Result<TaskInfo, Error> {
         state: state.as_str().to_owned(),
         place: if state.is_final() { "done" } else { "unknown" }.to_owned(),
         queue: None,
+        ahead: None,
+        due: None,
         worker: None,
         task: None,
         reason: None,
@@ -184,14 +192,26 @@ async fn seek_waiting(
     bounds: Bounds<'_>,
 ) -> Result<bool, Error> {
     let keys = QueueKeys::new(queue, client.celery());
-    let (mut searched, mut holds) = (0, 0);
+    let (mut searched, mut holds) = (0, 0_u64);
     for shelf in Shelf::of(&keys) {
         let its = |messages: &[Vec<u8>]| {
-            messages.iter().find_map(|member| named_there(&shelf, member, &info.id))
+            let mut all = messages.iter().enumerate();
+            let (at, task) =
+                all.find_map(|(at, one)| Some((at, named_there(&shelf, one, &info.id)?)))?;
+            // A list is read from its end.
+            let before = if shelf.is_list() { messages.len() - 1 - at } else { at };
+            Some((task, before as u64, messages[at].clone()))
         };
         match shelf.walk(client, bounds.depth, bounds.until, its).await {
-            Ok(Walked { found: Some(task), .. }) => {
-                info.place = if shelf.is_list() { "waiting" } else { "scheduled" }.to_owned();
+            Ok(Walked { found: Some((task, before, member)), read, .. }) => {
+                if shelf.is_list() {
+                    info.place = "waiting".to_owned();
+                    info.ahead = Some(holds + read as u64 + before);
+                } else {
+                    info.place = "scheduled".to_owned();
+                    let due = shelf.due(client, &member).await;
+                    info.due = due.map_err(redis(format!("search queue `{queue}`")))?;
+                }
                 info.task = Some(task);
                 return Ok(true);
             }

@@ -85,6 +85,21 @@ impl<'a> Shelf<'a> {
         client.queue().query(&range).await
     }
 
+    /// Returns when a member is due, where it waits for its time and still does.
+    pub(super) async fn due(
+        &self,
+        client: &Client,
+        member: &[u8],
+    ) -> Result<Option<String>, rhubarb_connection::Error> {
+        if self.is_list {
+            return Ok(None);
+        }
+        let mut score = ::redis::cmd("ZSCORE");
+        score.arg(self.key).arg(member);
+        let ms: Option<f64> = client.queue().query(&score).await?;
+        Ok(ms.and_then(super::iso_ms))
+    }
+
     /// Returns the message of a member; one that waits for its time is `<list>|<message>`.
     pub(super) fn message<'m>(&self, member: &'m [u8]) -> Option<&'m [u8]> {
         if self.is_list {
