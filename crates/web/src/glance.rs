@@ -65,6 +65,11 @@ impl<T: Send + Sync + 'static> Glance<T> {
         news.borrow().clone()
     }
 
+    /// Returns what was last seen, however old it is.
+    pub fn last(&self) -> Option<Seen<T>> {
+        self.last.borrow().clone()
+    }
+
     fn begin(&self, look: impl Future<Output = T> + Send + 'static) {
         let (busy, last) = (Idle(self.busy.clone()), self.last.clone());
         tokio::spawn(async move {

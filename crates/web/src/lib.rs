@@ -14,17 +14,22 @@
 //! [`door`] tokens, [`access`] who may, [`guard`] what holds for every request, [`problem`] the one
 //! kind of error and [`shown`] how it is told, [`page`] pages, [`api`] the same for programs,
 //! [`timetable`] all schedules, [`why`] a task does not run, [`words`] from outside, `audit` who did
-//! what, [`asset`] files in the binary,
+//! what, [`looks`] the pages' looks at Redis and [`board`] what stays of them, [`chart`] bars, [`live`]
+//! events for open pages, [`asset`] files in the binary,
 //! [`health`] health and metrics, [`server`] connections.
 
 pub mod access;
 pub mod api;
 pub mod asset;
 mod audit;
+pub mod board;
+pub mod chart;
 pub mod door;
 pub mod glance;
 pub mod guard;
 pub mod health;
+pub mod live;
+pub mod looks;
 pub mod page;
 pub mod problem;
 pub mod router;
@@ -74,15 +79,46 @@ pub enum Error {
 ///
 /// It could not start; once it has, nothing ends it but `shutdown`.
 pub async fn serve(config: Settings, shutdown: &Shutdown) -> Result<(), Error> {
+    let bound = bind(config, shutdown).await?;
+    tracing::info!(url = bound.url(), "dashboard ready");
+    bound.run().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// A dashboard that listens, and answers once it [runs](Self::run).
+#[derive(Debug)]
+pub struct Bound {
+    listener: TcpListener,
+    address: SocketAddr,
+    site: Site,
+}
+
+/// Listens.
+///
+/// # Errors
+///
+/// As for [`serve`].
+pub async fn bind(config: Settings, shutdown: &Shutdown) -> Result<Bound, Error> {
     let address = address(&config)?;
     let site = Site::new(config, shutdown.clone())?;
     let listener =
         TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
     let address = listener.local_addr().unwrap_or(address);
-    tracing::info!(url = %format_args!("http://{address}/"), "dashboard ready");
-    server::run(listener, router::new(site), shutdown).await;
-    tracing::info!("stopped");
-    Ok(())
+    Ok(Bound { listener, address, site })
+}
+
+impl Bound {
+    /// Returns where it is.
+    pub fn url(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+
+    /// Answers until it is told to stop.
+    pub async fn run(self) {
+        let shutdown = self.site.shutdown().clone();
+        server::run(self.listener, router::new(self.site), &shutdown).await;
+    }
 }
 
 /// Returns where to listen.

@@ -4,8 +4,17 @@
 //! What stands in a template as `{{ value }}` is escaped. [`text`] cuts what may be long and takes
 //! out what could steer a terminal or turn the direction of text around.
 
+pub mod act;
+pub mod letters;
 pub mod login;
 pub mod overview;
+pub mod queue;
+pub mod queues;
+pub mod redis;
+pub mod schedules;
+pub mod scraping;
+pub mod tasks;
+pub mod workers;
 
 use askama::Template;
 use axum::response::Html;
@@ -17,7 +26,18 @@ use crate::{asset, door::Visitor, problem::Problem, site::Site};
 pub const HTML: &str = "text/html; charset=utf-8";
 
 /// What the menu shows: address and words.
-const MENU: [(&str, &str); 1] = [("/", "Overview")];
+const MENU: [(&str, &str); 8] = [
+    ("/", "Overview"),
+    ("/queues", "Queues"),
+    ("/tasks", "Tasks"),
+    ("/letters", "Dead and parked"),
+    ("/schedules", "Schedules"),
+    ("/workers", "Workers"),
+    ("/scraping", "Scraping"),
+    ("/redis", "Redis"),
+];
+/// Pages whose content stays until somebody asks for another.
+const STILL: [&str; 3] = ["", "/tasks", "/scraping"];
 
 /// What is around every page.
 #[derive(Clone, Debug)]
@@ -30,6 +50,8 @@ pub struct Frame {
     pub visitor: Option<Visitor>,
     /// Whether there is somebody to log out.
     pub has_login: bool,
+    /// How many seconds old what it shows is.
+    pub age_s: u64,
 }
 
 impl Frame {
@@ -40,12 +62,29 @@ impl Frame {
             active,
             visitor: Some(visitor.clone()),
             has_login: !site.doors().are_open(),
+            age_s: 0,
         }
     }
 
     /// Makes that of a page for nobody in particular.
     pub fn bare(title: &str) -> Self {
-        Self { title: title.to_owned(), active: "", visitor: None, has_login: false }
+        Self { title: title.to_owned(), active: "", visitor: None, has_login: false, age_s: 0 }
+    }
+
+    /// Says how old what it shows is, seconds.
+    #[must_use]
+    pub fn aged(self, age_s: u64) -> Self {
+        Self { age_s, ..self }
+    }
+
+    /// Tells whether who looks may change things.
+    pub fn may_write(&self) -> bool {
+        self.visitor.as_ref().is_some_and(Visitor::may_write)
+    }
+
+    /// Tells whether the page shows by itself what is new.
+    pub fn is_live(&self) -> bool {
+        !STILL.contains(&self.active)
     }
 
     /// Returns the menu: address, words, and whether it is this page.

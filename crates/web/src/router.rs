@@ -12,7 +12,7 @@ use axum::{
     routing::{get, post},
 };
 
-use crate::{api, asset, guard, health, page, problem::Problem, shown, site::Site};
+use crate::{api, asset, guard, health, live, page, problem::Problem, shown, site::Site};
 
 /// Returns everything that is served.
 pub fn new(site: Site) -> Router {
@@ -22,8 +22,20 @@ pub fn new(site: Site) -> Router {
         .route("/assets/{file}", get(asset::serve))
         .route("/login", get(page::login::form).post(page::login::enter))
         .route("/logout", post(page::login::leave));
-    let known =
-        Router::new().route("/", get(page::overview::show)).route("/metrics", get(health::of_all));
+    let known = Router::new()
+        .route("/", get(page::overview::show))
+        .route("/queue", get(page::queue::show))
+        .route("/queues", get(page::queues::show))
+        .route("/tasks", get(page::tasks::search))
+        .route("/task", get(page::tasks::story))
+        .route("/letters", get(page::letters::show))
+        .route("/schedules", get(page::schedules::show))
+        .route("/workers", get(page::workers::show))
+        .route("/scraping", get(page::scraping::show))
+        .route("/redis", get(page::redis::show))
+        .route("/do", post(page::act::act))
+        .route("/live", get(live::events))
+        .route("/metrics", get(health::of_all));
     open.merge(known)
         .merge(api::routes().0)
         .fallback(async || Problem::not_found("there is no such page"))

@@ -46,7 +46,8 @@ fn login(wanted: &str) -> Redirect {
     }
 }
 
-fn url_encoded(text: &str) -> String {
+/// Returns a text as it may stand in an address.
+pub(crate) fn url_encoded(text: &str) -> String {
     use std::fmt::Write as _;
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte);
     text.bytes().fold(String::new(), |mut encoded, byte| {

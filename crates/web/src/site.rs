@@ -16,6 +16,7 @@ use rhubarb_queue::Client;
 use rhubarb_settings::Settings;
 
 use crate::{
+    board::Boards,
     door::Doors,
     glance::{Glance, Seen},
     problem::Problem,
@@ -41,6 +42,7 @@ struct Shared {
     report: Glance<Report>,
     fleet: Glance<Fleet>,
     caches: Caches,
+    boards: Boards,
 }
 
 impl Site {
@@ -56,8 +58,9 @@ impl Site {
             servers: place::servers(&connections),
             doors: Doors::new(&config.web),
             report: Glance::new(FRESH),
+            boards: Boards::default(),
             fleet: Glance::new(FRESH),
-            caches: Caches::new(&config, &connections)?,
+            caches: Caches::new(&config.cache, &connections)?,
             connections,
             config,
             shutdown,
@@ -82,6 +85,11 @@ impl Site {
     /// Returns the caches.
     pub fn caches(&self) -> &Caches {
         &self.0.caches
+    }
+
+    /// Returns what the pages have seen.
+    pub fn boards(&self) -> &Boards {
+        &self.0.boards
     }
 
     /// Returns the ways in.

@@ -3,12 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 
 use jiff::{Timestamp, tz::TimeZone};
-use rhubarb_core::{clock, config::Config};
+use rhubarb_core::clock;
 use rhubarb_queue::{
     Client, inspect,
     schedules::{All, KnownSchedule, Owner, Problem as Broken},
     tick::Record,
 };
+use rhubarb_settings::Settings;
 use serde::Serialize;
 
 use crate::problem::Problem;
@@ -63,8 +64,8 @@ pub struct Entry {
 /// # Errors
 ///
 /// Redis is away.
-pub async fn read(client: &Client, config: &Config) -> Result<Timetable, Problem> {
-    let all = All::read(client, config).await?;
+pub async fn read(client: &Client, config: &Settings) -> Result<Timetable, Problem> {
+    let all = All::read(client, config.scheduled()).await?;
     let queues: BTreeSet<&str> = all.known.values().map(|known| known.queue.as_str()).collect();
     let mut records = HashMap::new();
     for queue in queues {
@@ -131,8 +132,8 @@ mod tests {
 
     fn known(entry: &str) -> KnownSchedule {
         let text = format!("[schedules.s]\ntask = \"t\"\n{entry}");
-        let config = Config::from_toml(&text).unwrap();
-        All::of(&config, Live::default(), &RedBeat::default()).known["s"].as_ref().clone()
+        let config = Settings::from_toml(&text).unwrap();
+        All::of(config.scheduled(), Live::default(), &RedBeat::default()).known["s"].as_ref().clone()
     }
 
     #[test]

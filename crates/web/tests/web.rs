@@ -5,6 +5,8 @@
 
 #[path = "web/api.rs"]
 mod api;
+#[path = "web/pages.rs"]
+mod pages;
 
 use std::{
     io::Write,

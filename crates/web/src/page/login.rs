@@ -47,7 +47,7 @@ impl std::fmt::Debug for Entry {
 }
 
 /// Returns the path where it is one of ours, else the first page.
-fn own(next: &str) -> &str {
+pub(super) fn own(next: &str) -> &str {
     let is_path = next.starts_with('/') && !next.starts_with("//") && !next.contains('\\');
     if is_path && !next.contains(char::is_control) { next } else { "/" }
 }

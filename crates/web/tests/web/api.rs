@@ -199,3 +199,33 @@ async fn the_examples_of_the_page_work() {
     web.shutdown.request(StopSignal::Terminate);
     served.await.unwrap();
 }
+
+#[tokio::test]
+async fn a_cursor_goes_on_where_an_answer_ended_also_when_others_end_meanwhile() {
+    let redis = RedisServer::start().await;
+    let web = Web::new(&redis.socket_url());
+    let key = rhubarb_queue::keys::Keys::new(&rhubarb_settings::Settings::default().celery);
+    let mut connection = redis.connect(0).await;
+    let mut end = async |ids: &[&str]| {
+        let ends = ids.iter().map(
+            |id| json!({"i": id, "t": "t", "q": "q", "s": "SUCCESS", "a": 1_700_000_000_000_i64}),
+        );
+        let mut add = redis::cmd("XADD");
+        let ends = Value::Array(ends.collect()).to_string();
+        add.arg(key.history()).arg("*").arg("w").arg("w").arg("d").arg(ends);
+        let _: String = add.query_async(&mut connection).await.unwrap();
+    };
+    end(&["a", "b", "c"]).await;
+    end(&["d", "e"]).await;
+    let (mut seen, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let path = format!("/history?limit=2{cursor}");
+        let answer = web.done("GET", &path, Value::Null, 200).await;
+        let items = answer["items"].as_array().unwrap();
+        seen.extend(items.iter().map(|one| one["id"].as_str().unwrap().to_owned()));
+        let Some(next) = answer["next"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+        end(&["later"]).await;
+    }
+    assert_eq!(seen, ["e", "d", "c", "b", "a"]);
+}

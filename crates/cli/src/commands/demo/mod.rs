@@ -9,6 +9,7 @@ mod report;
 
 use std::time::Duration;
 
+use rhubarb_core::shutdown::Shutdown;
 use rhubarb_demo::{Demo, Programs};
 use rhubarb_settings::Settings;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -60,8 +61,13 @@ async fn show(
     let started = demo.start(programs).await?;
     let config = Settings::from_toml(&started.toml)
         .map_err(|problems| rhubarb_demo::Error::Configuration(problems.to_string()))?;
-    output::print(&report::heading(&started, &config, demo.dir()))?;
+    let mut served = config.clone();
+    served.web.port = 0;
+    let web = rhubarb_web::bind(served, &Shutdown::new()).await;
+    let web = web.map_err(|error| Error::Failed(error.to_string()))?;
+    output::print(&report::heading(&started, &config, demo.dir(), &web.url()))?;
     let followed = tokio::select! {
+        () = web.run() => Ok(()),
         followed = follow::follow(&config, limit, seen) => followed,
         error = demo.one_ended() => Err(error.into()),
     };

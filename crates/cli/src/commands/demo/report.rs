@@ -24,13 +24,14 @@ use crate::{
 const NEXT_RUNS: usize = 2;
 
 /// Renders what was started and where.
-pub(crate) fn heading(started: &Started, config: &Settings, dir: &Path) -> String {
+pub(crate) fn heading(started: &Started, config: &Settings, dir: &Path, dashboard: &str) -> String {
     let Started { redis, board, .. } = started;
     let enabled = config.scraping.sources.iter().filter(|source| source.enabled).count();
     format!(
         "Rhubarb demo\n\
          \x20 Redis      {redis}, private\n\
          \x20 job board  {board}, invented openings for {enabled} kinds of sources\n\
+         \x20 dashboard  {dashboard}, open it in a browser\n\
          \x20 logs       {}, until the end\n\
          \x20 starting worker and beat; Ctrl-C ends it all\n",
         dir.display(),
