@@ -10,3 +10,4 @@ mod server;
 mod through_proxies;
 
 mod recorded;
+mod robots_compared;
