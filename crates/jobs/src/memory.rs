@@ -30,6 +30,8 @@ pub struct Remembered {
     pub doubts: u32,
     /// How many runs in a row said that it is not there.
     pub missing: u32,
+    /// When the crawl was that was heard last, milliseconds since 1970; 0 for none that was kept.
+    pub crawled: i64,
     /// The mark of the content that the keyword's listings of it were made of; 0 for none.
     pub board: u64,
     /// How many listings that content had for the keyword.

@@ -313,6 +313,27 @@ async fn what_a_boards_last_run_said_is_what_each_keyword_says() {
 }
 
 #[tokio::test]
+async fn one_crawl_that_is_not_believed_is_one_run_however_often_it_is_looked_through() {
+    let scene = Scene::with(&["a", "b"], |config, _| {
+        config.scrape.fresh_for = Duration::ZERO;
+        config.scrape.board_fresh_for = Some(Duration::from_secs(600));
+    })
+    .await;
+    let many: Vec<String> = (0..20).map(|n| format!("Cook {n}")).collect();
+    scene.put("a", None, &board(&many.iter().map(String::as_str).collect::<Vec<_>>()));
+    let worker = scene.worker();
+    scene.scrape("cook", true).await;
+    scene.put("a", None, &board(&["Cook 1"]));
+    scene.scrape("cook", true).await;
+    for _ in 0..4 {
+        let again = scene.scrape("cook", false).await;
+        assert_eq!((outcome(&again, "a"), &again["count"]), ("suspicious".into(), &json!(22)));
+    }
+    assert_eq!(scene.hits("a").len(), 2);
+    worker.stop().await;
+}
+
+#[tokio::test]
 async fn the_hourly_scrape_crawls_as_many_boards_as_it_is_told_the_oldest_first() {
     let keyword =
         |config: &mut ScrapeSettings, _: &Site| config.scrape.keywords = vec!["cook".to_owned()];
@@ -330,6 +351,31 @@ async fn the_hourly_scrape_crawls_as_many_boards_as_it_is_told_the_oldest_first(
     assert_eq!(scene.titles("cook").await.len(), 6);
     success(&scene.bench.call(&Publish::new(HOURLY)).await);
     assert_eq!(hits().iter().sum::<usize>(), 7, "without a budget all are asked");
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn the_hourly_scrape_finds_all_keywords_in_one_pass_over_the_boards() {
+    let keywords = |config: &mut ScrapeSettings, site: &Site| {
+        config.scrape.keywords = ["cook", "baker", "night cook"].map(str::to_owned).to_vec();
+        config.sources.push(source("search", &site.url("/search?q={keyword}")));
+    };
+    let scene = Scene::with(&["a", "b"], keywords).await;
+    scene.put("search", None, &board(&["Cook and baker"]));
+    let worker = scene.worker();
+    let summary = success(&scene.bench.call(&Publish::new(HOURLY)).await);
+    let counts = [("cook", 4), ("baker", 2), ("night cook", 2)];
+    for (keyword, count) in counts {
+        let of_boards =
+            scene.cached(keyword).await.into_iter().filter(|one| one.source != "search");
+        assert_eq!(of_boards.count(), count, "{keyword}");
+    }
+    assert_eq!(["a", "b", "search"].map(|name| scene.hits(name).len()), [1, 1, 1]);
+    let status = scene.caches.status().read().await.unwrap().unwrap();
+    assert_eq!(summary["keyword"], status.keyword.as_str(), "the status is the hour's keyword's");
+    success(&scene.bench.call(&Publish::new(HOURLY)).await);
+    assert_eq!(scene.hits("a").len(), 2);
+    assert_eq!(scene.titles("baker").await.len(), 2 + usize::from(summary["keyword"] == "baker"));
     worker.stop().await;
 }
 

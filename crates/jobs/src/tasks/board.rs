@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The format of heads and parts; another one is another version's.
 const FORMAT: u32 = 1;
+/// Of this program.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Listings in one part.
 const CHUNK: usize = 32;
 /// A part unpacks to this at the most: a listing takes tens of kilobytes.
@@ -30,6 +32,8 @@ const RUN: usize = 16;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Head {
     format: u32,
+    /// The version that read it: another one may read more of the same content.
+    version: String,
     /// When the last crawl ended.
     pub(super) checked: Timestamp,
     /// How the last crawl ended, without its listings; nothing where it was too large.
@@ -66,7 +70,7 @@ impl Head {
         outcome: Option<Conclusion>,
         content: Option<Content>,
     ) -> Self {
-        Self { format: FORMAT, checked, outcome, content }
+        Self { format: FORMAT, version: VERSION.to_owned(), checked, outcome, content }
     }
 
     /// Returns the bytes that are kept.
@@ -79,7 +83,8 @@ impl Head {
         if bytes.len() > MAX_HEAD {
             return None;
         }
-        serde_json::from_slice(bytes).ok().filter(|head: &Self| head.format == FORMAT)
+        let head: Self = serde_json::from_slice(bytes).ok()?;
+        (head.format == FORMAT && head.version == VERSION).then_some(head)
     }
 
     /// Returns the content, if the last crawl has seen it.
@@ -214,6 +219,8 @@ mod tests {
         let head = Head::new(Timestamp::UNIX_EPOCH, None, Some(content.clone()));
         let newer = Head { format: FORMAT + 1, ..head.clone() }.encode().unwrap();
         assert_eq!(Head::decode(&newer), None);
+        let others = Head { version: "0.0.1".into(), ..head.clone() }.encode().unwrap();
+        assert_eq!(Head::decode(&others), None);
         let bytes = head.encode().unwrap();
         for end in 0..bytes.len() {
             assert_eq!(Head::decode(&bytes[..end]), None);

@@ -1,18 +1,19 @@
 //! What boards answer in one scrape: from what is kept, or crawled once for all who wait for it.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use jiff::Timestamp;
+use rhubarb_connection::Error;
 use rhubarb_core::clock;
 use rhubarb_queue::{Client, OwnedLock};
 use rhubarb_scrape::{
     Conclusion, Ending, Listing, Query, Refines, Trouble,
     boards::{Answering, Asked, Boards as Answers, Crawled},
-    run,
+    run::{self, SourceReport},
 };
 use tokio::time::{Instant, sleep};
 
@@ -27,6 +28,8 @@ use crate::Memory;
 const TTL: Duration = Duration::from_secs(15);
 /// How often those who wait for another's crawl look whether it has ended, at the least.
 const LOOK: Duration = Duration::from_millis(100);
+/// A board that was too large is asked for each keyword for so long, in seconds.
+const LARGE_FOR: i64 = 24 * 3_600;
 /// What was kept so far in the future is of a clock that is wrong.
 const AHEAD: i64 = 300;
 
@@ -72,6 +75,8 @@ struct State {
     heads: HashMap<String, Head>,
     /// The mark of each source's content that was looked through.
     marks: BTreeMap<String, u64>,
+    /// When each source that answered was crawled, milliseconds since 1970.
+    crawled: BTreeMap<String, i64>,
 }
 
 /// What there is of a board.
@@ -82,6 +87,20 @@ enum Got {
     Read(Head, Vec<Listing>),
     /// Nothing: it is asked for the keyword.
     Nothing,
+}
+
+impl Shared {
+    /// Returns which of these sources something is kept of.
+    pub(super) async fn kept<'n>(
+        &self,
+        names: impl Iterator<Item = &'n str>,
+    ) -> Result<BTreeSet<String>, Error> {
+        let known = |name: &str| Some((name.to_owned(), self.ids.get(name)?.clone()));
+        let (names, ids): (Vec<String>, Vec<String>) = names.filter_map(known).unzip();
+        let heads = self.boards.heads(&ids).await?;
+        let kept = names.into_iter().zip(heads).filter(|(_, head)| head.is_some());
+        Ok(kept.map(|(name, _)| name).collect())
+    }
 }
 
 impl OneScrape {
@@ -125,9 +144,35 @@ impl OneScrape {
         self.state().heads.get(id).map(|head| head.checked)
     }
 
-    /// Returns the mark of each source's content that was looked through.
-    pub(super) fn marks(&self) -> BTreeMap<String, u64> {
-        self.state().marks.clone()
+    /// Returns what is remembered, as the answers are to be held against it: what a crawl says again
+    /// that was heard before is no further run.
+    pub(super) fn held_against(&self, memory: &Memory) -> Memory {
+        let mut memory = memory.clone();
+        for (source, crawled) in &self.state().crawled {
+            let Some(last) = memory.get_mut(source).filter(|last| last.crawled == *crawled) else {
+                continue;
+            };
+            last.doubts = last.doubts.saturating_sub(1);
+            last.missing = last.missing.saturating_sub(1);
+        }
+        memory
+    }
+
+    /// Remembers which crawl was heard of each source, and of which content its listings are made
+    /// where they are all that it has.
+    pub(super) fn note(&self, memory: &mut Memory, reports: &[SourceReport]) {
+        let state = self.state();
+        for report in reports {
+            let Some(remembered) = memory.get_mut(&report.name) else { continue };
+            remembered.crawled = state.crawled.get(&report.name).copied().unwrap_or_default();
+            if report.ending.is_silent() {
+                continue;
+            }
+            let is_whole = !report.cut && remembered.doubts == 0;
+            let mark = state.marks.get(&report.name).filter(|_| is_whole);
+            remembered.board = mark.copied().unwrap_or_default();
+            remembered.matched = report.matched as u64;
+        }
     }
 
     /// Crawls a board, unless what is kept serves; its answer is not of account.
@@ -149,6 +194,8 @@ impl OneScrape {
                 Got::Kept(head) => (head, None),
             };
             let failed = head.outcome.clone()?;
+            let crawled = head.checked.as_millisecond();
+            self.state().crawled.insert(asked.source.name().to_owned(), crawled);
             let Some(content) = head.seen() else { return Some(failed) };
             let seen = Seen { one: self, asked, id, checked: head.checked, content };
             if let Some(outcome) = seen.outcome(listings).await {
@@ -161,6 +208,9 @@ impl OneScrape {
 
     fn serves(&self, head: &Head) -> bool {
         let age = clock::now().as_second() - head.checked.as_second();
+        if head.outcome.is_none() {
+            return (-AHEAD..LARGE_FOR).contains(&age);
+        }
         if self.need.only_kept || head.checked >= self.need.began {
             return age > -AHEAD;
         }
@@ -168,7 +218,7 @@ impl OneScrape {
             .need
             .fresh_for
             .is_some_and(|fresh_for| u64::try_from(age).is_ok_and(|age| age < fresh_for.as_secs()));
-        fresh && (head.outcome.is_none() || head.seen().is_some())
+        fresh && head.seen().is_some()
     }
 
     /// Returns a board as it is kept, if that serves, or crawls it: one at a time of all who need

@@ -26,8 +26,7 @@ pub(super) async fn alone<T>(
     slug: &str,
     work: impl Future<Output = Result<T, TaskError>>,
 ) -> Result<T, TaskError> {
-    let name = format!("scrape:{slug}");
-    let lock = OwnedLock::new(context.client(), &name, context.id(), TTL);
+    let lock = lock(context, slug);
     if !lock.acquire().await? {
         return Err(wait_for(context, lock.holder().await?).await);
     }
@@ -39,6 +38,11 @@ pub(super) async fn alone<T>(
         tracing::debug!(%error, "the scrape's lock ends by itself");
     }
     done
+}
+
+/// Returns the lock of a keyword, for the task.
+pub(super) fn lock(context: &TaskContext, slug: &str) -> OwnedLock {
+    OwnedLock::new(context.client(), &format!("scrape:{slug}"), context.id(), TTL)
 }
 
 /// Tells whether the task was put off for another one which has since succeeded.

@@ -13,6 +13,7 @@ pub mod judge;
 mod lives;
 pub mod merge;
 mod notify;
+mod others;
 mod pages;
 mod proxies;
 mod scrape;
@@ -193,7 +194,8 @@ impl ScrapeHourly {
     }
 }
 
-/// Fetches the keyword of the current hour, fresh or not.
+/// Fetches the keyword of the current hour, fresh or not; then all other keywords are looked for in
+/// what the boards had.
 async fn scrape_jobs_hourly(
     Args(hourly): Args<ScrapeHourly>,
     State(scraping): State<Scraping>,
@@ -206,7 +208,11 @@ async fn scrape_jobs_hourly(
     };
     let keyword = keyword.to_owned();
     let wanted = ScrapeKeyword { keyword, force: true, ..ScrapeKeyword::default() };
-    scrape::scrape(&scraping, &context, wanted, hourly.budget()).await
+    let began = clock::now();
+    let hours = wanted.keyword.clone();
+    let summary = scrape::scrape(&scraping, &context, wanted, hourly.budget()).await?;
+    others::others(&scraping, &context, &hours, began).await;
+    Ok(summary)
 }
 
 /// Scrapes one keyword now, unless its listings are fresh.

@@ -1,11 +1,6 @@
 //! One scrape: fetch, merge, write listings and status, summarise.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    future::ready,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashSet, future::ready, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, stream};
 use jiff::Timestamp;
@@ -18,7 +13,7 @@ use rhubarb_scrape::{
     config::ScrapeConfig,
     dedupe::{self, Gathered},
     keyword,
-    run::{Progress, Report, Scraper, SourceReport},
+    run::{Progress, Report, Scraper},
 };
 use serde_json::{Value, json};
 use tokio::{sync::mpsc, time::Instant};
@@ -89,7 +84,7 @@ async fn at_hand(
 
 /// Reads what is cached for a keyword; something else there is never overwritten, and said with
 /// what to do about it.
-async fn cached(caches: &Caches, keyword: &str) -> Result<Option<Cached>, TaskError> {
+pub(super) async fn cached(caches: &Caches, keyword: &str) -> Result<Option<Cached>, TaskError> {
     caches.listings().read(keyword).await.map_err(|error| {
         let Some(key) = error.foreign() else { return error.into() };
         let why =
@@ -138,6 +133,7 @@ async fn run(
             only_kept: false,
         },
         budget,
+        told: true,
     };
     let done = work.finish(status).await;
     let done = match done {
@@ -161,7 +157,7 @@ async fn run(
 }
 
 /// What a scrape has come to.
-struct Done {
+pub(super) struct Done {
     status: Status,
     listings: Vec<Listing>,
     /// Whether a time limit has ended a source.
@@ -171,30 +167,33 @@ struct Done {
 }
 
 /// What a scrape of a keyword has before it asks.
-struct Work<'a> {
-    scraping: &'a Scraping,
-    context: &'a TaskContext,
-    keyword: &'a str,
-    scraper: Scraper,
+pub(super) struct Work<'a> {
+    pub(super) scraping: &'a Scraping,
+    pub(super) context: &'a TaskContext,
+    pub(super) keyword: &'a str,
+    pub(super) scraper: Scraper,
     /// The listings of the sources that are asked, and of the others.
-    earlier: Arc<Vec<Listing>>,
-    untouched: Vec<Listing>,
-    need: Need,
-    budget: Option<Budget>,
+    pub(super) earlier: Arc<Vec<Listing>>,
+    pub(super) untouched: Vec<Listing>,
+    pub(super) need: Need,
+    pub(super) budget: Option<Budget>,
+    /// Whether the task's readers are told of each source.
+    pub(super) told: bool,
 }
 
 impl Work<'_> {
     /// Asks the sources, merges and writes the listings.
-    async fn finish(mut self, status: Status) -> Result<Done, Error> {
+    pub(super) async fn finish(mut self, status: Status) -> Result<Done, Error> {
         let Self { scraping, context, keyword, .. } = self;
         let cache = scraping.0.caches.listings();
         let query = Query::configured(keyword, &scraping.0.config, clock::now());
         let mut memory = cache.remembered(keyword).await?;
         let boards = self.boards(&query, &memory).await;
-        let report = ask(&self.scraper, &query, context).await;
-        let before = merge::Before { listings: &self.earlier, memory: &memory, now: query.now };
+        let report = ask(&self.scraper, &query, context, self.told).await;
+        let held = boards.held_against(&memory);
+        let before = merge::Before { listings: &self.earlier, memory: &held, now: query.now };
         let mut merged = merge::merge(before, report.listings, &report.sources);
-        note_marks(&mut merged, &report.sources, &boards.marks());
+        boards.note(&mut merged.memory, &report.sources);
         let limited = report.sources.iter().any(|source| source.limited);
         let permanent = report.sources.iter().all(|source| {
             let ending = merged.sources.get(&source.name).and_then(|status| status.outcome);
@@ -296,17 +295,6 @@ async fn refresh(
     }
 }
 
-/// Remembers of which content the listings of each source are made, where they are all that it has.
-fn note_marks(merged: &mut Merged, reports: &[SourceReport], marks: &BTreeMap<String, u64>) {
-    for report in reports.iter().filter(|report| !report.ending.is_silent()) {
-        let Some(remembered) = merged.memory.get_mut(&report.name) else { continue };
-        let is_whole = !report.cut && remembered.doubts == 0;
-        let mark = marks.get(&report.name).filter(|_| is_whole);
-        remembered.board = mark.copied().unwrap_or_default();
-        remembered.matched = report.matched as u64;
-    }
-}
-
 /// Returns for how long what was read of a board serves all keywords.
 fn board_fresh_for(config: &ScrapeConfig) -> Duration {
     config.board_fresh_for.unwrap_or(config.fresh_for)
@@ -398,7 +386,10 @@ fn asked(
 }
 
 /// Asks the sources and reports each one's end to the task's readers.
-async fn ask(scraper: &Scraper, query: &Query, context: &TaskContext) -> Report {
+async fn ask(scraper: &Scraper, query: &Query, context: &TaskContext, told: bool) -> Report {
+    if !told {
+        return scraper.scrape_until(query, &|_| {}, context.soft_limit()).await;
+    }
     let total = scraper.sources.len();
     let (ended, mut reports) = mpsc::unbounded_channel::<(String, SourceStatus)>();
     let tell = async {
@@ -431,7 +422,7 @@ fn progress(source: &str, status: &SourceStatus, done: usize, total: usize) -> V
     })
 }
 
-fn running(keyword: &str, n_listings: usize) -> Status {
+pub(super) fn running(keyword: &str, n_listings: usize) -> Status {
     Status {
         last_scraped: clock::iso(clock::now()),
         keyword: keyword.to_owned(),
