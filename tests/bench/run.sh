@@ -2,12 +2,14 @@
 # The benchmarks, in one command: `sh tests/bench/run.sh [quick|full]`; README.md beside it says
 # what each part is.
 #
-#   quick | full [--only PART,...] [--write-docs]   side by side with the peers; tables to
-#   target/bench/ pure                                              what is computed without Redis,
-#   by Criterion get-latency | schedules | flat-memory [TASKS]     one worker or beat of ours,
-#   figures only monitor [KEYS]                                    `rhubarb monitor` on a Redis with
-#   many keys, figures only check                                             the suite's own tests;
-#   measures nothing
+#   quick | full [--only PART,...] [--write-docs]
+#                              side by side with the peers; tables to target/bench/
+#   pure                       what is computed without Redis, by Criterion
+#   get-latency | schedules | flat-memory [TASKS]
+#                              one worker or beat of ours, figures only
+#   monitor [KEYS]             `rhubarb monitor` on a Redis with many keys, figures only
+#   scrape                     2,000 pages beside Scrapy, httpx and aiohttp; 1,000 boards
+#   check                      the suite's own tests; measures nothing
 #
 # Installs what it needs: Redis and packages of the system by its package manager, the peers in a
 # cache folder outside the tree. What cannot be had is left out, and the run says so loudly.
@@ -69,6 +71,15 @@ need_apalis() {
     manifest=tests/bench/peers/apalis/Cargo.toml
     CARGO_TARGET_DIR=$cache/apalis \
         cargo build --quiet --release --locked --manifest-path "$manifest"
+}
+
+# Peers of scraping, from PyPI.
+need_scrapers() {
+    scrapers=$cache/scrapers/bin/python
+    is_fresh "$cache/scrapers/complete" && return
+    [ -x "$scrapers" ] || python3 -m venv "$cache/scrapers"
+    "$scrapers" -m pip install --quiet --disable-pip-version-check --upgrade \
+        scrapy httpx aiohttp selectolax && : >"$cache/scrapers/complete"
 }
 
 # Not of the package with the binaries: Cargo builds all of them for its benchmarks.
@@ -148,13 +159,22 @@ case $what in
         echo "## Memory over ${1:-1000000} tasks with ignore_result"
         "$python" tests/bench/flat_memory.py "$worker" "${1:-1000000}"
         ;;
+    scrape)
+        need_celery
+        need_scrapers || give_up "the peers of scraping could not be installed"
+        cargo build --quiet --release --workspace --bin worker
+        echo "## 2,000 pages"
+        "$python" tests/bench/scraping/pages.py "$target/release/worker" "$scrapers"
+        echo "## 1,000 boards, 240,000 postings, 20 keywords"
+        "$python" tests/bench/scraping/boards.py "$target/release/worker"
+        ;;
     check)
         need_celery
         cd tests/bench
         exec "$python" -m unittest discover --top-level-directory .
         ;;
     *)
-        modes='quick|full|pure|get-latency|schedules|monitor|flat-memory|check'
+        modes='quick|full|pure|get-latency|schedules|monitor|flat-memory|scrape|check'
         give_up "usage: sh tests/bench/run.sh [$modes]"
         ;;
 esac
