@@ -133,7 +133,9 @@ mod tests {
     fn known(entry: &str) -> KnownSchedule {
         let text = format!("[schedules.s]\ntask = \"t\"\n{entry}");
         let config = Settings::from_toml(&text).unwrap();
-        All::of(config.scheduled(), Live::default(), &RedBeat::default()).known["s"].as_ref().clone()
+        All::of(config.scheduled(), Live::default(), &RedBeat::default()).known["s"]
+            .as_ref()
+            .clone()
     }
 
     #[test]
