@@ -7,18 +7,19 @@ use rhubarb_connection::Connections;
 use rhubarb_consumer::{Limits, Rate, ResultPolicy, Tasks};
 use rhubarb_queue::{Config, config::WorkerConfig};
 use serde_json::Value;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tower::{BoxError, Layer, Service};
 
 use crate::{
     blocking::{self, BlockingHandler, Thread, Threads},
     builtin,
-    extract::{Call, States},
+    extract::{Call, Runs, States},
     handler::Handler,
     hooks::{AtStart, AtStop, Failed, HookEnd, Hooks, Retried, Revoked, Succeeded},
-    layer::{Runs, TaskService},
+    layer::TaskService,
     output::TaskResult,
     retry::RetryPolicy,
+    slot::Slot,
     typed::Task,
 };
 
@@ -531,8 +532,8 @@ impl Registration {
     /// Takes one of the task's own slots; `None` when all are taken.
     pub(crate) fn slot(&self) -> Option<Slot> {
         match &self.slots {
-            None => Some(Slot(None)),
-            Some(slots) => slots.clone().try_acquire_owned().ok().map(|slot| Slot(Some(slot))),
+            None => Some(Slot::default()),
+            Some(slots) => slots.clone().try_acquire_owned().ok().map(Slot::of),
         }
     }
 
@@ -562,9 +563,23 @@ impl Registration {
             None => self.function.run(call, thread, slot),
             Some(layered) => {
                 let function = self.function.clone();
-                layered.run(call.runs(Runs { function, thread, slot }))
+                layered.run(call.runs(Box::new(Ready { function, thread, slot })))
             }
         }
+    }
+}
+
+/// What a call runs, and the places that it has taken for it.
+#[derive(Debug)]
+struct Ready {
+    function: Arc<Function>,
+    thread: Option<Thread>,
+    slot: Slot,
+}
+
+impl Runs for Ready {
+    fn run(self: Box<Self>, call: Call) -> BoxFuture<'static, TaskResult> {
+        self.function.run(call, self.thread, self.slot)
     }
 }
 
@@ -577,9 +592,3 @@ impl fmt::Debug for Registration {
             .finish_non_exhaustive()
     }
 }
-
-/// A task's place among those of its name; free for the next when dropped.
-#[derive(Debug, Default)]
-pub(crate) struct Slot(
-    #[expect(dead_code, reason = "held for its drop")] Option<OwnedSemaphorePermit>,
-);

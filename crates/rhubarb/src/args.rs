@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use rhubarb_queue::wire::json;
 use serde::de::{
     self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess,
     Visitor,
@@ -371,6 +372,25 @@ impl<'de> SeqAccess<'de> for Positions {
         let Some((idx, value)) = self.values.next() else { return Ok(None) };
         let argument = Argument { name: (idx + 1).to_string(), value };
         argument.track(|value| seed.deserialize(value)).map(Some)
+    }
+}
+
+/// All arguments as JSON text, without any loss: numbers that `serde_json` has no room for (`NaN`,
+/// integers of any size) and halves of surrogate pairs are as the caller wrote them, Python's own
+/// types as kombu marks them.
+///
+/// Shares the place of [`Args`](crate::Args): the first of a handler gets them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawArgs {
+    /// The positional arguments: a JSON array.
+    pub args: String,
+    /// The keyword arguments: a JSON object.
+    pub kwargs: String,
+}
+
+impl From<Arguments> for RawArgs {
+    fn from(Arguments { args, kwargs }: Arguments) -> Self {
+        Self { args: json(&Value::Array(args)), kwargs: json(&Value::Object(kwargs)) }
     }
 }
 

@@ -20,11 +20,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Span;
 
 use crate::{
-    app::Slot,
     error::TaskError,
     extract::{Call, FromCall, States},
     output::{IntoTaskResult, TaskResult},
     panics::{self, Panic},
+    slot::Slot,
 };
 
 /// A blocking function of up to eight parameters, each a [`FromCall`].

@@ -6,12 +6,7 @@ use rhubarb_consumer::Received;
 use rhubarb_queue::{Client, wire::Exception};
 use serde_json::Value;
 
-use crate::{
-    args::Arguments,
-    context::TaskInfo,
-    error::TaskError,
-    extract::{Call, FromCall},
-};
+use crate::{args::Arguments, info::TaskInfo};
 
 /// A task that failed, as its errback (`link_error`) is told of it: Python's
 /// `def on_error(request, exc, traceback)`.
@@ -49,20 +44,6 @@ pub struct FailedTask {
     pub exception: Option<Exception>,
     /// Where, as text.
     pub traceback: Option<String>,
-}
-
-impl FromCall for FailedTask {
-    async fn from_call(call: &mut Call) -> Result<Self, TaskError> {
-        let failed = call.context().failed().map(|failed| (*failed).clone());
-        failed.ok_or_else(|| {
-            let name = &call.context().info().name;
-            TaskError::failed("TypeError", format!("{name}() is told of no failed task"))
-        })
-    }
-
-    fn is_told_of_failures() -> bool {
-        true
-    }
 }
 
 impl FailedTask {

@@ -3,19 +3,26 @@
 use std::{
     any::{Any, TypeId, type_name},
     collections::HashMap,
+    fmt,
     sync::Arc,
 };
 
-use rhubarb_queue::wire::json;
+use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use crate::{
-    args::{ArgumentError, Arguments},
+    args::{ArgumentError, Arguments, RawArgs},
     context::TaskContext,
+    errback::FailedTask,
     error::TaskError,
-    layer::Runs,
+    output::TaskResult,
 };
+
+/// What a worker runs for a call, with the places that it has taken for it.
+pub(crate) trait Runs: fmt::Debug + Send + Sync {
+    /// Runs it.
+    fn run(self: Box<Self>, call: Call) -> BoxFuture<'static, TaskResult>;
+}
 
 /// One call of a handler, before its parameters are taken out of it.
 #[derive(Debug)]
@@ -24,7 +31,7 @@ pub struct Call {
     context: TaskContext,
     states: Arc<States>,
     /// What it runs, while layers have it.
-    runs: Option<Runs>,
+    runs: Option<Box<dyn Runs>>,
 }
 
 impl Call {
@@ -32,12 +39,12 @@ impl Call {
         Self { arguments: Some(arguments), context, states, runs: None }
     }
 
-    pub(crate) fn runs(self, runs: Runs) -> Self {
+    pub(crate) fn runs(self, runs: Box<dyn Runs>) -> Self {
         Self { runs: Some(runs), ..self }
     }
 
     /// Takes out what it runs, once.
-    pub(crate) fn take_runs(&mut self) -> Option<Runs> {
+    pub(crate) fn take_runs(&mut self) -> Option<Box<dyn Runs>> {
         self.runs.take()
     }
 
@@ -66,7 +73,7 @@ impl Call {
     /// Refuses arguments that no parameter took.
     pub(crate) fn finish(mut self) -> Result<(), TaskError> {
         match self.arguments.take() {
-            Some(left) => left.bind().map_err(|error| misfit(&self.context, &error)),
+            Some(left) => left.bind().map_err(|error| wrong_arguments(&self.context, &error)),
             None => Ok(()),
         }
     }
@@ -131,7 +138,7 @@ pub struct Args<T>(pub T);
 impl<T: DeserializeOwned> FromCall for Args<T> {
     async fn from_call(call: &mut Call) -> Result<Self, TaskError> {
         let arguments = call.take_arguments();
-        arguments.bind().map(Self).map_err(|error| misfit(&call.context, &error))
+        arguments.bind().map(Self).map_err(|error| wrong_arguments(&call.context, &error))
     }
 }
 
@@ -144,19 +151,6 @@ impl FromCall for Arguments {
     }
 }
 
-/// All arguments as JSON text, without any loss: numbers that `serde_json` has no room for (`NaN`,
-/// integers of any size) and halves of surrogate pairs are as the caller wrote them, Python's own
-/// types as kombu marks them.
-///
-/// Shares the place of [`Args`]: the first of a handler gets them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RawArgs {
-    /// The positional arguments: a JSON array.
-    pub args: String,
-    /// The keyword arguments: a JSON object.
-    pub kwargs: String,
-}
-
 impl FromCall for RawArgs {
     async fn from_call(call: &mut Call) -> Result<Self, TaskError> {
         call.take_arguments();
@@ -164,13 +158,7 @@ impl FromCall for RawArgs {
     }
 }
 
-impl From<Arguments> for RawArgs {
-    fn from(Arguments { args, kwargs }: Arguments) -> Self {
-        Self { args: json(&Value::Array(args)), kwargs: json(&Value::Object(kwargs)) }
-    }
-}
-
-pub(crate) fn misfit(context: &TaskContext, error: &ArgumentError) -> TaskError {
+pub(crate) fn wrong_arguments(context: &TaskContext, error: &ArgumentError) -> TaskError {
     TaskError::failed("TypeError", format!("{}() {error}", context.info().name))
 }
 
@@ -196,6 +184,20 @@ fn missing_state<S>() -> String {
 impl FromCall for TaskContext {
     async fn from_call(call: &mut Call) -> Result<Self, TaskError> {
         Ok(call.context.clone())
+    }
+}
+
+impl FromCall for FailedTask {
+    async fn from_call(call: &mut Call) -> Result<Self, TaskError> {
+        let failed = call.context().failed().map(|failed| (*failed).clone());
+        failed.ok_or_else(|| {
+            let name = &call.context().info().name;
+            TaskError::failed("TypeError", format!("{name}() is told of no failed task"))
+        })
+    }
+
+    fn is_told_of_failures() -> bool {
+        true
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::{runtime::Handle, sync::mpsc, task::JoinSet, time::Instant};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Instrument;
 
-use crate::context::TaskInfo;
+use crate::info::TaskInfo;
 
 /// How long a hook may take before it is dropped.
 pub(crate) const LIMIT: Duration = Duration::from_secs(10);

@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -10,22 +9,7 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 use tower::{BoxError, Service, ServiceExt, service_fn, util::BoxCloneSyncService};
 
-use crate::{
-    app::{Function, Slot},
-    blocking::Thread,
-    error::TaskError,
-    extract::Call,
-    failure::Raised,
-    output::TaskResult,
-};
-
-/// What a call runs, and the places that it has taken for it.
-#[derive(Debug)]
-pub(crate) struct Runs {
-    pub(crate) function: Arc<Function>,
-    pub(crate) thread: Option<Thread>,
-    pub(crate) slot: Slot,
-}
+use crate::{error::TaskError, extract::Call, failure::Raised, output::TaskResult};
 
 /// All that a worker runs tasks by, as a service of tower: what a layer wraps.
 #[derive(Clone)]
@@ -62,11 +46,11 @@ impl TaskService {
 }
 
 async fn run(mut call: Call) -> Result<Value, CallError> {
-    let Some(Runs { function, thread, slot }) = call.take_runs() else {
+    let Some(runs) = call.take_runs() else {
         let text = "a layer ran a call that no worker has made";
         return Err(CallError(TaskError::failed("RuntimeError", text)));
     };
-    function.run(call, thread, slot).await.map_err(CallError)
+    runs.run(call).await.map_err(CallError)
 }
 
 impl Service<Call> for TaskService {

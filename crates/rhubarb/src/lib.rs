@@ -68,6 +68,8 @@ mod extract;
 mod failure;
 mod handler;
 pub mod hooks;
+mod info;
+mod inside;
 #[cfg(feature = "intake")]
 pub mod intake;
 mod json;
@@ -79,23 +81,25 @@ mod replace;
 mod retry;
 mod run;
 mod serve;
+mod slot;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod typed;
 mod vital;
 
 pub use app::{App, Registration, RegistrationErrors};
-pub use args::{ArgumentError, Arguments};
+pub use args::{ArgumentError, Arguments, RawArgs};
 pub use blocking::BlockingHandler;
 #[doc(hidden)]
 pub use cli::{main, main_async, main_with};
 pub use connect::{configuration, connect};
-pub use context::{TaskContext, TaskInfo};
+pub use context::TaskContext;
 pub use errback::FailedTask;
 pub use error::{Passing, TaskError};
-pub use extract::{Args, Call, FromCall, RawArgs, State, States};
+pub use extract::{Args, Call, FromCall, State, States};
 pub use failure::Raised;
 pub use handler::Handler;
+pub use info::TaskInfo;
 pub use jiff::Timestamp;
 pub use layer::{CallError, TaskService};
 pub use output::{Failure, IntoTaskResult};

@@ -26,7 +26,7 @@ use tower::Service;
 use tracing::{Instrument, Span};
 
 use crate::{
-    app::{App, Registration, Slot},
+    app::{App, Registration},
     args::Arguments,
     blocking::{Thread, Threads},
     builtin,
@@ -40,6 +40,7 @@ use crate::{
     registry::Registry,
     replace,
     retry::{Retry, RetryPolicy},
+    slot::Slot,
 };
 
 /// How long a task over its own concurrency limit is put off; up to as long again is added.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::{
     args::{ArgumentError, Arguments, Takes, read},
     error::TaskError,
-    extract::{Call, FromCall, misfit},
+    extract::{Call, FromCall, wrong_arguments},
     typed::schema::{ParameterKind, Schema},
 };
 
@@ -40,7 +40,7 @@ impl<T: Bind> FromCall for Bound<T> {
     async fn from_call(call: &mut Call) -> Result<Self, TaskError> {
         let bound =
             Binding::new(T::schema(), call.take_arguments()).and_then(|mut all| T::bind(&mut all));
-        bound.map(Self).map_err(|error| misfit(call.context(), &error))
+        bound.map(Self).map_err(|error| wrong_arguments(call.context(), &error))
     }
 }
 
