@@ -7,7 +7,7 @@ use rhubarb_queue::{
 };
 use serde_json::Value;
 
-use crate::{broker::Broker, record::Teller};
+use crate::{broker::Broker, record::Reporter};
 
 /// What a plan needs to know besides the outcome.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +68,7 @@ impl<'a> Circumstances<'a> {
         }
     }
 
-    pub(crate) fn teller(self) -> Teller<'a> {
-        Teller { now: self.now, worker: self.worker, celery: self.celery }
+    pub(crate) fn reporter(self) -> Reporter<'a> {
+        Reporter { now: self.now, worker: self.worker, celery: self.celery }
     }
 }

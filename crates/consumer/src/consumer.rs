@@ -21,6 +21,7 @@ use crate::{
     ended::{Ended, Ends},
     events::{self, Events},
     floods::Floods,
+    foreign::{self, Decider, ForeignTask},
     handout::Handout,
     heartbeat::{self, Keeper},
     held::Held,
@@ -32,7 +33,6 @@ use crate::{
     settler::Settler,
     signals::Signals,
     slots::Slots,
-    strangers::{self, Decider, Stranger},
     tasks::Tasks,
     turns::Turns,
     watchdog::{self, Watched},
@@ -71,17 +71,17 @@ impl Consumer {
         let parts = Parts::new(config, broker, tasks.into(), (events, chronicle), draining);
         let (settlements, to_settle) = Settlements::channel();
         let (deliver, deliveries) = mpsc::unbounded_channel();
-        let (strangers, to_decide) = mpsc::channel(strangers::WAITING);
+        let (foreign, to_decide) = mpsc::channel(foreign::WAITING);
         let stop = CancellationToken::new();
         let mut roles = JoinSet::new();
         let ends = Arc::new(Ends::new(parts.events.clone()));
         let settler = parts.settler(connections, config, ends.clone());
         roles.spawn(settle::run(settler, to_settle, stop.clone()));
-        let dispatcher = parts.dispatcher(config, settlements.clone(), strangers, deliver);
+        let dispatcher = parts.dispatcher(config, settlements.clone(), foreign, deliver);
         let (caller, broadcasts) = (parts.caller(), parts.broadcasts.clone());
         roles.spawn(claim::run(caller, dispatcher, broadcasts, parts.counters.clone()));
         roles.spawn(broadcasts::run(parts.listener()));
-        roles.spawn(strangers::run(parts.decider(), to_decide));
+        roles.spawn(foreign::run(parts.decider(), to_decide));
         roles.spawn(heartbeat::run(parts.keeper(), stop.clone()));
         let (queue, events) = (parts.broker.queue.clone(), parts.events.clone());
         roles.spawn(events::run(queue, events, to_send, stop.clone()));
@@ -252,7 +252,7 @@ impl Parts {
         &self,
         config: &Config,
         settlements: Settlements,
-        strangers: mpsc::Sender<Stranger>,
+        foreign: mpsc::Sender<ForeignTask>,
         deliver: mpsc::UnboundedSender<Delivery>,
     ) -> Dispatcher {
         Dispatcher {
@@ -267,7 +267,7 @@ impl Parts {
             others: self.others.clone(),
             events: self.events.clone(),
             signals: self.signals.clone(),
-            strangers,
+            foreign,
             deliver,
         }
     }

@@ -60,7 +60,7 @@ impl Decider {
 
 /// A message that waits until the others have answered.
 #[derive(Debug)]
-pub(crate) struct Stranger {
+pub(crate) struct ForeignTask {
     /// What ends its claim; without a slot.
     pub(super) ticket: Ticket,
     pub(super) queue: String,
@@ -79,7 +79,7 @@ struct Walked {
 }
 
 /// Decides until draining begins; what is held then goes back.
-pub(super) async fn run(decider: Decider, mut strangers: mpsc::Receiver<Stranger>) {
+pub(super) async fn run(decider: Decider, mut foreign: mpsc::Receiver<ForeignTask>) {
     let mut parked = interval(decider.config.lease);
     parked.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut walked = None;
@@ -93,7 +93,7 @@ pub(super) async fn run(decider: Decider, mut strangers: mpsc::Receiver<Stranger
         };
         let work = async {
             tokio::select! {
-                Some(first) = strangers.recv() => decide(&decider, first, &mut strangers).await,
+                Some(first) = foreign.recv() => decide(&decider, first, &mut foreign).await,
                 () = refresh => refreshed(&decider).await,
                 _ = parked.tick() => look_at_parked(&decider, &mut walked).await,
             }
@@ -107,9 +107,9 @@ pub(super) async fn run(decider: Decider, mut strangers: mpsc::Receiver<Stranger
 }
 
 /// Decides on a message and all that wait with it, asking once for all.
-async fn decide(decider: &Decider, first: Stranger, more: &mut mpsc::Receiver<Stranger>) {
+async fn decide(decider: &Decider, first: ForeignTask, more: &mut mpsc::Receiver<ForeignTask>) {
     let mut waiting = vec![first];
-    let is_known = |one: &Stranger| decider.others.runs(&one.queue, &one.task).is_some();
+    let is_known = |one: &ForeignTask| decider.others.runs(&one.queue, &one.task).is_some();
     if !waiting.iter().all(is_known) {
         ask(decider).await;
     }

@@ -13,7 +13,7 @@
 //! reading and operating are `rhubarb-queue`'s.
 //!
 //! Each role is given what it uses of a worker (`consumer`): `claim` takes messages, `settle` ends
-//! them, `strangers` decides about those whose task is none of ours, `heartbeat` keeps the lease
+//! them, `foreign` decides about those whose task is none of ours, `heartbeat` keeps the lease
 //! and gives back what dead workers held, `control` answers `celery inspect` and `celery control`,
 //! `events` tells of tasks, `backend` is what apalis polls. No role stops on an error of Redis:
 //! each tries again for ever, and a claim whose fate is unknown is settled again, which the fencing
@@ -40,6 +40,7 @@ mod ended;
 mod events;
 mod floods;
 mod follow;
+mod foreign;
 mod handout;
 mod heartbeat;
 mod held;
@@ -63,7 +64,6 @@ mod settle;
 mod settler;
 mod signals;
 mod slots;
-mod strangers;
 mod tasks;
 mod turns;
 mod watchdog;

@@ -139,7 +139,7 @@ fn success(value: Value, received: &Received, around: Circumstances<'_>) -> Plan
     if !stores && !follow.returns_a_part() {
         return Plan::ended(None, follow);
     }
-    let mut result = record(received, State::Success, value, around.children, around.teller());
+    let mut result = record(received, State::Success, value, around.children, around.reporter());
     if let Value::Array(children) = &mut result.children {
         children.extend(follow.children.iter().cloned());
     }
@@ -165,7 +165,7 @@ fn failure(failed: &Failed, received: &Received, stores: bool, around: Circumsta
     let result = stores.then(|| {
         let value = failed.exception.to_value();
         let mut result =
-            record(received, failed.state.clone(), value, around.children, around.teller());
+            record(received, failed.state.clone(), value, around.children, around.reporter());
         result.traceback.clone_from(&failed.traceback);
         bounded(result, around)
     });
@@ -214,8 +214,13 @@ fn retry(
     add_attempt(&mut next.headers, received.deaths.iter().cloned().chain([this]));
     change(&mut next, &again, received);
     let result = stores_errors(received, around.celery).then(|| {
-        let record =
-            record(received, State::Retry, exception.to_value(), around.children, around.teller());
+        let record = record(
+            received,
+            State::Retry,
+            exception.to_value(),
+            around.children,
+            around.reporter(),
+        );
         bounded(TaskResult { traceback, ..record }, around)
     });
     let elsewhere = again.queue.filter(|queue| queue != around.queue);

@@ -10,7 +10,7 @@ use crate::delivery::Received;
 
 /// Who tells, when, and how much.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Teller<'a> {
+pub(crate) struct Reporter<'a> {
     /// Redis's clock.
     pub(crate) now: Timestamp,
     /// The node's name.
@@ -29,18 +29,18 @@ pub(crate) fn record(
     state: State,
     value: Value,
     children: &[Value],
-    teller: Teller<'_>,
+    reporter: Reporter<'_>,
 ) -> TaskResult {
     let headers = &received.envelope.headers;
     let mut record = TaskResult {
         children: Value::Array(children.to_vec()),
-        date_done: state.is_final().then(|| clock::iso(teller.now)),
+        date_done: state.is_final().then(|| clock::iso(reporter.now)),
         parent_id: headers.parent_id.clone(),
         group_id: headers.group.clone(),
         ..TaskResult::new(&headers.id, state, value)
     };
-    if teller.celery.result_extended {
-        extend(&mut record, received, teller.worker);
+    if reporter.celery.result_extended {
+        extend(&mut record, received, reporter.worker);
     }
     record
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     delivery::Received,
-    record::{Teller, record, stores_results},
+    record::{Reporter, record, stores_results},
 };
 
 /// Stores and publishes a passing state of a task that `worker` runs, with what its message tells
@@ -26,8 +26,8 @@ pub async fn report(
     if state.is_final() || state == State::Pending {
         return Err(Error::Refused(format!("{state} is for the worker to store")));
     }
-    let teller = Teller { now: clock::now(), worker, celery: client.celery() };
-    client.store_passing(&record(received, state, meta, children, teller)).await
+    let reporter = Reporter { now: clock::now(), worker, celery: client.celery() };
+    client.store_passing(&record(received, state, meta, children, reporter)).await
 }
 
 /// Stores and publishes STARTED, where the task's results are stored at all.

@@ -24,7 +24,7 @@ const TAIL_LINES: usize = 15;
 pub struct Process {
     name: String,
     child: Child,
-    /// Its end was noticed: its id may be a stranger's.
+    /// Its end was noticed: its id may be another's.
     gone: bool,
     stdout: PathBuf,
     stderr: PathBuf,

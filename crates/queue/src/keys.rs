@@ -32,7 +32,7 @@
 //! | `rhubarb:workers` | zset | alive, and an hour after | heartbeat | inspect |
 //! | `rhubarb:worker:<id>` | string | one hour | heartbeat | inspect |
 //! | `rhubarb:dead`, `rhubarb:dead:letters`, `rhubarb:dead:bytes` | zset, hash, string | capped by count, age and bytes | settle, replay | inspect, replay |
-//! | `rhubarb:parked`, `rhubarb:parked:letters`, `rhubarb:parked:bytes` | zset, hash, string | capped by count, age and bytes | settle, replay | inspect, replay, `strangers`, `hand_back` |
+//! | `rhubarb:parked`, `rhubarb:parked:letters`, `rhubarb:parked:bytes` | zset, hash, string | capped by count, age and bytes | settle, replay | inspect, replay, `foreign`, `hand_back` |
 //! | `<id>.reply.celery.pidbox`, `_kombu.binding.reply.celery.pidbox` | list, set | a second | whoever answers, `ask` | `ask` |
 //! | `rhubarb:lock:<name>` | string | its owner's lease | lock | lock |
 //! | `rhubarb:{limits}:<name>`, `rhubarb:{limits}:<name>:places` | hash, zset | 10 minutes after the last use, or its lease | limiter | limiter |

@@ -13,6 +13,7 @@ use crate::{
     broker::Broker,
     delivery::{ClaimId, Delivery, Message, Received, Settlements, Ticket},
     events::Events,
+    foreign::{self, ForeignTask},
     held::Held,
     others::Others,
     outcome::{Outcome, Revocation},
@@ -20,7 +21,6 @@ use crate::{
     revoked::Revoked,
     signals::Signals,
     slots::Slots,
-    strangers::{self, Stranger},
 };
 
 /// Why a message does not run now.
@@ -46,7 +46,7 @@ pub(crate) struct Dispatcher {
     pub(crate) events: Arc<Events>,
     pub(crate) signals: Arc<Signals>,
     /// The way of messages whose task is none of ours.
-    pub(crate) strangers: mpsc::Sender<Stranger>,
+    pub(crate) foreign: mpsc::Sender<ForeignTask>,
     /// The way of those that run.
     pub(crate) deliver: mpsc::UnboundedSender<Delivery>,
 }
@@ -86,10 +86,10 @@ impl Dispatcher {
             let not_now = self.not_now(&received.envelope, claimed.deliveries, round.now);
             if self.is_strange(&received.envelope, not_now.as_ref()) {
                 let task = received.envelope.headers.task.clone();
-                let leave = strangers::leaving(&claimed.message, &task);
+                let leave = foreign::leaving(&claimed.message, &task);
                 let keep = not_now.map_or(Outcome::Unknown, |not_now| not_now.outcome);
-                let one = Stranger { ticket, queue: queue.name.clone(), task, leave, keep };
-                if !self.stranger(one).await {
+                let one = ForeignTask { ticket, queue: queue.name.clone(), task, leave, keep };
+                if !self.foreign_task(one).await {
                     ours.insert(idx);
                 }
                 continue;
@@ -136,7 +136,7 @@ impl Dispatcher {
     /// Ends a message whose task is none of ours, or gives it to the role that asks who runs it.
     ///
     /// Tells whether it is left, or may be.
-    async fn stranger(&self, mut one: Stranger) -> bool {
+    async fn foreign_task(&self, mut one: ForeignTask) -> bool {
         let others = &self.others;
         let somebody = others.runs(&one.queue, &one.task);
         if somebody == Some(false) {
@@ -151,7 +151,7 @@ impl Dispatcher {
         one.ticket = one.ticket.without_slot();
         // Full while an answer is awaited: claiming waits for it too. Closed when draining: it goes
         // back.
-        let _ = self.strangers.send(one).await;
+        let _ = self.foreign.send(one).await;
         true
     }
 
