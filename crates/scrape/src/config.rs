@@ -9,7 +9,7 @@ use rhubarb_config::{
     Configuration, Origins, Problems, from_toml,
     redact::Address,
     rules::{DAY, MIB, ZONE, is_name, is_zone, range, seconds, within},
-    settings,
+    settings, words,
 };
 
 pub use self::{
@@ -99,8 +99,9 @@ settings! {
         /// URLs of proxy lists, one proxy a line.
         proxy_lists: Vec<Address> = Vec::new(),
             accepts "a list of http(s) URLs", if |list| list.iter().all(Address::is_http);
-        /// Whether a scrape without a proxy is put off.
-        proxies_required: bool = false;
+        /// Whether requests go through proxies: "off" never; "preferred" where one of the lists
+        /// serves the host, else without; "required" never without, and a scrape waits for one.
+        proxies: ProxyUse = ProxyUse::default();
         /// What became of a posting is kept for so many days after it was last seen or closed.
         life_days: u16 = 30, accepts "1 to 365", if |n| (1..=365).contains(n);
         /// Sources fetched at once in one scrape.
@@ -140,6 +141,19 @@ const KEYWORDS: [&str; 20] = [
     "database administrator",
     "frontend developer",
 ];
+
+/// Whether requests go through proxies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProxyUse {
+    /// Never, whatever lists there are.
+    Off,
+    /// Where a proxy serves the host, else without.
+    #[default]
+    Preferred,
+    /// Never without.
+    Required,
+}
+words!(ProxyUse: "preferred" => Self::Preferred, "required" => Self::Required, "off" => Self::Off);
 
 impl ScrapeSettings {
     /// Reads both sections from a text that has nothing else.

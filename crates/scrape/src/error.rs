@@ -198,9 +198,11 @@ pub enum FetchError {
         /// The innermost cause.
         reason: String,
     },
-    /// Every proxy failed for this host a moment ago, and `scrape.proxies_required` lets nothing be
+    /// Every proxy failed for this host a moment ago, and `scrape.proxies = "required"` lets nothing be
     /// sent directly.
-    #[error("no proxy serves `{host}` now, and `scrape.proxies_required` allows no other way")]
+    #[error(
+        "no proxy serves `{host}` now, and `scrape.proxies = \"required\"` allows no other way"
+    )]
     NoProxy {
         /// Who was to be asked.
         host: String,

@@ -32,7 +32,7 @@ pub use self::{
 pub use crate::store::{ResponseStore, Storing};
 use crate::{
     address::{AllowPrivate, ResolvesToPrivate, is_private_host, resolve},
-    config::ScrapeConfig,
+    config::{ProxyUse, ScrapeConfig},
     error::{Error, FetchError, Phase},
     hosts::Hosts,
     page::{Page, Request},
@@ -86,7 +86,7 @@ struct Inner {
     allow_private: AllowPrivate,
     proxy_rules: Rules,
     proxy_health: Health,
-    proxies_required: bool,
+    proxies: ProxyUse,
     product: String,
     min_interval: Duration,
     request_timeout: Duration,
@@ -112,7 +112,7 @@ impl Fetcher {
             allow_private: AllowPrivate::new(&config.allow_private),
             proxy_rules: Rules::new(&config.allow_private_proxies),
             proxy_health: Health::default(),
-            proxies_required: config.proxies_required,
+            proxies: config.proxies,
             product: robots::product_token(&config.user_agent).to_owned(),
             min_interval: config.min_interval,
             request_timeout: config.request_timeout,
@@ -131,7 +131,7 @@ impl Fetcher {
     /// Returns this fetcher, sending each try that names no proxy through one of these in turn.
     ///
     /// One that fails for a host is left out there for a while. Without proxies it sends directly,
-    /// and so it does when none serves the host, unless `scrape.proxies_required`. Pace and what
+    /// and so it does when none serves the host, unless `scrape.proxies` requires one. Pace and what
     /// robots.txt said stay shared.
     #[must_use]
     pub fn through(&self, proxies: Vec<Proxy>) -> Self {
@@ -216,14 +216,15 @@ impl Fetcher {
     /// Names a proxy of the pool in a request that names none.
     fn with_proxy<'a>(&self, request: &'a Request) -> Result<Cow<'a, Request>, FetchError> {
         let proxies = self.proxies.all();
-        if proxies.is_empty() || request.proxy.is_some() {
+        let unused = proxies.is_empty() || self.inner.proxies == ProxyUse::Off;
+        if unused || request.proxy.is_some() {
             return Ok(Cow::Borrowed(request));
         }
         let (host, turn) =
             (host_of(&request.url), self.turn.unwrap_or_else(|| self.proxies.turn()));
         match self.inner.proxy_health.choose(proxies, turn, &host, Instant::now()) {
             Some(proxy) => Ok(Cow::Owned(request.clone().proxy(Some(proxy.clone())))),
-            None if self.inner.proxies_required => Err(FetchError::NoProxy { host }),
+            None if self.inner.proxies == ProxyUse::Required => Err(FetchError::NoProxy { host }),
             None => Ok(Cow::Borrowed(request)),
         }
     }

@@ -13,7 +13,7 @@ use rhubarb_jobs::{CacheConfig, Caches, ScrapeState, Status, tasks};
 use rhubarb_queue::Publish;
 use rhubarb_scrape::{
     Listing,
-    config::{ScrapeConfig, ScrapeSettings, SourceConfig, SourceKind},
+    config::{ProxyUse, ScrapeConfig, ScrapeSettings, SourceConfig, SourceKind},
 };
 use rhubarb_wire::{State, TaskResult};
 use serde_json::{Value, json};
@@ -347,7 +347,7 @@ async fn a_soft_time_limit_without_any_answer_is_exceeded() {
 
 #[tokio::test]
 async fn without_required_proxies_a_scrape_is_retried_later() {
-    let scene = Scene::with(|scrape| scrape.proxies_required = true).await;
+    let scene = Scene::with(|scrape| scrape.proxies = ProxyUse::Required).await;
     let worker = scene.worker();
     let id = scene.bench.publish(&Publish::new(KEYWORD).arg("software engineer")).await;
     let retry = eventually(WAIT, "the task is to be retried", async || {
@@ -380,7 +380,7 @@ async fn the_proxy_list_is_fetched_checked_and_stored() {
 #[tokio::test]
 async fn a_scrape_goes_through_the_cached_proxies() {
     let scene = Scene::with(|scrape| {
-        scrape.proxies_required = true;
+        scrape.proxies = ProxyUse::Required;
         scrape.allow_private_proxies = vec!["127.0.0.1".into()];
     })
     .await;
@@ -398,7 +398,7 @@ async fn a_scrape_goes_through_the_cached_proxies() {
 #[tokio::test]
 async fn a_page_in_a_private_network_may_be_allowed_and_a_proxy_there_is_not() {
     let mut scene = Scene::with(|scrape| {
-        scrape.proxies_required = true;
+        scrape.proxies = ProxyUse::Required;
         scrape.allow_private = vec!["*".into()];
     })
     .await;

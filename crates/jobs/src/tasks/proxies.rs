@@ -5,6 +5,7 @@ use std::{collections::HashSet, time::Duration};
 use futures_util::{StreamExt, stream};
 use rhubarb::TaskError;
 use rhubarb_scrape::{
+    config::ProxyUse,
     fetch::Fetcher,
     proxies::{Proxy, to_check},
 };
@@ -41,7 +42,8 @@ pub(super) struct Refreshed {
 /// A retry in 300 s when proxies are required and there are none.
 pub(super) async fn at_hand(scraping: &Scraping) -> Result<Vec<Proxy>, TaskError> {
     let config = &scraping.0.config;
-    if config.proxy_lists.is_empty() && !config.proxies_required {
+    let required = config.proxies == ProxyUse::Required;
+    if config.proxies == ProxyUse::Off || (config.proxy_lists.is_empty() && !required) {
         return Ok(Vec::new());
     }
     let cached = scraping.0.caches.proxies().read().await?.unwrap_or_default();
@@ -50,7 +52,7 @@ pub(super) async fn at_hand(scraping: &Scraping) -> Result<Vec<Proxy>, TaskError
     if proxies.is_empty() {
         proxies = refresh(scraping).await?.usable;
     }
-    if proxies.is_empty() && config.proxies_required {
+    if proxies.is_empty() && required {
         return Err(TaskError::retry(WITHOUT_PROXIES, "proxies are required and none answers"));
     }
     Ok(proxies)

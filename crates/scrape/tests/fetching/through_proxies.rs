@@ -3,7 +3,11 @@
 use axum::{Router, http::StatusCode, routing::get as route};
 use rhubarb_core::class::Class;
 use rhubarb_scrape::{
-    config::ScrapeConfig, error::FetchError, fetch::Fetcher, page::Request, proxies::Proxy,
+    config::{ProxyUse, ScrapeConfig},
+    error::FetchError,
+    fetch::Fetcher,
+    page::Request,
+    proxies::Proxy,
 };
 use url::Url;
 
@@ -84,16 +88,28 @@ async fn a_host_that_refuses_or_slows_us_is_not_asked_through_the_next_proxy() {
 #[tokio::test]
 async fn without_a_proxy_that_serves_the_setting_decides() {
     let site = Site::start(Router::new().route("/jobs", route(|| async { "jobs" }))).await;
-    for proxies_required in [false, true] {
-        let config = ScrapeConfig { obey_robots: false, proxies_required, ..config() };
+    for proxies in [ProxyUse::Preferred, ProxyUse::Required] {
+        let config = ScrapeConfig { obey_robots: false, proxies, ..config() };
         let fetcher = Fetcher::new(&config).unwrap().through(vec![dead().await]);
         let answer = fetcher.get(&Request::get(url(&site, "/jobs"))).await;
-        match proxies_required {
-            false => assert_eq!(answer.unwrap().bytes, "jobs"),
-            true => assert_eq!(answer.unwrap_err(), FetchError::NoProxy { host: site.host() }),
+        if proxies == ProxyUse::Required {
+            assert_eq!(answer.unwrap_err(), FetchError::NoProxy { host: site.host() });
+        } else {
+            assert_eq!(answer.unwrap().bytes, "jobs");
         }
     }
     assert_eq!(site.hits("/jobs").len(), 1);
+}
+
+#[tokio::test]
+async fn proxies_that_are_off_are_gone_through_by_nobody() {
+    let site = Site::start(Router::new().route("/jobs", route(|| async { "jobs" }))).await;
+    let proxy = Site::start(Router::new().fallback(|| async { "the proxy's" })).await;
+    let config = ScrapeConfig { obey_robots: false, proxies: ProxyUse::Off, ..config() };
+    let list = vec![proxy.host().parse().unwrap()];
+    let fetcher = Fetcher::new(&config).unwrap().through(list);
+    let page = fetcher.get(&Request::get(url(&site, "/jobs"))).await.unwrap();
+    assert_eq!((&*page.bytes, proxy.all_hits().len()), (&b"jobs"[..], 0));
 }
 
 #[tokio::test]
