@@ -162,11 +162,11 @@ case $what in
     scrape)
         need_celery
         need_scrapers || give_up "the peers of scraping could not be installed"
-        cargo build --quiet --release --workspace --bin worker
+        cargo build --quiet --profile dist --workspace --bin worker
         echo "## 2,000 pages"
-        "$python" tests/bench/scraping/pages.py "$target/release/worker" "$scrapers"
+        "$python" tests/bench/scraping/pages.py "$target/dist/worker" "$scrapers"
         echo "## 1,000 boards, 240,000 postings, 20 keywords"
-        "$python" tests/bench/scraping/boards.py "$target/release/worker"
+        "$python" tests/bench/scraping/boards.py "$target/dist/worker"
         ;;
     check)
         need_celery
