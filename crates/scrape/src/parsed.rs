@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use url::Url;
 
 use crate::{
-    context::Context, link::host, listing::Listing, look::Look, parse_error::ParseError,
-    query::Query, record, trouble::Trouble,
+    context::Context, json::Read, link::host, listing::Listing, look::Look,
+    parse_error::ParseError, query::Query, record, trouble::Trouble,
 };
 
 /// Reasons kept of records that could not be read.
@@ -68,6 +69,24 @@ pub(crate) fn only_matching(
 }
 
 impl Parsed {
+    /// Reads an answer that is an object with its records in one array.
+    ///
+    /// # Errors
+    /// The answer is not JSON, or has no such array, which `expected` names; the budget is used up.
+    pub(crate) fn of_array(
+        body: &str,
+        (key, expected): (&str, &'static str),
+        read: impl Fn(&Value, &Context) -> Result<Listing, String>,
+        context: &Context,
+    ) -> Result<Self, ParseError> {
+        let Read { value: root, repairs } = record::json(body, &context.budget)?;
+        let mut parsed = Self { repairs, ..Self::default() };
+        for one in record::array(&root, key, expected)? {
+            parsed.add(read(one, context), context)?;
+        }
+        Ok(parsed)
+    }
+
     /// Sets the next page; one on another server is not followed, and that is said.
     pub(crate) fn turn_to(&mut self, next: Option<Url>, page: &Url) {
         let server = |url: &Url| (url.host_str().map(str::to_owned), url.port_or_known_default());

@@ -10,7 +10,6 @@ use crate::{
     config::SourceConfig,
     context::Context,
     feed::Feed,
-    json::Read,
     listing::Listing,
     parse_error::ParseError,
     parsed::Parsed,
@@ -30,12 +29,7 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
 /// # Errors
 /// The answer is not JSON, or has no array `data`.
 pub fn parse(body: &str, context: &Context) -> Result<Parsed, ParseError> {
-    let Read { value: root, repairs } = record::json(body, &context.budget)?;
-    let mut parsed = Parsed { repairs, ..Parsed::default() };
-    for posting in record::array(&root, "data", "array `data`")? {
-        parsed.add(read(posting, context), context)?;
-    }
-    Ok(parsed)
+    Parsed::of_array(body, ("data", "array `data`"), read, context)
 }
 
 fn read(value: &Value, context: &Context) -> Result<Listing, String> {

@@ -10,7 +10,6 @@ use crate::{
     config::SourceConfig,
     context::Context,
     feed::Feed,
-    json::Read,
     listing::Listing,
     location::Location,
     parse_error::ParseError,
@@ -33,12 +32,7 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
 /// # Errors
 /// The answer is not JSON, or has no array `jobs`.
 pub fn parse(body: &str, context: &Context) -> Result<Parsed, ParseError> {
-    let Read { value: root, repairs } = record::json(body, &context.budget)?;
-    let mut parsed = Parsed { repairs, ..Parsed::default() };
-    for job in record::array(&root, "jobs", "array `jobs`")? {
-        parsed.add(read(job, context), context)?;
-    }
-    Ok(parsed)
+    Parsed::of_array(body, ("jobs", "array `jobs`"), read, context)
 }
 
 fn read(job: &Value, context: &Context) -> Result<Listing, String> {
