@@ -270,7 +270,6 @@ async fn a_board_that_has_what_it_had_is_unchanged_and_its_listings_are_seen_aga
     let first = scene.scrape("cook", true).await;
     assert_eq!(["tagged", "plain"].map(|name| outcome(&first, name)), ["found", "found"]);
     let before = scene.cached("cook").await;
-    sleep(Duration::from_millis(1_100)).await;
     let again = scene.scrape("cook", true).await;
     assert_eq!(["tagged", "plain"].map(|name| outcome(&again, name)), ["unchanged", "unchanged"]);
     assert_eq!(
