@@ -1,4 +1,5 @@
-//! `doctor`: a sound installation is told by silence, a broken one by one sentence that comes first.
+//! `doctor`: a sound installation is told by silence, a broken one by one sentence that comes
+//! first.
 
 use redis::AsyncCommands;
 use rhubarb_e2e::{

@@ -10,9 +10,9 @@
 //! disk that another beat would need.
 //!
 //! Modules: [`mod@run`] the loop, [`book`] the schedules in the order in which they are due,
-//! [`entry`] from a tick to a task, `publishing` what becomes of one, `pulse` its health, `lateness` and [`webhook`]
-//! who is told when it is late, [`wake`] when to look, [`error`] what can go wrong, [`cli`] the
-//! command line.
+//! [`entry`] from a tick to a task, `publishing` what becomes of one, `pulse` its health,
+//! `lateness` and [`webhook`] who is told when it is late, [`wake`] when to look, [`error`] what
+//! can go wrong, [`cli`] the command line.
 
 pub mod book;
 pub mod cli;

@@ -24,7 +24,8 @@ settings! {
         serializer: Serializer = Serializer::Pickle;
         /// `COMPRESSOR`: "none", "zlib", "gzip", "lzma", "lz4" or "zstd"; all are read in any case.
         compressor: Compressor = Compressor::None;
-        /// `IGNORE_EXCEPTIONS`: with a Redis that fails, reads find nothing and writes are left out.
+        /// `IGNORE_EXCEPTIONS`: with a Redis that fails, reads find nothing and writes are left
+        /// out.
         ignore_exceptions: bool = false;
     }
     check check_role;
@@ -64,7 +65,8 @@ words!(Compressor: "none" => Self::None, "zlib" => Self::Zlib, "gzip" => Self::G
     "lzma" => Self::Lzma, "lz4" => Self::Lz4, "zstd" => Self::Zstd);
 
 impl AliasConfig {
-    /// Returns an alias as django-redis has it where nothing is set: 300 seconds, pickle, version 1.
+    /// Returns an alias as django-redis has it where nothing is set: 300 seconds, pickle, version
+    /// 1.
     pub fn new(role: Role, prefix: &str) -> Self {
         Self { role, prefix: prefix.into(), ..Self::default() }
     }

@@ -105,7 +105,8 @@ pub(crate) enum Command {
     Listings(ListingsArgs),
     /// Shows the status of the last scrape
     Status(Shown),
-    /// Says what keeps the installation from running well, and what to do; silent where nothing does
+    /// Says what keeps the installation from running well, and what to do; silent where nothing
+    /// does
     Doctor(DoctorArgs),
     /// Shows Redis: keys, memory, clients, advice, a live view; clears the job caches
     Monitor(MonitorArgs),

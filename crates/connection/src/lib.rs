@@ -22,9 +22,10 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Modules: `config` the section `[redis]`, [`address`] URLs to addresses and TLS, [`backoff`] waiting between tries, `pages` walks
-//! by `SCAN` that end, [`push`] what the server sends unasked, [`inbox`] one channel's messages,
-//! `meter` what an answer may take, [`error`] what can go wrong, [`spell`] what comes and goes.
+//! Modules: `config` the section `[redis]`, [`address`] URLs to addresses and TLS, [`backoff`]
+//! waiting between tries, `pages` walks by `SCAN` that end, [`push`] what the server sends unasked,
+//! [`inbox`] one channel's messages, `meter` what an answer may take, [`error`] what can go wrong,
+//! [`spell`] what comes and goes.
 
 pub mod address;
 pub mod backoff;

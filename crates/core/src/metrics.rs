@@ -92,7 +92,7 @@ metrics! {
     QUEUE_LOAD: Web Gauge "rhubarb_queue_load_ratio" ["queue"];
     /// Queues beyond the first hundred, which are not told.
     QUEUES_LEFT_OUT: Web Gauge "rhubarb_queues_left_out" [];
-    /// Running and waiting tasks of all queues by the slots of all workers: what an autoscaler follows.
+    /// Running and waiting tasks of all queues by all slots: what an autoscaler follows.
     LOAD: Web Gauge "rhubarb_load_ratio" [];
     /// Workers by state: live, draining, or lost with tasks not given back yet.
     WORKERS: Web Gauge "rhubarb_workers" ["state"];

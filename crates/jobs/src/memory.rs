@@ -1,7 +1,7 @@
 //! What is remembered of a keyword's sources from run to run, to hold the next run against.
 //!
-//! It stands beside the keyword's listings, in version 0, where Django looks for nothing, and ends a
-//! week after the last run. What cannot be read there counts as nothing.
+//! It stands beside the keyword's listings, in version 0, where Django looks for nothing, and ends
+//! a week after the last run. What cannot be read there counts as nothing.
 
 use std::{collections::BTreeMap, time::Duration};
 

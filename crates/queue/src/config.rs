@@ -108,8 +108,8 @@ impl Configuration for Config {
 
     fn complete(&mut self, origins: &mut Origins, problems: &mut Vec<String>) {
         self.celery.results_disabled = self.redis.results_disabled();
-        // Where only the broker's URL is given, the caches are on its server too rather than on this
-        // machine.
+        // Where only the broker's URL is given, the caches are on its server too rather than on
+        // this machine.
         if let (Some(url), None) = (&self.redis.queue_url, origins.get("redis.url")) {
             self.redis.url = url.clone();
             let origin = origins.get("redis.queue_url").unwrap_or_default().to_owned();
@@ -191,8 +191,8 @@ impl Config {
 
     /// Returns the node's name: the one configured, else `rhubarb@$DYNO`, else `rhubarb@host`.
     ///
-    /// A configured name without `@` gets the host's name; `%h`, `%n`, `%d`, `%i`, `%I` and `%%` are
-    /// Celery's.
+    /// A configured name without `@` gets the host's name; `%h`, `%n`, `%d`, `%i`, `%I` and `%%`
+    /// are Celery's.
     pub fn node_name(&self) -> String {
         let host = self.machine.dyno.as_deref().unwrap_or(&self.machine.host);
         let pattern = &self.worker.hostname;

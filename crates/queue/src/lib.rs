@@ -15,8 +15,8 @@
 //!   back
 //! - [`revocations`] tasks that shall not run
 //! - [`adopt`] the way in from Python workers, [`hand_back`] the way out to them
-//! - [`tick`] beat's side, [`schedules`] all schedules there are, [`lock`] locks, [`limiter`] limits
-//!   that all workers keep together
+//! - [`tick`] beat's side, [`schedules`] all schedules there are, [`lock`] locks, [`limiter`]
+//!   limits that all workers keep together
 //! - [`published`] when a message was, [`oldest`] how long the next one has waited
 //! - [`mod@config`] the settings of all who take part, [`queue_name`] what a queue may be called
 //! - [`inspect`] the read side, [`history`] what became of tasks, [`statistics`] how many,

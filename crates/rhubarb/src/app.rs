@@ -87,8 +87,8 @@ impl App {
     /// Registers a handler under a task's name; what it returns sets the task's options.
     ///
     /// The handler is an async function of up to eight parameters ([`Args`](crate::Args),
-    /// [`State`](crate::State), [`TaskContext`](crate::TaskContext)) that returns `Result<R, E>`, or
-    /// just `R`, with `R: Serialize`. [`IntoTaskResult`](crate::IntoTaskResult) says which
+    /// [`State`](crate::State), [`TaskContext`](crate::TaskContext)) that returns `Result<R, E>`,
+    /// or just `R`, with `R: Serialize`. [`IntoTaskResult`](crate::IntoTaskResult) says which
     /// errors `E` may be; each fails its task. The handler has to bear being run twice: a worker
     /// that dies before its acknowledgement leaves the task to another one.
     pub fn task<P, H: Handler<P>>(
@@ -114,9 +114,9 @@ impl App {
     /// A thread cannot be ended from outside. When the soft limit passes,
     /// [`TaskContext::is_cancelled`] turns true, and the handler should look at it between its
     /// steps. When the hard limit passes, the task ends with
-    /// `TimeLimitExceeded` at once; the handler goes on in vain and keeps its thread, and its place among
-    /// [`max_concurrency`](Registration::max_concurrency), until it returns. The same holds for a task that was
-    /// terminated or handed back.
+    /// `TimeLimitExceeded` at once; the handler goes on in vain and keeps its thread, and its place
+    /// among [`max_concurrency`](Registration::max_concurrency), until it returns. The same holds
+    /// for a task that was terminated or handed back.
     ///
     /// ```
     /// use rhubarb::{Args, TaskContext, TaskError};
@@ -264,8 +264,8 @@ impl App {
     /// Calls an async function once, when the worker starts: Redis answers, and nothing is claimed
     /// yet. The functions are called one after the other.
     ///
-    /// The worker waits for as long as it takes, and stops waiting when it is told to stop. An error
-    /// keeps the worker from starting, with exit code 1.
+    /// The worker waits for as long as it takes, and stops waiting when it is told to stop. An
+    /// error keeps the worker from starting, with exit code 1.
     ///
     /// ```
     /// # fn register(app: &mut rhubarb::App) {
@@ -451,9 +451,9 @@ impl Registration {
     /// Zero means none, whatever the settings say. One above the hard limit is told by
     /// [`App::check`].
     ///
-    /// [`TaskContext::soft_limit`](crate::TaskContext::soft_limit) ends then; the handler may save what it has and return
-    /// [`TaskError::Cancelled`](crate::TaskError), which fails the task with `SoftTimeLimitExceeded`. One that does not
-    /// look goes on to its end or its hard limit.
+    /// [`TaskContext::soft_limit`](crate::TaskContext::soft_limit) ends then; the handler may save
+    /// what it has and return [`TaskError::Cancelled`](crate::TaskError), which fails the task with
+    /// `SoftTimeLimitExceeded`. One that does not look goes on to its end or its hard limit.
     pub fn soft_time_limit(&mut self, limit: Duration) -> &mut Self {
         self.limits.soft = Some(limit);
         self

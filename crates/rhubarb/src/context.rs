@@ -154,8 +154,8 @@ impl TaskContext {
     /// `.await`, and the task fails with `SoftTimeLimitExceeded`.
     ///
     /// For a handler that has nothing to save, so that it need not ask for
-    /// [`soft_limit`](Self::soft_limit). A blocking handler goes on in vain, as past its hard limit.
-    /// It changes nothing where the task has no soft limit.
+    /// [`soft_limit`](Self::soft_limit). A blocking handler goes on in vain, as past its hard
+    /// limit. It changes nothing where the task has no soft limit.
     pub fn cancel_at_soft_limit(&self) {
         self.0.run.ends_softly.cancel();
     }

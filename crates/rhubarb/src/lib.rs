@@ -38,9 +38,9 @@
 //! What it deliberately does not do: it never decides when a message is claimed, acknowledged or
 //! given back; that is the consumer's. It publishes no schedules.
 //!
-//! Everything is at the root, but for these modules: [`canvas`] chains, groups and chords, [`hooks`]
-//! what an application is told, `testing` tests of tasks without Redis (feature `testing`),
-//! `intake` the way in from apalis-redis (feature `intake`).
+//! Everything is at the root, but for these modules: [`canvas`] chains, groups and chords,
+//! [`hooks`] what an application is told, `testing` tests of tasks without Redis (feature
+//! `testing`), `intake` the way in from apalis-redis (feature `intake`).
 //!
 //! | to | is |
 //! |---|---|

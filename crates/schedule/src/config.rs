@@ -18,14 +18,14 @@ settings! {
         /// slow network loses the lead.
         lease: Duration = seconds(10), accepts "2 s to 10 minutes", if |d| within(d, 2, 600);
         /// Whether the entries that Python's RedBeat keeps on the queue's database are obeyed. They
-        /// are read and never written, and left alone for as long as a RedBeat of Python's holds its
-        /// lock.
+        /// are read and never written, and left alone for as long as a RedBeat of Python's holds
+        /// its lock.
         redbeat: bool = true;
         /// RedBeat's `redbeat_key_prefix`.
         redbeat_key_prefix: String = "redbeat:".into(),
             accepts "text of 1 to 200 characters", if |text| is_name(text);
-        /// This address receives a POST of JSON when a schedule is later than its `alert_after`, and
-        /// when it no longer is.
+        /// This address receives a POST of JSON when a schedule is later than its `alert_after`,
+        /// and when it no longer is.
         alert_url: WebhookUrl = WebhookUrl::default();
         /// This address receives a POST of JSON each minute while a beat leads and no schedule is
         /// late. Give that of a dead man's switch, which raises the alarm when it hears nothing.

@@ -1,4 +1,5 @@
-//! Sources that give all that they have: read once for all keywords, by whoever keeps what was read.
+//! Sources that give all that they have: read once for all keywords, by whoever keeps what was
+//! read.
 
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 
@@ -14,8 +15,9 @@ use crate::{
 
 /// Answers for sources that give all that they have.
 pub trait Boards: fmt::Debug + Send + Sync {
-    /// Returns what a source has for a query, the listings that do not match left out (but for those
-    /// of which only their own pages tell); nothing where the source is to be asked for the keyword.
+    /// Returns what a source has for a query, the listings that do not match left out (but for
+    /// those of which only their own pages tell); nothing where the source is to be asked for the
+    /// keyword.
     ///
     /// # Cancel safety
     /// Dropping the future ends what it asks for.

@@ -198,8 +198,8 @@ pub enum FetchError {
         /// The innermost cause.
         reason: String,
     },
-    /// Every proxy failed for this host a moment ago, and `scrape.proxies = "required"` lets nothing be
-    /// sent directly.
+    /// Every proxy failed for this host a moment ago, and `scrape.proxies = "required"` lets
+    /// nothing be sent directly.
     #[error(
         "no proxy serves `{host}` now, and `scrape.proxies = \"required\"` allows no other way"
     )]

@@ -131,8 +131,8 @@ impl Fetcher {
     /// Returns this fetcher, sending each try that names no proxy through one of these in turn.
     ///
     /// One that fails for a host is left out there for a while. Without proxies it sends directly,
-    /// and so it does when none serves the host, unless `scrape.proxies` requires one. Pace and what
-    /// robots.txt said stay shared.
+    /// and so it does when none serves the host, unless `scrape.proxies` requires one. Pace and
+    /// what robots.txt said stay shared.
     #[must_use]
     pub fn through(&self, proxies: Vec<Proxy>) -> Self {
         Self { proxies: Arc::new(ProxyPool::new(proxies)), ..self.clone() }

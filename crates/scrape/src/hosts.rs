@@ -1,8 +1,8 @@
 //! The pace of hosts that a fleet keeps together.
 //!
 //! A fetcher keeps each host's pace within its process by itself. Where several processes ask the
-//! same hosts, they share the pace through a [`Hosts`]: whoever implements it keeps it, in Redis for
-//! instance.
+//! same hosts, they share the pace through a [`Hosts`]: whoever implements it keeps it, in Redis
+//! for instance.
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -90,8 +90,8 @@ impl Held {
     /// Waits for a turn at a host.
     ///
     /// # Errors
-    /// The turn would come after `deadline`, or `longest` from now where it is the host's wish: what
-    /// is waited for, and how long.
+    /// The turn would come after `deadline`, or `longest` from now where it is the host's wish:
+    /// what is waited for, and how long.
     ///
     /// # Cancel safety
     /// A turn that was asked for and not heard of ends with its lease.

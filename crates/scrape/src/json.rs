@@ -11,8 +11,8 @@
 //! - names without quotes;
 //! - `NaN`, `undefined`, `void 0` and numbers out of range (as null), `!0`, hexadecimal numbers,
 //!   `new Date("…")` (as its argument);
-//! - what a script puts before its data (`var x =`, `window["x"] =`, `callback(`, `JSON.parse("…")`)
-//!   and whatever stands after it;
+//! - what a script puts before its data (`var x =`, `window["x"] =`, `callback(`,
+//!   `JSON.parse("…")`) and whatever stands after it;
 //! - several values in a row (as an array).
 //!
 //! A string or a name that is cut off is none of these.

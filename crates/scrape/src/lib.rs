@@ -20,8 +20,8 @@
 //! ```
 //!
 //! From the outside in: [`run`] asks the sources of a configuration side by side; [`Source`] says
-//! what a source is, and [`Gathering`] what it gave and how it ended; [`sources`] has the kinds, one
-//! file each; [`dedupe`] makes one list by the rule of [`identity`]; [`salary`], [`dates`] and
+//! what a source is, and [`Gathering`] what it gave and how it ended; [`sources`] has the kinds,
+//! one file each; [`dedupe`] makes one list by the rule of [`identity`]; [`salary`], [`dates`] and
 //! [`text`] read what sources have in common; [`budget`] bounds what reading costs; [`fetch`] keeps
 //! every rule that a request keeps on its way to a page.
 

@@ -1,4 +1,5 @@
-//! How the pages of a list follow each other: by links, or by numbers in the request's placeholders.
+//! How the pages of a list follow each other: by links, or by numbers in the request's
+//! placeholders.
 
 use std::collections::BTreeSet;
 

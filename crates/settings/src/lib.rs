@@ -1,10 +1,10 @@
 //! All settings of the three programs together: what is in `rhubarb.toml`.
 //!
 //! A section is declared by the crate that it configures; here they are put together, and what only
-//! several of them tell is checked. This is a crate of its own because it is the one place that sees
-//! all of them: the command line, the beat and the product's worker read the same file and tell the
-//! same problems. A worker of one's own does not depend on it; it reads the sections of the queue
-//! ([`rhubarb_queue::Config`]), and passes over the others.
+//! several of them tell is checked. This is a crate of its own because it is the one place that
+//! sees all of them: the command line, the beat and the product's worker read the same file and
+//! tell the same problems. A worker of one's own does not depend on it; it reads the sections of
+//! the queue ([`rhubarb_queue::Config`]), and passes over the others.
 //!
 //! `deploy/rhubarb.toml` and `docs/settings.md` are written from here: `RHUBARB_TEST_BLESS=1 cargo
 //! test -p rhubarb-settings`.

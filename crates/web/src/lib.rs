@@ -13,9 +13,9 @@
 //! Modules: [`router`] every route, [`site`] what they share, [`glance`] one look for all who ask,
 //! [`door`] tokens, [`access`] who may, [`guard`] what holds for every request, [`problem`] the one
 //! kind of error and [`shown`] how it is told, [`page`] pages, [`api`] the same for programs,
-//! [`timetable`] all schedules, [`why`] a task does not run, [`words`] from outside, `audit` who did
-//! what, [`looks`] the pages' looks at Redis and [`board`] what stays of them, [`chart`] bars, [`live`]
-//! events for open pages, [`asset`] files in the binary,
+//! [`timetable`] all schedules, [`why`] a task does not run, [`words`] from outside, `audit` who
+//! did what, [`looks`] the pages' looks at Redis and [`board`] what stays of them, [`chart`] bars,
+//! [`live`] events for open pages, [`asset`] files in the binary,
 //! [`health`] health and metrics, [`server`] connections.
 
 pub mod access;

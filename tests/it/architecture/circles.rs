@@ -50,7 +50,8 @@ fn leaves(path: &str) -> Vec<String> {
     items.iter().filter(|item| !item.trim().is_empty()).flat_map(whole).collect()
 }
 
-/// The paths that a text names from `crate`, `super` or `self` on: where it imports, and in between.
+/// The paths that a text names from `crate`, `super` or `self` on: where it imports, and in
+/// between.
 fn paths(code: &str) -> Vec<String> {
     let mut paths = Vec::new();
     for root in ["crate::", "super::", "self::"] {

@@ -27,7 +27,8 @@ pub(crate) struct TasksArgs {
     /// Only those with this text, in any case, in id, name, arguments, result, error or traceback
     #[arg(long, value_name = "TEXT", value_parser = not_empty)]
     pub(crate) search: Option<String>,
-    /// Only what came since then: a time (2026-11-29T12:00:00Z) or how long ago (90s, 15m, 1h, 2d, 1w)
+    /// Only what came since then: a time (2026-11-29T12:00:00Z) or how long ago (90s, 15m, 1h, 2d,
+    /// 1w)
     #[arg(long, value_name = "T", value_parser = parse_since)]
     pub(crate) since: Option<Timestamp>,
     /// At most so many

@@ -1,9 +1,9 @@
 //! How what was read of a board is kept. No I/O.
 //!
-//! A head says how the last crawl ended and what there is; the parts have the content: the first the
-//! titles and tags, by which a keyword is looked for, the others the listings. Each part begins with
-//! the name of the crawl that read it, so that none is taken for another's. What cannot be read, or
-//! is of another format, is not there.
+//! A head says how the last crawl ended and what there is; the parts have the content: the first
+//! the titles and tags, by which a keyword is looked for, the others the listings. Each part begins
+//! with the name of the crawl that read it, so that none is taken for another's. What cannot be
+//! read, or is of another format, is not there.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 

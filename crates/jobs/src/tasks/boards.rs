@@ -75,8 +75,8 @@ impl Boards {
         self.redis.query(redis::cmd("HMGET").arg(&self.keys[0]).arg(fields)).await
     }
 
-    /// Keeps a head, and with it the content's parts in place of those that were kept; tells whether
-    /// there was room.
+    /// Keeps a head, and with it the content's parts in place of those that were kept; tells
+    /// whether there was room.
     pub(super) async fn put(
         &self,
         id: &str,

@@ -144,8 +144,8 @@ impl OneScrape {
         self.state().heads.get(id).map(|head| head.checked)
     }
 
-    /// Returns what is remembered, as the answers are to be held against it: what a crawl says again
-    /// that was heard before is no further run.
+    /// Returns what is remembered, as the answers are to be held against it: what a crawl says
+    /// again that was heard before is no further run.
     pub(super) fn held_against(&self, memory: &Memory) -> Memory {
         let mut memory = memory.clone();
         for (source, crawled) in &self.state().crawled {

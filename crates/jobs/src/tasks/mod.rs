@@ -1,8 +1,9 @@
 //! The scraping tasks, under the names that the Django application calls.
 //!
-//! They are registered as anyone's own tasks are; [`judge`], [`merge`] and [`summary`] hold what they
-//! decide, without I/O, [`scrape`] and [`proxies`] do what takes I/O, [`hold`] sees to one scrape of a
-//! keyword at a time, [`SharedHosts`] and [`Pages`] share hosts' pace and their pages among workers.
+//! They are registered as anyone's own tasks are; [`judge`], [`merge`] and [`summary`] hold what
+//! they decide, without I/O, [`scrape`] and [`proxies`] do what takes I/O, [`hold`] sees to one
+//! scrape of a keyword at a time, [`SharedHosts`] and [`Pages`] share hosts' pace and their pages
+//! among workers.
 
 mod board;
 mod boards;

@@ -15,7 +15,8 @@ settings! {
     pub struct CeleryConfig {
         /// In front of every key of the queue, Celery's and ours: two installations on one Redis.
         global_keyprefix: String = String::new(), accepts "text";
-        /// The priority steps; a message's list is that of the greatest step not above its priority.
+        /// The priority steps; a message's list is that of the greatest step not above its
+        /// priority.
         priority_steps: Vec<u8> = vec![0, 3, 6, 9],
             accepts "an ascending list of numbers from 0 to 255 that begins with 0",
             if |steps| steps.first() == Some(&0) && steps.len() <= 16 && steps.is_sorted_by(|a, b| a < b);

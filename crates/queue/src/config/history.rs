@@ -20,8 +20,8 @@ settings! {
         /// maxmemory.
         max_bytes: usize = 16 * MIB,
             accepts "64 KiB to 64 GiB", if |n| (64 << 10..=64 << 30).contains(n);
-        /// Names that sound like a secret: what stands behind one in arguments, results and errors is
-        /// hidden.
+        /// Names that sound like a secret: what stands behind one in arguments, results and errors
+        /// is hidden.
         hide: Vec<String> = secrets(),
             accepts "a list of at most 100 names", if |names| names.len() <= 100;
     }

@@ -37,8 +37,8 @@ settings! {
         queues: Vec<String> = Vec::new(), accepts QUEUES, if |queues| are_queues(queues);
         /// Queues not to serve although `queues` names them (Celery's `-X`).
         exclude_queues: Vec<String> = Vec::new(), accepts QUEUES, if |queues| are_queues(queues);
-        /// How long a worker may be silent before others take its tasks. If it is too short, tasks of
-        /// a worker that was only slow run twice.
+        /// How long a worker may be silent before others take its tasks. If it is too short, tasks
+        /// of a worker that was only slow run twice.
         lease: Duration = seconds(15), accepts "1 s to 10 minutes", if |d| within(d, 1, 600);
         /// How long running tasks may go on after SIGTERM before they are handed back. Heroku kills
         /// after 30 s.
@@ -57,8 +57,8 @@ settings! {
         max_message_bytes: usize = 8 * MIB, accepts MESSAGE, if |n| is_message(*n);
         /// The greatest result that is stored; a larger one is a FAILURE that says so.
         max_result_bytes: usize = 8 * MIB, accepts MESSAGE, if |n| is_message(*n);
-        /// How far results may take a Redis that is out of memory beyond its maxmemory. Beyond that, a
-        /// result that is larger than its task's message is a FAILURE that says so.
+        /// How far results may take a Redis that is out of memory beyond its maxmemory. Beyond
+        /// that, a result that is larger than its task's message is a FAILURE that says so.
         results_beyond_maxmemory: usize = 8 * MIB,
             accepts "0 to 64 GiB", if |n| *n <= 64 << 30;
         /// How many dead letters are kept; what is over gives way, the oldest first, with a warning
@@ -67,8 +67,8 @@ settings! {
         /// How long dead letters are kept.
         max_dead_letters_age: Duration = seconds(30 * DAY),
             accepts LETTERS_AGE, if |d| within(d, 60, 365 * DAY);
-        /// How many bytes of dead letters are kept, all records together. With parked tasks it leaves
-        /// room on a Redis of 50 MB; none of it is used where nothing goes wrong.
+        /// How many bytes of dead letters are kept, all records together. With parked tasks it
+        /// leaves room on a Redis of 50 MB; none of it is used where nothing goes wrong.
         max_dead_letters_bytes: usize = 16 * MIB,
             accepts LETTERS_BYTES, if |n| (64 << 10..=64 << 30).contains(n);
         /// How many parked tasks are kept, whose name no worker knows.
@@ -87,8 +87,8 @@ settings! {
         /// How often queues are looked at when no wake-up came.
         poll_interval: Duration = seconds(15), accepts "1 s to 10 minutes", if |d| within(d, 1, 600);
         /// After how long a worker that works no more ends itself with exit code 1, to be started
-        /// anew: nothing succeeds on its queue's connection, or nothing is claimed although a slot is
-        /// free, while Redis answers a fresh connection. 0 means never.
+        /// anew: nothing succeeds on its queue's connection, or nothing is claimed although a slot
+        /// is free, while Redis answers a fresh connection. 0 means never.
         watchdog: Duration = seconds(60),
             accepts "0 s (off), or 1 s to 1 h", if |d| d.is_zero() || within(d, 1, 3600);
         /// The node name; empty means rhubarb@$DYNO or rhubarb@host. %h stands for the host, %n and
@@ -106,8 +106,8 @@ settings! {
         send_heartbeats: bool = true;
         /// Whether remote control (`celery inspect`, `celery control`, Flower) is answered.
         enable_remote_control: bool = true;
-        /// Whether the worker asks the others at its start which tasks are revoked, before its first
-        /// claim.
+        /// Whether the worker asks the others at its start which tasks are revoked, before its
+        /// first claim.
         mingle: bool = true;
         /// An address to answer health checks and a scraper of this worker on; without it none is
         /// answered. Everybody who reaches it reads names of tasks and queues.

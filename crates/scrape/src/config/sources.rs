@@ -31,8 +31,9 @@ settings! {
         country: Option<String> = None, example "\"US\"";
         /// Pages fetched at the most.
         max_pages: u32 = 5;
-        /// Pages of single postings fetched at the most, for the postings that match, where a kind's
-        /// list leaves out what they have: 20 by default; none for greenhouse, whose pay is there.
+        /// Pages of single postings fetched at the most, for the postings that match, where a
+        /// kind's list leaves out what they have: 20 by default; none for greenhouse, whose pay is
+        /// there.
         max_details: Option<u32> = None, example "20";
         /// The pages to read (json, rss, sitemap, jsonld, html; icims). {keyword} stands for the
         /// URL-encoded keyword, {page} for the page's number, {offset} for the rows before it,

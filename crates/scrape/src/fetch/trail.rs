@@ -74,7 +74,8 @@ impl Trail {
         self.state().holds.clone()
     }
 
-    /// Returns the hash of all pages that came, and what is known of the page if it is the only one.
+    /// Returns the hash of all pages that came, and what is known of the page if it is the only
+    /// one.
     pub fn end(&self) -> (String, Option<Known>) {
         let mut state = self.state();
         let first = state.first.take().filter(|_| state.pages == 1);

@@ -4,8 +4,8 @@
 //! `…/items/{id}` has one with its comments. Facts:
 //! - The account posts other threads too, and the month's not always on its first day (2026-08-03):
 //!   the thread is told by its title.
-//! - A comment's first line is mostly `Company | Role | Location | REMOTE | …`, in no fixed order; it
-//!   may go on with ten roles. Comments without such a line are left out.
+//! - A comment's first line is mostly `Company | Role | Location | REMOTE | …`, in no fixed order;
+//!   it may go on with ten roles. Comments without such a line are left out.
 //! - Paragraphs begin with `<p>` and are never closed.
 
 use rhubarb_core::redact::Address;

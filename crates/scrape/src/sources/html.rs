@@ -77,8 +77,9 @@ impl HtmlSource {
         }
     }
 
-    /// Fetches the detail pages that are worth it; `lists` are none. One that fails leaves its listing as the list
-    /// page has it; one that is gone takes its listing with it; one that keeps us out is the last.
+    /// Fetches the detail pages that are worth it; `lists` are none. One that fails leaves its
+    /// listing as the list page has it; one that is gone takes its listing with it; one that keeps
+    /// us out is the last.
     async fn details(
         &self,
         lists: &HashSet<Url>,

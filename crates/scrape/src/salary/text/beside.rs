@@ -1,5 +1,5 @@
-//! Numbers that stand beside pay and are none: hours, days, people, phone numbers, and money that is
-//! the company's.
+//! Numbers that stand beside pay and are none: hours, days, people, phone numbers, and money that
+//! is the company's.
 
 use super::{
     tokens::{Piece, Token, money, word},

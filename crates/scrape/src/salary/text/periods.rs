@@ -40,8 +40,8 @@ pub(super) fn named_period(
     after.or_else(|| before.find_map(period))
 }
 
-/// Returns the period that the token names, unless it is that of something else: working hours, paid
-/// leave.
+/// Returns the period that the token names, unless it is that of something else: working hours,
+/// paid leave.
 pub(super) fn period_at(tokens: &[Token<'_>], at: usize) -> Option<&'static str> {
     const ELSE: [&str; 8] =
         ["leave", "bonus", "holiday", "holidays", "hours", "review", "paid", "vacation"];
