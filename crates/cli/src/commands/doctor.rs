@@ -51,6 +51,12 @@ fn show(examined: &Examination, args: &DoctorArgs) -> Result<(), Error> {
 
 fn told(examined: &Examination) -> String {
     let of = |level| examined.findings.iter().filter(|finding| finding.level == level).count();
-    let (errors, warnings) = (of(Level::Error), of(Level::Warning));
-    format!("{errors} errors and {warnings} warnings: the installation is not fit to run")
+    let counted = |n: usize, what: &str| match n {
+        0 => None,
+        1 => Some(format!("1 {what}")),
+        n => Some(format!("{n} {what}s")),
+    };
+    let found = [counted(of(Level::Error), "error"), counted(of(Level::Warning), "warning")];
+    let found: Vec<String> = found.into_iter().flatten().collect();
+    format!("{}; below each stands what to do", found.join(" and "))
 }
