@@ -45,7 +45,7 @@ async fn a_django_shop_enqueues_with_celery_and_reads_its_caches() {
 }
 
 /// The sources of the shop, with what the board has for each.
-const BOARD: [(&str, board::Part); 8] = [
+const BOARD: [(&str, board::Openings); 8] = [
     ("greenhouse:kettleandkernel", board::GREENHOUSE),
     ("lever:pocketlighthouse", board::LEVER),
     ("ashby:sundial", board::ASHBY),

@@ -55,7 +55,7 @@ impl Memory {
         let units = (2 * weight(body)).div_ceil(UNIT).min(self.all);
         let units = u32::try_from(units).unwrap_or(u32::MAX);
         if let Ok(held) = self.units.clone().acquire_many_owned(units).await {
-            received.hold(held);
+            received.keep_memory(held);
         }
     }
 }

@@ -79,7 +79,7 @@ impl Received {
     }
 
     /// Keeps what the body was given of the worker's memory for as long as the message is there.
-    pub(crate) fn hold(&self, memory: OwnedSemaphorePermit) {
+    pub(crate) fn keep_memory(&self, memory: OwnedSemaphorePermit) {
         *self.memory.lock().unwrap_or_else(PoisonError::into_inner) = Some(memory);
     }
 

@@ -103,7 +103,7 @@ impl Held {
         self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn hold(&self, claim: ClaimId, since: Timestamp, message: Message) {
+    pub(crate) fn add(&self, claim: ClaimId, since: Timestamp, message: Message) {
         let (stage, termination) = (Stage::Reserved, Arc::default());
         self.claims().insert(claim, Holding { message, since, stage, termination });
     }

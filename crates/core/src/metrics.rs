@@ -12,7 +12,7 @@ pub const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What kind of number a metric is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     /// It only grows, but for a restart.
     Counter,
     /// It goes up and down.
@@ -21,7 +21,7 @@ pub enum Kind {
     Histogram,
 }
 
-impl Kind {
+impl MetricKind {
     /// Returns Prometheus' word for it.
     pub fn name(self) -> &'static str {
         match self {
@@ -49,7 +49,7 @@ pub struct Metric {
     /// Its name, with its unit at the end.
     pub name: &'static str,
     /// Its kind.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// The names of its labels.
     pub labels: &'static [&'static str],
     /// What it is.
@@ -64,7 +64,7 @@ macro_rules! metrics {
             #[doc = $help]
             pub const $id: Metric = Metric {
                 name: $name,
-                kind: Kind::$kind,
+                kind: MetricKind::$kind,
                 labels: &[$($label),*],
                 help: $help.trim_ascii(),
                 by: By::$by,
@@ -325,7 +325,7 @@ mod tests {
             let plain = |text: &str| text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
             assert!(plain(name) && labels.iter().all(|label| plain(label)), "{name}");
             assert!(name.starts_with("rhubarb_") && help.ends_with('.'), "{name}: {help}");
-            assert_eq!(*kind == Kind::Counter, name.ends_with("_total"), "{name}");
+            assert_eq!(*kind == MetricKind::Counter, name.ends_with("_total"), "{name}");
             assert!(!["_count", "_sum", "_bucket"].iter().any(|end| name.ends_with(end)), "{name}");
         }
     }

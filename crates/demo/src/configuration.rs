@@ -120,11 +120,11 @@ mod tests {
 
     use super::*;
     use crate::board::{
-        self, ARBEITNOW, ASHBY, CAREERS, CLASSIFIEDS, GREENHOUSE, KEYWORDS, LEVER, Opening, Part,
-        REMOTEOK, WEWORKREMOTELY, openings,
+        self, ARBEITNOW, ASHBY, CAREERS, CLASSIFIEDS, GREENHOUSE, KEYWORDS, LEVER, Opening,
+        Openings, REMOTEOK, WEWORKREMOTELY, openings,
     };
 
-    fn part(kind: SourceKind) -> Part {
+    fn part(kind: SourceKind) -> Openings {
         match kind {
             SourceKind::Greenhouse => GREENHOUSE,
             SourceKind::Lever => LEVER,
@@ -146,7 +146,7 @@ mod tests {
     fn pays(kind: SourceKind, opening: &Opening) -> bool {
         match kind {
             SourceKind::Lever | SourceKind::Ashby | SourceKind::JsonLd | SourceKind::Html => true,
-            SourceKind::RemoteOk => opening.place.currency == "USD",
+            SourceKind::RemoteOk => opening.office.currency == "USD",
             _ => false,
         }
     }

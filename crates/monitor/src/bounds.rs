@@ -90,14 +90,14 @@ fn late(most: Duration, fleet: &Fleet) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::Schedule;
+    use crate::fleet::ScheduleState;
 
     fn queue(name: &str, waiting: u64) -> QueueInfo {
         QueueInfo { name: name.to_owned(), waiting, ..QueueInfo::default() }
     }
 
     fn fleet() -> Fleet {
-        let schedule = Schedule {
+        let schedule = ScheduleState {
             name: "hourly".to_owned(),
             state: "on",
             late: Duration::from_secs(900),

@@ -5,7 +5,7 @@ use std::{collections::HashMap, iter::Sum, ops::Add};
 use serde::Serialize;
 
 use crate::{
-    namespace::{self, Kind, Namespace},
+    namespace::{self, KeyKind, Namespace},
     number::{bytes, float, grouped, rounded, whole},
 };
 
@@ -122,7 +122,7 @@ pub struct NamespaceReport {
     pub pattern: String,
     /// What it is for.
     #[serde(skip)]
-    pub kind: Kind,
+    pub kind: KeyKind,
     /// Whether its keys should have a time to live.
     #[serde(skip)]
     pub expires: bool,
@@ -161,21 +161,21 @@ impl Census {
 
     /// Counts a key; returns its namespace's number when it is to be measured.
     pub fn see(&mut self, key: &[u8], measure: bool) -> Option<usize> {
-        let place = self.place(key);
-        let tally = &mut self.tallies[place];
+        let at = self.at(key);
+        let tally = &mut self.tallies[at];
         self.seen += 1;
         tally.keys += 1;
         // What was counted one by one was measured then.
-        if !measure || tally.picked >= MEASURED || self.counted.contains_key(&place) {
+        if !measure || tally.picked >= MEASURED || self.counted.contains_key(&at) {
             return None;
         }
         tally.picked += 1;
-        Some(place)
+        Some(at)
     }
 
     /// Adds what a key said that [`Census::see`] chose.
-    pub fn measured(&mut self, place: usize, key: &[u8], measure: Measure) {
-        let tally = &mut self.tallies[place];
+    pub fn measured(&mut self, at: usize, key: &[u8], measure: Measure) {
+        let tally = &mut self.tallies[at];
         if let Some(expires) = measure.expires {
             tally.timed += 1;
             tally.without_ttl += u64::from(!expires);
@@ -200,8 +200,8 @@ impl Census {
     }
 
     /// Notes how many of these there are.
-    pub fn counted(&mut self, place: usize, n: u64) {
-        self.counted.insert(place, n);
+    pub fn counted(&mut self, at: usize, n: u64) {
+        self.counted.insert(at, n);
     }
 
     /// Notes that every key was seen.
@@ -257,7 +257,7 @@ impl Census {
         }
     }
 
-    fn place(&mut self, key: &[u8]) -> usize {
+    fn at(&mut self, key: &[u8]) -> usize {
         let n = self.namespaces.len();
         let matches = |namespace: &Namespace| namespace.globs.iter().any(|glob| glob.matches(key));
         if let Some(at) = self.namespaces.iter().position(matches) {
@@ -282,7 +282,7 @@ fn one(name: &str, pattern: String, tally: &Tally, keys: Count) -> NamespaceRepo
     NamespaceReport {
         name: name.to_owned(),
         pattern,
-        kind: Kind::Other,
+        kind: KeyKind::Other,
         expires: false,
         keys,
         bytes: share(keys, tally.bytes, tally.sized),
@@ -344,7 +344,7 @@ mod tests {
     fn of_a_known_key_there_is_one_or_none_however_small_the_part_that_was_seen() {
         let mut census = census();
         census.see(b"hire_voo_ai:1:scraping_status", false);
-        let known: Vec<usize> = census.known_keys().into_iter().map(|(place, _)| place).collect();
+        let known: Vec<usize> = census.known_keys().into_iter().map(|(at, _)| at).collect();
         census.counted(known[0], 1);
         census.counted(known[1], 0);
         let report = census.report(Some(1_000_000));
@@ -358,9 +358,9 @@ mod tests {
         let mut chosen = 0;
         for n in 0..2_000_u64 {
             let key = format!("jobs:1:jobs:{n}");
-            if let Some(place) = census.see(key.as_bytes(), true) {
+            if let Some(at) = census.see(key.as_bytes(), true) {
                 let measure = Measure { bytes: Some(100 + n % 2), expires: Some(n % 10 != 0) };
-                census.measured(place, key.as_bytes(), measure);
+                census.measured(at, key.as_bytes(), measure);
                 chosen += 1;
             }
         }
@@ -384,7 +384,7 @@ mod tests {
         assert_eq!(census.groups.len(), GROUPS);
         let report = census.report(Some(20_000));
         let others: Vec<&NamespaceReport> =
-            report.iter().filter(|one| one.kind == Kind::Other && one.name == "other").collect();
+            report.iter().filter(|one| one.kind == KeyKind::Other && one.name == "other").collect();
         assert_eq!(others.len(), GROUPS + 1);
         assert_eq!(others[0].pattern, "other names", "the greatest first");
     }

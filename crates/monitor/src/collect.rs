@@ -15,9 +15,9 @@ use crate::{
     finding,
     info::ServerInfo,
     namespace,
-    place::{Place, Server, names},
     report::{DatabaseReport, Report, ServerReport, Totals},
     scan::{self, Effort},
+    servers::{Database, Server, names},
     slow,
 };
 
@@ -47,12 +47,13 @@ pub struct Look<'a> {
 pub async fn report(look: &Look<'_>) -> Report {
     // All at once and once each: a server that hangs takes one deadline, however many of its
     // databases are in use.
-    let places = look.servers.iter().flat_map(|server| &server.places);
-    let reached: Vec<Reached<'_>> = join_all(places.map(Reached::of)).await;
+    let databases = look.servers.iter().flat_map(|server| &server.databases);
+    let reached: Vec<Reached<'_>> = join_all(databases.map(Reached::of)).await;
     let queues = OnceCell::new();
-    let databases = join_all(reached.iter().map(|place| database(look, place, &queues)));
+    let databases =
+        join_all(reached.iter().map(|database| self::database(look, database, &queues)));
     let servers = join_all(look.servers.iter().map(|one| server(look, one, &reached)));
-    let has_queue = |one: &Reached<'_>| one.place.serves(Role::Queue) && one.fault.is_none();
+    let has_queue = |one: &Reached<'_>| one.database.serves(Role::Queue) && one.fault.is_none();
     let tasks = async {
         if look.info && reached.iter().any(has_queue) { waiting(look, &queues).await } else { None }
     };
@@ -87,13 +88,13 @@ pub async fn report(look: &Look<'_>) -> Report {
 
 /// A database that was called once.
 struct Reached<'a> {
-    place: &'a Place,
+    database: &'a Database,
     fault: Option<rhubarb_connection::Error>,
 }
 
 impl<'a> Reached<'a> {
-    async fn of(place: &'a Place) -> Self {
-        Self { place, fault: place.redis.ready().await.err() }
+    async fn of(database: &'a Database) -> Self {
+        Self { database, fault: database.redis.ready().await.err() }
     }
 }
 
@@ -123,13 +124,13 @@ pub fn configured_queues(config: &Settings) -> Vec<String> {
 }
 
 /// The queues' names, once they were looked for, or why they could not be.
-type Known = OnceCell<Result<Vec<String>, rhubarb_queue::Error>>;
+type QueueNames = OnceCell<Result<Vec<String>, rhubarb_queue::Error>>;
 
 /// Returns the queues' names: for the basic numbers those that Rhubarb knows, else those of
 /// Celery's programs too.
 async fn known_queues<'k>(
     look: &Look<'_>,
-    known: &'k Known,
+    known: &'k QueueNames,
 ) -> &'k Result<Vec<String>, rhubarb_queue::Error> {
     let configured = configured_queues(look.config);
     known
@@ -147,7 +148,7 @@ async fn known_queues<'k>(
 
 async fn waiting(
     look: &Look<'_>,
-    known: &Known,
+    known: &QueueNames,
 ) -> Option<(Option<Vec<inspect::QueueInfo>>, Option<Missing>)> {
     let failed = |error: &rhubarb_queue::Error| {
         let place = format!("{}/{}", look.servers[0].name, look.client.queue().db());
@@ -177,13 +178,13 @@ pub fn queue_missing(place: String, error: &rhubarb_queue::Error) -> Missing {
 async fn database(
     look: &Look<'_>,
     reached: &Reached<'_>,
-    known: &Known,
+    known: &QueueNames,
 ) -> (DatabaseReport, Vec<Missing>) {
-    let Reached { place, fault } = reached;
+    let Reached { database, fault } = reached;
     let mut report = DatabaseReport {
-        server: place.server.clone(),
-        db: place.redis.db(),
-        roles: names(&place.roles),
+        server: database.server.clone(),
+        db: database.redis.db(),
+        roles: names(&database.roles),
         unreachable: fault.as_ref().map(reason),
         misconfigured: fault.as_ref().is_some_and(is_misconfigured),
         keys: None,
@@ -196,17 +197,17 @@ async fn database(
     if report.unreachable.is_some() {
         return (report, Vec::new());
     }
-    let mut asked = Asked::new(&place.redis, place.name());
+    let mut asked = Asked::new(&database.redis, database.name());
     report.keys = asked.ask("keys", &cmd("DBSIZE")).await;
     let caches = [Role::Cache, Role::Sessions, Role::Jobs];
     // The basic numbers are all of caches and sessions; the queue's keys are for --info.
-    if look.info || caches.iter().any(|role| place.serves(*role)) {
+    if look.info || caches.iter().any(|role| database.serves(*role)) {
         let configured = configured_queues(look.config);
-        let queues = match place.serves(Role::Queue) {
+        let queues = match database.serves(Role::Queue) {
             true => known_queues(look, known).await.as_ref().unwrap_or(&configured),
             false => &Vec::new(),
         };
-        let namespaces = namespace::of(look.config, &place.roles, queues);
+        let namespaces = namespace::of(look.config, &database.roles, queues);
         let census = scan::census(&mut asked, namespaces, look.effort).await;
         if census.seen() > 0 || census.is_whole() {
             report.looked_at = Some(census.seen());
@@ -233,15 +234,15 @@ async fn server(
         slow_log: None,
     };
     let here: Vec<&Reached<'_>> =
-        reached.iter().filter(|one| one.place.server == server.name).collect();
+        reached.iter().filter(|one| one.database.server == server.name).collect();
     // The first database that lets us in.
-    let Some(Reached { place, .. }) = here.iter().find(|one| one.fault.is_none()) else {
+    let Some(Reached { database, .. }) = here.iter().find(|one| one.fault.is_none()) else {
         let faults = || here.iter().filter_map(|one| one.fault.as_ref());
         report.unreachable = faults().next_back().map(reason);
         report.misconfigured = faults().all(is_misconfigured);
         return (report, Vec::new());
     };
-    let mut asked = Asked::new(&place.redis, server.name.clone());
+    let mut asked = Asked::new(&database.redis, server.name.clone());
     let text: Option<String> = asked.ask("server, memory and clients", &cmd("INFO")).await;
     report.info = text.map(|text| ServerInfo::parse(&text));
     if look.info {

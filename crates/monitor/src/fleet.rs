@@ -20,7 +20,7 @@ use rhubarb_queue::{
 };
 use rhubarb_settings::Settings;
 
-use crate::place::Server;
+use crate::servers::Server;
 
 /// So many queues are looked at for their oldest task.
 const QUEUES: usize = 100;
@@ -54,7 +54,7 @@ pub struct Fleet {
     /// How many parked tasks are kept.
     pub parked: Option<u64>,
     /// The schedules, at most two hundred.
-    pub schedules: Option<Vec<Schedule>>,
+    pub schedules: Option<Vec<ScheduleState>>,
     /// The node of the beat that leads; absent also when none does.
     pub leader: Option<String>,
     /// The last scrape.
@@ -65,7 +65,7 @@ pub struct Fleet {
 
 /// One schedule, as far as metrics tell it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Schedule {
+pub struct ScheduleState {
     /// Its name.
     pub name: String,
     /// `on`, `off` or `paused`.
@@ -148,7 +148,7 @@ async fn scrape(view: View<'_>) -> Option<Status> {
 async fn round_trips(servers: &[Server]) -> Vec<(String, Duration)> {
     let ask = async |server: &Server| {
         let begun = Instant::now();
-        let answer = server.places.first()?.redis.query::<String>(&redis::cmd("PING")).await;
+        let answer = server.databases.first()?.redis.query::<String>(&redis::cmd("PING")).await;
         answer.ok().map(|_| (server.name.clone(), begun.elapsed()))
     };
     let all = futures_util::future::join_all(servers.iter().map(ask)).await;
@@ -156,7 +156,7 @@ async fn round_trips(servers: &[Server]) -> Vec<(String, Duration)> {
 }
 
 /// Returns the schedules, those of the file and of Redis.
-async fn schedules(view: View<'_>) -> Result<Vec<Schedule>, Error> {
+async fn schedules(view: View<'_>) -> Result<Vec<ScheduleState>, Error> {
     let live = Schedules::new(view.client).live().await?;
     let beat = &view.config.beat;
     let redbeat = match beat.redbeat {
@@ -183,7 +183,7 @@ fn schedule(
     known: &KnownSchedule,
     record: Option<&Record>,
     now: Timestamp,
-) -> Schedule {
+) -> ScheduleState {
     let state = match (&known.pause, known.schedule.config.enabled) {
         (Some(_), _) => "paused",
         (None, false) => "off",
@@ -191,7 +191,7 @@ fn schedule(
     };
     let next = record.and_then(|record| record.next).filter(|_| state == "on");
     let overdue = next.map(|next| now.duration_since(next)).unwrap_or_default();
-    Schedule {
+    ScheduleState {
         name: name.to_owned(),
         state,
         late: Duration::from_millis(record.map_or(0, |record| record.late_ms)),

@@ -4,7 +4,7 @@
 //! It only reads. Servers and databases are asked at once, each on its one connection; what is
 //! refused is noted in the report and leaves the others alone.
 //!
-//! [`place`] servers and databases, [`collect`] finding out (with [`ask`], [`info`], [`scan`],
+//! [`servers`] servers and databases, [`collect`] finding out (with [`ask`], [`info`], [`scan`],
 //! [`slow`]), [`census`] and [`namespace`] which keys are what, [`finding`] what is wrong,
 //! [`fleet`] who works and what became of tasks, [`bounds`] what it is held to, [`report`] what was
 //! found, [`prometheus`] the same as metrics, [`number`] how numbers are written.
@@ -19,8 +19,8 @@ pub mod fleet;
 pub mod info;
 pub mod namespace;
 pub mod number;
-pub mod place;
 pub mod prometheus;
 pub mod report;
 pub mod scan;
+pub mod servers;
 pub mod slow;

@@ -19,7 +19,7 @@ pub struct Namespace {
     /// What a person calls it.
     pub name: String,
     /// What it is for.
-    pub kind: Kind,
+    pub kind: KeyKind,
     /// Which keys are in it.
     pub globs: Vec<Glob>,
     /// Whether its keys should have a time to live, by the configuration.
@@ -28,7 +28,7 @@ pub struct Namespace {
 
 /// What keys are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum KeyKind {
     /// Keywords' listings.
     Listings,
     /// The scraping status or the proxy list.
@@ -45,7 +45,7 @@ pub enum Kind {
     Other,
 }
 
-impl Kind {
+impl KeyKind {
     /// Tells whether the keys are part of the job caches.
     pub fn is_job_cache(self) -> bool {
         matches!(self, Self::Listings | Self::Scraping | Self::Jobs)
@@ -147,7 +147,7 @@ fn target(
     roles: &[Role],
     name: &str,
     target: &CacheTarget,
-    kind: impl Fn(Role) -> Kind,
+    kind: impl Fn(Role) -> KeyKind,
 ) -> Option<Namespace> {
     let alias = config.cache.aliases.get(&target.alias)?;
     let expires = target.timeout.or(alias.timeout).is_some();
@@ -160,8 +160,9 @@ fn target(
 fn scraping(config: &Settings, roles: &[Role]) -> Vec<Namespace> {
     let cache = &config.cache;
     let listings = cache.listings.iter();
-    let listings = listings.map(|one| target(config, roles, "listings", one, |_| Kind::Listings));
-    let named = |name, one| target(config, roles, name, one, |_| Kind::Scraping);
+    let listings =
+        listings.map(|one| target(config, roles, "listings", one, |_| KeyKind::Listings));
+    let named = |name, one| target(config, roles, name, one, |_| KeyKind::Scraping);
     let others = [named("scraping status", &cache.status), named("proxy list", &cache.proxies)];
     listings.chain(others).flatten().collect()
 }
@@ -178,18 +179,18 @@ fn domains(config: &Settings, roles: &[Role]) -> Vec<Namespace> {
     domains.into_iter().flatten().collect()
 }
 
-fn kind_of_cache(role: Role) -> Kind {
+fn kind_of_cache(role: Role) -> KeyKind {
     match role {
-        Role::Jobs => Kind::Jobs,
-        Role::Sessions => Kind::Other,
-        _ => Kind::Cache,
+        Role::Jobs => KeyKind::Jobs,
+        Role::Sessions => KeyKind::Other,
+        _ => KeyKind::Cache,
     }
 }
 
 fn sessions(config: &Settings, roles: &[Role]) -> Vec<Namespace> {
     let namespace = |glob, expires| Namespace {
         name: "sessions".to_owned(),
-        kind: Kind::Sessions,
+        kind: KeyKind::Sessions,
         globs: vec![glob],
         expires,
     };
@@ -210,7 +211,7 @@ fn sessions(config: &Settings, roles: &[Role]) -> Vec<Namespace> {
 fn celery(config: &Settings, roles: &[Role], queues: &[String]) -> Vec<Namespace> {
     let namespace = |name: &str, globs| Namespace {
         name: name.to_owned(),
-        kind: Kind::Queue,
+        kind: KeyKind::Queue,
         globs,
         expires: false,
     };

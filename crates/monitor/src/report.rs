@@ -10,7 +10,7 @@ use crate::{
     census::{Count, NamespaceReport},
     finding::Finding,
     info::ServerInfo,
-    namespace::Kind,
+    namespace::KeyKind,
     slow::Slow,
 };
 
@@ -116,21 +116,21 @@ impl Report {
         let keys = self.databases.iter().map(|one| one.keys.map(Count::exact));
         self.totals = Totals {
             keys: keys.sum(),
-            job_cache_keys: self.count(&["cache", "jobs"], Kind::is_job_cache),
-            listing_keys: self.count(&["cache", "jobs"], |kind| kind == Kind::Listings),
-            session_keys: self.count(&["sessions"], |kind| kind == Kind::Sessions),
+            job_cache_keys: self.count(&["cache", "jobs"], KeyKind::is_job_cache),
+            listing_keys: self.count(&["cache", "jobs"], |kind| kind == KeyKind::Listings),
+            session_keys: self.count(&["sessions"], |kind| kind == KeyKind::Sessions),
         };
     }
 
     /// Returns the keys that `clear_cache_task` would clear; none when a database of one of these
     /// roles was not looked through.
     pub fn to_clear(&self, roles: &[&str]) -> Option<Count> {
-        self.count(roles, Kind::is_cleared)
+        self.count(roles, KeyKind::is_cleared)
     }
 
     /// Adds up the keys of some kinds; none when a database of one of these roles was not looked
     /// through.
-    fn count(&self, roles: &[&str], wanted: impl Fn(Kind) -> bool) -> Option<Count> {
+    fn count(&self, roles: &[&str], wanted: impl Fn(KeyKind) -> bool) -> Option<Count> {
         let mut found = Count::exact(0);
         for database in &self.databases {
             let matters = database.roles.iter().any(|role| roles.contains(role));

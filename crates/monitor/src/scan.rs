@@ -89,8 +89,8 @@ async fn look(asked: &mut Asked<'_>, census: &mut Census, meter: &mut Meter, eff
         };
         let mut chosen = Vec::new();
         for key in keys {
-            let place = census.see(&key, meter.memory || meter.ttl);
-            chosen.extend(place.map(|place| (place, key)));
+            let at = census.see(&key, meter.memory || meter.ttl);
+            chosen.extend(at.map(|at| (at, key)));
         }
         for batch in chosen.chunks(AT_ONCE) {
             measure(asked, census, meter, batch).await;
@@ -130,19 +130,19 @@ async fn measure(
         lives = asked.ask_all("keys without TTL", &commands).await;
         meter.ttl = lives.is_some();
     }
-    for (idx, (place, key)) in batch.iter().enumerate() {
+    for (idx, (at, key)) in batch.iter().enumerate() {
         let bytes = bytes.as_ref().and_then(|bytes| bytes.get(idx).copied().flatten());
         let life = lives.as_ref().and_then(|lives| lives.get(idx).copied());
         // -2: the key has gone since.
         let expires = life.filter(|life| *life != -2).map(|life| life != -1);
-        census.measured(*place, key, Measure { bytes, expires });
+        census.measured(*at, key, Measure { bytes, expires });
     }
 }
 
 /// Asks for the keys of namespaces that are a few known keys: a part of a scan says nothing of
 /// them.
 async fn count_known(asked: &mut Asked<'_>, census: &mut Census, meter: &mut Meter) {
-    for (place, keys) in census.known_keys() {
+    for (at, keys) in census.known_keys() {
         let mut commands = pipe();
         let keys: Vec<Vec<u8>> = keys.into_iter().take(KNOWN).collect();
         for key in &keys {
@@ -152,8 +152,8 @@ async fn count_known(asked: &mut Asked<'_>, census: &mut Census, meter: &mut Met
             return;
         };
         let there = keys.into_iter().zip(found).filter(|(_, is_there)| *is_there);
-        let there: Vec<(usize, Vec<u8>)> = there.map(|(key, _)| (place, key)).collect();
-        census.counted(place, u64::try_from(there.len()).unwrap_or(u64::MAX));
+        let there: Vec<(usize, Vec<u8>)> = there.map(|(key, _)| (at, key)).collect();
+        census.counted(at, u64::try_from(there.len()).unwrap_or(u64::MAX));
         for batch in there.chunks(AT_ONCE) {
             measure(asked, census, meter, batch).await;
         }

@@ -293,7 +293,7 @@ async fn still_held(client: &Client, workers: &mut [WorkerInfo]) -> Result<(), E
         }
     }
     if pipeline.is_empty() {
-        lost.iter_mut().for_each(|record| hold(record, 0));
+        lost.iter_mut().for_each(|record| leave_running(record, 0));
         return Ok(());
     }
     let held: Vec<usize> =
@@ -301,12 +301,12 @@ async fn still_held(client: &Client, workers: &mut [WorkerInfo]) -> Result<(), E
     let mut held = held.into_iter();
     for record in lost {
         let n = held.by_ref().take(record.queues.len()).sum();
-        hold(record, n);
+        leave_running(record, n);
     }
     Ok(())
 }
 
-fn hold(record: &mut WorkerRecord, n: usize) {
+fn leave_running(record: &mut WorkerRecord, n: usize) {
     // Which of them are left is known only when all are.
     if n < record.n_running {
         record.running.clear();

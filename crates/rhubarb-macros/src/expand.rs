@@ -12,7 +12,7 @@ use syn::{
 
 use crate::{
     options::Options,
-    parameter::{self, Argument, Kind, Parameter, Role},
+    parameter::{self, Argument, Parameter, ParameterKind, Role},
 };
 
 /// The methods that every call has. An argument of such a name is set by the name with a `_`
@@ -159,10 +159,10 @@ impl Task {
         let parameters = self.arguments().enumerate().map(|(at, (ty, argument))| {
             let name = parameter::plain(&argument.ident);
             let kind = match argument.kind {
-                Kind::Either => quote!(PositionOrKeyword),
-                Kind::Keyword => quote!(Keyword),
-                Kind::Args => quote!(Args),
-                Kind::Kwargs => quote!(Kwargs),
+                ParameterKind::Either => quote!(PositionOrKeyword),
+                ParameterKind::Keyword => quote!(Keyword),
+                ParameterKind::Args => quote!(Args),
+                ParameterKind::Kwargs => quote!(Kwargs),
             };
             let default = match argument.default {
                 Some(_) => {
@@ -204,8 +204,8 @@ impl Task {
         let bound = self.arguments().enumerate().map(|(at, (ty, argument))| {
             let default = default(at);
             match (argument.kind, &argument.default) {
-                (Kind::Args, _) => quote!(__binding.args::<#ty>(#at)?),
-                (Kind::Kwargs, _) => quote!(__binding.kwargs::<#ty>(#at)?),
+                (ParameterKind::Args, _) => quote!(__binding.args::<#ty>(#at)?),
+                (ParameterKind::Kwargs, _) => quote!(__binding.kwargs::<#ty>(#at)?),
                 (_, None) => quote!(__binding.required::<#ty>(#at)?),
                 (_, Some(_)) => quote!(__binding.optional::<#ty>(#at, #ident::#default)?),
             }
@@ -297,7 +297,8 @@ impl Task {
     fn begin(&self) -> TokenStream {
         let Self { vis, call, .. } = self;
         let is_required = |argument: &Argument| {
-            argument.default.is_none() && !matches!(argument.kind, Kind::Args | Kind::Kwargs)
+            argument.default.is_none()
+                && !matches!(argument.kind, ParameterKind::Args | ParameterKind::Kwargs)
         };
         let required = self.arguments().enumerate().filter(|(_, (_, a))| is_required(a));
         let (heads, sets): (Vec<_>, Vec<_>) = required

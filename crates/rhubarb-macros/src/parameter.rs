@@ -27,7 +27,7 @@ pub(crate) enum Role {
 /// An argument.
 pub(crate) struct Argument {
     pub(crate) ident: Ident,
-    pub(crate) kind: Kind,
+    pub(crate) kind: ParameterKind,
     pub(crate) default: Option<Expr>,
     /// The type that a caller passes: `T` where an `Option<T>` may be left out.
     pub(crate) passed: Type,
@@ -35,7 +35,7 @@ pub(crate) struct Argument {
 
 /// Python's kinds of parameters.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum ParameterKind {
     /// `x`: by position or by name.
     Either,
     /// What stands behind `*args`: by name.
@@ -50,7 +50,7 @@ pub(crate) enum Kind {
 pub(crate) fn parameters<'a>(
     inputs: impl Iterator<Item = &'a mut FnArg>,
 ) -> Result<Vec<Parameter>> {
-    let (mut parameters, mut behind) = (Vec::new(), Kind::Either);
+    let (mut parameters, mut behind) = (Vec::new(), ParameterKind::Either);
     for input in inputs {
         let FnArg::Typed(input) = input else {
             return Err(Error::new(input.span(), "a task is a function without `self`"));
@@ -65,19 +65,21 @@ pub(crate) fn parameters<'a>(
 }
 
 /// Checks an argument's place, and tells what comes behind it.
-fn follow(behind: Kind, kind: Kind, input: &PatType) -> Result<Kind> {
+fn follow(behind: ParameterKind, kind: ParameterKind, input: &PatType) -> Result<ParameterKind> {
     match (behind, kind) {
-        (Kind::Kwargs, _) => {
+        (ParameterKind::Kwargs, _) => {
             Err(Error::new(input.span(), "nothing comes behind `#[kwargs]`, as in Python"))
         }
-        (Kind::Keyword, Kind::Args) => Err(Error::new(input.span(), "there is one `#[args]`")),
-        (_, Kind::Args) => Ok(Kind::Keyword),
-        (_, Kind::Kwargs) => Ok(Kind::Kwargs),
+        (ParameterKind::Keyword, ParameterKind::Args) => {
+            Err(Error::new(input.span(), "there is one `#[args]`"))
+        }
+        (_, ParameterKind::Args) => Ok(ParameterKind::Keyword),
+        (_, ParameterKind::Kwargs) => Ok(ParameterKind::Kwargs),
         _ => Ok(behind),
     }
 }
 
-fn parameter(input: &mut PatType, behind: Kind) -> Result<Parameter> {
+fn parameter(input: &mut PatType, behind: ParameterKind) -> Result<Parameter> {
     let marks = marks(&mut input.attrs)?;
     let ty = (*input.ty).clone();
     let is_from_call = marks.is_from_call || FROM_CALL.iter().any(|name| is(&ty, name));
@@ -89,8 +91,12 @@ fn parameter(input: &mut PatType, behind: Kind) -> Result<Parameter> {
     }
     check_type(&ty)?;
     let ident = name(&input.pat)?;
-    let kind = marks.kind.unwrap_or(if behind == Kind::Either { behind } else { Kind::Keyword });
-    if matches!(kind, Kind::Args | Kind::Kwargs) && marks.default.is_some() {
+    let kind = marks.kind.unwrap_or(if behind == ParameterKind::Either {
+        behind
+    } else {
+        ParameterKind::Keyword
+    });
+    if matches!(kind, ParameterKind::Args | ParameterKind::Kwargs) && marks.default.is_some() {
         return Err(Error::new(input.span(), "`#[args]` and `#[kwargs]` are empty by default"));
     }
     let open = optional(&ty).filter(|_| marks.default.is_none()).cloned();
@@ -105,7 +111,7 @@ fn parameter(input: &mut PatType, behind: Kind) -> Result<Parameter> {
 #[derive(Default)]
 struct Marks {
     is_from_call: bool,
-    kind: Option<Kind>,
+    kind: Option<ParameterKind>,
     /// `#[default]` or `#[default(…)]`.
     default: Option<Option<Expr>>,
 }
@@ -122,8 +128,8 @@ fn marks(attributes: &mut Vec<Attribute>) -> Result<Marks> {
     for attribute in ours {
         match attribute.path().require_ident()?.to_string().as_str() {
             "from_call" => marks.is_from_call = true,
-            "args" => marks.kind = Some(Kind::Args),
-            "kwargs" => marks.kind = Some(Kind::Kwargs),
+            "args" => marks.kind = Some(ParameterKind::Args),
+            "kwargs" => marks.kind = Some(ParameterKind::Kwargs),
             _ => marks.default = Some(value(&attribute)?),
         }
     }

@@ -52,11 +52,11 @@ pub trait BlockingHandler<Parameters>: Send + Sync + 'static {
 
 macro_rules! handler {
     ($($parameter:ident)*) => {
-        impl<Function, R, Kind, $($parameter,)*> BlockingHandler<(Kind, $($parameter,)*)> for Function
+        impl<Function, R, Way, $($parameter,)*> BlockingHandler<(Way, $($parameter,)*)> for Function
         where
             Function: Fn($($parameter),*) -> R + Send + Sync + 'static,
-            R: IntoTaskResult<Kind>,
-            Kind: 'static,
+            R: IntoTaskResult<Way>,
+            Way: 'static,
             $($parameter: FromCall,)*
         {
             #[allow(non_snake_case, unused_mut, reason = "one body serves every number of parameters")]

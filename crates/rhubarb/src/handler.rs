@@ -35,12 +35,12 @@ pub trait Handler<Parameters>: Send + Sync + 'static {
 
 macro_rules! handler {
     ($($parameter:ident)*) => {
-        impl<Function, Fut, R, Kind, $($parameter,)*> Handler<(Kind, $($parameter,)*)> for Function
+        impl<Function, Fut, R, Way, $($parameter,)*> Handler<(Way, $($parameter,)*)> for Function
         where
             Function: Fn($($parameter),*) -> Fut + Clone + Send + Sync + 'static,
             Fut: Future<Output = R> + Send + 'static,
-            R: IntoTaskResult<Kind> + 'static,
-            Kind: 'static,
+            R: IntoTaskResult<Way> + 'static,
+            Way: 'static,
             $($parameter: FromCall + Send + 'static,)*
         {
             #[allow(non_snake_case, unused_mut, reason = "one body serves every number of parameters")]

@@ -21,7 +21,7 @@ pub(crate) type TaskResult = Result<Value, TaskError>;
 
 /// Tells apart the implementations of [`IntoTaskResult`]; never named.
 #[derive(Debug)]
-pub struct Fallible<Kind>(PhantomData<Kind>);
+pub struct Fallible<Way>(PhantomData<Way>);
 /// Tells apart the implementations of [`IntoTaskResult`]; never named.
 #[derive(Debug)]
 pub struct Plain;
@@ -68,7 +68,7 @@ pub struct Plain;
     note = "return `R` or `Result<R, E>`, where `R` implements `serde::Serialize`",
     note = "`E` is `TaskError`, `anyhow::Error`, a `std::error::Error + Send + Sync` (for example by `thiserror`), or a `String`"
 )]
-pub trait IntoTaskResult<Kind> {
+pub trait IntoTaskResult<Way> {
     /// Turns it into JSON.
     ///
     /// # Errors
@@ -100,7 +100,7 @@ impl<R: Serialize> IntoTaskResult<Plain> for R {
     }
 }
 
-impl<R: Serialize, Kind, E: Failure<Kind>> IntoTaskResult<Fallible<Kind>> for Result<R, E> {
+impl<R: Serialize, Way, E: Failure<Way>> IntoTaskResult<Fallible<Way>> for Result<R, E> {
     fn into_task_result(self) -> TaskResult {
         let value = self.map_err(Failure::into_task_error)?;
         json::write(&value, Odd::Kept).map_err(unwritten)
@@ -163,8 +163,8 @@ fn error_type(types: &'static str) -> &'static str {
     types
 }
 
-/// An error that can fail a task. `Kind` only tells the implementations apart; it is never named.
-pub trait Failure<Kind> {
+/// An error that can fail a task. `Way` only tells the implementations apart; it is never named.
+pub trait Failure<Way> {
     /// Turns it into the task's fate.
     fn into_task_error(self) -> TaskError;
 }
@@ -240,7 +240,7 @@ mod tests {
 
     use super::*;
 
-    fn refused<Kind, R: IntoTaskResult<Kind>>() -> bool {
+    fn refused<Way, R: IntoTaskResult<Way>>() -> bool {
         R::refused().is_some()
     }
 

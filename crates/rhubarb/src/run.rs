@@ -25,7 +25,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tower::Service;
 use tracing::{Instrument, Span};
 
-use self::ended::{Ended, decide};
+use self::ended::{HandlerEnd, decide};
 use crate::{
     app::{App, Registration},
     args::Arguments,
@@ -130,13 +130,13 @@ impl Runner {
         if self.0.maps_an_unknown_task(&headers.task, body) {
             return Outcome::Unknown.into();
         }
-        let place = match self.0.place(task).await {
-            Ok(place) => place,
+        let permits = match self.0.permits(task).await {
+            Ok(permits) => permits,
             Err(not_now) => return not_now.into(),
         };
         self.0.tell_begin(task, delivery).await;
         let limits = time_limits(headers, &self.0.tasks.limits(&headers.task), &self.0.defaults);
-        let call = Attempt { task, place, delivery, limits };
+        let call = Attempt { task, permits, delivery, limits };
         let (ended, children) = self.0.attempt(call, arguments(body)).await;
         let outcome = decide(ended, headers, &task.retry, fastrand::f64());
         let mut errbacks_called = Vec::new();
@@ -163,14 +163,16 @@ fn readable_arguments(args: &[Value], kwargs: &Map<String, Value>) -> Arguments 
 }
 
 /// Tells whether an errback has had its call; else it is published as a task.
-fn is_called(errback: &str, ended: Ended) -> bool {
+fn is_called(errback: &str, ended: HandlerEnd) -> bool {
     let reason = match ended {
-        Ended::Returned(Ok(_) | Err(TaskError::Ignore)) => return true,
-        Ended::Returned(Err(TaskError::Failed(raised))) => raised.exception.to_string(),
-        Ended::Returned(Err(TaskError::Reject { reason, .. })) => reason,
-        Ended::Panicked(message, _) => format!("it panicked: {message}"),
-        Ended::TimedOut(_) | Ended::SoftlyTimedOut => "its time limit has passed".to_owned(),
-        Ended::Returned(Err(_)) | Ended::Cancelled => return false,
+        HandlerEnd::Returned(Ok(_) | Err(TaskError::Ignore)) => return true,
+        HandlerEnd::Returned(Err(TaskError::Failed(raised))) => raised.exception.to_string(),
+        HandlerEnd::Returned(Err(TaskError::Reject { reason, .. })) => reason,
+        HandlerEnd::Panicked(message, _) => format!("it panicked: {message}"),
+        HandlerEnd::TimedOut(_) | HandlerEnd::SoftlyTimedOut => {
+            "its time limit has passed".to_owned()
+        }
+        HandlerEnd::Returned(Err(_)) | HandlerEnd::Cancelled => return false,
     };
     tracing::warn!(errback, reason, "an errback failed");
     true
@@ -198,19 +200,19 @@ impl Service<Task<Delivery>> for Runner {
 }
 
 /// What a task has to have before it begins.
-type Place = (Option<Thread>, Slot);
+type Permits = (Option<Thread>, Slot);
 
 /// One attempt at a task.
 struct Attempt<'a> {
     task: &'a Registration,
-    place: Place,
+    permits: Permits,
     delivery: &'a Delivery,
     limits: Limits,
 }
 
 impl Inner {
-    /// Takes a task's place; what becomes of the task where there is none now.
-    async fn place(&self, task: &Registration) -> Result<Place, Outcome> {
+    /// Takes a task's permits; what becomes of the task where there is none now.
+    async fn permits(&self, task: &Registration) -> Result<Permits, Outcome> {
         let not_now = || Outcome::PutOff { after: OVER_LIMIT.mul_f64(1.0 + fastrand::f64()) };
         let slot = task.slot().ok_or_else(not_now)?;
         tokio::select! {
@@ -242,8 +244,12 @@ impl Inner {
 
     /// Runs the handler in a tokio task of its own, so that computing neither delays the others nor
     /// the heartbeat, and a panic ends no more than itself. Returns what it has published, too.
-    async fn attempt(&self, attempt: Attempt<'_>, mut arguments: Arguments) -> (Ended, Vec<Value>) {
-        let Attempt { task, place: (thread, slot), delivery, limits } = attempt;
+    async fn attempt(
+        &self,
+        attempt: Attempt<'_>,
+        mut arguments: Arguments,
+    ) -> (HandlerEnd, Vec<Value>) {
+        let Attempt { task, permits: (thread, slot), delivery, limits } = attempt;
         let run = self.running(delivery, &limits);
         // Also when this is dropped because the task was terminated.
         let _given_up = run.given_up.clone().drop_guard();
@@ -259,15 +265,15 @@ impl Inner {
         let ended = tokio::select! {
             biased;
             // Nobody else aborts a handler: the runtime itself is ending.
-            joined = &mut handler => joined.unwrap_or(Ended::Cancelled),
-            limit = passed(&limits, run.soft_limit.as_ref()) => Ended::TimedOut(limit),
-            () = run.cancelled_softly() => Ended::SoftlyTimedOut,
-            () = self.stop.hand_back.cancelled() => Ended::Cancelled,
+            joined = &mut handler => joined.unwrap_or(HandlerEnd::Cancelled),
+            limit = passed(&limits, run.soft_limit.as_ref()) => HandlerEnd::TimedOut(limit),
+            () = run.cancelled_softly() => HandlerEnd::SoftlyTimedOut,
+            () = self.stop.hand_back.cancelled() => HandlerEnd::Cancelled,
         };
         let ended = match ended {
-            Ended::Returned(Err(TaskError::Replace(by))) => {
+            HandlerEnd::Returned(Err(TaskError::Replace(by))) => {
                 let replaced = replace::replace(run.client(), &run.received, *by).await;
-                Ended::Returned(Err(replaced.err().unwrap_or(TaskError::Ignore)))
+                HandlerEnd::Returned(Err(replaced.err().unwrap_or(TaskError::Ignore)))
             }
             ended => ended,
         };
@@ -328,7 +334,7 @@ impl Inner {
         delivery: &Delivery,
         errback: &Signature,
         failed: Arc<FailedTask>,
-    ) -> Ended {
+    ) -> HandlerEnd {
         let (name, limits) = (errback.task.clone(), self.tasks.limits(&errback.task));
         let limits = time_limits(&Headers::new(&*name, ""), &limits, &self.defaults);
         let run = self.running(delivery, &limits);
@@ -340,18 +346,18 @@ impl Inner {
         let mut call = AbortOnDropHandle::new(tokio::spawn(call));
         tokio::select! {
             biased;
-            joined = &mut call => joined.unwrap_or(Ended::Cancelled),
-            limit = passed(&limits, run.soft_limit.as_ref()) => Ended::TimedOut(limit),
-            () = self.stop.hand_back.cancelled() => Ended::Cancelled,
+            joined = &mut call => joined.unwrap_or(HandlerEnd::Cancelled),
+            limit = passed(&limits, run.soft_limit.as_ref()) => HandlerEnd::TimedOut(limit),
+            () = self.stop.hand_back.cancelled() => HandlerEnd::Cancelled,
         }
     }
 
     /// A handler that gives up after its soft limit has exceeded it; after the worker's stop began,
     /// it is handed back.
-    fn told(&self, ended: Ended, is_over: bool) -> Ended {
-        let gave_up = matches!(ended, Ended::Returned(Err(TaskError::Cancelled)));
+    fn told(&self, ended: HandlerEnd, is_over: bool) -> HandlerEnd {
+        let gave_up = matches!(ended, HandlerEnd::Returned(Err(TaskError::Cancelled)));
         let exceeded = is_over && !self.stop.began.is_cancelled();
-        if gave_up && exceeded { Ended::SoftlyTimedOut } else { ended }
+        if gave_up && exceeded { HandlerEnd::SoftlyTimedOut } else { ended }
     }
 }
 
@@ -402,10 +408,10 @@ fn default_limits(config: &WorkerConfig) -> Limits {
 
 /// Runs a handler to its end; a panic is caught on the thread that it happened on, where its place
 /// is known.
-async fn caught(handler: BoxFuture<'static, TaskResult>) -> Ended {
+async fn caught(handler: BoxFuture<'static, TaskResult>) -> HandlerEnd {
     match AssertUnwindSafe(handler).catch_unwind().await {
-        Ok(returned) => Ended::Returned(returned),
-        Err(panic) => Ended::Panicked(panic_message(&*panic), panics::last()),
+        Ok(returned) => HandlerEnd::Returned(returned),
+        Err(panic) => HandlerEnd::Panicked(panic_message(&*panic), panics::last()),
     }
 }
 

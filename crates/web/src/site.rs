@@ -8,9 +8,9 @@ use rhubarb_jobs::Caches;
 use rhubarb_monitor::{
     collect::{self, Look},
     fleet::{self, Fleet, View},
-    place::{self, Server},
     report::Report,
     scan::Effort,
+    servers::{self, Server},
 };
 use rhubarb_queue::Client;
 use rhubarb_settings::Settings;
@@ -55,7 +55,7 @@ impl Site {
         let connections = Connections::new(&config.redis, "rhubarb-web")?;
         Ok(Self(Arc::new(Shared {
             client: Client::new(&connections, &config),
-            servers: place::servers(&connections),
+            servers: servers::of(&connections),
             doors: Doors::new(&config.web),
             report: Glance::new(FRESH),
             boards: Boards::default(),

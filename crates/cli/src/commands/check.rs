@@ -4,7 +4,7 @@ use rhubarb_monitor::{
     bounds::{self, Bounds},
     collect::configured_queues,
     fleet::{self, View},
-    place,
+    servers,
 };
 use rhubarb_queue::inspect;
 use serde::Serialize;
@@ -27,7 +27,7 @@ pub(crate) async fn check(context: &Context, args: &BoundsArgs) -> Result<(), Er
         false => args.queues.clone(),
     };
     let queues = inspect::queues_named(client, &names).await?;
-    let servers = place::servers(connections);
+    let servers = servers::of(connections);
     let view = View { config, connections, servers: &servers, client };
     let fleet = Box::pin(fleet::look(view, &queues)).await;
     let BoundsArgs { workers, max_age, max_waiting, max_late, .. } = *args;

@@ -6,8 +6,8 @@ use rhubarb_monitor::{
     collect::Look,
     doctor::{self, Examination},
     finding::Level,
-    place,
     scan::Effort,
+    servers,
 };
 use rhubarb_queue::Client;
 use rhubarb_settings::Settings;
@@ -26,7 +26,7 @@ pub(crate) async fn run(
     args: &DoctorArgs,
 ) -> Result<(), Error> {
     let connections = Connections::new(&config.redis, "rhubarb-doctor")?;
-    let servers = place::servers(&connections);
+    let servers = servers::of(&connections);
     let client = Client::new(&connections, config);
     let caches = Caches::new(&config.cache, &connections)?;
     let effort = Effort::new(args.effort, true);

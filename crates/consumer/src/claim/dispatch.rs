@@ -71,7 +71,7 @@ impl Dispatcher {
                 Ok(received) => Message::Read(received.clone()),
                 Err(unread) => Message::Raw(unread.raw.clone()),
             };
-            self.held.hold(claim, round.now, message.clone());
+            self.held.add(claim, round.now, message.clone());
             // The script never returns more than there are slots for.
             let Some(slot) = slots.split(1) else { continue };
             let ticket = Ticket::new(claim, message, self.settlements.clone(), slot);

@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 pub use self::openings::{
-    ARBEITNOW, ASHBY, CAREERS, CLASSIFIEDS, GREENHOUSE, KEYWORDS, LEVER, Opening, Part, Place,
+    ARBEITNOW, ASHBY, CAREERS, CLASSIFIEDS, GREENHOUSE, KEYWORDS, LEVER, Office, Opening, Openings,
     REMOTEOK, WEWORKREMOTELY, openings,
 };
 use crate::site::Site;
@@ -96,7 +96,7 @@ async fn greenhouse(State(site): State<Arc<Pages>>, Path(board): Path<String>) -
                 // The real API escapes the HTML once more.
                 "content": pages::escape(&paragraph(o)),
                 "departments": [{"id": 1, "name": "Product", "parent_id": null, "child_ids": []}],
-                "offices": [{"id": 2, "name": o.place.city, "location": o.location()}],
+                "offices": [{"id": 2, "name": o.office.city, "location": o.location()}],
             })
         })
         .collect();
@@ -123,7 +123,7 @@ async fn lever(State(site): State<Arc<Pages>>, Path(name): Path<String>) -> Resp
                     "location": o.location(),
                     "allLocations": [o.location()],
                 },
-                "country": o.place.code,
+                "country": o.office.code,
                 "workplaceType": o.workplace,
                 "description": paragraph(o),
                 "descriptionPlain": o.description,
@@ -136,7 +136,7 @@ async fn lever(State(site): State<Arc<Pages>>, Path(name): Path<String>) -> Resp
                 "hostedUrl": url,
                 "applyUrl": format!("{url}/apply"),
                 "salaryRange": {
-                    "currency": o.place.currency,
+                    "currency": o.office.currency,
                     "interval": "per-year-salary",
                     "min": o.salary.0,
                     "max": o.salary.1,
@@ -165,7 +165,7 @@ fn ashby_job(site: &Pages, o: &Opening) -> Value {
     let salary = json!({
         "compensationType": "Salary",
         "interval": "1 YEAR",
-        "currencyCode": o.place.currency,
+        "currencyCode": o.office.currency,
         "minValue": o.salary.0,
         "maxValue": o.salary.1,
     });
@@ -182,8 +182,8 @@ fn ashby_job(site: &Pages, o: &Opening) -> Value {
         "isRemote": o.workplace == "remote",
         "workplaceType": workplace,
         "address": {"postalAddress": {
-            "addressLocality": o.place.city,
-            "addressCountry": o.place.country,
+            "addressLocality": o.office.city,
+            "addressCountry": o.office.country,
         }},
         "jobUrl": url,
         "applyUrl": format!("{url}/application"),
@@ -191,7 +191,7 @@ fn ashby_job(site: &Pages, o: &Opening) -> Value {
         "descriptionPlain": o.description,
         "compensation": {
             "compensationTierSummary":
-                format!("{} {} – {}", o.place.currency, o.salary.0, o.salary.1),
+                format!("{} {} – {}", o.office.currency, o.salary.0, o.salary.1),
             "compensationTiers": [],
             "summaryComponents": [salary],
         },
@@ -206,7 +206,7 @@ async fn remoteok(State(site): State<Arc<Pages>>) -> Json<Vec<Value>> {
     let jobs = openings(REMOTEOK, site.now).into_iter().map(|o| {
         let url = format!("{}/classifieds/{}", site.url, o.slug());
         // The real API counts salaries in dollars a year; zero stands for none.
-        let paid = o.place.currency == "USD";
+        let paid = o.office.currency == "USD";
         json!({
             "slug": o.slug(),
             "id": o.id.to_string(),
@@ -216,7 +216,7 @@ async fn remoteok(State(site): State<Arc<Pages>>) -> Json<Vec<Value>> {
             "position": o.title,
             "tags": o.tags.map(str::to_lowercase),
             "description": paragraph(&o),
-            "location": o.place.country,
+            "location": o.office.country,
             "salary_min": if paid { o.salary.0 } else { 0 },
             "salary_max": if paid { o.salary.1 } else { 0 },
             "apply_url": url,
@@ -251,7 +251,7 @@ async fn arbeitnow(
                 "url": format!("{}/classifieds/{}", site.url, o.slug()),
                 "tags": o.tags,
                 "job_types": ["Full Time"],
-                "location": o.place.city,
+                "location": o.office.city,
                 "created_at": o.posted.as_second(),
             })
         })

@@ -16,10 +16,10 @@ pub struct Opening {
     /// The employer.
     pub company: &'static str,
     /// Where the office is.
-    pub place: Place,
+    pub office: Office,
     /// `onsite`, `hybrid` or `remote`.
     pub workplace: &'static str,
-    /// The least and the greatest yearly salary, in the place's currency.
+    /// The least and the greatest yearly salary, in the office's currency.
     pub salary: (u32, u32),
     /// Skills.
     pub tags: [&'static str; 2],
@@ -31,7 +31,7 @@ pub struct Opening {
 
 /// A city, with what the sources want to know of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Office {
     /// The city.
     pub city: &'static str,
     /// The country.
@@ -44,7 +44,7 @@ pub struct Place {
     pay: u32,
 }
 
-impl Place {
+impl Office {
     const fn new(
         city: &'static str,
         country: &'static str,
@@ -56,14 +56,14 @@ impl Place {
     }
 }
 
-const PLACES: [Place; 7] = [
-    Place::new("Lisbon", "Portugal", "PT", "EUR", 80),
-    Place::new("Berlin", "Germany", "DE", "EUR", 100),
-    Place::new("Toronto", "Canada", "CA", "CAD", 140),
-    Place::new("Austin", "United States", "US", "USD", 165),
-    Place::new("Leeds", "United Kingdom", "GB", "GBP", 85),
-    Place::new("Oslo", "Norway", "NO", "NOK", 1100),
-    Place::new("Wellington", "New Zealand", "NZ", "NZD", 150),
+const OFFICES: [Office; 7] = [
+    Office::new("Lisbon", "Portugal", "PT", "EUR", 80),
+    Office::new("Berlin", "Germany", "DE", "EUR", 100),
+    Office::new("Toronto", "Canada", "CA", "CAD", 140),
+    Office::new("Austin", "United States", "US", "USD", 165),
+    Office::new("Leeds", "United Kingdom", "GB", "GBP", 85),
+    Office::new("Oslo", "Norway", "NO", "NOK", 1100),
+    Office::new("Wellington", "New Zealand", "NZ", "NZD", 150),
 ];
 const LEVELS: [&str; 5] = ["Senior", "Junior", "Staff", "Lead", "Principal"];
 const WORKPLACES: [&str; 3] = ["remote", "hybrid", "onsite"];
@@ -96,7 +96,7 @@ const REASONS: [&str; 4] = [
 
 /// The openings that one kind of source has.
 #[derive(Clone, Copy, Debug)]
-pub struct Part {
+pub struct Openings {
     /// Keeps identifiers apart.
     pub number: usize,
     /// Who hires; no employer is in two parts, so that no two parts post the same opening.
@@ -106,46 +106,52 @@ pub struct Part {
 }
 
 /// Greenhouse's board.
-pub const GREENHOUSE: Part = Part { number: 1, employers: &["Kettle & Kernel"], count: 10 };
+pub const GREENHOUSE: Openings = Openings { number: 1, employers: &["Kettle & Kernel"], count: 10 };
 /// Lever's site.
-pub const LEVER: Part = Part { number: 2, employers: &["Pocket Lighthouse"], count: 9 };
+pub const LEVER: Openings = Openings { number: 2, employers: &["Pocket Lighthouse"], count: 9 };
 /// Ashby's board.
-pub const ASHBY: Part = Part { number: 3, employers: &["Sundial Systems"], count: 8 };
+pub const ASHBY: Openings = Openings { number: 3, employers: &["Sundial Systems"], count: 8 };
 /// RemoteOK.
-pub const REMOTEOK: Part =
-    Part { number: 4, employers: &["Ferrous Wheel", "Custard Cloud", "Moth & Flame"], count: 12 };
+pub const REMOTEOK: Openings = Openings {
+    number: 4,
+    employers: &["Ferrous Wheel", "Custard Cloud", "Moth & Flame"],
+    count: 12,
+};
 /// We Work Remotely.
-pub const WEWORKREMOTELY: Part =
-    Part { number: 5, employers: &["Paper Submarine", "Quiet Orchestra"], count: 11 };
+pub const WEWORKREMOTELY: Openings =
+    Openings { number: 5, employers: &["Paper Submarine", "Quiet Orchestra"], count: 11 };
 /// Arbeitnow.
-pub const ARBEITNOW: Part =
-    Part { number: 6, employers: &["Nordlicht Werke", "Kleine Brücke", "Tidewater"], count: 13 };
+pub const ARBEITNOW: Openings = Openings {
+    number: 6,
+    employers: &["Nordlicht Werke", "Kleine Brücke", "Tidewater"],
+    count: 13,
+};
 /// The pages with JSON-LD.
-pub const CAREERS: Part = Part { number: 7, employers: &["Second Breakfast"], count: 8 };
+pub const CAREERS: Openings = Openings { number: 7, employers: &["Second Breakfast"], count: 8 };
 /// The HTML list with detail pages.
-pub const CLASSIFIEDS: Part =
-    Part { number: 8, employers: &["Umbrella Weather", "Glasshouse Robotics"], count: 14 };
+pub const CLASSIFIEDS: Openings =
+    Openings { number: 8, employers: &["Umbrella Weather", "Glasshouse Robotics"], count: 14 };
 
 /// Returns the part's openings, the same ones for the same `now`; they go through [`KEYWORDS`] in
 /// turn.
-pub fn openings(part: Part, now: Timestamp) -> Vec<Opening> {
+pub fn openings(part: Openings, now: Timestamp) -> Vec<Opening> {
     (0..part.count).map(|idx| opening(part, idx, now)).collect()
 }
 
-fn opening(part: Part, idx: usize, now: Timestamp) -> Opening {
+fn opening(part: Openings, idx: usize, now: Timestamp) -> Opening {
     let field = idx % KEYWORDS.len();
     let round = idx / KEYWORDS.len();
     let spread = part.number * 5 + idx * 3 + round;
     let (areas, skills) = FIELDS[field];
-    let place = PLACES[spread % PLACES.len()];
+    let office = OFFICES[spread % OFFICES.len()];
     let area = areas[(part.number + round) % areas.len()];
     let level = LEVELS[(spread + round) % LEVELS.len()];
-    let low = (52 + (spread as u32 * 7) % 40) * 10 * place.pay;
+    let low = (52 + (spread as u32 * 7) % 40) * 10 * office.pay;
     Opening {
         id: part.number as u64 * 10_000 + idx as u64 + 1,
         title: format!("{level} {}, {area}", capitalised(KEYWORDS[field])),
         company: part.employers[(idx + round) % part.employers.len()],
-        place,
+        office,
         workplace: WORKPLACES[spread % WORKPLACES.len()],
         salary: (low, low + low / 4),
         tags: skills[spread % skills.len()],
@@ -176,9 +182,9 @@ impl Opening {
         format!("{slug}-{}", self.id)
     }
 
-    /// Returns the place as one readable line.
+    /// Returns the office as one readable line.
     pub fn location(&self) -> String {
-        format!("{}, {}", self.place.city, self.place.country)
+        format!("{}, {}", self.office.city, self.office.country)
     }
 
     /// Returns the publishing date, UTC.
@@ -195,7 +201,7 @@ mod tests {
 
     use super::*;
 
-    const PARTS: [Part; 8] =
+    const PARTS: [Openings; 8] =
         [GREENHOUSE, LEVER, ASHBY, REMOTEOK, WEWORKREMOTELY, ARBEITNOW, CAREERS, CLASSIFIEDS];
 
     #[test]

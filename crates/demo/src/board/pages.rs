@@ -55,7 +55,7 @@ pub(crate) fn rss(url: &str, openings: &[Opening]) -> String {
              <pubDate>{date}</pubDate><guid>{link}</guid><link>{link}</link></item>",
             opening.company,
             opening.title,
-            opening.place.country,
+            opening.office.country,
             opening.tags.join(", "),
             escape(&opening.description),
         );
@@ -91,10 +91,10 @@ fn posting(url: &str, o: &Opening) -> Value {
         "hiringOrganization": {"@type": "Organization", "name": o.company},
         "jobLocation": {"@type": "Place", "address": {
             "@type": "PostalAddress",
-            "addressLocality": o.place.city,
-            "addressCountry": o.place.code,
+            "addressLocality": o.office.city,
+            "addressCountry": o.office.code,
         }},
-        "baseSalary": {"@type": "MonetaryAmount", "currency": o.place.currency, "value": {
+        "baseSalary": {"@type": "MonetaryAmount", "currency": o.office.currency, "value": {
             "@type": "QuantitativeValue",
             "minValue": o.salary.0,
             "maxValue": o.salary.1,
@@ -152,7 +152,7 @@ pub(crate) fn classified(o: &Opening) -> String {
         place = escape(&o.location()),
         low = o.salary.0,
         high = o.salary.1,
-        currency = o.place.currency,
+        currency = o.office.currency,
         posted = o.posted,
         day = o.day(),
         description = escape(&o.description),

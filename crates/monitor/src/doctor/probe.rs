@@ -13,7 +13,7 @@ use rhubarb_settings::Settings;
 use crate::{
     ask::{Asked, Missing, reason},
     finding::{Finding, Level},
-    place::Server,
+    servers::Server,
 };
 
 /// How often the round trip is measured; the middle one counts.
@@ -51,7 +51,8 @@ impl Probe {
     /// Tries a server; none when none of its databases answers.
     pub(super) async fn of(server: &Server, missing: &mut Vec<Missing>) -> Option<Self> {
         let is_queue = server.serves(Role::Queue);
-        let wanted = server.places.iter().find(|place| !is_queue || place.serves(Role::Queue))?;
+        let wanted =
+            server.databases.iter().find(|database| !is_queue || database.serves(Role::Queue))?;
         let redis = &wanted.redis;
         redis.ready().await.ok()?;
         let mut asked = Asked::new(redis, server.name.clone());

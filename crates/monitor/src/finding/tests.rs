@@ -121,8 +121,8 @@ fn slow_commands_are_told_by_the_worst() {
 fn database(roles: &[Role], keys: &[(&str, Measure)]) -> DatabaseReport {
     let mut census = Census::new(namespace::of(&Settings::default(), roles, &[]));
     for (key, measure) in keys {
-        let place = census.see(key.as_bytes(), true).unwrap();
-        census.measured(place, key.as_bytes(), *measure);
+        let at = census.see(key.as_bytes(), true).unwrap();
+        census.measured(at, key.as_bytes(), *measure);
     }
     census.complete();
     DatabaseReport {

@@ -18,7 +18,7 @@ use crate::{
 
 /// How one attempt ended.
 #[derive(Debug)]
-pub(super) enum Ended {
+pub(super) enum HandlerEnd {
     Returned(TaskResult),
     Panicked(String, Option<Panic>),
     TimedOut(Duration),
@@ -28,7 +28,7 @@ pub(super) enum Ended {
 
 /// Decides what an attempt's end means for its task; `random` in `0.0..1.0` is the retry's jitter.
 pub(super) fn decide(
-    ended: Ended,
+    ended: HandlerEnd,
     headers: &Headers,
     policy: &RetryPolicy,
     random: f64,
@@ -38,9 +38,9 @@ pub(super) fn decide(
         exception: raised.exception,
     };
     match ended {
-        Ended::Returned(Ok(value)) => Outcome::Success(value),
-        Ended::Returned(Err(TaskError::Failed(raised))) => failure(raised),
-        Ended::Returned(Err(TaskError::Transient(raised))) => {
+        HandlerEnd::Returned(Ok(value)) => Outcome::Success(value),
+        HandlerEnd::Returned(Err(TaskError::Failed(raised))) => failure(raised),
+        HandlerEnd::Returned(Err(TaskError::Transient(raised))) => {
             match policy.wait(headers.retries, random) {
                 Some(after) => Outcome::Retry {
                     traceback: raised.traceback(&headers.task),
@@ -51,24 +51,28 @@ pub(super) fn decide(
                 None => failure(raised),
             }
         }
-        Ended::Returned(Err(TaskError::Retry(retry))) => again(*retry, headers, policy, random),
-        Ended::Returned(Err(TaskError::PutOff { after })) => Outcome::PutOff { after },
-        Ended::Returned(Err(TaskError::Ignore)) => Outcome::Ignored,
-        Ended::Returned(Err(TaskError::Reject { requeue, reason })) => {
+        HandlerEnd::Returned(Err(TaskError::Retry(retry))) => {
+            again(*retry, headers, policy, random)
+        }
+        HandlerEnd::Returned(Err(TaskError::PutOff { after })) => Outcome::PutOff { after },
+        HandlerEnd::Returned(Err(TaskError::Ignore)) => Outcome::Ignored,
+        HandlerEnd::Returned(Err(TaskError::Reject { requeue, reason })) => {
             Outcome::Rejected { requeue, reason }
         }
         // One that was called inside another task has no place of its own.
-        Ended::Returned(Err(TaskError::Replace(_))) => {
+        HandlerEnd::Returned(Err(TaskError::Replace(_))) => {
             let text = Value::String("a task that another one calls cannot be replaced".to_owned());
             failure(Exception::builtin("RuntimeError", vec![text]).into())
         }
-        Ended::Returned(Err(TaskError::Cancelled)) | Ended::Cancelled => Outcome::HandBack,
-        Ended::Panicked(message, place) => {
+        HandlerEnd::Returned(Err(TaskError::Cancelled)) | HandlerEnd::Cancelled => {
+            Outcome::HandBack
+        }
+        HandlerEnd::Panicked(message, place) => {
             let message = Value::String(format!("the task panicked: {message}"));
             failure(Raised::by_panic(Exception::builtin("RuntimeError", vec![message]), place))
         }
-        Ended::SoftlyTimedOut => failure(Exception::soft_time_limit_exceeded().into()),
-        Ended::TimedOut(limit) => {
+        HandlerEnd::SoftlyTimedOut => failure(Exception::soft_time_limit_exceeded().into()),
+        HandlerEnd::TimedOut(limit) => {
             failure(Exception::time_limit_exceeded(limit.as_secs_f64()).into())
         }
     }
@@ -121,12 +125,12 @@ mod tests {
         }
     }
 
-    fn decided(ended: Ended, retries: u32) -> Outcome {
+    fn decided(ended: HandlerEnd, retries: u32) -> Outcome {
         decide(ended, &headers(retries), &RetryPolicy::default(), 0.5)
     }
 
-    fn returned(error: TaskError) -> Ended {
-        Ended::Returned(Err(error))
+    fn returned(error: TaskError) -> HandlerEnd {
+        HandlerEnd::Returned(Err(error))
     }
 
     fn failure(exception: Exception) -> Outcome {
@@ -145,15 +149,15 @@ mod tests {
             again: Box::default(),
         };
         let five = Duration::from_secs(5);
-        check(Ended::Returned(Ok(1.into())), 0, Outcome::Success(1.into()));
+        check(HandlerEnd::Returned(Ok(1.into())), 0, Outcome::Success(1.into()));
         check(returned(TaskError::Failed(exception().into())), 0, failure(exception()));
         check(returned(TaskError::Transient(exception().into())), 0, retry(30));
         check(returned(TaskError::Transient(exception().into())), 2, retry(120));
         check(returned(TaskError::put_off(five)), 9, Outcome::PutOff { after: five });
         check(returned(TaskError::Cancelled), 0, Outcome::HandBack);
-        check(Ended::Cancelled, 0, Outcome::HandBack);
-        check(Ended::TimedOut(five), 0, failure(Exception::time_limit_exceeded(5.0)));
-        check(Ended::SoftlyTimedOut, 0, failure(Exception::soft_time_limit_exceeded()));
+        check(HandlerEnd::Cancelled, 0, Outcome::HandBack);
+        check(HandlerEnd::TimedOut(five), 0, failure(Exception::time_limit_exceeded(5.0)));
+        check(HandlerEnd::SoftlyTimedOut, 0, failure(Exception::soft_time_limit_exceeded()));
     }
 
     #[test]
@@ -201,7 +205,7 @@ mod tests {
     #[test]
     fn a_panic_fails_with_its_message() {
         let Outcome::Failure { exception, .. } =
-            decided(Ended::Panicked("index 3".into(), None), 0)
+            decided(HandlerEnd::Panicked("index 3".into(), None), 0)
         else {
             panic!("not a failure")
         };

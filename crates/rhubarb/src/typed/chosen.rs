@@ -22,15 +22,15 @@ impl<R> Returned<R> {
 }
 
 /// Names a [`IntoTaskResult`] without a value of it.
-pub(crate) type Kind<K> = PhantomData<fn() -> K>;
+pub(crate) type Way<K> = PhantomData<fn() -> K>;
 
 /// A `Result` whose error is a `std::error::Error`.
 pub trait OfError {
     /// What is meant.
-    type Kind;
+    type Way;
 
     /// Returns what is meant.
-    fn kind(&self) -> Kind<Self::Kind>;
+    fn kind(&self) -> Way<Self::Way>;
 }
 
 impl<R, E> OfError for Returned<Result<R, E>>
@@ -38,9 +38,9 @@ where
     R: Serialize,
     E: StdError + Send + Sync + 'static,
 {
-    type Kind = Fallible<anyhow::Error>;
+    type Way = Fallible<anyhow::Error>;
 
-    fn kind(&self) -> Kind<Self::Kind> {
+    fn kind(&self) -> Way<Self::Way> {
         PhantomData
     }
 }
@@ -48,13 +48,13 @@ where
 /// Everything else: whatever fits.
 pub trait OfAny<R> {
     /// Returns what is meant.
-    fn kind<K>(&self) -> Kind<K>
+    fn kind<K>(&self) -> Way<K>
     where
         R: IntoTaskResult<K>;
 }
 
 impl<R> OfAny<R> for &Returned<R> {
-    fn kind<K>(&self) -> Kind<K>
+    fn kind<K>(&self) -> Way<K>
     where
         R: IntoTaskResult<K>,
     {
@@ -104,11 +104,11 @@ impl<R> OfOne for &Returned<R> {}
 pub trait OneOfBoth {}
 
 /// A result, and in which way it is returned.
-pub struct Chosen<R, K>(R, Kind<K>);
+pub struct Chosen<R, K>(R, Way<K>);
 
 impl<R, K> Chosen<R, K> {
     /// Says in which way a result is returned.
-    pub const fn new(result: R, kind: Kind<K>) -> Self {
+    pub const fn new(result: R, kind: Way<K>) -> Self {
         Self(result, kind)
     }
 }

@@ -22,18 +22,18 @@ use crate::{
 /// Which kind.
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Kind {
+pub(super) enum WhichLetters {
     /// It can never run as it is.
     Dead,
     /// No worker knows its task.
     Parked,
 }
 
-impl From<Kind> for LetterKind {
-    fn from(kind: Kind) -> Self {
+impl From<WhichLetters> for LetterKind {
+    fn from(kind: WhichLetters) -> Self {
         match kind {
-            Kind::Dead => Self::Dead,
-            Kind::Parked => Self::Parked,
+            WhichLetters::Dead => Self::Dead,
+            WhichLetters::Parked => Self::Parked,
         }
     }
 }
@@ -90,12 +90,12 @@ pub(super) struct Letters {
 
 /// Messages kept apart, the newest first
 #[utoipa::path(get, path = "/letters/{kind}", tag = "letters",
-    params(("kind" = inline(Kind), Path, description = "dead or parked"), Meant),
+    params(("kind" = inline(WhichLetters), Path, description = "dead or parked"), Meant),
     responses((status = 200, description = "The letters.", body = Letters)))]
 pub(super) async fn list(
     _: Reader,
     State(site): State<Site>,
-    Path(kind): Path<Kind>,
+    Path(kind): Path<WhichLetters>,
     Query(meant): Query<Meant>,
 ) -> Result<Json<Letters>, Problem> {
     let limit = limit(meant.limit)?;
@@ -107,13 +107,13 @@ pub(super) async fn list(
 
 /// One message kept apart, with all that is known of it
 #[utoipa::path(get, path = "/letters/{kind}/one/{id}", tag = "letters",
-    params(("kind" = inline(Kind), Path, description = "dead or parked"),
+    params(("kind" = inline(WhichLetters), Path, description = "dead or parked"),
         ("id" = String, Path, description = "The task's id")),
     responses((status = 200, description = "The letter.", body = Object)))]
 pub(super) async fn show(
     _: Reader,
     State(site): State<Site>,
-    Path((kind, id)): Path<(Kind, String)>,
+    Path((kind, id)): Path<(WhichLetters, String)>,
 ) -> Result<Json<Letter>, Problem> {
     let found = letter::find(site.client(), kind.into(), &id).await?;
     found.map(Json).ok_or_else(missing)
@@ -136,13 +136,13 @@ pub(super) struct Done {
 
 /// Put one back on its queue
 #[utoipa::path(post, path = "/letters/{kind}/one/{id}/retry", tag = "letters",
-    params(("kind" = inline(Kind), Path, description = "dead or parked"),
+    params(("kind" = inline(WhichLetters), Path, description = "dead or parked"),
         ("id" = String, Path, description = "The task's id")),
     responses((status = 200, description = "It is back.", body = Done)))]
 pub(super) async fn retry(
     Operator(visitor): Operator,
     State(site): State<Site>,
-    Path((kind, id)): Path<(Kind, String)>,
+    Path((kind, id)): Path<(WhichLetters, String)>,
 ) -> Result<Json<Done>, Problem> {
     if !replay::replay(site.client(), kind.into(), &id).await? {
         return Err(missing());
@@ -153,13 +153,13 @@ pub(super) async fn retry(
 
 /// Forget one
 #[utoipa::path(post, path = "/letters/{kind}/one/{id}/drop", tag = "letters",
-    params(("kind" = inline(Kind), Path, description = "dead or parked"),
+    params(("kind" = inline(WhichLetters), Path, description = "dead or parked"),
         ("id" = String, Path, description = "The task's id")),
     responses((status = 200, description = "It is gone.", body = Done)))]
 pub(super) async fn drop(
     Operator(visitor): Operator,
     State(site): State<Site>,
-    Path((kind, id)): Path<(Kind, String)>,
+    Path((kind, id)): Path<(WhichLetters, String)>,
 ) -> Result<Json<Done>, Problem> {
     if !letter::drop_letter(site.client(), kind.into(), &id).await? {
         return Err(missing());
@@ -170,12 +170,12 @@ pub(super) async fn drop(
 
 /// Put all that are meant back on their queues
 #[utoipa::path(post, path = "/letters/{kind}/retry", tag = "letters",
-    params(("kind" = inline(Kind), Path, description = "dead or parked"), Meant),
+    params(("kind" = inline(WhichLetters), Path, description = "dead or parked"), Meant),
     responses((status = 200, description = "What became of them.", body = Done)))]
 pub(super) async fn retry_all(
     Operator(visitor): Operator,
     State(site): State<Site>,
-    Path(kind): Path<Kind>,
+    Path(kind): Path<WhichLetters>,
     Query(meant): Query<Meant>,
 ) -> Result<Json<Done>, Problem> {
     let filter = meant.to_change()?;
@@ -187,12 +187,12 @@ pub(super) async fn retry_all(
 
 /// Forget all that are meant
 #[utoipa::path(post, path = "/letters/{kind}/drop", tag = "letters",
-    params(("kind" = inline(Kind), Path, description = "dead or parked"), Meant),
+    params(("kind" = inline(WhichLetters), Path, description = "dead or parked"), Meant),
     responses((status = 200, description = "They are gone.", body = Done)))]
 pub(super) async fn drop_all(
     Operator(visitor): Operator,
     State(site): State<Site>,
-    Path(kind): Path<Kind>,
+    Path(kind): Path<WhichLetters>,
     Query(meant): Query<Meant>,
 ) -> Result<Json<Done>, Problem> {
     let filter = meant.to_change()?;

@@ -102,7 +102,7 @@ pub(super) struct Since {
     since: Option<String>,
     /// Only of this kind.
     #[param(inline)]
-    kind: Option<Kind>,
+    kind: Option<ChangeKind>,
     /// At most so many, 1 to 1000.
     limit: Option<usize>,
 }
@@ -110,7 +110,7 @@ pub(super) struct Since {
 /// What happened to a posting.
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Kind {
+pub(super) enum ChangeKind {
     /// It was seen for the first time.
     New,
     /// Something that it says has changed.
@@ -121,13 +121,13 @@ pub(super) enum Kind {
     Reopened,
 }
 
-impl From<Kind> for life::Kind {
-    fn from(kind: Kind) -> Self {
+impl From<ChangeKind> for life::Kind {
+    fn from(kind: ChangeKind) -> Self {
         match kind {
-            Kind::New => Self::New,
-            Kind::Changed => Self::Changed,
-            Kind::Closed => Self::Closed,
-            Kind::Reopened => Self::Reopened,
+            ChangeKind::New => Self::New,
+            ChangeKind::Changed => Self::Changed,
+            ChangeKind::Closed => Self::Closed,
+            ChangeKind::Reopened => Self::Reopened,
         }
     }
 }
@@ -164,7 +164,9 @@ pub(super) async fn changes(
     let since = since.unwrap_or(jiff::Timestamp::MIN);
     let kinds = match wanted.kind {
         Some(kind) => vec![kind.into()],
-        None => [Kind::New, Kind::Changed, Kind::Closed, Kind::Reopened].map(Into::into).to_vec(),
+        None => [ChangeKind::New, ChangeKind::Changed, ChangeKind::Closed, ChangeKind::Reopened]
+            .map(Into::into)
+            .to_vec(),
     };
     let record = match site.caches().listings().life() {
         Some(life) => life.read(&wanted.keyword).await?,

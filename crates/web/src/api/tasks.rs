@@ -67,7 +67,7 @@ pub(super) struct Waiting {
 
 /// What a task has ended with.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Ended {
+pub(super) struct StoredResult {
     /// The task's id.
     id: String,
     /// Celery's state; `PENDING` where nothing is stored.
@@ -82,7 +82,7 @@ pub(super) struct Ended {
     stored_text: Option<String>,
 }
 
-impl Ended {
+impl StoredResult {
     fn new(id: String, result: Option<&TaskResult>) -> Self {
         let state = result.map_or("PENDING", |result| result.status.as_str()).to_owned();
         let ready = result.is_some_and(|result| result.status.is_final());
@@ -100,13 +100,13 @@ impl Ended {
 /// With `wait` it answers when the task has ended, or when the time is over; `ready` says which.
 #[utoipa::path(get, path = "/tasks/{id}/result", tag = "tasks",
     params(("id" = String, Path, description = "The task's id"), Waiting),
-    responses((status = 200, description = "What is stored.", body = Ended)))]
+    responses((status = 200, description = "What is stored.", body = StoredResult)))]
 pub(super) async fn result(
     _: Reader,
     State(site): State<Site>,
     Path(id): Path<String>,
     Query(waiting): Query<Waiting>,
-) -> Result<Json<Ended>, Problem> {
+) -> Result<Json<StoredResult>, Problem> {
     check(&id)?;
     let time = wait(waiting.wait)?;
     let ended = if time == Duration::ZERO { None } else { end(&site, &id, time).await? };
@@ -114,7 +114,7 @@ pub(super) async fn result(
         Some(ended) => Some(ended),
         None => site.client().result(&id).await?,
     };
-    Ok(Json(Ended::new(id, stored.as_ref())))
+    Ok(Json(StoredResult::new(id, stored.as_ref())))
 }
 
 /// Waits for the end of a task, for so long, or until we stop.

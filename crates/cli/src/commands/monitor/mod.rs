@@ -17,11 +17,10 @@ use rhubarb_connection::Connections;
 use rhubarb_monitor::{
     ask, census,
     collect::{self, Look},
-    finding, info, number,
-    place::{self, Server},
-    prometheus,
+    finding, info, number, prometheus,
     report::{self, DatabaseReport, Report},
     scan::Effort,
+    servers::{self, Server},
 };
 use rhubarb_queue::Client;
 use rhubarb_settings::Settings;
@@ -36,7 +35,7 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) async fn run(config: Settings, args: &MonitorArgs) -> Result<(), Error> {
     let connections = Connections::new(&config.redis, "rhubarb-monitor")?;
     let client = Client::new(&connections, &config);
-    let servers = place::servers(&connections);
+    let servers = servers::of(&connections);
     let context = Context { config, connections, client };
     if args.watch {
         return watch(&context, servers, args).await;

@@ -10,7 +10,7 @@ use rhubarb_queue::inspect::QueueInfo;
 use super::super::{
     info::{ServerInfo, rate},
     number::float,
-    place::{Server, names},
+    servers::{Server, names},
 };
 
 /// So many points are remembered: more than a wide terminal's chart has columns.
@@ -291,11 +291,11 @@ pub(super) mod tests {
     use rhubarb_connection::{Connections, RedisConfig};
 
     use super::*;
-    use crate::commands::monitor::place;
+    use crate::commands::monitor::servers;
 
     pub(in super::super) fn history() -> History {
         let connections = Connections::new(&RedisConfig::default(), "test").unwrap();
-        History::new(&place::servers(&connections), Duration::from_secs(1))
+        History::new(&servers::of(&connections), Duration::from_secs(1))
     }
 
     pub(in super::super) fn seen(info: &str) -> Result<Seen, String> {

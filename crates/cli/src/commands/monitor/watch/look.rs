@@ -17,7 +17,7 @@ use super::{
         ask::{is_misconfigured, reason},
         collect::{configured_queues, queue_missing},
         info::ServerInfo,
-        place::Server,
+        servers::Server,
     },
     Updates,
     history::{QueueSeen, Seen, Update},
@@ -88,7 +88,7 @@ async fn look_at_server(
 async fn server_now(server: &Server) -> Result<Seen, String> {
     let mut seen = Seen::default();
     let mut reached = Err("no database".to_owned());
-    for place in &server.places {
+    for place in &server.databases {
         match place.redis.query::<u64>(&cmd("DBSIZE")).await {
             Ok(keys) => seen.keys = Some(seen.keys.unwrap_or(0) + keys),
             // Its other databases would take as long to say the same.

@@ -19,7 +19,7 @@ use rhubarb_settings::Settings;
 use tokio::sync::mpsc;
 
 use self::{history::History, screen::Screen};
-use super::place::Server;
+use super::servers::Server;
 use crate::error::Error;
 
 /// How often the view is drawn where nothing happens, so that its clock and the length of an outage

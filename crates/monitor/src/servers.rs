@@ -5,7 +5,7 @@ use rhubarb_core::redact::SafeUrl;
 
 /// A database in use, with all the roles that share it.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct Database {
     /// Its one connection.
     pub redis: Redis,
     /// Who uses it.
@@ -20,10 +20,10 @@ pub struct Server {
     /// `host:port`, or the socket's path; never a user or password.
     pub name: String,
     /// Its databases, in the order of the roles.
-    pub places: Vec<Place>,
+    pub databases: Vec<Database>,
 }
 
-impl Place {
+impl Database {
     /// Tells whether a role is served there.
     pub fn serves(&self, role: Role) -> bool {
         self.roles.contains(&role)
@@ -38,7 +38,7 @@ impl Place {
 impl Server {
     /// Tells whether a role is served by it.
     pub fn serves(&self, role: Role) -> bool {
-        self.places.iter().any(|place| place.serves(role))
+        self.databases.iter().any(|database| database.serves(role))
     }
 
     /// Returns the roles that it serves, in order.
@@ -49,19 +49,19 @@ impl Server {
 
 /// Returns the servers of a configuration, the queue's first. Roles that go there as different
 /// users share it.
-pub fn servers(connections: &Connections) -> Vec<Server> {
+pub fn of(connections: &Connections) -> Vec<Server> {
     let mut servers: Vec<Server> = Vec::new();
     for role in Role::ALL {
         let redis = connections.role(role);
         let name = name(redis.url());
         let found = servers.iter().position(|known| known.name == name).unwrap_or_else(|| {
-            servers.push(Server { name: name.clone(), places: Vec::new() });
+            servers.push(Server { name: name.clone(), databases: Vec::new() });
             servers.len() - 1
         });
-        let places = &mut servers[found].places;
-        match places.iter_mut().find(|place| place.redis.same_database(&redis)) {
-            Some(place) => place.roles.push(role),
-            None => places.push(Place { redis, roles: vec![role], server: name }),
+        let databases = &mut servers[found].databases;
+        match databases.iter_mut().find(|database| database.redis.same_database(&redis)) {
+            Some(database) => database.roles.push(role),
+            None => databases.push(Database { redis, roles: vec![role], server: name }),
         }
     }
     servers
@@ -89,8 +89,10 @@ mod tests {
 
     fn shown(config: &Settings) -> Vec<String> {
         let connections = Connections::new(&config.redis, "test").unwrap();
-        let places = servers(&connections).into_iter().flat_map(|server| server.places);
-        places.map(|place| format!("{} {:?}", place.name(), names(&place.roles))).collect()
+        let databases = of(&connections).into_iter().flat_map(|server| server.databases);
+        databases
+            .map(|database| format!("{} {:?}", database.name(), names(&database.roles)))
+            .collect()
     }
 
     #[tokio::test]
@@ -118,6 +120,6 @@ mod tests {
                 r#"/run/r.sock/4 ["sessions"]"#
             ]
         );
-        assert_eq!(servers(&Connections::new(&config.redis, "test").unwrap()).len(), 2);
+        assert_eq!(of(&Connections::new(&config.redis, "test").unwrap()).len(), 2);
     }
 }
