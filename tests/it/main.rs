@@ -77,6 +77,8 @@ mod scraping;
 mod scripts;
 /// Django's sessions, and logins shared with Django.
 mod sessions;
+/// What would run here of what Celery's workers serve.
+mod shadow;
 /// The set-up that most of these tests share.
 mod shop;
 /// Certificates: of servers, of authorities, of our own.

@@ -10,6 +10,7 @@ mod monitor;
 mod only;
 mod schedules;
 mod sessions;
+mod shadow;
 mod tasks;
 mod web;
 
@@ -29,6 +30,7 @@ pub(crate) use monitor::MonitorArgs;
 pub(crate) use only::OnlyArgs;
 pub(crate) use schedules::{EntryArgs, ImportArgs, NextArgs, PauseScheduleArgs, SchedulesCommand};
 pub(crate) use sessions::{CountArgs, RevokeSessionsArgs, SessionsCommand, ShowArgs};
+pub(crate) use shadow::ShadowArgs;
 pub(crate) use tasks::TasksArgs;
 pub(crate) use web::WebArgs;
 
@@ -165,6 +167,12 @@ pub(crate) enum Command {
     ///
     /// Killed half-way, each task is either where it was or back on its queue; run it again.
     HandBack(HandBackArgs),
+    /// Before a switch: looks at what Celery's workers serve and tells what would run here
+    ///
+    /// It reads the queues, what Python's workers have not acknowledged (kombu's `unacked`), and the
+    /// events of workers that send them; again and again, each message once. It claims nothing and
+    /// writes nothing to a queue.
+    Shadow(ShadowArgs),
     /// Shows, adds, changes, pauses and runs schedules
     #[command(subcommand)]
     Schedules(SchedulesCommand),

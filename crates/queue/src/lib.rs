@@ -17,6 +17,7 @@
 //! - [`adopt`] the way in from Python workers, [`hand_back`] the way out to them
 //! - [`tick`] beat's side, [`schedules`] all schedules there are, [`lock`] locks, [`limiter`]
 //!   limits that all workers keep together
+//! - [`shadow`] what would run here of a queue that Celery's workers serve
 //! - [`published`] when a message was, [`oldest`] how long the next one has waited
 //! - [`mod@config`] the settings of all who take part, [`queue_name`] what a queue may be called
 //! - [`inspect`] the read side, [`history`] what became of tasks, [`statistics`] how many,
@@ -49,6 +50,7 @@ pub mod revocations;
 mod scan;
 pub mod schedules;
 pub mod script;
+pub mod shadow;
 pub mod statistics;
 pub mod tick;
 mod unacked;

@@ -53,6 +53,18 @@ pub async fn look(client: &Client, names: &[String]) -> Result<HashMap<String, D
     Ok(oldest)
 }
 
+/// Returns the delivery tag of the message that runs next in a list, a word for one without; none
+/// where nothing waits. Notes nothing.
+pub(crate) async fn next_tag(client: &Client, list: &[String; 1]) -> Result<Option<String>, Error> {
+    let args = [END.to_string().into_bytes()];
+    let ends: Vec<Vec<u8>> = client
+        .queue()
+        .eval(&script::NEXT_TAGS, list, &args, &[])
+        .await
+        .map_err(redis("look at what is next in a queue"))?;
+    Ok(ends.first().and_then(|end| tag_in(end)))
+}
+
 /// The message that runs next in a list.
 struct Next<'a> {
     queue: &'a str,

@@ -19,6 +19,10 @@ scripts! {
     pub VALUES = "values";
     /// Looks for a text in a piece of what a queue holds.
     pub SEEK = "seek";
+    /// Reads a piece of a list, without changing it.
+    pub SAMPLE = "sample";
+    /// Reads what Python workers have not acknowledged, without changing it.
+    pub SAMPLE_UNACKED = "sample_unacked";
     /// Tells which message runs next in each list.
     pub NEXT_TAGS = "next_tags";
     /// Stores a passing or final state.

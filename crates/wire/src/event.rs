@@ -18,6 +18,7 @@
 use rhubarb_pyvalue::repr::brief;
 use serde_json::{Map, Value, json};
 
+use crate::error::DecodeError;
 use crate::exception::Exception;
 use crate::headers::Headers;
 use crate::message::{Message, Route};
@@ -50,6 +51,17 @@ pub fn message(topic: &str, hostname: &str, body: &Value, delivery_tag: &str) ->
         delivery_mode: 1,
         delivery_tag,
     })
+}
+
+/// Reads the events of one message whose body, decompressed, has at most `max_bytes`.
+///
+/// # Errors
+/// It is no message of kombu's, or too large.
+pub fn read(bytes: &[u8], max_bytes: usize) -> Result<Vec<Value>, DecodeError> {
+    match Message::decode(bytes, max_bytes)?.body {
+        Value::Array(events) => Ok(events),
+        event => Ok(vec![event]),
+    }
 }
 
 /// Who says something, and when.

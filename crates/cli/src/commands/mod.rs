@@ -20,6 +20,7 @@ mod queues;
 mod revoke;
 pub(crate) mod schedules;
 mod sessions;
+mod shadow;
 mod sources;
 mod tasks;
 mod wait;
@@ -74,6 +75,7 @@ pub(crate) async fn run(command: Command, loaded: Loaded) -> Result<(), Error> {
         Command::Parked(command) => letters::parked(&queue(config).await?, command).await,
         Command::AdoptUnacked(args) => handover::adopt(&queue(config).await?, &args).await,
         Command::HandBack(args) => handover::hand_back(&queue(config).await?, args).await,
+        Command::Shadow(args) => shadow::shadow(&queue(config).await?, args).await,
         Command::Schedules(command) => schedules::run(&config, command).await,
         Command::Sessions(command) => sessions::run(&config, command).await,
         Command::Sources(command) => sources::run(&config, command).await,
