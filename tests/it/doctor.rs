@@ -205,14 +205,14 @@ async fn what_lies_in_the_queues_and_nobody_takes_is_told() {
     let unstarted = sound().await;
     let mut redis = unstarted.redis.connect(0).await;
     let _: () = redis.lpush("celery", MESSAGE).await.unwrap();
-    says(&unstarted, "no worker and no beat runs, and 1 tasks wait", 0, 7).await;
+    says(&unstarted, "no worker and no beat runs, and 1 task waits", 0, 7).await;
 
     let unserved = sound().await;
     let _running = running(&unserved).await;
     let mut redis = unserved.redis.connect(0).await;
     let _: () = redis.lpush("mail", MESSAGE).await.unwrap();
     let _: () = redis.sadd("rhubarb:queues", "mail").await.unwrap();
-    says(&unserved, "queue mail: 1 tasks wait, and no live worker serves it", 0, 7).await;
+    says(&unserved, "queue mail: 1 task waits, and no live worker serves it", 0, 7).await;
 
     let paused = sound().await;
     let _running = running(&paused).await;
@@ -238,6 +238,23 @@ async fn what_lies_in_the_queues_and_nobody_takes_is_told() {
     let mut redis = stranded.redis.connect(0).await;
     let _: () = redis.hset("rhubarb:{celery}:claims:w1", "1", MESSAGE).await.unwrap();
     says(&stranded, "tasks claimed by workers that are gone: 1", 0, 7).await;
+}
+
+#[tokio::test]
+async fn what_waits_stops_no_release_nor_does_what_a_platform_has_set() {
+    let mut installation = with(&["--appendonly", "no", "--maxmemory", "0"], "").await;
+    let mut redis = installation.redis.connect(0).await;
+    let _: () = redis.lpush("celery", MESSAGE).await.unwrap();
+    let release = ["doctor", "--setup", "--strict"];
+    let ran = installation.rhubarb(&release).await;
+    assert!(ran.stdout.starts_with("warning  "), "{}{}", ran.stdout, ran.stderr);
+    assert_eq!((ran.code, &*ran.stderr), (7, "error: 2 warnings; below each stands what to do\n"));
+    installation.redis.command("ACL SETUSER shop on >hunter2 ~* &* +@all -config").await;
+    let url = format!("redis://shop:hunter2@127.0.0.1:{}/0", installation.redis.port());
+    installation.set("REDIS_URL", &url);
+    let ran = installation.rhubarb(&release).await;
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("Choose a plan with persistence"), "{}", ran.stdout);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rhubarb_queue::inspect::QueueInfo;
 
-use crate::fleet::Fleet;
+use crate::{fleet::Fleet, number::tasks_wait};
 
 /// What has to hold; absent is what does not matter.
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,7 +53,8 @@ fn queue_broken(bounds: &Bounds, fleet: &Fleet, queue: &QueueInfo) -> Vec<String
     }
     let paused = if queue.paused { ", which is paused" } else { "" };
     if let Some(most) = bounds.max_waiting.filter(|most| waiting > most) {
-        broken.push(format!("{waiting} tasks wait in queue `{name}`{paused}, more than {most}"));
+        broken
+            .push(format!("{} in queue `{name}`{paused}, more than {most}", tasks_wait(*waiting)));
     }
     match (bounds.max_age, fleet.oldest.get(name)) {
         (Some(most), Some(age)) if *age > most => {

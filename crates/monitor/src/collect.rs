@@ -229,6 +229,7 @@ async fn server(
         unreachable: None,
         misconfigured: false,
         info: None,
+        managed: false,
         settings: None,
         clients_by_name: None,
         slow_log: None,
@@ -247,6 +248,7 @@ async fn server(
     report.info = text.map(|text| ServerInfo::parse(&text));
     if look.info {
         report.settings = settings(&mut asked).await;
+        report.managed = report.settings.is_none();
         report.slow_log = slow::read(&mut asked).await;
         let connected = report.info.as_ref().and_then(|info| info.clients.connected);
         if connected.is_some_and(|connected| connected <= LISTED_CLIENTS) {

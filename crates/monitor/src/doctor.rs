@@ -44,8 +44,15 @@ impl Examination {
 
 /// Examines an installation; `warnings` are those of its configuration.
 ///
+/// Without `running`, the caches that hold the scraping status, only the servers and the settings
+/// are examined: what runs and waits may be what a deployment is there to mend.
+///
 /// What Redis refuses is noted in `missing` and stops nothing else.
-pub async fn examine(look: &Look<'_>, caches: &Caches, warnings: &[String]) -> Examination {
+pub async fn examine(
+    look: &Look<'_>,
+    running: Option<&Caches>,
+    warnings: &[String],
+) -> Examination {
     let report = collect::report(look).await;
     let mut findings = report.findings.unwrap_or_default();
     let mut missing = report.missing;
@@ -55,8 +62,8 @@ pub async fn examine(look: &Look<'_>, caches: &Caches, warnings: &[String]) -> E
             findings.extend(probe.findings(look.config));
         }
     }
-    let queue = report.servers.first();
-    if queue.is_some_and(|server| server.unreachable.is_none()) {
+    let reached = report.servers.first().is_some_and(|server| server.unreachable.is_none());
+    if let Some(caches) = running.filter(|_| reached) {
         let queues = report.queues.unwrap_or_default();
         let fleet = gather::fleet(look, caches, queues, &mut missing).await;
         findings.extend(fleet.findings());

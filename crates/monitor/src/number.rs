@@ -75,6 +75,14 @@ pub fn rounded(n: u64) -> u64 {
     n.saturating_add(step / 2) / step * step
 }
 
+/// Returns `1 task waits` or `1,200 tasks wait`.
+pub(crate) fn tasks_wait(n: u64) -> String {
+    match n {
+        1 => "1 task waits".to_owned(),
+        n => format!("{} tasks wait", grouped(n)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -266,6 +266,7 @@ mod tests {
                 unreachable: None,
                 misconfigured: false,
                 info: Some(ServerInfo::parse("used_memory:1000\nkeyspace_hits:7\n")),
+                managed: false,
                 settings: None,
                 clients_by_name: None,
                 slow_log: None,

@@ -63,6 +63,9 @@ pub struct ServerReport {
     /// Its own account; absent when that is not permitted.
     #[serde(flatten)]
     pub info: Option<ServerInfo>,
+    /// Whether `CONFIG` is refused: a platform runs it, and nobody here can change its settings.
+    #[serde(skip)]
+    pub managed: bool,
     /// Its settings; with `--info` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settings: Option<BTreeMap<String, String>>,

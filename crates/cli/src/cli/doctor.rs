@@ -11,7 +11,7 @@ use super::monitor::parse_effort;
 #[command(after_help = "\
 Examples:
   rhubarb doctor
-  rhubarb doctor --strict          in a release phase: warnings stop the release too
+  rhubarb doctor --setup --strict  in a release phase: warnings stop the release too
   rhubarb doctor --json
 
 It looks at the servers (reachable, password, TLS, databases, version, memory, eviction, \
@@ -32,6 +32,10 @@ pub(crate) struct DoctorArgs {
     /// End with exit code 7 for warnings too
     #[arg(long)]
     pub(crate) strict: bool,
+    /// Look at the servers and the settings only, not at what runs and waits, which a deployment may
+    /// be there to mend
+    #[arg(long)]
+    pub(crate) setup: bool,
     /// Look through keys for at most this many seconds, and through 250,000 keys of each database
     /// for each second
     #[arg(long, value_name = "S", default_value = "1", value_parser = parse_effort,

@@ -31,7 +31,8 @@ pub(crate) async fn run(
     let caches = Caches::new(&config.cache, &connections)?;
     let effort = Effort::new(args.effort, true);
     let look = Look { config, servers: &servers, client: &client, info: true, effort };
-    let examined = doctor::examine(&look, &caches, warnings).await;
+    let running = (!args.setup).then_some(&caches);
+    let examined = doctor::examine(&look, running, warnings).await;
     show(&examined, args)?;
     if examined.is_ill(args.strict) {
         return Err(Error::Findings(told(&examined)));

@@ -7,7 +7,7 @@ use rhubarb_queue::inspect::{Composition, QueueInfo, WorkerInfo};
 
 use crate::{
     finding::{Finding, Level},
-    number::grouped,
+    number::{grouped, tasks_wait},
 };
 
 /// How many names a sentence tells.
@@ -87,7 +87,7 @@ impl Fleet {
         let level = if waiting > 0 && self.python == 0 { Level::Warning } else { Level::Info };
         let found = match waiting {
             0 => "no worker and no beat runs".to_owned(),
-            n => format!("no worker and no beat runs, and {} tasks wait", grouped(n)),
+            n => format!("no worker and no beat runs, and {}", tasks_wait(n)),
         };
         let advice = "Start them: `worker` and `beat`.";
         Finding::new(level, "not_started", "installation", found, advice)
@@ -105,14 +105,12 @@ impl Fleet {
         if queue.waiting == 0 || self.serves(&queue.name) {
             return None;
         }
-        let n = grouped(queue.waiting);
+        let wait = tasks_wait(queue.waiting);
         let (level, found) = match self.python {
-            0 => (Level::Warning, format!("{n} tasks wait, and no live worker serves it")),
+            0 => (Level::Warning, format!("{wait}, and no live worker serves it")),
             python => (
                 Level::Info,
-                format!(
-                    "{n} tasks wait, and no worker of Rhubarb's serves it; {python} of Celery's may"
-                ),
+                format!("{wait}, and no worker of Rhubarb's serves it; {python} of Celery's may"),
             ),
         };
         let advice = format!("Start a worker for it (`worker -Q {}`).", queue.name);
@@ -124,11 +122,8 @@ impl Fleet {
             return None;
         }
         let since = queue.pause.as_ref().map(|pause| format!(" since {}", pause.since));
-        let found = format!(
-            "it is paused{}, and {} tasks wait",
-            since.unwrap_or_default(),
-            grouped(queue.waiting)
-        );
+        let found =
+            format!("it is paused{}, and {}", since.unwrap_or_default(), tasks_wait(queue.waiting));
         let advice = format!("Let it go on when that suits: `rhubarb resume {}`.", queue.name);
         let place = format!("queue {}", queue.name);
         Some(Finding::new(Level::Warning, "paused_queue", place, found, advice))

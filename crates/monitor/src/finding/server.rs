@@ -105,11 +105,11 @@ fn software(findings: &mut Findings<'_>, info: &ServerInfo) {
 
 fn limit(findings: &mut Findings<'_>, memory: &Memory) {
     let Some(max) = memory.max else { return };
-    if max == 0 {
+    if max == 0 && !findings.server.managed {
         let found = "maxmemory is not set: it grows until the system kills it".to_owned();
         let advice = "Set maxmemory to about three quarters of the machine's memory, so that Redis refuses writes in time.";
         findings.add(Level::Warning, "no_maxmemory", found, advice);
-    } else if let Some(used) = memory.used {
+    } else if let Some(used) = memory.used.filter(|_| max > 0) {
         let share = float(used) / float(max);
         if share > 0.75 {
             let level = if share > 0.9 { Level::Error } else { Level::Warning };
@@ -161,20 +161,26 @@ fn persistence(findings: &mut Findings<'_>, info: &ServerInfo) {
         findings.add(Level::Error, "disk", found, advice);
     }
     if findings.serves("queue") && persistence.appendonly == Some(false) {
-        let save = findings.server.settings.as_ref().and_then(|all| all.get("save"));
-        let (level, found) = match save.map(String::as_str) {
-            Some("") => {
-                (Level::Warning, "nothing is kept on disk: a restart loses every task".to_owned())
-            }
-            _ => (
-                Level::Warning,
-                "appendonly is off: a crash loses what was queued since the last save".to_owned(),
-            ),
-        };
-        let advice =
-            "Set appendonly yes on the queue's server; appendfsync everysec loses about a second.";
-        findings.add(level, "no_appendonly", found, advice);
+        unlogged(findings);
     }
+}
+
+/// Tells that writes are not logged to disk. Where a platform hides the settings nobody can turn
+/// the log on, so that no release may depend on it.
+fn unlogged(findings: &mut Findings<'_>) {
+    if findings.server.managed {
+        let found = "writes are not logged to disk: a crash of the server loses tasks".to_owned();
+        let advice = "Choose a plan with persistence if its tasks must not be lost.";
+        return findings.add(Level::Info, "no_appendonly", found, advice);
+    }
+    let save = findings.server.settings.as_ref().and_then(|all| all.get("save"));
+    let found = match save.map(String::as_str) {
+        Some("") => "nothing is kept on disk: a restart loses every task",
+        _ => "appendonly is off: a crash loses what was queued since the last save",
+    };
+    let advice =
+        "Set appendonly yes on the queue's server; appendfsync everysec loses about a second.";
+    findings.add(Level::Warning, "no_appendonly", found.to_owned(), advice);
 }
 
 fn evictions(findings: &mut Findings<'_>, info: &ServerInfo) {

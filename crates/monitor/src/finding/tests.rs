@@ -17,6 +17,7 @@ fn server(roles: &[&'static str], info: &str) -> ServerReport {
         unreachable: None,
         misconfigured: false,
         info: Some(ServerInfo::parse(info)),
+        managed: false,
         settings: None,
         clients_by_name: None,
         slow_log: None,
@@ -91,6 +92,13 @@ fn each_fault_of_a_server_is_found() {
     let swapped = "used_memory:900000000\nused_memory_rss:300000000\nmem_fragmentation_ratio:0.3\n";
     let swapped = server(&["cache"], swapped);
     assert_eq!(codes(&report(vec![swapped], Vec::new())), [("error", "swapped")]);
+}
+
+#[test]
+fn what_a_platform_has_set_stops_no_release() {
+    let mut managed = server(&["queue"], &format!("{GOOD}maxmemory:0\naof_enabled:0\n"));
+    managed.managed = true;
+    assert_eq!(codes(&report(vec![managed], Vec::new())), [("info", "no_appendonly")]);
 }
 
 #[test]

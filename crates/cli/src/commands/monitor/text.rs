@@ -365,6 +365,7 @@ mod tests {
                 unreachable: None,
                 misconfigured: false,
                 info,
+                managed: false,
                 settings: None,
                 clients_by_name: None,
                 slow_log: None,
