@@ -1,5 +1,5 @@
 #!/bin/sh
-# Lays out the root of a container image: the three binaries, the libraries that they load, the
+# Lays out the root of a container image: the binaries, the libraries that they load, the
 # certificates, and a folder for the configuration. Nothing else is in it: no shell, no package.
 #
 #   sh deploy/image.sh BINARIES ROOT
@@ -13,7 +13,7 @@ binaries=$1 root=$2
 [ ! -e "$root" ] || { echo "$root is there already: name a folder that is not" >&2; exit 1; }
 
 mkdir -p "$root/usr/bin" "$root/etc/ssl/certs" "$root/etc/rhubarb"
-for name in worker beat rhubarb; do
+for name in worker beat rhubarb rhubarb-all; do
     cp "$binaries/$name" "$root/usr/bin/$name"
     strip "$root/usr/bin/$name"
 done

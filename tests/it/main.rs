@@ -6,6 +6,7 @@
 )]
 
 /// What the workspace's crates may know of each other, and what must be in the lock.
+mod all;
 mod architecture;
 /// Broken, foreign and oversized messages.
 mod bad_input;
@@ -37,6 +38,7 @@ mod django;
 mod django_tasks;
 /// Broken set-ups, each told by the right sentence first.
 mod doctor;
+mod documented;
 /// A Redis that is broken or hostile.
 mod endless;
 /// Fail-overs that leave the old primary alive.

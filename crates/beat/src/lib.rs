@@ -27,4 +27,4 @@ pub mod webhook;
 
 pub use cli::main;
 pub use error::Error;
-pub use run::run;
+pub use run::{run, run_on};

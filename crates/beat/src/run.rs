@@ -44,7 +44,21 @@ const STANDING: Duration = Duration::from_secs(3_600);
 ///
 /// [`Error`]: a configuration that cannot work. None for a passing fault of Redis.
 pub async fn run(config: &Settings, shutdown: &Shutdown) -> Result<(), Error> {
-    let mut beat = Beat::new(config, shutdown)?;
+    let connections = Connections::new(&config.redis, "rhubarb-beat").map_err(Error::Redis)?;
+    run_on(config, &connections, shutdown).await
+}
+
+/// As [`run`], on connections that the process has already and that others use too.
+///
+/// # Errors
+///
+/// As for [`run`].
+pub async fn run_on(
+    config: &Settings,
+    connections: &Connections,
+    shutdown: &Shutdown,
+) -> Result<(), Error> {
+    let mut beat = Beat::new(config, connections, shutdown)?;
     let vital = rhubarb_probe::serve(config.beat.http, beat.pulse.clone());
     tokio::select! {
         never = vital => match never {},
@@ -130,13 +144,16 @@ pub(crate) struct Beat<'a> {
 }
 
 impl<'a> Beat<'a> {
-    fn new(config: &'a Settings, shutdown: &Shutdown) -> Result<Self, Error> {
+    fn new(
+        config: &'a Settings,
+        connections: &Connections,
+        shutdown: &Shutdown,
+    ) -> Result<Self, Error> {
         let of_file = All::of(config.scheduled(), Live::default(), &RedBeat::default());
         if let Some(wrong) = of_file.problems.into_iter().next() {
             return Err(Error::Schedule { name: wrong.name, problem: wrong.problem });
         }
-        let connections = Connections::new(&config.redis, "rhubarb-beat").map_err(Error::Redis)?;
-        let (client, redis) = (Client::new(&connections, config), connections.role(Role::Queue));
+        let (client, redis) = (Client::new(connections, config), connections.role(Role::Queue));
         let holder = config.process_id();
         let lease = config.beat.lease;
         Ok(Self {
@@ -167,6 +184,7 @@ impl<'a> Beat<'a> {
     fn announce(&self) {
         let schedules = self.config.schedules.values().filter(|entry| entry.enabled).count();
         tracing::info!(beat = self.holder, schedules, "beat ready");
+        rhubarb_core::process::ready();
     }
 
     async fn go_on(&mut self) -> Infallible {

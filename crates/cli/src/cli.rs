@@ -2,6 +2,7 @@
 
 mod bounds;
 mod cache;
+mod connections;
 mod doctor;
 mod enqueue;
 mod letters;
@@ -14,14 +15,16 @@ mod shadow;
 mod tasks;
 mod web;
 
-use std::{ffi::OsString, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap_complete::Shell;
 use rhubarb_core::config::CommonArgs;
 use rhubarb_queue::queue_name;
 
 pub(crate) use bounds::BoundsArgs;
 pub(crate) use cache::{CacheClearArgs, CacheCommand, CacheShowArgs};
+pub(crate) use connections::{ConnectionsArgs, Formation, Plan};
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use enqueue::{EnqueueArgs, Eta};
 pub(crate) use letters::{Chosen, DeadCommand, DropArgs, FilterArgs, LettersArgs, ParkedCommand};
@@ -56,7 +59,8 @@ Exit codes:
   2  wrong command line
   3  wrong configuration, or a password that Redis refuses
   4  Redis cannot be reached
-  6  the awaited task failed")]
+  6  the awaited task failed
+  7  the doctor found what somebody has to act on")]
 pub(crate) struct Cli {
     /// The configuration's flags.
     #[command(flatten)]
@@ -110,6 +114,8 @@ pub(crate) enum Command {
     /// Says what keeps the installation from running well, and what to do; silent where nothing
     /// does
     Doctor(DoctorArgs),
+    /// Counts whether a formation's connections, and what is kept, fit a plan of Redis
+    Connections(ConnectionsArgs),
     /// Shows Redis: keys, memory, clients, advice, a live view; clears the job caches
     Monitor(MonitorArgs),
     /// Lists, shows and clears the caches that Django reads
@@ -184,6 +190,32 @@ pub(crate) enum Command {
     Sources(SourcesCommand),
     /// Serves the dashboard, health and metrics over HTTP until it is told to stop
     Web(WebArgs),
+    /// Runs dashboard, worker and beat in one process, for the smallest plans
+    ///
+    /// All three use one connection to each database. It becomes the program `rhubarb-all`, which
+    /// stands beside `rhubarb`; everything after `all` is that program's.
+    #[command(disable_help_flag = true)]
+    All {
+        /// The flags of `rhubarb-all`; --help lists them
+        #[arg(allow_hyphen_values = true, trailing_var_arg = true, value_name = "FLAG")]
+        flags: Vec<OsString>,
+    },
+    /// Prints what completes these commands in a shell
+    #[command(after_help = "\
+Example:
+  rhubarb completions bash > ~/.local/share/bash-completion/completions/rhubarb")]
+    Completions {
+        /// Which shell's
+        shell: Shell,
+    },
+    /// Writes a manual page for each command into a folder
+    #[command(after_help = "\
+Example:
+  rhubarb man /usr/local/share/man/man1")]
+    Man {
+        /// The folder, which must be there
+        folder: PathBuf,
+    },
 }
 
 /// How a listing command shows what it found.
@@ -552,8 +584,8 @@ mod tests {
     #[test]
     fn a_negative_or_empty_value_is_told_by_its_option_in_every_command() {
         fn check(command: &clap::Command, path: &[String]) {
-            // Of a file that is none clap says as much itself.
-            let files = ["config", "signature", "file"];
+            // Of a file or a shell that is none clap says as much itself.
+            let files = ["config", "signature", "file", "folder", "shell", "flags"];
             let all = command.get_arguments().filter(|arg| arg.get_action().takes_values());
             for arg in all.filter(|arg| !files.contains(&arg.get_id().as_str())) {
                 let value = |text: &str| match arg.get_long() {
@@ -586,7 +618,10 @@ mod tests {
                 assert_eq!(told.kind(), kind, "{path:?} {flag}");
             }
             assert!(command.get_about().is_some(), "{path:?}");
-            for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+            // `all` is another program, which has its own.
+            for sub in
+                command.get_subcommands().filter(|sub| !["help", "all"].contains(&sub.get_name()))
+            {
                 check(sub, &[path, &[sub.get_name().to_owned()]].concat());
             }
         }

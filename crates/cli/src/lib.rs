@@ -53,6 +53,9 @@ fn parse_and_run(args: impl IntoIterator<Item = OsString>) -> Result<u8, Error> 
     if let (Some(Command::Demo(args)), false) = (&command, common.print_config) {
         return execute(commands::demo::run(args.seconds));
     }
+    if let Some(answered) = command.as_ref().and_then(without_configuration) {
+        return answered.map(|()| exit::OK);
+    }
     let flags = match &command {
         Some(Command::Web(args)) => args.settings(),
         _ => Vec::new(),
@@ -78,6 +81,16 @@ fn parse_and_run(args: impl IntoIterator<Item = OsString>) -> Result<u8, Error> 
         log(&loaded);
     }
     execute(commands::run(command, loaded))
+}
+
+/// Runs what asks no configuration of ours.
+fn without_configuration(command: &Command) -> Option<Result<(), Error>> {
+    match command {
+        Command::All { flags } => Some(Err(commands::all::become_all(flags))),
+        Command::Completions { shell } => Some(commands::manual::completions(*shell)),
+        Command::Man { folder } => Some(commands::manual::man(folder)),
+        _ => None,
+    }
 }
 
 /// Shows what clap has to say: help and version are answers, all else is a mistake.

@@ -40,6 +40,14 @@ pub fn log<C: AsRef<LogConfig>>(loaded: &Loaded<C>, output: Output) -> Result<()
     Ok(())
 }
 
+/// Tells the supervisor that the process does its work from now on: systemd, where the unit has
+/// `Type=notify`. Without one that wants to know, nothing happens.
+pub fn ready() {
+    if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
+        tracing::debug!(%error, "the supervisor could not be told that the process is ready");
+    }
+}
+
 /// Runs a process from its command line to its exit code: `live` is everything that is its own.
 ///
 /// `warnings` are what is to be said of the command line, beside what the configuration warns of.

@@ -51,6 +51,11 @@ impl App {
     /// A Redis URL that cannot be used.
     pub fn new(config: Config) -> Result<Self, rhubarb_connection::Error> {
         let connections = Connections::new(&config.redis, "rhubarb-worker")?;
+        Ok(Self::with_connections(config, connections))
+    }
+
+    /// As [`new`](Self::new), on connections that the process has already and that others use too.
+    pub fn with_connections(config: Config, connections: Connections) -> Self {
         let mut app = Self {
             config,
             connections,
@@ -63,7 +68,7 @@ impl App {
             twice: Vec::new(),
         };
         builtin::register(&mut app);
-        Ok(app)
+        app
     }
 
     /// Returns the configuration.

@@ -213,6 +213,7 @@ fn announce(app: &App, node: &str, tasks: &Tasks) {
     let queues = config.worker_queues().join(",");
     let concurrency = config.concurrency();
     tracing::info!(node, queues, concurrency, tasks = app.tasks.len(), "worker ready");
+    rhubarb_core::process::ready();
     for name in tasks.names() {
         tracing::debug!(task = name, "task registered");
     }

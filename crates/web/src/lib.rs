@@ -42,6 +42,7 @@ pub mod words;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use rhubarb_connection::Connections;
 use rhubarb_core::shutdown::Shutdown;
 use rhubarb_settings::Settings;
 use tokio::net::TcpListener;
@@ -79,8 +80,23 @@ pub enum Error {
 ///
 /// It could not start; once it has, nothing ends it but `shutdown`.
 pub async fn serve(config: Settings, shutdown: &Shutdown) -> Result<(), Error> {
-    let bound = bind(config, shutdown).await?;
+    let connections = Connections::new(&config.redis, "rhubarb-web")?;
+    serve_on(config, connections, shutdown).await
+}
+
+/// As [`serve`], on connections that the process has already and that others use too.
+///
+/// # Errors
+///
+/// As for [`serve`].
+pub async fn serve_on(
+    config: Settings,
+    connections: Connections,
+    shutdown: &Shutdown,
+) -> Result<(), Error> {
+    let bound = bind_on(config, connections, shutdown).await?;
     tracing::info!(url = bound.url(), "dashboard ready");
+    rhubarb_core::process::ready();
     bound.run().await;
     tracing::info!("stopped");
     Ok(())
@@ -100,8 +116,17 @@ pub struct Bound {
 ///
 /// As for [`serve`].
 pub async fn bind(config: Settings, shutdown: &Shutdown) -> Result<Bound, Error> {
+    let connections = Connections::new(&config.redis, "rhubarb-web")?;
+    bind_on(config, connections, shutdown).await
+}
+
+async fn bind_on(
+    config: Settings,
+    connections: Connections,
+    shutdown: &Shutdown,
+) -> Result<Bound, Error> {
     let address = address(&config)?;
-    let site = Site::new(config, shutdown.clone())?;
+    let site = Site::new(config, connections, shutdown.clone())?;
     let listener =
         TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
     let address = listener.local_addr().unwrap_or(address);

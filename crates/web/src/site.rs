@@ -50,9 +50,12 @@ impl Site {
     ///
     /// # Errors
     ///
-    /// A URL that cannot be understood, or a certificate that cannot be read.
-    pub fn new(config: Settings, shutdown: Shutdown) -> Result<Self, crate::Error> {
-        let connections = Connections::new(&config.redis, "rhubarb-web")?;
+    /// A cache's configuration that cannot work.
+    pub fn new(
+        config: Settings,
+        connections: Connections,
+        shutdown: Shutdown,
+    ) -> Result<Self, crate::Error> {
         Ok(Self(Arc::new(Shared {
             client: Client::new(&connections, &config),
             servers: servers::of(&connections),

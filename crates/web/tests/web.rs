@@ -64,7 +64,8 @@ impl Web {
             config.web.write_tokens = vec![write];
         }
         let shutdown = Shutdown::new();
-        let router = router::new(Site::new(config, shutdown.clone()).unwrap());
+        let connections = Connections::new(&config.redis, "rhubarb-web").unwrap();
+        let router = router::new(Site::new(config, connections, shutdown.clone()).unwrap());
         Self { router, shutdown, reader, operator }
     }
 

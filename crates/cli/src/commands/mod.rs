@@ -6,14 +6,17 @@ use rhubarb_settings::{Loaded, Settings};
 
 use crate::{cli::Command, error::Error};
 
+pub(crate) mod all;
 mod cache;
 mod check;
+mod connections;
 pub(crate) mod demo;
 mod doctor;
 mod enqueue;
 mod handover;
 mod letters;
 mod listings;
+pub(crate) mod manual;
 mod monitor;
 mod pauses;
 mod queues;
@@ -58,6 +61,7 @@ pub(crate) async fn run(command: Command, loaded: Loaded) -> Result<(), Error> {
             listings::status(&Context::connect(config, Role::Cache).await?, shown).await
         }
         Command::Doctor(args) => doctor::run(&config, &warnings, &args).await,
+        Command::Connections(args) => connections::run(&config, &args),
         Command::Monitor(args) => monitor::run(config, &args).await,
         Command::Cache(command) => {
             cache::run(&Context::connect(config, Role::Cache).await?, command).await
@@ -79,7 +83,10 @@ pub(crate) async fn run(command: Command, loaded: Loaded) -> Result<(), Error> {
         Command::Schedules(command) => schedules::run(&config, command).await,
         Command::Sessions(command) => sessions::run(&config, command).await,
         Command::Sources(command) => sources::run(&config, command).await,
-        // It is a process of its own and has run before.
-        Command::Web(_) => Ok(()),
+        // These need no Redis, or are a process of their own, and have run before.
+        Command::Web(_)
+        | Command::All { .. }
+        | Command::Completions { .. }
+        | Command::Man { .. } => Ok(()),
     }
 }
