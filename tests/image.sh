@@ -55,3 +55,15 @@ wait "$worker" || { cat "$work/worker.log" >&2; exit 1; }
 worker=
 inside /usr/bin/rhubarb --version
 echo "the image's root: $(du -sh "$work/image" | cut -f1), a task was run in it"
+
+# What people install, of the same binaries. Compressing these would take a minute.
+DPKG_DEB_COMPRESSOR_TYPE=none sh deploy/package.sh "$binaries" "$work/out" \
+    "$(uname -m)-unknown-linux-gnu" >"$work/made"
+tar -tzf "$work"/out/*.tar.gz >"$work/listed"
+for file in bin/worker bin/beat bin/rhubarb share/man/man1/rhubarb-queues.1.gz \
+    share/bash-completion/completions/rhubarb lib/systemd/system/rhubarb-worker@.service; do
+    grep -q "/usr/$file\$" "$work/listed" || { echo "the tarball lacks $file" >&2; exit 1; }
+done
+if command -v dpkg-deb >/dev/null 2>&1; then
+    dpkg-deb --field "$work"/out/*.deb Package Version Architecture
+fi
