@@ -124,3 +124,39 @@ fn the_book_has_every_page() {
         }
     }
 }
+
+/// Every name of a test in the sources of our tests and crates.
+fn tests_that_are_there() -> String {
+    fn gather(folder: &Path, all: &mut String) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.ends_with("target") {
+                gather(&path, all);
+            } else if path.extension().is_some_and(|kind| kind == "rs") {
+                all.push_str(&fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    let mut all = String::new();
+    gather(&file("it"), &mut all);
+    gather(&file("../crates"), &mut all);
+    all
+}
+
+#[test]
+fn every_guarantee_names_tests_that_there_are() {
+    let page = fs::read_to_string(file("../docs/guarantees.md")).unwrap();
+    let tests = tests_that_are_there();
+    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| promise"));
+    let mut promises = 0;
+    for row in rows {
+        let held = row.trim_end_matches(['|', ' ']).rsplit('|').next().unwrap();
+        let names: Vec<&str> = held.split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty(), "no test holds: {row}");
+        for name in names {
+            assert!(tests.contains(&format!("fn {name}(")), "there is no test {name}");
+        }
+        promises += 1;
+    }
+    assert!(promises > 20, "{promises}");
+}
