@@ -11,25 +11,29 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 use rhubarb_e2e::file;
 
 /// Who may import whom inside the workspace, by folder. What is not listed is not allowed.
-const IMPORTS: [(&str, &[&str]); 22] = [
+const IMPORTS: [(&str, &[&str]); 23] = [
     ("pyvalue", &[]),
     ("wire", &["pyvalue"]),
     ("config", &[]),
     ("schedule", &["config", "wire"]),
-    ("core", &["config"]),
+    ("trace", &[]),
+    ("core", &["config", "trace"]),
     ("connection", &["config", "core"]),
-    ("scrape", &["config", "core"]),
+    ("scrape", &["config", "core", "trace"]),
     ("cache", &["config", "core", "connection", "pyvalue"]),
-    ("queue", &["config", "core", "schedule", "connection", "wire"]),
+    ("queue", &["config", "core", "schedule", "connection", "wire", "trace"]),
     ("probe", &["core"]),
-    ("consumer", &["core", "connection", "wire", "queue", "probe"]),
+    ("consumer", &["core", "connection", "wire", "queue", "probe", "trace"]),
     ("rhubarb-macros", &[]),
-    ("rhubarb", &["config", "core", "connection", "queue", "consumer", "probe", "rhubarb-macros"]),
+    (
+        "rhubarb",
+        &["config", "core", "connection", "queue", "consumer", "probe", "trace", "rhubarb-macros"],
+    ),
     ("jobs", &["config", "core", "connection", "cache", "scrape", "queue", "rhubarb"]),
     // The one place that sees the sections of all.
     ("settings", &["config", "core", "schedule", "connection", "queue", "scrape", "jobs"]),
     ("worker", &["rhubarb", "jobs", "settings"]),
-    ("beat", &["core", "schedule", "connection", "queue", "settings", "probe"]),
+    ("beat", &["core", "schedule", "connection", "queue", "settings", "probe", "trace"]),
     ("demo", &["core"]),
     ("monitor", &["core", "connection", "queue", "cache", "jobs", "settings"]),
     ("web", &["core", "connection", "queue", "cache", "scrape", "jobs", "monitor", "settings"]),

@@ -85,6 +85,8 @@ mod shadow;
 mod shop;
 /// Certificates: of servers, of authorities, of our own.
 mod tls;
+/// Traces, from a Python producer through workers of both kinds.
+mod traces;
 /// What a scrape says of pages that are not the list, and of what it lost.
 mod truth;
 /// What the worker promises to authors of tasks.

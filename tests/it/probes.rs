@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// What a server answers to a path: the status, and all of it.
-async fn get(address: &str, path: &str) -> (u16, String) {
+pub(crate) async fn get(address: &str, path: &str) -> (u16, String) {
     let asked = async {
         let mut stream = TcpStream::connect(address).await?;
         let request =
@@ -35,7 +35,7 @@ async fn get(address: &str, path: &str) -> (u16, String) {
 }
 
 /// Waits until a process has said where it listens: in the line with `said`, behind `before`.
-async fn address_in(process: &mut Process, said: &str, before: &str) -> String {
+pub(crate) async fn address_in(process: &mut Process, said: &str, before: &str) -> String {
     let line = process.line(said, SOON).await;
     let rest = line.split_once(before).map(|(_, rest)| rest).unwrap_or_default();
     let mut parts = rest.split(|c: char| c.is_whitespace() || "\"/".contains(c));

@@ -75,6 +75,12 @@ impl Vital for Pulse {
         let schedules = u32::try_from(schedules).ok().map(f64::from);
         text.metric(&m::BEAT_SCHEDULES).add(&[], schedules.filter(|_| leads == Some(true)));
         text.metric(&m::BEAT_STANDS).add(&[], turned.elapsed().as_secs_f64());
+        let spans = rhubarb_trace::counts();
+        let mut told = text.metric(&m::BEAT_SPANS);
+        for (state, count) in [("exported", spans.exported), ("dropped", spans.dropped)] {
+            // So many that a float is not exact are not met.
+            told.add(&[state], u32::try_from(count).map_or(f64::from(u32::MAX), f64::from));
+        }
         text.into_text()
     }
 }

@@ -17,10 +17,13 @@ mod progress;
 mod table;
 mod view;
 
-use std::ffi::OsString;
+use std::{ffi::OsString, time::Duration};
 
 use clap::CommandFactory;
-use rhubarb_core::{exit, process, telemetry};
+use rhubarb_core::{
+    exit, process,
+    telemetry::{self, TelemetryConfig},
+};
 use rhubarb_settings::{Loaded, Settings};
 
 use self::{
@@ -51,7 +54,7 @@ fn parse_and_run(args: impl IntoIterator<Item = OsString>) -> Result<u8, Error> 
     };
     // The demo has a configuration of its own, so that nothing of this machine's can break it.
     if let (Some(Command::Demo(args)), false) = (&command, common.print_config) {
-        return execute(commands::demo::run(args.seconds));
+        return execute(None, commands::demo::run(args.seconds));
     }
     if let Some(answered) = command.as_ref().and_then(without_configuration) {
         return answered.map(|()| exit::OK);
@@ -80,7 +83,8 @@ fn parse_and_run(args: impl IntoIterator<Item = OsString>) -> Result<u8, Error> 
     if !matches!(&command, Command::Monitor(args) if args.watch) {
         log(&loaded);
     }
-    execute(commands::run(command, loaded))
+    let telemetry = loaded.config.telemetry.clone();
+    execute(Some(&telemetry), commands::run(command, loaded))
 }
 
 /// Runs what asks no configuration of ours.
@@ -115,11 +119,22 @@ fn log(loaded: &Loaded) {
     let _ = process::log(&loaded, telemetry::Output::Stderr);
 }
 
-fn execute(command: impl Future<Output = Result<(), Error>>) -> Result<u8, Error> {
+fn execute(
+    telemetry: Option<&TelemetryConfig>,
+    command: impl Future<Output = Result<(), Error>>,
+) -> Result<u8, Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(command)?;
+    runtime.block_on(async {
+        let traces = telemetry.and_then(process::traces);
+        let done = command.await;
+        process::finish(traces, LAST_SPANS).await;
+        done
+    })?;
     Ok(exit::OK)
 }
+
+/// How long a command waits for its spans to be sent.
+pub(crate) const LAST_SPANS: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {

@@ -15,6 +15,7 @@ use apalis_core::{
     task::{Task, builder::TaskBuilder},
     worker::context::WorkerContext,
 };
+use rhubarb_trace::Ended;
 use rhubarb_wire::{Exception, Headers};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::WaitForCancellationFutureOwned;
@@ -186,6 +187,7 @@ where
             }
         };
         let began = Instant::now();
+        let received = task.args.received.clone();
         let span = span(&task.args);
         tracing::debug!(parent: &span, "task begins");
         let call = span.in_scope(|| self.inner.call(task));
@@ -204,6 +206,7 @@ where
             drop(running);
             runner.held.cease(ticket.claim());
             log_end(&ending.outcome, began.elapsed(), &span);
+            received.trace.end(|| ended(&ending.outcome));
             ticket.settle_after(began.elapsed(), ending);
             // An error would end the apalis worker; the outcome is where it belongs.
             Ok(())
@@ -220,13 +223,42 @@ fn raised(error: &impl std::fmt::Display) -> Ending {
 /// The span in which a task runs: its handler's log lines carry these fields too.
 fn span(delivery: &Delivery) -> Span {
     let headers = &delivery.envelope().headers;
-    tracing::info_span!(
+    let trace = delivery.received.trace.carrier();
+    let span = tracing::info_span!(
         "task",
         task = headers.task,
         id = headers.id,
         queue = delivery.queue,
         attempt = headers.retries + 1,
-    )
+        trace_id = tracing::field::Empty,
+    );
+    if let Some(id) = trace.as_ref().and_then(|trace| trace.trace_id()) {
+        span.record("trace_id", id);
+    }
+    span
+}
+
+/// What a run's span tells of its outcome; `None` for one that is to be done again.
+fn ended(outcome: &Outcome) -> Option<Ended> {
+    let failed = |exception: &Exception, traceback: Option<&String>| Ended::Failed {
+        kind: exception.exc_type.clone(),
+        message: exception.to_string(),
+        traceback: traceback.cloned(),
+    };
+    Some(match outcome {
+        Outcome::Success(_) => Ended::Well("SUCCESS"),
+        Outcome::Failure { exception, traceback } => failed(exception, traceback.as_ref()),
+        Outcome::Retry { exception, .. } => Ended::Retry(exception.to_string()),
+        Outcome::Dead { exception, .. } => failed(exception, None),
+        Outcome::Revoked(_) => Ended::Well("REVOKED"),
+        Outcome::Ignored => Ended::Well("IGNORED"),
+        Outcome::Rejected { .. } => Ended::Well("REJECTED"),
+        Outcome::PutOff { .. }
+        | Outcome::NotDue { .. }
+        | Outcome::Unknown
+        | Outcome::Leave
+        | Outcome::HandBack => return None,
+    })
 }
 
 /// The one line at a task's end.

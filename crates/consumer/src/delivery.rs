@@ -10,6 +10,7 @@ use std::{
 
 use jiff::Timestamp;
 use rhubarb_queue::{letter::Attempt, published};
+use rhubarb_trace::Running;
 use rhubarb_wire::{Body, DecodeError, Envelope};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
@@ -42,6 +43,8 @@ pub struct Received {
     pub(crate) deaths: Vec<Attempt>,
     /// How long it waited to be claimed, where its publisher says when it was published.
     pub(crate) waited: Option<Duration>,
+    /// Its trace.
+    pub trace: Running,
     /// The memory that the body was given.
     memory: Mutex<Option<OwnedSemaphorePermit>>,
 }
@@ -50,6 +53,7 @@ impl Received {
     /// Takes an envelope whose body may have at most `max_body_bytes` after decompression.
     pub fn new(envelope: Envelope, max_body_bytes: usize) -> Self {
         Self {
+            trace: Running::new(&envelope.headers.other),
             envelope,
             max_body_bytes,
             body: OnceLock::new(),

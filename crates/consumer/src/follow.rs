@@ -9,13 +9,15 @@
 
 mod fail;
 
-use std::{borrow::Cow, cell::Cell};
+use std::{borrow::Cow, cell::Cell, sync::Arc};
 
 use rhubarb_queue::{
     Client, Error, Outgoing, Stored,
     canvas::{self, Call, CanvasError, Publisher, ResultTree},
     config::CeleryConfig,
+    traced,
 };
+use rhubarb_trace::Carrier;
 use rhubarb_wire::{ChordPart, Exception, Signature, State};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -70,6 +72,8 @@ pub(crate) struct Lineage {
     pub(crate) seed: String,
     /// The publishing task's priority, where it is inherited.
     pub(crate) priority: Option<u8>,
+    /// The trace of its run.
+    pub(crate) trace: Option<Arc<Carrier>>,
 }
 
 impl Follow {
@@ -125,6 +129,7 @@ impl Lineage {
             // anew has another.
             seed: properties.delivery_tag.clone().unwrap_or_else(|| headers.id.clone()),
             priority: inherits.then_some(properties.priority),
+            trace: received.trace.carrier(),
         }
     }
 }
@@ -272,35 +277,37 @@ fn publish(
         max_bytes: limit,
     };
     let unrolled = canvas::unroll(signature.clone(), call, publisher)
-        .and_then(|unrolled| encode(unrolled, around.max_message_bytes));
+        .and_then(|unrolled| encode(unrolled, around.max_message_bytes, by.trace.as_deref()));
     unrolled.unwrap_or_else(|error| {
         refused(std::iter::once(signature).chain(&rest), &error, by, place, around)
     })
 }
 
 /// Encodes the messages; none of them may be larger than what a worker takes.
-fn encode(unrolled: canvas::Unrolled, max: usize) -> Result<Follow, CanvasError> {
-    let follow = Follow::from(unrolled);
+fn encode(
+    unrolled: canvas::Unrolled,
+    max: usize,
+    trace: Option<&Carrier>,
+) -> Result<Follow, CanvasError> {
+    let follow = encoded(unrolled, trace);
     match follow.messages.iter().map(|outgoing| outgoing.message.len()).max() {
         Some(size) if size > max => Err(CanvasError::Message { size, max }),
         _ => Ok(follow),
     }
 }
 
-impl From<canvas::Unrolled> for Follow {
-    fn from(unrolled: canvas::Unrolled) -> Self {
-        let encode = |canvas::Outgoing { queue, envelope }| Outgoing {
-            queue,
-            priority: envelope.properties.priority,
-            message: envelope.encode(),
-        };
-        Self {
-            saved: unrolled.saved,
-            chord_sizes: unrolled.chord_sizes,
-            messages: unrolled.messages.into_iter().map(encode).collect(),
-            children: unrolled.children.iter().map(ResultTree::to_value).collect(),
-            ..Self::default()
-        }
+fn encoded(unrolled: canvas::Unrolled, trace: Option<&Carrier>) -> Follow {
+    let encode = |canvas::Outgoing { queue, mut envelope }| {
+        drop(traced(&mut envelope, &queue, trace));
+        let priority = envelope.properties.priority;
+        Outgoing { queue, priority, message: envelope.encode() }
+    };
+    Follow {
+        saved: unrolled.saved,
+        chord_sizes: unrolled.chord_sizes,
+        messages: unrolled.messages.into_iter().map(encode).collect(),
+        children: unrolled.children.iter().map(ResultTree::to_value).collect(),
+        ..Follow::default()
     }
 }
 

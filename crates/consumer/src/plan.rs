@@ -8,8 +8,9 @@ use rhubarb_queue::{
     Outgoing, Stored,
     keys::list_number,
     letter::{Attempt, Letter, LetterKind},
-    queue_name,
+    queue_name, traced,
 };
+use rhubarb_trace::Carrier;
 use rhubarb_wire::{Exception, State, TaskResult, brief_args, brief_kwargs};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -213,6 +214,11 @@ fn retry(
     let this = attempt(exception.to_string(), around);
     add_attempt(&mut next.headers, received.deaths.iter().cloned().chain([this]));
     change(&mut next, &again, received);
+    let trace = received.trace.carrier();
+    // The run's own context, in place of that which it came with.
+    Carrier::remove(&mut next.headers.other);
+    let queue = again.queue.as_deref().unwrap_or(around.queue);
+    drop(traced(&mut next, queue, trace.as_deref()));
     let result = stores_errors(received, around.celery).then(|| {
         let record = record(
             received,

@@ -99,6 +99,10 @@ impl Pulse {
         ] {
             text.metric(metric).add(&[], float(counter.load(Ordering::Relaxed)));
         }
+        let spans = rhubarb_trace::counts();
+        let mut told = text.metric(&m::WORKER_SPANS);
+        told.add(&["exported"], float(spans.exported));
+        told.add(&["dropped"], float(spans.dropped));
         let mut started = text.metric(&m::WORKER_STARTED);
         let by_task = counters.by_task();
         by_task.iter().take(MAX_TASKS).for_each(|(task, n)| started.add(&[task], float(*n)));

@@ -3,4 +3,4 @@
 mod args;
 
 pub use self::args::CommonArgs;
-pub use crate::telemetry::{LogConfig, LogFormat};
+pub use crate::telemetry::{LogConfig, LogFormat, TelemetryConfig};

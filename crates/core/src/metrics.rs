@@ -210,12 +210,16 @@ metrics! {
     WORKER_RUNTIME: Worker Histogram "rhubarb_worker_task_runtime_seconds" ["task"];
     /// How long tasks of our own publishers waited for this worker, up to its last heartbeat.
     WORKER_WAIT: Worker Histogram "rhubarb_worker_task_wait_seconds" ["task"];
+    /// Spans of this worker's traces: exported, or dropped because the collector does not keep up.
+    WORKER_SPANS: Worker Counter "rhubarb_worker_spans_total" ["state"];
     /// Whether this beat leads.
     BEAT_LEADING: Beat Gauge "rhubarb_beat_leading" [];
     /// Schedules that are on, as the leading beat knows them.
     BEAT_SCHEDULES: Beat Gauge "rhubarb_beat_schedules" [];
     /// How long ago this beat looked at its schedules.
     BEAT_STANDS: Beat Gauge "rhubarb_beat_loop_age_seconds" [];
+    /// Spans of this beat's traces: exported, or dropped because the collector does not keep up.
+    BEAT_SPANS: Beat Counter "rhubarb_beat_spans_total" ["state"];
 }
 
 /// Metrics as text, as Prometheus reads it.

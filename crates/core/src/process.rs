@@ -1,13 +1,14 @@
 //! What is the same in every process that goes on until it is told to stop: configuration, logging,
 //! signals, and what is left when it ends.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use rhubarb_config::{Configuration, Loaded};
+use rhubarb_trace::{Collector, Traces};
 use tokio::runtime;
 
 use crate::{
-    config::{CommonArgs, LogConfig},
+    config::{CommonArgs, LogConfig, TelemetryConfig},
     exit,
     shutdown::Shutdown,
     telemetry::{self, Output},
@@ -61,7 +62,7 @@ pub fn main<C, Live>(
     live: impl FnOnce(C, Shutdown) -> Live,
 ) -> ExitCode
 where
-    C: Configuration + AsRef<LogConfig>,
+    C: Configuration + AsRef<LogConfig> + AsRef<TelemetryConfig>,
     Live: Future<Output = u8>,
 {
     let told = configured::<C>(common, flags)
@@ -70,9 +71,51 @@ where
         tracing::warn!("{warning}");
     }
     match told {
-        Ok(config) => run(runtime, |shutdown| live(config, shutdown)).into(),
+        Ok(config) => run(runtime, async |shutdown| {
+            let traces = traces(config.as_ref());
+            let code = live(config, shutdown).await;
+            finish(traces, LAST_SPANS).await;
+            code
+        })
+        .into(),
         Err(code) => code.into(),
     }
+}
+
+/// How long the last spans of a process that goes on may take to be sent: what it stops within is
+/// the platform's to say, and the tasks come first.
+const LAST_SPANS: Duration = Duration::from_millis(400);
+
+/// Begins to send spans, where the configuration says where; to be called on the runtime.
+///
+/// What is wrong is one warning: no task waits for a trace.
+pub fn traces(config: &TelemetryConfig) -> Option<Traces> {
+    let endpoint = config.otlp.as_ref().filter(|_| !config.disabled)?;
+    let collector = Collector { endpoint: endpoint.expose().to_owned(), links: config.span_links };
+    match rhubarb_trace::start(&collector, &program()) {
+        Ok(traces) => {
+            tracing::info!(collector = %endpoint, "traces are sent");
+            Some(traces)
+        }
+        Err(reason) => {
+            tracing::warn!(collector = %endpoint, reason, "telemetry.otlp: no traces are sent");
+            None
+        }
+    }
+}
+
+/// Sends the last spans, for at most this long.
+pub async fn finish(traces: Option<Traces>, within: Duration) {
+    if let Some(traces) = traces {
+        traces.finish(within).await;
+    }
+}
+
+/// The name of the program that runs, for those who read its traces.
+fn program() -> String {
+    let path = std::env::current_exe().ok();
+    let name = path.as_deref().and_then(|path| path.file_stem()?.to_str());
+    name.unwrap_or("rhubarb").to_owned()
 }
 
 /// Runs a process until it ends by itself or is told to stop, and returns its exit code; see

@@ -17,7 +17,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-pub use self::config::{LogConfig, LogFormat};
+pub use self::config::{LogConfig, LogFormat, TelemetryConfig};
 
 /// Where log lines go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,7 +15,10 @@ use std::collections::BTreeMap;
 
 use rhubarb_config::{Configuration, Environment, Origins, Problems, from_toml, settings};
 use rhubarb_connection::{RedisConfig, Role};
-use rhubarb_core::{config::LogConfig, redact::SafeUrl};
+use rhubarb_core::{
+    config::{LogConfig, TelemetryConfig},
+    redact::SafeUrl,
+};
 
 pub use self::{
     celery::{CeleryConfig, KeyprefixForm, ResultCompression},
@@ -46,6 +49,8 @@ settings! {
         intake: IntakeConfigs = IntakeConfigs::default();
         /// Logging.
         log: LogConfig = LogConfig::default();
+        /// Traces.
+        telemetry: TelemetryConfig = TelemetryConfig::default();
     }
     fields {
         /// What the machine says about itself; decides the node name where none is configured.
@@ -153,6 +158,12 @@ impl AsRef<Self> for Config {
 impl AsRef<LogConfig> for Config {
     fn as_ref(&self) -> &LogConfig {
         &self.log
+    }
+}
+
+impl AsRef<TelemetryConfig> for Config {
+    fn as_ref(&self) -> &TelemetryConfig {
+        &self.telemetry
     }
 }
 

@@ -56,7 +56,7 @@ pub mod tick;
 mod unacked;
 pub mod write;
 
-pub use client::{Client, Publish, Published, Recorder};
+pub use client::{Client, Publish, Published, Recorder, traced};
 pub use config::{Config, queue_name};
 pub use error::Error;
 pub use lock::OwnedLock;

@@ -16,6 +16,7 @@ use std::{
     },
 };
 
+use rhubarb_trace::Here;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Span;
 
@@ -152,8 +153,9 @@ pub(crate) async fn run(
     let errand = Arc::new(Errand { state: AtomicU8::new(RUNS), threads: thread.threads, span });
     let awaited = Awaited(errand.clone());
     let permit = thread.permit;
+    let here = Here::now();
     let running = tokio::task::spawn_blocking(move || {
-        let returned = errand.span.in_scope(|| caught(&*function, call));
+        let returned = errand.span.in_scope(|| here.run(|| caught(&*function, call)));
         errand.has_ended();
         drop((slot, permit));
         returned

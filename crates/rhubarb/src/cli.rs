@@ -9,7 +9,7 @@ use clap::Parser;
 use rhubarb_config::Configuration;
 use rhubarb_core::{
     celery_flags::CelerysFlags,
-    config::{CommonArgs, LogConfig},
+    config::{CommonArgs, LogConfig, TelemetryConfig},
     exit, process,
     shutdown::Shutdown,
     telemetry,
@@ -183,14 +183,14 @@ pub fn main_async(register: impl AsyncFnOnce(&mut App) -> anyhow::Result<()>) ->
 #[doc(hidden)]
 pub fn main_with<C>(register: impl FnOnce(&mut App, C) -> anyhow::Result<()>) -> ExitCode
 where
-    C: Configuration + AsRef<Config> + AsRef<LogConfig>,
+    C: Configuration + AsRef<Config> + AsRef<LogConfig> + AsRef<TelemetryConfig>,
 {
     run(async |app: &mut App, settings: C| register(app, settings))
 }
 
 fn run<C>(register: impl AsyncFnOnce(&mut App, C) -> anyhow::Result<()>) -> ExitCode
 where
-    C: Configuration + AsRef<Config> + AsRef<LogConfig>,
+    C: Configuration + AsRef<Config> + AsRef<LogConfig> + AsRef<TelemetryConfig>,
 {
     let cli = Cli::parse();
     let runtime = runtime::Builder::new_multi_thread();

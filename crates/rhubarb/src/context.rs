@@ -61,8 +61,8 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) fn client(&self) -> &Client {
         self.client.get_or_init(|| {
-            let envelope = &self.received.envelope;
-            self.parent.child_of(&envelope.headers, envelope.properties.priority)
+            let (envelope, trace) = (&self.received.envelope, self.received.trace.carrier());
+            self.parent.child_of(&envelope.headers, envelope.properties.priority, trace)
         })
     }
 

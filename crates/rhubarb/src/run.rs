@@ -250,6 +250,7 @@ impl Inner {
         mut arguments: Arguments,
     ) -> (HandlerEnd, Vec<Value>) {
         let Attempt { task, permits: (thread, slot), delivery, limits } = attempt;
+        self.begin_trace(delivery);
         let run = self.running(delivery, &limits);
         // Also when this is dropped because the task was terminated.
         let _given_up = run.given_up.clone().drop_guard();
@@ -260,7 +261,8 @@ impl Inner {
         let context = TaskContext::new(run.clone(), failed);
         let call = Call::new(arguments, context, self.registry.states.clone());
         let handler = task.run(call, thread, slot, self.registry.layered.as_ref());
-        let handler = caught(handler).instrument(Span::current());
+        let handler = delivery.received.trace.around(caught(handler).boxed());
+        let handler = handler.instrument(Span::current());
         let mut handler = AbortOnDropHandle::new(tokio::spawn(handler));
         let ended = tokio::select! {
             biased;
@@ -278,6 +280,30 @@ impl Inner {
             ended => ended,
         };
         (self.told(ended, run.is_over_soft_limit()), run.children())
+    }
+
+    /// Begins the run's span; the log's lines have the id of a trace that begins here.
+    fn begin_trace(&self, delivery: &Delivery) {
+        let Delivery { received, queue, .. } = delivery;
+        let (headers, properties) = (&received.envelope.headers, &received.envelope.properties);
+        let begun = received.trace.begin(rhubarb_trace::Attempt {
+            task: &headers.task,
+            id: &headers.id,
+            queue,
+            retries: headers.retries,
+            reply_to: properties.reply_to.as_deref().unwrap_or_default(),
+            origin: headers.origin.as_deref(),
+            node: &self.node,
+            priority: properties.priority,
+            redelivered: headers.redelivered,
+            times: (
+                headers.eta.as_ref().map(|time| time.as_str()),
+                headers.expires.as_ref().map(|time| time.as_str()),
+            ),
+        });
+        if let Some(id) = begun {
+            Span::current().record("trace_id", id);
+        }
     }
 
     fn running(&self, delivery: &Delivery, limits: &Limits) -> Arc<Run> {

@@ -28,7 +28,7 @@ use std::{
 };
 
 use rhubarb_config::{Configuration, Environment, Origins, Problems, from_toml, settings};
-use rhubarb_core::config::LogConfig;
+use rhubarb_core::config::{LogConfig, TelemetryConfig};
 use rhubarb_jobs::CacheConfig;
 use rhubarb_queue::{Config, queue_name, schedules::Configured};
 use rhubarb_schedule::{BeatConfig, CrontabText, ScheduleConfig, When};
@@ -111,6 +111,12 @@ impl AsRef<Config> for Settings {
 impl AsRef<LogConfig> for Settings {
     fn as_ref(&self) -> &LogConfig {
         &self.engine.log
+    }
+}
+
+impl AsRef<TelemetryConfig> for Settings {
+    fn as_ref(&self) -> &TelemetryConfig {
+        &self.engine.telemetry
     }
 }
 

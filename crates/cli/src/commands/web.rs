@@ -12,14 +12,17 @@ pub(crate) fn serve(loaded: Loaded) -> u8 {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread();
     process::run(runtime, async |shutdown| {
-        match rhubarb_web::serve(loaded.config, &shutdown).await {
+        let traces = process::traces(&loaded.config.telemetry);
+        let code = match rhubarb_web::serve(loaded.config, &shutdown).await {
             Ok(()) => exit::OK,
             Err(error @ rhubarb_web::Error::Listen { .. }) => {
                 tracing::error!("{error}");
                 exit::FAILED
             }
             Err(error) => exit::refuse(&error),
-        }
+        };
+        process::finish(traces, crate::LAST_SPANS).await;
+        code
     })
 }
 

@@ -1,6 +1,6 @@
-//! `[log]`.
+//! `[log]` and `[telemetry]`.
 
-use rhubarb_config::{settings, words};
+use rhubarb_config::{redact::Address, settings, words};
 
 use super::level;
 
@@ -18,6 +18,23 @@ settings! {
             accepts "a level (trace, debug, info, warning, error, critical, off) or a list of \
                      directives such as \"info,rhubarb_queue=debug\"",
             if |text| level(text).is_ok(), over &["RUST_LOG"];
+    }
+}
+
+settings! {
+    /// Traces by OpenTelemetry's protocol. Off without an address.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct TelemetryConfig {
+        /// Where spans are sent, over HTTP, as protobuf: the address of a collector. "/v1/traces"
+        /// is added where it does not end with it.
+        otlp: Option<Address> = None, accepts "an http:// or https:// address",
+            if |address| address.as_ref().is_none_or(Address::is_http),
+            from &["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"],
+            example "\"http://localhost:4318\"";
+        /// Link a run to its publishing, in place of making it a part of the publisher's trace.
+        span_links: bool = false;
+        /// Send no spans, whatever else is set.
+        disabled: bool = false, from &["OTEL_SDK_DISABLED"];
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use rhubarb_core::clock;
+use rhubarb_trace::{Carrier, Publishing, Sent};
 use rhubarb_wire::{Envelope, Headers, Signature};
 use uuid::Uuid;
 
@@ -35,6 +36,8 @@ pub(super) struct Parent {
     root_id: String,
     id: String,
     priority: Option<u8>,
+    /// The trace of its run.
+    trace: Option<Arc<Carrier>>,
     children: Mutex<Vec<ResultTree>>,
 }
 
@@ -85,14 +88,16 @@ impl Client {
     /// parent.
     ///
     /// `priority` is the task's own; it is passed on where `task_inherit_parent_priority` says so.
+    /// `trace` is the context of the task's run, where there is one.
     /// Clones of the client are of the same task, and [`Client::children`] tells what they all
     /// published.
     #[must_use]
-    pub fn child_of(&self, headers: &Headers, priority: u8) -> Self {
+    pub fn child_of(&self, headers: &Headers, priority: u8, trace: Option<Arc<Carrier>>) -> Self {
         let parent = Parent {
             root_id: headers.root_id.clone().unwrap_or_else(|| headers.id.clone()),
             id: headers.id.clone(),
             priority: self.celery.task_inherit_parent_priority.then_some(priority),
+            trace,
             children: Mutex::default(),
         };
         Self { parent: Some(Arc::new(parent)), ..self.clone() }
@@ -112,10 +117,11 @@ impl Client {
     /// [`Error::Refused`] as for [`Client::publish`], and for what is no single message.
     pub fn message(&self, publish: Publish) -> Result<Encoded, Error> {
         let mut messages = self.unroll(publish)?.messages;
-        let (Some(Outgoing { queue, envelope }), true) = (messages.pop(), messages.is_empty())
+        let (Some(Outgoing { queue, mut envelope }), true) = (messages.pop(), messages.is_empty())
         else {
             return Err(Error::Refused("a canvas is not one message".to_owned()));
         };
+        drop(traced(&mut envelope, &queue, self.trace()));
         let message = envelope.encode();
         self.check_size(&envelope, message.len())?;
         Ok(Encoded { queue, priority: envelope.properties.priority, message })
@@ -187,10 +193,11 @@ impl Client {
         if let Some(recorder) = &self.recorder {
             recorder.sent(outbox.recorded);
         } else {
-            self.prepare_chords(&outbox.saved, &outbox.chord_sizes).await?;
-            for batch in outbox.batches {
-                self.push(batch).await?;
+            let pushed = self.push_all(&outbox.saved, &outbox.chord_sizes, outbox.batches).await;
+            if let Err(error) = &pushed {
+                outbox.spans.iter().for_each(|span| span.failed(error));
             }
+            pushed?;
         }
         if let Some(parent) = &self.parent {
             let mut children = parent.children.lock().unwrap_or_else(PoisonError::into_inner);
@@ -198,6 +205,24 @@ impl Client {
             children.extend(outbox.children.into_iter().take(left));
         }
         Ok(())
+    }
+
+    async fn push_all(
+        &self,
+        saved: &[ResultTree],
+        chord_sizes: &[(String, u64)],
+        batches: Vec<Batch>,
+    ) -> Result<(), Error> {
+        self.prepare_chords(saved, chord_sizes).await?;
+        for batch in batches {
+            self.push(batch).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns the trace of the running task that publishes.
+    fn trace(&self) -> Option<&Carrier> {
+        self.parent.as_ref().and_then(|parent| parent.trace.as_deref())
     }
 
     /// Stores what those who finish chords look for: nested groups, and how many parts each chord
@@ -243,7 +268,8 @@ impl Client {
 
     /// Encodes a message, unless it is larger than what may be published.
     fn encode(&self, outgoing: Outgoing, outbox: &mut Outbox) -> Result<(), Error> {
-        let Outgoing { queue, envelope } = outgoing;
+        let Outgoing { queue, mut envelope } = outgoing;
+        outbox.spans.extend(traced(&mut envelope, &queue, self.trace()));
         outbox.scratch.clear();
         envelope.encode_into(&mut outbox.scratch);
         self.check_size(&envelope, outbox.scratch.len())?;
@@ -295,4 +321,18 @@ impl Client {
     pub(crate) fn undeclared(&self, queue: &str) -> bool {
         !self.declared.lock().unwrap_or_else(PoisonError::into_inner).contains(queue)
     }
+}
+
+/// Gives a message that is published now its trace, as Celery's instrumentation does; returns its
+/// span, which ends when it is dropped.
+pub fn traced(envelope: &mut Envelope, queue: &str, parent: Option<&Carrier>) -> Option<Sent> {
+    let headers = &mut envelope.headers;
+    let what = Publishing {
+        task: &headers.task,
+        id: &headers.id,
+        queue,
+        retries: headers.retries,
+        bytes: envelope.body.len(),
+    };
+    rhubarb_trace::publish(parent, what, &mut headers.other)
 }

@@ -23,6 +23,7 @@ use uuid::Uuid;
 use self::patience::Patience;
 use crate::{Config, config::CeleryConfig, keys::Keys};
 
+pub use canvas::traced;
 pub use group::Joined;
 pub use publish::{Publish, Published};
 pub use recorder::Recorder;

@@ -1,6 +1,7 @@
 //! Messages on their way to their lists: encoded, and cut into pipelines.
 
 use ::redis::{Cmd, Pipeline};
+use rhubarb_trace::Sent;
 use rhubarb_wire::{Envelope, ResultTree};
 
 /// How many messages go in one pipeline, so that a large canvas does not keep the connection for
@@ -22,6 +23,8 @@ pub(super) struct Outbox {
     pub(super) children: Vec<ResultTree>,
     /// The messages, where they are recorded.
     pub(super) recorded: Vec<(String, Envelope)>,
+    /// The spans of the messages, where traces are sent.
+    pub(super) spans: Vec<Sent>,
     /// Where each message is encoded before it is put into its command.
     pub(super) scratch: Vec<u8>,
     /// About how many messages come, that one included.

@@ -11,6 +11,7 @@ use reqwest::{
         HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
     },
 };
+use rhubarb_trace::Fetch;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
@@ -63,14 +64,18 @@ pub(super) struct Answer {
     /// What the headers say of a page that keeps visitors out.
     pub(super) sign: Option<Sign>,
     response: Response,
+    span: Fetch,
 }
 
 impl Exchange<'_> {
     pub(super) async fn send(&self) -> Result<Answer, FetchError> {
+        let span = self.span();
         let response = timeout_at(self.until, self.request().send())
             .await
-            .map_err(|_| self.timeout(Phase::Head))?
-            .map_err(|error| self.not_answered(&error))?;
+            .map_err(|_| self.timeout(Phase::Head))
+            .and_then(|sent| sent.map_err(|error| self.not_answered(&error)))
+            .inspect_err(|error| span.failed(error))?;
+        span.answered(response.status().as_u16());
         if let (Some(proxy), StatusCode::PROXY_AUTHENTICATION_REQUIRED) =
             (self.proxy, response.status())
         {
@@ -88,7 +93,13 @@ impl Exchange<'_> {
             sign: Sign::of_headers(|name| headers.get(name)?.to_str().ok()),
             headers,
             response,
+            span,
         })
+    }
+
+    fn span(&self) -> Fetch {
+        let (method, host) = (self.method(), self.url.host_str().unwrap_or_default());
+        Fetch::begin(method.as_str(), host, self.url.port(), self.url.path())
     }
 
     fn request(&self) -> RequestBuilder {
@@ -141,7 +152,9 @@ impl Exchange<'_> {
         limit: usize,
     ) -> Result<(Bytes, bool), FetchError> {
         let encoding = answer.encoding;
-        let (body, more) = self.read_raw(answer.response, limit).await?;
+        let read = self.read_raw(answer.response, limit).await;
+        let (body, more) = read.inspect_err(|error| answer.span.failed(error))?;
+        answer.span.read(body.len());
         if encoding.is_empty() || more {
             return Ok((body, more));
         }
