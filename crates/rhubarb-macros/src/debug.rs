@@ -45,13 +45,16 @@ fn checks(function: &ItemFn) -> Result<TokenStream> {
             let _ = |#(#names: #types),*| ::rhubarb::__private::sendable(#ident(#(#names),*));
         }
     });
-    Ok(quote_spanned! {returns.span()=>
-        #[allow(dead_code, unused_imports, clippy::needless_borrow)]
+    let result = quote_spanned! {returns.span()=>
+        let _ = (&::rhubarb::__private::Returned::<#returns>::new()).kind();
+        (&::rhubarb::__private::Returned::<#returns>::new()).registered();
+    };
+    // Only some of the traits are used. At the type's own span that would be a warning.
+    Ok(quote! {
         fn __check() {
             use ::rhubarb::__private::{OfAny as _, OfBoth as _, OfError as _, OfOne as _};
             #(#parameters)*
-            let _ = (&::rhubarb::__private::Returned::<#returns>::new()).kind();
-            (&::rhubarb::__private::Returned::<#returns>::new()).registered();
+            #result
             #moves
         }
     })

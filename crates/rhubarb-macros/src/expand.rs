@@ -1,7 +1,8 @@
 //! What is written beside a task's function: a type of the same name, and the type of its calls.
 //!
-//! It allows lints and does not expect them: which of them fire is the function's affair, and an
-//! expectation that is not met would be a warning in the caller's code.
+//! It allows a few lints, each on the item that needs it, and does not expect them: which of them
+//! fire is the function's affair, and an expectation that is not met would be a warning in the
+//! caller's code. `rhubarb`'s test `lints` shows that no more are needed.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
@@ -61,8 +62,7 @@ pub(crate) fn task(attribute: TokenStream, item: TokenStream) -> Result<TokenStr
     let task = Task::read(attribute, &mut function)?;
     let (declared, call) = (task.declared(), task.calls());
     Ok(quote! {
-        // What a caller sends is given away: a task has nobody to borrow from.
-        #[allow(clippy::needless_pass_by_value)]
+        #[allow(clippy::needless_pass_by_value, reason = "a task has nobody to borrow from")]
         #function
         #declared
         #call
@@ -122,15 +122,14 @@ impl Task {
             _ => "A task.".to_owned(),
         };
         let (defaults, schema) = (self.defaults(), self.schema());
-        let (register, calls, lints) = (self.register(), self.begin(), lints());
+        let (register, calls) = (self.register(), self.begin());
         quote! {
             #[doc = #about]
             #[doc = ""]
             #(#docs)*
-            #[allow(non_camel_case_types, dead_code)]
+            #[allow(non_camel_case_types, reason = "it has the function's name")]
             #vis enum #ident {}
 
-            #lints
             impl #ident {
                 #defaults
                 #schema
@@ -225,6 +224,8 @@ impl Task {
         let settings = &options.settings;
         quote! {
             /// Returns the task, to be registered by `App::add`.
+            #[allow(dead_code, reason = "a program may only call what another one runs")]
+            #[allow(clippy::type_complexity, reason = "it is the function's own")]
             #vis fn task() -> ::rhubarb::Task {
                 #(#checks)*
                 #kind
@@ -235,7 +236,6 @@ impl Task {
                         #ident::schema()
                     }
 
-                    #[allow(unused_variables)]
                     fn bind(
                         __binding: &mut ::rhubarb::__private::Binding,
                     ) -> ::core::result::Result<Self, ::rhubarb::__private::ArgumentError> {
@@ -309,6 +309,11 @@ impl Task {
             .unzip();
         quote! {
             /// Begins a call with the arguments that are required.
+            #[allow(
+                clippy::too_many_arguments,
+                clippy::type_complexity,
+                reason = "they are the function's own"
+            )]
             #vis fn call(#(#heads),*) -> #call {
                 #call(::rhubarb::TypedCall::new(Self::schema()) #(#sets)*)
             }
@@ -324,7 +329,7 @@ impl Task {
     /// The type of the task's calls.
     fn calls(&self) -> TokenStream {
         let Self { vis, call, ok, ident, .. } = self;
-        let (about, lints) = (format!("A call of the task `{ident}`, to be sent."), lints());
+        let about = format!("A call of the task `{ident}`, to be sent.");
         let setters = self.arguments().enumerate().map(|(at, (_, argument))| {
             let name = &argument.ident;
             let setter = match TAKEN.contains(&parameter::plain(name).as_str()) {
@@ -334,6 +339,7 @@ impl Task {
             let (about, (ty, value)) = (format!("Sets the argument `{name}`."), argument.passed());
             quote! {
                 #[doc = #about]
+                #[allow(clippy::type_complexity, reason = "it is the function's own")]
                 #vis fn #setter(self, #name: #ty) -> Self {
                     Self(self.0.argument(#at, &#value))
                 }
@@ -343,10 +349,9 @@ impl Task {
             #[doc = #about]
             #[derive(Clone, Debug)]
             #[must_use]
-            #[allow(dead_code)]
             #vis struct #call(::rhubarb::TypedCall<#ok>);
 
-            #lints
+            #[allow(dead_code, reason = "nobody uses all of them")]
             impl #call {
                 #(#setters)*
                 ::rhubarb::__call_options! { #vis #ok }
@@ -355,35 +360,16 @@ impl Task {
     }
 }
 
-/// What a name or a type that the caller chose may set off in what is written around it.
-fn lints() -> TokenStream {
-    quote! {
-        #[allow(
-            dead_code,
-            clippy::double_must_use,
-            clippy::fn_params_excessive_bools,
-            clippy::missing_errors_doc,
-            clippy::must_use_candidate,
-            clippy::needless_pass_by_value,
-            clippy::return_self_not_must_use,
-            clippy::should_implement_trait,
-            clippy::too_many_arguments,
-            clippy::type_complexity,
-            clippy::unnecessary_wraps,
-            clippy::unused_async,
-            clippy::wrong_self_convention,
-        )]
-    }
-}
-
 /// Decides in which way a result is returned, where its type is written.
 fn kind(returns: &Type) -> TokenStream {
-    quote_spanned! {returns.span()=>
-        #[allow(unused_imports)]
+    // Only one of the traits is used. At the type's own span that would be a warning.
+    let traits = quote!(
         use ::rhubarb::__private::{OfAny as _, OfError as _};
-        #[allow(clippy::needless_borrow)]
+    );
+    let kind = quote_spanned! {returns.span()=>
         let __kind = (&::rhubarb::__private::Returned::<#returns>::new()).kind();
-    }
+    };
+    quote!(#traits #kind)
 }
 
 /// The function that makes an argument's default.
