@@ -1,15 +1,71 @@
 //! The wall clock, for stored values; durations are measured with `tokio::time::Instant`.
 
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
 use jiff::{
     Timestamp, Unit,
     tz::{Offset, TimeZone},
 };
+use tokio::time::Instant;
 
 /// Returns the current time of this machine, to the microsecond.
 ///
 /// Leases and due times never use it: those are decided on Redis's clock, in its scripts.
 pub fn now() -> Timestamp {
-    Timestamp::now().round(Unit::Microsecond).unwrap_or(Timestamp::UNIX_EPOCH)
+    to_microseconds(Timestamp::now())
+}
+
+fn to_microseconds(at: Timestamp) -> Timestamp {
+    at.round(Unit::Microsecond).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// A clock that a test sets and moves. Between that it goes on with tokio's time, so that it stands
+/// still where tokio's time is paused. Clones are the same clock.
+#[derive(Clone, Debug)]
+pub struct TestClock(Arc<Mutex<Moved>>);
+
+/// The time that was set, and when.
+#[derive(Debug)]
+struct Moved {
+    to: Timestamp,
+    at: Instant,
+}
+
+impl TestClock {
+    /// Returns the time, to the microsecond.
+    pub fn now(&self) -> Timestamp {
+        self.with(|moved| moved.now())
+    }
+
+    /// Sets the time.
+    pub fn set(&self, to: Timestamp) {
+        self.with(|moved| *moved = Moved { to, at: Instant::now() });
+    }
+
+    /// Moves the time forward; it ends at the last time that there is.
+    pub fn advance(&self, by: Duration) {
+        self.with(|moved| moved.to = moved.to.saturating_add(by).unwrap_or(Timestamp::MAX));
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Moved) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Moved {
+    fn now(&self) -> Timestamp {
+        to_microseconds(self.to.saturating_add(self.at.elapsed()).unwrap_or(Timestamp::MAX))
+    }
+}
+
+impl Default for TestClock {
+    /// Begins at this machine's time.
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Moved { to: now(), at: Instant::now() })))
+    }
 }
 
 /// Formats a time as Celery and Python do: `2026-11-23T21:53:30.368124+00:00`.
@@ -67,6 +123,17 @@ mod tests {
                 proptest::prop_assert_eq!(iso(at), at.strftime(&format).to_string());
             }
         }
+    }
+
+    #[test]
+    fn a_tests_clock_is_set_and_moved() {
+        let (clock, at) = (TestClock::default(), "2030-01-01T00:00:00Z".parse().unwrap());
+        clock.set(at);
+        clock.clone().advance(Duration::from_secs(3600));
+        let after = clock.now().duration_since(at);
+        assert!((3600..3700).contains(&after.as_secs()), "{after}");
+        clock.advance(Duration::MAX);
+        assert_eq!(clock.now(), to_microseconds(Timestamp::MAX));
     }
 
     #[test]

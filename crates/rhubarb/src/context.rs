@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use jiff::Timestamp;
 use rhubarb_consumer::{Limits, Received};
 use rhubarb_queue::{
     Client, Error, Publish,
@@ -113,6 +114,11 @@ impl TaskContext {
             let (node, Limits { soft, hard, .. }) = (run.node.to_string(), &run.limits);
             TaskInfo { name, node, soft_time_limit: *soft, time_limit: *hard, ..info }
         })
+    }
+
+    /// Returns the current time: this machine's, and in a test that of its clock.
+    pub fn now(&self) -> Timestamp {
+        self.0.run.parent.now()
     }
 
     /// Returns the queue's client; what is published through it has this task as its parent.

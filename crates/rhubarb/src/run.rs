@@ -25,7 +25,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tower::Service;
 use tracing::{Instrument, Span};
 
-use self::ended::{HandlerEnd, decide};
+use self::ended::{HandlerEnd, Moment, decide};
 use crate::{
     app::{App, Registration},
     args::Arguments,
@@ -138,7 +138,8 @@ impl Runner {
         let limits = time_limits(headers, &self.0.tasks.limits(&headers.task), &self.0.defaults);
         let call = Attempt { task, permits, delivery, limits };
         let (ended, children) = self.0.attempt(call, arguments(body)).await;
-        let outcome = decide(ended, headers, &task.retry, fastrand::f64());
+        let moment = Moment { now: self.0.client.now(), random: fastrand::f64() };
+        let outcome = decide(ended, headers, &task.retry, moment);
         let mut errbacks_called = Vec::new();
         if let Outcome::Failure { exception, traceback } = &outcome
             && !body.embed.errbacks.is_empty()

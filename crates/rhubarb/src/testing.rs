@@ -4,7 +4,9 @@
 //! [`Eager`] runs an app's tasks as a worker does, with their layers, limits, retries and
 //! errbacks. [`Given`] makes a [`TaskContext`] for a handler that is called as a function.
 //!
-//! - Retries are followed at once; how long each would have waited is told by [`Ran::waits`].
+//! - Nothing waits. A countdown, an ETA and a retry move the test's clock to their time, and then
+//!   the task runs. [`Ran::began`] tells when each attempt began, [`Ran::waits`] how long each retry
+//!   waited. [`Eager::set_now`] and [`Eager::advance`] move the clock by hand.
 //! - What a task publishes is recorded and not run: a chain's next step, a group and a callback
 //!   are published by the worker when a task ends, and so are not there.
 //!   [`assert_published!`](crate::assert_published) looks at what is recorded.
@@ -39,15 +41,54 @@
 //! # }
 //! ```
 //!
-//! Time stands still with tokio's own means: `#[tokio::test(start_paused = true)]`, with tokio's
-//! feature `test-util`. Then `sleep` in a task, and its time limits, pass at once.
+//! # Time
+//!
+//! The clock says when a call is due, when it expires and when a retry runs.
+//! [`TaskContext::now`] reads it.
+//!
+//! ```
+//! use rhubarb::{Timestamp, prelude::*, testing::{Eager, End}};
+//!
+//! /// The till opens at nine.
+//! #[task(name = "shop.open")]
+//! async fn open(context: TaskContext, at: Timestamp) -> Result<String, TaskError> {
+//!     if context.now() < at {
+//!         return Err(Retry::at(at).into());
+//!     }
+//!     Ok(context.now().to_string())
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> anyhow::Result<()> {
+//! let mut app = rhubarb::testing::app();
+//! app.add(open::task());
+//! let eager = Eager::new(app)?;
+//! let (six, nine) = ("2030-05-01T06:00:00Z".parse()?, "2030-05-01T09:00:00Z".parse()?);
+//! eager.set_now(six);
+//! let ran = eager.run(open::call(nine).publish()?).await;
+//! assert_eq!(ran.began.len(), 2);
+//! assert_eq!(ran.waits[0].as_secs().div_ceil(60), 3 * 60);
+//! assert!(ran.value::<Timestamp>() >= nine);
+//!
+//! // It would be run in an hour, and is worth nothing after half of one.
+//! let (hour, half) = (Duration::from_secs(3600), Duration::from_secs(1800));
+//! let late = open::call(nine).countdown(hour).expires_in(half).publish()?;
+//! assert_eq!(eager.run(late).await.end, End::Expired);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Between its moves the clock goes on with tokio's time. Let that stand still with
+//! `#[tokio::test(start_paused = true)]` and tokio's feature `test-util`: then `sleep` in a task and
+//! time limits pass at once too, and move the clock by just as long.
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::{Timestamp, tz::TimeZone};
 use rhubarb_consumer::{Again, Delivery, Outcome, Received};
 use rhubarb_queue::{
     Client, Config, Publish, Recorder,
-    wire::{Envelope, Exception, open, open_map},
+    wire::{Envelope, Exception, Headers, Time, open, open_map},
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -84,7 +125,9 @@ pub struct Eager {
 pub struct Ran {
     /// How its last attempt ended.
     pub end: End,
-    /// How long each retry would have waited.
+    /// When each attempt began, by the test's clock.
+    pub began: Vec<Timestamp>,
+    /// How long each retry waited, by the test's clock.
     pub waits: Vec<Duration>,
 }
 
@@ -114,6 +157,8 @@ pub enum End {
         /// Why.
         reason: String,
     },
+    /// It did not run: its time was over.
+    Expired,
     /// The app has no task of that name.
     Unknown,
 }
@@ -150,22 +195,27 @@ impl Eager {
         Ok(Self { runner, client, recorder, stop })
     }
 
-    /// Runs a call to its end, its retries too.
+    /// Runs a call to its end, its retries too. The clock is moved to the time of each attempt.
     ///
     /// # Panics
     ///
     /// The call cannot be published, or is retried more than a thousand times.
     pub async fn run(&self, call: Publish) -> Ran {
         let mut envelope = envelope(&self.client, call);
-        let mut waits = Vec::new();
+        let (mut began, mut waits) = (Vec::new(), Vec::new());
         while waits.len() < ATTEMPTS {
+            if self.expires_before_it_is_due(&envelope.headers) {
+                return Ran { end: End::Expired, began, waits };
+            }
+            began.push(self.now());
             let received = received(envelope);
             let queue = received.envelope.properties.delivery_info.routing_key.clone();
             let ending = self.runner.run(&Delivery::unclaimed(received.clone(), queue)).await;
             let end = match ending.outcome {
                 Outcome::Retry { after, again, .. } => {
                     waits.push(after);
-                    envelope = next(&received, *again);
+                    self.advance(after);
+                    envelope = next(&received, *again, self.now());
                     continue;
                 }
                 Outcome::Success(value) => End::Success(value),
@@ -177,9 +227,38 @@ impl Eager {
                 Outcome::Unknown => End::Unknown,
                 _ => End::HandedBack,
             };
-            return Ran { end, waits };
+            return Ran { end, began, waits };
         }
         panic!("the task has asked for {ATTEMPTS} retries");
+    }
+
+    /// Waits for a message's time, by the clock, as a worker does: one that is expired at its first
+    /// sight does not run, nor does one that is when it is due.
+    fn expires_before_it_is_due(&self, headers: &Headers) -> bool {
+        let at = |time: &Option<Time>| time.as_ref().map(|time| time.resolve(&TimeZone::UTC));
+        let is_expired = || at(&headers.expires).is_some_and(|expires| expires <= self.now());
+        if is_expired() {
+            return true;
+        }
+        if let Some(eta) = at(&headers.eta).filter(|eta| *eta > self.now()) {
+            self.set_now(eta);
+        }
+        is_expired()
+    }
+
+    /// Returns the time by the test's clock; it begins with this machine's.
+    pub fn now(&self) -> Timestamp {
+        self.recorder.clock().now()
+    }
+
+    /// Sets the test's clock.
+    pub fn set_now(&self, now: Timestamp) {
+        self.recorder.clock().set(now);
+    }
+
+    /// Moves the test's clock forward.
+    pub fn advance(&self, by: Duration) {
+        self.recorder.clock().advance(by);
     }
 
     /// Returns a client that records what it publishes, for code beside the tasks.
@@ -274,6 +353,13 @@ impl Given {
         let eager = Eager::new(app()).expect("an app without tasks fits together");
         let envelope = envelope(&eager.client, call);
         Self { envelope, deaths: 0, eager, soft_limit: Default::default() }
+    }
+
+    /// Sets the time that the task reads: [`TaskContext::now`].
+    #[must_use]
+    pub fn at(self, now: Timestamp) -> Self {
+        self.eager.set_now(now);
+        self
     }
 
     /// Sets how many retries there were.
@@ -397,9 +483,8 @@ fn received(envelope: Envelope) -> Arc<Received> {
 }
 
 /// The next attempt's message, as the worker would write it.
-fn next(received: &Received, again: Again) -> Envelope {
-    let mut next = received.envelope.retry("", rhubarb_core::clock::now());
-    next.headers.eta = None;
+fn next(received: &Received, again: Again, at: Timestamp) -> Envelope {
+    let mut next = received.envelope.retry("", at);
     let mut body = received.body().cloned().unwrap_or_default();
     if let Some(args) = again.args {
         body.args = args;

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where it is surprised")]
 
 use rhubarb::{
-    assert_published,
+    Timestamp, assert_published,
     canvas::group,
     prelude::*,
     testing::{Eager, End, Given, app},
@@ -46,9 +46,23 @@ fn count(to: u64) -> u64 {
     to
 }
 
+/// Asks for another attempt an hour later until it is noon, and tells somebody in five minutes.
+#[task(name = "t.noon", max_retries = 9)]
+async fn noon(context: TaskContext, at: Timestamp) -> Result<Timestamp, TaskError> {
+    if context.now() < at {
+        return Err(Retry::after(HOUR).into());
+    }
+    mail::call("Ann").countdown(MINUTE * 5).send(context.client()).await?;
+    Ok(context.now())
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
 fn eager() -> Eager {
     let mut app = app();
     app.add_all([mail::task(), sell::task(), end::task(), slow::task(), count::task()]);
+    app.add(noon::task());
     Eager::new(app).unwrap()
 }
 
@@ -82,6 +96,66 @@ async fn every_end_is_told() {
     let slow = eager.run(slow::call().publish().unwrap()).await;
     assert_eq!(slow.exception().exc_type, "TimeLimitExceeded");
     assert_eq!(eager.run(count::call(7).publish().unwrap()).await.value::<u64>(), 7);
+}
+
+/// The minute of the day, so that the time that the test itself takes does not count.
+fn minute(at: Timestamp) -> i64 {
+    at.as_second().rem_euclid(24 * 3600) / 60
+}
+
+#[tokio::test]
+async fn countdowns_etas_and_retries_move_the_tests_clock_and_nothing_waits() {
+    let eager = eager();
+    let day: Timestamp = "2031-05-01T00:00:01Z".parse().unwrap();
+    eager.set_now(day);
+    let twelve = day + HOUR * 12;
+    let call = noon::call(twelve).countdown(HOUR * 9).publish().unwrap();
+    let ran = eager.run(call).await;
+    assert_eq!(ran.waits, [HOUR; 3]);
+    let began: Vec<i64> = ran.began.iter().map(|began| minute(*began)).collect();
+    assert_eq!(began, [540, 600, 660, 720]);
+    assert_eq!(minute(ran.value()), 720);
+    let sent = assert_published!(eager, "t.mail");
+    assert_eq!(&eta(&sent.message)[..16], "2031-05-01T12:05");
+    // A time that is past moves nothing, and one by hand does.
+    let ran = eager.run(noon::call(twelve).eta(day).publish().unwrap()).await;
+    assert_eq!(minute(ran.value()), 720);
+    eager.advance(HOUR);
+    assert_eq!(minute(eager.now()), 780);
+}
+
+fn eta(message: &[u8]) -> String {
+    let message: Value = serde_json::from_slice(message).unwrap();
+    message["headers"]["eta"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_call_that_expires_before_its_time_does_not_run() {
+    let eager = eager();
+    let call = || count::call(7);
+    let ends = async |call: Publish| {
+        let ran = eager.run(call).await;
+        (ran.end, ran.began.len())
+    };
+    let late = call().countdown(HOUR).expires_in(MINUTE).publish().unwrap();
+    assert_eq!(ends(late).await, (End::Expired, 0));
+    let past = call().expires(eager.now()).publish().unwrap();
+    assert_eq!(ends(past).await, (End::Expired, 0));
+    let soon = call().countdown(MINUTE).expires_in(HOUR).publish().unwrap();
+    assert_eq!(ends(soon).await, (End::Success(7.into()), 1));
+    // One that is retried runs until it expires.
+    let eager = self::eager();
+    eager.set_now(Timestamp::UNIX_EPOCH);
+    let call = noon::call(Timestamp::UNIX_EPOCH + HOUR * 9).expires_in(MINUTE * 150);
+    let ran = eager.run(call.publish().unwrap()).await;
+    assert_eq!((ran.end, ran.began.len()), (End::Expired, 3));
+}
+
+#[tokio::test]
+async fn a_context_made_by_hand_has_the_time_that_it_is_given() {
+    let at: Timestamp = "2031-05-01T00:00:01Z".parse().unwrap();
+    let given = Given::call(Publish::new("t.noon")).at(at);
+    assert_eq!(minute(given.context().now()), 0);
 }
 
 #[tokio::test]

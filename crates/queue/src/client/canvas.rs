@@ -5,7 +5,6 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use rhubarb_core::clock;
 use rhubarb_trace::{Carrier, Publishing, Sent};
 use rhubarb_wire::{Envelope, Headers, Signature};
 use uuid::Uuid;
@@ -154,7 +153,7 @@ impl Client {
         let fresh_id = || Uuid::new_v4().to_string();
         let publisher = Publisher {
             celery: &self.celery,
-            now: clock::now(),
+            now: self.now(),
             reply_to: &self.reply_to,
             origin: &self.origin,
             fresh_id: &fresh_id,

@@ -2,13 +2,18 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
+use rhubarb_core::clock::{self, TestClock};
 use rhubarb_wire::{Envelope, TaskResult};
 
 use super::Client;
 
 /// What a recording client would have sent. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Recorder(Arc<Mutex<Recorded>>);
+pub struct Recorder {
+    recorded: Arc<Mutex<Recorded>>,
+    clock: TestClock,
+}
 
 #[derive(Debug, Default)]
 struct Recorded {
@@ -27,6 +32,11 @@ impl Recorder {
         self.lock().states.clone()
     }
 
+    /// Returns the clock that the client goes by.
+    pub fn clock(&self) -> &TestClock {
+        &self.clock
+    }
+
     pub(super) fn sent(&self, messages: Vec<(String, Envelope)>) {
         self.lock().messages.extend(messages);
     }
@@ -36,16 +46,22 @@ impl Recorder {
     }
 
     fn lock(&self) -> MutexGuard<'_, Recorded> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.recorded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Client {
     /// Returns a client that sends no message and stores no passing state, and what it records of
-    /// them. `unique_for` keeps nothing out. What reads goes to Redis all the same.
+    /// them. `unique_for` keeps nothing out. What reads goes to Redis all the same. Its time is the
+    /// recorder's.
     #[must_use]
     pub fn recording(self) -> (Self, Recorder) {
         let recorder = Recorder::default();
         (Self { recorder: Some(recorder.clone()), ..self }, recorder)
+    }
+
+    /// Returns the current time: this machine's, but for a recording client.
+    pub fn now(&self) -> Timestamp {
+        self.recorder.as_ref().map_or_else(clock::now, |recorder| recorder.clock.now())
     }
 }

@@ -1,10 +1,9 @@
-//! What an attempt's end means for its task. Pure, but for a retry's moment, which is told from now.
+//! What an attempt's end means for its task. Pure.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use rhubarb_consumer::Outcome;
-use rhubarb_core::clock;
 use rhubarb_queue::wire::{Exception, Headers};
 use serde_json::Value;
 
@@ -26,12 +25,20 @@ pub(super) enum HandlerEnd {
     Cancelled,
 }
 
-/// Decides what an attempt's end means for its task; `random` in `0.0..1.0` is the retry's jitter.
+/// When a retry is decided on, and by what luck.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    pub(super) now: Timestamp,
+    /// The jitter, in `0.0..1.0`.
+    pub(super) random: f64,
+}
+
+/// Decides what an attempt's end means for its task.
 pub(super) fn decide(
     ended: HandlerEnd,
     headers: &Headers,
     policy: &RetryPolicy,
-    random: f64,
+    moment: Moment,
 ) -> Outcome {
     let failure = |raised: Raised| Outcome::Failure {
         traceback: raised.traceback(&headers.task),
@@ -41,7 +48,7 @@ pub(super) fn decide(
         HandlerEnd::Returned(Ok(value)) => Outcome::Success(value),
         HandlerEnd::Returned(Err(TaskError::Failed(raised))) => failure(raised),
         HandlerEnd::Returned(Err(TaskError::Transient(raised))) => {
-            match policy.wait(headers.retries, random) {
+            match policy.wait(headers.retries, moment.random) {
                 Some(after) => Outcome::Retry {
                     traceback: raised.traceback(&headers.task),
                     exception: raised.exception,
@@ -52,7 +59,7 @@ pub(super) fn decide(
             }
         }
         HandlerEnd::Returned(Err(TaskError::Retry(retry))) => {
-            again(*retry, headers, policy, random)
+            again(*retry, headers, policy, moment)
         }
         HandlerEnd::Returned(Err(TaskError::PutOff { after })) => Outcome::PutOff { after },
         HandlerEnd::Returned(Err(TaskError::Ignore)) => Outcome::Ignored,
@@ -79,17 +86,17 @@ pub(super) fn decide(
 }
 
 /// Decides what a task that asks for another attempt gets: that, or its own reason as a failure.
-fn again(retry: Retry, headers: &Headers, policy: &RetryPolicy, random: f64) -> Outcome {
+fn again(retry: Retry, headers: &Headers, policy: &RetryPolicy, moment: Moment) -> Outcome {
     let Retry { after, raised, max_retries, again } = retry;
     if headers.retries >= max_retries.unwrap_or(policy.max_retries) {
         let raised = raised.unwrap_or_else(|| exhausted(headers).into());
         let traceback = raised.traceback(&headers.task);
         return Outcome::Failure { exception: raised.exception, traceback };
     }
-    let until = |at: Timestamp| Duration::try_from(at.duration_since(clock::now())).ok();
+    let until = |at: Timestamp| Duration::try_from(at.duration_since(moment.now)).ok();
     let after = after
         .or_else(|| again.at.map(|at| until(at).unwrap_or_default()))
-        .unwrap_or_else(|| policy.bound(headers.retries).mul_f64(random));
+        .unwrap_or_else(|| policy.bound(headers.retries).mul_f64(moment.random));
     let traceback = raised.as_ref().and_then(|raised| raised.traceback(&headers.task));
     let exception = raised.map_or_else(
         || Exception::retry(&format!("Retry in {}s", after.as_secs_f64())),
@@ -116,6 +123,8 @@ mod tests {
         Exception::builtin("OSError", vec!["gone".into()])
     }
 
+    const MOMENT: Moment = Moment { now: Timestamp::UNIX_EPOCH, random: 0.5 };
+
     fn headers(retries: u32) -> Headers {
         Headers {
             retries,
@@ -126,7 +135,7 @@ mod tests {
     }
 
     fn decided(ended: HandlerEnd, retries: u32) -> Outcome {
-        decide(ended, &headers(retries), &RetryPolicy::default(), 0.5)
+        decide(ended, &headers(retries), &RetryPolicy::default(), MOMENT)
     }
 
     fn returned(error: TaskError) -> HandlerEnd {
@@ -190,7 +199,7 @@ mod tests {
         let at = "2099-01-01T00:00:00Z".parse().unwrap();
         let retry = Retry::at(at).queue("slow").priority(6).args(vec![2.into()]);
         let Outcome::Retry { after, again, .. } =
-            decide(returned(retry.into()), &headers(0), &RetryPolicy::default(), 0.5)
+            decide(returned(retry.into()), &headers(0), &RetryPolicy::default(), MOMENT)
         else {
             panic!("no retry")
         };
