@@ -56,6 +56,7 @@ mod monitor;
 /// Several installations on one Redis.
 mod namespaces;
 /// `examples/shop`, a project of its own.
+mod one_slot;
 mod own_shop;
 /// Values that only pass through, and messages that cost more than they say.
 mod passing;

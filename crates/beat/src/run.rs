@@ -326,8 +326,7 @@ impl<'a> Beat<'a> {
     /// Begins to lead: shuts earlier leaders out, reads what they left, and opens the book. False
     /// when it lost the lead again.
     async fn assume(&mut self, fence: u64, now: Timestamp) -> Result<bool, rhubarb_queue::Error> {
-        if self.config.beat.redbeat {
-            let prefix = &self.config.beat.redbeat_key_prefix;
+        if let Some(prefix) = RedBeat::obeyed(&self.config.beat, &self.config.celery) {
             self.redbeat = RedBeat::read(&self.redis, prefix, None).await?.unwrap_or_default();
         }
         if !self.take_up(fence, now).await? {
@@ -439,8 +438,7 @@ impl<'a> Beat<'a> {
     /// Tells whether schedules were edited since the last look.
     async fn changed(&mut self) -> Result<bool, rhubarb_queue::Error> {
         let mut changed = self.schedules.version().await? != self.version;
-        if self.config.beat.redbeat {
-            let prefix = &self.config.beat.redbeat_key_prefix;
+        if let Some(prefix) = RedBeat::obeyed(&self.config.beat, &self.config.celery) {
             let read = RedBeat::read(&self.redis, prefix, Some(&self.redbeat)).await?;
             if let Some(redbeat) = read {
                 if redbeat.locked {

@@ -18,8 +18,9 @@ settings! {
         url: SafeUrl = "redis://127.0.0.1:6379/0".parse().expect("a URL in full"),
             from &["REDIS_URL", "REDIS_TLS_URL"];
         /// The databases: "four" has queue 0, cache 1, sessions 2, jobs 3; "two", for servers with
-        /// only two databases, has the queue on 0 and all caches on 1.
-        layout: Layout = Layout::Four, accepts "\"four\" or \"two\"";
+        /// only two databases, has the queue on 0 and all caches on 1; "one", for a server of a
+        /// cluster or with one database, has all on 0, told apart by their prefixes.
+        layout: Layout = Layout::Four, accepts "\"four\", \"two\" or \"one\"";
         /// The queue's own server, where it differs from the others'.
         queue_url: Option<SafeUrl> = None,
             from &["CELERY_BROKER_URL"], example "\"redis://127.0.0.1:6379/0\"";
@@ -83,8 +84,10 @@ pub enum Layout {
     Four,
     /// Queue, results and beat on 0; caches, sessions and jobs on 1.
     Two,
+    /// All on 0, told apart by their prefixes. Nothing of ours ever flushes a database.
+    One,
 }
-words!(Layout: "four" => Self::Four, "two" => Self::Two);
+words!(Layout: "four" => Self::Four, "two" => Self::Two, "one" => Self::One);
 
 /// Where results are stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -152,7 +155,7 @@ impl Role {
 
     const fn default_database(self, layout: Layout) -> u32 {
         match (self, layout) {
-            (Self::Queue | Self::Results, _) => 0,
+            (Self::Queue | Self::Results, _) | (_, Layout::One) => 0,
             (_, Layout::Two) | (Self::Cache, _) => 1,
             (Self::Sessions, Layout::Four) => 2,
             (Self::Jobs, Layout::Four) => 3,
@@ -226,6 +229,7 @@ mod tests {
         };
         check(Layout::Four, [0, 0, 1, 2, 3]);
         check(Layout::Two, [0, 0, 1, 1, 1]);
+        check(Layout::One, [0; 5]);
     }
 
     #[test]

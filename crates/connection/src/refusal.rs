@@ -87,7 +87,8 @@ static REFUSALS: [Refusal; 13] = [
     lasting(
         "MOVED",
         "another node of its cluster has the key",
-        "give the URL of a server that is no cluster: clusters are not supported yet",
+        "put all keys into one slot by prefixes with a hash tag (docs/cluster.md), or give the URL of a \
+         server that is no cluster",
         Then::Leave,
     ),
     lasting(

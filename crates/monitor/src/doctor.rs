@@ -10,6 +10,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
+use rhubarb_connection::Layout;
 use rhubarb_jobs::Caches;
 use serde::Serialize;
 
@@ -68,6 +69,19 @@ pub async fn examine(
         let fleet = gather::fleet(look, caches, queues, &mut missing).await;
         findings.extend(fleet.findings());
     }
+    if look.config.redis.layout == Layout::One {
+        findings.iter_mut().for_each(shared_on_purpose);
+    }
     findings.sort_by_key(|finding| finding.level);
     Examination { at: report.at, findings, missing }
+}
+
+/// Where one database holds everything by choice, this is what to know about it.
+fn shared_on_purpose(finding: &mut Finding) {
+    if finding.code == "shared_with_queue" {
+        finding.level = Level::Info;
+        finding.advice = "Never call cache.clear() there; `rhubarb cache clear` goes by prefix. \
+                          Django's user may be kept from it: ACL SETUSER NAME -flushdb."
+            .into();
+    }
 }

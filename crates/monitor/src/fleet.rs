@@ -159,9 +159,9 @@ async fn round_trips(servers: &[Server]) -> Vec<(String, Duration)> {
 async fn schedules(view: View<'_>) -> Result<Vec<ScheduleState>, Error> {
     let live = Schedules::new(view.client).live().await?;
     let beat = &view.config.beat;
-    let redbeat = match beat.redbeat {
-        true => RedBeat::read(view.client.queue(), &beat.redbeat_key_prefix, None).await?,
-        false => None,
+    let redbeat = match RedBeat::obeyed(beat, &view.config.celery) {
+        Some(prefix) => RedBeat::read(view.client.queue(), prefix, None).await?,
+        None => None,
     };
     let all = All::of(view.config.scheduled(), live, &redbeat.unwrap_or_default());
     let queues: BTreeSet<&String> = all.known.values().map(|known| &known.queue).collect();

@@ -14,11 +14,13 @@ mod worker;
 use std::collections::BTreeMap;
 
 use rhubarb_config::{Configuration, Environment, Origins, Problems, from_toml, settings};
-use rhubarb_connection::{RedisConfig, Role};
+use rhubarb_connection::{Layout, RedisConfig, Role};
 use rhubarb_core::{
     config::{LogConfig, TelemetryConfig},
     redact::SafeUrl,
 };
+
+use crate::slot::hash_tag;
 
 pub use self::{
     celery::{CeleryConfig, KeyprefixForm, ResultCompression},
@@ -128,7 +130,10 @@ impl Configuration for Config {
 
     fn warnings(&self) -> Vec<String> {
         let shared = [Role::Cache, Role::Sessions, Role::Jobs].into_iter();
+        // One who chose to have all of it in one database knows.
+        let shared = shared.filter(|_| self.redis.layout != Layout::One);
         let mut warnings: Vec<String> = shared.filter_map(|cache| self.shared(cache)).collect();
+        warnings.extend(self.two_slots());
         let mut warn = |holds: bool, warning: &str| {
             warnings.extend(holds.then(|| warning.to_owned()));
         };
@@ -188,6 +193,21 @@ impl Config {
             self.url_for(cache).1,
             tasks.name()
         ))
+    }
+
+    /// Warns of results outside of the one slot that the queue's prefix is for.
+    fn two_slots(&self) -> Option<String> {
+        let celery = &self.celery;
+        let tag = hash_tag(&celery.global_keyprefix)?;
+        let is_beside = self.share_database(Role::Queue, Role::Results)
+            && hash_tag(&celery.result_global_keyprefix) != Some(tag);
+        (is_beside && !self.redis.results_disabled()).then(|| {
+            format!(
+                "celery.result_global_keyprefix has not the hash tag {{{tag}}} of \
+                 celery.global_keyprefix: on a cluster no result can be stored; set it here, and \
+                 Celery's result_backend_transport_options"
+            )
+        })
     }
 
     /// Returns the URL that serves a role, and its database: see [`RedisConfig::url_for`].

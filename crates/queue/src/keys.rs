@@ -53,7 +53,7 @@
 
 use std::sync::Arc;
 
-use crate::config::CeleryConfig;
+use crate::{config::CeleryConfig, slot::hash_tag};
 
 use crate::letter::kind::LetterKind;
 
@@ -331,7 +331,7 @@ fn tag(name: &str) -> String {
 }
 
 fn has_tag(name: &str) -> bool {
-    name.find('{').is_some_and(|open| name[open + 1..].find('}').is_some_and(|n| n > 0))
+    hash_tag(name).is_some()
 }
 
 fn lists(name: &str, celery: &CeleryConfig) -> Vec<String> {

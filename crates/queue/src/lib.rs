@@ -51,6 +51,7 @@ mod scan;
 pub mod schedules;
 pub mod script;
 pub mod shadow;
+pub mod slot;
 pub mod statistics;
 pub mod tick;
 mod unacked;

@@ -416,10 +416,9 @@ impl All {
     /// [`Error::Redis`].
     pub async fn read(client: &Client, config: Configured<'_>) -> Result<Self, Error> {
         let live = Schedules::new(client).live().await?;
-        let prefix = &config.beat.redbeat_key_prefix;
-        let redbeat = match config.beat.redbeat {
-            true => RedBeat::read(client.queue(), prefix, None).await?.unwrap_or_default(),
-            false => RedBeat::default(),
+        let redbeat = match RedBeat::obeyed(config.beat, client.celery()) {
+            Some(prefix) => RedBeat::read(client.queue(), prefix, None).await?.unwrap_or_default(),
+            None => RedBeat::default(),
         };
         Ok(Self::of(config, live, &redbeat))
     }

@@ -8,6 +8,7 @@ use std::{
 use redis::cmd;
 use rhubarb_connection::{Error, Redis, Role};
 use rhubarb_core::clock;
+use rhubarb_queue::slot::hash_tag;
 use rhubarb_settings::Settings;
 
 use crate::{
@@ -100,13 +101,36 @@ impl Probe {
     }
 
     fn clustered(&self, config: &Settings) -> Option<Finding> {
-        if !self.is_queue || !self.cluster || tagged(&config.celery.global_keyprefix) {
+        if !self.is_queue || !self.cluster {
             return None;
+        }
+        if hash_tag(&config.celery.global_keyprefix).is_some() {
+            return self.caches_apart(config);
         }
         let found =
             "it is a node of a cluster, where a task's keys lie in different slots".to_owned();
-        let advice = "Use a server that is no cluster.";
+        let advice = "Put all keys into one slot by prefixes with a hash tag: docs/cluster.md. Or use a \
+                      server that is no cluster.";
         Some(self.finding(Level::Error, "cluster", found, advice))
+    }
+
+    /// Tells of caches whose keys lie in different slots of the queue's own server.
+    fn caches_apart(&self, config: &Settings) -> Option<Finding> {
+        let aliases = config.cache.aliases.iter();
+        let here = aliases.filter(|(_, alias)| config.share_database(Role::Queue, alias.role));
+        let apart: Vec<&str> = here
+            .filter(|(_, alias)| hash_tag(&alias.prefix).is_none())
+            .map(|(name, _)| name.as_str())
+            .collect();
+        if apart.is_empty() {
+            return None;
+        }
+        let names = apart.join(", ");
+        let found =
+            format!("it is a node of a cluster, where keys of these caches lie apart: {names}");
+        let advice = "Give each a prefix with a hash tag, here and as Django's KEY_PREFIX: \
+                      docs/cluster.md.";
+        Some(self.finding(Level::Error, "cluster_caches", found, advice))
     }
 
     fn ends_early(&self) -> Option<Finding> {
@@ -133,14 +157,6 @@ impl Probe {
                       leases and ticks by the server's.";
         Some(self.finding(Level::Warning, "clock_skew", found, advice))
     }
-}
-
-/// Tells whether a prefix puts all keys into one slot.
-fn tagged(prefix: &str) -> bool {
-    prefix
-        .split_once('{')
-        .and_then(|(_, rest)| rest.split_once('}'))
-        .is_some_and(|(tag, _)| !tag.is_empty())
 }
 
 fn skew((seconds, _): (i64, i64)) -> Duration {

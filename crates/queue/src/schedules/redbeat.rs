@@ -6,11 +6,11 @@
 
 use jiff::{Timestamp, civil::DateTime, tz::Offset, tz::TimeZone};
 use rhubarb_connection::Redis;
-use rhubarb_schedule::{ScheduleConfig, check_name};
+use rhubarb_schedule::{BeatConfig, ScheduleConfig, check_name};
 use rhubarb_wire::{common, exact};
 use serde_json::{Map, Value, json};
 
-use crate::{Error, error::redis, script};
+use crate::{Error, config::CeleryConfig, error::redis, script, slot::hash_tag};
 
 /// The most entries that are read; one step reads them all, so that a digest tells whether they
 /// changed.
@@ -40,6 +40,16 @@ pub struct RedBeatEntry {
 }
 
 impl RedBeat {
+    /// Returns RedBeat's prefix where its entries are obeyed: by the setting, and because one script
+    /// may read them. Where the queue's prefix puts all keys into one slot, those of RedBeat have to be
+    /// there too.
+    pub fn obeyed<'a>(beat: &'a BeatConfig, celery: &CeleryConfig) -> Option<&'a str> {
+        let prefix = beat.redbeat_key_prefix.as_str();
+        let tag = hash_tag(&celery.global_keyprefix);
+        let is_in_reach = tag.is_none() || hash_tag(prefix) == tag;
+        (beat.redbeat && is_in_reach).then_some(prefix)
+    }
+
     /// Reads the entries under RedBeat's `redbeat_key_prefix`; absent when they are as they were
     /// `before`.
     ///
