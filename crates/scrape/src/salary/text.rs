@@ -3,6 +3,7 @@
 mod amounts;
 mod beside;
 mod periods;
+mod places;
 mod tokens;
 mod words;
 
@@ -33,7 +34,7 @@ pub(super) fn read(line: &str, locale: &Locale) -> Salary {
     let plain = plain.replace("p.h.", " ph ").replace("c.a.", "ca");
     let tokens = tokens(&plain);
     let amounts = amounts(&tokens);
-    let Some(range) = chosen(&tokens, &amounts) else { return Salary::default() };
+    let Some(range) = chosen(line, &tokens, &amounts) else { return Salary::default() };
     let (min, max) = ends(&tokens, range);
     let money = range.money(&tokens);
     let currency = money.and_then(|money| money.code(locale));
@@ -48,7 +49,7 @@ pub(super) fn read(line: &str, locale: &Locale) -> Salary {
 
 /// Returns the amounts that are the pay: the first with a currency, else the first range, else the
 /// first number that can be one.
-fn chosen(tokens: &[Token<'_>], amounts: &[Amount]) -> Option<Range> {
+fn chosen(line: &str, tokens: &[Token<'_>], amounts: &[Amount]) -> Option<Range> {
     let mut ranges = Vec::new();
     let mut at = 0;
     while let Some(low) = amounts.get(at).copied() {
@@ -64,9 +65,12 @@ fn chosen(tokens: &[Token<'_>], amounts: &[Amount]) -> Option<Range> {
     // A range without a currency is no better than the first amount that has one.
     let found = ranges.into_iter().find(|range| rank(range) == best || rank(range) >= 2)?;
     let ends = [Some(found.low), found.high];
+    let has_scale = ends.iter().flatten().any(|end| end.scale.is_some());
+    let is_large = ends.iter().flatten().any(|end| !is_doubtful(&end.number));
     let is_sure = best >= 2
-        || ends.iter().flatten().any(|end| end.scale.is_some() || !is_doubtful(&end.number))
-        || named_period(tokens, amounts, found).is_some();
+        || has_scale
+        || named_period(tokens, amounts, found).is_some()
+        || is_large && !places::names_place(line);
     is_sure.then_some(found)
 }
 

@@ -313,3 +313,26 @@ fn money_that_is_not_the_jobs_is_no_pay() {
     check("call 555-123-4567, $18 per hour", least(18.0, "USD", "hour"));
     check("80-100%, CHF 90'000", least(90e3, "CHF", "year"));
 }
+
+#[test]
+fn a_postal_code_is_no_pay() {
+    for text in [
+        "10115 Berlin",
+        "SW1A 1AA",
+        "London SW1A 1AA",
+        "75000 Paris",
+        "EC1A 1BB",
+        "00-950 Warszawa",
+        "111 22 Stockholm",
+        "560 001 Bengaluru",
+        "Springfield, IL 62704",
+        "K1A 0B1 Ottawa",
+        "1012 AB Amsterdam",
+        "〒100-0001 東京都千代田区",
+    ] {
+        check(text, NONE);
+    }
+    check("10115 Berlin, 50000 EUR", (Some(50e3), None, Some("EUR"), Some("year")));
+    check("Jahresgehalt 50000", (Some(50e3), None, None, Some("year")));
+    check("50000, Berlin", (Some(50e3), None, None, None));
+}
