@@ -84,6 +84,8 @@ mod sessions;
 mod shadow;
 /// The set-up that most of these tests share.
 mod shop;
+/// `rhubarb sources` on one of each kind, sound and broken.
+mod sources;
 /// Certificates: of servers, of authorities, of our own.
 mod tls;
 /// Traces, from a Python producer through workers of both kinds.

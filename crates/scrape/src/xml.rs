@@ -37,7 +37,11 @@ pub(crate) fn records(
     let mut walk = Walk { names, root: false, depth: 0, open: Vec::new() };
     loop {
         budget.step()?;
-        let event = reader.read_event().map_err(|error| invalid(&error.to_string()))?;
+        let event = reader.read_event().map_err(|error| match error {
+            // All of these are that the input ended before what had begun.
+            quick_xml::Error::Syntax(_) if walk.root => ParseError::Truncated { expected: "XML" },
+            error => invalid(&error.to_string()),
+        })?;
         let closed = match event {
             Event::Start(start) => walk.enter(&start, budget).map(|()| None)?,
             Event::Empty(start) => {
@@ -213,7 +217,11 @@ mod tests {
         };
         check("<!doctype html><html><p>Sorry", "the answer is HTML where XML is expected");
         check("<other/>", "the answer has no element `list`");
-        check("<list><item>", "the answer is cut off: XML ends too early");
+        for cut in
+            ["<list><item>", "<list><it", "<list><item a='", "<list><!-- ", "<list><![CDATA[x"]
+        {
+            check(cut, "the answer is cut off: XML ends too early");
+        }
         check(" ", "the answer is empty");
         let deep = format!("<list>{}", "<a>".repeat(1000));
         check(&deep, "the answer is not valid XML: elements are nested too deeply");

@@ -8,8 +8,10 @@ use std::time::Instant;
 use futures_util::{StreamExt, stream};
 use rhubarb_core::clock;
 use rhubarb_scrape::{
-    Conclusion, Ending, Gathering, Listing, Query, SourceState, Trouble, config::SourceConfig,
-    fetch::Fetcher, run, sources, steps,
+    Conclusion, Ending, Gathering, Listing, Query, SourceState, Trouble,
+    config::{SourceConfig, SourceKind},
+    fetch::Fetcher,
+    run, sources, steps,
 };
 use rhubarb_settings::Settings;
 use serde::Serialize;
@@ -28,6 +30,8 @@ use crate::{
 struct Checked {
     source: String,
     kind: &'static str,
+    #[serde(skip)]
+    of: SourceKind,
     /// `ok`, `partial`, `not_found` or `failed`.
     state: SourceState,
     /// How it ended, in a finer word.
@@ -38,6 +42,13 @@ struct Checked {
     matching: usize,
     elapsed_ms: u128,
     reason: Option<String>,
+}
+
+impl Checked {
+    /// Tells whether it gave no listings, and nothing that shows that there are none.
+    fn gave_nothing(&self) -> bool {
+        self.outcome.is_silent() || self.outcome == Ending::Partial && self.listings == 0
+    }
 }
 
 /// Runs a command on the sources.
@@ -97,7 +108,7 @@ async fn check(config: &Settings, args: CheckArgs) -> Result<(), Error> {
     let answers: Vec<Checked> = stream::iter(asked).buffered(at_once).collect().await;
     progress.end();
     Format::of(args.shown.json).show(&answers, |answers| table(answers))?;
-    match answers.iter().filter(|answer| answer.outcome.is_silent()).count() {
+    match answers.iter().filter(|answer| answer.gave_nothing()).count() {
         0 => Ok(()),
         n => Err(Error::Failed(format!("{n} of {} sources gave no listings", answers.len()))),
     }
@@ -129,7 +140,7 @@ async fn check_alone(
     let answers = [checked];
     Format::of(shown.json)
         .show(&answers, |answers| report::report(&answers[0], &steps, &matching))?;
-    if answers[0].outcome.is_silent() {
+    if answers[0].gave_nothing() {
         let name = &source.name;
         return Err(Error::Failed(format!("`{name}` gave no listings ({})", answers[0].outcome)));
     }
@@ -176,6 +187,7 @@ async fn answer(
     let checked = Checked {
         source: source.name.clone(),
         kind: source.kind.label(),
+        of: source.kind,
         state: outcome.ending.state(),
         outcome: outcome.ending,
         matching: outcome.listings.iter().filter(|listing| query.matches(listing)).count(),

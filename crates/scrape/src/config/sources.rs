@@ -446,6 +446,19 @@ impl SourceKind {
         matches!(self.needs(), Needs::Site)
     }
 
+    /// Returns the settings that say where it is, for a person; nothing for a service that is at one
+    /// place.
+    pub const fn place(self) -> Option<&'static str> {
+        match self.needs() {
+            Needs::Nothing => None,
+            Needs::Board => Some("`board`"),
+            Needs::Site => Some("`board` and `site`"),
+            Needs::BoardOrUrls => Some("`board` or `urls`"),
+            Needs::BaseUrl => Some("`base_url`"),
+            Needs::Urls => Some("`urls`"),
+        }
+    }
+
     /// Tells whether it reads pages that have to be named.
     pub const fn needs_urls(self) -> bool {
         matches!(self.needs(), Needs::Urls)

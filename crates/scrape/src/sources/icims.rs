@@ -127,8 +127,9 @@ fn search(body: &str, context: &Context) -> Result<Parsed, ParseError> {
         parsed.add(card(link, context), context)?;
     }
     budget.spent()?;
-    // Beyond the last page the frame stands without rows.
-    let frame = body.contains("iCIMS_");
+    // Beyond the last page the frame stands without rows. A row that holds no link is another page's
+    // or cut off.
+    let frame = body.contains("iCIMS_") && !body.contains("iCIMS_JobCardItem");
     if parsed.listings.is_empty() && parsed.n_skipped == 0 && !frame {
         return Err(ParseError::Shape { expected: "posting (`a.iCIMS_Anchor`)" });
     }
@@ -221,6 +222,8 @@ mod tests {
     #[test]
     fn the_frame_without_rows_is_an_honest_zero_and_another_page_is_not() {
         assert!(parsed(parse, "<div class=\"iCIMS_MainWrapper\">").listings.is_empty());
+        let cut = &SEARCH[..SEARCH.find("class=\"title\"").unwrap()];
+        assert!(parse(cut, &context()).is_err(), "{cut}");
         assert!(parse("<html><p>Sign in", &context()).is_err());
     }
 

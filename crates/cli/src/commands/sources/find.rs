@@ -2,6 +2,7 @@
 
 use rhubarb_core::clock;
 use rhubarb_scrape::{
+    error::FetchError,
     fetch::Fetcher,
     find::{self, Candidate},
     page::{Content, Page, Request},
@@ -72,12 +73,34 @@ pub(super) async fn sources_of(config: &Settings, url: &Url) -> Result<Vec<Candi
     }
     let fetcher = Fetcher::new(&config.scraping.scrape)?;
     let page = fetcher.get(&Request::get(url.clone())).await;
-    let page = page.map_err(|error| Error::Failed(error.to_string()))?;
+    let page = page.map_err(|error| Error::Failed(told(&error)))?;
     let mut found = in_answer(&page)?;
     if found.is_empty() {
         found.extend(in_sitemaps(&fetcher, &page.url).await);
     }
     Ok(found)
+}
+
+/// Says why a page did not come, and what to do.
+fn told(error: &FetchError) -> String {
+    let todo = match error {
+        FetchError::NotFound { .. } => {
+            "open the address in a browser, and give the one of the page that shows the postings"
+        }
+        FetchError::Blocked { .. } => {
+            "the site refuses programs; in a browser, follow a posting to the board that it is on, \
+             and give that address"
+        }
+        FetchError::RateLimited { .. } => "wait that long, and try again",
+        FetchError::RobotsDisallow { .. } => {
+            "the site does not want it to be read by programs; look for a feed or a board that it \
+             links to"
+        }
+        // It says itself what to do.
+        FetchError::Challenge { .. } => return error.to_string(),
+        _ => "open it in a browser: if it fails there too, correct the address or try again later",
+    };
+    format!("{error}; {todo}")
 }
 
 fn in_answer(page: &Page) -> Result<Vec<Candidate>, Error> {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use rhubarb_scrape::{Ending, Listing, steps::Step};
+use rhubarb_scrape::{Ending, Listing, config::SourceKind, steps::Step};
 
 use super::Checked;
 
@@ -109,36 +109,40 @@ fn advice(checked: &Checked, listings: &[Listing]) -> Option<String> {
         };
     };
     match checked.outcome {
-        Ending::NotFound | Ending::Gone => Some(format!(
-            "compare {} with the address of the careers page in a browser; `rhubarb sources find \
-             ADDRESS` reads them off it",
-            named(checked.kind)
-        )),
-        Ending::Blocked if reason.contains("refuses access") => Some(
-            "the site refuses programs, and is not asked again and again; look for the board's own \
-             API or feed"
-                .to_owned(),
-        ),
-        Ending::Throttled => Some(
-            "wait, and raise `scrape.min_interval` if it happens often".to_owned(),
-        ),
-        Ending::Failed | Ending::Suspicious => of_reason(reason, checked.kind),
-        _ => None,
+        Ending::NotFound | Ending::Gone => Some(elsewhere(checked.of)),
+        _ => of_reason(reason, checked.of),
     }
 }
 
-/// The settings that say where a source is.
-fn named(kind: &str) -> &'static str {
-    match kind {
-        "HTML pages" | "JSON-LD pages" | "JSON by paths" | "RSS or Atom feed" | "Sitemap" => {
-            "`urls`"
-        }
-        _ => "`board`, `site` and `base_url`",
+/// Says what to do about an address that is wrong now.
+fn elsewhere(kind: SourceKind) -> String {
+    match kind.place() {
+        Some(settings) => format!(
+            "compare {settings} with the address of the careers page in a browser; `rhubarb \
+             sources find ADDRESS` reads the right one off it"
+        ),
+        None => MOVED.to_owned(),
     }
 }
+
+/// What is said of a service that is at one place, and answers otherwise there.
+const MOVED: &str = "take out `base_url` if it is set. Otherwise the service has changed, or is \
+                     down: try again later; if it stays so, set `enabled = false` until a new \
+                     version of rhubarb reads it";
 
 /// What is said for reasons that have these words; the first counts.
-const REASONS: [(&[&str], &str); 9] = [
+const REASONS: [(&[&str], &str); 13] = [
+    (
+        &["refuses access"],
+        "the site refuses programs, and is not asked again and again; look for the board's own \
+         API or feed",
+    ),
+    (
+        &["asks to be left alone", "asks to be left"],
+        "wait, and raise `scrape.min_interval` if it happens often",
+    ),
+    (&["`max_pages` allows"], "raise `max_pages` of the source, if you want the rest"),
+    (&["`max_details`"], "raise `max_details` of the source, if you want the rest"),
     (
         &["names at", "a list of postings is at", "is a list itself", "holds no list"],
         "correct `paths.items`: the names from the top of the answer down to the list, with dots \
@@ -170,7 +174,7 @@ const REASONS: [(&[&str], &str); 9] = [
     (&["cannot be used:"], "correct the setting that is named"),
 ];
 
-fn of_reason(reason: &str, kind: &str) -> Option<String> {
+fn of_reason(reason: &str, kind: SourceKind) -> Option<String> {
     let has = |words: &[&str]| words.iter().any(|word| reason.contains(word));
     // These end in what to do.
     if has(&[
@@ -181,15 +185,19 @@ fn of_reason(reason: &str, kind: &str) -> Option<String> {
     ]) {
         return None;
     }
+    if has(&["has no such page"]) {
+        return Some(elsewhere(kind));
+    }
     let known = REASONS.iter().find(|(words, _)| has(words)).map(|(_, text)| (*text).to_owned());
     let is_other = has(&["the answer has no", "in place of", "is HTML where", "is not valid"]);
     known.or_else(|| {
         is_other.then(|| {
+            let label = kind.label();
+            let Some(settings) = kind.place() else { return MOVED.to_owned() };
             format!(
-                "this is not what a source of kind `{kind}` answers: compare {} with the address \
-                 of the careers page in a browser; `rhubarb sources find ADDRESS` says which kind \
-                 reads it",
-                named(kind)
+                "this is not what a source of kind `{label}` answers: compare {settings} with the \
+                 address of the careers page in a browser; `rhubarb sources find ADDRESS` says \
+                 which kind reads it"
             )
         })
     })
@@ -207,6 +215,7 @@ mod tests {
         Checked {
             source: "acme".into(),
             kind: "Lever",
+            of: SourceKind::Lever,
             outcome: match state {
                 SourceState::Ok => Ending::Found,
                 SourceState::NotFound => Ending::NotFound,
@@ -258,7 +267,9 @@ mod tests {
         let failed = |reason, expect| check(SourceState::Failed, Some(reason), expect);
         failed("the answer is HTML where JSON is expected", "sources find ADDRESS");
         failed("`x` answered with text/html in place of JSON", "not what a source of kind `Lever`");
-        failed("the answer has no array of postings", "compare `board`, `site` and `base_url`");
+        failed("the answer has no array of postings", "compare `board` with");
+        failed("`x` refuses access (403)", "refuses programs");
+        failed("not all was read: `x` has no such page (404)", "compare `board` with");
         failed(
             "the answer has no list at `paths.items`; the names at the top are `a`",
             "with dots",
