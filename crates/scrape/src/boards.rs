@@ -9,6 +9,7 @@ use crate::{
     config::SourceConfig,
     fetch::{Fetcher, Known},
     gathering::Conclusion,
+    hex::hex,
     query::Query,
     source::Source,
 };
@@ -68,5 +69,5 @@ pub fn fingerprint(config: &SourceConfig) -> String {
         hash.update("\n");
         hash.update(address.expose());
     }
-    hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize()[..16])
 }

@@ -6,9 +6,10 @@
 
 use std::{
     sync::{
-        Arc, OnceLock,
+        Arc, LazyLock, OnceLock,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
+    thread::available_parallelism,
     time::Duration,
 };
 
@@ -38,6 +39,13 @@ const STEPS: usize = 32;
 
 /// Memory for all pages that are read at once, in [`UNIT`]s.
 static PAGES: Semaphore = Semaphore::const_new(ALL_MEMORY / UNIT);
+
+/// As many pages are read at once as there are cores, and a few more beside slow ones: each takes a
+/// thread.
+static TURNS: LazyLock<Semaphore> = LazyLock::new(|| {
+    let cores = available_parallelism().map_or(1, |cores| cores.get());
+    Semaphore::new(cores + 2)
+});
 
 /// Why a page was not read to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -179,6 +187,14 @@ impl Drop for Budget {
         let used = thread_cpu().saturating_sub(self.begun);
         source.0.used_ns.fetch_add(u64::try_from(used.as_nanos()).unwrap_or(u64::MAX), Relaxed);
     }
+}
+
+/// Waits until a page may be read beside the others, whatever its length.
+///
+/// # Cancel safety
+/// A dropped call takes nothing.
+pub(crate) async fn turn() -> SemaphorePermit<'static> {
+    TURNS.acquire().await.expect("it is never closed")
 }
 
 /// Waits until a page of so many bytes fits beside those that are read now.

@@ -182,7 +182,7 @@ fn guess(bytes: &[u8], domain: Option<&str>) -> &'static Encoding {
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
+    memchr::memmem::find(haystack, needle)
 }
 
 #[cfg(test)]

@@ -182,6 +182,17 @@ impl Fetcher {
     ///
     /// May be dropped at any point: the connection is closed and a turn at the host is lost.
     pub async fn get(&self, request: &Request) -> Result<Page, FetchError> {
+        let page = self.fetch(request).await?;
+        if let Some(kept) = &page.kept
+            && let Some(packed) = kept.packed(&page.bytes)
+        {
+            kept.keep(packed).await;
+        }
+        Ok(page)
+    }
+
+    /// As [`Fetcher::get`], for a reader who keeps a new answer once it is believed.
+    pub(crate) async fn fetch(&self, request: &Request) -> Result<Page, FetchError> {
         let deadline =
             request.deadline.unwrap_or_else(|| Instant::now() + self.inner.source_timeout);
         let cookies = self.cookies.clone().unwrap_or_default();
@@ -342,6 +353,7 @@ impl Inner {
             cookies: of.cookies,
             condition: HeaderMap::new(),
             until: self.until(of),
+            key: Default::default(),
         }
     }
 

@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use sha2::{Digest, Sha256};
 use url::Url;
 
-use crate::{Listing, link::Tracking, parsed::Parsed};
+use crate::{Listing, hex::hex, link::Tracking, parsed::Parsed};
 
 /// What an identifier made of the content begins with.
 const CONTENT: &str = "posting:";
@@ -136,7 +136,7 @@ pub fn digest(texts: impl IntoIterator<Item: AsRef<[u8]>>) -> String {
         hash.update(text);
         hash.update([0]);
     }
-    hash.finalize()[..10].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize()[..10])
 }
 
 /// Lower-case words without punctuation.

@@ -60,6 +60,7 @@ mod embedded;
 mod employment;
 mod empty;
 mod fold;
+mod hex;
 #[cfg(test)]
 mod hostile;
 mod json;

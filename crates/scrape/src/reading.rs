@@ -48,7 +48,7 @@ impl Given for Option<Listing> {}
 /// there is room for it; a parser's error is the source's failure.
 ///
 /// A page that is not what was asked for (a challenge, an error as a page) is not kept for the next
-/// time.
+/// time; any other is, compressed where it is read.
 pub(crate) async fn read_apart<T: Given + Send + 'static>(
     page: Page,
     context: Context,
@@ -57,23 +57,28 @@ pub(crate) async fn read_apart<T: Given + Send + 'static>(
 ) -> Result<T, Trouble> {
     let host = host(&page.url);
     let (kept, context) = (page.kept.clone(), context.served_in(page.language.as_deref()));
+    let turn = budget::turn().await;
     let room = budget::room(page.bytes.len()).await;
-    let parsed = apart(move || {
-        let _room = room;
+    let read = apart(move || {
+        let _held = (turn, room);
+        let packed = page.kept.as_ref().and_then(|kept| kept.packed(&page.bytes));
         let budget = Arc::new(Budget::of_page(page.bytes.len(), allowance));
         let text = page.text();
         // The bytes are of no more use: what is made of the text needs the room.
         drop(page);
         let context = Context { budget, ..context };
-        parse(&text, &context).map_err(|error| explained(error, &text, &context))
+        let parsed = parse(&text, &context).map_err(|error| explained(error, &text, &context));
+        (parsed, packed)
     });
-    let parsed = parsed.await?;
+    let (parsed, packed) = read.await?;
     let is_believed = match &parsed {
         Ok(given) => given.is_believed(),
         Err(error) => matches!(error, ParseError::TooMuch(_)),
     };
-    if let Some(kept) = kept.filter(|_| !is_believed) {
-        kept.forget().await;
+    match (kept, packed) {
+        (Some(kept), Some(packed)) if is_believed => kept.keep(packed).await,
+        (Some(kept), _) if !is_believed => kept.forget().await,
+        _ => {}
     }
     parsed.map_err(|error| match error {
         ParseError::Blocked(sign) => Trouble::ends(Ending::Blocked, sign.told(&host)),
@@ -116,7 +121,7 @@ pub(crate) async fn get(fetcher: &Fetcher, url: &Url, kind: Content) -> Result<P
 /// As [`get`], for any request.
 pub(crate) async fn ask(fetcher: &Fetcher, request: &Request) -> Result<Page, Trouble> {
     let started = Instant::now();
-    let got = fetcher.get(request).await;
+    let got = fetcher.fetch(request).await;
     steps::note(|| Step::Fetched {
         address: format!("{}{}", host(&request.url), request.url.path()),
         end: got.as_ref().map(|page| page.bytes.len()).map_err(ToString::to_string),

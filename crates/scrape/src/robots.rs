@@ -3,6 +3,7 @@
 use std::{borrow::Cow, time::Duration};
 
 use encoding_rs::Encoding;
+use memchr::memmem;
 use url::Url;
 
 /// Where robots.txt is; itself always allowed.
@@ -155,19 +156,15 @@ impl Rule {
             return !self.anchored || target.is_empty();
         };
         for part in middle.iter().filter(|part| !part.is_empty()) {
-            let Some(at) = find(target, part) else { return false };
+            let Some(at) = memmem::find(target, part) else { return false };
             target = &target[at + part.len()..];
         }
         if self.anchored {
             target.ends_with(last)
         } else {
-            last.is_empty() || find(target, last).is_some()
+            last.is_empty() || memmem::find(target, last).is_some()
         }
     }
-}
-
-fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
 }
 
 /// A line that matters.

@@ -32,6 +32,8 @@ struct Settings {
     tls: ClientConfig,
     user_agent: reqwest::header::HeaderValue,
     connect_timeout: std::time::Duration,
+    /// As many connections are kept to a host as it is asked at once.
+    idle_per_host: usize,
 }
 
 impl Clients {
@@ -40,6 +42,7 @@ impl Clients {
             tls: tls()?,
             user_agent: config.user_agent.parse().map_err(|_| Error::UserAgent)?,
             connect_timeout: config.connect_timeout,
+            idle_per_host: config.concurrent_per_host.max(2) as usize,
         };
         let public = settings.builder().dns_resolver(address::public_only());
         let public = public.build().map_err(Error::Client)?;
@@ -104,7 +107,7 @@ impl Settings {
             .referer(false)
             // A proxy of the environment would resolve names where no private address is refused.
             .no_proxy()
-            .pool_max_idle_per_host(2)
+            .pool_max_idle_per_host(self.idle_per_host)
             // Odd lines of a head are passed over, or taken for what they mean, as browsers do.
             .http1_ignore_invalid_headers_in_responses(true)
             .http1_allow_spaces_after_header_name_in_responses(true)

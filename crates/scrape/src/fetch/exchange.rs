@@ -1,6 +1,6 @@
 //! One request and its answer: no redirects, no robots.txt, no retries.
 
-use std::{error::Error as _, time::Duration};
+use std::{error::Error as _, sync::OnceLock, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
@@ -12,6 +12,7 @@ use reqwest::{
     },
 };
 use rhubarb_trace::Fetch;
+use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
@@ -24,14 +25,18 @@ use crate::{
     address::ResolvesToPrivate,
     blocked::Sign,
     error::{FetchError, Phase},
+    hex::hex,
     page::Content,
     politeness::host_of,
     proxies::{Proxy, RefusedProxy},
 };
 
-/// Bodies that are decompressed where they are read; longer ones would hold up a thread of the
-/// runtime.
-const QUICK_BYTES: usize = 64 << 10;
+/// Bodies that are decompressed, compressed and hashed where they are read; longer ones would hold
+/// up a thread of the runtime.
+pub(super) const QUICK_BYTES: usize = 64 << 10;
+
+/// As much room is made for a body before it comes.
+const MIB: usize = 1 << 20;
 
 /// What one request needs.
 #[derive(Debug)]
@@ -47,6 +52,8 @@ pub(super) struct Exchange<'a> {
     pub(super) condition: HeaderMap,
     /// When the body has to be complete.
     pub(super) until: Instant,
+    /// [`Exchange::key`], once it was asked for.
+    pub(super) key: OnceLock<String>,
 }
 
 /// An answer whose body has not been read.
@@ -111,6 +118,21 @@ impl Exchange<'_> {
         request.headers(self.headers()).headers(self.condition.clone())
     }
 
+    /// Returns the key under which its answer is kept.
+    pub(super) fn key(&self) -> &str {
+        self.key.get_or_init(|| {
+            let mut hash = Sha256::new();
+            let url = self.url.as_str();
+            let url = url.split_once('#').map_or(url, |(address, _)| address);
+            for part in [self.method().as_str(), url, self.kind.accept()] {
+                hash.update(part);
+                hash.update("\n");
+            }
+            hash.update(self.json.map_or(&b""[..], |json| json));
+            hex(&hash.finalize()[..16])
+        })
+    }
+
     pub(super) fn method(&self) -> Method {
         if self.json.is_some() { Method::POST } else { Method::GET }
     }
@@ -172,7 +194,8 @@ impl Exchange<'_> {
         mut response: Response,
         limit: usize,
     ) -> Result<(Bytes, bool), FetchError> {
-        let mut body = BytesMut::new();
+        let promised = response.content_length().and_then(|length| usize::try_from(length).ok());
+        let mut body = BytesMut::with_capacity(promised.unwrap_or_default().min(limit).min(MIB));
         loop {
             let chunk = timeout_at(self.until, response.chunk())
                 .await
@@ -301,6 +324,7 @@ mod tests {
             cookies: &Jar::default(),
             condition: HeaderMap::new(),
             until,
+            key: OnceLock::new(),
         };
         let error = exchange.send().await.unwrap_err();
         assert_eq!(error, FetchError::PrivateAddress { host: "localhost:1".to_owned() });

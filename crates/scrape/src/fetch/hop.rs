@@ -15,8 +15,8 @@ use url::Url;
 
 use super::{
     DEFAULT_HOLD, Inner, MAX_SHOWN, Try, check_status,
-    exchange::{Answer, Exchange},
-    stored::{self, Stored, Use},
+    exchange::{Answer, Exchange, QUICK_BYTES},
+    stored::{Stored, Use},
     trail,
 };
 use crate::{
@@ -54,8 +54,8 @@ impl Inner {
         let kept = match kept(&exchange, of).await {
             Some((Use::Fresh, kept)) => {
                 noted(&exchange, of, &kept)?;
-                return as_page(&exchange, kept, place(&exchange, of), Fetched::Fresh)
-                    .map(Hop::Page);
+                let place = place(&exchange, of, None);
+                return as_page(&exchange, kept, place, Fetched::Fresh).map(Hop::Page);
             }
             Some((Use::Ask(condition), kept)) => {
                 exchange.condition = condition;
@@ -87,8 +87,8 @@ impl Inner {
         if let (StatusCode::NOT_MODIFIED, Some(kept)) = (answer.status, kept) {
             let kept = kept.renewed(&answer.headers, now());
             noted(exchange, of, &kept)?;
-            keep(exchange, of, kept.clone()).await;
-            let place = place(exchange, of);
+            save(exchange.key().to_owned(), of, kept.clone()).await;
+            let place = place(exchange, of, None);
             return as_page(exchange, kept, place, Fetched::NotModified).map(Hop::Page);
         }
         check_status(exchange.url, &answer)?;
@@ -125,29 +125,31 @@ impl Inner {
         if more {
             return Err(FetchError::TooLarge { host: host_of(url), limit });
         }
-        let (kept, fetched) = (place(exchange, of), Fetched::Full);
+        let (kept, fetched) = (place(exchange, of, None), Fetched::Full);
         let page = Page { url: url.clone(), status, content_type, language, bytes, fetched, kept };
         let page = admitted(exchange, page)?;
         tracing::debug!(host = host_of(url), bytes = page.bytes.len(), "page fetched");
         let is_kept = status == 200 && (of.shared.store.is_some() || of.trail.is_some());
-        let stored =
+        let mut stored =
             is_kept.then(|| Stored::new(exchange, &headers, page.bytes.clone(), now())).flatten();
-        let Some(trail) = of.trail else {
-            if let Some(stored) = stored {
-                keep(exchange, of, stored).await;
+        if let Some(trail) = of.trail {
+            let bytes = page.bytes.clone();
+            let digest = apart(bytes.len(), move || trail::digest(&bytes)).await;
+            let Some(digest) = digest else { return Ok(page) };
+            let step = trail.came(exchange.key().to_owned(), digest, stored);
+            if step.is_known {
+                return Err(FetchError::Unchanged { host: host_of(url) });
             }
-            return Ok(page);
-        };
-        let bytes = page.bytes.clone();
-        let Some(digest) = apart(move || trail::digest(&bytes)).await else { return Ok(page) };
-        let step = trail.came(stored::key(exchange), digest, stored);
-        for (key, stored) in step.to_keep {
-            save(key, of, stored).await;
+            if let Some((key, first)) = step.first {
+                save(key, of, first).await;
+            }
+            stored = step.own;
         }
-        if step.is_known {
-            return Err(FetchError::Unchanged { host: host_of(url) });
-        }
-        Ok(page)
+        let head = stored.and_then(|stored| stored.head.encode());
+        Ok(match head {
+            Some(head) => Page { kept: place(exchange, of, Some(head)), ..page },
+            None => page,
+        })
     }
 
     /// Waits for the host's turn: in this process first, then in the fleet.
@@ -223,11 +225,11 @@ fn now() -> SystemTime {
 
 /// Returns what is kept of the answer to this exchange, and what may be done with it.
 async fn kept(exchange: &Exchange<'_>, of: Try<'_>) -> Option<(Use, Stored)> {
-    if let Some(known) = of.trail.and_then(|trail| trail.known(&stored::key(exchange))) {
+    if let Some(known) = of.trail.and_then(|trail| trail.known(exchange.key())) {
         return Some((known.judge(exchange, now()), known));
     }
-    let bytes = of.shared.store.as_ref()?.load(&stored::key(exchange)).await?;
-    let kept = apart(move || Stored::decode(&bytes)).await??;
+    let bytes = of.shared.store.as_ref()?.load(exchange.key()).await?;
+    let kept = apart(bytes.len(), move || Stored::decode(&bytes)).await??;
     Some((kept.judge(exchange, now()), kept))
 }
 
@@ -235,33 +237,35 @@ async fn kept(exchange: &Exchange<'_>, of: Try<'_>) -> Option<(Use, Stored)> {
 /// nobody's hand then.
 fn noted(exchange: &Exchange<'_>, of: Try<'_>, kept: &Stored) -> Result<(), FetchError> {
     let Some(trail) = of.trail else { return Ok(()) };
-    let key = stored::key(exchange);
-    if trail.holds(&key, kept) {
+    if trail.holds(exchange.key(), kept) {
         return Err(FetchError::Unchanged { host: host_of(exchange.url) });
     }
-    trail.came(key, trail::digest(&kept.body), None);
+    trail.came(exchange.key().to_owned(), trail::digest(&kept.body), None);
     Ok(())
-}
-
-async fn keep(exchange: &Exchange<'_>, of: Try<'_>, stored: Stored) {
-    save(stored::key(exchange), of, stored).await;
 }
 
 async fn save(key: String, of: Try<'_>, stored: Stored) {
     let Some(store) = &of.shared.store else { return };
-    if let Some(Some(bytes)) = apart(move || stored.encode()).await {
+    if let Some(Some(bytes)) = apart(stored.body.len(), move || stored.encode()).await {
         store.save(&key, bytes).await;
     }
 }
 
-/// Returns where the answer to this exchange is kept, if it is.
-fn place(exchange: &Exchange<'_>, of: Try<'_>) -> Option<Kept> {
+/// Returns where the answer to this exchange is kept, or is to be kept behind this head.
+fn place(exchange: &Exchange<'_>, of: Try<'_>, head: Option<Vec<u8>>) -> Option<Kept> {
     let store = Arc::clone(of.shared.store.as_ref()?);
-    Some(Kept { store, key: stored::key(exchange) })
+    Some(Kept { store, key: exchange.key().to_owned(), head })
 }
 
-/// Runs what takes milliseconds for a large page off the runtime's threads.
-async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+/// Runs what takes milliseconds for a large page off the runtime's threads; for a small one a
+/// change of threads would cost as much.
+async fn apart<T: Send + 'static>(
+    bytes: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    if bytes <= QUICK_BYTES {
+        return Some(work());
+    }
     tokio::task::spawn_blocking(work).await.ok()
 }
 

@@ -12,9 +12,9 @@ use reqwest::{
     },
 };
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::exchange::Exchange;
+use crate::store;
 
 /// An answer that does not say how long it is good may be used for a tenth of its age, and no
 /// longer than this.
@@ -23,8 +23,6 @@ const MAX_GUESSED: Duration = Duration::from_secs(600);
 const MAX_FRESH: Duration = Duration::from_secs(24 * 3_600);
 /// What is sent of a longer body is not kept.
 const MAX_BYTES: usize = 4 << 20;
-/// zstd's fastest level but for the negative ones: a page shrinks to a fifth in a millisecond.
-const LEVEL: i32 = 1;
 /// The first byte of what is kept; another one is another version's.
 const VERSION: u8 = 1;
 
@@ -74,17 +72,13 @@ pub(super) enum Use {
     Not,
 }
 
-/// Returns the key of what an exchange asks for.
-pub(super) fn key(of: &Exchange<'_>) -> String {
-    let mut hash = Sha256::new();
-    let mut url = of.url.clone();
-    url.set_fragment(None);
-    for part in [of.method().as_str(), url.as_str(), of.kind.accept()] {
-        hash.update(part);
-        hash.update("\n");
+impl Head {
+    /// Returns the bytes in front of the body.
+    pub(super) fn encode(&self) -> Option<Vec<u8>> {
+        let head = serde_json::to_vec(self).ok()?;
+        let length = u32::try_from(head.len()).ok()?.to_le_bytes();
+        Some([&[VERSION][..], &length, &head].concat())
     }
-    hash.update(of.json.map_or(&b""[..], |json| json));
-    hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Stored {
@@ -157,12 +151,7 @@ impl Stored {
 
     /// Returns the bytes that are kept.
     pub(super) fn encode(&self) -> Option<Vec<u8>> {
-        let head = serde_json::to_vec(&self.head).ok()?;
-        let mut bytes = vec![VERSION];
-        bytes.extend(u32::try_from(head.len()).ok()?.to_le_bytes());
-        bytes.extend(head);
-        bytes.extend(zstd::bulk::compress(&self.body, LEVEL).ok()?);
-        Some(bytes)
+        store::pack(&self.head.encode()?, &self.body)
     }
 
     /// Reads what was kept; none for anything else, which whoever can write there may have put.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::stored::{Head, Stored};
+use crate::hex::hex;
 
 /// What is known of the one page that a source consists of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,19 +49,17 @@ struct First {
 /// What follows from a page that came.
 #[derive(Debug, Default)]
 pub(super) struct Step {
-    /// Answers to be kept, by their keys.
-    pub(super) to_keep: Vec<(String, Stored)>,
+    /// The page that came before it and was not kept yet, by its key.
+    pub(super) first: Option<(String, Stored)>,
+    /// The page itself, where it is to be kept.
+    pub(super) own: Option<Stored>,
     /// Whether it is what is known.
     pub(super) is_known: bool,
 }
 
 /// Returns the hash of a body.
 pub(super) fn digest(body: &Bytes) -> String {
-    hex(&Sha256::digest(body))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(body)[..16])
 }
 
 impl Trail {
@@ -83,7 +82,7 @@ impl Trail {
             let head = stored.map(|stored| stored.head);
             Known { key, digest, head }
         });
-        (hex(&state.all.clone().finalize()), known)
+        (hex(&state.all.clone().finalize()[..16]), known)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -127,9 +126,8 @@ impl Trail {
             state.first = Some(First { key, digest, stored });
             return Step::default();
         };
-        let before = first.stored.take().map(|stored| (first.key.clone(), stored));
-        let to_keep = before.into_iter().chain(stored.map(|stored| (key, stored))).collect();
-        Step { to_keep, is_known: false }
+        let first = first.stored.take().map(|stored| (first.key.clone(), stored));
+        Step { first, own: stored, is_known: false }
     }
 }
 
