@@ -62,6 +62,10 @@ pub struct Conclusion {
     pub gone: Vec<String>,
     /// What its records looked like.
     pub look: Look,
+    /// The addresses of its lists, where postings have pages of their own: what leads to one of
+    /// these leads to no posting.
+    #[serde(default)]
+    pub lists: Vec<String>,
 }
 
 /// What a source has given up to now; with its end, what still reads for it ends.
@@ -86,6 +90,10 @@ struct State {
     cut: bool,
     /// Whether there was no room for all.
     overflown: bool,
+    /// The addresses of the source's lists.
+    lists: Vec<String>,
+    /// Whether postings without a title are kept: their own pages, read later, have it.
+    keeps_nameless: bool,
 }
 
 impl Gathering {
@@ -104,11 +112,32 @@ impl Gathering {
         self.end.allowance()
     }
 
-    /// Goes on from what a source's lists gave: these of its listings.
-    pub(crate) fn resume(&self, listings: Vec<Listing>) {
+    /// Goes on from what a source's lists gave: these of its listings, from these lists.
+    pub(crate) fn resume(&self, listings: Vec<Listing>, lists: Vec<String>) {
         let mut state = self.state();
         state.pages = 1;
         state.parsed.listings = listings;
+        state.lists = lists;
+    }
+
+    /// Takes the listings out, to be put in again as their own pages have them.
+    pub(crate) fn take(&self) -> Vec<Listing> {
+        mem::take(&mut self.state().parsed.listings)
+    }
+
+    /// Notes the addresses of the source's lists.
+    pub(crate) fn note_lists(&self, lists: Vec<String>) {
+        self.state().lists = lists;
+    }
+
+    /// Returns the addresses of the source's lists.
+    pub(crate) fn lists(&self) -> Vec<String> {
+        self.state().lists.clone()
+    }
+
+    /// Keeps postings without a title: their own pages, read later, have it.
+    pub(crate) fn keep_nameless(&self) {
+        self.state().keeps_nameless = true;
     }
 
     /// Tells whether there was no room for all that the source has.
@@ -238,6 +267,7 @@ impl Conclusion {
             cut: true,
             gone: Vec::new(),
             look: Look::default(),
+            lists: Vec::new(),
         }
     }
 }
@@ -284,6 +314,9 @@ impl State {
 
     /// Takes away what was to have its title from a page of its own, which was not read or is gone.
     fn drop_nameless(&mut self) {
+        if self.keeps_nameless {
+            return;
+        }
         let Parsed { listings, gone, .. } = &mut self.parsed;
         let mut lost = 0;
         listings.retain(|listing| {
@@ -348,7 +381,7 @@ impl State {
         self.compare_with_claims(limits);
         let cut = self.cut || !self.troubles.is_empty();
         let reason = self.reason();
-        let Self { parsed, .. } = self;
+        let Self { parsed, lists, .. } = self;
         let Parsed { listings, others, mut gone, mut look, n_skipped, .. } = parsed;
         gone.truncate(MAX_GONE);
         look.skipped = n_skipped as u64;
@@ -358,7 +391,8 @@ impl State {
             (None, 0) => Ending::Nothing,
             (None, _) => Ending::Found,
         };
-        Conclusion { ending, listings, others, reason, permanent: false, cut, gone, look }
+        let permanent = false;
+        Conclusion { ending, listings, others, reason, permanent, cut, gone, look, lists }
     }
 
     /// Holds what came against what the source says that it has, and what its server shows at most.

@@ -256,7 +256,7 @@ impl Scraper {
             return kept;
         }
         let found = Gathering::new(query.now);
-        found.resume(std::mem::take(&mut kept.listings));
+        found.resume(std::mem::take(&mut kept.listings), std::mem::take(&mut kept.lists));
         let fetcher = self.fetcher.for_source();
         let refining = AssertUnwindSafe(source.refine(&fetcher, query, &found)).catch_unwind();
         // The lists were read: what is missing is detail.

@@ -1,7 +1,7 @@
 //! Boards are read once for all keywords, by one of all workers, and kept.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -19,7 +19,7 @@ use rhubarb_queue::{OwnedLock, Publish};
 use rhubarb_scrape::{
     Listing,
     boards::fingerprint,
-    config::{PathSettings, ScrapeConfig, ScrapeSettings, SourceConfig, SourceKind},
+    config::{PathSettings, ScrapeConfig, ScrapeSettings, Selectors, SourceConfig, SourceKind},
 };
 use rhubarb_testbed::site::{Hit, Site};
 use rhubarb_wire::{State, TaskResult};
@@ -90,8 +90,9 @@ impl Scene {
                 if tag.is_some() && asked.and_then(|a| Some(a.to_str().ok()?.to_owned())) == tag {
                     return StatusCode::NOT_MODIFIED.into_response();
                 }
+                let kind = if body.starts_with('<') { "text/html" } else { "application/json" };
                 let mut response = (StatusCode::from_u16(status).unwrap(), body).into_response();
-                tag_and_type(&mut response, tag);
+                tag_and_type(&mut response, tag, kind);
                 response
             }
         };
@@ -150,9 +151,9 @@ impl Scene {
     }
 }
 
-fn tag_and_type(response: &mut Response, tag: Option<String>) {
+fn tag_and_type(response: &mut Response, tag: Option<String>, kind: &str) {
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, "application/json".parse().unwrap());
+    headers.insert(header::CONTENT_TYPE, kind.parse().unwrap());
     if let Some(tag) = tag {
         headers.insert(header::ETAG, tag.parse().unwrap());
     }
@@ -187,6 +188,71 @@ async fn twenty_keywords_ask_each_board_once_and_a_search_for_each() {
     assert_eq!(["a", "b", "c"].map(|name| scene.hits(name).len()), [1, 1, 1]);
     assert_eq!(scene.hits("search").len(), 21);
     assert_eq!(scene.cached("cook").await.len(), 2 * 3 + 1);
+    worker.stop().await;
+}
+
+/// A sitemap and a list with pages of their own: the lists are read once, and of the postings those
+/// that a keyword looks for.
+#[tokio::test]
+async fn lists_whose_postings_have_pages_are_read_once_for_all_keywords() {
+    let own_pages = |config: &mut ScrapeSettings, site: &Site| {
+        let named = |kind, name: &str| SourceConfig {
+            name: name.to_owned(),
+            company: Some(format!("Company {name}")),
+            urls: vec![site.url(&format!("/{name}")).as_str().into()],
+            ..SourceConfig::new(kind)
+        };
+        config.sources.push(named(SourceKind::Sitemap, "map"));
+        let mut html = named(SourceKind::Html, "list");
+        html.selectors = Selectors {
+            item: "li".to_owned(),
+            link: Some("a".to_owned()),
+            title: Some("a".to_owned()),
+            detail: BTreeMap::from([("description".to_owned(), "article".to_owned())]),
+            ..Selectors::default()
+        };
+        config.sources.push(html);
+    };
+    let scene = Scene::with(&[], own_pages).await;
+    let slugs = ["night-baker", "pastry-cook", "line-cook", "4711"];
+    let entry =
+        |slug: &&str| format!("<url><loc>{}</loc></url>", scene.site.url(&format!("/{slug}")));
+    let map: String = slugs.iter().map(entry).collect();
+    scene.put("map", None, &format!("<urlset>{map}</urlset>"));
+    let row =
+        |slug: &&str| format!("<li><a href='/own-{slug}'>{}</a></li>", slug.replace('-', " "));
+    let rows: String = slugs[..3].iter().map(row).collect();
+    // A link to the list itself leads to no posting's page.
+    let rows = format!("{rows}<li><a href='#here'>Sous cook</a></li>");
+    scene.put("list", None, &format!("<html><ul>{rows}</ul></html>"));
+    for slug in slugs {
+        let title = if slug == "4711" { "Ship's cook".to_owned() } else { slug.replace('-', " ") };
+        let posting = json!({"@type": "JobPosting", "title": title, "description": "Come."});
+        let ld = format!("<script type='application/ld+json'>{posting}</script>");
+        scene.put(slug, None, &format!("<html>{ld}</html>"));
+        scene.put(&format!("own-{slug}"), None, "<html><article>Stay.</article></html>");
+    }
+    let worker = scene.worker();
+    for keyword in ["cook", "baker", "surgeon"] {
+        let summary = scene.scrape(keyword, false).await;
+        assert_eq!(summary["status"], "success", "{summary:#}");
+    }
+    assert_eq!(["map", "list"].map(|name| scene.hits(name).len()), [1, 1]);
+    let of = |listings: Vec<Listing>, source: &str| {
+        let mine = listings.into_iter().filter(|listing| listing.source == source);
+        let mut mine: Vec<_> = mine.map(|one| (one.title, one.description)).collect();
+        mine.sort();
+        mine
+    };
+    let pair = |title: &str, text: &str| (title.to_owned(), text.to_owned());
+    let cooks = scene.cached("cook").await;
+    let expect = ["Ship's cook", "line cook", "pastry cook"].map(|title| pair(title, "Come."));
+    assert_eq!(of(cooks.clone(), "map"), expect);
+    let expect = [pair("Sous cook", ""), pair("line cook", "Stay."), pair("pastry cook", "Stay.")];
+    assert_eq!(of(cooks, "list"), expect);
+    assert_eq!(of(scene.cached("baker").await, "map"), [pair("night baker", "Come.")]);
+    assert_eq!(scene.cached("surgeon").await, []);
+    assert_eq!((scene.hits("night-baker").len(), scene.hits("own-night-baker").len()), (1, 1));
     worker.stop().await;
 }
 

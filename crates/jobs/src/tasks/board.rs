@@ -184,6 +184,7 @@ mod tests {
             cut: false,
             gone: Vec::new(),
             look: Look::default(),
+            lists: Vec::new(),
         }
     }
 

@@ -432,7 +432,7 @@ impl Seen<'_> {
                 let mut found = Vec::new();
                 for (number, part) in numbers.iter().zip(parts) {
                     let listings = content.listings(*number, &part)?.into_iter();
-                    found.extend(listings.filter(|listing| blind || query.matches(listing)));
+                    found.extend(listings.filter(|listing| blind || may_match(&query, listing)));
                 }
                 Some(found)
             };
@@ -452,7 +452,7 @@ impl Seen<'_> {
             return Some(listings);
         }
         let query = self.asked.query.clone();
-        let keep = move || listings.into_iter().filter(|one| query.matches(one)).collect();
+        let keep = move || listings.into_iter().filter(|one| may_match(&query, one)).collect();
         apart(move || Some(keep())).await
     }
 
@@ -463,8 +463,13 @@ impl Seen<'_> {
 }
 
 fn matching(titles: &[Listing], query: &Query) -> Option<Vec<usize>> {
-    let matching = titles.iter().enumerate().filter(|(_, title)| query.matches(title));
+    let matching = titles.iter().enumerate().filter(|(_, title)| may_match(query, title));
     Some(matching.map(|(idx, _)| idx).collect())
+}
+
+/// Tells whether a listing matches; of one without a title its own page is to tell.
+fn may_match(query: &Query, listing: &Listing) -> bool {
+    listing.title.is_empty() || query.matches(listing)
 }
 
 /// Runs what takes a while off the runtime's threads.

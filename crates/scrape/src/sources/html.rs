@@ -31,7 +31,7 @@ use crate::{
     reading::{get, read_apart},
     record,
     setup::{BuildError, are_for_all, urls},
-    source::{Running, Source},
+    source::{Refines, Running, Source},
     source_status::Ending,
     trouble::Trouble,
 };
@@ -72,30 +72,32 @@ impl HtmlSource {
         let picks = Arc::clone(&self.picks);
         let parse = move |body: &str, context: &Context| parse_list(body, &picks, context);
         let lists = asking.all(&self.urls, parse).await;
-        if !self.picks.detail.is_empty() {
-            self.details(&lists, fetcher, query, found).await;
+        if self.picks.detail.is_empty() {
+            return;
+        }
+        found.note_lists(lists.into_iter().map(String::from).collect());
+        if !query.is_all() || self.is_named_by_details() {
+            self.details(fetcher, query, found).await;
         }
     }
 
-    /// Fetches the detail pages that are worth it; `lists` are none. One that fails leaves its
-    /// listing as the list page has it; one that is gone takes its listing with it; one that keeps
-    /// us out is the last.
-    async fn details(
-        &self,
-        lists: &HashSet<Url>,
-        fetcher: &Fetcher,
-        query: &Query,
-        found: &Gathering,
-    ) {
-        let blind = query.match_description
-            || ["title", "tags"].iter().any(|field| self.picks.detail.contains_key(field));
+    /// Tells whether only its own page says what a posting is about.
+    fn is_named_by_details(&self) -> bool {
+        ["title", "tags"].iter().any(|field| self.picks.detail.contains_key(field))
+    }
+
+    /// Fetches the detail pages that are worth it. One that fails leaves its listing as the list
+    /// page has it; one that is gone takes its listing with it; one that keeps us out is the last.
+    async fn details(&self, fetcher: &Fetcher, query: &Query, found: &Gathering) {
+        let blind = query.match_description || self.is_named_by_details();
+        let lists: HashSet<String> = found.lists().into_iter().collect();
         let mut fetched = 0;
         for idx in 0.. {
             let Some(listing) = found.listing(idx) else { return };
             // A link that stays on its list page leads to no page of the posting's own.
             let is_own = |mut url: Url| {
                 url.set_fragment(None);
-                !lists.contains(&url)
+                !lists.contains(url.as_str())
             };
             let has_page = Url::parse(&listing.url).is_ok_and(is_own);
             if !has_page || !blind && !query.matches(&listing) {
@@ -156,8 +158,26 @@ impl Source for HtmlSource {
     }
 
     fn gives_all(&self) -> bool {
-        // Which pages of postings are read is chosen by the keyword.
-        are_for_all(&self.urls) && self.picks.detail.is_empty()
+        are_for_all(&self.urls)
+    }
+
+    fn refines(&self, query: &Query) -> Refines {
+        // Where nothing else names the postings, their pages are read with the lists.
+        match (self.picks.detail.is_empty() || self.is_named_by_details(), query.match_description)
+        {
+            (true, _) => Refines::None,
+            (false, false) => Refines::Matching,
+            (false, true) => Refines::All,
+        }
+    }
+
+    fn refine<'a>(
+        &'a self,
+        fetcher: &'a Fetcher,
+        query: &'a Query,
+        found: &'a Gathering,
+    ) -> Running<'a> {
+        Box::pin(self.details(fetcher, query, found))
     }
 
     fn run<'a>(

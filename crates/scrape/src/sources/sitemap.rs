@@ -32,8 +32,8 @@ use crate::{
     query::Query,
     reading::{Given, get, read_apart, unless_blocked},
     record,
-    setup::{BuildError, urls, with_keyword},
-    source::{Running, Source},
+    setup::{BuildError, are_for_all, urls, with_keyword},
+    source::{Refines, Running, Source},
     source_status::{Ending, SourceState},
     sources::html::{Picks, parse_detail},
     trouble::Trouble,
@@ -155,10 +155,29 @@ impl SitemapSource {
             );
             return Err(Trouble::ends(Ending::Suspicious, reason));
         }
+        if query.is_all() {
+            found.keep_nameless();
+            found.add(self.named_by_addresses(addresses, query));
+            return Ok(());
+        }
         let (worth, rest): (Vec<Url>, Vec<Url>) =
             addresses.into_iter().partition(|url| is_worth(url, query));
         found.add(Parsed { others: rest.len(), ..Parsed::default() });
         self.postings(worth, started, fetcher, query, found).await
+    }
+
+    /// Returns a listing for each address, with the words that it has as the title.
+    fn named_by_addresses(&self, addresses: Vec<Url>, query: &Query) -> Parsed {
+        let mut parsed = Parsed::default();
+        for url in addresses {
+            let mut listing = record::listing(&self.name, query.now);
+            listing.title = words(&url).unwrap_or_default();
+            listing.external_id = url.to_string();
+            listing.url = url.into();
+            parsed.look.count(&listing);
+            parsed.listings.push(listing);
+        }
+        parsed
     }
 
     /// Reads the pages of postings, as many as may be.
@@ -302,16 +321,19 @@ fn posting(body: &str, picks: Option<&Picks>, context: &Context) -> Result<Parse
 
 /// Tells whether a page may be one that is looked for: the words of its address say so, or none.
 fn is_worth(url: &Url, query: &Query) -> bool {
+    let Some(title) = words(url).filter(|_| !query.match_description) else { return true };
+    query.matches(&Listing { title, ..Listing::default() })
+}
+
+/// Returns the words of the longest part of an address; nothing where it has less than two.
+fn words(url: &Url) -> Option<String> {
     let mut parts: Vec<&str> = url.path_segments().map(Iterator::collect).unwrap_or_default();
     parts.sort_by_key(|part| std::cmp::Reverse(part.len()));
     let slug = percent_decoded(parts.first().copied().unwrap_or_default());
     let slug = slug.replace(['-', '_', '+', '.'], " ");
     let words =
         slug.split(' ').filter(|word| word.len() > 1 && word.chars().all(char::is_alphabetic));
-    if query.match_description || words.count() < 2 {
-        return true;
-    }
-    query.matches(&Listing { title: slug, ..Listing::default() })
+    (words.count() >= 2).then_some(slug)
 }
 
 fn percent_decoded(text: &str) -> String {
@@ -338,6 +360,29 @@ impl Source for SitemapSource {
 
     fn aggregates(&self) -> bool {
         self.company.is_empty()
+    }
+
+    fn gives_all(&self) -> bool {
+        are_for_all(&self.urls)
+    }
+
+    fn refines(&self, query: &Query) -> Refines {
+        if query.match_description { Refines::All } else { Refines::Matching }
+    }
+
+    fn refine<'a>(
+        &'a self,
+        fetcher: &'a Fetcher,
+        query: &'a Query,
+        found: &'a Gathering,
+    ) -> Running<'a> {
+        Box::pin(async move {
+            let urls = found.take().into_iter().filter_map(|one| Url::parse(&one.url).ok());
+            let read = self.postings(urls.collect(), Instant::now(), fetcher, query, found);
+            if let Err(trouble) = read.await {
+                found.trouble(trouble);
+            }
+        })
     }
 
     fn run<'a>(
