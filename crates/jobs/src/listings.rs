@@ -91,6 +91,20 @@ impl Listings {
         }
     }
 
+    /// Lets a keyword's listings live on as if they were written now; tells whether all targets have
+    /// some.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub(crate) async fn touch(&self, keyword: &str) -> Result<bool, Error> {
+        let mut all = !self.targets.is_empty();
+        for target in &self.targets {
+            let key = template::of_keyword(&target.key, keyword);
+            all &= target.cache.touch(&key, target.timeout).await?;
+        }
+        Ok(all)
+    }
+
     fn max_bytes(&self) -> usize {
         self.targets.iter().map(|target| target.max_bytes).min().unwrap_or(usize::MAX)
     }

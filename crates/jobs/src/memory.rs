@@ -36,6 +36,9 @@ pub struct Remembered {
     pub board: u64,
     /// How many listings that content had for the keyword.
     pub matched: u64,
+    /// Until when, milliseconds since 1970, those listings are left as they were written while the
+    /// content is the same.
+    pub until: i64,
 }
 
 /// Where it stands.

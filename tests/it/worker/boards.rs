@@ -444,6 +444,42 @@ async fn the_hourly_scrape_finds_all_keywords_in_one_pass_over_the_boards() {
     worker.stop().await;
 }
 
+/// Of boards that have what they had, a keyword's listings live on as they were written.
+#[tokio::test]
+async fn nothing_is_written_again_of_keywords_whose_boards_have_what_they_had() {
+    let keywords = |config: &mut ScrapeSettings, _: &Site| {
+        config.scrape.keywords = ["cook", "baker"].map(str::to_owned).to_vec();
+    };
+    let scene = Scene::with(&["a", "b"], keywords).await;
+    for name in ["a", "b"] {
+        scene.put(name, Some("\"1\""), &board(&["Baker", "Cook"]));
+    }
+    let worker = scene.worker();
+    let hourly = async || success(&scene.bench.call(&Publish::new(HOURLY)).await);
+    let hours = hourly().await["keyword"].clone();
+    let other = if hours == "cook" { "baker" } else { "cook" };
+    let mut redis = scene.bench.server.connect(3).await;
+    let (key, life) = (format!("jobs:1:jobs:{other}"), format!("jobs:0:rhubarb.life:jobs:{other}"));
+    let read = async |redis: &mut redis::aio::MultiplexedConnection| -> [Vec<u8>; 2] {
+        [redis.get(&key).await.unwrap(), redis.get(&life).await.unwrap()]
+    };
+    let before = read(&mut redis).await;
+    assert!(before.iter().all(|value| !value.is_empty()), "{key} {life}");
+    let () = redis.expire(&key, 100).await.unwrap();
+    hourly().await;
+    assert!(before == read(&mut redis).await, "written again");
+    let ttl: i64 = redis.ttl(&key).await.unwrap();
+    assert!(ttl > 100, "{ttl}");
+    // A board that has something else, and listings that are gone.
+    scene.put("a", Some("\"2\""), &board(&["Baker", "Cook", "Night baker", "Night cook"]));
+    hourly().await;
+    assert_eq!(scene.cached(other).await.len(), 3);
+    let () = redis.del(&key).await.unwrap();
+    hourly().await;
+    assert_eq!(scene.cached(other).await.len(), 3);
+    worker.stop().await;
+}
+
 #[tokio::test]
 async fn what_is_kept_of_boards_goes_with_the_cleared_listings() {
     let scene = Scene::open(&["a"]).await;

@@ -1,7 +1,7 @@
 //! What boards answer in one scrape: from what is kept, or crawled once for all who wait for it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -44,6 +44,9 @@ pub(super) struct Need {
     pub(super) only_kept: bool,
 }
 
+/// What was kept of boards at one time, by their ids.
+pub(super) type Heads = Arc<HashMap<String, Arc<Head>>>;
+
 /// What all scrapes share.
 #[derive(Clone, Debug)]
 pub(super) struct Shared {
@@ -72,7 +75,7 @@ pub(super) struct OneScrape {
 #[derive(Debug, Default)]
 struct State {
     /// What was kept as the scrape began.
-    heads: HashMap<String, Head>,
+    heads: Heads,
     /// The mark of each source's content that was looked through.
     marks: BTreeMap<String, u64>,
     /// When each source that answered was crawled, milliseconds since 1970.
@@ -82,24 +85,28 @@ struct State {
 /// What there is of a board.
 enum Got {
     /// What is kept.
-    Kept(Head),
+    Kept(Arc<Head>),
     /// What was crawled just now, and kept or not.
-    Read(Head, Vec<Listing>),
+    Read(Arc<Head>, Vec<Listing>),
     /// Nothing: it is asked for the keyword.
     Nothing,
 }
 
 impl Shared {
-    /// Returns which of these sources something is kept of.
-    pub(super) async fn kept<'n>(
+    /// Returns what is kept of these sources.
+    pub(super) async fn heads<'n>(
         &self,
         names: impl Iterator<Item = &'n str>,
-    ) -> Result<BTreeSet<String>, Error> {
-        let known = |name: &str| Some((name.to_owned(), self.ids.get(name)?.clone()));
-        let (names, ids): (Vec<String>, Vec<String>) = names.filter_map(known).unzip();
+    ) -> Result<Heads, Error> {
+        let ids: Vec<String> = names.filter_map(|name| self.ids.get(name).cloned()).collect();
         let heads = self.boards.heads(&ids).await?;
-        let kept = names.into_iter().zip(heads).filter(|(_, head)| head.is_some());
-        Ok(kept.map(|(name, _)| name).collect())
+        let kept = ids.into_iter().zip(heads);
+        Ok(Arc::new(kept.filter_map(|(id, head)| Some((id, Arc::new(head?)))).collect()))
+    }
+
+    /// Returns what is kept of a source.
+    pub(super) fn head<'h>(&self, heads: &'h Heads, source: &str) -> Option<&'h Head> {
+        heads.get(self.ids.get(source)?).map(|head| &**head)
     }
 }
 
@@ -125,23 +132,15 @@ impl OneScrape {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads at once what is kept of these sources.
-    pub(super) async fn look(&self, sources: impl Iterator<Item = &str>) {
-        let ids = &self.shared.ids;
-        let ids: Vec<String> = sources.filter_map(|name| ids.get(name).cloned()).collect();
-        match self.shared.boards.heads(&ids).await {
-            Ok(heads) => {
-                let kept = ids.into_iter().zip(heads);
-                self.state().heads = kept.filter_map(|(id, head)| Some((id, head?))).collect();
-            }
-            Err(error) => tracing::debug!(%error, "what is kept of boards was not read"),
-        }
+    /// Answers from what was kept at one time.
+    pub(super) fn look_at(&self, heads: &Heads) {
+        self.state().heads = Arc::clone(heads);
     }
 
     /// Tells whether anything is kept of a source, and when it was checked.
     pub(super) fn checked(&self, source: &str) -> Option<Timestamp> {
-        let id = self.shared.ids.get(source)?;
-        self.state().heads.get(id).map(|head| head.checked)
+        let heads = Arc::clone(&self.state().heads);
+        self.shared.head(&heads, source).map(|head| head.checked)
     }
 
     /// Returns what is remembered, as the answers are to be held against it: what a crawl says
@@ -227,7 +226,7 @@ impl OneScrape {
         let kept = self.state().heads.get(id).cloned().filter(|_| trusted);
         match kept {
             Some(head) if self.serves(&head) => return Got::Kept(head),
-            None if self.need.only_kept => return Got::Kept(not_read()),
+            None if self.need.only_kept => return Got::Kept(Arc::new(not_read())),
             _ => {}
         }
         let lock = OwnedLock::new(&self.client, &format!("board:{id}"), &self.owner, TTL);
@@ -239,7 +238,7 @@ impl OneScrape {
                 if let Ok(true) = held {
                     release(&lock).await;
                 }
-                return Got::Kept(head.clone());
+                return Got::Kept(Arc::new(head.clone()));
             }
             // Where the lock cannot be asked for, it is crawled without.
             if !matches!(held, Ok(false)) {
@@ -252,7 +251,7 @@ impl OneScrape {
                     return done;
                 }
             } else if Instant::now() >= until {
-                return Got::Kept(kept.unwrap_or_else(not_read));
+                return Got::Kept(Arc::new(kept.unwrap_or_else(not_read)));
             }
             sleep(LOOK.mul_f64(1.0 + fastrand::f64())).await;
         }
@@ -291,7 +290,7 @@ impl OneScrape {
             (Crawled::Read { outcome, .. }, kept) if outcome.ending.is_silent() => {
                 let head = Head::new(checked, Some(outcome), kept);
                 self.keep(id, &head, None).await;
-                Got::Kept(head)
+                Got::Kept(Arc::new(head))
             }
             (Crawled::Read { outcome, digest, known }, _) => {
                 self.keep_read(id, checked, outcome, (digest, known)).await
@@ -303,7 +302,7 @@ impl OneScrape {
     async fn renew(&self, id: &str, checked: Timestamp, content: Content) -> Got {
         let head = Head::new(checked, Some(content.outcome.clone()), Some(content));
         self.keep(id, &head, None).await;
-        Got::Kept(head)
+        Got::Kept(Arc::new(head))
     }
 
     async fn keep_read(
@@ -322,7 +321,7 @@ impl OneScrape {
         let Some((content, parts)) = packed else { return Got::Nothing };
         let head = Head::new(checked, Some(told), Some(content));
         self.keep(id, &head, Some(parts)).await;
-        Got::Read(head, listings)
+        Got::Read(Arc::new(head), listings)
     }
 
     async fn keep(&self, id: &str, head: &Head, parts: Option<Vec<Vec<u8>>>) {

@@ -62,18 +62,19 @@ impl<'a> Lives<'a> {
 
     /// Writes the record and tells feed and webhooks; that it could not be is no failure of the
     /// scrape. Where a webhook's task cannot be published, nothing is written, and the next scrape
-    /// tells it.
-    pub(super) async fn write(&self, pages: &Pages, client: &Client) {
+    /// tells it. Returns whether all was written.
+    pub(super) async fn write(&self, pages: &Pages, client: &Client) -> bool {
         let Self { keyword, record, events, config, .. } = self;
         let notices = notify::notices(&config.webhooks, keyword, events);
         if !notify::publish(client, keyword, &notices).await {
-            return;
+            return false;
         }
         let days = config.life_days.into();
         let write = || self.cache.write(keyword, record, events, &notices, days);
         let written: Result<(), Error> = before_pages(pages, write).await;
-        if let Err(error) = written {
+        if let Err(error) = &written {
             tracing::warn!(%error, "what changed in this scrape is found by the next one");
         }
+        written.is_ok()
     }
 }

@@ -17,6 +17,7 @@ mod notify;
 mod others;
 mod pages;
 mod proxies;
+mod quiet;
 mod scrape;
 mod signing;
 pub mod summary;

@@ -20,12 +20,12 @@ use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     ScrapeKeyword, Scraping,
-    crawl::{Need, OneScrape},
+    crawl::{Heads, Need, OneScrape},
     hold,
     lives::Lives,
     merge::{self, Merged},
     pages::before_pages,
-    proxies,
+    proxies, quiet,
     summary::Summary,
     unfinished::Unfinished,
 };
@@ -132,6 +132,7 @@ async fn run(
             fresh_for: (!wanted.force).then(|| board_fresh_for(&scraping.0.config)),
             only_kept: false,
         },
+        heads: None,
         budget,
         told: true,
     };
@@ -176,6 +177,8 @@ pub(super) struct Work<'a> {
     pub(super) earlier: Arc<Vec<Listing>>,
     pub(super) untouched: Vec<Listing>,
     pub(super) need: Need,
+    /// What is kept of the boards, where it was read already.
+    pub(super) heads: Option<Heads>,
     pub(super) budget: Option<Budget>,
     /// Whether the task's readers are told of each source.
     pub(super) told: bool,
@@ -220,11 +223,15 @@ impl Work<'_> {
             }
             None => self.earlier.iter().cloned().chain(untouched).collect(),
         };
+        let is_told = match &lives {
+            Some(lives) => lives.write(&scraping.0.pages, context.client()).await,
+            None => false,
+        };
+        if is_told {
+            quiet::rest(&mut memory, merged.sources.keys(), &listings, query.now);
+        }
         if let Err(error) = cache.remember(keyword, &memory).await {
             tracing::warn!(%error, "what is remembered of sources was not written");
-        }
-        if let Some(lives) = &lives {
-            lives.write(&scraping.0.pages, context.client()).await;
         }
         let is_asked = |listing: &&Listing| merged.sources.contains_key(&listing.source);
         let of_asked: Vec<Listing> = listings.iter().filter(is_asked).cloned().collect();
@@ -257,7 +264,15 @@ impl Work<'_> {
         let shared = &self.scraping.0.boards;
         let earlier = Arc::clone(&self.earlier);
         let boards = OneScrape::new(shared, task, need, earlier, memory.clone());
-        boards.look(self.scraper.sources.iter().map(|source| source.name())).await;
+        let names = self.scraper.sources.iter().map(|source| source.name());
+        let heads = match &self.heads {
+            Some(heads) => Ok(Arc::clone(heads)),
+            None => shared.heads(names).await,
+        };
+        match heads {
+            Ok(heads) => boards.look_at(&heads),
+            Err(error) => tracing::debug!(%error, "what is kept of boards was not read"),
+        }
         Arc::new(boards)
     }
 }
