@@ -22,13 +22,14 @@ use axum::{
 use redis::AsyncCommands;
 use rhubarb_cache::{AliasConfig, Cache};
 use rhubarb_connection::{Options, Redis, RedisConfig, Role};
-use rhubarb_jobs::tasks::{Pages, SharedHosts};
+use rhubarb_jobs::tasks::{Pages, SharedHosts, Ways};
 use rhubarb_queue::{config::CeleryConfig, keys::Keys, limiter::Limiter};
 use rhubarb_scrape::{
     config::ScrapeConfig,
     error::FetchError,
     fetch::Fetcher,
     page::{Fetched, Request},
+    proxies::{Fleet, Proxy},
 };
 use rhubarb_testbed::{eventually::eventually, redis_server::RedisServer, site::Site};
 
@@ -60,9 +61,16 @@ fn fetcher_on(redis_url: &str) -> Fetcher {
     Fetcher::new(&config).unwrap().with_hosts(Arc::new(SharedHosts::new(limiter)))
 }
 
+fn cache(server: &RedisServer) -> Cache {
+    Cache::new(AliasConfig::new(Role::Jobs, "jobs"), redis(&server.socket_url(), 3))
+}
+
 fn pages(server: &RedisServer, max_bytes: usize) -> Pages {
-    let cache = Cache::new(AliasConfig::new(Role::Jobs, "jobs"), redis(&server.socket_url(), 3));
-    Pages::new(&cache, max_bytes)
+    Pages::new(&cache(server), max_bytes)
+}
+
+fn ways(server: &RedisServer) -> Arc<Ways> {
+    Arc::new(Ways::new(&cache(server)))
 }
 
 fn request(site: &Site, path: &str) -> Request {
@@ -265,4 +273,67 @@ async fn kept_pages_go_when_redis_has_no_memory_left() {
     let mut redis = server.connect(3).await;
     let keys: Vec<String> = redis.keys("*").await.unwrap();
     assert_eq!(keys, Vec::<String>::new());
+}
+
+/// A proxy that hangs up at once, and how often it was connected to.
+async fn broken_proxy() -> (Proxy, Arc<AtomicUsize>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            counted.fetch_add(1, SeqCst);
+            drop(stream);
+        }
+    });
+    (proxy, connections)
+}
+
+#[tokio::test]
+async fn a_proxy_that_fails_for_one_worker_is_passed_over_by_all() {
+    let server = RedisServer::start().await;
+    let site = Site::start(Router::new().route("/", get(|| async { "page" }))).await;
+    let (broken, connections) = broken_proxy().await;
+    let proxies = vec![broken, site.host().parse().unwrap()];
+    for _ in 0..3 {
+        let config = ScrapeConfig {
+            allow_private: vec!["*".to_owned()],
+            allow_private_proxies: vec!["*".to_owned()],
+            obey_robots: false,
+            min_interval: Duration::ZERO,
+            ..ScrapeConfig::default()
+        };
+        let worker = Fetcher::new(&config).unwrap().with_fleet(ways(&server));
+        let worker = worker.through(proxies.clone());
+        let request = Request::get("http://jobs.example.invalid/".parse().unwrap());
+        assert_eq!(worker.get(&request).await.unwrap().bytes, "page");
+    }
+    assert_eq!((connections.load(SeqCst), site.hits("/").len()), (1, 3));
+}
+
+#[tokio::test]
+async fn a_way_that_failed_rests_is_tried_by_one_of_all_and_is_known_until_it_serves() {
+    let server = RedisServer::start().await;
+    let workers = [ways(&server), ways(&server), ways(&server)];
+    workers[0].note("w", Some(Duration::from_secs(600))).await;
+    let resting = workers[1].resting().await;
+    assert!(matches!(&resting[..], [(way, left)] if way == "w" && left.as_secs() > 500));
+    assert!(!workers[1].claim("w").await, "it rests");
+    workers[0].note("w", Some(Duration::from_millis(1))).await;
+    eventually(Duration::from_secs(20), "its rest is over", async || {
+        workers[1].resting().await.is_empty().then_some(())
+    })
+    .await;
+    let mut claims = Vec::new();
+    for worker in &workers {
+        claims.push(worker.claim("w").await);
+    }
+    assert_eq!(claims, [true, false, false]);
+    workers[0].note("w", None).await;
+    assert_eq!(workers[1].resting().await, []);
+    for n in 0..1_100 {
+        workers[0].note(&format!("w{n}"), Some(Duration::from_secs(600))).await;
+    }
+    assert_eq!(workers[1].resting().await.len(), 1_000, "what is known is bounded");
 }

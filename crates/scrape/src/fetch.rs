@@ -37,7 +37,7 @@ use crate::{
     hosts::Hosts,
     page::{Page, Request},
     politeness::{Limiter, MAX_WAITED, host_of},
-    proxies::{Health, Proxy, ProxyPool, Reach, Rules, Served},
+    proxies::{Choice, Fleet, Health, Proxy, ProxyPool, Reach, Rules, Served, way},
     robots,
 };
 
@@ -76,6 +76,7 @@ pub struct Fetcher {
 struct Shared {
     store: Option<Arc<dyn ResponseStore>>,
     hosts: Option<Arc<dyn Hosts>>,
+    proxies: Option<Arc<dyn Fleet>>,
 }
 
 #[derive(Debug)]
@@ -153,6 +154,13 @@ impl Fetcher {
         Self { shared, ..self.clone() }
     }
 
+    /// Returns this fetcher, sharing with all what is known of proxies.
+    #[must_use]
+    pub fn with_fleet(&self, fleet: Arc<dyn Fleet>) -> Self {
+        let shared = Shared { proxies: Some(fleet), ..self.shared.clone() };
+        Self { shared, ..self.clone() }
+    }
+
     /// Returns this fetcher for one run of a source: its pages share their cookies, which are
     /// stored nowhere and gone with it, and their proxy as long as it serves.
     #[must_use]
@@ -198,11 +206,12 @@ impl Fetcher {
         let cookies = self.cookies.clone().unwrap_or_default();
         let mut tries = 0;
         loop {
-            let sent = self.with_proxy(request)?;
+            let sent = self.with_proxy(request).await?;
+            let begun = Instant::now();
             let (shared, trail) = (&self.shared, self.trail.as_deref());
             let of = Try { request: &sent, deadline, cookies: &cookies, shared, trail };
             let got = self.inner.follow(of).await;
-            self.note_proxy(&sent, &got);
+            self.note_proxy(&sent, &got, begun).await;
             let error = match got {
                 Ok(page) => return Ok(page),
                 Err(error) => error,
@@ -225,7 +234,7 @@ impl Fetcher {
     }
 
     /// Names a proxy of the pool in a request that names none.
-    fn with_proxy<'a>(&self, request: &'a Request) -> Result<Cow<'a, Request>, FetchError> {
+    async fn with_proxy<'a>(&self, request: &'a Request) -> Result<Cow<'a, Request>, FetchError> {
         let proxies = self.proxies.all();
         let unused = proxies.is_empty() || self.inner.proxies == ProxyUse::Off;
         if unused || request.proxy.is_some() {
@@ -233,15 +242,33 @@ impl Fetcher {
         }
         let (host, turn) =
             (host_of(&request.url), self.turn.unwrap_or_else(|| self.proxies.turn()));
-        match self.inner.proxy_health.choose(proxies, turn, &host, Instant::now()) {
+        match self.chosen(proxies, turn, &host).await {
             Some(proxy) => Ok(Cow::Owned(request.clone().proxy(Some(proxy.clone())))),
             None if self.inner.proxies == ProxyUse::Required => Err(FetchError::NoProxy { host }),
             None => Ok(Cow::Borrowed(request)),
         }
     }
 
+    /// Returns the proxy whose turn it is, by what all processes know. One that failed is tried by
+    /// one of them.
+    async fn chosen<'p>(&self, proxies: &'p [Proxy], turn: usize, host: &str) -> Option<&'p Proxy> {
+        let (health, fleet) = (&self.inner.proxy_health, &self.shared.proxies);
+        if let Some(fleet) = fleet.as_ref().filter(|_| health.is_to_hear(Instant::now())) {
+            health.hear(fleet.resting().await, Instant::now());
+        }
+        for _ in 0..proxies.len() {
+            let Choice { proxy, is_probe } = health.choose(proxies, turn, host, Instant::now())?;
+            match fleet {
+                // Another process tries it: here it rests for now.
+                Some(fleet) if is_probe && !fleet.claim(&way(proxy, host)).await => {}
+                _ => return Some(proxy),
+            }
+        }
+        None
+    }
+
     /// Notes whether the proxy brought the host's own answer.
-    fn note_proxy(&self, sent: &Request, got: &Result<Page, FetchError>) {
+    async fn note_proxy(&self, sent: &Request, got: &Result<Page, FetchError>, begun: Instant) {
         let Some(proxy) = &sent.proxy else { return };
         let served = match got {
             Err(FetchError::Timeout { phase: Phase::Turn, .. }) => return,
@@ -251,10 +278,15 @@ impl Fetcher {
                 | FetchError::CutOff { .. }
                 | FetchError::Timeout { .. },
             ) => Served::No,
-            _ => Served::Yes,
+            _ => Served::Yes(begun.elapsed()),
         };
-        let host = host_of(&sent.url);
-        self.inner.proxy_health.note(proxy, &host, served, Instant::now());
+        let (host, health) = (host_of(&sent.url), &self.inner.proxy_health);
+        let was_failing = health.fails(proxy, &host);
+        let rest = health.note(proxy, &host, served, Instant::now());
+        if let Some(fleet) = self.shared.proxies.as_ref().filter(|_| was_failing || rest.is_some())
+        {
+            fleet.note(&way(proxy, &host), rest).await;
+        }
     }
 
     /// Returns how long a source may take.

@@ -1,5 +1,6 @@
 //! Proxies: the lists that name them, which of them may be used, and whose turn it is.
 
+mod fleet;
 mod health;
 mod lists;
 mod rules;
@@ -13,13 +14,14 @@ use std::{
 
 use url::{Host, Url};
 
-pub(crate) use self::{
-    health::{Health, Served},
-    rules::{Reach, Rules},
-};
 pub use self::{
+    fleet::{Fleet, Telling},
     lists::{ProxyList, parse_list},
     rules::RefusedProxy,
+};
+pub(crate) use self::{
+    health::{Choice, Health, Served, way},
+    rules::{Reach, Rules},
 };
 
 /// As many of one list's proxies as are connected to, to see which serve.

@@ -22,6 +22,7 @@ mod scrape;
 mod signing;
 pub mod summary;
 mod unfinished;
+mod ways;
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -43,7 +44,7 @@ use rhubarb_scrape::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-pub use self::{hosts::SharedHosts, pages::Pages};
+pub use self::{hosts::SharedHosts, pages::Pages, ways::Ways};
 
 use self::{boards::Boards, scrape::Budget};
 use crate::{CacheConfig, Caches};
@@ -155,6 +156,7 @@ pub fn register(
     let boards = shared_boards(boards, scraping);
     let fetcher = scraper.fetcher.with_hosts(Arc::new(SharedHosts::new(limiter)));
     let fetcher = fetcher.with_store(Arc::new(pages.clone()));
+    let fetcher = fetcher.with_fleet(Arc::new(Ways::new(caches.listings().cache()?)));
     let scraper = Scraper { fetcher, ..scraper };
     let config = config.clone();
     let at_stop = caches.clone();
