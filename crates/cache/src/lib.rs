@@ -66,3 +66,8 @@ pub use lock::{Held, Lock};
 pub use rhubarb_pyvalue::{
     BigInt, Bound, DateTime, Decimal, FormatError, PyValue, TimeDelta, TimeOfDay, Zone,
 };
+
+/// The README's examples are run with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

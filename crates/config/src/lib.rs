@@ -30,3 +30,8 @@ pub use redis_url::{deadline_of, parse as redis_url};
 pub use table::{Inner, Row, Rule, Table};
 pub use toml_text::{inline, key, quoted};
 pub use value::{Input, Kept, LONGEST_QUEUE_NAME, Shown, Value, Wrong, is_queue_name};
+
+/// The README's examples are run with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -107,3 +107,8 @@ impl fmt::Debug for Connections {
         f.debug_map().entries(self.by_role.iter()).finish()
     }
 }
+
+/// The README's examples are run with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -79,3 +79,8 @@ pub use pulse::Pulse;
 pub use rate::{Rate, RateError};
 pub use report::{report, report_started};
 pub use tasks::{Limits, ResultPolicy, Tasks};
+
+/// The README's examples are run with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -19,3 +19,8 @@ pub use rhubarb_config::redact;
 
 /// What `--version` says: the version, and of a release build its commit and the day it was built.
 pub const VERSION: &str = env!("RHUBARB_VERSION");
+
+/// The README's examples are run with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -32,3 +32,8 @@ pub use memory::{Memory, Remembered};
 pub use proxies::{Proxies, ProxyList};
 pub use rhubarb_scrape::{Ending, SourceState, SourceStatus};
 pub use status::{ScrapeState, Status, StatusCache};
+
+/// The README's examples are run with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -24,3 +24,8 @@ pub mod report;
 pub mod scan;
 pub mod servers;
 pub mod slow;
+
+/// The README's examples are run with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -229,3 +229,8 @@ mod tests {
         server.abort();
     }
 }
+
+/// The README's examples are run with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

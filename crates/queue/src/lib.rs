@@ -65,3 +65,8 @@ pub use lock::OwnedLock;
 pub use rhubarb_wire::{self as wire, CallOptions};
 pub use tick::Ticks;
 pub use write::{Outgoing, Stored};
+
+/// The README's examples are run with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

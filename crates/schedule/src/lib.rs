@@ -14,3 +14,8 @@ pub use crontab::{Crontab, CrontabError};
 pub use entry::{CatchUp, CrontabText, Dst, Moment, Overlap, ScheduleConfig, When};
 pub use read::check_name;
 pub use schedule::{Progress, Schedule, ScheduleError, Step};
+
+/// The README's examples are run with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -106,3 +106,8 @@ pub use setup::BuildError;
 pub use source::{Refines, Running, Source, Sources};
 pub use source_status::{Ending, SourceState, SourceStatus};
 pub use trouble::Trouble;
+
+/// The README's examples are run with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -165,3 +165,8 @@ impl Settings {
         Configured { schedules: &self.schedules, beat: &self.beat, celery: &self.engine.celery }
     }
 }
+
+/// The README's examples are run with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

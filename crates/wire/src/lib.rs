@@ -106,3 +106,8 @@ pub use rhubarb_pyvalue::repr::{brief, brief_args, brief_kwargs, repr};
 pub use signature::Signature;
 pub use task::NewTask;
 pub use time::Time;
+
+/// The README's examples are run with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
