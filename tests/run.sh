@@ -112,6 +112,14 @@ benchmarks() {
         "$RHUBARB_TEST_PYTHON" -m unittest discover --top-level-directory .)
 }
 
+# What `cargo publish` asks of each library, without building it again or asking the registry.
+packages() {
+    # shellcheck disable=SC2046
+    cargo package --quiet --no-verify --exclude-lockfile --offline --allow-dirty \
+        $(sed -n 's/^name = "\(rhubarb.*\)"$/--package \1/p' \
+            $(grep --files-without-match '^publish' crates/*/Cargo.toml))
+}
+
 # Always the whole workspace and never `-p`: another selection is another set of features, and
 # builds anew.
 stage prerequisites prerequisites
@@ -136,6 +144,7 @@ stage documentation env RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-de
 # on.
 stage 'the library alone' cargo check --package rhubarb
 stage 'the caches alone' cargo check --package rhubarb-jobs
+stage packages packages
 if cargo deny --version >/dev/null 2>&1; then
     # Advisories change without the code: they are for a scheduled run, not for a change.
     stage dependencies cargo deny check bans licenses sources
