@@ -34,6 +34,7 @@ mod dial;
 pub mod error;
 pub mod inbox;
 mod link;
+pub mod memory;
 mod meter;
 mod outage;
 mod pages;

@@ -14,6 +14,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use rhubarb_connection::memory;
 use rhubarb_core::{clock, secrets::Secrets};
 use rhubarb_queue::{
     config::HistoryConfig,
@@ -374,7 +375,7 @@ async fn trim(broker: &Broker, config: &HistoryConfig) -> Result<(), rhubarb_con
     pipeline.cmd("MEMORY").arg("USAGE").arg(&key).arg("SAMPLES").arg(5);
     pipeline.cmd("INFO").arg("memory");
     let (len, used, info): (u64, Option<u64>, String) = broker.queue.pipe(&pipeline).await?;
-    let most = most(config.max_bytes as u64, &info);
+    let most = memory::share(config.max_bytes as u64, PART, &info);
     let used = used.unwrap_or(0);
     if used <= most {
         return Ok(());
@@ -385,15 +386,6 @@ async fn trim(broker: &Broker, config: &HistoryConfig) -> Result<(), rhubarb_con
     cut.arg(&key).arg("MAXLEN").arg("~").arg(u64::try_from(keep).unwrap_or(u64::MAX));
     let _: u64 = broker.queue.query(&cut).await?;
     Ok(())
-}
-
-/// How many bytes the history may have on a server that says this of its memory.
-fn most(wanted: u64, info: &str) -> u64 {
-    let max = info.lines().find_map(|line| line.strip_prefix("maxmemory:")?.trim().parse().ok());
-    match max {
-        None | Some(0) => wanted,
-        Some(max) => wanted.min(max / PART),
-    }
 }
 
 #[cfg(test)]
@@ -427,13 +419,5 @@ mod tests {
         assert!(story.of.args.as_ref().is_some_and(|args| args.len() <= MAX_TEXT));
         assert!(story.error.as_ref().is_some_and(|error| error.len() <= MAX_TEXT));
         assert!(story.traceback.as_ref().is_some_and(|text| text.len() <= MAX_TRACEBACK));
-    }
-
-    #[test]
-    fn the_history_has_at_most_a_tenth_of_a_small_server() {
-        assert_eq!(most(16 << 20, "used_memory:1\r\nmaxmemory:26214400\r\n"), 2_621_440);
-        assert_eq!(most(16 << 20, "maxmemory:0\r\n"), 16 << 20);
-        assert_eq!(most(1 << 20, "maxmemory:26214400\r\n"), 1 << 20);
-        assert_eq!(most(1 << 20, "rubbish"), 1 << 20);
     }
 }

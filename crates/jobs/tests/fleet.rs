@@ -337,3 +337,19 @@ async fn a_way_that_failed_rests_is_tried_by_one_of_all_and_is_known_until_it_se
     }
     assert_eq!(workers[1].resting().await.len(), 1_000, "what is known is bounded");
 }
+
+#[tokio::test]
+async fn kept_pages_leave_a_small_server_to_the_queue() {
+    let limit = 20 << 20;
+    let server = RedisServer::start_with(&["--maxmemory", &limit.to_string()]).await;
+    let pages = pages(&server, 1 << 30);
+    for n in 0..100 {
+        // Each a tenth of a megabyte: all of them would be half of the server.
+        pages.put(&format!("page {n}"), vec![b'x'; 100_000]).await.unwrap();
+    }
+    let mut kept = 0;
+    for n in 0..100 {
+        kept += usize::from(pages.get(&format!("page {n}")).await.unwrap().is_some());
+    }
+    assert!((15..=20).contains(&kept), "{kept} pages of 100 kB are kept of {limit} bytes");
+}

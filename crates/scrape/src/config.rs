@@ -51,8 +51,8 @@ settings! {
         /// Requests to one host at once, by all workers together.
         concurrent_per_host: u32 = 2, accepts "1 to 100", if |n| (1..=100).contains(n);
         /// As much of pages as sites sent them, compressed, is kept in the database of listings,
-        /// so that they need not send them again; 0 keeps none. When Redis has no memory left,
-        /// these pages go first.
+        /// so that they need not send them again; 0 keeps none. Never more than a tenth of Redis's
+        /// maxmemory. When Redis has no memory left, these pages go first.
         page_cache_bytes: usize = 32 * MIB,
             accepts "0 to 8 GiB", if |n| *n <= 8 << 30;
         /// What boards and feeds have is read once for all keywords; for this long it is not asked
@@ -61,7 +61,8 @@ settings! {
             accepts "0 s to 7 days", if |d| d.is_none_or(|d| within(&d, 0, 7 * DAY)),
             example "3600";
         /// As much of it, compressed, is kept in the database of listings; 0 asks each board for
-        /// each keyword. When Redis has no memory left, it goes before listings do.
+        /// each keyword. Never more than a fifth of Redis's maxmemory. When Redis has no memory
+        /// left, it goes before listings do.
         board_cache_bytes: usize = 256 * MIB,
             accepts "0 to 64 GiB", if |n| *n <= 64 << 30;
         /// Connecting may take this long.

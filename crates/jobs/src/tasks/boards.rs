@@ -5,7 +5,7 @@ use std::time::Duration;
 use rhubarb_cache::Cache;
 use rhubarb_connection::{Error, Redis, scripts};
 
-use super::board::Head;
+use super::{board::Head, room::Room};
 
 scripts! {
     /// Keeps a board.
@@ -18,6 +18,8 @@ const MAX_BOARDS: usize = 50_000;
 const LIFE: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// A board that was not read again for so long gives way to others.
 const IDLE: Duration = Duration::from_secs(24 * 3_600);
+/// They have at most this part of a server's `maxmemory`.
+const PART: u64 = 5;
 /// The most bytes of one board.
 const MAX_BYTES: usize = 4 << 20;
 
@@ -27,20 +29,22 @@ pub(super) struct Boards {
     redis: Redis,
     /// The hash of boards, the zset of when they were kept.
     keys: [String; 2],
-    /// The most bytes of all together; 0 keeps none.
-    max_bytes: usize,
+    /// For all together.
+    room: Room,
 }
 
 impl Boards {
-    /// Returns the boards kept beside what a cache holds, at most so many bytes of them.
+    /// Returns the boards kept beside what a cache holds, at most so many bytes of them, and at
+    /// most a fifth of what Redis has.
     pub(super) fn new(cache: &Cache, max_bytes: usize) -> Self {
         let keys = crate::listings::BOARDS.map(|key| cache.version(0).raw_key(key));
-        Self { redis: cache.redis().clone(), keys, max_bytes }
+        let room = Room::new(cache.redis().clone(), max_bytes, PART);
+        Self { redis: cache.redis().clone(), keys, room }
     }
 
     /// Tells whether any are kept.
     pub(super) fn are_kept(&self) -> bool {
-        self.max_bytes > 0
+        !self.room.is_none()
     }
 
     /// Returns the head of a board.
@@ -89,8 +93,12 @@ impl Boards {
             return Ok(false);
         }
         let what = if parts.is_some() { "all" } else { "head" };
-        let numbers =
-            [self.max_bytes as u128, MAX_BOARDS as u128, LIFE.as_millis(), IDLE.as_millis()];
+        let numbers = [
+            self.room.bytes().await as u128,
+            MAX_BOARDS as u128,
+            LIFE.as_millis(),
+            IDLE.as_millis(),
+        ];
         let mut args = vec![id.into()];
         args.extend(numbers.map(|number| number.to_string().into_bytes()));
         args.extend([what.into(), head]);

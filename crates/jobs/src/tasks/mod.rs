@@ -18,6 +18,7 @@ mod others;
 mod pages;
 mod proxies;
 mod quiet;
+mod room;
 mod scrape;
 mod signing;
 pub mod summary;

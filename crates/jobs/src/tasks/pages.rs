@@ -6,6 +6,8 @@ use rhubarb_cache::Cache;
 use rhubarb_connection::{Error, Redis, scripts};
 use rhubarb_scrape::fetch::{ResponseStore, Storing};
 
+use super::room::Room;
+
 scripts! {
     /// Reads a page.
     PAGES_GET = "pages_get";
@@ -17,6 +19,8 @@ scripts! {
 const MAX_PAGES: usize = 20_000;
 /// How long they are kept when none is used.
 const LIFE: Duration = Duration::from_secs(7 * 24 * 3_600);
+/// They have at most this part of a server's `maxmemory`.
+const PART: u64 = 10;
 /// A larger page is not kept.
 const MAX_BYTES: usize = 4 << 20;
 
@@ -29,19 +33,21 @@ pub struct Pages {
     keys: [String; 2],
     /// What was read of boards, which gives way with them.
     boards: [String; 2],
-    /// The most bytes of all together; 0 keeps none.
-    max_bytes: usize,
+    /// For all together.
+    room: Room,
 }
 
 impl Pages {
-    /// Returns the pages kept beside what a cache holds, at most so many bytes of them.
+    /// Returns the pages kept beside what a cache holds, at most so many bytes of them, and at most
+    /// a tenth of what Redis has.
     pub fn new(cache: &Cache, max_bytes: usize) -> Self {
         let alias = cache.alias();
         // Version 0, where Django looks for nothing.
         let key = |name: &str| format!("{}:0:rhubarb.{name}", alias.prefix);
         let keys = [key("pages"), key("pages.used")];
         let boards = crate::listings::BOARDS.map(|name| cache.version(0).raw_key(name));
-        Self { redis: cache.redis().clone(), keys, boards, max_bytes }
+        let room = Room::new(cache.redis().clone(), max_bytes, PART);
+        Self { redis: cache.redis().clone(), keys, boards, room }
     }
 
     /// Returns a page.
@@ -49,7 +55,7 @@ impl Pages {
     /// # Errors
     /// Redis's.
     pub async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Error> {
-        if self.max_bytes == 0 {
+        if self.room.is_none() {
             return Ok(None);
         }
         self.redis.eval(&PAGES_GET, &self.keys, &[key.into()], &[]).await
@@ -60,10 +66,10 @@ impl Pages {
     /// # Errors
     /// Redis's; when it has no memory left, all pages have been let go of.
     pub async fn put(&self, key: &str, page: Vec<u8>) -> Result<(), Error> {
-        if self.max_bytes == 0 || page.len() > MAX_BYTES {
+        if self.room.is_none() || page.len() > MAX_BYTES {
             return Ok(());
         }
-        let numbers = [self.max_bytes as u128, MAX_PAGES as u128, LIFE.as_millis()];
+        let numbers = [self.room.bytes().await as u128, MAX_PAGES as u128, LIFE.as_millis()];
         let mut args = vec![key.into(), page];
         args.extend(numbers.map(|number| number.to_string().into_bytes()));
         let kept: Result<u64, Error> = self.redis.eval(&PAGES_PUT, &self.keys, &args, &[]).await;
