@@ -96,19 +96,17 @@ fn place(config: &Settings, role: Role) -> String {
 
 /// What may stay in Redis when nothing waits, each at its cap.
 fn kept(config: &Settings, plan: Option<&Plan>) -> Vec<Kept> {
-    let tenth = plan.map_or(u64::MAX, |plan| plan.memory / 10);
-    let kept = |what, bytes: usize| Kept { what, bytes: bytes as u64 };
-    let mut kept = vec![
-        kept("dead letters", config.worker.max_dead_letters_bytes),
-        kept("parked tasks", config.worker.max_parked_bytes),
-        kept("history", config.history.max_bytes),
-        kept("pages of job sites", config.scraping.scrape.page_cache_bytes),
-        kept("boards of job sites", config.scraping.scrape.board_cache_bytes),
-    ];
-    for one in kept.iter_mut().skip(2) {
-        one.bytes = one.bytes.min(tenth);
-    }
-    kept
+    let part = |part: u64| plan.map_or(u64::MAX, |plan| plan.memory / part);
+    let kept = |what, bytes: usize, most: u64| Kept { what, bytes: most.min(bytes as u64) };
+    let scrape = &config.scraping.scrape;
+    vec![
+        kept("dead letters", config.worker.max_dead_letters_bytes, part(1)),
+        kept("parked tasks", config.worker.max_parked_bytes, part(1)),
+        // These take a part of a small server at the most, whatever they are set to.
+        kept("history", config.history.max_bytes, part(10)),
+        kept("pages of job sites", scrape.page_cache_bytes, part(10)),
+        kept("boards of job sites", scrape.board_cache_bytes, part(5)),
+    ]
 }
 
 fn shown(budget: &Budget) -> String {
@@ -206,6 +204,6 @@ mod tests {
     fn what_may_be_kept_is_told_where_it_fills_half_of_the_plan() {
         let said = shown(&counted(Layout::Two));
         assert!(said.contains("It fits: 18 of 20 connections"), "{said}");
-        assert!(said.contains("may take 39.5 MiB of its 25.0 MiB"), "{said}");
+        assert!(said.contains("may take 42.0 MiB of its 25.0 MiB"), "{said}");
     }
 }
