@@ -12,6 +12,7 @@ mod only;
 mod schedules;
 mod sessions;
 mod shadow;
+mod share;
 mod tasks;
 mod web;
 
@@ -34,6 +35,7 @@ pub(crate) use only::OnlyArgs;
 pub(crate) use schedules::{EntryArgs, ImportArgs, NextArgs, PauseScheduleArgs, SchedulesCommand};
 pub(crate) use sessions::{CountArgs, RevokeSessionsArgs, SessionsCommand, ShowArgs};
 pub(crate) use shadow::ShadowArgs;
+pub(crate) use share::{Share, ShareArgs};
 pub(crate) use tasks::TasksArgs;
 pub(crate) use web::WebArgs;
 
@@ -179,6 +181,12 @@ pub(crate) enum Command {
     /// events of workers that send them; again and again, each message once. It claims nothing and
     /// writes nothing to a queue.
     Shadow(ShadowArgs),
+    /// Moves a task to Rust step by step: how many of 100 of its messages our workers take
+    ///
+    /// The others are left for Python's workers, which have to be alive, register the task and serve
+    /// the queue; without one our workers take all. The id decides, so that all workers decide
+    /// alike, a retry as the first time.
+    Share(ShareArgs),
     /// Shows, adds, changes, pauses and runs schedules
     #[command(subcommand)]
     Schedules(SchedulesCommand),

@@ -260,6 +260,44 @@ impl Collection for BTreeMap<String, String> {
     }
 }
 
+/// Whole numbers from 0 to 255 by name, which the file gives whole.
+impl Part for BTreeMap<String, u8> {
+    fn read(&mut self, reading: &mut Reading<'_>, place: &str, value: &toml::Value) {
+        self.clear();
+        reading.begin(place);
+        for (name, value) in table(reading, place, value) {
+            match value.as_integer().and_then(|number| u8::try_from(number).ok()) {
+                Some(number) => {
+                    self.insert(name.clone(), number);
+                }
+                None => reading.wrong(&format!("{place}.{name}"), "a whole number is expected"),
+            }
+        }
+    }
+
+    fn visit<'p>(&'p self, item: Item<'p>, see: &mut dyn FnMut(Item<'p>)) {
+        see(item.of(self));
+    }
+}
+
+impl Collection for BTreeMap<String, u8> {
+    fn print(&self, place: &str, from: &str) -> String {
+        line(&format!("{place} = {}", self.value()), false, from)
+    }
+
+    fn value(&self) -> String {
+        table_of(self.iter().map(|(name, number)| (name.as_str(), number.to_string())))
+    }
+
+    fn template(&self, place: &str) -> String {
+        format!("[{place}]\n")
+    }
+
+    fn keys(&self) -> Vec<Key> {
+        Vec::new()
+    }
+}
+
 /// Lists of texts by name, which the file gives whole; a lone text is a list of one.
 impl Part for BTreeMap<String, Vec<String>> {
     fn read(&mut self, reading: &mut Reading<'_>, place: &str, value: &toml::Value) {

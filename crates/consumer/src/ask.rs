@@ -37,6 +37,8 @@ pub(super) struct Node {
     pub(super) tasks: BTreeSet<String>,
     /// When it answered; `None` for one in the registry.
     pub(super) at: Option<Instant>,
+    /// Whether it is a Rust worker.
+    pub(super) is_ours: bool,
 }
 
 /// What a round of asking brought.
@@ -219,7 +221,7 @@ mod tests {
         let answers = replies.answers(4);
         assert!(!answers.complete, "one has not answered");
         let set = |names: &[&str]| names.iter().map(|&n| n.to_owned()).collect::<BTreeSet<_>>();
-        let w1 = Node { tasks: set(&["a", "b"]), queues: set(&["celery"]), at: None };
+        let w1 = Node { tasks: set(&["a", "b"]), queues: set(&["celery"]), ..Node::default() };
         assert_eq!(answers.nodes["w1"], w1);
         assert_eq!(answers.nodes["w2"], Node::default());
         assert_eq!(answers.nodes.len(), 2);

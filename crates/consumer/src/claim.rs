@@ -325,11 +325,12 @@ impl Claimer {
     async fn claim(&mut self, idx: usize, n: usize) -> Result<Answer, Error> {
         let (broker, others) = (self.broker.clone(), self.dispatcher.others.clone());
         let queue = &broker.queues[idx];
-        let names = others.passed_over(&queue.name);
-        if !names.is_empty() {
+        let shares = self.dispatcher.shares.clone();
+        let passed = others.passed_over(&queue.name, |task| shares.percent(task));
+        if !passed.is_empty() {
             let passing = self.passing.entry(idx).or_default();
             let with = (&self.caller, &*others);
-            return pick(with, idx, n, &mut self.number, &names, passing).await;
+            return pick(with, idx, n, &mut self.number, &passed, passing).await;
         }
         let number = self.number;
         // Numbers are spent even if the answer is lost: a claim is never confused with an earlier
@@ -348,12 +349,14 @@ impl Claimer {
         Ok(answer)
     }
 
-    /// Asks how much the server may hand out at once, on each new connection.
+    /// Asks how much the server may hand out at once, and which shares of tasks are ours, on each
+    /// new connection.
     async fn measure(&mut self) -> Result<(), Error> {
         let connection = self.broker.queue.connection_number();
         if connection.is_none() || connection != self.measured {
             let said = self.broker.queue.query_quietly(&handout::question()).await;
             self.caller.handout.told(said.map_err(redis("ask how much it hands out"))?.as_ref());
+            self.dispatcher.shares.read(&self.broker.client).await?;
             self.measured = connection;
         }
         Ok(())

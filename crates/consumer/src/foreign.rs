@@ -27,7 +27,7 @@ use crate::{
     broker::Broker,
     delivery::Ticket,
     floods::{Flood, Floods, What},
-    others::Others,
+    others::{Others, Why},
     outcome::Outcome,
     signals::Signals,
 };
@@ -65,6 +65,8 @@ pub(crate) struct ForeignTask {
     pub(super) ticket: Ticket,
     pub(super) queue: String,
     pub(super) task: String,
+    /// Whether we run its task too, and leave it as the share of Python's workers.
+    pub(super) why: Why,
     /// How it ends when somebody runs its task.
     pub(super) leave: Outcome,
     /// How it ends when nobody does.
@@ -109,7 +111,8 @@ pub(super) async fn run(decider: Decider, mut foreign: mpsc::Receiver<ForeignTas
 /// Decides on a message and all that wait with it, asking once for all.
 async fn decide(decider: &Decider, first: ForeignTask, more: &mut mpsc::Receiver<ForeignTask>) {
     let mut waiting = vec![first];
-    let is_known = |one: &ForeignTask| decider.others.runs(&one.queue, &one.task).is_some();
+    let is_known =
+        |one: &ForeignTask| decider.others.takes(&one.queue, &one.task, one.why).is_some();
     if !waiting.iter().all(is_known) {
         ask(decider).await;
     }
@@ -119,10 +122,10 @@ async fn decide(decider: &Decider, first: ForeignTask, more: &mut mpsc::Receiver
     for one in waiting {
         // Unknown still: it came while the question was out, and is asked for again at its next
         // claim.
-        let outcome = match decider.others.runs(&one.queue, &one.task) {
+        let outcome = match decider.others.takes(&one.queue, &one.task, one.why) {
             Some(false) => one.keep,
             Some(true) => {
-                decider.others.pass_over(&one.queue, &one.task);
+                decider.others.pass_over(&one.queue, &one.task, one.why);
                 let flood = Flood::new(What::Left, Some(&one.task), Some(&one.queue));
                 if decider.floods.note(flood, 1) {
                     tracing::info!(
@@ -211,14 +214,22 @@ fn is_wanted(decider: &Decider, letter: &Letter) -> bool {
 /// How a message that somebody else runs is given back: to its place, if the next claims can pass
 /// it over there.
 pub(super) fn leaving(message: &[u8], task: &str) -> Outcome {
-    if task_of(message) == Some(task.as_bytes()) { Outcome::HandBack } else { Outcome::Leave }
+    let is_readable = text_of(message, b"\"task\":") == Some(task.as_bytes());
+    if is_readable { Outcome::HandBack } else { Outcome::Leave }
 }
 
-/// Reads a message's task as `pick.lua` does.
-fn task_of(message: &[u8]) -> Option<&[u8]> {
-    const NAME: &[u8] = b"\"task\":";
-    let at = message.windows(NAME.len()).position(|window| window == NAME)?;
-    let rest = &message[at + NAME.len()..];
+/// The same for a message that is left as the share of Python's workers: its id decides there too.
+pub(super) fn leaving_share(message: &[u8], task: &str, id: &str) -> Outcome {
+    match text_of(message, b"\"id\":") == Some(id.as_bytes()) {
+        true => leaving(message, task),
+        false => Outcome::Leave,
+    }
+}
+
+/// Reads a text of a message as `pick.lua` does.
+fn text_of<'m>(message: &'m [u8], name: &[u8]) -> Option<&'m [u8]> {
+    let at = message.windows(name.len()).position(|window| window == name)?;
+    let rest = &message[at + name.len()..];
     let rest = rest.strip_prefix(b" ").unwrap_or(rest).strip_prefix(b"\"")?;
     let end = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
     (rest[end] == b'"').then(|| &rest[..end])
@@ -237,5 +248,10 @@ mod tests {
         assert_eq!(place(r#"{"headers": {"task": "t\u002ex"}}"#), Outcome::Leave);
         assert_eq!(place(r#"{"body": "W10="}"#), Outcome::Leave, "protocol 1");
         assert_eq!(place(r#"{"headers": {"task": "#), Outcome::Leave);
+        let share = |message: &str| leaving_share(message.as_bytes(), "t.x", "7");
+        let both = r#"{"headers": {"task": "t.x", "id": "7", "root_id": "8"}}"#;
+        assert_eq!(share(both), Outcome::HandBack);
+        assert_eq!(share(r#"{"headers": {"task": "t.x", "id": "\u0037"}}"#), Outcome::Leave);
+        assert_eq!(share(r#"{"id": "8", "headers": {"task": "t.x", "id": "7"}}"#), Outcome::Leave);
     }
 }

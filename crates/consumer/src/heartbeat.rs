@@ -16,7 +16,7 @@ use rhubarb_queue::{
     letter::LetterKind,
     orphans::Walk,
     reap::{self, Look},
-    statistics,
+    shares, statistics,
 };
 use tokio::{sync::broadcast, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -32,6 +32,7 @@ use crate::{
     memory::Memory,
     room::Room,
     script,
+    shares::Shares,
     signals::Signals,
     slots::Slots,
 };
@@ -59,6 +60,7 @@ pub(super) struct Keeper {
     pub(super) chronicle: Arc<Chronicle>,
     pub(super) floods: Arc<Floods>,
     pub(super) room: Arc<Room>,
+    pub(super) shares: Arc<Shares>,
     pub(super) signals: Arc<Signals>,
     pub(super) started_at: Timestamp,
 }
@@ -179,11 +181,11 @@ async fn connected(pushes: &mut broadcast::Receiver<Push>) {
     }
 }
 
-/// Keeps our registry entry, and sends a sign of life with it.
+/// Keeps our registry entry, sends a sign of life with it, and hears which shares of tasks are ours.
 async fn beat(keeper: &Keeper, sign: Option<Sign>) -> Result<(), Error> {
     let record = serde_json::to_vec(&record(keeper)).unwrap_or_default();
     let keys = keeper.broker.client.keys();
-    let keys = [keys.workers(), keys.worker(&keeper.broker.id)];
+    let keys = [keys.workers(), keys.worker(&keeper.broker.id), keys.shares()];
     let (channel, message) = match sign {
         Some(sign) => {
             let Publication { channel, message } = publication(keeper, sign);
@@ -198,13 +200,18 @@ async fn beat(keeper: &Keeper, sign: Option<Sign>) -> Result<(), Error> {
         RECORD_TTL.as_secs().to_string().into_bytes(),
         channel,
         message,
+        shares::MAX.to_string().into_bytes(),
     ];
-    let _: u64 = keeper
+    let found = keeper
         .broker
         .queue
         .eval(&script::HEARTBEAT, &keys, &args, &[])
         .await
         .map_err(redis("renew the registry entry"))?;
+    // What lies passed over is looked at anew.
+    if keeper.shares.hold(shares::read(found)) {
+        keeper.signals.changed.notify_one();
+    }
     Counters::add(&keeper.counters.worked);
     add_up(keeper).await;
     Ok(())

@@ -62,6 +62,7 @@ mod room;
 mod script;
 mod settle;
 mod settler;
+mod shares;
 mod signals;
 mod slots;
 mod tasks;

@@ -30,6 +30,15 @@ const SILENT: Duration = Duration::from_secs(600);
 /// How many names of others' tasks are passed over on a queue.
 const NAMES: usize = 500;
 
+/// Why a message is for others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// We do not run its task.
+    Foreign,
+    /// It is not in our share; Python's workers alone take it.
+    Share,
+}
+
 /// What is known of the others.
 #[derive(Debug, Default)]
 pub(crate) struct Others(Mutex<Answered>);
@@ -40,7 +49,7 @@ struct Answered {
     asked: Option<Instant>,
     /// By queue: the names that are passed over, because somebody else runs them or is being asked
     /// for them.
-    passed: BTreeMap<String, BTreeSet<String>>,
+    passed: BTreeMap<String, BTreeMap<String, Why>>,
 }
 
 impl Others {
@@ -53,14 +62,20 @@ impl Others {
         self.known().runs(queue, task, Instant::now())
     }
 
-    /// Passes over messages of this task on this queue from now on.
-    pub(crate) fn pass_over(&self, queue: &str, task: &str) {
-        self.known().pass_over(queue, task);
+    /// Tells whether somebody else takes a message from a queue; `None` when that has to be asked.
+    pub(crate) fn takes(&self, queue: &str, task: &str, why: Why) -> Option<bool> {
+        self.known().takes(queue, task, why, Instant::now())
     }
 
-    /// Returns the names to pass over on a queue.
-    pub(crate) fn passed_over(&self, queue: &str) -> Vec<String> {
-        self.known().passed_over(queue)
+    /// Passes over messages of this task on this queue from now on.
+    pub(crate) fn pass_over(&self, queue: &str, task: &str, why: Why) {
+        self.known().pass_over(queue, task, why);
+    }
+
+    /// Returns the tasks to pass over on a queue, each with how many of 100 of its messages are not;
+    /// `share` says it of those that we run too.
+    pub(crate) fn passed_over(&self, queue: &str, share: impl Fn(&str) -> u8) -> Vec<(String, u8)> {
+        self.known().passed_over(queue, share)
     }
 
     /// Tells whether anything is passed over on a queue.
@@ -86,10 +101,17 @@ impl Others {
     pub(super) async fn ask(&self, broker: &Broker) -> Result<(), Error> {
         let mut answers = ask(broker).await?;
         let workers = inspect::workers(&broker.client).await?;
+        // Ours answer as Python's do.
+        for worker in &workers {
+            if let Some(node) = answers.nodes.get_mut(&worker.record.node) {
+                node.is_ours = true;
+            }
+        }
         for worker in workers.into_iter().filter(|w| w.alive && w.record.id != broker.id) {
             let record = worker.record;
             let (queues, tasks) = (record.queues.into_iter(), record.tasks.into_iter());
-            let node = Node { queues: queues.collect(), tasks: tasks.collect(), at: None };
+            let (queues, tasks) = (queues.collect(), tasks.collect());
+            let node = Node { queues, tasks, at: None, is_ours: true };
             answers.registered.insert(record.id, node);
         }
         self.keep(answers);
@@ -113,22 +135,32 @@ impl Others {
 
 impl Answered {
     fn runs(&self, queue: &str, task: &str, now: Instant) -> Option<bool> {
+        self.takes(queue, task, Why::Foreign, now)
+    }
+
+    fn takes(&self, queue: &str, task: &str, why: Why, now: Instant) -> Option<bool> {
         let age = now - self.asked?;
-        let somebody =
-            self.nodes.values().any(|n| n.queues.contains(queue) && n.tasks.contains(task));
+        let may = |node: &Node| why == Why::Foreign || !node.is_ours;
+        let runs = |node: &Node| node.queues.contains(queue) && node.tasks.contains(task);
+        let somebody = self.nodes.values().any(|node| may(node) && runs(node));
         let believed = if somebody { SOMEBODY } else { NOBODY };
         (age < believed).then_some(somebody)
     }
 
-    fn pass_over(&mut self, queue: &str, task: &str) {
+    fn pass_over(&mut self, queue: &str, task: &str, why: Why) {
         let names = self.passed.entry(queue.to_owned()).or_default();
-        if names.len() < NAMES && !names.contains(task) {
-            names.insert(task.to_owned());
+        if names.len() < NAMES && names.get(task) != Some(&why) {
+            names.insert(task.to_owned(), why);
         }
     }
 
-    fn passed_over(&self, queue: &str) -> Vec<String> {
-        self.passed.get(queue).map(|names| names.iter().cloned().collect()).unwrap_or_default()
+    fn passed_over(&self, queue: &str, share: impl Fn(&str) -> u8) -> Vec<(String, u8)> {
+        let names = self.passed.get(queue).into_iter().flatten();
+        let of = |(name, why): (&String, &Why)| match why {
+            Why::Foreign => Some((name.clone(), 0)),
+            Why::Share => Some((name.clone(), share(name))).filter(|(_, share)| *share < 100),
+        };
+        names.filter_map(of).collect()
     }
 
     fn refresh_at(&self) -> Option<Instant> {
@@ -151,7 +183,7 @@ impl Answered {
         self.asked = Some(now);
         let mut passed = std::mem::take(&mut self.passed);
         for (queue, names) in &mut passed {
-            names.retain(|task| self.runs(queue, task, now) == Some(true));
+            names.retain(|task, why| self.takes(queue, task, *why, now) == Some(true));
         }
         passed.retain(|_, names| !names.is_empty());
         self.passed = passed;
@@ -164,7 +196,12 @@ mod tests {
 
     fn answers(complete: bool, nodes: &[(&str, &str, &str)]) -> Answers {
         let set = |one: &str| BTreeSet::from([one.to_owned()]);
-        let node = |queue, task| Node { queues: set(queue), tasks: set(task), at: None };
+        let node = |queue, task| Node {
+            queues: set(queue),
+            tasks: set(task),
+            at: None,
+            is_ours: false,
+        };
         let nodes = nodes.iter().map(|(name, queue, task)| ((*name).to_owned(), node(queue, task)));
         Answers { nodes: nodes.collect(), registered: BTreeMap::new(), complete }
     }
@@ -199,17 +236,38 @@ mod tests {
     #[test]
     fn names_are_passed_over_while_somebody_runs_them() {
         let (mut known, now) = (Answered::default(), Instant::now());
-        known.pass_over("q", "t");
-        known.pass_over("q", "u");
-        assert_eq!(known.passed_over("q"), ["t", "u"], "while they are being asked for");
+        let passed_over = |known: &Answered| -> Vec<String> {
+            known.passed_over("q", |_| 100).into_iter().map(|(name, _)| name).collect()
+        };
+        known.pass_over("q", "t", Why::Foreign);
+        known.pass_over("q", "u", Why::Foreign);
+        assert_eq!(passed_over(&known), ["t", "u"], "while they are being asked for");
         assert_eq!(known.refresh_at(), None, "the first question is on its way");
         known.keep(answers(true, &[("w", "q", "t")]), now);
-        assert_eq!(known.passed_over("q"), ["t"]);
+        assert_eq!(passed_over(&known), ["t"]);
         assert!(known.refresh_at().is_some_and(|at| at < now + SOMEBODY));
         known.keep(answers(true, &[]), now);
-        assert_eq!(known.passed_over("q"), [""; 0]);
+        assert_eq!(passed_over(&known), [""; 0]);
         assert_eq!(known.refresh_at(), None);
-        (0..2 * NAMES).for_each(|n| known.pass_over("q", &n.to_string()));
-        assert_eq!(known.passed_over("q").len(), NAMES);
+        (0..2 * NAMES).for_each(|n| known.pass_over("q", &n.to_string(), Why::Foreign));
+        assert_eq!(passed_over(&known).len(), NAMES);
+    }
+
+    #[test]
+    fn only_pythons_workers_are_left_a_share() {
+        let (mut known, now) = (Answered::default(), Instant::now());
+        let takes = |known: &Answered, why| known.takes("q", "t", why, now);
+        let mut ours = answers(true, &[("ours", "q", "t")]);
+        ours.nodes.values_mut().for_each(|node| node.is_ours = true);
+        known.pass_over("q", "t", Why::Share);
+        known.keep(ours, now);
+        assert_eq!(takes(&known, Why::Foreign), Some(true));
+        assert_eq!(takes(&known, Why::Share), Some(false), "another one of ours decides alike");
+        assert!(known.passed_over("q", |_| 10).is_empty(), "nobody would take what is left");
+        known.keep(answers(true, &[("python", "q", "t")]), now);
+        assert_eq!(takes(&known, Why::Share), Some(true));
+        known.pass_over("q", "t", Why::Share);
+        assert_eq!(known.passed_over("q", |_| 10), [("t".to_owned(), 10)]);
+        assert!(known.passed_over("q", |_| 100).is_empty(), "all of it is ours by now");
     }
 }

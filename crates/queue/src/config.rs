@@ -47,6 +47,9 @@ settings! {
         history: HistoryConfig = HistoryConfig::default();
         /// What there is to know of tasks.
         tasks: TasksConfig = TasksConfig::default();
+        /// How many of 100 tasks of a name our workers take of a queue that Python's workers serve
+        /// too; the others are left for those. `rhubarb share` changes it live.
+        share: BTreeMap<String, u8> = BTreeMap::new(), examples "# \"shop.add\" = 10\n";
         /// Other ways in.
         intake: IntakeConfigs = IntakeConfigs::default();
         /// Logging.
@@ -126,6 +129,7 @@ impl Configuration for Config {
             problems.push("worker.exclude_queues: no queue is left to serve".to_owned());
         }
         problems.extend(queue_name::wrong_names(self));
+        problems.extend(crate::shares::problems(&self.share));
     }
 
     fn warnings(&self) -> Vec<String> {

@@ -43,6 +43,7 @@
 //! | `rhubarb:history` | stream | capped by count, age and bytes | settle | `history`, `rhubarb web` |
 //! | `rhubarb:totals` | hash | for ever, bounded names | heartbeat | `statistics` |
 //! | `rhubarb:minute:<n>` | hash | 72 h, bounded names | heartbeat | `statistics` |
+//! | `rhubarb:shares` | hash | until reset, 1,000 fields | `rhubarb share` | consumer, `rhubarb share` |
 //! | `rhubarb:next` | hash | a day after the last look; one field a list | `oldest` | `oldest` |
 //! | `rhubarb:beat:lease` | string | the leader's lease | beat | beat, inspect |
 //! | `rhubarb:beat:fence` | string | one number | beat | beat |
@@ -152,6 +153,11 @@ impl Keys {
     /// Returns the beat's counter of fencing numbers.
     pub fn beat_fence(&self) -> String {
         self.ours("beat:fence")
+    }
+
+    /// Returns the hash of tasks to the share that our workers take.
+    pub fn shares(&self) -> String {
+        self.ours("shares")
     }
 
     /// Returns the key of a lock.

@@ -18,6 +18,7 @@
 //! - [`tick`] beat's side, [`schedules`] all schedules there are, [`lock`] locks, [`limiter`]
 //!   limits that all workers keep together
 //! - [`shadow`] what would run here of a queue that Celery's workers serve
+//! - [`shares`] how many of a task's messages our workers take
 //! - [`published`] when a message was, [`oldest`] how long the next one has waited
 //! - [`mod@config`] the settings of all who take part, [`queue_name`] what a queue may be called
 //! - [`inspect`] the read side, [`history`] what became of tasks, [`statistics`] how many,
@@ -51,6 +52,7 @@ mod scan;
 pub mod schedules;
 pub mod script;
 pub mod shadow;
+pub mod shares;
 pub mod slot;
 pub mod statistics;
 pub mod tick;

@@ -55,6 +55,8 @@ scripts! {
     pub REPLAY = "replay";
     /// Forgets kept messages.
     pub LETTER_DROP = "letter_drop";
+    /// Reads which share of tasks our workers take.
+    pub SHARES = "shares";
     /// Records revocations.
     pub REVOKE = "revoke";
     /// Stores REVOKED for a task that has not begun.

@@ -167,9 +167,9 @@ const HEAD: &str = r#"# Rhubarb's configuration, complete: every setting, with i
 #
 # It is looked for at --config PATH, else $RHUBARB_CONFIG, else ./rhubarb.toml; without a file the
 # defaults hold. Environment variables go before the file and flags before both. Every setting below
-# has a variable, but for what stands in tables (schedules, sources, aliases of tasks and caches,
-# [[cache.listings]], [[intake.apalis]], routes): worker.lease is RHUBARB_WORKER_LEASE (lists are
-# separated by commas). `worker --print-config` shows what holds.
+# has a variable, but for what stands in tables (schedules, sources, shares, aliases of tasks and
+# caches, [[cache.listings]], [[intake.apalis]], routes): worker.lease is RHUBARB_WORKER_LEASE
+# (lists are separated by commas). `worker --print-config` shows what holds.
 #
 # Durations are seconds (90) or text ("90s", "10m", "1h30m"); sizes are bytes (8388608) or text ("8
 # MiB").

@@ -8,6 +8,8 @@ mod broadcasting;
 mod fleet;
 /// The way out: what a Python worker would not find.
 mod handing_back;
+/// A task that moves from one kind to the other by shares.
+mod sharing;
 
 use std::process::Command;
 

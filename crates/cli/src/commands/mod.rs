@@ -24,6 +24,7 @@ mod revoke;
 pub(crate) mod schedules;
 mod sessions;
 mod shadow;
+mod share;
 mod sources;
 mod tasks;
 mod wait;
@@ -80,6 +81,7 @@ pub(crate) async fn run(command: Command, loaded: Loaded) -> Result<(), Error> {
         Command::AdoptUnacked(args) => handover::adopt(&queue(config).await?, &args).await,
         Command::HandBack(args) => handover::hand_back(&queue(config).await?, args).await,
         Command::Shadow(args) => shadow::shadow(&queue(config).await?, args).await,
+        Command::Share(args) => share::share(&queue(config).await?, args).await,
         Command::Schedules(command) => schedules::run(&config, command).await,
         Command::Sessions(command) => sessions::run(&config, command).await,
         Command::Sources(command) => sources::run(&config, command).await,

@@ -16,6 +16,8 @@ pub(crate) struct Claimed {
     pub(super) message: Vec<u8>,
     /// When workers died with it, as the script tells it.
     pub(super) deaths: Vec<u8>,
+    /// Whether it was published to all workers, and is in no list.
+    pub(super) is_broadcast: bool,
 }
 
 /// The claim script's answer.
@@ -72,7 +74,7 @@ impl Claimed {
         if size > max && size > ENDS.0 + ENDS.1 {
             message.drain(ENDS.0..size - ENDS.1);
         }
-        Self { number, deliveries: 0, size, message, deaths: Vec::new() }
+        Self { number, deliveries: 0, size, message, deaths: Vec::new(), is_broadcast: true }
     }
 
     /// Tells whether its message, of at most `max` bytes, did not fit into the answer.
@@ -91,12 +93,13 @@ impl FromRedisValue for Claimed {
     fn from_redis_value(item: ::redis::Value) -> Result<Self, ParsingError> {
         if let ::redis::Value::BulkString(message) = item {
             let size = message.len();
-            return Ok(Self { number: 0, deliveries: 0, size, message, deaths: Vec::new() });
+            let (number, deliveries, deaths) = (0, 0, Vec::new());
+            return Ok(Self { number, deliveries, size, message, deaths, is_broadcast: false });
         }
         type Item = (u64, u32, u32, usize, Vec<u8>, Vec<u8>);
         let (number, _list, deliveries, size, message, deaths): Item =
             FromRedisValue::from_redis_value(item)?;
-        Ok(Self { number, deliveries, size, message, deaths })
+        Ok(Self { number, deliveries, size, message, deaths, is_broadcast: false })
     }
 }
 

@@ -7,7 +7,11 @@ use rhubarb_queue::config::WorkerConfig;
 use rhubarb_wire::{Envelope, Exception};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use super::{Round, read::read};
+use super::{
+    Round,
+    answer::Claimed,
+    read::{Unread, read},
+};
 use crate::{
     Tasks, attempts,
     broker::Broker,
@@ -15,10 +19,11 @@ use crate::{
     events::Events,
     foreign::{self, ForeignTask},
     held::Held,
-    others::Others,
+    others::{Others, Why},
     outcome::{Outcome, Revocation},
     rate::Turn,
     revoked::Revoked,
+    shares::Shares,
     signals::Signals,
     slots::Slots,
 };
@@ -43,6 +48,7 @@ pub(crate) struct Dispatcher {
     pub(crate) revoked: Arc<Revoked>,
     /// What other workers run.
     pub(crate) others: Arc<Others>,
+    pub(crate) shares: Arc<Shares>,
     pub(crate) events: Arc<Events>,
     pub(crate) signals: Arc<Signals>,
     /// The way of messages whose task is none of ours.
@@ -65,13 +71,7 @@ impl Dispatcher {
         for (idx, claimed) in round.claimed {
             let claim = ClaimId { queue: idx, number: claimed.number };
             let queue = &self.broker.queues[idx];
-            let read = read(&claimed, self.config.max_message_bytes);
-            let read = read.map(|envelope| self.received(envelope, &claimed.deaths, round.now));
-            let message = match &read {
-                Ok(received) => Message::Read(received.clone()),
-                Err(unread) => Message::Raw(unread.raw.clone()),
-            };
-            self.held.add(claim, round.now, message.clone());
+            let (message, read) = self.take(claim, &claimed, round.now);
             // The script never returns more than there are slots for.
             let Some(slot) = slots.split(1) else { continue };
             let ticket = Ticket::new(claim, message, self.settlements.clone(), slot);
@@ -83,12 +83,19 @@ impl Dispatcher {
                     continue;
                 }
             };
+            if let Some(leave) = self.pythons_share(&received.envelope, &claimed, &queue.name) {
+                let task = received.envelope.headers.task.clone();
+                let (queue, keep, why) = (queue.name.clone(), Outcome::HandBack, Why::Share);
+                self.foreign_task(ForeignTask { ticket, queue, task, why, leave, keep }).await;
+                continue;
+            }
             let not_now = self.not_now(&received.envelope, claimed.deliveries, round.now);
             if self.is_strange(&received.envelope, not_now.as_ref()) {
                 let task = received.envelope.headers.task.clone();
                 let leave = foreign::leaving(&claimed.message, &task);
                 let keep = not_now.map_or(Outcome::Unknown, |not_now| not_now.outcome);
-                let one = ForeignTask { ticket, queue: queue.name.clone(), task, leave, keep };
+                let (queue, why) = (queue.name.clone(), Why::Foreign);
+                let one = ForeignTask { ticket, queue, task, why, leave, keep };
                 if !self.foreign_task(one).await {
                     ours.insert(idx);
                 }
@@ -120,6 +127,23 @@ impl Dispatcher {
         ours
     }
 
+    /// Takes a claim into our hands, read or not.
+    fn take(
+        &self,
+        claim: ClaimId,
+        claimed: &Claimed,
+        now: Timestamp,
+    ) -> (Message, Result<Arc<Received>, Box<Unread>>) {
+        let read = read(claimed, self.config.max_message_bytes);
+        let read = read.map(|envelope| self.received(envelope, &claimed.deaths, now));
+        let message = match &read {
+            Ok(received) => Message::Read(received.clone()),
+            Err(unread) => Message::Raw(unread.raw.clone()),
+        };
+        self.held.add(claim, now, message.clone());
+        (message, read)
+    }
+
     fn received(&self, envelope: Envelope, deaths: &[u8], now: Timestamp) -> Arc<Received> {
         let stores = self.tasks.results(&envelope.headers.task);
         let due = envelope.headers.eta.as_ref().map(|eta| eta.resolve(&self.timezone));
@@ -133,17 +157,36 @@ impl Dispatcher {
         !is_dead && !self.tasks.contains(&envelope.headers.task)
     }
 
+    /// Tells how a message of ours is given back that is not in our share of its task; `None` where
+    /// it is, or no Python worker would take it.
+    ///
+    /// What was published to all workers has no place to go back to.
+    fn pythons_share(
+        &self,
+        envelope: &Envelope,
+        claimed: &Claimed,
+        queue: &str,
+    ) -> Option<Outcome> {
+        let (task, id) = (&envelope.headers.task, &envelope.headers.id);
+        let is_ours = self.shares.holds(task, id) || !self.tasks.contains(task);
+        let has_to_end = claimed.is_broadcast || claimed.deliveries >= self.config.max_deliveries;
+        if is_ours || has_to_end || self.others.takes(queue, task, Why::Share) == Some(false) {
+            return None;
+        }
+        Some(foreign::leaving_share(&claimed.message, task, id))
+    }
+
     /// Ends a message whose task is none of ours, or gives it to the role that asks who runs it.
     ///
     /// Tells whether it is left, or may be.
     async fn foreign_task(&self, mut one: ForeignTask) -> bool {
         let others = &self.others;
-        let somebody = others.runs(&one.queue, &one.task);
+        let somebody = others.takes(&one.queue, &one.task, one.why);
         if somebody == Some(false) {
             one.ticket.settle(one.keep);
             return false;
         }
-        others.pass_over(&one.queue, &one.task);
+        others.pass_over(&one.queue, &one.task, one.why);
         if somebody == Some(true) {
             one.ticket.settle(one.leave);
             return true;

@@ -66,7 +66,8 @@ impl Passing {
     }
 }
 
-/// Claims up to `n` messages of queue number `idx` whose tasks are none of `names`.
+/// Claims up to `n` messages of queue number `idx` whose tasks are none of `tasks`, or in the share
+/// of one of them.
 ///
 /// `number` is that of the next claim; numbers are spent even if an answer is lost.
 ///
@@ -78,7 +79,7 @@ pub(super) async fn pick(
     idx: usize,
     n: usize,
     number: &mut u64,
-    names: &[String],
+    tasks: &[(String, u8)],
     passing: &mut Passing,
 ) -> Result<Answer, Error> {
     let broker = &caller.broker;
@@ -90,7 +91,9 @@ pub(super) async fn pick(
         *number += left as u64;
         args.push(cursor.list.to_string().into_bytes());
         args.push(cursor.passed.to_string().into_bytes());
-        args.extend(names.iter().map(|name| name.clone().into_bytes()));
+        for (name, share) in tasks {
+            args.extend([name.clone().into_bytes(), share.to_string().into_bytes()]);
+        }
         let mut picked: Picked = broker
             .queue
             .eval(&script::PICK, &keys(broker, queue), &args, &caller.caching())

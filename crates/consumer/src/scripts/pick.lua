@@ -5,14 +5,16 @@
 -- ARGV[1..] as for `claim`, up to ARGV[6]
 -- ARGV[7] the list to begin with
 -- ARGV[8] how many messages of that list, from the consumer's end, were passed over before
--- ARGV[9..] the names of the tasks to pass over; their messages stay where they are
+-- ARGV[9..] the tasks to pass over, two for each: its name, and how many of 100 of its messages are
+--   not passed over, 0 for none; what is passed over stays where it is
 --
 -- Returns {now ms, state, at ms, list, passed over of it, passed over by this call, item...}; items
 -- as `claim` gives those that workers died with. state: 0 as much as fits, 1 all was looked at,
 -- 2 paused, 3 looked at 1,000 messages or 4 MB: the next call goes on at that list and number.
 --
--- A message's task is the first "task" in its JSON text; one that has none, or whose name is
--- written with escapes, is not passed over.
+-- A message's task is the first "task" in its JSON text, its id the first "id"; one that has none,
+-- or has it with escapes, is not passed over. Which of 100 it is, SHA-1 of its id says, as
+-- `shares.rs` of the queue has it.
 -- If the caller dies right after: as for `claim`; what was passed over was not touched.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -23,13 +25,21 @@ if redis.call('EXISTS', KEYS[4]) == 1 then
   return {now, 2, -1, 1, 0, 0}
 end
 local over = {}
-for a = 9, #ARGV do over[ARGV[a]] = true end
+for a = 9, #ARGV, 2 do over[ARGV[a]] = tonumber(ARGV[a + 1]) end
 
 move_due(now)
 
-local function task_of(message)
-  local _, colon = string.find(message, '"task":', 1, true)
+local function text_of(message, name)
+  local _, colon = string.find(message, name, 1, true)
   return colon and string.match(message, '^ ?"([^"\\]*)"', colon + 1)
+end
+
+local function is_left(message)
+  local task = text_of(message, '"task":')
+  local share = task and over[task]
+  if not share or share == 0 then return share end
+  local id = text_of(message, '"id":')
+  return id and tonumber(string.sub(redis.sha1hex(id), 1, 8), 16) % 100 >= share
 end
 
 local any_died = redis.call('TYPE', KEYS[5]).ok == 'hash'
@@ -42,8 +52,7 @@ while list <= #KEYS - 5 and n > 0 and bytes < room and looked < 1000 and read < 
     list, offset = list + 1, 0
   else
     looked, read = looked + 1, read + #message
-    local task = task_of(message)
-    if task and over[task] then
+    if is_left(message) then
       offset = offset + 1
       out[6] = out[6] + 1
     else
