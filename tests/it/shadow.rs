@@ -7,10 +7,11 @@ use redis::{AsyncCommands, aio::MultiplexedConnection};
 use rhubarb_e2e::{
     eventually::eventually, process::Process, python::Python, redis_server::RedisServer,
 };
+use rhubarb_queue::Publish;
 use serde_json::{Value, json};
 
 use crate::{
-    BINARIES,
+    BINARIES, OWN_WORKER,
     shop::{SOON, Shop},
 };
 
@@ -110,6 +111,34 @@ async fn a_queue_at_rest_is_told_message_by_message_and_stays_byte_for_byte() {
     );
     let last = all.stdout.lines().last().unwrap();
     assert!(last.contains("name its tasks by --task"), "no worker is alive: {all:?}");
+}
+
+/// A worker on another queue tells which tasks would run, and what those take that are declared.
+#[tokio::test]
+async fn arguments_that_would_not_fit_are_told_by_what_a_live_worker_says() {
+    let shop = shop().await;
+    let line = ["-Q", "elsewhere"];
+    let _worker = shop.installation.start("own-worker", OWN_WORKER, &line);
+    shop.registered_workers(1).await;
+    let client = shop.client();
+    let call = |task: &str| Publish::new(task).queue("celery");
+    for n in 0..3 {
+        client.publish(&call("e2e.typed").arg(n).kwarg("y", 2)).await.unwrap();
+    }
+    client.publish(&call("e2e.typed").arg("two")).await.unwrap();
+    client.publish(&call("e2e.typed").arg(1).arg(2).arg(3)).await.unwrap();
+    client.publish(&call("e2e.sleep").arg("nobody can tell")).await.unwrap();
+    client.publish(&call("python.echo")).await.unwrap();
+
+    let told = shop.json(&["shadow", "--for", "1s"]).await;
+
+    let add = &told["tasks"]["e2e.typed"];
+    assert_eq!((&add["verdict"], &add["misfits"]), (&json!("runs"), &json!(2)), "{told:#}");
+    let sum = json!({"seen": 7, "would_run": 4, "unknown": 1, "unknown_tasks": 1, "misfits": 2,
+        "unreadable": 0});
+    assert_eq!(told["sum"], sum);
+    let text = shop.rhubarb(&["shadow", "--for", "1s"]).await.stdout;
+    assert!(text.contains("arguments that do not fit `e2e.typed`: 2; "), "{text}");
 }
 
 fn celery_worker(shop: &Shop, python: &Python, more: &[&str]) -> Process {

@@ -31,6 +31,12 @@ async fn takes(Args(Seconds { seconds }): Args<Seconds>) -> f64 {
     seconds
 }
 
+/// A declared task, which tells in the worker's record what it takes.
+#[rhubarb::task(name = "e2e.typed")]
+async fn typed(x: i64, #[default(1)] y: i64) -> i64 {
+    x + y
+}
+
 /// Takes that long and returns who ran it: the process id.
 async fn who(Args(Seconds { seconds }): Args<Seconds>) -> u32 {
     sleep(Duration::from_secs_f64(seconds)).await;
@@ -137,6 +143,7 @@ async fn record(
 fn main() -> ExitCode {
     rhubarb::main(|app| {
         app.task("e2e.sleep", takes);
+        app.add(typed::task());
         app.task("e2e.who", who);
         // The Python side of a mixed fleet has no twin of this one.
         app.task("e2e.ours", who);

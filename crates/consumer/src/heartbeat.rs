@@ -251,6 +251,7 @@ fn record(keeper: &Keeper) -> WorkerRecord {
         concurrency: keeper.slots.size(),
         queues: keeper.broker.queues.names(),
         tasks: keeper.tasks.names().map(str::to_owned).collect(),
+        parameters: keeper.tasks.parameters(),
         n_running: keeper.held.len(),
         running,
         processed: count(&keeper.counters.processed),

@@ -7,8 +7,14 @@ use std::{
 };
 
 use jiff::Timestamp;
+use rhubarb_queue::inspect::Parameter;
 
 use crate::rate::{Places, Rate, Turn};
+
+/// So many tasks, with so many parameters together, tell what they take: it stands in every
+/// heartbeat's record.
+const DESCRIBED: usize = 200;
+const PARAMETERS: usize = 500;
 
 /// The limits of one task; none of them for a task that has none.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -39,6 +45,7 @@ struct Entry {
     limits: Mutex<Limits>,
     places: Mutex<Places>,
     results: ResultPolicy,
+    parameters: Vec<Parameter>,
 }
 
 impl Tasks {
@@ -51,6 +58,35 @@ impl Tasks {
             by_name.extend(names.into_iter().map(|name| (name, entry.clone())));
         }
         Self(Arc::new(by_name))
+    }
+
+    /// Has tasks tell what they take, where their declaration says it. To be called before there are
+    /// clones.
+    #[must_use]
+    pub fn described(mut self, parameters: impl Fn(&str) -> Vec<Parameter>) -> Self {
+        for (name, entry) in Arc::get_mut(&mut self.0).into_iter().flatten() {
+            // One with an alias shares its entry, and stays as it is: nobody can tell then.
+            if let Some(entry) = Arc::get_mut(entry) {
+                entry.parameters = parameters(name);
+            }
+        }
+        self
+    }
+
+    /// Returns what those tasks take whose declaration says so, within bounds.
+    pub(crate) fn parameters(&self) -> BTreeMap<String, Vec<Parameter>> {
+        let mut left = PARAMETERS;
+        let mut fits = |entry: &Entry| {
+            let n = entry.parameters.len();
+            let fits = (1..=left).contains(&n);
+            left -= if fits { n } else { 0 };
+            fits
+        };
+        let described = self.0.iter().filter(|(_, entry)| fits(entry));
+        described
+            .take(DESCRIBED)
+            .map(|(name, entry)| (name.clone(), entry.parameters.clone()))
+            .collect()
     }
 
     /// Returns all names, in order.

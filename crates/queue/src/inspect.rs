@@ -1,6 +1,9 @@
 //! The read side: what lies in the queues, who works, where a task is. It changes nothing.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use rhubarb_connection::Redis;
 use rhubarb_core::clock;
@@ -19,11 +22,13 @@ use crate::{
 
 mod composition;
 mod names;
+mod parameter;
 mod search;
 mod shelf;
 
 pub use composition::{Composition, composition};
 pub use names::{Names, Unseen, all_queue_names, is_known, of_settings, queue_names};
+pub use parameter::{Parameter, ParameterKind};
 pub use search::{Passed, TaskInfo, task};
 
 /// A member of a zset with its score.
@@ -95,6 +100,9 @@ pub struct WorkerRecord {
     pub queues: Vec<String>,
     /// The tasks that it can run.
     pub tasks: Vec<String>,
+    /// What those take whose declaration says so.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, Vec<Parameter>>,
     /// How many claims it holds; of a lost worker as [`workers`] returns it, how many have not been
     /// given back.
     pub n_running: usize,

@@ -22,9 +22,12 @@ use rhubarb_connection::{Heard, Inbox};
 use rhubarb_wire::event;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use crate::{Client, Error, inspect::WorkerInfo, keys::QueueKeys};
+use crate::{
+    Client, Error,
+    inspect::{Parameter, WorkerInfo},
+    keys::QueueKeys,
+};
 
-pub use fit::{Kind, Parameter};
 pub use report::{
     KnownFrom, QueueReport, Report, Sum, TaskReport, UnackedReport, Unreadable, Verdict,
 };
@@ -62,7 +65,8 @@ impl Known {
         let alive: Vec<_> = workers.iter().filter(|worker| worker.alive).collect();
         let from = if alive.is_empty() { KnownFrom::Nowhere } else { KnownFrom::Workers };
         let names = alive.iter().flat_map(|worker| worker.record.tasks.iter().cloned()).collect();
-        Self { from, names, parameters: BTreeMap::new() }
+        let parameters = alive.iter().flat_map(|worker| worker.record.parameters.clone()).collect();
+        Self { from, names, parameters }
     }
 
     fn knows(&self, task: &str) -> Option<bool> {

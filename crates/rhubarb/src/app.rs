@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, future::Future, sync::Arc, time::Duration}
 use futures_util::future::BoxFuture;
 use rhubarb_connection::Connections;
 use rhubarb_consumer::{Limits, Rate, ResultPolicy, Tasks};
-use rhubarb_queue::{Config, config::WorkerConfig};
+use rhubarb_queue::{Config, config::WorkerConfig, inspect::Parameter};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tower::{BoxError, Layer, Service};
@@ -20,7 +20,7 @@ use crate::{
     output::TaskResult,
     retry::RetryPolicy,
     slot::Slot,
-    typed::Task,
+    typed::{Task, schema::Schema},
 };
 
 /// A worker in the making: its configuration, its shared state and its tasks.
@@ -176,6 +176,7 @@ impl App {
         let Task { schema, function, missing, refused, is_told_of_failures, configure } = task;
         let registration = self.register(schema.name.to_owned(), function, missing, refused);
         registration.is_told_of_failures = is_told_of_failures;
+        registration.schema = Some(schema);
         configure(registration);
         registration
     }
@@ -204,6 +205,7 @@ impl App {
             refused,
             is_told_of_failures: false,
             retry: RetryPolicy::default(),
+            schema: None,
             limits: Limits::default(),
             rate_problem: None,
             slots: None,
@@ -342,6 +344,7 @@ impl App {
             let names = std::iter::once(name).chain(aliases).cloned().collect();
             (names, task.limits.clone(), task.results)
         }))
+        .described(|name| self.tasks.get(name).map(Registration::parameters).unwrap_or_default())
     }
 
     /// Checks that every task has a name, its state and limits that can hold, and every alias its
@@ -424,6 +427,8 @@ pub struct Registration {
     /// Whether it is an errback that is called where a task fails.
     pub(crate) is_told_of_failures: bool,
     pub(crate) retry: RetryPolicy,
+    /// What it takes, where a declaration says it.
+    schema: Option<&'static Schema>,
     limits: Limits,
     rate_problem: Option<String>,
     slots: Option<Arc<Semaphore>>,
@@ -432,6 +437,12 @@ pub struct Registration {
 }
 
 impl Registration {
+    /// Returns what it takes, as a worker's record tells it.
+    fn parameters(&self) -> Vec<Parameter> {
+        let described = self.schema.and_then(|schema| serde_json::to_value(schema.parameters).ok());
+        described.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default()
+    }
+
     /// Sets how passing errors are retried; by default three times, 60 s × 2^n with full jitter.
     pub fn retry(&mut self, policy: RetryPolicy) -> &mut Self {
         self.retry = policy;

@@ -179,6 +179,7 @@ mod tests {
             concurrency: 4,
             queues: vec![queue.into()],
             tasks: vec![task.into()],
+            parameters: std::collections::BTreeMap::new(),
             n_running: running,
             running: vec![one; running],
             processed: 0,

@@ -257,6 +257,7 @@ celery       12  0: 2, 9: 10        3          1  2026-11-24T00:00:00+00:00  sin
                 concurrency: 16,
                 queues: vec!["celery".into(), "mail".into()],
                 tasks: Vec::new(),
+                parameters: std::collections::BTreeMap::new(),
                 n_running: 2,
                 running: Vec::new(),
                 processed: 7,

@@ -30,6 +30,7 @@ fn worker(queues: &[&str], tasks: &[&str]) -> WorkerInfo {
             concurrency: 16,
             queues: owned(queues),
             tasks: owned(tasks),
+            parameters: std::collections::BTreeMap::new(),
             n_running: 0,
             running: Vec::new(),
             processed: 0,

@@ -1,36 +1,9 @@
 //! Whether a call's arguments fit what a task takes, as far as that is known without its code.
 
 use rhubarb_wire::Body;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// How a parameter may be passed: Python's kinds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// By position or by name.
-    PositionOrKeyword,
-    /// By name only.
-    Keyword,
-    /// All further positional arguments.
-    Args,
-    /// All further keyword arguments.
-    Kwargs,
-}
-
-/// One parameter of a task, as a worker's record tells it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Parameter {
-    /// Its name.
-    pub name: String,
-    /// How it may be passed.
-    pub kind: Kind,
-    /// Its type, as it is written in Rust.
-    #[serde(rename = "type")]
-    pub type_name: String,
-    /// Whether a call without it fails.
-    pub required: bool,
-}
+use crate::inspect::{Parameter, ParameterKind as Kind};
 
 /// Says in one sentence why a call does not fit; `None` where it fits, or nobody can tell.
 pub(super) fn misfit(parameters: &[Parameter], body: &Body) -> Option<String> {
