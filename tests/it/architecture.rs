@@ -32,8 +32,8 @@ const IMPORTS: [(&str, &[&str]); 23] = [
     ("jobs", &["config", "core", "connection", "cache", "scrape", "queue", "rhubarb"]),
     // The one place that sees the sections of all.
     ("settings", &["config", "core", "schedule", "connection", "queue", "scrape", "jobs"]),
-    ("worker", &["rhubarb", "jobs", "settings"]),
-    ("beat", &["core", "schedule", "connection", "queue", "settings", "probe", "trace"]),
+    ("worker", &["rhubarb", "jobs", "settings", "connection", "monitor"]),
+    ("beat", &["core", "schedule", "connection", "queue", "settings", "probe", "monitor", "trace"]),
     ("demo", &["core"]),
     ("monitor", &["core", "connection", "queue", "cache", "jobs", "settings"]),
     ("web", &["core", "connection", "queue", "cache", "scrape", "jobs", "monitor", "settings"]),

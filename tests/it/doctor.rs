@@ -51,10 +51,36 @@ async fn says(installation: &Installation, first: &str, code: i32, strict: i32) 
     ran
 }
 
+/// At boot worker and beat say what is wrong with the queue's server, the two worst things, with
+/// what to do; of a sound one nothing.
+#[tokio::test]
+async fn boot_says_the_two_worst_findings_and_claims_meanwhile() {
+    let evicting = ["--maxmemory-policy", "allkeys-lru", "--appendonly", "no", "--maxmemory", "0"];
+    let installation = with(&evicting, "").await;
+    for mut process in running(&installation).await {
+        process.line("code=eviction_policy", SOON).await;
+        process.line("code=no_maxmemory", SOON).await;
+        let said = process.lines_with(" code=");
+        assert_eq!(said.len(), 2, "{said:#?}");
+        let policy = "it may evict tasks. Set maxmemory-policy noeviction there";
+        assert!(said.iter().any(|line| line.contains(policy)), "{said:#?}");
+    }
+    let mut queue = installation.redis.connect(0).await;
+    let calls: String = redis::cmd("INFO").arg("clients").query_async(&mut queue).await.unwrap();
+    assert!(calls.contains("connected_clients:"), "{calls}");
+    // The worker's databases 0, 1 and 3, the beat's, and ours.
+    let ours = calls.lines().find_map(|line| line.strip_prefix("connected_clients:"));
+    let n: usize = ours.unwrap().trim().parse().unwrap();
+    assert!(n <= 5, "no connection is opened for it: {n}");
+}
+
 #[tokio::test]
 async fn a_sound_installation_is_told_by_silence() {
     let installation = sound().await;
-    let _running = running(&installation).await;
+    let running = running(&installation).await;
+    for process in &running {
+        assert_eq!(process.lines_with(" code="), [""; 0]);
+    }
     let ran = installation.rhubarb(&["doctor", "--strict"]).await;
     assert_eq!((ran.code, &*ran.stdout, &*ran.stderr), (0, "", ""));
     let json = installation.rhubarb(&["doctor", "--strict", "--json"]).await.json();

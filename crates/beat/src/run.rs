@@ -62,18 +62,24 @@ pub async fn run_on(
     let vital = rhubarb_probe::serve(config.beat.http, beat.pulse.clone());
     tokio::select! {
         never = vital => match never {},
-        ran = live(&mut beat, shutdown) => ran,
+        ran = live(&mut beat, connections, shutdown) => ran,
     }
 }
 
-async fn live(beat: &mut Beat<'_>, shutdown: &Shutdown) -> Result<(), Error> {
+async fn live(
+    beat: &mut Beat<'_>,
+    connections: &Connections,
+    shutdown: &Shutdown,
+) -> Result<(), Error> {
     tokio::select! {
         reached = reach(&beat.redis) => reached?,
         () = shutdown.drained() => return Ok(()),
     }
     beat.announce();
+    let told = rhubarb_monitor::boot::tell(connections, &[Role::Queue]);
+    let going_on = async { tokio::join!(beat.go_on(), told).0 };
     tokio::select! {
-        never = beat.go_on() => match never {},
+        never = going_on => match never {},
         () = shutdown.drained() => beat.leave().await,
     }
     Ok(())

@@ -196,12 +196,8 @@ mod tests {
 
     fn answers(complete: bool, nodes: &[(&str, &str, &str)]) -> Answers {
         let set = |one: &str| BTreeSet::from([one.to_owned()]);
-        let node = |queue, task| Node {
-            queues: set(queue),
-            tasks: set(task),
-            at: None,
-            is_ours: false,
-        };
+        let node =
+            |queue, task| Node { queues: set(queue), tasks: set(task), at: None, is_ours: false };
         let nodes = nodes.iter().map(|(name, queue, task)| ((*name).to_owned(), node(queue, task)));
         Answers { nodes: nodes.collect(), registered: BTreeMap::new(), complete }
     }

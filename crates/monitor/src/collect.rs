@@ -258,7 +258,7 @@ async fn server(
     (report, asked.into_missing())
 }
 
-async fn settings(asked: &mut Asked<'_>) -> Option<BTreeMap<String, String>> {
+pub(crate) async fn settings(asked: &mut Asked<'_>) -> Option<BTreeMap<String, String>> {
     let mut commands = pipe();
     for name in SETTINGS {
         commands.cmd("CONFIG").arg("GET").arg(name);

@@ -1,7 +1,7 @@
 //! What is not as it should be, with what to do about it. Pure.
 
 mod keys;
-mod server;
+pub(crate) mod server;
 #[cfg(test)]
 mod tests;
 
