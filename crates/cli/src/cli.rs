@@ -9,10 +9,12 @@ mod letters;
 mod listings;
 mod monitor;
 mod only;
+mod queues;
 mod schedules;
 mod sessions;
 mod shadow;
 mod share;
+mod sources;
 mod tasks;
 mod web;
 
@@ -32,10 +34,14 @@ pub(crate) use letters::{Chosen, DeadCommand, DropArgs, FilterArgs, LettersArgs,
 pub(crate) use listings::{ChangesArgs, ListingsArgs};
 pub(crate) use monitor::MonitorArgs;
 pub(crate) use only::OnlyArgs;
+pub(crate) use queues::{
+    AdoptArgs, HandBackArgs, PauseArgs, PurgeArgs, QueueArg, QueuesArgs, RevokeArgs, TaskArgs,
+};
 pub(crate) use schedules::{EntryArgs, ImportArgs, NextArgs, PauseScheduleArgs, SchedulesCommand};
 pub(crate) use sessions::{CountArgs, RevokeSessionsArgs, SessionsCommand, ShowArgs};
 pub(crate) use shadow::ShadowArgs;
 pub(crate) use share::{Share, ShareArgs};
+pub(crate) use sources::{CheckArgs, FindArgs, SourcesCommand};
 pub(crate) use tasks::TasksArgs;
 pub(crate) use web::WebArgs;
 
@@ -234,23 +240,6 @@ pub(crate) struct Shown {
     pub(crate) json: bool,
 }
 
-/// `queues`
-#[derive(Args, Debug)]
-#[command(after_help = "\
-It shows the queues that Rhubarb knows, those of the configuration, and those that only Celery's \
-programs use. Redis has no list of the last ones: the command looks through keys for kombu's \
-bindings, for at most --effort seconds, and says when that was not all.")]
-pub(crate) struct QueuesArgs {
-    /// Look for Celery's queues for at most this many seconds, and through 250,000 keys for each
-    /// second
-    #[arg(long, value_name = "S", default_value = "1", value_parser = monitor::parse_effort,
-        allow_negative_numbers = true)]
-    pub(crate) effort: Duration,
-    /// How it is shown.
-    #[command(flatten)]
-    pub(crate) shown: Shown,
-}
-
 /// `demo`
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  rhubarb demo\n  rhubarb demo --seconds 60")]
@@ -285,179 +274,6 @@ pub(crate) struct ScrapeArgs {
     /// Wait this many seconds for the result, showing progress
     #[arg(long, value_name = "S", value_parser = parse_seconds)]
     pub(crate) wait: Option<Duration>,
-    /// How it is shown.
-    #[command(flatten)]
-    pub(crate) shown: Shown,
-}
-
-/// `resume`
-#[derive(Args, Debug)]
-pub(crate) struct QueueArg {
-    /// The queue's name
-    #[arg(value_parser = parse_queue)]
-    pub(crate) queue: String,
-    /// How it is shown.
-    #[command(flatten)]
-    pub(crate) shown: Shown,
-}
-
-/// `pause`
-#[derive(Args, Debug)]
-#[command(after_help = "\
-Example:
-  rhubarb pause celery --note \"a deploy\"
-
-A pause lasts until `rhubarb resume QUEUE`, also when workers start anew. Python workers do not \
-obey it.")]
-pub(crate) struct PauseArgs {
-    /// The queue's name
-    #[arg(value_parser = parse_queue)]
-    pub(crate) queue: String,
-    /// Why, for the next person who looks
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) note: Option<String>,
-    /// How it is shown.
-    #[command(flatten)]
-    pub(crate) shown: Shown,
-}
-
-/// `purge`
-#[derive(Args, Debug)]
-#[command(after_help = "\
-Examples:
-  rhubarb purge mail
-  rhubarb purge mail --scheduled --yes
-
-Nothing brings purged tasks back.")]
-pub(crate) struct PurgeArgs {
-    /// The queue's name
-    #[arg(value_parser = parse_queue)]
-    pub(crate) queue: String,
-    /// Delete the scheduled tasks (ETA, retries) as well; without this flag only those go that no
-    /// worker has looked at yet, because they still wait in the list
-    #[arg(long)]
-    pub(crate) scheduled: bool,
-    /// Do not ask
-    #[arg(long)]
-    pub(crate) yes: bool,
-    /// How it is shown.
-    #[command(flatten)]
-    pub(crate) shown: Shown,
-}
-
-/// `revoke`
-#[derive(Args, Debug)]
-#[command(after_help = "\
-Example:
-  rhubarb revoke 8f14e45f-ceea-467f-9575-d3ea3f7d1b2a --terminate
-
-Rust and Python workers are told. A Rust worker that is down now obeys when it is back; a Python \
-worker does not.")]
-pub(crate) struct RevokeArgs {
-    /// The tasks' ids
-    #[arg(required = true, value_name = "ID", value_parser = not_empty)]
-    pub(crate) ids: Vec<String>,
-    /// Also end those that run
-    #[arg(long)]
-    pub(crate) terminate: bool,
-}
-
-/// `task`
-#[derive(Args, Debug)]
-pub(crate) struct TaskArgs {
-    /// The task's id
-    #[arg(value_parser = not_empty)]
-    pub(crate) id: String,
-    /// How it is shown.
-    #[command(flatten)]
-    pub(crate) shown: Shown,
-}
-
-/// `adopt-unacked`
-#[derive(Args, Debug)]
-#[command(after_help = "\
-Examples:
-  rhubarb adopt-unacked --older-than 7200 --dry-run
-  rhubarb adopt-unacked --older-than 0            when no Python worker is left")]
-pub(crate) struct AdoptArgs {
-    /// Only what was delivered at least this many seconds ago, by Redis's clock
-    #[arg(long, value_name = "S", value_parser = parse_seconds)]
-    pub(crate) older_than: Duration,
-    /// At most so many, the oldest ones
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) limit: Option<u64>,
-    /// Only tell what would be put back
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// How it is shown.
-    #[command(flatten)]
-    pub(crate) shown: Shown,
-}
-
-/// `hand-back`
-#[derive(Args, Debug)]
-#[command(after_help = "\
-Examples:
-  rhubarb hand-back --dry-run
-  rhubarb hand-back --queue celery --queue mail")]
-pub(crate) struct HandBackArgs {
-    /// Only this queue; may be given several times [default: all known queues]
-    #[arg(long = "queue", value_name = "Q", value_parser = parse_queue)]
-    pub(crate) queues: Vec<String>,
-    /// Only tell what would be put back
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// How it is shown.
-    #[command(flatten)]
-    pub(crate) shown: Shown,
-}
-
-/// `sources`
-#[derive(Debug, Subcommand)]
-pub(crate) enum SourcesCommand {
-    /// Lists the sources
-    List(Shown),
-    /// Fetches from the sources without a worker and tells what each answered
-    Check(CheckArgs),
-    /// Tells which kind of source reads a careers page, and writes its configuration
-    Find(FindArgs),
-}
-
-/// `sources find`
-#[derive(Args, Debug)]
-#[command(after_help = "\
-Examples:
-  rhubarb sources find https://jobs.lever.co/acme
-  rhubarb sources find acme.example/careers >> rhubarb.toml
-
-The kind is told by the address, or else the page is fetched and looked through for boards, JSON-LD,
-feeds, data in scripts and sitemaps. Exit code 1 when no kind is known for it.")]
-pub(crate) struct FindArgs {
-    /// The address of the careers page
-    #[arg(value_name = "ADDRESS")]
-    pub(crate) url: String,
-    /// How it is shown.
-    #[command(flatten)]
-    pub(crate) shown: Shown,
-}
-
-/// `sources check`
-#[derive(Args, Debug)]
-#[command(after_help = "\
-Examples:
-  rhubarb sources check
-  rhubarb sources check remoteok --keyword \"rust engineer\"
-  rhubarb sources check https://jobs.lever.co/acme
-
-Of one source the steps are shown: what was fetched, how many records were read, three of them, and
-what to change. Exit code 1 when a source failed or its board was not found.")]
-pub(crate) struct CheckArgs {
-    /// Only this source, or the one that reads this address [default: all enabled ones]
-    #[arg(value_name = "NAME|ADDRESS")]
-    pub(crate) name: Option<String>,
-    /// The keyword to look for [default: everything]
-    #[arg(long, value_name = "KEYWORD", default_value = "", hide_default_value = true)]
-    pub(crate) keyword: String,
     /// How it is shown.
     #[command(flatten)]
     pub(crate) shown: Shown,

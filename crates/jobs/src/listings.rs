@@ -96,6 +96,7 @@ impl Listings {
     ///
     /// # Errors
     /// See [`Error`].
+    #[cfg(feature = "tasks")]
     pub(crate) async fn touch(&self, keyword: &str) -> Result<bool, Error> {
         let mut all = !self.targets.is_empty();
         for target in &self.targets {
