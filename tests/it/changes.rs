@@ -183,10 +183,10 @@ async fn changes_are_followed_as_they_come() {
 
 /// A receiver of webhooks: what it was sent, and what it answers next.
 #[derive(Clone, Default)]
-struct Receiver(Arc<Mutex<Vec<(HeaderMap, String)>>>, Arc<Mutex<Vec<u16>>>);
+pub(crate) struct Receiver(Arc<Mutex<Vec<(HeaderMap, String)>>>, Arc<Mutex<Vec<u16>>>);
 
 impl Receiver {
-    async fn open() -> (Site, Self) {
+    pub(crate) async fn open() -> (Site, Self) {
         let receiver = Self::default();
         let Self(sent, answers) = receiver.clone();
         let answer = move |headers: HeaderMap, body: String| {
@@ -195,6 +195,20 @@ impl Receiver {
             async move { StatusCode::from_u16(status).unwrap() }
         };
         (Site::start(Router::new().fallback(answer)).await, receiver)
+    }
+
+    /// What came so far.
+    pub(crate) fn all(&self) -> Vec<(HeaderMap, Value)> {
+        let sent = self.0.lock().unwrap();
+        let read = |(headers, body): &(HeaderMap, String)| {
+            (headers.clone(), serde_json::from_str(body).unwrap())
+        };
+        sent.iter().map(read).collect()
+    }
+
+    /// Answers the next one so.
+    pub(crate) fn refuse(&self, status: u16) {
+        self.1.lock().unwrap().push(status);
     }
 
     async fn after(&self, n: usize) -> (HeaderMap, Value) {

@@ -55,6 +55,8 @@ mod mixed;
 mod monitor;
 /// Several installations on one Redis.
 mod namespaces;
+/// Who is told of what goes wrong.
+mod notices;
 /// `examples/shop`, a project of its own.
 mod one_slot;
 mod own_shop;

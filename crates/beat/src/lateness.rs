@@ -4,6 +4,8 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rhubarb_core::clock;
+use rhubarb_queue::notice::{Notice, NoticeKind};
 use serde_json::json;
 
 use crate::{book::Slot, entry::late, webhook::Webhooks};
@@ -22,6 +24,7 @@ pub(crate) fn published(
         slot.told = false;
         let schedule = &slot.known.schedule.name;
         tracing::info!(schedule, due = %tick, "schedule is on time again");
+        hooks.notice(&notice(NoticeKind::ScheduleOnTime, slot, tick, lateness));
         hooks.alert(&json!({
             "event": "on_time", "schedule": schedule, "task": slot.known.schedule.config.task,
             "queue": slot.known.queue, "due": tick.to_string(), "late_s": lateness.as_secs_f64(),
@@ -50,8 +53,24 @@ fn tell(slot: &mut Slot, due: Timestamp, lateness: Duration, hooks: &mut Webhook
     let queue = &slot.known.queue;
     let late_ms = u64::try_from(lateness.as_millis()).unwrap_or(u64::MAX);
     tracing::warn!(schedule, task, queue, %due, late_ms, "schedule is late");
+    hooks.notice(&notice(NoticeKind::ScheduleLate, slot, due, lateness));
     hooks.alert(&json!({
         "event": "late", "schedule": schedule, "task": task, "queue": queue, "due": due.to_string(),
         "late_s": lateness.as_secs_f64(),
     }));
+}
+
+fn notice(kind: NoticeKind, slot: &Slot, due: Timestamp, lateness: Duration) -> Notice {
+    let (schedule, config) = (&slot.known.schedule.name, &slot.known.schedule.config);
+    let (task, queue, late_s) = (&config.task, &slot.known.queue, lateness.as_secs());
+    let text = match kind {
+        NoticeKind::ScheduleOnTime => format!("Schedule {schedule} is on time again"),
+        _ => format!("Schedule {schedule} is {late_s} s late: {task} was due at {due}"),
+    };
+    Notice::new(kind, schedule, clock::now(), &text)
+        .with("schedule", schedule.as_str())
+        .with("task", task.as_str())
+        .with("queue", queue.as_str())
+        .with("due", due.to_string())
+        .with("late_s", late_s)
 }

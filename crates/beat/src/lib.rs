@@ -14,6 +14,7 @@
 //! `lateness` and [`webhook`] who is told when it is late, [`wake`] when to look, [`error`] what
 //! can go wrong, [`cli`] the command line.
 
+mod ages;
 pub mod book;
 pub mod cli;
 pub mod entry;

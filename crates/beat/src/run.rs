@@ -21,6 +21,7 @@ use tokio::time::Instant;
 
 use crate::{
     Error,
+    ages::Ages,
     book::{Book, Changes, Kept, gather},
     pulse::Pulse,
     wake::Wakes,
@@ -144,6 +145,7 @@ pub(crate) struct Beat<'a> {
     /// The problems of entries that were logged.
     told: BTreeSet<(String, String)>,
     pub(crate) hooks: Webhooks,
+    ages: Ages,
     /// The faults that were logged, so that each is once, however many take turns.
     faults: BTreeMap<String, Spell>,
     pulse: Arc<Pulse>,
@@ -181,7 +183,8 @@ impl<'a> Beat<'a> {
             version: Version::default(),
             redbeat: RedBeat::default(),
             told: BTreeSet::new(),
-            hooks: Webhooks::new(&config.beat),
+            hooks: Webhooks::new(&config.beat, &config.notify),
+            ages: Ages::new(config.notify.queue_age),
             faults: BTreeMap::new(),
             pulse: Arc::new(Pulse::new(lease, shutdown)),
         })
@@ -285,6 +288,7 @@ impl<'a> Beat<'a> {
             }
             self.standing = Standing::Leading(fence);
         }
+        self.ages.look(&self.client, &mut self.hooks);
         let begun = Instant::now();
         let more = self.publish_due(fence, now).await?;
         let (holder, n) = (&self.holder, self.book.n_on());

@@ -8,7 +8,7 @@ use rhubarb_core::clock;
 use rhubarb_queue::{Client, Config, Error, keys::QueueKeys};
 use tokio::time::Instant;
 
-use crate::queues::Queues;
+use crate::{notices::Notices, queues::Queues};
 
 /// The connection, who this worker is on it, the queues that it serves there, and Redis's clock.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub(crate) struct Broker {
     pub(crate) id: String,
     pub(crate) node: String,
     pub(crate) queues: Queues,
+    /// Which ends somebody is told of.
+    pub(crate) notices: Notices,
     /// Redis's clock as it was last told, and when that was.
     clock: Mutex<Option<(Timestamp, Instant)>>,
 }
@@ -38,6 +40,7 @@ impl Broker {
             client: Client::new(connections, config),
             id,
             node,
+            notices: Notices::new(config),
             queues: Queues::new(queues.iter().map(|name| QueueKeys::new(name, &config.celery))),
             clock: Mutex::default(),
         }

@@ -7,7 +7,7 @@ use rhubarb_queue::{
 };
 use serde_json::Value;
 
-use crate::{broker::Broker, record::Reporter};
+use crate::{broker::Broker, notices::Notices, record::Reporter};
 
 /// What a plan needs to know besides the outcome.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +38,8 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) children: &'a [Value],
     /// Which of its errbacks were called already, by their places.
     pub(crate) errbacks_called: &'a [usize],
+    /// Which ends somebody is told of.
+    pub(crate) notices: &'a Notices,
 }
 
 impl<'a> Circumstances<'a> {
@@ -65,6 +67,7 @@ impl<'a> Circumstances<'a> {
             origin: broker.client.origin(),
             children: &[],
             errbacks_called: &[],
+            notices: &broker.notices,
         }
     }
 

@@ -24,7 +24,11 @@ use uuid::Uuid;
 
 pub(crate) use fail::{ChordCause, Failed, chord_failed, failure};
 
-use crate::{circumstances::Circumstances, delivery::Received};
+use crate::{
+    circumstances::Circumstances,
+    delivery::{RawMessage, Received},
+    notices::Failure,
+};
 
 /// What has to be written besides a task's own result.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -118,6 +122,14 @@ impl Follow {
 }
 
 impl Lineage {
+    /// What is published because of a message that could not be read.
+    pub(crate) fn of_raw(raw: &RawMessage) -> Self {
+        let id = raw.task_id.clone().unwrap_or_default();
+        // The same message gives the same ids, however often this is done.
+        let seed = Uuid::new_v5(&Uuid::NAMESPACE_OID, &raw.bytes).to_string();
+        Self { root_id: id.clone(), id, seed, priority: None, trace: None }
+    }
+
     /// What a message's own task publishes.
     pub(crate) fn of(received: &Received, celery: &CeleryConfig) -> Self {
         let (headers, properties) = (&received.envelope.headers, &received.envelope.properties);
@@ -234,6 +246,13 @@ fn refused<'a>(
     let exception = Exception::builtin("ValueError", vec![reason.into()]);
     let failed = Failed { state: State::Failure, exception, traceback: None };
     fail::all(signatures, &failed, by, true, around)
+}
+
+/// Publishes what tells of a task's end, where somebody is to be told; it is no child of the task.
+pub(crate) fn notice(failure: Failure<'_>, by: &Lineage, around: Circumstances<'_>) -> Follow {
+    let Some(notice) = around.notices.of(failure) else { return Follow::default() };
+    let Follow { messages, .. } = publish(&notice.task().into(), call(by), by, "notice", around);
+    Follow { messages, ..Follow::default() }
 }
 
 fn group<'a>(tasks: impl IntoIterator<Item = &'a Signature>) -> Signature {

@@ -48,6 +48,7 @@ mod join;
 mod letters;
 mod machine;
 mod memory;
+mod notices;
 mod others;
 mod outcome;
 mod plan;

@@ -8,6 +8,7 @@ use rhubarb_queue::{
     Outgoing, Stored,
     keys::list_number,
     letter::{Attempt, Letter, LetterKind},
+    notice::NoticeKind,
     queue_name, traced,
 };
 use rhubarb_trace::Carrier;
@@ -19,7 +20,8 @@ use crate::{
     attempts::{add_attempt, attempts},
     circumstances::Circumstances,
     delivery::{Message, RawMessage, Received},
-    follow::{self, Failed, Follow},
+    follow::{self, Failed, Follow, Lineage},
+    notices::Failure,
     outcome::{Again, Ending, Outcome},
     record::{record, stores_errors, stores_results},
 };
@@ -103,8 +105,9 @@ fn decide(outcome: Outcome, message: &Message, around: Circumstances<'_>) -> Pla
             back(received, around)
         }
         (Outcome::Rejected { reason, .. }, message) => {
+            let follow = notice(NoticeKind::TaskDead, message, &reason, around);
             let letter = letter(LetterKind::Dead, reason, message, around);
-            Plan { letter: Some(letter), ..Plan::ended(None, Follow::default()) }
+            Plan { letter: Some(letter), ..Plan::ended(None, follow) }
         }
         (Outcome::Success(value), Message::Read(received)) => success(value, received, around),
         (Outcome::Failure { exception, traceback }, Message::Read(received)) => {
@@ -134,7 +137,7 @@ fn later(now: Timestamp, after: Duration) -> Timestamp {
         .unwrap_or(Timestamp::MAX)
 }
 
-fn success(value: Value, received: &Received, around: Circumstances<'_>) -> Plan {
+fn success(value: Value, received: &Arc<Received>, around: Circumstances<'_>) -> Plan {
     let follow = follow::success(received, &value, around);
     let stores = stores_results(received, around.celery);
     if !stores && !follow.returns_a_part() {
@@ -160,8 +163,41 @@ fn success(value: Value, received: &Received, around: Circumstances<'_>) -> Plan
     failure(&failed, received, stores_errors(received, around.celery), around)
 }
 
-/// A task that failed or was revoked: stored where it is to be, told to all that waits for it.
-fn failure(failed: &Failed, received: &Received, stores: bool, around: Circumstances<'_>) -> Plan {
+/// A task that failed or was revoked: stored where it is to be, told to all that waits for it, and
+/// to whoever is told of failures.
+fn failure(
+    failed: &Failed,
+    received: &Arc<Received>,
+    stores: bool,
+    around: Circumstances<'_>,
+) -> Plan {
+    let mut plan = ended_badly(failed, received, stores, around);
+    if failed.state == State::Failure {
+        let (message, error) = (Message::Read(received.clone()), failed.exception.to_string());
+        plan.follow.add(notice(NoticeKind::TaskFailed, &message, &error, around));
+    }
+    plan
+}
+
+/// What tells of an end, where somebody is to be told.
+fn notice(kind: NoticeKind, message: &Message, error: &str, around: Circumstances<'_>) -> Follow {
+    let (task, by) = match message {
+        Message::Read(received) => {
+            (received.envelope.headers.task.as_str(), Lineage::of(received, around.celery))
+        }
+        Message::Raw(raw) => (raw.task.as_deref().unwrap_or("unknown"), Lineage::of_raw(raw)),
+    };
+    let Circumstances { queue, worker, now: at, .. } = around;
+    let failure = Failure { kind, task, id: &by.id, queue, worker, error, at };
+    follow::notice(failure, &by, around)
+}
+
+fn ended_badly(
+    failed: &Failed,
+    received: &Received,
+    stores: bool,
+    around: Circumstances<'_>,
+) -> Plan {
     let follow = follow::failure(received, failed, stores, around);
     let result = stores.then(|| {
         let value = failed.exception.to_value();
@@ -199,7 +235,7 @@ fn back(received: &Received, around: Circumstances<'_>) -> Plan {
 
 /// Celery's retry: the same task later, its result RETRY with the reason.
 fn retry(
-    received: &Received,
+    received: &Arc<Received>,
     exception: &Exception,
     traceback: Option<String>,
     (at, again): (Timestamp, Again),
@@ -285,7 +321,7 @@ fn dead(
     let told = match message {
         Message::Read(received) => {
             let failed = Failed { state: State::Failure, exception, traceback: None };
-            failure(&failed, received, true, around)
+            ended_badly(&failed, received, true, around)
         }
         Message::Raw(raw) => {
             let result = raw.task_id.as_deref().map(|id| TaskResult {
@@ -295,6 +331,8 @@ fn dead(
             Plan::ended(result.as_ref().map(Stored::from), Follow::default())
         }
     };
+    let mut told = told;
+    told.follow.add(notice(NoticeKind::TaskDead, message, &reason, around));
     Plan { letter: Some(letter(LetterKind::Dead, reason, message, around)), ..told }
 }
 

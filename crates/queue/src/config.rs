@@ -7,6 +7,7 @@
 mod celery;
 mod history;
 mod node;
+mod notify;
 pub mod queue_name;
 mod routes;
 mod worker;
@@ -25,6 +26,7 @@ use crate::slot::hash_tag;
 pub use self::{
     celery::{CeleryConfig, KeyprefixForm, ResultCompression},
     history::HistoryConfig,
+    notify::{NoticeForm, NotifyConfig},
     routes::{Route, Routes},
     worker::{LetterCaps, UnknownTasks, WorkerConfig},
 };
@@ -45,6 +47,8 @@ settings! {
         worker: WorkerConfig = WorkerConfig::default();
         /// What is kept of tasks that have ended.
         history: HistoryConfig = HistoryConfig::default();
+        /// Who is told when something goes wrong.
+        notify: NotifyConfig = NotifyConfig::default();
         /// What there is to know of tasks.
         tasks: TasksConfig = TasksConfig::default();
         /// How many of 100 tasks of a name our workers take of a queue that Python's workers serve

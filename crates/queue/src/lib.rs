@@ -40,6 +40,7 @@ pub mod keys;
 pub mod letter;
 pub mod limiter;
 pub mod lock;
+pub mod notice;
 pub mod oldest;
 pub mod orphans;
 pub mod pauses;

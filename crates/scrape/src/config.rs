@@ -14,7 +14,7 @@ use rhubarb_config::{
 
 pub use self::{
     sources::{PathSettings, Selectors, SourceConfig, SourceKind},
-    webhooks::{WebhookConfig, WebhookSecret},
+    webhooks::WebhookConfig,
 };
 
 settings! {

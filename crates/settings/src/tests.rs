@@ -405,6 +405,7 @@ fn every_setting_can_be_set_by_its_variable() {
         let value = match shown {
             unset if unset == "(unset)" && name.ends_with("_url") => "redis://h/1".to_owned(),
             unset if unset == "(unset)" && name.ends_with(".http") => "127.0.0.1:1".to_owned(),
+            unset if unset == "(unset)" && name.ends_with(".secret") => "7".repeat(16),
             unset if unset == "(unset)" && name.ends_with(".otlp") => "http://h".to_owned(),
             unset if unset == "(unset)" && name == "web.bind" => "::1".to_owned(),
             unset if unset == "(unset)" => "7".to_owned(),

@@ -1,13 +1,24 @@
-use rhubarb_queue::{Config, config::CeleryConfig};
+use std::sync::LazyLock;
+
+use rhubarb_queue::{Config, config::CeleryConfig, notice};
 use rhubarb_wire::{Envelope, NewTask, Signature};
 use serde_json::json;
 
 use super::*;
-use crate::{outcome::Revocation, tasks::ResultPolicy};
+use crate::{notices::Notices, outcome::Revocation, tasks::ResultPolicy};
 
 fn celery() -> CeleryConfig {
     Config::default().celery
 }
+
+/// Told of everything.
+static NOTICES: LazyLock<Notices> = LazyLock::new(|| {
+    let told = "[notify]\nurl = \"https://alerts.example/\"\n";
+    Notices::new(&Config::from_toml(told).unwrap())
+});
+
+/// Told of nothing.
+static SILENCE: LazyLock<Notices> = LazyLock::new(|| Notices::new(&Config::default()));
 
 fn around(celery: &CeleryConfig) -> Circumstances<'_> {
     Circumstances {
@@ -24,6 +35,7 @@ fn around(celery: &CeleryConfig) -> Circumstances<'_> {
         origin: "gen1@h",
         children: &[],
         errbacks_called: &[],
+        notices: &SILENCE,
     }
 }
 
@@ -222,4 +234,37 @@ fn a_retry_stays_in_its_queue_or_goes_to_another_with_what_changed() {
     let (queue, next) = sent(&plan).remove(0);
     assert_eq!((queue.as_str(), next.headers.id.as_str()), ("slow", "id"));
     assert_eq!(stored(plan.result.as_ref().unwrap()).status, State::Retry);
+}
+
+/// The notice goes with the end: in the same script, or before it.
+#[test]
+fn a_failure_for_good_and_a_dead_letter_tell_of_themselves_once_each() {
+    let celery = celery();
+    let told = |outcome: Outcome, id: &str| {
+        let mut task = task();
+        task.headers.id = id.to_owned();
+        task.headers.task = format!("t.{id}");
+        let received = received(task.into_envelope("tag"));
+        let around = Circumstances { notices: &NOTICES, ..around(&celery) };
+        let plan = plan(outcome.into(), &Message::Read(received), around);
+        let sent = sent(&plan).into_iter().map(|(_, envelope)| envelope);
+        let notices = sent.filter(|envelope| envelope.headers.task == notice::TASK);
+        let kind = |envelope: Envelope| {
+            assert_eq!(envelope.headers.parent_id.as_deref(), Some(id));
+            let body = envelope.body(1 << 20).unwrap();
+            body.kwargs["notice"]["kind"].as_str().unwrap().to_owned()
+        };
+        notices.map(kind).collect::<Vec<_>>()
+    };
+    assert_eq!(told(failure(), "1"), ["task.failed"]);
+    let exception = Exception::builtin("ValueError", vec![]);
+    let dead = Outcome::Dead { reason: "too many deaths".into(), exception: exception.clone() };
+    assert_eq!(told(dead, "2"), ["task.dead"]);
+    let rejected = Outcome::Rejected { reason: "no".into(), requeue: false };
+    assert_eq!(told(rejected, "3"), ["task.dead"]);
+    for (id, quiet) in
+        [Outcome::Success(json!(1)), Outcome::Ignored, Outcome::HandBack].into_iter().enumerate()
+    {
+        assert_eq!(told(quiet, &format!("q{id}")), Vec::<String>::new());
+    }
 }

@@ -13,6 +13,7 @@ mod hosts;
 pub mod judge;
 mod lives;
 pub mod merge;
+mod notice;
 mod notify;
 mod others;
 mod pages;
@@ -20,7 +21,6 @@ mod proxies;
 mod quiet;
 mod room;
 mod scrape;
-mod signing;
 pub mod summary;
 mod unfinished;
 mod ways;
@@ -35,7 +35,7 @@ use anyhow::Context;
 use rhubarb::{App, Args, State, TaskContext, TaskError};
 use rhubarb_connection::Role;
 use rhubarb_core::clock;
-use rhubarb_queue::{keys::Keys, limiter::Limiter};
+use rhubarb_queue::{config::NotifyConfig, keys::Keys, limiter::Limiter, notice::TASK};
 use rhubarb_scrape::{
     boards::fingerprint,
     config::{ScrapeConfig, ScrapeSettings, SourceConfig},
@@ -66,6 +66,7 @@ struct Inner {
     boards: crawl::Shared,
     scraper: Scraper,
     config: ScrapeConfig,
+    notify: NotifyConfig,
 }
 
 /// The arguments of `scrape_specific_keyword`.
@@ -166,13 +167,15 @@ pub fn register(
             tracing::debug!(%error, "the caches' last counts were not written");
         }
     });
-    app.state(Scraping(Arc::new(Inner { caches, pages, boards, scraper, config })));
+    let notify = app.config().notify.clone();
+    app.state(Scraping(Arc::new(Inner { caches, pages, boards, scraper, config, notify })));
     app.task("job_scraper.tasks.scrape_jobs_hourly", scrape_jobs_hourly);
     app.task("job_scraper.tasks.scrape_specific_keyword", scrape_specific_keyword);
     app.task("job_scraper.tasks.get_scraping_status", get_scraping_status);
     app.task("job_scraper.tasks.clear_cache_task", clear_cache_task);
     app.task("job_scraper.tasks.refresh_proxies", refresh_proxies);
     app.task(notify::TASK, tell_webhook).retry(notify::RETRY);
+    app.task(TASK, tell_of).retry(notice::RETRY);
     Ok(())
 }
 
@@ -275,6 +278,14 @@ fn shared_boards(boards: Boards, config: &ScrapeSettings) -> crawl::Shared {
 }
 
 /// Tells a webhook of new postings.
+async fn tell_of(
+    State(scraping): State<Scraping>,
+    context: TaskContext,
+    Args(told): Args<notice::Told>,
+) -> Result<Value, TaskError> {
+    notice::tell(&scraping, &context, told).await
+}
+
 async fn tell_webhook(
     Args(wanted): Args<notify::Notify>,
     State(scraping): State<Scraping>,

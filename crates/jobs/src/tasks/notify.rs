@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use rhubarb::{Retry, RetryPolicy, TaskContext, TaskError};
 use rhubarb_core::clock;
-use rhubarb_queue::{Client, Publish};
+use rhubarb_queue::{Client, Publish, notice::sign};
 use rhubarb_scrape::{config::WebhookConfig, fetch::Post, keyword};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Scraping, signing};
+use super::Scraping;
 use crate::life::{Event, Kind, Notice};
 
 /// The task's name.
@@ -123,7 +123,7 @@ pub(super) async fn notify(
     let headers = [
         ("webhook-id", notice.clone()),
         ("webhook-timestamp", at.to_string()),
-        ("webhook-signature", signing::sign(hook.secret.expose(), &notice, at, &body)),
+        ("webhook-signature", sign(hook.secret.expose(), &notice, at, &body)),
     ];
     let post = Post { url: &url, headers: &headers, body: body.into_bytes(), within: WITHIN };
     let answered = scraping.0.scraper.fetcher.post(post).await;

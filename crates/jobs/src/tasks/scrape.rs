@@ -24,6 +24,7 @@ use super::{
     hold,
     lives::Lives,
     merge::{self, Merged},
+    notice,
     pages::before_pages,
     proxies, quiet,
     summary::Summary,
@@ -203,6 +204,7 @@ impl Work<'_> {
             source.permanent || ending == Some(Ending::Suspicious)
         });
         log(&merged);
+        notice::of_sources(context, &scraping.0.notify, keyword, &merged.sources).await;
         memory.retain(|name, _| scraping.0.scraper.sources.iter().any(|s| s.name() == name));
         memory.append(&mut merged.memory);
         let untouched = std::mem::take(&mut self.untouched);

@@ -1,6 +1,6 @@
 //! `[[scrape.webhooks]]`.
 
-use rhubarb_config::{Input, Shown, Value, Wrong, redact::Address, rules::is_name, settings};
+use rhubarb_config::{Secret, redact::Address, rules::is_name, settings};
 
 settings! {
     /// One `[[scrape.webhooks]]` entry: an address that is told of a keyword's new postings.
@@ -15,40 +15,11 @@ settings! {
             if |url| url.is_http(), example "\"https://crm.example/hooks/jobs\"", required true;
         /// What messages are signed with, as Standard Webhooks has it: "whsec_" and base64, or any
         /// text of at least 16 characters.
-        secret: WebhookSecret = WebhookSecret::default(),
+        secret: Secret = Secret::default(),
             example "\"whsec_…\"", required true;
         /// Only new postings of these keywords; without any those of all.
         keywords: Vec<String> = Vec::new(), accepts "a list of at most 1000 keywords",
             if |list| list.len() <= 1000 && list.iter().all(|word| is_name(word));
-    }
-}
-
-/// A secret that messages are signed with. It is never printed.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct WebhookSecret(String);
-
-impl WebhookSecret {
-    /// Returns it as it is written.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for WebhookSecret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("***")
-    }
-}
-
-impl Value for WebhookSecret {
-    const ACCEPTS: &'static str = "a text of 16 to 1000 characters";
-    const SECRET: bool = true;
-    fn read(input: Input<'_>) -> Result<Self, Wrong> {
-        let text = input.text().ok_or(None)?.trim();
-        if (16..=1000).contains(&text.len()) { Ok(Self(text.to_owned())) } else { Err(None) }
-    }
-    fn show(&self) -> Shown {
-        Shown::of(if self.0.is_empty() { "" } else { "***" }, &self.0)
     }
 }
 

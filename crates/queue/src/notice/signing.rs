@@ -5,7 +5,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 /// Signs a message: HMAC-SHA256 of `ID.SECONDS.BODY`.
-pub(super) fn sign(secret: &str, id: &str, at: i64, body: &str) -> String {
+pub fn sign(secret: &str, id: &str, at: i64, body: &str) -> String {
     // Any length is a key.
     let Ok(mac) = Hmac::<Sha256>::new_from_slice(&key(secret)) else { return String::new() };
     let mac = mac.chain_update(format!("{id}.{at}.")).chain_update(body);
