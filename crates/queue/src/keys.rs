@@ -37,6 +37,8 @@
 //! | `rhubarb:lock:<name>` | string | its owner's lease | lock | lock |
 //! | `rhubarb:{limits}:<name>`, `rhubarb:{limits}:<name>:places` | hash, zset | 10 minutes after the last use, or its lease | limiter | limiter |
 //! | `rhubarb:unique:<name>` | string | as long as asked for | publish | publish |
+//! | `rhubarb:audit` | stream | about 1,000 entries | `audit` | `audit` |
+//! | `rhubarb:web:key` | string | for ever | `audit` | `audit` |
 //! | `rhubarb:revoked`, `rhubarb:revoked:terminate` | zset | `worker.revoke_expires`, 50,000 members | revoke | consumer |
 //! | `<oid>.reply.celery.pidbox` | list | until its client has read it, one minute | reply | Celery clients |
 //! | `_kombu.binding.reply.celery.pidbox` | set | while clients wait | Celery clients, consumer (its own, for a second) | reply |
@@ -178,6 +180,16 @@ impl Keys {
     /// Returns the key that keeps a second task of the same name and arguments out.
     pub fn unique(&self, digest: &str) -> String {
         self.ours(&format!("unique:{digest}"))
+    }
+
+    /// Returns the stream of what people changed.
+    pub fn audit(&self) -> String {
+        self.ours("audit")
+    }
+
+    /// Returns the key of the secret that logins at the dashboards are sealed with.
+    pub fn web_key(&self) -> String {
+        self.ours("web:key")
     }
 
     /// Returns the stream of what became of tasks.

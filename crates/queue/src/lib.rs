@@ -27,6 +27,7 @@
 //!   [`reap`] what dead workers left, [`mod@write`] messages in bounded pipelines
 
 pub mod adopt;
+pub mod audit;
 pub mod canvas;
 pub mod client;
 pub mod config;

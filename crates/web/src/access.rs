@@ -1,7 +1,7 @@
 //! Who asks, and what they may: [`Reader`] and [`Operator`] are what a handler demands.
 //!
-//! A program sends its token as `Authorization: Bearer TOKEN`. A person gives it to the login page,
-//! and the browser keeps it in a cookie that no script can read.
+//! A program sends its token as `Authorization: Bearer TOKEN`. A person gives it to the login page;
+//! the browser keeps a sealed cookie in its place, which no script can read.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -12,11 +12,12 @@ use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, header, request::Parts},
 };
+use rhubarb_core::clock;
 
 use crate::{door::Visitor, problem::Problem, site::Site};
 
 /// The cookie's name.
-pub const COOKIE: &str = "rhubarb_token";
+pub const COOKIE: &str = "rhubarb_login";
 /// For how long a browser keeps it.
 pub const COOKIE_LIFE: Duration = Duration::from_secs(12 * 3600);
 /// The address that a connection comes from.
@@ -35,7 +36,7 @@ impl FromRequestParts<Site> for Reader {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, Problem> {
-        visitor(parts, site).map(Self)
+        visitor(parts, site).await.map(Self)
     }
 }
 
@@ -43,7 +44,7 @@ impl FromRequestParts<Site> for Operator {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, Problem> {
-        let visitor = visitor(parts, site)?;
+        let visitor = visitor(parts, site).await?;
         if visitor.may_write() {
             return Ok(Self(visitor));
         }
@@ -52,8 +53,18 @@ impl FromRequestParts<Site> for Operator {
     }
 }
 
-fn visitor(parts: &Parts, site: &Site) -> Result<Visitor, Problem> {
-    site.doors().visitor(token(&parts.headers), address(parts))
+async fn visitor(parts: &Parts, site: &Site) -> Result<Visitor, Problem> {
+    let (headers, from) = (&parts.headers, address(parts));
+    let login = cookie(headers).filter(|_| !site.doors().are_open());
+    match (bearer(headers), login) {
+        (None, Some(login)) => {
+            let seal = site.seal().await;
+            let whose = seal.open(login, clock::now().as_second());
+            let whose = whose.ok_or_else(|| Problem::unauthorized("the login has ended"))?;
+            site.doors().logged_in(whose, from)
+        }
+        (token, _) => site.doors().visitor(token, from),
+    }
 }
 
 /// Returns the address that a request comes from.
@@ -61,17 +72,18 @@ pub fn address(parts: &Parts) -> IpAddr {
     parts.extensions.get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0)
 }
 
-/// Returns the token of a request: the header's, else the cookie's.
-pub fn token(headers: &HeaderMap) -> Option<&str> {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let bearer = text(header::AUTHORIZATION).and_then(|value| {
-        let (scheme, token) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-    });
-    bearer.or_else(|| {
-        let pairs = text(header::COOKIE)?.split(';').filter_map(|pair| pair.trim().split_once('='));
-        pairs.filter(|(name, _)| *name == COOKIE).map(|(_, token)| token).next()
-    })
+/// Returns the token of a request.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Returns the login of a request.
+fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::COOKIE)?.to_str().ok()?;
+    let mut pairs = value.split(';').filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(name, _)| *name == COOKIE).map(|(_, login)| login)
 }
 
 #[cfg(test)]
@@ -79,14 +91,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_header_comes_before_the_cookie() {
+    fn a_token_stands_in_its_header_and_a_login_in_its_cookie() {
         let mut headers = HeaderMap::new();
-        assert_eq!(token(&headers), None);
-        headers.insert(header::COOKIE, "a=b; rhubarb_token=c; x".parse().unwrap());
-        assert_eq!(token(&headers), Some("c"));
+        assert_eq!((bearer(&headers), cookie(&headers)), (None, None));
+        headers.insert(header::COOKIE, "a=b; rhubarb_login=c; x".parse().unwrap());
         headers.insert(header::AUTHORIZATION, "bearer  d".parse().unwrap());
-        assert_eq!(token(&headers), Some("d"));
+        assert_eq!((bearer(&headers), cookie(&headers)), (Some("d"), Some("c")));
         headers.insert(header::AUTHORIZATION, "Basic d".parse().unwrap());
-        assert_eq!(token(&headers), Some("c"));
+        assert_eq!((bearer(&headers), cookie(&headers)), (None, Some("c")));
     }
 }

@@ -5,6 +5,7 @@
 //! in time a `next` that goes on. A change demands an [`Operator`](crate::access::Operator), and
 //! leaves a line in the log ([`audit`](crate::audit)).
 
+mod audit;
 mod body;
 mod description;
 mod enqueue;
@@ -60,6 +61,7 @@ pub fn routes() -> (Router<Site>, OpenApi) {
         .routes(routes!(schedules::pause))
         .routes(routes!(schedules::resume))
         .routes(routes!(schedules::run))
+        .routes(routes!(audit::list))
         .routes(routes!(workers::list))
         .routes(routes!(scraping::listings))
         .routes(routes!(scraping::changes))

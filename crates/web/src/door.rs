@@ -16,7 +16,10 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::time::Instant;
 
-use crate::problem::Problem;
+use crate::{
+    problem::Problem,
+    seal::{fingerprint, hex},
+};
 
 /// A longer token is none.
 const LONGEST: usize = 200;
@@ -64,14 +67,6 @@ pub fn new_token(name: &str) -> (String, WebToken) {
     (token, WebToken { name: name.to_owned(), hash })
 }
 
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 /// The ways in.
 #[derive(Debug)]
 pub struct Doors {
@@ -102,6 +97,24 @@ impl Doors {
     /// Nobody has: 401; or too many wrong ones came from this address: 429.
     pub fn visitor(&self, token: Option<&str>, from: IpAddr) -> Result<Visitor, Problem> {
         self.visitor_at(token, from, Instant::now())
+    }
+
+    /// Returns which token this is, for a login's cookie.
+    pub fn fingerprint(&self, token: &str) -> Option<String> {
+        self.holder(token).map(|(token, _)| fingerprint(&token.hash))
+    }
+
+    /// Returns who has logged in with the token of this fingerprint.
+    ///
+    /// # Errors
+    ///
+    /// 401: the token is there no more.
+    pub fn logged_in(&self, of: &str, from: IpAddr) -> Result<Visitor, Problem> {
+        let known = self.tokens.iter().find(|(token, _)| fingerprint(&token.hash) == of);
+        match known {
+            Some((token, may)) => Ok(Visitor { name: token.name.clone(), may: *may, from }),
+            None => Err(Problem::unauthorized("the login has ended")),
+        }
     }
 
     fn visitor_at(

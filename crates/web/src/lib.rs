@@ -33,6 +33,7 @@ pub mod looks;
 pub mod page;
 pub mod problem;
 pub mod router;
+pub mod seal;
 pub mod server;
 pub mod shown;
 pub mod site;

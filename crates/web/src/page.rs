@@ -5,6 +5,7 @@
 //! out what could steer a terminal or turn the direction of text around.
 
 pub mod act;
+pub mod audit;
 pub mod letters;
 pub mod login;
 pub mod overview;
@@ -26,7 +27,7 @@ use crate::{asset, door::Visitor, problem::Problem, site::Site};
 pub const HTML: &str = "text/html; charset=utf-8";
 
 /// What the menu shows: address and words.
-const MENU: [(&str, &str); 8] = [
+const MENU: [(&str, &str); 9] = [
     ("/", "Overview"),
     ("/queues", "Queues"),
     ("/tasks", "Tasks"),
@@ -35,6 +36,7 @@ const MENU: [(&str, &str); 8] = [
     ("/workers", "Workers"),
     ("/scraping", "Scraping"),
     ("/redis", "Redis"),
+    ("/audit", "Audit"),
 ];
 /// Pages whose content stays until somebody asks for another.
 const STILL: [&str; 3] = ["", "/tasks", "/scraping"];

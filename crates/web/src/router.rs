@@ -32,6 +32,7 @@ pub fn new(site: Site) -> Router {
         .route("/schedules", get(page::schedules::show))
         .route("/workers", get(page::workers::show))
         .route("/scraping", get(page::scraping::show))
+        .route("/audit", get(page::audit::show))
         .route("/redis", get(page::redis::show))
         .route("/do", post(page::act::act))
         .route("/live", get(live::events))

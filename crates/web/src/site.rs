@@ -12,14 +12,16 @@ use rhubarb_monitor::{
     scan::Effort,
     servers::{self, Server},
 };
-use rhubarb_queue::Client;
+use rhubarb_queue::{Client, audit};
 use rhubarb_settings::Settings;
+use tokio::sync::OnceCell;
 
 use crate::{
     board::Boards,
     door::Doors,
     glance::{Glance, Seen},
     problem::Problem,
+    seal::{self, Seal},
 };
 
 /// How long one look at the installation serves everybody.
@@ -38,6 +40,7 @@ struct Shared {
     client: Client,
     servers: Vec<Server>,
     doors: Doors,
+    seal: OnceCell<Seal>,
     shutdown: Shutdown,
     report: Glance<Report>,
     fleet: Glance<Fleet>,
@@ -60,6 +63,7 @@ impl Site {
             client: Client::new(&connections, &config),
             servers: servers::of(&connections),
             doors: Doors::new(&config.web),
+            seal: OnceCell::new(),
             report: Glance::new(FRESH),
             boards: Boards::default(),
             fleet: Glance::new(FRESH),
@@ -98,6 +102,17 @@ impl Site {
     /// Returns the ways in.
     pub fn doors(&self) -> &Doors {
         &self.0.doors
+    }
+
+    /// Returns what seals logins; Redis is asked for it once. Where it does not answer then, this
+    /// process seals its own, which end with it.
+    pub async fn seal(&self) -> &Seal {
+        let asked = async || {
+            let fresh = seal::fresh();
+            let shared = audit::web_key(&self.0.client, &fresh).await;
+            Seal::new(&shared.unwrap_or(fresh))
+        };
+        self.0.seal.get_or_init(asked).await
     }
 
     /// Returns when to stop: an answer that goes on, as of server-sent events, ends with it.

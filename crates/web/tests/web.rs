@@ -139,6 +139,14 @@ async fn a_person_logs_in_with_a_token_and_out_again() {
     for part in ["HttpOnly", "SameSite=Lax", "Secure", "Path=/"] {
         assert!(cookie.contains(part), "{cookie}");
     }
+    // The browser keeps a login, and not the token.
+    assert!(!cookie.contains(&web.operator), "{cookie}");
+    let login = cookie.split(';').next().unwrap().to_owned();
+    let changed = format!("{login}0");
+    for (cookie, status) in [(&login, 503), (&changed, 401)] {
+        let answer = web.get("/api/v1/workers", &[("cookie", cookie)]).await;
+        assert_eq!(answer.status, status, "{}", answer.text);
+    }
     let left = web.post("/logout", &[], "").await;
     assert!(left.header("set-cookie").contains("Max-Age=0"));
 }

@@ -122,7 +122,13 @@ pub(super) async fn enqueue(
         }
     };
     if !published.duplicate {
-        audit::note(&visitor, "published a task", &format!("{} {}", task.task, published.id));
+        audit::note(
+            &site,
+            &visitor,
+            "published a task",
+            &format!("{} {}", task.task, published.id),
+        )
+        .await;
     }
     let status = if published.duplicate { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, Json(Sent { id: published.id, duplicate: published.duplicate })))

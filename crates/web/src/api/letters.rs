@@ -147,7 +147,7 @@ pub(super) async fn retry(
     if !replay::replay(site.client(), kind.into(), &id).await? {
         return Err(missing());
     }
-    audit::note(&visitor, "retried a letter", &id);
+    audit::note(&site, &visitor, "retried a letter", &id).await;
     Ok(Json(Done { n: 1, ..Done::default() }))
 }
 
@@ -164,7 +164,7 @@ pub(super) async fn drop(
     if !letter::drop_letter(site.client(), kind.into(), &id).await? {
         return Err(missing());
     }
-    audit::note(&visitor, "dropped a letter", &id);
+    audit::note(&site, &visitor, "dropped a letter", &id).await;
     Ok(Json(Done { n: 1, ..Done::default() }))
 }
 
@@ -180,7 +180,7 @@ pub(super) async fn retry_all(
 ) -> Result<Json<Done>, Problem> {
     let filter = meant.to_change()?;
     let replayed = replay::replay_all(site.client(), kind.into(), &filter).await?;
-    audit::note(&visitor, "retried letters", &format!("{kind:?} {}", replayed.moved));
+    audit::note(&site, &visitor, "retried letters", &format!("{kind:?} {}", replayed.moved)).await;
     let done = Done { n: replayed.moved, refused: replayed.n_refused, reasons: replayed.refused };
     Ok(Json(done))
 }
@@ -198,6 +198,6 @@ pub(super) async fn drop_all(
     let filter = meant.to_change()?;
     let ids = letter::ids(site.client(), kind.into(), &filter).await?;
     let n = letter::drop_letters(site.client(), kind.into(), &ids).await?;
-    audit::note(&visitor, "dropped letters", &format!("{kind:?} {n}"));
+    audit::note(&site, &visitor, "dropped letters", &format!("{kind:?} {n}")).await;
     Ok(Json(Done { n, ..Done::default() }))
 }

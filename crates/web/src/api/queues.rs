@@ -110,7 +110,7 @@ pub(super) async fn pause(
     Query(Noted { note }): Query<Noted>,
 ) -> Result<Json<Changed>, Problem> {
     let changed = pauses::pause(site.client(), &name, note.as_deref()).await?;
-    audit::note(&visitor, "paused a queue", &name);
+    audit::note(&site, &visitor, "paused a queue", &name).await;
     Ok(Json(Changed { changed }))
 }
 
@@ -124,7 +124,7 @@ pub(super) async fn resume(
     Path(name): Path<String>,
 ) -> Result<Json<Changed>, Problem> {
     let changed = pauses::resume(site.client(), &name).await?;
-    audit::note(&visitor, "resumed a queue", &name);
+    audit::note(&site, &visitor, "resumed a queue", &name).await;
     Ok(Json(Changed { changed }))
 }
 
@@ -157,7 +157,7 @@ pub(super) async fn purge(
     Query(Purging { scheduled }): Query<Purging>,
 ) -> Result<Json<Gone>, Problem> {
     let purged = pauses::purge(site.client(), &name, scheduled).await?;
-    audit::note(&visitor, "purged a queue", &name);
+    audit::note(&site, &visitor, "purged a queue", &name).await;
     let Purged { waiting, scheduled } = purged;
     Ok(Json(Gone { waiting, scheduled }))
 }

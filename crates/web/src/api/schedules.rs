@@ -45,7 +45,7 @@ pub(super) async fn pause(
 ) -> Result<Json<Changed>, Problem> {
     known(&site, &name).await?;
     let edited = Schedules::new(site.client()).pause(&name, &note).await?;
-    audit::note(&visitor, "paused a schedule", &name);
+    audit::note(&site, &visitor, "paused a schedule", &name).await;
     Ok(Json(Changed { changed: edited == Edited::Done }))
 }
 
@@ -60,7 +60,7 @@ pub(super) async fn resume(
 ) -> Result<Json<Changed>, Problem> {
     known(&site, &name).await?;
     let edited = Schedules::new(site.client()).resume(&name).await?;
-    audit::note(&visitor, "resumed a schedule", &name);
+    audit::note(&site, &visitor, "resumed a schedule", &name).await;
     Ok(Json(Changed { changed: edited == Edited::Done }))
 }
 
@@ -84,7 +84,7 @@ pub(super) async fn run(
     let mut task = known.publish();
     task.options.expires_in = known.schedule.config.expires;
     let id = site.client().publish(&task).await?.id;
-    audit::note(&visitor, "ran a schedule", &name);
+    audit::note(&site, &visitor, "ran a schedule", &name).await;
     Ok((axum::http::StatusCode::CREATED, Json(Run { id })))
 }
 

@@ -153,7 +153,7 @@ pub(super) async fn revoke(
 ) -> Result<Json<Heard>, Problem> {
     let keep = site.config().worker.revoke_expires;
     let workers = site.client().revoke(&id, terminate, keep).await?;
-    audit::note(&visitor, "revoked a task", &id);
+    audit::note(&site, &visitor, "revoked a task", &id).await;
     Ok(Json(Heard { workers }))
 }
 

@@ -121,7 +121,13 @@ pub async fn act(
         return Ok(html(&SurePage { frame, question, fields, back })?.into_response());
     }
     perform(&site, &ask).await?;
-    audit::note(&visitor, "pressed a button", &format!("{} {} {}", ask.what, ask.name, ask.task));
+    audit::note(
+        &site,
+        &visitor,
+        "pressed a button",
+        &format!("{} {} {}", ask.what, ask.name, ask.task),
+    )
+    .await;
     Ok(Redirect::to(ask.back()).into_response())
 }
 

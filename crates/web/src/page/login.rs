@@ -7,11 +7,13 @@ use axum::{
     http::{HeaderMap, HeaderValue, header},
     response::{Html, IntoResponse, Redirect, Response},
 };
+use rhubarb_core::clock;
 use serde::Deserialize;
 
 use super::{Frame, html};
 use crate::{
     access::{COOKIE, COOKIE_LIFE, Peer},
+    audit,
     problem::Problem,
     site::Site,
 };
@@ -71,7 +73,7 @@ pub async fn form(
     Ok(page(&wanted.next, None)?.into_response())
 }
 
-/// Takes a token, and has the browser keep it.
+/// Takes a token, and has the browser keep a login.
 ///
 /// # Errors
 ///
@@ -86,9 +88,11 @@ pub async fn enter(
     let token = entry.token.trim();
     match site.doors().visitor(Some(token), from) {
         Ok(visitor) => {
-            tracing::info!(who = visitor.name, %from, "logged in");
-            let to = own(&entry.next);
-            Ok(keeping(cookie(token, COOKIE_LIFE.as_secs(), &headers), to))
+            audit::note(&site, &visitor, "logged in", "").await;
+            let (to, whose) = (own(&entry.next), site.doors().fingerprint(token));
+            let until = clock::now().as_second().saturating_add_unsigned(COOKIE_LIFE.as_secs());
+            let login = site.seal().await.close(&whose.unwrap_or_default(), until);
+            Ok(keeping(cookie(&login, COOKIE_LIFE.as_secs(), &headers), to))
         }
         Err(problem) => {
             let status = axum::http::StatusCode::from_u16(problem.status);
@@ -98,7 +102,7 @@ pub async fn enter(
     }
 }
 
-/// Has the browser forget the token.
+/// Has the browser forget the login.
 pub async fn leave(headers: HeaderMap) -> Response {
     keeping(cookie("", 0, &headers), "/login")
 }
@@ -113,11 +117,11 @@ fn keeping(cookie: Option<HeaderValue>, to: &str) -> Response {
 
 /// Returns the cookie: unreadable by scripts, not sent with other sites' forms, and over TLS only
 /// where the visitor came by it.
-fn cookie(token: &str, seconds: u64, headers: &HeaderMap) -> Option<HeaderValue> {
+fn cookie(login: &str, seconds: u64, headers: &HeaderMap) -> Option<HeaderValue> {
     let proto = headers.get("x-forwarded-proto").and_then(|value| value.to_str().ok());
     let secure = if proto == Some("https") { "; Secure" } else { "" };
     let text =
-        format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
+        format!("{COOKIE}={login}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
     HeaderValue::from_str(&text).ok()
 }
 

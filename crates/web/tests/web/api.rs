@@ -172,6 +172,10 @@ async fn a_queue_is_paused_resumed_and_purged() {
     assert_eq!(web.done("POST", "/queues/a%2Fb/resume", Value::Null, 200).await, changed);
     let purged = web.done("POST", "/queues/a%2Fb/purge", Value::Null, 200).await;
     assert_eq!(purged, json!({"waiting": 1, "scheduled": 0}));
+    let audit = web.done("GET", "/audit?limit=2", Value::Null, 200).await;
+    let did: Vec<&Value> = audit["items"].as_array().unwrap().iter().map(|i| &i["did"]).collect();
+    assert_eq!(did, [&json!("purged a queue"), &json!("resumed a queue")], "{audit}");
+    assert_eq!(audit["items"][0]["what"], "a/b");
 }
 
 #[tokio::test]
