@@ -45,6 +45,8 @@ mod endless;
 mod fail_over;
 /// A bad network, a bad server, workers that die: nothing is lost, nobody stops.
 mod faults;
+/// A small plan on Heroku, by the real `Procfile`.
+mod heroku;
 /// What became of tasks, as `rhubarb tasks` shows it.
 mod history;
 /// Sizes that are too much, a full Redis, a worker that grows.

@@ -42,7 +42,7 @@ pub(crate) async fn address_in(process: &mut Process, said: &str, before: &str) 
     parts.find(|part| !part.is_empty()).unwrap_or_default().to_owned()
 }
 
-async fn until(address: &str, path: &str, status: u16) -> String {
+pub(crate) async fn until(address: &str, path: &str, status: u16) -> String {
     eventually(SOON, &format!("{path} answers {status}"), async || {
         let (found, text) = get(address, path).await;
         (found == status).then_some(text)
