@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use rhubarb_core::clock;
+use rhubarb_core::{clock, hex::hex};
 use rhubarb_queue::{
     Outgoing, Stored,
     keys::list_number,
@@ -389,10 +389,6 @@ fn attempt(error: String, around: Circumstances<'_>) -> Attempt {
 fn headers_text(raw: &RawMessage) -> Option<String> {
     let text = String::from_utf8_lossy(&raw.bytes);
     text.rfind("\"headers\"").map(|at| text[at..].chars().take(16_384).collect())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub mod class;
 pub mod clock;
 pub mod config;
 pub mod exit;
+pub mod hex;
 pub mod metrics;
 pub mod process;
 pub mod secrets;

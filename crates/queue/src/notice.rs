@@ -9,6 +9,7 @@ mod signing;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rhubarb_core::hex::hex;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -105,7 +106,7 @@ impl Notice {
     /// Returns the name under which notices of the same kind about the same thing count as one.
     pub fn key(&self) -> String {
         let digest = Sha256::digest(format!("{}\n{}", self.kind.name(), self.about));
-        digest[..16].iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+        hex(&digest[..16])
     }
 
     /// Returns the task that delivers it; nobody waits for its result.

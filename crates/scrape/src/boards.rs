@@ -3,13 +3,13 @@
 
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 
+use rhubarb_core::hex::hex;
 use sha2::{Digest, Sha256};
 
 use crate::{
     config::SourceConfig,
     fetch::{Fetcher, Known},
     gathering::Conclusion,
-    hex::hex,
     query::Query,
     source::Source,
 };

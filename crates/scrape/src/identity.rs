@@ -12,10 +12,11 @@
 
 use std::collections::HashMap;
 
+use rhubarb_core::hex::hex;
 use sha2::{Digest, Sha256};
 use url::Url;
 
-use crate::{Listing, hex::hex, link::Tracking, parsed::Parsed};
+use crate::{Listing, link::Tracking, parsed::Parsed};
 
 /// What an identifier made of the content begins with.
 const CONTENT: &str = "posting:";

@@ -60,7 +60,6 @@ mod embedded;
 mod employment;
 mod empty;
 mod fold;
-mod hex;
 #[cfg(test)]
 mod hostile;
 mod json;

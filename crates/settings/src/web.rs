@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 
 use rhubarb_config::{Input, Shown, Value, Wrong, rules::is_name, settings};
+use rhubarb_core::hex::hex;
 
 const TOKENS: &str = "a list of at most 100 texts \"NAME:HASH\" as `rhubarb web --new-token NAME` \
                       prints them";
@@ -46,8 +47,7 @@ pub struct WebToken {
 impl WebToken {
     /// Returns it as the configuration has it.
     pub fn written(&self) -> String {
-        let hash: String = self.hash.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{}:{hash}", self.name)
+        format!("{}:{}", self.name, hex(&self.hash))
     }
 }
 

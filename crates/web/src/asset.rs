@@ -10,6 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use flate2::{Compression, write::GzEncoder};
+use rhubarb_core::hex::hex;
 use sha2::{Digest, Sha256};
 
 use crate::problem::Problem;
@@ -38,7 +39,7 @@ struct Asset {
 impl Asset {
     fn new((name, kind, plain): (&'static str, &'static str, &'static [u8])) -> Self {
         let hash = Sha256::digest(plain);
-        let hash: String = hash.iter().take(5).map(|byte| format!("{byte:02x}")).collect();
+        let hash = hex(&hash[..5]);
         let (stem, end) = name.rsplit_once('.').unwrap_or((name, "bin"));
         let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
         let gzip = gzip.write_all(plain).and_then(|()| gzip.finish());

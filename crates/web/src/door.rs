@@ -10,16 +10,14 @@ use std::{
     time::Duration,
 };
 
+use rhubarb_core::hex::hex;
 use rhubarb_settings::{WebConfig, WebToken};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::time::Instant;
 
-use crate::{
-    problem::Problem,
-    seal::{fingerprint, hex},
-};
+use crate::{problem::Problem, seal::fingerprint};
 
 /// A longer token is none.
 const LONGEST: usize = 200;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
+use rhubarb_core::hex::hex;
 use sha2::{Digest, Sha256};
 
 use super::session::Login;
@@ -69,7 +70,7 @@ impl SecretKeys {
     pub fn hash(&self, password: &str) -> String {
         let mac = self.keys.first().and_then(|key| mac(key, password));
         let hash = mac.map(|mac| mac.finalize().into_bytes());
-        hash.into_iter().flatten().map(|byte| format!("{byte:02x}")).collect()
+        hash.map(|hash| hex(&hash)).unwrap_or_default()
     }
 }
 

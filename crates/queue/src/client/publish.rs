@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rhubarb_core::hex::hex;
 use rhubarb_wire::{CallOptions, Signature};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -108,10 +109,6 @@ impl Publish {
         let identity = json!([self.task, self.args, self.kwargs]).to_string();
         hex(&Sha256::digest(identity))
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 impl From<Publish> for Signature {

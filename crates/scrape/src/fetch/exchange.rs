@@ -11,6 +11,7 @@ use reqwest::{
         HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
     },
 };
+use rhubarb_core::hex::hex;
 use rhubarb_trace::Fetch;
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout_at};
@@ -25,7 +26,6 @@ use crate::{
     address::ResolvesToPrivate,
     blocked::Sign,
     error::{FetchError, Phase},
-    hex::hex,
     page::Content,
     politeness::host_of,
     proxies::{Proxy, RefusedProxy},

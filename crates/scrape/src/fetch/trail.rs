@@ -3,11 +3,11 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use rhubarb_core::hex::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::stored::{Head, Stored};
-use crate::hex::hex;
 
 /// What is known of the one page that a source consists of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
