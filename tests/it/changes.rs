@@ -211,6 +211,11 @@ impl Receiver {
         self.1.lock().unwrap().push(status);
     }
 
+    /// Refuses nothing more.
+    pub(crate) fn take_all(&self) {
+        self.1.lock().unwrap().clear();
+    }
+
     async fn after(&self, n: usize) -> (HeaderMap, Value) {
         eventually(3 * SOON, "the webhook was told", async || {
             let sent = self.0.lock().unwrap();

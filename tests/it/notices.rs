@@ -3,7 +3,10 @@
 use axum::http::HeaderMap;
 use rhubarb_connection::Connections;
 use rhubarb_e2e::{eventually::eventually, installation::Installation, redis_server::RedisServer};
-use rhubarb_queue::{Client, Config, Publish};
+use rhubarb_queue::{
+    Client, Config, Publish,
+    notice::{Notice, NoticeKind},
+};
 use serde_json::{Value, json};
 
 use crate::{BINARIES, OWN_WORKER, changes::Receiver, shop::SOON};
@@ -63,6 +66,39 @@ async fn failures_are_told_once_a_minute_signed_and_until_the_address_takes_it()
     assert!(text.starts_with("Task e2e.fail failed: ") && !text.contains("hunter2"), "{text}");
     // They may have failed in two minutes.
     assert!(receiver.all().len() <= 4, "{:#?}", receiver.all());
+}
+
+/// The address refuses for a while: what was left out meanwhile is told by the try that it takes.
+#[tokio::test]
+async fn what_was_left_out_is_told_until_the_address_has_taken_it() {
+    let (hooks, receiver) = Receiver::open().await;
+    (0..20).for_each(|_| receiver.refuse(503));
+    let installation = installation(RedisServer::start().await, &hooks.url("/"), "");
+    let client = client(&installation);
+    let _worker = installation.worker(&[]);
+    let notice = || {
+        let at = "2026-11-30T00:00:00Z".parse().unwrap();
+        Notice::new(NoticeKind::TaskFailed, "shop.mail", at, "It failed").task()
+    };
+    let told_with = async |left_out: u64| {
+        eventually(3 * SOON, &format!("{left_out} left out are told"), async || {
+            let mut bodies = receiver.all().into_iter().map(|(_, body)| body);
+            bodies.any(|body| body["data"]["left_out"] == left_out).then_some(())
+        })
+        .await;
+    };
+    client.publish(&notice()).await.unwrap();
+    told_with(0).await;
+    client.publish(&notice()).await.unwrap();
+    told_with(1).await;
+    // That try was refused as well.
+    let refused = receiver.all().len();
+    receiver.take_all();
+    let last = eventually(3 * SOON, "the address has taken it", async || {
+        receiver.all().get(refused).cloned()
+    })
+    .await;
+    assert_eq!(last.1["data"]["left_out"], 1, "{last:?}");
 }
 
 #[tokio::test]

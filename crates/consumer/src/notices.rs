@@ -94,6 +94,10 @@ impl Notices {
     ) -> Option<u64> {
         let minute = Some(at.as_millisecond().div_euclid(MINUTE_MS));
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() >= NAMES {
+            // Of these nothing is left to be told.
+            told.retain(|_, one| one.minute == minute || one.left_out > 0);
+        }
         let known = told.contains_key(&(kind, task.to_owned())) || told.len() < NAMES;
         let name = if known { task } else { OTHERS };
         let told = told.entry((kind, name.to_owned())).or_default();
@@ -158,6 +162,8 @@ mod tests {
         let names: Vec<String> = (0..NAMES * 3).map(|n| format!("t{n}")).collect();
         let told = names.iter().filter_map(|name| notices.of(failure(name, name, 0))).count();
         assert_eq!(told, NAMES + 1);
+        let later = notices.of(failure("new", "new", 61));
+        assert_eq!(later.map(|notice| notice.about).as_deref(), Some("new"), "room is made");
     }
 
     #[test]

@@ -62,7 +62,10 @@ pub(super) async fn tell(
         TaskError::transient("ConnectionError", format!("notify.url was not told: {why}"))
     };
     match scraping.0.scraper.fetcher.post(post).await {
-        Ok(status @ 200..=299) => Ok(json!({ "status": status })),
+        Ok(status @ 200..=299) => {
+            told(context.client(), &notice, more).await;
+            Ok(json!({ "status": status }))
+        }
         Ok(status) => Err(failed(&format!("its host answers {status}"))),
         Err(why) => Err(failed(&why)),
     }
@@ -71,11 +74,10 @@ pub(super) async fn tell(
 /// Takes a notice's turn: how many were left out since the last one, or none where one like it was
 /// told within this minute, and this one is counted.
 ///
-/// Dying in between loses the count, or leaves the turn taken for its minute; the task that runs
-/// again has the same id and so the same turn.
+/// Dying in between leaves the turn taken for its minute; the task that runs again has the same id
+/// and so the same turn. The count stands until it is [`told`].
 async fn turn(client: &Client, notice: &Notice, id: &str) -> Result<Option<u64>, TaskError> {
-    let key = client.keys().unique(&format!("notice:{}", notice.key()));
-    let count = format!("{key}:n");
+    let (key, count) = keys(client, notice);
     let mut ask = pipe();
     ask.cmd("SET").arg(&key).arg(id).arg("NX").arg("PX").arg(QUIET.as_millis() as u64).ignore();
     ask.cmd("GET").arg(&key);
@@ -88,9 +90,31 @@ async fn turn(client: &Client, notice: &Notice, id: &str) -> Result<Option<u64>,
         let () = client.queue().pipe(&then).await.map_err(refused)?;
         return Ok(None);
     }
-    then.cmd("GETDEL").arg(&count);
-    let (left_out,): (Option<u64>,) = client.queue().pipe(&then).await.map_err(refused)?;
-    Ok(Some(left_out.unwrap_or_default()))
+    then.cmd("GET").arg(&count);
+    let (left_out,): (Option<i64>,) = client.queue().pipe(&then).await.map_err(refused)?;
+    Ok(Some(left_out.and_then(|n| n.try_into().ok()).unwrap_or_default()))
+}
+
+/// Takes from the count what was told. Dying before it tells the same number once more.
+async fn told(client: &Client, notice: &Notice, more: u64) {
+    if more == 0 {
+        return;
+    }
+    let (_, count) = keys(client, notice);
+    let mut less = pipe();
+    less.cmd("DECRBY").arg(&count).arg(more).ignore();
+    // It may have ended meanwhile.
+    less.cmd("EXPIRE").arg(&count).arg(COUNTED.as_secs()).ignore();
+    if let Err(error) = client.queue().pipe::<()>(&less).await {
+        tracing::debug!(%error, "what was left out of notices is told again");
+    }
+}
+
+/// Returns the keys of a notice's turn, and of how many were left out.
+fn keys(client: &Client, notice: &Notice) -> (String, String) {
+    let turn = client.keys().unique(&format!("notice:{}", notice.key()));
+    let count = format!("{turn}:n");
+    (turn, count)
 }
 
 /// For how long the same is not told of a source again.
