@@ -6,16 +6,17 @@ use std::{
     time::Duration,
 };
 
+use rhubarb_core::hex::hex;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::Proxy;
-use crate::hex::hex;
 
 /// How long a proxy that failed is left out, for the host that it failed for; each further failure
 /// doubles that.
 const COOL: Duration = Duration::from_secs(60);
 const MAX_DOUBLED: u32 = 6;
+const LONGEST: Duration = COOL.saturating_mul(1 << MAX_DOUBLED);
 /// As many failing pairs as are remembered, and as many latencies.
 const MAX_PAIRS: usize = 20_000;
 /// A proxy that is slower than this, and many times as slow as another, has its turn when no other
@@ -150,7 +151,7 @@ impl Health {
         let mut state = self.state();
         for (way, left) in resting.into_iter().take(MAX_PAIRS) {
             if state.has_room(&way, now) {
-                let until = now + left;
+                let until = now + left.min(LONGEST);
                 let pair = state.failing.entry(way).or_insert(Failing { failures: 1, until });
                 pair.until = pair.until.max(until);
             }
@@ -238,6 +239,8 @@ mod tests {
         assert_eq!(chosen(now), Choice { proxy: &proxies[1], is_probe: false });
         assert_eq!(chosen(now + 2 * COOL), Choice { proxy: &proxies[0], is_probe: true });
         assert!(health.fails(&proxies[0], "a") && !health.fails(&proxies[0], "b"));
+        health.hear(vec![(way(&proxies[1], "a"), Duration::MAX)], now);
+        assert!(health.choose(&proxies, 1, "a", now + LONGEST).is_some(), "no rest is for ever");
     }
 
     #[test]

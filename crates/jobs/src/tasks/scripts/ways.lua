@@ -19,11 +19,15 @@ local function write(till)
   -- A day: no way rests for as long.
   redis.call('PEXPIRE', key, 86400000)
 end
+if redis.call('HLEN', key) > 2 * tonumber(ARGV[4]) then
+  -- None of ours has so many.
+  redis.call('UNLINK', key)
+end
 if what == 'list' then
   local all, left = redis.call('HGETALL', key), {}
   for idx = 1, #all, 2 do
     local rest = (tonumber(all[idx + 1]) or 0) - now
-    if rest > 0 then left[#left + 1] = {all[idx], math.ceil(rest)} end
+    if rest > 0 then left[#left + 1] = {all[idx], math.ceil(math.min(rest, 86400000))} end
   end
   return left
 end
@@ -35,14 +39,15 @@ if what == 'claim' then
 end
 if what == 'serves' then
   redis.call('HDEL', key, way)
-elseif redis.call('HLEN', key) < tonumber(ARGV[4]) then
-  write(now + ARGV[3])
-else
+  return redis.call('HLEN', key)
+end
+if redis.call('HLEN', key) >= tonumber(ARGV[4]) and redis.call('HEXISTS', key, way) == 0 then
   -- No room: those whose rest is over go first.
   local all = redis.call('HGETALL', key)
   for idx = 1, #all, 2 do
     if (tonumber(all[idx + 1]) or 0) <= now then redis.call('HDEL', key, all[idx]) end
   end
-  if redis.call('HLEN', key) < tonumber(ARGV[4]) then write(now + ARGV[3]) end
+  if redis.call('HLEN', key) >= tonumber(ARGV[4]) then return redis.call('HLEN', key) end
 end
+write(now + ARGV[3])
 return redis.call('HLEN', key)
