@@ -84,7 +84,7 @@ need_scrapers() {
 
 # Not of the package with the binaries: Cargo builds all of them for its benchmarks.
 pure() {
-    cargo bench --workspace --bench messages --bench crontab --bench pickle "$@"
+    cargo bench --workspace --bench messages --bench crontab --bench pickle --bench off "$@"
 }
 
 # Each is one of ours against a private Redis; the worker only where it is asked for.

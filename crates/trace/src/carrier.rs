@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn what_is_no_context_is_passed_over() {
         let all = |c: char, n: usize| c.to_string().repeat(n);
-        let parent = |version: &str, trace: &str, span: &str, flags: &str| json!({"traceparent": format!("{version}-{trace}-{span}-{flags}")});
+        let parent = |version: &str, trace: &str, span: &str, flags: &str| json!({ "traceparent": format!("{version}-{trace}-{span}-{flags}") });
         let (trace, span) = (all('a', 32), all('b', 16));
         for wrong in [
             json!({}),

@@ -7,7 +7,7 @@ from . import tools as here
 from .server import run
 
 # In the crates wire, core and cache.
-BENCHES = ("messages", "crontab", "pickle")
+BENCHES = ("messages", "crontab", "pickle", "off")
 ROOT = here.HERE.parents[2]
 
 
