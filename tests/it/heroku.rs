@@ -25,6 +25,7 @@ use rhubarb_e2e::{
 };
 use rhubarb_queue::{Client, Config, Publish};
 use serde_json::Value;
+use tokio::time::interval;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{BINARIES, probes::until, shop::SOON};
@@ -160,24 +161,25 @@ fn count_connections(
 ) -> (Arc<AtomicUsize>, AbortOnDropHandle<()>) {
     let most = Arc::new(AtomicUsize::new(0));
     let seen = most.clone();
+    let mut looks = interval(Duration::from_millis(20));
     let counting = tokio::spawn(async move {
         loop {
+            looks.tick().await;
             let list: String =
                 redis::cmd("CLIENT").arg("LIST").query_async(&mut admin).await.unwrap();
             let ours = list.lines().filter(|line| line.contains(" name=rhubarb-")).count();
             seen.fetch_max(ours, Ordering::SeqCst);
-            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     });
     (most, AbortOnDropHandle::new(counting))
 }
 
-/// Publishes until it is told to stop; returns the ids.
+/// Publishes 50 a second until it is told to stop; returns the ids.
 async fn load(client: Client, stop: CancellationToken) -> Vec<String> {
     let mut ids = Vec::new();
-    while !stop.is_cancelled() {
+    let mut pace = interval(Duration::from_millis(20));
+    while stop.run_until_cancelled(pace.tick()).await.is_some() {
         ids.push(client.publish(&Publish::new(TASK)).await.unwrap().id);
-        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     ids
 }

@@ -61,19 +61,21 @@ async fn ended(shop: &Shop, id: &Value) -> Value {
     result.unwrap_or_else(|| panic!("{id} has not ended")).result
 }
 
-#[tokio::test]
-async fn a_chord_over_python_and_our_workers_is_one_connected_trace() {
+/// Runs a chord of Python's and our tasks by both kinds of workers, and returns all of its spans.
+async fn chord() -> Option<Vec<Seen>> {
     let collector = Collector::start().await;
     let shop = traced_shop(&collector, "").await;
-    let Some(python) = python(&shop, &collector) else { return };
+    let python = python(&shop, &collector)?;
     let _ours = own_worker(&shop);
     let _pythons = celery_worker(&shop, &python);
-
     let made = python.run(&["traced.py", "chord"]).await;
     assert_eq!(ended(&shop, &made["id"]).await, json!(172));
+    Some(collector.trace(made["trace"].as_str().unwrap(), 15).await)
+}
 
-    let trace = made["trace"].as_str().unwrap();
-    let spans = collector.trace(trace, 15).await;
+#[tokio::test]
+async fn a_chord_over_python_and_our_workers_is_one_connected_trace() {
+    let Some(spans) = chord().await else { return };
     let expect = [
         ("request", 1),
         ("apply_async/e2e.add", 3),
@@ -101,14 +103,7 @@ async fn a_chord_over_python_and_our_workers_is_one_connected_trace() {
 /// What Celery's instrumentation says of a run, a worker of ours says by the same names.
 #[tokio::test]
 async fn our_spans_have_the_attributes_of_celerys() {
-    let collector = Collector::start().await;
-    let shop = traced_shop(&collector, "").await;
-    let Some(python) = python(&shop, &collector) else { return };
-    let _ours = own_worker(&shop);
-    let _pythons = celery_worker(&shop, &python);
-    let made = python.run(&["traced.py", "chord"]).await;
-    ended(&shop, &made["id"]).await;
-    let spans = collector.trace(made["trace"].as_str().unwrap(), 15).await;
+    let Some(spans) = chord().await else { return };
     let of = |name: &str, service: &str| {
         let span = spans.iter().find(|span| span.name == name && span.service == service);
         span.unwrap_or_else(|| panic!("{name} of {service}: {spans:#?}"))
