@@ -76,6 +76,7 @@ mod json;
 mod layer;
 mod output;
 mod panics;
+mod registration;
 mod registry;
 mod replace;
 mod retry;
@@ -87,7 +88,7 @@ pub mod testing;
 mod typed;
 mod vital;
 
-pub use app::{App, Registration, RegistrationErrors};
+pub use app::{App, RegistrationErrors};
 pub use args::{ArgumentError, Arguments, RawArgs};
 pub use blocking::BlockingHandler;
 #[doc(hidden)]
@@ -103,6 +104,7 @@ pub use info::TaskInfo;
 pub use jiff::Timestamp;
 pub use layer::{CallError, TaskService};
 pub use output::{Failure, IntoTaskResult};
+pub use registration::Registration;
 pub use retry::{Retry, RetryPolicy};
 pub use rhubarb_core::shutdown::{Shutdown, StopSignal};
 /// Checks a handler of [`App::task`] or [`App::blocking_task`] where it is written, so that a

@@ -28,9 +28,9 @@ pub struct Plain;
 
 /// What a handler may return: `R`, or `Result<R, E>`, with `R: Serialize`.
 ///
-/// `E` is [`TaskError`], [`Retry`], `anyhow::Error`, any `std::error::Error` that is `Send + Sync`, a boxed
-/// one, or any error that implements `Serialize`, such as a `String`. An `Err` fails the task with
-/// the name of its type and its text, and with the errors that caused it. What is no
+/// `E` is [`TaskError`], [`Retry`], `anyhow::Error`, any `std::error::Error` that is `Send + Sync`,
+/// a boxed one, or any error that implements `Serialize`, such as a `String`. An `Err` fails the
+/// task with the name of its type and its text, and with the errors that caused it. What is no
 /// `std::error::Error` has its JSON as its text, a string as it is.
 ///
 /// An error type that is both a `std::error::Error` and `Serialize` is taken as the first by

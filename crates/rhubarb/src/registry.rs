@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::{app::Registration, blocking::Threads, extract::States, layer::TaskService};
+use crate::{blocking::Threads, extract::States, layer::TaskService, registration::Registration};
 
 /// Tasks by name, their aliases, and what they share.
 #[derive(Debug)]

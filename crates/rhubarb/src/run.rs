@@ -27,7 +27,7 @@ use tracing::{Instrument, Span};
 
 use self::ended::{HandlerEnd, Moment, decide};
 use crate::{
-    app::{App, Registration},
+    app::App,
     args::Arguments,
     blocking::{Thread, Threads},
     builtin,
@@ -37,6 +37,7 @@ use crate::{
     extract::Call,
     output::TaskResult,
     panics,
+    registration::Registration,
     registry::Registry,
     replace,
     slot::Slot,

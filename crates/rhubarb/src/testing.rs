@@ -5,8 +5,8 @@
 //! errbacks. [`Given`] makes a [`TaskContext`] for a handler that is called as a function.
 //!
 //! - Nothing waits. A countdown, an ETA and a retry move the test's clock to their time, and then
-//!   the task runs. [`Ran::began`] tells when each attempt began, [`Ran::waits`] how long each retry
-//!   waited. [`Eager::set_now`] and [`Eager::advance`] move the clock by hand.
+//!   the task runs. [`Ran::began`] tells when each attempt began, [`Ran::waits`] how long each
+//!   retry waited. [`Eager::set_now`] and [`Eager::advance`] move the clock by hand.
 //! - What a task publishes is recorded and not run: a chain's next step, a group and a callback
 //!   are published by the worker when a task ends, and so are not there.
 //!   [`assert_published!`](crate::assert_published) looks at what is recorded.
@@ -79,8 +79,8 @@
 //! ```
 //!
 //! Between its moves the clock goes on with tokio's time. Let that stand still with
-//! `#[tokio::test(start_paused = true)]` and tokio's feature `test-util`: then `sleep` in a task and
-//! time limits pass at once too, and move the clock by just as long.
+//! `#[tokio::test(start_paused = true)]` and tokio's feature `test-util`: then `sleep` in a task
+//! and time limits pass at once too, and move the clock by just as long.
 
 use std::{sync::Arc, time::Duration};
 

@@ -18,11 +18,11 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
-    app::{Function, Registration},
     blocking::BlockingHandler,
     extract::{FromCall, States},
     handler::Handler,
     json::{self, Odd},
+    registration::{Function, Registration},
     typed::schema::Schema,
 };
 
@@ -42,8 +42,8 @@ use crate::{
 ///
 /// A call has a method for each argument (`.y(3)`; one that is named as an option has a `_` behind
 /// it:
-/// `.queue_(…)`) and for each option of a [`Publish`](crate::Publish). `send(&client)` publishes it and
-/// gives a [`Handle`](crate::Handle), whose `get(timeout)` returns what the function returns.
+/// `.queue_(…)`) and for each option of a [`Publish`](crate::Publish). `send(&client)` publishes it
+/// and gives a [`Handle`](crate::Handle), whose `get(timeout)` returns what the function returns.
 /// `signature()` makes it a step of a [canvas](crate::canvas).
 ///
 /// ```no_run

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 pub enum ParameterKind {
     /// By position or by name.
     PositionOrKeyword,
-    /// By name only.
+    /// By name only: it stands behind `*args`.
     Keyword,
-    /// All further positional arguments.
+    /// All further positional arguments: `*args`.
     Args,
-    /// All further keyword arguments.
+    /// All further keyword arguments: `**kwargs`.
     Kwargs,
 }
 

@@ -1,5 +1,6 @@
 //! What a declared task takes: for its callers, and for those who describe it.
 
+pub use rhubarb_queue::inspect::ParameterKind;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::Value;
 
@@ -35,21 +36,6 @@ pub struct Parameter {
 
 /// Makes a default, as it would stand in a message.
 type Default = fn() -> Option<Value>;
-
-/// How a parameter may be passed: Python's kinds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-#[serde(rename_all = "snake_case")]
-pub enum ParameterKind {
-    /// By position or by name.
-    PositionOrKeyword,
-    /// By name only: it stands behind `*args`.
-    Keyword,
-    /// All further positional arguments: `*args`.
-    Args,
-    /// All further keyword arguments: `**kwargs`.
-    Kwargs,
-}
 
 impl Parameter {
     /// Tells whether a call without it fails.
