@@ -26,8 +26,8 @@ Examples:
   rhubarb all
   PORT=5000 RHUBARB_WEB_WRITE_TOKENS=ops:HASH rhubarb all
 
-It stops as a worker does: its tasks may end for 25 s (worker.drain), and the rest goes back to its \
-queue. When one of the three ends by itself, the others stop too.
+It stops as a worker does: its tasks may end for 25 s (worker.drain), and the rest goes back to \
+its queue. When one of the three ends by itself, the others stop too.
 
 Exit codes:
   0  stopped as it was told to

@@ -183,15 +183,15 @@ pub(crate) enum Command {
     HandBack(HandBackArgs),
     /// Before a switch: looks at what Celery's workers serve and tells what would run here
     ///
-    /// It reads the queues, what Python's workers have not acknowledged (kombu's `unacked`), and the
-    /// events of workers that send them; again and again, each message once. It claims nothing and
-    /// writes nothing to a queue.
+    /// It reads the queues, what Python's workers have not acknowledged (kombu's `unacked`), and
+    /// the events of workers that send them; again and again, each message once. It claims nothing
+    /// and writes nothing to a queue.
     Shadow(ShadowArgs),
     /// Moves a task to Rust step by step: how many of 100 of its messages our workers take
     ///
-    /// The others are left for Python's workers, which have to be alive, register the task and serve
-    /// the queue; without one our workers take all. The id decides, so that all workers decide
-    /// alike, a retry as the first time.
+    /// The others are left for Python's workers, which have to be alive, register the task and
+    /// serve the queue; without one our workers take all. The id decides, so that all workers
+    /// decide alike, a retry as the first time.
     Share(ShareArgs),
     /// Shows, adds, changes, pauses and runs schedules
     #[command(subcommand)]

@@ -87,8 +87,8 @@ static REFUSALS: [Refusal; 13] = [
     lasting(
         "MOVED",
         "another node of its cluster has the key",
-        "put all keys into one slot by prefixes with a hash tag (docs/cluster.md), or give the URL of a \
-         server that is no cluster",
+        "put all keys into one slot by prefixes with a hash tag (docs/cluster.md), or give the URL \
+         of a server that is no cluster",
         Then::Leave,
     ),
     lasting(

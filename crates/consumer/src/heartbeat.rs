@@ -181,7 +181,8 @@ async fn connected(pushes: &mut broadcast::Receiver<Push>) {
     }
 }
 
-/// Keeps our registry entry, sends a sign of life with it, and hears which shares of tasks are ours.
+/// Keeps our registry entry, sends a sign of life with it, and hears which shares of tasks are
+/// ours.
 async fn beat(keeper: &Keeper, sign: Option<Sign>) -> Result<(), Error> {
     let record = serde_json::to_vec(&record(keeper)).unwrap_or_default();
     let keys = keeper.broker.client.keys();

@@ -72,8 +72,8 @@ impl Others {
         self.known().pass_over(queue, task, why);
     }
 
-    /// Returns the tasks to pass over on a queue, each with how many of 100 of its messages are not;
-    /// `share` says it of those that we run too.
+    /// Returns the tasks to pass over on a queue, each with how many of 100 of its messages are
+    /// not; `share` says it of those that we run too.
     pub(crate) fn passed_over(&self, queue: &str, share: impl Fn(&str) -> u8) -> Vec<(String, u8)> {
         self.known().passed_over(queue, share)
     }

@@ -60,8 +60,8 @@ impl Tasks {
         Self(Arc::new(by_name))
     }
 
-    /// Has tasks tell what they take, where their declaration says it. To be called before there are
-    /// clones.
+    /// Has tasks tell what they take, where their declaration says it. To be called before there
+    /// are clones.
     #[must_use]
     pub fn described(mut self, parameters: impl Fn(&str) -> Vec<Parameter>) -> Self {
         for (name, entry) in Arc::get_mut(&mut self.0).into_iter().flatten() {

@@ -91,8 +91,8 @@ impl Listings {
         }
     }
 
-    /// Lets a keyword's listings live on as if they were written now; tells whether all targets have
-    /// some.
+    /// Lets a keyword's listings live on as if they were written now; tells whether all targets
+    /// have some.
     ///
     /// # Errors
     /// See [`Error`].

@@ -7,7 +7,8 @@
 //! [`servers`] servers and databases, [`collect`] finding out (with [`ask`], [`info`], [`scan`],
 //! [`slow`]), [`census`] and [`namespace`] which keys are what, [`finding`] what is wrong,
 //! [`fleet`] who works and what became of tasks, [`bounds`] what it is held to, [`report`] what was
-//! found, [`boot`] what a process says when it has started, [`prometheus`] the same as metrics, [`number`] how numbers are written.
+//! found, [`boot`] what a process says when it has started, [`prometheus`] the same as metrics,
+//! [`number`] how numbers are written.
 
 pub mod ask;
 pub mod boot;

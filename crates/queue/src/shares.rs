@@ -76,7 +76,8 @@ pub async fn set(client: &Client, task: &str, percent: Option<u8>) -> Result<(),
     let (n, is_there): (usize, bool) = client.queue().pipe(&look).await.map_err(failed())?;
     if n >= MAX && !is_there {
         return Err(Error::Refused(format!(
-            "{n} tasks have a share in Redis already; reset one first by `rhubarb share NAME default`"
+            "{n} tasks have a share in Redis already; reset one first by `rhubarb share NAME \
+             default`"
         )));
     }
     let mut set = ::redis::cmd("HSET");

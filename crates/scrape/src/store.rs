@@ -53,7 +53,8 @@ impl Kept {
 
 thread_local! {
     /// Made once a thread: to make one takes as long as to compress a page.
-    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = RefCell::new(Compressor::new(LEVEL).ok());
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> =
+        RefCell::new(Compressor::new(LEVEL).ok());
 }
 
 /// Returns a head and its body, compressed.

@@ -32,8 +32,8 @@ pub(crate) struct DoctorArgs {
     /// End with exit code 7 for warnings too
     #[arg(long)]
     pub(crate) strict: bool,
-    /// Look at the servers and the settings only, not at what runs and waits, which a deployment may
-    /// be there to mend
+    /// Look at the servers and the settings only, not at what runs and waits, which a deployment
+    /// may be there to mend
     #[arg(long)]
     pub(crate) setup: bool,
     /// Look through keys for at most this many seconds, and through 250,000 keys of each database

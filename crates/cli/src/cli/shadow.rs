@@ -18,7 +18,8 @@ Examples:
 
 It tells by task how many messages were seen, how often they come, how large they are, and whether \
 a worker here would run them; and which messages cannot be read, and why. The names that would run \
-are those that live Rust workers register, or those of --task. The last line is the one to decide on.
+are those that live Rust workers register, or those of --task. The last line is the one to \
+decide on.
 
 What came and went between two looks, at most four a second, is not seen in a queue. Workers that \
 send events (`celery worker -E`) tell of that too. Events name no queue: with --queue they do not \

@@ -1,5 +1,5 @@
-//! Keywords of whose boards nothing has changed since their listings were written: neither these nor
-//! what is known of them is read or written again. No I/O.
+//! Keywords of whose boards nothing has changed since their listings were written: neither these
+//! nor what is known of them is read or written again. No I/O.
 
 use std::collections::HashMap;
 

@@ -109,8 +109,8 @@ impl Probe {
         }
         let found =
             "it is a node of a cluster, where a task's keys lie in different slots".to_owned();
-        let advice = "Put all keys into one slot by prefixes with a hash tag: docs/cluster.md. Or use a \
-                      server that is no cluster.";
+        let advice = "Put all keys into one slot by prefixes with a hash tag: docs/cluster.md. Or \
+                      use a server that is no cluster.";
         Some(self.finding(Level::Error, "cluster", found, advice))
     }
 

@@ -14,7 +14,8 @@ settings! {
         url: WebhookUrl = WebhookUrl::default(), example "\"https://alerts.example/rhubarb\"";
         /// What notices are signed with, as Standard Webhooks has it: "whsec_" and base64, or any
         /// text of at least 16 characters. Without it they are not signed.
-        secret: Option<Secret> = None, accepts "a text of 16 to 1000 characters", example "\"whsec_…\"";
+        secret: Option<Secret> = None, accepts "a text of 16 to 1000 characters",
+            example "\"whsec_…\"";
         /// How a notice is written: "json", or "slack" for an address of Slack's, Mattermost's or
         /// Discord's (with `/slack` behind it).
         form: NoticeForm = NoticeForm::Json, accepts "\"json\" or \"slack\"";

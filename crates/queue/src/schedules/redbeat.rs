@@ -40,9 +40,9 @@ pub struct RedBeatEntry {
 }
 
 impl RedBeat {
-    /// Returns RedBeat's prefix where its entries are obeyed: by the setting, and because one script
-    /// may read them. Where the queue's prefix puts all keys into one slot, those of RedBeat have to be
-    /// there too.
+    /// Returns RedBeat's prefix where its entries are obeyed: by the setting, and because one
+    /// script may read them. Where the queue's prefix puts all keys into one slot, those of RedBeat
+    /// have to be there too.
     pub fn obeyed<'a>(beat: &'a BeatConfig, celery: &CeleryConfig) -> Option<&'a str> {
         let prefix = beat.redbeat_key_prefix.as_str();
         let tag = hash_tag(&celery.global_keyprefix);

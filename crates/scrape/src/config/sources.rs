@@ -446,8 +446,8 @@ impl SourceKind {
         matches!(self.needs(), Needs::Site)
     }
 
-    /// Returns the settings that say where it is, for a person; nothing for a service that is at one
-    /// place.
+    /// Returns the settings that say where it is, for a person; nothing for a service that is at
+    /// one place.
     pub const fn place(self) -> Option<&'static str> {
         match self.needs() {
             Needs::Nothing => None,

@@ -127,8 +127,8 @@ fn search(body: &str, context: &Context) -> Result<Parsed, ParseError> {
         parsed.add(card(link, context), context)?;
     }
     budget.spent()?;
-    // Beyond the last page the frame stands without rows. A row that holds no link is another page's
-    // or cut off.
+    // Beyond the last page the frame stands without rows. A row that holds no link is another
+    // page's or cut off.
     let frame = body.contains("iCIMS_") && !body.contains("iCIMS_JobCardItem");
     if parsed.listings.is_empty() && parsed.n_skipped == 0 && !frame {
         return Err(ParseError::Shape { expected: "posting (`a.iCIMS_Anchor`)" });
