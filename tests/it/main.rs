@@ -41,6 +41,7 @@ mod doctor;
 mod documented;
 /// A Redis that is broken or hostile.
 mod endless;
+mod example_django;
 /// Fail-overs that leave the old primary alive.
 mod fail_over;
 /// A bad network, a bad server, workers that die: nothing is lost, nobody stops.
