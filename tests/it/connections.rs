@@ -10,7 +10,7 @@ use std::{
 
 use redis::AsyncCommands;
 use rhubarb_connection::{
-    Backoff, Change, Connections, Error, Options, Push, Redis, RedisConfig, Role, Script,
+    Backoff, Connections, Error, Invalidation, Options, Push, Redis, RedisConfig, Role, Script,
 };
 use rhubarb_core::class::Class;
 use rhubarb_e2e::{
@@ -568,7 +568,7 @@ async fn a_transaction_that_changes_a_tracked_key_shifts_no_answers_and_tells_of
         both.unwrap();
         assert_eq!((first.as_str(), second.as_str()), ("1", "2"), "round {round}");
         let change = tokio::time::timeout(SOON, changes.recv()).await.expect("the change is told");
-        assert!(matches!(change, Ok(Change::Keys(_) | Change::All)), "{change:?}");
+        assert!(matches!(change, Ok(Invalidation::Keys(_) | Invalidation::All)), "{change:?}");
     }
     assert_eq!(server.command("LLEN list").await, redis::Value::Int(6));
 }

@@ -7,7 +7,8 @@
 //! serve us, as a primary's does after a fail-over (see [`refusal`]). One log line says that a
 //! server went away and one that it is back, with the outage's length; between them a line tells
 //! each new reason, and one a minute that it lasts. After each connect the name is set, tracking is
-//! armed and the subscriptions are made again; [`Push::Connected`] and [`Change::Connected`] tell
+//! armed and the subscriptions are made again; [`Push::Connected`] and
+//! [`Invalidation::Connected`] tell
 //! those who hold state on the connection (armed keys) that it is gone.
 //!
 //! What it deliberately does not do: it never sends a command twice. Whether a command whose reply
@@ -54,7 +55,7 @@ pub use inbox::{Heard, Inbox};
 use link::Siblings;
 pub use link::{Options, Redis};
 pub use pages::Pages;
-pub use push::{Change, Push};
+pub use push::{Invalidation, Push};
 pub use script::Script;
 pub use spell::{Spell, Telling};
 

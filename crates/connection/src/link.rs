@@ -22,7 +22,7 @@ pub(crate) use self::siblings::Siblings;
 
 use self::connecting::{Failure, Live, State};
 use crate::{
-    Change, Error, Push, Script, address,
+    Error, Invalidation, Push, Script, address,
     config::RedisConfig,
     error::{is_loss, refusal},
     inbox::{self, Inbox, Letterbox},
@@ -75,7 +75,7 @@ struct Inner {
     /// When the server last answered.
     answered: Mutex<Instant>,
     pushes: broadcast::Sender<Push>,
-    changes: broadcast::Sender<Change>,
+    changes: broadcast::Sender<Invalidation>,
     letterboxes: Mutex<Vec<Letterbox>>,
 }
 
@@ -366,7 +366,7 @@ impl Redis {
     ///
     /// They are told apart from [`Redis::pushes`], so that a change wakes nobody but who waits for
     /// it. A receiver that lags has to behave as if everything had changed.
-    pub fn changes(&self) -> broadcast::Receiver<Change> {
+    pub fn changes(&self) -> broadcast::Receiver<Invalidation> {
         self.inner.changes.subscribe()
     }
 
@@ -501,12 +501,12 @@ fn with_deadlines(config: &RedisConfig, url: &SafeUrl) -> RedisConfig {
 
 /// Tells when it goes, even if the call is dropped, that something was changed that the server
 /// tells nobody here.
-struct Unheard<'a>(&'a broadcast::Sender<Change>);
+struct Unheard<'a>(&'a broadcast::Sender<Invalidation>);
 
 impl Drop for Unheard<'_> {
     fn drop(&mut self) {
         // Nobody listening is fine.
-        let _ = self.0.send(Change::All);
+        let _ = self.0.send(Invalidation::All);
     }
 }
 

@@ -20,7 +20,7 @@ pub enum Push {
 
 /// What becomes of tracked keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum Invalidation {
     /// A new connection stands: whatever was armed on the old one is gone.
     Connected,
     /// The connection has ended; the next command makes a new one.
@@ -35,14 +35,14 @@ pub enum Change {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Unasked {
     Push(Push),
-    Change(Change),
+    Invalidation(Invalidation),
 }
 
 /// Reads a push message; `None` for kinds that nobody here waits for.
 pub(crate) fn read(info: PushInfo) -> Option<Unasked> {
     let mut parts = info.data.into_iter();
     match info.kind {
-        PushKind::Invalidate => Some(Unasked::Change(change(parts.next()))),
+        PushKind::Invalidate => Some(Unasked::Invalidation(change(parts.next()))),
         PushKind::Message => {
             let channel = text(parts.next()?)?;
             let payload = bytes(parts.next()?)?;
@@ -54,9 +54,9 @@ pub(crate) fn read(info: PushInfo) -> Option<Unasked> {
 
 /// Reads which keys changed. The server sends a null for all; what is no list of names is taken for
 /// the same.
-fn change(keys: Option<Value>) -> Change {
-    let Some(Value::Array(keys)) = keys else { return Change::All };
-    keys.into_iter().map(bytes).collect::<Option<_>>().map_or(Change::All, Change::Keys)
+fn change(keys: Option<Value>) -> Invalidation {
+    let Some(Value::Array(keys)) = keys else { return Invalidation::All };
+    keys.into_iter().map(bytes).collect::<Option<_>>().map_or(Invalidation::All, Invalidation::Keys)
 }
 
 fn bytes(value: Value) -> Option<Vec<u8>> {
@@ -82,11 +82,11 @@ mod tests {
     #[test]
     fn changed_keys_are_told_by_name_and_an_emptied_database_as_all() {
         let name = |name: &str| Value::BulkString(name.as_bytes().to_vec());
-        let keys = Change::Keys(vec![b"a".to_vec(), b"b".to_vec()]);
+        let keys = Invalidation::Keys(vec![b"a".to_vec(), b"b".to_vec()]);
         let told = invalidated(vec![Value::Array(vec![name("a"), name("b")])]);
-        assert_eq!(told, Some(Unasked::Change(keys)));
+        assert_eq!(told, Some(Unasked::Invalidation(keys)));
         for odd in [vec![Value::Nil], vec![], vec![Value::Array(vec![name("a"), Value::Int(1)])]] {
-            assert_eq!(invalidated(odd), Some(Unasked::Change(Change::All)));
+            assert_eq!(invalidated(odd), Some(Unasked::Invalidation(Invalidation::All)));
         }
     }
 }

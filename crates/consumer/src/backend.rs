@@ -15,7 +15,7 @@ use apalis_core::{
     task::{Task, builder::TaskBuilder},
     worker::context::WorkerContext,
 };
-use rhubarb_trace::Ended;
+use rhubarb_trace::RunEnd;
 use rhubarb_wire::{Exception, Headers};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::WaitForCancellationFutureOwned;
@@ -239,20 +239,20 @@ fn span(delivery: &Delivery) -> Span {
 }
 
 /// What a run's span tells of its outcome; `None` for one that is to be done again.
-fn ended(outcome: &Outcome) -> Option<Ended> {
-    let failed = |exception: &Exception, traceback: Option<&String>| Ended::Failed {
+fn ended(outcome: &Outcome) -> Option<RunEnd> {
+    let failed = |exception: &Exception, traceback: Option<&String>| RunEnd::Failed {
         kind: exception.exc_type.clone(),
         message: exception.to_string(),
         traceback: traceback.cloned(),
     };
     Some(match outcome {
-        Outcome::Success(_) => Ended::Well("SUCCESS"),
+        Outcome::Success(_) => RunEnd::Well("SUCCESS"),
         Outcome::Failure { exception, traceback } => failed(exception, traceback.as_ref()),
-        Outcome::Retry { exception, .. } => Ended::Retry(exception.to_string()),
+        Outcome::Retry { exception, .. } => RunEnd::Retry(exception.to_string()),
         Outcome::Dead { exception, .. } => failed(exception, None),
-        Outcome::Revoked(_) => Ended::Well("REVOKED"),
-        Outcome::Ignored => Ended::Well("IGNORED"),
-        Outcome::Rejected { .. } => Ended::Well("REJECTED"),
+        Outcome::Revoked(_) => RunEnd::Well("REVOKED"),
+        Outcome::Ignored => RunEnd::Well("IGNORED"),
+        Outcome::Rejected { .. } => RunEnd::Well("REJECTED"),
         Outcome::PutOff { .. }
         | Outcome::NotDue { .. }
         | Outcome::Unknown

@@ -25,13 +25,13 @@ const UNIT: usize = 1 << 10;
 
 /// What the bodies in work may take together. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Memory {
+pub struct BodyMemory {
     units: Arc<Semaphore>,
     all: usize,
     reading: Turns,
 }
 
-impl Memory {
+impl BodyMemory {
     /// Memory for messages of at most `max_message_bytes`.
     pub fn for_messages_of(max_message_bytes: usize) -> Self {
         let all = LEAST.max(max_message_bytes.saturating_mul(TIMES)) / UNIT;

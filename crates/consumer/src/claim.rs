@@ -14,7 +14,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rhubarb_connection::{Backoff, Change};
+use rhubarb_connection::{Backoff, Invalidation};
 use rhubarb_core::clock;
 use rhubarb_queue::{Error, config::WorkerConfig, error::redis, keys::QueueKeys, revocations};
 use tokio::{
@@ -85,7 +85,7 @@ struct Claimer {
     /// What was published to all workers and waits for a slot.
     broadcasts: Arc<Broadcasts>,
     counters: Arc<Counters>,
-    changes: broadcast::Receiver<Change>,
+    changes: broadcast::Receiver<Invalidation>,
     next_queue: usize,
     number: u64,
     reconcile_at: Instant,
@@ -448,7 +448,7 @@ impl Claimer {
         loop {
             match self.changes.try_recv() {
                 // Among those that were missed there may have been this one.
-                Ok(Change::Connected) | Err(broadcast::error::TryRecvError::Lagged(_)) => {
+                Ok(Invalidation::Connected) | Err(broadcast::error::TryRecvError::Lagged(_)) => {
                     reconnected = true;
                 }
                 Ok(_) => {}
@@ -478,14 +478,14 @@ impl Claimer {
                 () = tokio::time::sleep_until(wake) => return,
                 () = self.signals.changed.notified() => return,
                 change = self.changes.recv() => match change {
-                    Ok(Change::Keys(keys)) if keys.iter().all(|key| self.is_record(key)) => {}
+                    Ok(Invalidation::Keys(keys)) if keys.iter().all(|key| self.is_record(key)) => {}
                     // The next look must not discard that we have a new connection.
-                    Ok(Change::Connected) | Err(_) => {
+                    Ok(Invalidation::Connected) | Err(_) => {
                         self.reconcile_at = Instant::now();
                         return;
                     }
                     // Without a connection nothing is armed: the next look makes one.
-                    Ok(Change::Keys(_) | Change::All | Change::Lost) => return,
+                    Ok(Invalidation::Keys(_) | Invalidation::All | Invalidation::Lost) => return,
                 },
             }
         }

@@ -15,7 +15,7 @@ use rhubarb_queue::{
     inspect::{Running, WorkerRecord},
     letter::LetterKind,
     orphans::Walk,
-    reap::{self, Look},
+    reap::{self, Reaper},
     shares, statistics,
 };
 use tokio::{sync::broadcast, time::Instant};
@@ -29,7 +29,7 @@ use crate::{
     floods::Floods,
     held::Held,
     letters,
-    memory::Memory,
+    memory::MemoryWatch,
     room::Room,
     script,
     shares::Shares,
@@ -71,7 +71,7 @@ pub(super) async fn run(keeper: Keeper, stop: CancellationToken) {
     let heartbeats = keeper.events.heartbeats;
     let mut pace = Pace::new(keeper.config.lease, heartbeats, Instant::now());
     let mut sign = Sign::Online;
-    let mut memory = Memory::new(keeper.config.max_memory);
+    let mut memory = MemoryWatch::new(keeper.config.max_memory);
     let mut tidy_at = Instant::now();
     let mut walk = Walk::new(keeper.config.lease);
     let mut pushes = keeper.broker.queue.pushes();
@@ -279,7 +279,7 @@ async fn reap(keeper: &Keeper) -> Result<(), Error> {
 async fn reap_queue(keeper: &Keeper, idx: usize) -> Result<bool, Error> {
     let (queue, config) = (&keeper.broker.queues[idx], &keeper.config);
     let holds = keeper.held.queues().contains(&idx);
-    let look = Look { worker: &keeper.broker.id, lease: config.lease, holds, most: reap::MOST };
+    let look = Reaper { worker: &keeper.broker.id, lease: config.lease, holds, most: reap::MOST };
     let reaped = reap::look(&keeper.broker.queue, queue, look).await?;
     if reaped.granted > 0 {
         tracing::info!(

@@ -71,7 +71,7 @@ mod turns;
 mod watchdog;
 
 pub use backend::Backend;
-pub use body_memory::Memory;
+pub use body_memory::BodyMemory;
 pub use consumer::Consumer;
 pub use counters::Counters;
 pub use delivery::{Delivery, Received};
@@ -80,7 +80,7 @@ pub use outcome::{Again, Ending, Outcome, Revocation};
 pub use pulse::Pulse;
 pub use rate::{Rate, RateError};
 pub use report::{report, report_started};
-pub use tasks::{Limits, ResultPolicy, Tasks};
+pub use tasks::{ResultPolicy, TaskLimits, Tasks};
 
 /// The README's examples are run with the others.
 #[cfg(doctest)]

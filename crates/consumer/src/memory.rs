@@ -6,12 +6,12 @@ use tokio_util::sync::CancellationToken;
 use crate::machine;
 
 /// Looks at this process's memory until it was too much once.
-pub(super) struct Memory {
+pub(super) struct MemoryWatch {
     max_bytes: u64,
     done: bool,
 }
 
-impl Memory {
+impl MemoryWatch {
     /// Zero looks at nothing.
     pub(super) fn new(max_bytes: usize) -> Self {
         Self { max_bytes: max_bytes as u64, done: max_bytes == 0 }

@@ -18,7 +18,7 @@ const PARAMETERS: usize = 500;
 
 /// The limits of one task; none of them for a task that has none.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Limits {
+pub struct TaskLimits {
     /// How often it may start in this worker.
     pub rate: Option<Rate>,
     /// After how long it is asked to end; zero means never, whatever the settings say.
@@ -42,7 +42,7 @@ pub struct Tasks(Arc<BTreeMap<String, Arc<Entry>>>);
 
 #[derive(Debug, Default)]
 struct Entry {
-    limits: Mutex<Limits>,
+    limits: Mutex<TaskLimits>,
     places: Mutex<Places>,
     results: ResultPolicy,
     parameters: Vec<Parameter>,
@@ -50,7 +50,7 @@ struct Entry {
 
 impl Tasks {
     /// Takes tasks with all the names that each has.
-    pub fn new(tasks: impl IntoIterator<Item = (Vec<String>, Limits, ResultPolicy)>) -> Self {
+    pub fn new(tasks: impl IntoIterator<Item = (Vec<String>, TaskLimits, ResultPolicy)>) -> Self {
         let mut by_name = BTreeMap::new();
         for (names, limits, results) in tasks {
             let limits = Mutex::new(limits);
@@ -100,7 +100,7 @@ impl Tasks {
     }
 
     /// Returns the limits that hold now.
-    pub fn limits(&self, name: &str) -> Limits {
+    pub fn limits(&self, name: &str) -> TaskLimits {
         self.0.get(name).map(|entry| lock(&entry.limits).clone()).unwrap_or_default()
     }
 
@@ -144,7 +144,9 @@ impl Tasks {
 impl From<Vec<String>> for Tasks {
     fn from(names: Vec<String>) -> Self {
         Self::new(
-            names.into_iter().map(|name| (vec![name], Limits::default(), ResultPolicy::default())),
+            names
+                .into_iter()
+                .map(|name| (vec![name], TaskLimits::default(), ResultPolicy::default())),
         )
     }
 }
@@ -161,7 +163,7 @@ mod tests {
     fn an_alias_shares_the_limits_of_its_task() {
         let tasks = Tasks::new([(
             vec!["a".to_owned(), "b".to_owned()],
-            Limits::default(),
+            TaskLimits::default(),
             ResultPolicy::default(),
         )]);
         assert!(tasks.set_rate("b", Rate::parse("1/h").unwrap()));

@@ -54,7 +54,7 @@ pub(super) struct Facts {
 
 /// How long is too long.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(super) struct Deadlines {
     /// For [`Facts::silent`]; the heartbeat alone succeeds three times a lease.
     pub(super) silent: Duration,
     /// For [`Facts::idle`]; an idle worker claims once a poll interval.
@@ -93,7 +93,7 @@ impl fmt::Display for Reason {
 }
 
 /// Decides.
-pub(super) fn verdict(facts: Facts, limits: Limits) -> Verdict {
+pub(super) fn verdict(facts: Facts, limits: Deadlines) -> Verdict {
     // Asked long before the limit, so that a Redis that has just come back is not held against us.
     let early = |time: Duration, limit: Duration| time >= limit / 3;
     let idle = if facts.draining { Duration::ZERO } else { facts.idle };
@@ -120,7 +120,7 @@ pub(super) fn start(watched: Watched, stop: CancellationToken) -> io::Result<()>
         return Ok(());
     }
     let silent = config.watchdog.max(config.lease);
-    let limits = Limits { silent, idle: silent + config.poll_interval };
+    let limits = Deadlines { silent, idle: silent + config.poll_interval };
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let watch = move || runtime.block_on(watch(&watched, limits, &stop));
     thread::Builder::new().name("watchdog".to_owned()).spawn(watch).map(drop)
@@ -146,7 +146,7 @@ impl Progress {
     }
 }
 
-async fn watch(watched: &Watched, limits: Limits, stop: &CancellationToken) {
+async fn watch(watched: &Watched, limits: Deadlines, stop: &CancellationToken) {
     let period = limits.silent / LOOKS;
     let mut progress = Progress::default();
     loop {
@@ -169,7 +169,7 @@ async fn watch(watched: &Watched, limits: Limits, stop: &CancellationToken) {
     }
 }
 
-async fn look(watched: &Watched, progress: &Progress, limits: Limits) -> Verdict {
+async fn look(watched: &Watched, progress: &Progress, limits: Deadlines) -> Verdict {
     let facts = Facts {
         silent: progress.silent,
         idle: progress.idle,
@@ -216,7 +216,7 @@ mod tests {
     use super::*;
 
     const MINUTE: Duration = Duration::from_secs(60);
-    const LIMITS: Limits = Limits { silent: MINUTE, idle: Duration::from_secs(75) };
+    const LIMITS: Deadlines = Deadlines { silent: MINUTE, idle: Duration::from_secs(75) };
     const FINE: Facts = Facts {
         silent: Duration::ZERO,
         idle: Duration::ZERO,

@@ -28,7 +28,7 @@ pub use caches::{Caches, Cleared};
 pub use config::{CacheConfig, CacheTarget, DOMAINS, Domain, Holds};
 pub use domain::{DomainCache, FoundKeys};
 pub use listings::{Cached, Listings};
-pub use memory::{Memory, Remembered};
+pub use memory::{Remembered, SourceMemory};
 pub use proxies::{Proxies, ProxyList};
 pub use rhubarb_scrape::{Ending, SourceState, SourceStatus};
 pub use status::{ScrapeState, Status, StatusCache};

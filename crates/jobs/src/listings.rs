@@ -9,7 +9,7 @@ use rhubarb_cache::{Cache, Error, FormatError, PyValue, Timeout, Ttl, redact_key
 use crate::{
     fit,
     life::LifeCache,
-    memory::{Memory, MemoryCache},
+    memory::{MemoryCache, SourceMemory},
     target::Target,
     template,
 };
@@ -114,10 +114,10 @@ impl Listings {
     ///
     /// # Errors
     /// [`Error::Redis`] when the server cannot be asked.
-    pub async fn remembered(&self, keyword: &str) -> Result<Memory, Error> {
+    pub async fn remembered(&self, keyword: &str) -> Result<SourceMemory, Error> {
         match &self.memory {
             Some(memory) => memory.read(keyword).await,
-            None => Ok(Memory::new()),
+            None => Ok(SourceMemory::new()),
         }
     }
 
@@ -125,7 +125,7 @@ impl Listings {
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn remember(&self, keyword: &str, known: &Memory) -> Result<(), Error> {
+    pub async fn remember(&self, keyword: &str, known: &SourceMemory) -> Result<(), Error> {
         match &self.memory {
             Some(memory) => memory.write(keyword, known).await,
             None => Ok(()),

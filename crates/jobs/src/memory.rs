@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use rhubarb_cache::{Cache, Error, FormatError, PyValue, Timeout, redact_key};
-use rhubarb_scrape::Look;
+use rhubarb_scrape::Coverage;
 use serde::{Deserialize, Serialize};
 
 use crate::template;
@@ -18,14 +18,14 @@ const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 const MAX_BYTES: usize = 1 << 20;
 
 /// What is remembered of each source of a keyword, by name.
-pub type Memory = BTreeMap<String, Remembered>;
+pub type SourceMemory = BTreeMap<String, Remembered>;
 
 /// What is remembered of a source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Remembered {
     /// What its records looked like at the last run that was believed.
-    pub look: Look,
+    pub look: Coverage,
     /// How many runs in a row were not believed, or lost more records than before.
     pub doubts: u32,
     /// How many runs in a row said that it is not there.
@@ -63,7 +63,7 @@ impl MemoryCache {
     ///
     /// # Errors
     /// [`Error::Redis`] when the server cannot be asked.
-    pub(crate) async fn read(&self, keyword: &str) -> Result<Memory, Error> {
+    pub(crate) async fn read(&self, keyword: &str) -> Result<SourceMemory, Error> {
         let value = match self.cache.get(&self.key(keyword)).await {
             Err(error) if error.foreign().is_some() => {
                 tracing::warn!(%error, "what is remembered of sources cannot be read");
@@ -78,7 +78,7 @@ impl MemoryCache {
     ///
     /// # Errors
     /// See [`Error`].
-    pub(crate) async fn write(&self, keyword: &str, memory: &Memory) -> Result<(), Error> {
+    pub(crate) async fn write(&self, keyword: &str, memory: &SourceMemory) -> Result<(), Error> {
         let key = self.key(keyword);
         let value = PyValue::from_serialize(memory).map_err(|error| Error::Write {
             key: redact_key(&self.cache.raw_key(&key)),

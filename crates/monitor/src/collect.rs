@@ -30,7 +30,7 @@ const SETTINGS: [&str; 3] = ["save", "appendfsync", "slowlog-log-slower-than"];
 
 /// What is looked at.
 #[derive(Debug)]
-pub struct Look<'a> {
+pub struct Scope<'a> {
     /// The configuration.
     pub config: &'a Settings,
     /// The servers in use.
@@ -44,7 +44,7 @@ pub struct Look<'a> {
 }
 
 /// Finds out what `look` says; what cannot be found out is told in the report.
-pub async fn report(look: &Look<'_>) -> Report {
+pub async fn report(look: &Scope<'_>) -> Report {
     // All at once and once each: a server that hangs takes one deadline, however many of its
     // databases are in use.
     let databases = look.servers.iter().flat_map(|server| &server.databases);
@@ -129,7 +129,7 @@ type QueueNames = OnceCell<Result<Vec<String>, rhubarb_queue::Error>>;
 /// Returns the queues' names: for the basic numbers those that Rhubarb knows, else those of
 /// Celery's programs too.
 async fn known_queues<'k>(
-    look: &Look<'_>,
+    look: &Scope<'_>,
     known: &'k QueueNames,
 ) -> &'k Result<Vec<String>, rhubarb_queue::Error> {
     let configured = configured_queues(look.config);
@@ -147,7 +147,7 @@ async fn known_queues<'k>(
 }
 
 async fn waiting(
-    look: &Look<'_>,
+    look: &Scope<'_>,
     known: &QueueNames,
 ) -> Option<(Option<Vec<inspect::QueueInfo>>, Option<Missing>)> {
     let failed = |error: &rhubarb_queue::Error| {
@@ -176,7 +176,7 @@ pub fn queue_missing(place: String, error: &rhubarb_queue::Error) -> Missing {
 }
 
 async fn database(
-    look: &Look<'_>,
+    look: &Scope<'_>,
     reached: &Reached<'_>,
     known: &QueueNames,
 ) -> (DatabaseReport, Vec<Missing>) {
@@ -219,7 +219,7 @@ async fn database(
 }
 
 async fn server(
-    look: &Look<'_>,
+    look: &Scope<'_>,
     server: &Server,
     reached: &[Reached<'_>],
 ) -> (ServerReport, Vec<Missing>) {

@@ -20,7 +20,7 @@ pub use self::{
 };
 use crate::{
     ask::Missing,
-    collect::{self, Look},
+    collect::{self, Scope},
     finding::{Finding, Level},
 };
 
@@ -50,7 +50,7 @@ impl Examination {
 ///
 /// What Redis refuses is noted in `missing` and stops nothing else.
 pub async fn examine(
-    look: &Look<'_>,
+    look: &Scope<'_>,
     running: Option<&Caches>,
     warnings: &[String],
 ) -> Examination {

@@ -17,7 +17,7 @@ use crate::{
     letter::{Letter, LetterKind},
     orphans::{self, Orphan},
     pauses,
-    reap::{self, Look},
+    reap::{self, Reaper},
     replay, script,
 };
 
@@ -248,7 +248,7 @@ async fn claims(redis_: &Redis, queue: &QueueKeys, dry_run: bool) -> Result<u64,
         if dry_run {
             return held(redis_, queue, &ended).await;
         }
-        let look = Look { most: reap::MOST, ..Look::default() };
+        let look = Reaper { most: reap::MOST, ..Reaper::default() };
         // Each claim counts as a death, as when a worker reaps.
         let reaped = reap::look(redis_, queue, look).await?;
         moved += reaped.given.iter().map(|(_, n)| n).sum::<u64>();
@@ -280,7 +280,7 @@ async fn doubt(redis_: &Redis, queues: &[QueueKeys], orphans: &[Orphan]) -> Resu
         let leases = leases(redis_, queue).await?;
         let ended: Vec<String> = leases.into_iter().filter(|l| l.1 <= 0).map(|l| l.0).collect();
         let holds = !ended.is_empty() && held(redis_, queue, &ended).await? > 0;
-        if holds && reap::look(redis_, queue, Look::default()).await?.granted > 0 {
+        if holds && reap::look(redis_, queue, Reaper::default()).await?.granted > 0 {
             doubtful.push(queue);
         }
     }
@@ -296,7 +296,7 @@ async fn wait_out(redis_: &Redis, mut doubtful: Vec<&QueueKeys>) -> Result<(), E
         let mut still = Vec::new();
         for queue in doubtful {
             // Without a look at times the next one would doubt anew.
-            reap::look(redis_, queue, Look::default()).await?;
+            reap::look(redis_, queue, Reaper::default()).await?;
             if !holding(redis_, queue).await?.is_empty() {
                 still.push(queue);
             }

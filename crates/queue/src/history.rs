@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use rhubarb_core::clock;
 use serde::{Deserialize, Serialize};
 
-pub use read::{Filter, History, follow, newest, read};
+pub use read::{History, HistoryFilter, follow, newest, read};
 
 /// The most bytes of one entry of the stream; more ends make more entries.
 const ENTRY_BYTES: usize = 64 << 10;
@@ -158,7 +158,7 @@ fn unpack(data: &[u8]) -> Vec<Entry<'static>> {
 
 /// One change of a task's state, for whoever looks.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Change {
+pub struct StateChange {
     /// The task's id.
     pub id: String,
     /// Its name.
@@ -197,7 +197,7 @@ pub struct Change {
     pub origin: Option<String>,
 }
 
-impl Change {
+impl StateChange {
     fn of(entry: Entry<'static>, worker: &str) -> Self {
         let own = |text: Option<Cow<'static, str>>| text.map(Cow::into_owned);
         #[expect(clippy::cast_precision_loss, reason = "a runtime is far below 2^53 us")]
@@ -290,7 +290,7 @@ mod tests {
         assert_eq!(unpack(b"{}"), []);
         let found = unpack(br#"[1, {"i": 3}, {"i":"a","t":"t","q":"q","s":"S","a":1,"x":2}]"#);
         assert_eq!(found.len(), 1);
-        assert_eq!(Change::of(found[0].clone(), "w").at, "1970-01-01T00:00:00.001000+00:00");
+        assert_eq!(StateChange::of(found[0].clone(), "w").at, "1970-01-01T00:00:00.001000+00:00");
     }
 
     proptest::proptest! {

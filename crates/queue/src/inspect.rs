@@ -14,7 +14,7 @@ use crate::{
     config::CeleryConfig,
     error::redis,
     keys::QueueKeys,
-    letter::{self, Filter, Letter, LetterKind},
+    letter::{self, Letter, LetterFilter, LetterKind},
     orphans,
     pauses::Pause,
     tick::{self, Record, Ticks},
@@ -330,7 +330,7 @@ fn leave_running(record: &mut WorkerRecord, n: usize) {
 pub async fn letters(
     client: &Client,
     kind: LetterKind,
-    filter: &Filter,
+    filter: &LetterFilter,
     limit: usize,
 ) -> Result<Vec<Letter>, Error> {
     letter::list(client, kind, filter, limit).await

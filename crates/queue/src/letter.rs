@@ -67,7 +67,7 @@ pub struct Attempt {
 
 /// Which letters are meant. All that is given has to hold; nothing given means all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
+pub struct LetterFilter {
     /// The task's name.
     pub task: Option<String>,
     /// The queue that it came from.
@@ -78,7 +78,7 @@ pub struct Filter {
     pub older_than: Option<Duration>,
 }
 
-impl Filter {
+impl LetterFilter {
     /// Tells whether a letter is meant, but for its age.
     fn takes(&self, letter: &Letter) -> bool {
         let reason =
@@ -121,7 +121,7 @@ impl Letter {
 pub async fn list(
     client: &Client,
     kind: LetterKind,
-    filter: &Filter,
+    filter: &LetterFilter,
     limit: usize,
 ) -> Result<Vec<Letter>, Error> {
     let mut walk = Walk::new(client, kind, filter.clone()).await?;
@@ -143,7 +143,7 @@ pub async fn list(
 pub async fn heads(
     client: &Client,
     kind: LetterKind,
-    filter: &Filter,
+    filter: &LetterFilter,
     limit: usize,
 ) -> Result<Vec<Letter>, Error> {
     let mut walk = Walk::new(client, kind, filter.clone()).await?;
@@ -160,7 +160,11 @@ pub async fn heads(
 /// # Errors
 ///
 /// [`Error::Redis`].
-pub async fn ids(client: &Client, kind: LetterKind, filter: &Filter) -> Result<Vec<String>, Error> {
+pub async fn ids(
+    client: &Client,
+    kind: LetterKind,
+    filter: &LetterFilter,
+) -> Result<Vec<String>, Error> {
     let mut walk = Walk::new(client, kind, filter.clone()).await?;
     let mut ids = Vec::new();
     while let Some(letters) = walk.next().await? {
@@ -174,7 +178,7 @@ pub async fn ids(client: &Client, kind: LetterKind, filter: &Filter) -> Result<V
 struct Walk<'c> {
     client: &'c Client,
     keys: LetterKeys,
-    filter: Filter,
+    filter: LetterFilter,
     /// When the youngest of them was kept at the latest, ms; none for any time.
     until: Option<i128>,
     offset: usize,
@@ -183,7 +187,11 @@ struct Walk<'c> {
 }
 
 impl<'c> Walk<'c> {
-    async fn new(client: &'c Client, kind: LetterKind, filter: Filter) -> Result<Self, Error> {
+    async fn new(
+        client: &'c Client,
+        kind: LetterKind,
+        filter: LetterFilter,
+    ) -> Result<Self, Error> {
         let until = match filter.older_than {
             None => None,
             Some(age) => {

@@ -69,12 +69,12 @@ pub enum Why {
 
 /// What became of a place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct PlaceUse {
     /// How long nobody is to take this limit; zero for no such wish.
     pub hold: Duration,
     /// Whether it went well; none where that says nothing about what is limited.
     pub success: Option<bool>,
-    /// How long it took: the pace of starts follows it, up to [`Report::most_delay`].
+    /// How long it took: the pace of starts follows it, up to [`PlaceUse::most_delay`].
     pub took: Option<Duration>,
     /// The longest time between starts that reports may lead to.
     pub most_delay: Duration,
@@ -164,7 +164,7 @@ impl Limiter {
         &self,
         limits: &[Limit],
         token: &str,
-        report: Report,
+        report: PlaceUse,
     ) -> Result<(), Error> {
         let mut args = vec![token.into(), millis(REMEMBERED)];
         for limit in limits {

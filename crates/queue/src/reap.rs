@@ -14,7 +14,7 @@ pub const MOST: usize = 500;
 
 /// Who looks.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Look<'a> {
+pub struct Reaper<'a> {
     /// The worker's id; empty for who is none.
     pub worker: &'a str,
     /// Its lease; zero for who is none.
@@ -52,7 +52,7 @@ impl FromRedisValue for Reaped {
 /// # Errors
 ///
 /// [`Error::Redis`].
-pub async fn look(redis_: &Redis, queue: &QueueKeys, look: Look<'_>) -> Result<Reaped, Error> {
+pub async fn look(redis_: &Redis, queue: &QueueKeys, look: Reaper<'_>) -> Result<Reaped, Error> {
     let mut keys = vec![queue.leases.clone(), queue.deliveries.clone(), queue.looks.clone()];
     keys.extend(queue.lists.iter().cloned());
     let args = [

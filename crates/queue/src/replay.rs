@@ -7,7 +7,7 @@ use crate::{
     Client, Error,
     error::redis,
     keys::{LetterKeys, QueueKeys},
-    letter::{self, Filter, Letter, LetterKind},
+    letter::{self, Letter, LetterFilter, LetterKind},
     pauses, script,
 };
 
@@ -62,7 +62,7 @@ pub async fn replay(client: &Client, kind: LetterKind, id: &str) -> Result<bool,
 pub async fn replay_all(
     client: &Client,
     kind: LetterKind,
-    filter: &Filter,
+    filter: &LetterFilter,
 ) -> Result<Replayed, Error> {
     let mut replayed = Replayed::default();
     // Looked up first: a live worker may keep again what was just replayed.

@@ -2,7 +2,7 @@
 //!
 //! It reads the queue's lists, kombu's `unacked` and, where workers send them, Celery's events;
 //! again and again, each message once. It claims nothing and writes nothing. What came and went
-//! between two looks is seen by events alone: a [`Report`] says how many looks left a gap.
+//! between two looks is seen by events alone: a [`ShadowReport`] says how many looks left a gap.
 //!
 //! At most 100 commands a second, 4 MB and a message for each answer, and 500,000 messages that are
 //! told apart.
@@ -29,7 +29,7 @@ use crate::{
 };
 
 pub use report::{
-    KnownFrom, QueueReport, Report, Sum, TaskReport, UnackedReport, Unreadable, Verdict,
+    KnownFrom, QueueReport, ShadowReport, Sum, TaskReport, UnackedReport, Unreadable, Verdict,
 };
 
 use list::List;
@@ -102,7 +102,7 @@ pub async fn watch(
     watch: Watch,
     time: Duration,
     stop: impl Future<Output = ()>,
-) -> Result<Report, Error> {
+) -> Result<ShadowReport, Error> {
     let begun = Instant::now();
     let mut shadow = Shadow::new(client, watch);
     shadow.subscribe().await;
@@ -226,12 +226,12 @@ impl<'c> Shadow<'c> {
         Ok(commands)
     }
 
-    fn ended(self, time: Duration) -> Report {
+    fn ended(self, time: Duration) -> ShadowReport {
         let ended_early = self.tally.is_full();
         let (tasks, unreadable) = self.tally.ended();
         let unreadable = unreadable.into_iter().collect();
         let sum = Sum::of(&tasks, &unreadable);
-        Report {
+        ShadowReport {
             seconds: time.as_secs_f64(),
             looks: self.looks,
             failed_looks: self.failed_looks,

@@ -9,7 +9,7 @@ use rhubarb_connection::{Options, Redis, RedisConfig};
 use rhubarb_queue::{
     config::CeleryConfig,
     keys::Keys,
-    limiter::{Breaker, Limit, Limiter, Report, Turn, Why},
+    limiter::{Breaker, Limit, Limiter, PlaceUse, Turn, Why},
 };
 use rhubarb_testbed::{eventually::eventually, redis_server::RedisServer};
 
@@ -60,7 +60,7 @@ async fn places_are_given_back_by_their_holder_or_by_their_lease() {
     assert_eq!(take("two", SECOND).await, Turn::Taken);
     let (after, why) = wait(take("three", LEASE).await);
     assert!(why == Why::Busy && after <= SECOND, "{why:?} {after:?}");
-    limiter.release(&limits, "one", Report::default()).await.unwrap();
+    limiter.release(&limits, "one", PlaceUse::default()).await.unwrap();
     assert_eq!(take("three", LEASE).await, Turn::Taken);
     assert!(limiter.renew(&limits, "three", LEASE).await.unwrap());
     // The second one has died.
@@ -68,7 +68,7 @@ async fn places_are_given_back_by_their_holder_or_by_their_lease() {
     eventually(20 * SECOND, "its lease ends", freed).await;
     assert!(!limiter.renew(&limits, "two", LEASE).await.unwrap(), "it is another's now");
     // A late end of what is another's takes nothing away.
-    limiter.release(&limits, "two", Report::default()).await.unwrap();
+    limiter.release(&limits, "two", PlaceUse::default()).await.unwrap();
     assert_eq!(wait(take("five", LEASE).await).1, Why::Busy);
 }
 
@@ -82,9 +82,9 @@ async fn several_limits_are_taken_in_one_step_or_not_at_all() {
     let take = async || limiter.take(&both, "t", LEASE).await.unwrap();
     assert_eq!(limiter.take(&narrow, "other", LEASE).await.unwrap(), Turn::Taken);
     assert_eq!(wait(take().await).1, Why::Busy);
-    limiter.release(&narrow, "other", Report::default()).await.unwrap();
+    limiter.release(&narrow, "other", PlaceUse::default()).await.unwrap();
     assert_eq!(take().await, Turn::Taken, "the pace was not used");
-    limiter.release(&both, "t", Report::default()).await.unwrap();
+    limiter.release(&both, "t", PlaceUse::default()).await.unwrap();
     assert_eq!(wait(take().await).1, Why::Rate);
 }
 
@@ -93,7 +93,7 @@ async fn a_wish_to_be_left_alone_holds_for_all_and_is_not_shortened() {
     let (_server, limiter) = bench().await;
     let limits = [limit("a")];
     for hold in [100 * SECOND, SECOND] {
-        let report = Report { hold, most_delay: 60 * SECOND, ..Report::default() };
+        let report = PlaceUse { hold, most_delay: 60 * SECOND, ..PlaceUse::default() };
         limiter.release(&limits, "t", report).await.unwrap();
     }
     let (after, why) = wait(limiter.take(&limits, "other", LEASE).await.unwrap());
@@ -106,7 +106,7 @@ async fn the_pace_follows_how_long_things_take_and_recovers() {
     let limits = [Limit { interval: Duration::from_millis(1), ..limit("a") }];
     let report = async |took, success| {
         let most_delay = 60 * SECOND;
-        let report = Report { took: Some(took), success, most_delay, ..Report::default() };
+        let report = PlaceUse { took: Some(took), success, most_delay, ..PlaceUse::default() };
         limiter.release(&limits, "t", report).await.unwrap();
     };
     let mut redis = server.connect(0).await;
@@ -134,7 +134,7 @@ async fn failures_in_a_row_open_it_and_one_tries_before_the_others_may() {
     let limits = [Limit { places: 5, breaker: Some(Breaker { failures: 3, rest }), ..limit("a") }];
     let take = async |token: &str| limiter.take(&limits, token, LEASE).await.unwrap();
     let end = async |token: &str, success| {
-        let report = Report { success: Some(success), ..Report::default() };
+        let report = PlaceUse { success: Some(success), ..PlaceUse::default() };
         limiter.release(&limits, token, report).await.unwrap();
     };
     let probed = async || (take("probe").await == Turn::Taken).then_some(());
@@ -163,7 +163,7 @@ async fn thousands_of_limits_cost_what_is_in_use_and_end_by_themselves() {
     for n in 0..2_000 {
         let limits = [Limit { interval: SECOND, places: 1, ..limit(&format!("host:{n}")) }];
         assert_eq!(limiter.take(&limits, "t", LEASE).await.unwrap(), Turn::Taken);
-        limiter.release(&limits, "t", Report::default()).await.unwrap();
+        limiter.release(&limits, "t", PlaceUse::default()).await.unwrap();
     }
     let mut redis = server.connect(0).await;
     let keys: Vec<String> = redis.keys("*").await.unwrap();

@@ -6,7 +6,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use rhubarb_consumer::{Limits, Received};
+use rhubarb_consumer::{Received, TaskLimits};
 use rhubarb_queue::{
     Client, Error, Publish,
     canvas::ResultTree,
@@ -48,7 +48,7 @@ pub(crate) struct Run {
     /// Made when it is asked for: most tasks publish nothing.
     pub(crate) client: OnceLock<Client>,
     pub(crate) stopping: CancellationToken,
-    pub(crate) limits: Limits,
+    pub(crate) limits: TaskLimits,
     /// Fires after the soft time limit, where there is one.
     pub(crate) soft_limit: Option<CancellationToken>,
     /// Fires when the task asks to be cancelled at its soft limit.
@@ -111,7 +111,7 @@ impl TaskContext {
         info.get_or_init(|| {
             let info = TaskInfo::of(&run.received, Some(&run.queue), run.deaths);
             let name = called.clone().unwrap_or(info.name);
-            let (node, Limits { soft, hard, .. }) = (run.node.to_string(), &run.limits);
+            let (node, TaskLimits { soft, hard, .. }) = (run.node.to_string(), &run.limits);
             TaskInfo { name, node, soft_time_limit: *soft, time_limit: *hard, ..info }
         })
     }

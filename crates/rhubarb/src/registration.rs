@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
-use rhubarb_consumer::{Limits, Rate, ResultPolicy};
+use rhubarb_consumer::{Rate, ResultPolicy, TaskLimits};
 use rhubarb_queue::{config::WorkerConfig, inspect};
 use tokio::sync::Semaphore;
 
@@ -75,7 +75,7 @@ pub struct Registration {
     pub(crate) retry: RetryPolicy,
     /// What it takes, where a declaration says it.
     pub(crate) schema: Option<&'static Schema>,
-    pub(crate) limits: Limits,
+    pub(crate) limits: TaskLimits,
     rate_problem: Option<String>,
     slots: Option<Arc<Semaphore>>,
     pub(crate) results: ResultPolicy,
@@ -95,7 +95,7 @@ impl Registration {
             is_told_of_failures: false,
             retry: RetryPolicy::default(),
             schema: None,
-            limits: Limits::default(),
+            limits: TaskLimits::default(),
             rate_problem: None,
             slots: None,
             results: ResultPolicy::default(),
@@ -207,7 +207,7 @@ impl Registration {
 
     /// Says that the soft limit lies above the hard one; one of the two may come from the settings.
     fn limits_problem(&self, worker: &WorkerConfig) -> Option<String> {
-        let Limits { soft: own_soft, hard: own_hard, .. } = self.limits;
+        let TaskLimits { soft: own_soft, hard: own_hard, .. } = self.limits;
         let (soft, hard) = (
             own_soft.unwrap_or(worker.task_soft_time_limit),
             own_hard.unwrap_or(worker.task_time_limit),

@@ -13,7 +13,7 @@ use std::{
 
 use apalis_core::task::Task;
 use futures_util::{FutureExt, future::BoxFuture};
-use rhubarb_consumer::{Delivery, Ending, Limits, Memory, Outcome, Tasks};
+use rhubarb_consumer::{BodyMemory, Delivery, Ending, Outcome, TaskLimits, Tasks};
 use rhubarb_queue::{
     Client,
     config::WorkerConfig,
@@ -59,9 +59,9 @@ struct Inner {
     client: Arc<Client>,
     node: Arc<str>,
     tasks: Tasks,
-    defaults: Limits,
+    defaults: TaskLimits,
     stop: Stop,
-    memory: Memory,
+    memory: BodyMemory,
 }
 
 /// The two moments of a stop that running tasks have to know.
@@ -81,7 +81,7 @@ impl Runner {
         let defaults = default_limits(&config.worker);
         let node = config.node_name().into();
         let threads = Threads::new(config.blocking_threads());
-        let memory = Memory::for_messages_of(config.worker.max_message_bytes);
+        let memory = BodyMemory::for_messages_of(config.worker.max_message_bytes);
         let (aliases, states) = (config.tasks.aliases, Arc::new(states));
         Self(Arc::new(Inner {
             registry: Arc::new(Registry { tasks: handlers, aliases, states, threads, layered }),
@@ -101,7 +101,7 @@ impl Runner {
         delivery: &Delivery,
         soft_limit: CancellationToken,
     ) -> TaskContext {
-        let mut run = self.0.new_run(delivery, &Limits::default());
+        let mut run = self.0.new_run(delivery, &TaskLimits::default());
         run.soft_limit = Some(soft_limit);
         TaskContext::new(Arc::new(run), None)
     }
@@ -209,7 +209,7 @@ struct Attempt<'a> {
     task: &'a Registration,
     permits: Permits,
     delivery: &'a Delivery,
-    limits: Limits,
+    limits: TaskLimits,
 }
 
 impl Inner {
@@ -308,11 +308,11 @@ impl Inner {
         }
     }
 
-    fn running(&self, delivery: &Delivery, limits: &Limits) -> Arc<Run> {
+    fn running(&self, delivery: &Delivery, limits: &TaskLimits) -> Arc<Run> {
         Arc::new(self.new_run(delivery, limits))
     }
 
-    fn new_run(&self, delivery: &Delivery, limits: &Limits) -> Run {
+    fn new_run(&self, delivery: &Delivery, limits: &TaskLimits) -> Run {
         Run {
             received: delivery.received.clone(),
             queue: delivery.queue.clone(),
@@ -390,7 +390,7 @@ impl Inner {
 }
 
 /// Fires `soft_limit` in its time, and returns the hard limit once it has passed.
-async fn passed(limits: &Limits, soft_limit: Option<&CancellationToken>) -> Duration {
+async fn passed(limits: &TaskLimits, soft_limit: Option<&CancellationToken>) -> Duration {
     if limits.soft.is_none() && limits.hard.is_none() {
         return std::future::pending().await;
     }
@@ -414,20 +414,20 @@ async fn passed(limits: &Limits, soft_limit: Option<&CancellationToken>) -> Dura
 /// Returns the time limits that hold for a message: its own, else its task's, else the settings'.
 ///
 /// Zero means none, wherever it stands.
-fn time_limits(headers: &Headers, of_task: &Limits, defaults: &Limits) -> Limits {
+fn time_limits(headers: &Headers, of_task: &TaskLimits, defaults: &TaskLimits) -> TaskLimits {
     // One that is no number of seconds does not count.
     let own = |seconds: Option<f64>| Duration::try_from_secs_f64(seconds?).ok();
     let (hard, soft) = headers.timelimit;
-    Limits {
+    TaskLimits {
         rate: None,
         soft: own(soft).or(of_task.soft).or(defaults.soft).filter(|limit| !limit.is_zero()),
         hard: own(hard).or(of_task.hard).or(defaults.hard).filter(|limit| !limit.is_zero()),
     }
 }
 
-fn default_limits(config: &WorkerConfig) -> Limits {
+fn default_limits(config: &WorkerConfig) -> TaskLimits {
     let limit = |limit: Duration| (!limit.is_zero()).then_some(limit);
-    Limits {
+    TaskLimits {
         rate: None,
         soft: limit(config.task_soft_time_limit),
         hard: limit(config.task_time_limit),
@@ -456,7 +456,7 @@ mod tests {
     fn a_messages_time_limit_wins_over_the_tasks_and_that_over_the_settings() {
         let of = |soft: u64, hard: u64| {
             let limit = |s| (s > 0).then(|| Duration::from_secs(s));
-            Limits { rate: None, soft: limit(soft), hard: limit(hard) }
+            TaskLimits { rate: None, soft: limit(soft), hard: limit(hard) }
         };
         let message = |soft, hard| Headers { timelimit: (hard, soft), ..Headers::new("t", "7") };
         let check = |message: &Headers, of_task, defaults, expect| {

@@ -17,7 +17,7 @@ use crate::{
     config::SourceConfig,
     context::Context,
     fetch::Fetcher,
-    gathering::{Gathering, Limits},
+    gathering::{Gathering, SourceLimits},
     listing::Listing,
     page::Content,
     paging::{Next, PageWalk, Position, Template},
@@ -49,7 +49,7 @@ pub(crate) struct Feed {
     /// Whether a posting has a row for each of its places.
     pub(crate) row_per_place: bool,
     /// What the answers do not say.
-    pub(crate) limits: Limits,
+    pub(crate) limits: SourceLimits,
     pub(crate) max_pages: u32,
     pub(crate) aggregates: bool,
     /// What is asked for.
@@ -75,7 +75,7 @@ impl Source for Feed {
         self.aggregates
     }
 
-    fn limits(&self) -> Limits {
+    fn limits(&self) -> SourceLimits {
         self.limits
     }
 
@@ -124,7 +124,7 @@ impl Feed {
             first_page: 1,
             any: false,
             row_per_place: false,
-            limits: Limits::default(),
+            limits: SourceLimits::default(),
             max_pages: config.max_pages,
             aggregates: false,
             kind: Content::Json,

@@ -8,7 +8,7 @@ use crate::{employment, fold, listing::Listing};
 
 /// What listings have to be; what is absent admits all.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Filter {
+pub struct ListingFilter {
     /// Each word of it is in the listing's place; `remote` also finds what can be done remotely.
     pub location: Option<String>,
     /// Whether it can be done remotely. A listing that does not tell cannot, as far as is known.
@@ -30,7 +30,7 @@ pub struct Filter {
 const IN_A_YEAR: [(&str, f64); 5] =
     [("hour", 2_080.0), ("day", 260.0), ("week", 52.0), ("month", 12.0), ("year", 1.0)];
 
-impl Filter {
+impl ListingFilter {
     /// Tells whether it admits all listings.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -153,36 +153,39 @@ mod tests {
             posted_at: Some("2026-11-21T12:00:00+00:00".into()),
             ..listing("Graz", None, Some(false))
         };
-        let all = Filter::default();
-        let check = |filter: Filter, expect: bool| {
+        let all = ListingFilter::default();
+        let check = |filter: ListingFilter, expect: bool| {
             assert_eq!(filter.admits(&cook, now()), expect, "{filter:?}");
         };
         let some = |text: &str| Some(text.to_owned());
         check(all.clone(), true);
-        check(Filter { company: some("acme"), ..all.clone() }, true);
-        check(Filter { company: some("acme wheels"), ..all.clone() }, false);
-        check(Filter { source: some("acme"), ..all.clone() }, true);
-        check(Filter { source: some("ac"), ..all.clone() }, false);
-        check(Filter { remote: Some(false), ..all.clone() }, true);
-        check(Filter { remote: Some(true), ..all.clone() }, false);
-        check(Filter { employment_type: some("Teilzeit"), ..all.clone() }, true);
-        check(Filter { employment_type: some("full_time"), ..all.clone() }, false);
-        check(Filter { min_salary: Some(41_000.0), ..all.clone() }, true);
-        check(Filter { min_salary: Some(42_000.0), ..all.clone() }, false);
+        check(ListingFilter { company: some("acme"), ..all.clone() }, true);
+        check(ListingFilter { company: some("acme wheels"), ..all.clone() }, false);
+        check(ListingFilter { source: some("acme"), ..all.clone() }, true);
+        check(ListingFilter { source: some("ac"), ..all.clone() }, false);
+        check(ListingFilter { remote: Some(false), ..all.clone() }, true);
+        check(ListingFilter { remote: Some(true), ..all.clone() }, false);
+        check(ListingFilter { employment_type: some("Teilzeit"), ..all.clone() }, true);
+        check(ListingFilter { employment_type: some("full_time"), ..all.clone() }, false);
+        check(ListingFilter { min_salary: Some(41_000.0), ..all.clone() }, true);
+        check(ListingFilter { min_salary: Some(42_000.0), ..all.clone() }, false);
         let days = |days: u64| Some(Duration::from_secs(days * 86_400));
-        check(Filter { posted_within: days(2), ..all.clone() }, true);
-        check(Filter { posted_within: days(1), ..all.clone() }, false);
-        check(Filter { posted_within: days(2), source: some("other"), ..all }, false);
+        check(ListingFilter { posted_within: days(2), ..all.clone() }, true);
+        check(ListingFilter { posted_within: days(1), ..all.clone() }, false);
+        check(ListingFilter { posted_within: days(2), source: some("other"), ..all }, false);
     }
 
     #[test]
     fn what_a_listing_does_not_tell_it_is_not() {
         let bare = listing("Graz", None, None);
-        let check = |filter: Filter| assert!(!filter.admits(&bare, now()), "{filter:?}");
-        check(Filter { remote: Some(true), ..Filter::default() });
-        check(Filter { min_salary: Some(1.0), ..Filter::default() });
-        check(Filter { posted_within: Some(Duration::MAX), ..Filter::default() });
-        check(Filter { employment_type: Some("full_time".into()), ..Filter::default() });
+        let check = |filter: ListingFilter| assert!(!filter.admits(&bare, now()), "{filter:?}");
+        check(ListingFilter { remote: Some(true), ..ListingFilter::default() });
+        check(ListingFilter { min_salary: Some(1.0), ..ListingFilter::default() });
+        check(ListingFilter { posted_within: Some(Duration::MAX), ..ListingFilter::default() });
+        check(ListingFilter {
+            employment_type: Some("full_time".into()),
+            ..ListingFilter::default()
+        });
     }
 
     #[test]

@@ -14,8 +14,8 @@ use url::Url;
 
 use crate::{
     budget::{Allowance, SourceEnd},
+    coverage::Coverage,
     listing::Listing,
-    look::Look,
     parsed::Parsed,
     record, rows,
     source_status::Ending,
@@ -34,7 +34,7 @@ const MAX_GONE: usize = 10_000;
 
 /// What a source's answers do not say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
+pub struct SourceLimits {
     /// Whether an empty answer is what any name gets, an invented one too (SmartRecruiters,
     /// Breezy): then it closes nothing.
     pub zero_proves_nothing: bool,
@@ -61,7 +61,7 @@ pub struct Conclusion {
     /// The addresses and identifiers of postings that are gone or have expired.
     pub gone: Vec<String>,
     /// What its records looked like.
-    pub look: Look,
+    pub look: Coverage,
     /// The addresses of its lists, where postings have pages of their own: what leads to one of
     /// these leads to no posting.
     #[serde(default)]
@@ -224,7 +224,7 @@ impl Gathering {
     }
 
     /// Says how the source of this name has ended, and returns all that it gave.
-    pub fn conclude(&self, source: &str, limits: Limits) -> Conclusion {
+    pub fn conclude(&self, source: &str, limits: SourceLimits) -> Conclusion {
         let mut state = mem::take(&mut *self.state());
         for reason in state.parsed.skipped.iter().take(20) {
             tracing::debug!(source, reason, "record skipped");
@@ -266,7 +266,7 @@ impl Conclusion {
             permanent,
             cut: true,
             gone: Vec::new(),
-            look: Look::default(),
+            look: Coverage::default(),
             lists: Vec::new(),
         }
     }
@@ -330,7 +330,7 @@ impl State {
     }
 
     /// Tells whether the pages together mean something.
-    fn judge(&self, limits: Limits) -> Result<(), Trouble> {
+    fn judge(&self, limits: SourceLimits) -> Result<(), Trouble> {
         let Parsed { listings, others, skipped, n_skipped, gone, no_board, .. } = &self.parsed;
         let found = listings.len() + others;
         if self.pages == 0 {
@@ -377,7 +377,7 @@ impl State {
         worst
     }
 
-    fn outcome(mut self, limits: Limits) -> Conclusion {
+    fn outcome(mut self, limits: SourceLimits) -> Conclusion {
         self.compare_with_claims(limits);
         let cut = self.cut || !self.troubles.is_empty();
         let reason = self.reason();
@@ -396,7 +396,7 @@ impl State {
     }
 
     /// Holds what came against what the source says that it has, and what its server shows at most.
-    fn compare_with_claims(&mut self, limits: Limits) {
+    fn compare_with_claims(&mut self, limits: SourceLimits) {
         let Parsed { listings, others, n_skipped, gone, claimed, .. } = &self.parsed;
         // Each posting that is gone stands there by its address and its identifier.
         let came = listings.len() + others + n_skipped + gone.len();

@@ -51,7 +51,7 @@ pub enum Why {
 
 /// What became of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ended {
+pub struct RequestEnd {
     /// How long the host took to answer.
     pub latency: Option<Duration>,
     /// Whether the host serves: none where that is not known, as through a proxy that fails.
@@ -68,7 +68,8 @@ pub trait Hosts: fmt::Debug + Send + Sync {
     fn take<'a>(&'a self, host: &'a str, ticket: &'a str, pace: Pace) -> Asking<'a, Option<Turn>>;
 
     /// Ends the request that took its turn with this ticket.
-    fn end(&self, host: String, ticket: String, pace: Pace, how: Ended) -> Asking<'static, ()>;
+    fn end(&self, host: String, ticket: String, pace: Pace, how: RequestEnd)
+    -> Asking<'static, ()>;
 }
 
 /// A turn that was taken. However it is dropped, the host's place is given back.
@@ -123,7 +124,7 @@ impl Held {
     }
 
     /// Gives the place back and tells what became of the request.
-    pub(crate) async fn end(mut self, how: Ended) {
+    pub(crate) async fn end(mut self, how: RequestEnd) {
         if let Some(taken) = self.0.take() {
             taken.end(how).await;
         }
@@ -131,7 +132,7 @@ impl Held {
 }
 
 impl Taken {
-    fn end(self, how: Ended) -> Asking<'static, ()> {
+    fn end(self, how: RequestEnd) -> Asking<'static, ()> {
         let Self { hosts, host, ticket, pace } = self;
         hosts.end(host, ticket, pace, how)
     }
@@ -141,7 +142,7 @@ impl Drop for Held {
     fn drop(&mut self) {
         // The fetch was given up; what it held is given back beside it, or ends with its lease.
         if let (Some(taken), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
-            runtime.spawn(taken.end(Ended::default()));
+            runtime.spawn(taken.end(RequestEnd::default()));
         }
     }
 }

@@ -28,10 +28,10 @@
 pub mod config;
 pub mod run;
 
+mod coverage;
 pub mod filter;
 pub mod keyword;
 mod listing;
-mod look;
 mod source_status;
 
 pub mod blocked;
@@ -95,9 +95,9 @@ pub mod charset;
 mod politeness;
 
 pub use context::Context;
-pub use gathering::{Conclusion, Gathering, Limits};
+pub use coverage::Coverage;
+pub use gathering::{Conclusion, Gathering, SourceLimits};
 pub use listing::Listing;
-pub use look::Look;
 pub use parse_error::ParseError;
 pub use parsed::Parsed;
 pub use query::Query;

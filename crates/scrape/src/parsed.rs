@@ -6,7 +6,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::{
-    context::Context, json::Read, link::host, listing::Listing, look::Look,
+    context::Context, coverage::Coverage, json::Read, link::host, listing::Listing,
     parse_error::ParseError, query::Query, record, trouble::Trouble,
 };
 
@@ -40,7 +40,7 @@ pub struct Parsed {
     /// The addresses and identifiers of records that are gone or have expired.
     pub gone: Vec<String>,
     /// What the records look like.
-    pub look: Look,
+    pub look: Coverage,
     /// How many rows the page has, where they are not the records.
     pub rows: Option<usize>,
     /// How many rows the whole list has, as the page says.

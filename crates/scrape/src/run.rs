@@ -17,13 +17,13 @@ use tokio::time::timeout;
 use crate::{
     boards::{Asked, Boards, Crawled},
     config::{ScrapeConfig, SourceConfig},
+    coverage::Coverage,
     dedupe::{Gathered, dedupe},
     error::Error,
     fetch::{Fetcher, Known, Trail},
     gathering::{Conclusion, Gathering},
     link::Tracking,
     listing::Listing,
-    look::Look,
     query::Query,
     setup::BuildError,
     source::{Refines, Source, Sources},
@@ -99,14 +99,14 @@ pub struct SourceReport {
     /// The addresses and identifiers of postings that are gone or have expired.
     pub gone: Vec<String>,
     /// What its records looked like.
-    pub look: Look,
+    pub look: Coverage,
     /// How long it took.
     pub elapsed: Duration,
 }
 
 /// What a scrape found.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Report {
+pub struct ScrapeReport {
     /// What matches, each posting once, newest first.
     pub listings: Vec<Listing>,
     /// Each source, in the order of the configuration.
@@ -150,7 +150,7 @@ impl Scraper {
         &self,
         query: &Query,
         on_progress: &(dyn Fn(Progress<'_>) + Send + Sync),
-    ) -> Report {
+    ) -> ScrapeReport {
         self.scrape_until(query, on_progress, std::future::pending()).await
     }
 
@@ -166,7 +166,7 @@ impl Scraper {
         query: &Query,
         on_progress: &(dyn Fn(Progress<'_>) + Send + Sync),
         limit: impl Future<Output = ()> + Send,
-    ) -> Report {
+    ) -> ScrapeReport {
         let limit = limit.boxed().shared();
         // Boxed one by one: an async closure in a stream is not general enough over its borrow.
         let asked: Vec<_> = self
@@ -176,7 +176,7 @@ impl Scraper {
             .collect();
         let ended: Vec<(SourceReport, Vec<Gathered>)> =
             stream::iter(asked).buffered(self.concurrent).collect().await;
-        let mut report = Report::default();
+        let mut report = ScrapeReport::default();
         let mut gathered = Vec::new();
         for (source, listings) in ended {
             report.sources.push(source);

@@ -4,7 +4,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use crate::{
     fetch::Fetcher,
-    gathering::{Gathering, Limits},
+    gathering::{Gathering, SourceLimits},
     query::Query,
 };
 
@@ -31,8 +31,8 @@ pub trait Source: Send + Sync + fmt::Debug {
     fn aggregates(&self) -> bool;
 
     /// What its answers do not say.
-    fn limits(&self) -> Limits {
-        Limits::default()
+    fn limits(&self) -> SourceLimits {
+        SourceLimits::default()
     }
 
     /// Whether its lists are the same whatever is looked for: then they are read once for all

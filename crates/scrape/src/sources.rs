@@ -39,7 +39,7 @@ use crate::config::{SourceConfig, SourceKind};
 use self::html::HtmlSource;
 use crate::{
     fetch::Fetcher,
-    gathering::{Gathering, Limits},
+    gathering::{Gathering, SourceLimits},
     locale::Locale,
     query::Query,
     setup::BuildError,
@@ -77,7 +77,7 @@ impl Source for AtHome {
         self.source.aggregates()
     }
 
-    fn limits(&self) -> Limits {
+    fn limits(&self) -> SourceLimits {
         self.source.limits()
     }
 

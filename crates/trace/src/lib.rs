@@ -74,7 +74,7 @@ pub struct Attempt<'a> {
 
 /// How a run has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum RunEnd {
     /// In a state that is no failure: `SUCCESS`, `REVOKED`.
     Well(&'static str),
     /// It is tried again; why.

@@ -4,7 +4,7 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
 
-use crate::{Attempt, Carrier, Collector, Ended, Publishing};
+use crate::{Attempt, Carrier, Collector, Publishing, RunEnd};
 
 /// The sending of spans.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl Running {
     }
 
     /// Ends the run.
-    pub fn end(&self, _: impl FnOnce() -> Option<Ended>) {}
+    pub fn end(&self, _: impl FnOnce() -> Option<RunEnd>) {}
 }
 
 /// A context to be taken to another thread.

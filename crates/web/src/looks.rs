@@ -6,7 +6,7 @@ use rhubarb_core::clock;
 use rhubarb_jobs::Status;
 use rhubarb_queue::{
     inspect::{self, WorkerInfo},
-    letter::{self, Filter, Letter, LetterKind},
+    letter::{self, Letter, LetterFilter, LetterKind},
     statistics::{self, Statistics},
 };
 
@@ -59,7 +59,7 @@ pub async fn timetable(site: &Site) -> Result<Shown<Timetable>, Problem> {
 pub async fn letters(site: &Site, kind: LetterKind) -> Result<Shown<Vec<Letter>>, Problem> {
     let own = site.clone();
     let look = Box::pin(async move {
-        Ok(letter::heads(own.client(), kind, &Filter::default(), LETTERS + 1).await?)
+        Ok(letter::heads(own.client(), kind, &LetterFilter::default(), LETTERS + 1).await?)
     });
     let boards = site.boards();
     match kind {

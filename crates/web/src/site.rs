@@ -6,7 +6,7 @@ use rhubarb_connection::Connections;
 use rhubarb_core::shutdown::Shutdown;
 use rhubarb_jobs::Caches;
 use rhubarb_monitor::{
-    collect::{self, Look},
+    collect::{self, Scope},
     fleet::{self, Fleet, View},
     report::Report,
     scan::Effort,
@@ -131,7 +131,7 @@ impl Site {
         let look = async move {
             let Shared { config, servers, client, .. } = &*site.0;
             let effort = Effort::new(EFFORT, true);
-            collect::report(&Look { config, servers, client, info: true, effort }).await
+            collect::report(&Scope { config, servers, client, info: true, effort }).await
         };
         let seen = self.0.report.get(look).await;
         seen.ok_or_else(|| Problem::unavailable("Redis has not answered yet"))

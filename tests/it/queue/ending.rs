@@ -7,7 +7,7 @@ use rhubarb_consumer::Outcome;
 use rhubarb_e2e::eventually::eventually;
 use rhubarb_queue::{
     Publish, inspect,
-    letter::{self, Filter, LetterKind},
+    letter::{self, LetterFilter, LetterKind},
     replay::replay,
 };
 use rhubarb_wire::Exception;
@@ -130,7 +130,7 @@ async fn what_cannot_be_read_is_a_dead_letter_with_the_reason_and_the_worker_goe
     let id = bench.publish(&Publish::new("t").arg("fine")).await;
     assert_eq!(bench.result(&id).await.result, "fine");
     let dead = eventually(WAIT, "five dead letters", async || {
-        let dead = inspect::letters(&bench.client, LetterKind::Dead, &Filter::default(), 10)
+        let dead = inspect::letters(&bench.client, LetterKind::Dead, &LetterFilter::default(), 10)
             .await
             .unwrap();
         (dead.len() == 5).then_some(dead)

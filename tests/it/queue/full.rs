@@ -8,7 +8,7 @@ use rhubarb_core::class::Class;
 use rhubarb_e2e::eventually::eventually;
 use rhubarb_queue::{
     Publish, inspect,
-    letter::{self, Filter, LetterKind},
+    letter::{self, LetterFilter, LetterKind},
     replay::replay,
 };
 use rhubarb_wire::{Exception, Signature, canvas};
@@ -76,8 +76,9 @@ async fn letters_are_kept_replayed_and_dropped_on_a_full_redis() {
     fill(&mut redis).await;
     let worker = bench.worker(echo);
     let dead = eventually(WAIT, "one is dead, one is parked", async || {
-        let dead =
-            inspect::letters(&bench.client, LetterKind::Dead, &Filter::default(), 9).await.unwrap();
+        let dead = inspect::letters(&bench.client, LetterKind::Dead, &LetterFilter::default(), 9)
+            .await
+            .unwrap();
         letter::find(&bench.client, LetterKind::Parked, &id).await.unwrap()?;
         dead.into_iter().next()
     })

@@ -8,7 +8,7 @@ use rhubarb_consumer::{Delivery, Outcome};
 use rhubarb_e2e::eventually::eventually;
 use rhubarb_queue::{
     Config, Publish, inspect,
-    letter::{self, Filter, Letter, LetterKind},
+    letter::{self, Letter, LetterFilter, LetterKind},
     replay::{replay, replay_all},
 };
 use rhubarb_wire::Exception;
@@ -29,7 +29,7 @@ async fn once_then_never(delivery: Delivery) -> Outcome {
     Outcome::Retry { exception, traceback: None, after: Duration::ZERO, again: Box::default() }
 }
 
-async fn dead(bench: &Bench, filter: &Filter) -> Vec<Letter> {
+async fn dead(bench: &Bench, filter: &LetterFilter) -> Vec<Letter> {
     inspect::letters(&bench.client, LetterKind::Dead, filter, 1_000).await.unwrap()
 }
 
@@ -67,7 +67,8 @@ async fn push_rubbish(bench: &Bench, numbers: std::ops::Range<usize>, size: usiz
         let _: u64 = redis.lpush("celery", &message).await.unwrap();
         eventually(WAIT, "it is kept", async || {
             let newest =
-                inspect::letters(&bench.client, LetterKind::Dead, &Filter::default(), 2).await;
+                inspect::letters(&bench.client, LetterKind::Dead, &LetterFilter::default(), 2)
+                    .await;
             // Of a large one the message is not read with the list.
             let is_it = |letter: &Letter| match &letter.message {
                 Some(kept) => kept.starts_with(&format!("{n}:")),
@@ -129,7 +130,7 @@ async fn a_retried_letter_begins_with_no_deaths_and_no_result() {
     kill_workers(&bench, 1).await;
     let worker = bench.worker(echo);
     assert_eq!(bench.result(&id).await.result, "again", "one more death is not the third");
-    assert!(dead(&bench, &Filter::default()).await.is_empty());
+    assert!(dead(&bench, &LetterFilter::default()).await.is_empty());
     assert!(worker.stop().await);
 }
 
@@ -160,7 +161,7 @@ async fn letters_give_way_by_count_the_oldest_first() {
     let bench = Bench::with(|config| config.worker.max_dead_letters = 3).await;
     let worker = bench.worker(echo);
     push_rubbish(&bench, 0..5, 10).await;
-    let kept = dead(&bench, &Filter::default()).await;
+    let kept = dead(&bench, &LetterFilter::default()).await;
     let begins: Vec<String> =
         kept.iter().map(|letter| letter.message.clone().unwrap()[..1].to_owned()).collect();
     assert_eq!(begins, ["4", "3", "2"]);
@@ -176,9 +177,9 @@ async fn letters_give_way_by_bytes_and_the_count_of_bytes_stays_right() {
     let worker = bench.worker(echo);
     push_rubbish(&bench, 0..20, 1_000).await;
     let mut redis = bench.redis().await;
-    assert_eq!(dead(&bench, &Filter::default()).await.len(), 20);
+    assert_eq!(dead(&bench, &LetterFilter::default()).await.len(), 20);
     push_rubbish(&bench, 20..23, 45_000).await;
-    let kept = dead(&bench, &Filter::default()).await;
+    let kept = dead(&bench, &LetterFilter::default()).await;
     let sizes: Vec<usize> = kept.iter().map(|letter| letter.size).collect();
     assert_eq!(sizes[..2], [45_003, 45_003], "the newest stay");
     let (counted, there) = bytes(&mut redis, "dead").await;
@@ -194,9 +195,9 @@ async fn letters_give_way_by_bytes_and_the_count_of_bytes_stays_right() {
     assert_eq!(counted, there);
 
     // One that alone is too much: what is known of it is kept, and it takes no other's place.
-    let before = dead(&bench, &Filter::default()).await.len();
+    let before = dead(&bench, &LetterFilter::default()).await.len();
     push_rubbish(&bench, 99..100, 2 * limit).await;
-    let kept = dead(&bench, &Filter::default()).await;
+    let kept = dead(&bench, &LetterFilter::default()).await;
     assert_eq!((kept.len(), kept[0].size, kept[0].bytes()), (before + 1, 2 * limit + 3, None));
     assert!(worker.stop().await);
 }
@@ -207,13 +208,13 @@ async fn letters_that_are_too_old_give_way_when_a_worker_starts() {
     let worker = bench.worker(echo);
     push_rubbish(&bench, 0..2, 10).await;
     assert!(worker.stop().await);
-    let old = dead(&bench, &Filter::default()).await.pop().unwrap();
+    let old = dead(&bench, &LetterFilter::default()).await.pop().unwrap();
     let mut redis = bench.redis().await;
     let age: f64 = 31.0 * 86_400_000.0;
     let _: f64 = redis.zincr("rhubarb:dead", &old.id, -age).await.unwrap();
     let worker = bench.worker(echo);
     eventually(WAIT, "the old one is gone", async || {
-        let kept = dead(&bench, &Filter::default()).await;
+        let kept = dead(&bench, &LetterFilter::default()).await;
         (kept.len() == 1 && kept[0].id != old.id).then_some(())
     })
     .await;
@@ -238,20 +239,20 @@ async fn letters_are_found_by_task_queue_reason_and_age() {
     }
     push_rubbish(&bench, 0..1, 10).await;
     let mut redis = bench.redis().await;
-    let oldest = dead(&bench, &Filter::default()).await.pop().unwrap();
+    let oldest = dead(&bench, &LetterFilter::default()).await.pop().unwrap();
     let _: f64 = redis.zincr("rhubarb:dead", &oldest.id, -3_600_000).await.unwrap();
 
     let some = |text: &str| Some(text.to_owned());
-    let all = Filter::default;
+    let all = LetterFilter::default;
     for (filter, n) in [
         (all(), 4),
-        (Filter { task: some("a"), ..all() }, 2),
-        (Filter { queue: some("mail"), ..all() }, 2),
-        (Filter { task: some("a"), queue: some("mail"), ..all() }, 1),
-        (Filter { reason: some("MAX_MESSAGE_BYTES"), ..all() }, 3),
-        (Filter { older_than: Some(Duration::from_secs(1800)), ..all() }, 1),
-        (Filter { older_than: Some(Duration::from_secs(7200)), ..all() }, 0),
-        (Filter { task: some("none"), ..all() }, 0),
+        (LetterFilter { task: some("a"), ..all() }, 2),
+        (LetterFilter { queue: some("mail"), ..all() }, 2),
+        (LetterFilter { task: some("a"), queue: some("mail"), ..all() }, 1),
+        (LetterFilter { reason: some("MAX_MESSAGE_BYTES"), ..all() }, 3),
+        (LetterFilter { older_than: Some(Duration::from_secs(1800)), ..all() }, 1),
+        (LetterFilter { older_than: Some(Duration::from_secs(7200)), ..all() }, 0),
+        (LetterFilter { task: some("none"), ..all() }, 0),
     ] {
         assert_eq!(dead(&bench, &filter).await.len(), n, "{filter:?}");
     }
@@ -260,7 +261,7 @@ async fn letters_are_found_by_task_queue_reason_and_age() {
 
     let replayed = replay_all(&bench.client, LetterKind::Dead, &all()).await.unwrap();
     assert_eq!((replayed.moved, replayed.n_refused, replayed.refused.len()), (1, 3, 3));
-    let mail = Filter { queue: some("mail"), ..all() };
+    let mail = LetterFilter { queue: some("mail"), ..all() };
     let mails = letter::ids(&bench.client, LetterKind::Dead, &mail).await.unwrap();
     let dropped = letter::drop_letters(&bench.client, LetterKind::Dead, &mails).await.unwrap();
     assert_eq!(dropped, 2);
@@ -300,8 +301,8 @@ async fn a_record_that_cannot_be_read_hides_no_other() {
     let mut redis = bench.redis().await;
     let ids: Vec<String> = redis.zrange("rhubarb:dead", 0, 0).await.unwrap();
     let _: u64 = redis.hset("rhubarb:dead:letters", &ids[0], "{").await.unwrap();
-    assert_eq!(dead(&bench, &Filter::default()).await.len(), 1);
-    let shown: Value = serde_json::to_value(dead(&bench, &Filter::default()).await).unwrap();
+    assert_eq!(dead(&bench, &LetterFilter::default()).await.len(), 1);
+    let shown: Value = serde_json::to_value(dead(&bench, &LetterFilter::default()).await).unwrap();
     assert_eq!(shown[0]["kind"], "dead");
     assert!(worker.stop().await);
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use redis::AsyncCommands;
-use rhubarb_consumer::{Limits, Outcome, Rate, ResultPolicy, Tasks};
+use rhubarb_consumer::{Outcome, Rate, ResultPolicy, TaskLimits, Tasks};
 use rhubarb_e2e::eventually::eventually;
 use rhubarb_queue::Publish;
 use serde_json::{Value, json};
@@ -15,8 +15,8 @@ use tokio::time::Instant;
 use super::{Bench, WAIT};
 
 fn limited(name: &str, rate: &str) -> Tasks {
-    let limits = Limits { rate: Rate::parse(rate).unwrap(), ..Limits::default() };
-    let free = (vec!["free".to_owned()], Limits::default(), ResultPolicy::default());
+    let limits = TaskLimits { rate: Rate::parse(rate).unwrap(), ..TaskLimits::default() };
+    let free = (vec!["free".to_owned()], TaskLimits::default(), ResultPolicy::default());
     Tasks::new([(vec![name.to_owned()], limits, ResultPolicy::default()), free])
 }
 

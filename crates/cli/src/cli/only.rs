@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use rhubarb_scrape::filter::{self, Filter};
+use rhubarb_scrape::filter::{self, ListingFilter};
 
 /// Which listings are counted or shown; all of a keyword's are cached.
 #[derive(Args, Clone, Debug, Default)]
@@ -31,8 +31,8 @@ pub(crate) struct OnlyArgs {
 
 impl OnlyArgs {
     /// Returns the filter, with that for a source where there is one.
-    pub(crate) fn filter(&self, source: Option<&str>) -> Filter {
-        Filter {
+    pub(crate) fn filter(&self, source: Option<&str>) -> ListingFilter {
+        ListingFilter {
             location: self.location.clone(),
             remote: self.remote,
             posted_within: self.posted_within,

@@ -3,7 +3,7 @@
 use rhubarb_connection::Connections;
 use rhubarb_jobs::Caches;
 use rhubarb_monitor::{
-    collect::Look,
+    collect::Scope,
     doctor::{self, Examination},
     finding::Level,
     scan::Effort,
@@ -30,7 +30,7 @@ pub(crate) async fn run(
     let client = Client::new(&connections, config);
     let caches = Caches::new(&config.cache, &connections)?;
     let effort = Effort::new(args.effort, true);
-    let look = Look { config, servers: &servers, client: &client, info: true, effort };
+    let look = Scope { config, servers: &servers, client: &client, info: true, effort };
     let running = (!args.setup).then_some(&caches);
     let examined = doctor::examine(&look, running, warnings).await;
     show(&examined, args)?;

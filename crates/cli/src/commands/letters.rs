@@ -2,7 +2,7 @@
 
 use rhubarb_queue::{
     inspect,
-    letter::{self, Attempt, Filter, Letter, LetterKind},
+    letter::{self, Attempt, Letter, LetterFilter, LetterKind},
     replay::{replay, replay_all},
 };
 
@@ -34,7 +34,7 @@ pub(crate) async fn parked(context: &Context, command: ParkedCommand) -> Result<
     }
 }
 
-impl From<FilterArgs> for Filter {
+impl From<FilterArgs> for LetterFilter {
     fn from(args: FilterArgs) -> Self {
         let FilterArgs { task, queue, reason, older_than } = args;
         Self { task, queue, reason, older_than }

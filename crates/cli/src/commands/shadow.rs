@@ -6,7 +6,7 @@ use rhubarb_core::shutdown::Shutdown;
 use rhubarb_monitor::collect::configured_queues;
 use rhubarb_queue::{
     inspect,
-    shadow::{self, Known, Report, TaskReport, Verdict, Watch},
+    shadow::{self, Known, ShadowReport, TaskReport, Verdict, Watch},
 };
 
 use super::Context;
@@ -52,7 +52,7 @@ pub(crate) async fn shadow(context: &Context, args: ShadowArgs) -> Result<(), Er
 
 /// Renders a report: queues, tasks, what cannot be read, what was perhaps not seen, and last the
 /// sentence to decide on.
-fn text(report: &Report) -> String {
+fn text(report: &ShadowReport) -> String {
     let mut parts = vec![queues(report)];
     if !report.tasks.is_empty() {
         parts.push(tasks(report));
@@ -67,7 +67,7 @@ fn text(report: &Report) -> String {
     parts.join("\n\n")
 }
 
-fn queues(report: &Report) -> String {
+fn queues(report: &ShadowReport) -> String {
     let numbers = ["FIRST", "LAST", "MOST", "OLDEST"];
     let mut grid = Grid::new(&["QUEUE", "FIRST", "LAST", "MOST", "OLDEST"]).right(&numbers);
     for queue in &report.queues {
@@ -90,7 +90,7 @@ fn queues(report: &Report) -> String {
     format!("{}{held}", grid.render())
 }
 
-fn tasks(report: &Report) -> String {
+fn tasks(report: &ShadowReport) -> String {
     let numbers = ["SEEN", "WAITED", "CAME", "TOLD", "A MINUTE", "BYTES", "LARGEST"];
     let headings = [&["TASK", "HERE"], &numbers[..]].concat();
     let mut grid = Grid::new(&headings).right(&numbers);
@@ -119,7 +119,7 @@ fn tasks(report: &Report) -> String {
     grid.render()
 }
 
-fn misfits(report: &Report) -> impl Iterator<Item = String> {
+fn misfits(report: &ShadowReport) -> impl Iterator<Item = String> {
     report.tasks.iter().filter_map(|(name, task)| {
         let why = task.misfit.as_ref()?;
         Some(clean(&format!("arguments that do not fit `{name}`: {}; {why}", task.misfits)))
@@ -127,7 +127,7 @@ fn misfits(report: &Report) -> impl Iterator<Item = String> {
 }
 
 /// Says what a sampler cannot know.
-fn unseen(report: &Report) -> Vec<String> {
+fn unseen(report: &ShadowReport) -> Vec<String> {
     let mut told = Vec::new();
     let gaps: Vec<&str> = report
         .queues

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rhubarb_queue::history::{self, Change, Filter};
+use rhubarb_queue::history::{self, HistoryFilter, StateChange};
 
 use super::Context;
 use crate::{
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Lists the last ends of tasks that are meant.
 pub(crate) async fn tasks(context: &Context, args: TasksArgs) -> Result<(), Error> {
     let TasksArgs { state, task, search, since, limit, shown } = args;
-    let filter = Filter { state, task, text: search, since, behind: None };
+    let filter = HistoryFilter { state, task, text: search, since, behind: None };
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let depth = context.config.history.ends;
     let found = history::read(&context.client, &filter, limit, depth, PATIENCE).await?;
@@ -31,7 +31,7 @@ pub(crate) async fn tasks(context: &Context, args: TasksArgs) -> Result<(), Erro
     Ok(())
 }
 
-fn table(changes: &[Change]) -> String {
+fn table(changes: &[StateChange]) -> String {
     if changes.is_empty() {
         return "no such task has ended".to_owned();
     }

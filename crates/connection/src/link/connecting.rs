@@ -12,7 +12,7 @@ use redis::{
 
 use super::{Inner, Redis, lock};
 use crate::{
-    Change, Error, Options, Push, address,
+    Error, Invalidation, Options, Push, address,
     config::RedisConfig,
     dial::{self, Dial, Dialled, Driver},
     error::{denied, is_loss},
@@ -190,7 +190,7 @@ impl Redis {
         state.live = Some(live.clone());
         drop(state);
         self.inner.outages.up(&self.inner.url, self.inner.db);
-        self.inner.tell(Push::Connected, Change::Connected);
+        self.inner.tell(Push::Connected, Invalidation::Connected);
         self.inner.letterboxes().iter().for_each(Letterbox::connected);
         Ok(live)
     }
@@ -238,7 +238,7 @@ impl Redis {
         if state.live.as_ref().is_some_and(|live| live.generation == generation) {
             state.live = None;
             drop(state);
-            self.inner.tell(Push::Lost, Change::Lost);
+            self.inner.tell(Push::Lost, Invalidation::Lost);
         }
     }
 
@@ -298,7 +298,7 @@ impl Inner {
     }
 
     /// Tells all who listen what has become of the connection.
-    fn tell(&self, push: Push, change: Change) {
+    fn tell(&self, push: Push, change: Invalidation) {
         // Nobody listening is fine.
         let _ = self.pushes.send(push);
         let _ = self.changes.send(change);
@@ -319,7 +319,7 @@ fn pushed(inner: &Weak<Inner>, generation: u64, info: PushInfo) {
     match push::read(info) {
         Some(Unasked::Push(Push::Message { channel, payload })) => inner.deliver(channel, payload),
         Some(Unasked::Push(push)) => drop(inner.pushes.send(push)),
-        Some(Unasked::Change(change)) => drop(inner.changes.send(change)),
+        Some(Unasked::Invalidation(change)) => drop(inner.changes.send(change)),
         None => {}
     }
 }

@@ -170,7 +170,7 @@ fn pack<T: Serialize>(run: &str, value: &T) -> Option<(Vec<u8>, usize)> {
 
 #[cfg(test)]
 mod tests {
-    use rhubarb_scrape::Look;
+    use rhubarb_scrape::Coverage;
 
     use super::*;
 
@@ -183,7 +183,7 @@ mod tests {
             permanent: false,
             cut: false,
             gone: Vec::new(),
-            look: Look::default(),
+            look: Coverage::default(),
             lists: Vec::new(),
         }
     }

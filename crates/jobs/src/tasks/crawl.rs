@@ -20,9 +20,9 @@ use tokio::time::{Instant, sleep};
 use super::{
     board::{Content, Head, new_run},
     boards::Boards,
-    hold,
+    exclusive,
 };
-use crate::Memory;
+use crate::SourceMemory;
 
 /// How long a crawl's lock outlives its holder. Another one crawls after that.
 const TTL: Duration = Duration::from_secs(15);
@@ -68,7 +68,7 @@ pub(super) struct OneScrape {
     /// What the keyword's listings are, and which of them are of each source.
     earlier: Arc<Vec<Listing>>,
     by_source: HashMap<String, Vec<usize>>,
-    memory: Memory,
+    memory: SourceMemory,
     state: Mutex<State>,
 }
 
@@ -117,7 +117,7 @@ impl OneScrape {
         (client, owner): (&Client, &str),
         need: Need,
         earlier: Arc<Vec<Listing>>,
-        memory: Memory,
+        memory: SourceMemory,
     ) -> Self {
         let mut by_source: HashMap<String, Vec<usize>> = HashMap::new();
         for (idx, listing) in earlier.iter().enumerate() {
@@ -145,7 +145,7 @@ impl OneScrape {
 
     /// Returns what is remembered, as the answers are to be held against it: what a crawl says
     /// again that was heard before is no further run.
-    pub(super) fn held_against(&self, memory: &Memory) -> Memory {
+    pub(super) fn held_against(&self, memory: &SourceMemory) -> SourceMemory {
         let mut memory = memory.clone();
         for (source, crawled) in &self.state().crawled {
             let Some(last) = memory.get_mut(source).filter(|last| last.crawled == *crawled) else {
@@ -159,7 +159,7 @@ impl OneScrape {
 
     /// Remembers which crawl was heard of each source, and of which content its listings are made
     /// where they are all that it has.
-    pub(super) fn note(&self, memory: &mut Memory, reports: &[SourceReport]) {
+    pub(super) fn note(&self, memory: &mut SourceMemory, reports: &[SourceReport]) {
         let state = self.state();
         for report in reports {
             let Some(remembered) = memory.get_mut(&report.name) else { continue };
@@ -244,7 +244,7 @@ impl OneScrape {
             if !matches!(held, Ok(false)) {
                 let done = tokio::select! {
                     done = self.crawl(id, asked, kept) => Some(done),
-                    () = hold::lost(&lock), if held.is_ok() => None,
+                    () = exclusive::lost(&lock), if held.is_ok() => None,
                 };
                 if let Some(done) = done {
                     release(&lock).await;

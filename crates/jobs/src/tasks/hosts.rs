@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use rhubarb_queue::limiter::{Breaker, Limit, Limiter, Report, Turn, Why};
-use rhubarb_scrape::hosts::{self, Asking, Ended, Hosts, Pace};
+use rhubarb_queue::limiter::{Breaker, Limit, Limiter, PlaceUse, Turn, Why};
+use rhubarb_scrape::hosts::{self, Asking, Hosts, Pace, RequestEnd};
 
 /// So many failures in a row make a host rest: three scrapes with two more tries each.
 const FAILURES: u32 = 10;
@@ -45,10 +45,16 @@ impl Hosts for SharedHosts {
         })
     }
 
-    fn end(&self, host: String, ticket: String, pace: Pace, how: Ended) -> Asking<'static, ()> {
+    fn end(
+        &self,
+        host: String,
+        ticket: String,
+        pace: Pace,
+        how: RequestEnd,
+    ) -> Asking<'static, ()> {
         let limiter = self.0.clone();
         Box::pin(async move {
-            let report = Report {
+            let report = PlaceUse {
                 hold: how.hold,
                 success: how.serves,
                 took: how.latency,

@@ -93,11 +93,11 @@ impl Verdict {
 mod tests {
     use std::time::Duration;
 
-    use rhubarb_scrape::{Look, SourceState};
+    use rhubarb_scrape::{Coverage, SourceState};
 
     use super::*;
 
-    fn report(ending: Ending, look: Look) -> SourceReport {
+    fn report(ending: Ending, look: Coverage) -> SourceReport {
         SourceReport {
             name: "a".into(),
             ending,
@@ -113,8 +113,8 @@ mod tests {
         }
     }
 
-    fn look(records: u64, company: u64) -> Look {
-        Look { records, company, url: records, ..Look::default() }
+    fn look(records: u64, company: u64) -> Coverage {
+        Coverage { records, company, url: records, ..Coverage::default() }
     }
 
     fn known(records: u64) -> Remembered {
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn records_that_were_never_read_hold_nothing_back_and_newly_lost_ones_do() {
-        let lost = |skipped| report(Ending::Partial, Look { skipped, ..look(10, 10) });
+        let lost = |skipped| report(Ending::Partial, Coverage { skipped, ..look(10, 10) });
         let (kept, closed) = ((Ending::Partial, Earlier::Kept), (Ending::Partial, Earlier::Closed));
         assert_eq!(runs(Remembered::default(), &[lost(2), lost(2), lost(3)]), [kept, closed, kept]);
         assert_eq!(runs(known(10), &[lost(1), lost(1), lost(1)]), [kept, kept, closed]);

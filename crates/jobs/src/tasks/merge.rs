@@ -7,7 +7,7 @@ use rhubarb_scrape::{Ending, Listing, identity::KnownListings, run::SourceReport
 
 use super::judge::{Earlier, RUNS_BELIEVED, Verdict, judge};
 use crate::{
-    Memory, ScrapeState, SourceState, SourceStatus,
+    ScrapeState, SourceMemory, SourceState, SourceStatus,
     life::{End, Why},
 };
 
@@ -31,7 +31,7 @@ pub struct Merged {
     /// Each source by its name.
     pub sources: BTreeMap<String, SourceStatus>,
     /// What is to be remembered of the sources that were asked.
-    pub memory: Memory,
+    pub memory: SourceMemory,
     /// What each source says of its postings that did not come.
     pub ends: BTreeMap<String, End>,
 }
@@ -42,7 +42,7 @@ pub struct Before<'a> {
     /// The listings that are cached of the sources that are asked.
     pub listings: &'a [Listing],
     /// What is remembered of the sources.
-    pub memory: &'a Memory,
+    pub memory: &'a SourceMemory,
     /// When the scrape began.
     pub now: Timestamp,
 }
@@ -212,7 +212,7 @@ pub fn n_new(earlier: &[Listing], listings: &[Listing]) -> u64 {
 mod tests {
     use std::time::Duration;
 
-    use rhubarb_scrape::Look;
+    use rhubarb_scrape::Coverage;
 
     use super::*;
     use crate::Remembered;
@@ -242,14 +242,14 @@ mod tests {
             limited: false,
             cut: !matches!(ending, Ending::Found | Ending::Nothing),
             gone: Vec::new(),
-            look: Look::default(),
+            look: Coverage::default(),
             elapsed: Duration::ZERO,
         }
     }
 
     fn merged(earlier: &[Listing], found: &[&str], ended: &[(&str, Ending)]) -> Merged {
         let reports: Vec<_> = ended.iter().map(|(name, ending)| report(name, *ending)).collect();
-        let before = Before { listings: earlier, memory: &Memory::new(), now: now() };
+        let before = Before { listings: earlier, memory: &SourceMemory::new(), now: now() };
         merge(before, listings(found), &reports)
     }
 
@@ -344,7 +344,7 @@ mod tests {
         let earlier = listings(&["a/1", "a/2"]);
         let gone = vec!["https://a.test/2".to_owned()];
         let reports = [SourceReport { gone, ..report("a", Ending::Partial) }];
-        let before = Before { listings: &earlier, memory: &Memory::new(), now: now() };
+        let before = Before { listings: &earlier, memory: &SourceMemory::new(), now: now() };
         let got = merge(before, Vec::new(), &reports);
         assert_eq!((got.listings, got.closed), (Some(listings(&["a/1"])), 1));
     }
@@ -374,10 +374,10 @@ mod tests {
     fn a_run_that_is_not_believed_changes_no_earlier_listing() {
         let mut earlier = listings(&["a/1", "a/2", "a/3", "a/4", "a/5"]);
         earlier.iter_mut().for_each(|listing| listing.company = "Acme".into());
-        let look = Look { records: 5, company: 5, ..Look::default() };
+        let look = Coverage { records: 5, company: 5, ..Coverage::default() };
         let known = Remembered { look, ..Remembered::default() };
-        let memory = Memory::from([("a".to_owned(), known)]);
-        let now_without = Look { company: 0, ..look };
+        let memory = SourceMemory::from([("a".to_owned(), known)]);
+        let now_without = Coverage { company: 0, ..look };
         let reports = [SourceReport { look: now_without, ..report("a", Ending::Found) }];
         let before = Before { listings: &earlier, memory: &memory, now: now() };
         let found = listings(&["a/1", "a/2", "a/3", "a/4", "a/5"]);
@@ -417,7 +417,7 @@ mod tests {
     fn a_board_that_is_gone_for_good_empties_its_own_even_alone() {
         let earlier = listings(&["a/1"]);
         let known = Remembered { missing: 2, ..Remembered::default() };
-        let memory = Memory::from([("a".to_owned(), known)]);
+        let memory = SourceMemory::from([("a".to_owned(), known)]);
         let before = Before { listings: &earlier, memory: &memory, now: now() };
         let got = merge(before, Vec::new(), &[report("a", Ending::NotFound)]);
         assert_eq!((got.listings, got.closed), (Some(Vec::new()), 1));

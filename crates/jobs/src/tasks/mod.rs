@@ -1,14 +1,14 @@
 //! The scraping tasks, under the names that the Django application calls.
 //!
 //! They are registered as anyone's own tasks are; [`judge`], [`merge`] and [`summary`] hold what
-//! they decide, without I/O, [`scrape`] and [`proxies`] do what takes I/O, [`hold`] sees to one
+//! they decide, without I/O, [`scrape`] and [`proxies`] do what takes I/O, [`exclusive`] sees to one
 //! scrape of a keyword at a time, [`SharedHosts`] and [`Pages`] share hosts' pace and their pages
 //! among workers.
 
 mod board;
 mod boards;
 mod crawl;
-mod hold;
+mod exclusive;
 mod hosts;
 pub mod judge;
 mod lives;
@@ -39,7 +39,7 @@ use rhubarb_queue::{config::NotifyConfig, keys::Keys, limiter::Limiter, notice::
 use rhubarb_scrape::{
     boards::fingerprint,
     config::{ScrapeConfig, ScrapeSettings, SourceConfig},
-    filter::{self, Filter},
+    filter::{self, ListingFilter},
     run::Scraper,
 };
 use serde::Deserialize;
@@ -119,14 +119,14 @@ impl ScrapeKeyword {
     ///
     /// # Errors
     /// Names the argument that is no age.
-    fn filter(&self) -> Result<Filter, TaskError> {
+    fn filter(&self) -> Result<ListingFilter, TaskError> {
         let age = self.posted_within.as_ref().map(|age| match age {
             Age::Seconds(seconds) => Ok(Duration::from_secs(*seconds)),
             Age::Text(text) => filter::age(text),
         });
         let wrong =
             |why| TaskError::failed("ValueError", format!("argument 'posted_within': {why}"));
-        Ok(Filter {
+        Ok(ListingFilter {
             location: self.location.clone(),
             remote: self.remote,
             posted_within: age.transpose().map_err(wrong)?,

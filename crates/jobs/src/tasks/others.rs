@@ -11,7 +11,7 @@ use rhubarb_scrape::{Query, Source, keyword::slug, run::Scraper};
 use super::{
     Scraping,
     crawl::{Heads, Need},
-    hold, quiet,
+    exclusive, quiet,
     scrape::{Work, cached, running},
 };
 
@@ -52,13 +52,13 @@ async fn alone(
     keyword: &str,
     of: (Need, &Kept),
 ) -> Result<(), TaskError> {
-    let lock = hold::lock(context, &slug(keyword));
+    let lock = exclusive::lock(context, &slug(keyword));
     if !lock.acquire().await? {
         return Ok(());
     }
     let done = tokio::select! {
         done = one(scraping, context, keyword, of) => done,
-        () = hold::lost(&lock) => Ok(()),
+        () = exclusive::lost(&lock) => Ok(()),
     };
     release(&lock).await;
     done

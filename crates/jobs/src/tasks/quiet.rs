@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rhubarb_scrape::{Ending, Listing, Query, Refines, Source};
 
 use super::crawl::{Heads, Shared};
-use crate::Memory;
+use crate::SourceMemory;
 
 /// Listings are written anew at least so often, so that they say when they were last seen:
 /// milliseconds.
@@ -17,7 +17,7 @@ const REST: i64 = 6 * 3_600 * 1_000;
 /// hours, and no longer than none of them expires. Those of which others have given way, or for
 /// which there was no room, are looked at again.
 pub(super) fn rest<'n>(
-    memory: &mut Memory,
+    memory: &mut SourceMemory,
     sources: impl Iterator<Item = &'n String>,
     listings: &[Listing],
     now: Timestamp,
@@ -43,7 +43,7 @@ pub(super) fn may_rest(
     source: &dyn Source,
     query: &Query,
     (shared, heads): (&Shared, &Heads),
-    memory: &Memory,
+    memory: &SourceMemory,
 ) -> bool {
     let Some(known) = memory.get(source.name()) else { return false };
     let content = shared.head(heads, source.name()).and_then(|head| head.seen());
@@ -71,7 +71,7 @@ mod tests {
             ..Listing::default()
         };
         let known = |matched| Remembered { board: 7, matched, ..Remembered::default() };
-        let mut memory = Memory::from([
+        let mut memory = SourceMemory::from([
             ("whole".to_owned(), known(2)),
             ("expiring".to_owned(), known(1)),
             ("cut".to_owned(), known(2)),

@@ -13,7 +13,7 @@ use rhubarb_scrape::{
     config::ScrapeConfig,
     dedupe::{self, Gathered},
     keyword,
-    run::{Progress, Report, Scraper},
+    run::{Progress, ScrapeReport, Scraper},
 };
 use serde_json::{Value, json};
 use tokio::{sync::mpsc, time::Instant};
@@ -21,7 +21,7 @@ use tokio::{sync::mpsc, time::Instant};
 use super::{
     ScrapeKeyword, Scraping,
     crawl::{Heads, Need, OneScrape},
-    hold,
+    exclusive,
     lives::Lives,
     merge::{self, Merged},
     notice,
@@ -31,7 +31,7 @@ use super::{
     unfinished::Unfinished,
 };
 use crate::{
-    Cached, Caches, Memory, ScrapeState, SourceState, SourceStatus, Status, fit, life::Kind,
+    Cached, Caches, ScrapeState, SourceMemory, SourceState, SourceStatus, Status, fit, life::Kind,
 };
 
 /// How much of the boards one run crawls, those first that were read the longest ago; without it a
@@ -52,14 +52,14 @@ pub(super) async fn scrape(
     budget: Option<Budget>,
 ) -> Result<Value, TaskError> {
     let began = clock::now();
-    let by_another = hold::is_done_by_another(context).await?;
+    let by_another = exclusive::is_done_by_another(context).await?;
     if let Some(summary) = at_hand(scraping, &wanted, by_another).await? {
         return Ok(serde_json::to_value(summary)?);
     }
     let slug = keyword::slug(&wanted.keyword);
     // Boxed: what it holds across its awaits would make every caller's future as large.
     let work = Box::pin(run(scraping, context, &wanted, (began, budget)));
-    let summary = hold::alone(context, &slug, work).await?;
+    let summary = exclusive::alone(context, &slug, work).await?;
     Ok(serde_json::to_value(summary)?)
 }
 
@@ -249,7 +249,7 @@ impl Work<'_> {
     }
 
     /// Lets the boards answer from what is kept; with a budget, after some of them were crawled.
-    async fn boards(&mut self, query: &Query, memory: &Memory) -> Arc<OneScrape> {
+    async fn boards(&mut self, query: &Query, memory: &SourceMemory) -> Arc<OneScrape> {
         let boards = self.one_scrape(memory, self.need).await;
         let Some(budget) = self.budget else {
             self.scraper.boards = Some(Arc::clone(&boards) as _);
@@ -261,7 +261,7 @@ impl Work<'_> {
         kept
     }
 
-    async fn one_scrape(&self, memory: &Memory, need: Need) -> Arc<OneScrape> {
+    async fn one_scrape(&self, memory: &SourceMemory, need: Need) -> Arc<OneScrape> {
         let task = (self.context.client(), self.context.id());
         let shared = &self.scraping.0.boards;
         let earlier = Arc::clone(&self.earlier);
@@ -403,7 +403,7 @@ fn asked(
 }
 
 /// Asks the sources and reports each one's end to the task's readers.
-async fn ask(scraper: &Scraper, query: &Query, context: &TaskContext, told: bool) -> Report {
+async fn ask(scraper: &Scraper, query: &Query, context: &TaskContext, told: bool) -> ScrapeReport {
     if !told {
         return scraper.scrape_until(query, &|_| {}, context.soft_limit()).await;
     }

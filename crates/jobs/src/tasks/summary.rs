@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use rhubarb_core::clock;
-use rhubarb_scrape::{Listing, filter::Filter};
+use rhubarb_scrape::{Listing, filter::ListingFilter};
 use serde::{Deserialize, Serialize};
 
 use crate::{ScrapeState, SourceStatus, Status};
@@ -36,7 +36,7 @@ impl Summary {
     pub fn scraped(
         status: &Status,
         listings: &[Listing],
-        filter: &Filter,
+        filter: &ListingFilter,
         elapsed: Duration,
     ) -> Self {
         Self {
@@ -56,7 +56,7 @@ impl Summary {
     pub fn cached(
         keyword: &str,
         listings: &[Listing],
-        filter: &Filter,
+        filter: &ListingFilter,
         status: Option<&Status>,
     ) -> Self {
         let status = status.filter(|status| {
@@ -77,7 +77,7 @@ impl Summary {
     }
 }
 
-fn count(listings: &[Listing], filter: &Filter) -> u64 {
+fn count(listings: &[Listing], filter: &ListingFilter) -> u64 {
     let now = clock::now();
     listings.iter().filter(|listing| filter.admits(listing, now)).count() as u64
 }
@@ -108,7 +108,8 @@ mod tests {
         let listings = [listing("Berlin"), listing("Paris"), listing("Berlin")];
         let status = status("rust", ScrapeState::Partial);
         let count = |location: Option<&str>| {
-            let filter = Filter { location: location.map(str::to_owned), ..Filter::default() };
+            let filter =
+                ListingFilter { location: location.map(str::to_owned), ..ListingFilter::default() };
             Summary::scraped(&status, &listings, &filter, Duration::ZERO).count
         };
         assert_eq!(count(None), 3);
@@ -120,7 +121,10 @@ mod tests {
     #[test]
     fn a_cached_summary_takes_the_state_of_its_own_keyword_only() {
         let check = |status: Option<&Status>, expect| {
-            assert_eq!(Summary::cached("Rust", &[], &Filter::default(), status).status, expect);
+            assert_eq!(
+                Summary::cached("Rust", &[], &ListingFilter::default(), status).status,
+                expect
+            );
         };
         check(None, ScrapeState::Success);
         check(Some(&status("rust ", ScrapeState::Partial)), ScrapeState::Partial);

@@ -18,7 +18,7 @@ use rhubarb_queue::{
 use super::fleet::{Fleet, LateSchedule};
 use crate::{
     ask::{Asked, Missing},
-    collect::{Look, queue_missing},
+    collect::{Scope, queue_missing},
 };
 
 /// How many messages of each list are read for the names of their tasks.
@@ -32,7 +32,7 @@ const LATE: Duration = Duration::from_secs(30);
 
 /// Returns what is known; what Redis refuses goes to `missing`.
 pub(super) async fn fleet(
-    look: &Look<'_>,
+    look: &Scope<'_>,
     caches: &Caches,
     queues: Vec<QueueInfo>,
     missing: &mut Vec<Missing>,
@@ -75,7 +75,7 @@ impl Noted<'_> {
     }
 }
 
-async fn samples(look: &Look<'_>, queues: &[QueueInfo]) -> Result<Vec<Composition>, Error> {
+async fn samples(look: &Scope<'_>, queues: &[QueueInfo]) -> Result<Vec<Composition>, Error> {
     let mut samples = Vec::new();
     for queue in queues.iter().filter(|queue| queue.waiting > 0).take(QUEUES) {
         samples.push(inspect::composition(look.client, &queue.name, SAMPLE, EFFORT).await?);
@@ -83,7 +83,7 @@ async fn samples(look: &Look<'_>, queues: &[QueueInfo]) -> Result<Vec<Compositio
     Ok(samples)
 }
 
-async fn stranded(look: &Look<'_>) -> Result<u64, Error> {
+async fn stranded(look: &Scope<'_>) -> Result<u64, Error> {
     let mut n = 0;
     for orphan in orphans::find(look.client, look.effort.time() / 2).await? {
         n += orphan.len(look.client.queue()).await?;
@@ -91,7 +91,7 @@ async fn stranded(look: &Look<'_>) -> Result<u64, Error> {
     Ok(n)
 }
 
-async fn schedules(look: &Look<'_>, fleet: &mut Fleet) -> Result<(), Error> {
+async fn schedules(look: &Scope<'_>, fleet: &mut Fleet) -> Result<(), Error> {
     let all = All::read(look.client, look.config.scheduled()).await?;
     fleet.led = all.redbeat_leads || inspect::leader(look.client).await?.is_some();
     fleet.unusable =

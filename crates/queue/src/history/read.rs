@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use redis::Value;
 use tokio::time::Instant;
 
-use super::{Change, Entry, unpack};
+use super::{Entry, StateChange, unpack};
 use crate::{Client, Error, error::redis};
 
 /// How many entries of the stream are read at once: at most some 640 KiB.
@@ -14,7 +14,7 @@ const PAGE: usize = 10;
 
 /// Which ends are meant; empty for all.
 #[derive(Clone, Debug, Default)]
-pub struct Filter {
+pub struct HistoryFilter {
     /// Only this state, in any case.
     pub state: Option<String>,
     /// Only tasks whose name contains this.
@@ -63,7 +63,7 @@ impl std::str::FromStr for Place {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
     /// The ends that are meant, the newest first.
-    pub changes: Vec<Change>,
+    pub changes: Vec<StateChange>,
     /// How many ends were looked at.
     pub searched: usize,
     /// Whether there is more that was not looked at.
@@ -72,7 +72,7 @@ pub struct History {
     pub next: Option<Place>,
 }
 
-impl Filter {
+impl HistoryFilter {
     /// Tells whether an end is meant.
     fn takes(&self, end: &Entry<'_>) -> bool {
         self.state.as_ref().is_none_or(|state| end.state.eq_ignore_ascii_case(state))
@@ -98,7 +98,7 @@ type Read = (String, String, Vec<Entry<'static>>);
 /// [`Error::Redis`].
 pub async fn read(
     client: &Client,
-    filter: &Filter,
+    filter: &HistoryFilter,
     limit: usize,
     depth: usize,
     patience: Duration,
@@ -131,7 +131,7 @@ pub async fn read(
                 passed += 1;
                 history.next = Some(Place { entry: id.clone(), passed });
                 if filter.takes(&end) {
-                    history.changes.push(Change::of(end, &worker));
+                    history.changes.push(StateChange::of(end, &worker));
                 }
             }
         }
@@ -150,12 +150,15 @@ pub async fn read(
 ///
 /// # Errors
 /// [`Error::Redis`].
-pub async fn follow(client: &Client, after: &str) -> Result<Option<(String, Vec<Change>)>, Error> {
+pub async fn follow(
+    client: &Client,
+    after: &str,
+) -> Result<Option<(String, Vec<StateChange>)>, Error> {
     let page = page(client, "XRANGE", &format!("({after}"), "+").await?;
     let Some((last, _, _)) = page.last() else { return Ok(None) };
     let last = last.clone();
     let changes = page.into_iter().flat_map(|(_, worker, ends)| {
-        ends.into_iter().map(move |end| Change::of(end, &worker)).collect::<Vec<_>>()
+        ends.into_iter().map(move |end| StateChange::of(end, &worker)).collect::<Vec<_>>()
     });
     Ok(Some((last, changes.collect())))
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 /// What was seen of a live queue, and what would run here.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct ShadowReport {
     /// For how long it was looked at, seconds.
     pub seconds: f64,
     /// How many looks there were.

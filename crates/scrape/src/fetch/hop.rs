@@ -22,7 +22,7 @@ use super::{
 use crate::{
     blocked::Sign,
     error::{FetchError, Phase},
-    hosts::{Ended, Held, Pace, Why},
+    hosts::{Held, Pace, RequestEnd, Why},
     page::{Fetched, Page, essence},
     politeness::{MAX_WAITED, TooLate, host_of},
     store::Kept,
@@ -65,7 +65,7 @@ impl Inner {
         };
         let held = self.turn(url, interval, of).await?;
         exchange.until = self.until(of);
-        let mut ended = Ended::default();
+        let mut ended = RequestEnd::default();
         let got = self.ask(&exchange, kept, of, &mut ended).await;
         ended.serves = serves(&got, &exchange);
         held.end(ended).await;
@@ -78,7 +78,7 @@ impl Inner {
         exchange: &Exchange<'_>,
         kept: Option<Stored>,
         of: Try<'_>,
-        ended: &mut Ended,
+        ended: &mut RequestEnd,
     ) -> Result<Hop, FetchError> {
         let answer = self.send(exchange, ended).await?;
         if let Some(location) = &answer.location {
@@ -99,7 +99,7 @@ impl Inner {
     pub(super) async fn send(
         &self,
         exchange: &Exchange<'_>,
-        ended: &mut Ended,
+        ended: &mut RequestEnd,
     ) -> Result<Answer, FetchError> {
         let begun = Instant::now();
         let answer = exchange.send().await;

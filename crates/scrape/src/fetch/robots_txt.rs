@@ -9,7 +9,7 @@ use url::Url;
 use super::{Inner, Try, check_status, exchange::Exchange, hop::serves};
 use crate::{
     error::FetchError,
-    hosts::Ended,
+    hosts::RequestEnd,
     politeness::host_of,
     robots::{self, Robots},
 };
@@ -74,7 +74,7 @@ impl Inner {
             let place = self.turn(&url, self.min_interval, of).await?;
             let exchange = self.exchange(&client, &url, of);
             let exchange = Exchange { kind: Default::default(), json: None, ..exchange };
-            let mut ended = Ended::default();
+            let mut ended = RequestEnd::default();
             let told = self.ask_robots(page, &exchange, &mut ended).await;
             ended.serves = serves(&told, &exchange);
             place.end(ended).await;
@@ -91,7 +91,7 @@ impl Inner {
         &self,
         page: &Url,
         exchange: &Exchange<'_>,
-        ended: &mut Ended,
+        ended: &mut RequestEnd,
     ) -> Result<Told, FetchError> {
         let url = exchange.url;
         let as_robots = |error| as_robots_error(page, url, error);

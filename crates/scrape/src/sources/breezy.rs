@@ -16,7 +16,7 @@ use crate::{
     config::SourceConfig,
     context::Context,
     feed::{Detail, Feed},
-    gathering::Limits,
+    gathering::SourceLimits,
     json::Read,
     listing::Listing,
     location::Location,
@@ -44,7 +44,7 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
             kind: Content::Html,
             read: Arc::new(html::read_structured),
         }),
-        limits: Limits { zero_proves_nothing: true, ..Limits::default() },
+        limits: SourceLimits { zero_proves_nothing: true, ..SourceLimits::default() },
         ..Feed::new(config, parse)
     })
 }

@@ -18,7 +18,7 @@ use crate::{
     config::SourceConfig,
     context::Context,
     feed::{Detail, Feed},
-    gathering::Limits,
+    gathering::SourceLimits,
     json::Read,
     listing::Listing,
     location::Location,
@@ -63,7 +63,7 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
             kind: Content::Json,
             read: Arc::new(read_detail),
         }),
-        limits: Limits { zero_proves_nothing: true, server_cap: Some(10_000) },
+        limits: SourceLimits { zero_proves_nothing: true, server_cap: Some(10_000) },
         ..Feed::new(config, parse)
     })
 }

@@ -13,7 +13,7 @@ use crate::{
     config::SourceConfig,
     context::Context,
     feed::{Detail, Feed},
-    gathering::Limits,
+    gathering::SourceLimits,
     json::Read,
     listing::Listing,
     page::Content,
@@ -47,7 +47,7 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
             kind: Content::Json,
             read: Arc::new(read_detail),
         }),
-        limits: Limits { zero_proves_nothing: true, ..Limits::default() },
+        limits: SourceLimits { zero_proves_nothing: true, ..SourceLimits::default() },
         ..Feed::new(config, parse)
     })
 }

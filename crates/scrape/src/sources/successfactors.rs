@@ -20,7 +20,7 @@ use crate::{
     context::Context,
     dom,
     feed::{Detail, Feed},
-    gathering::Limits,
+    gathering::SourceLimits,
     listing::Listing,
     location::Location,
     page::Content,
@@ -63,7 +63,7 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
             kind: Content::Html,
             read: Arc::new(html::read_structured),
         }),
-        limits: Limits { server_cap: Some(1_024), ..Limits::default() },
+        limits: SourceLimits { server_cap: Some(1_024), ..SourceLimits::default() },
         ..Feed::new(config, parse)
     })
 }

@@ -21,7 +21,7 @@ use crate::{
     context::Context,
     dates::{self, DateOrder},
     feed::{Detail, Feed},
-    gathering::Limits,
+    gathering::SourceLimits,
     json::Read,
     listing::Listing,
     location::{self, Location},
@@ -62,7 +62,7 @@ pub(crate) fn build(config: &SourceConfig) -> Result<Feed, BuildError> {
             kind: Content::Json,
             read: Arc::new(read_detail),
         }),
-        limits: Limits { server_cap: Some(2_000), ..Limits::default() },
+        limits: SourceLimits { server_cap: Some(2_000), ..SourceLimits::default() },
         ..Feed::new(config, parse)
     })
 }

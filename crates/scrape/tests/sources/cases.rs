@@ -9,7 +9,7 @@ use jiff::{Timestamp, ToSpan, Unit, civil::Date, tz::TimeZone};
 use rhubarb_scrape::{
     Query,
     config::ScrapeSettings,
-    run::{Report, Scraper},
+    run::{ScrapeReport, Scraper},
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -201,7 +201,7 @@ fn not_found() -> Vec<u8> {
 }
 
 /// Scrapes the one source of a case as the worker would.
-async fn scrape(name: &str, kind: &str, settings: &str) -> Report {
+async fn scrape(name: &str, kind: &str, settings: &str) -> ScrapeReport {
     let settings: Value = serde_json::from_str(settings).unwrap();
     let mut source = format!("[[sources]]\ntype = {}\nname = {}\n", json!(kind), json!(name));
     for (key, value) in settings.as_object().unwrap() {
@@ -234,7 +234,7 @@ fn toml(value: &Value) -> String {
 }
 
 /// Returns what is wrong, if anything: the expected outcome and its alternative `or` were compared.
-fn judge(expected: &Value, report: &Report, begun: Instant) -> Option<String> {
+fn judge(expected: &Value, report: &ScrapeReport, begun: Instant) -> Option<String> {
     let problem = compare(expected, report, begun)?;
     match expected.get("or") {
         Some(other) => compare(other, report, begun).map(|or| format!("{problem}, or {or}")),
@@ -242,7 +242,7 @@ fn judge(expected: &Value, report: &Report, begun: Instant) -> Option<String> {
     }
 }
 
-fn compare(expected: &Value, report: &Report, begun: Instant) -> Option<String> {
+fn compare(expected: &Value, report: &ScrapeReport, begun: Instant) -> Option<String> {
     let source = report.sources[0].status();
     let state = source.status.to_string();
     if let Some(limit) = expected["within_ms"].as_u64()

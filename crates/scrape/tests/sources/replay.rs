@@ -13,7 +13,7 @@ use rhubarb_core::redact::Address;
 use rhubarb_scrape::{
     Ending, Query, SourceState,
     config::{ScrapeConfig, Selectors, SourceConfig, SourceKind},
-    run::{Report, Scraper, SourceReport},
+    run::{ScrapeReport, Scraper, SourceReport},
 };
 use rhubarb_testbed::site::{Fault, Site};
 
@@ -98,14 +98,14 @@ fn config() -> ScrapeConfig {
     }
 }
 
-async fn scrape(sources: &[SourceConfig], keyword: &str) -> Report {
+async fn scrape(sources: &[SourceConfig], keyword: &str) -> ScrapeReport {
     let scraper = Scraper::new(&config(), sources).expect("the sources are valid");
     let now = "2026-11-23T12:00:00Z".parse().expect("a fixed time");
     let query = Query::new(keyword, now);
     scraper.scrape(&query, &|_| {}).await
 }
 
-fn titles(report: &Report) -> Vec<(&str, &str)> {
+fn titles(report: &ScrapeReport) -> Vec<(&str, &str)> {
     report.listings.iter().map(|l| (l.source.as_str(), l.title.as_str())).collect()
 }
 

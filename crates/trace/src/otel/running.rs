@@ -14,7 +14,7 @@ use opentelemetry::{
 use serde_json::{Map, Value};
 
 use super::{TRACING, Tracing};
-use crate::{Attempt, Carrier, Ended};
+use crate::{Attempt, Carrier, RunEnd};
 
 /// The most characters of an error's text and of a traceback.
 const MAX_TEXT: usize = 8_192;
@@ -72,29 +72,29 @@ impl Running {
     }
 
     /// Ends the run, if it has begun; `None` for one that is to be done again as if it had not.
-    pub fn end(&self, how: impl FnOnce() -> Option<Ended>) {
+    pub fn end(&self, how: impl FnOnce() -> Option<RunEnd>) {
         let Some(begun) = self.begun.get() else { return };
         let span = begun.context.span();
         if span.is_recording() {
             let ended = how();
             let state = match &ended {
-                Some(Ended::Well(state)) => state,
-                Some(Ended::Retry(_)) => "RETRY",
-                Some(Ended::Failed { .. }) => "FAILURE",
+                Some(RunEnd::Well(state)) => state,
+                Some(RunEnd::Retry(_)) => "RETRY",
+                Some(RunEnd::Failed { .. }) => "FAILURE",
                 None => "HANDED BACK",
             };
             span.set_attribute(KeyValue::new("celery.state", state));
             match ended {
-                Some(Ended::Retry(reason)) => {
+                Some(RunEnd::Retry(reason)) => {
                     span.set_attribute(KeyValue::new("celery.retry.reason", cut(reason)));
                 }
-                Some(Ended::Failed { kind, message, traceback }) => {
+                Some(RunEnd::Failed { kind, message, traceback }) => {
                     let message = cut(message);
                     span.set_attribute(KeyValue::new("error.type", kind.clone()));
                     span.add_event("exception", exception(kind, &message, traceback));
                     span.set_status(Status::error(message));
                 }
-                Some(Ended::Well(_)) | None => {}
+                Some(RunEnd::Well(_)) | None => {}
             }
         }
         span.end();

@@ -8,7 +8,7 @@ use axum::{
 };
 use rhubarb_core::clock;
 use rhubarb_queue::{
-    history::{self, Change, Filter},
+    history::{self, HistoryFilter, StateChange},
     statistics::{self, Statistics},
 };
 use serde::{Deserialize, Serialize};
@@ -43,7 +43,7 @@ pub(super) struct Meant {
 pub(super) struct Found {
     /// The newest first.
     #[schema(value_type = Vec<Object>)]
-    items: Vec<Change>,
+    items: Vec<StateChange>,
     /// How many were looked at.
     searched: usize,
     /// What `cursor` goes on with; null at the end.
@@ -60,7 +60,7 @@ pub(super) async fn list(
 ) -> Result<Json<Found>, Problem> {
     let limit = limit(meant.limit)?;
     let behind = meant.cursor.as_deref().map(str::parse).transpose();
-    let filter = Filter {
+    let filter = HistoryFilter {
         state: meant.state,
         task: meant.task,
         text: meant.search,

@@ -5,7 +5,7 @@ use axum::{
     extract::{Path, Query, State},
 };
 use rhubarb_queue::{
-    letter::{self, Filter, Letter, LetterKind},
+    letter::{self, Letter, LetterFilter, LetterKind},
     replay,
 };
 use serde::{Deserialize, Serialize};
@@ -58,8 +58,8 @@ pub(super) struct Meant {
 }
 
 impl Meant {
-    fn filter(&self) -> Result<Filter, Problem> {
-        Ok(Filter {
+    fn filter(&self) -> Result<LetterFilter, Problem> {
+        Ok(LetterFilter {
             task: self.task.clone(),
             queue: self.queue.clone(),
             reason: self.reason.clone(),
@@ -68,9 +68,9 @@ impl Meant {
     }
 
     /// Returns the filter of a change: that it means all of them has to be said.
-    fn to_change(&self) -> Result<Filter, Problem> {
+    fn to_change(&self) -> Result<LetterFilter, Problem> {
         let filter = self.filter()?;
-        if filter == Filter::default() && !self.all {
+        if filter == LetterFilter::default() && !self.all {
             let told = "say which (task, queue, reason, older_than), or all=true for every one";
             return Err(Problem::bad(told));
         }

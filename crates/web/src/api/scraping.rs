@@ -6,7 +6,7 @@ use axum::{
 };
 use rhubarb_core::clock;
 use rhubarb_jobs::{Status, life};
-use rhubarb_scrape::{Listing, filter::Filter};
+use rhubarb_scrape::{Listing, filter::ListingFilter};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -66,7 +66,7 @@ pub(super) async fn listings(
 ) -> Result<Json<Found>, Problem> {
     let limit = limit(meant.limit)?;
     check(&meant.keyword)?;
-    let filter = Filter {
+    let filter = ListingFilter {
         location: meant.location,
         remote: meant.remote,
         posted_within: meant.posted_within.map(|s| seconds("posted_within", s)).transpose()?,

@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use rhubarb_queue::{
-    letter::{self, Filter, Letter, LetterKind},
+    letter::{self, Letter, LetterFilter, LetterKind},
     pauses, replay,
     schedules::{All, Schedules},
 };
@@ -68,9 +68,13 @@ impl Ask {
     }
 
     /// Returns which letters may be of the group.
-    fn filter(&self) -> Filter {
+    fn filter(&self) -> LetterFilter {
         let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
-        Filter { task: given(&self.task), reason: given(&self.reason), ..Filter::default() }
+        LetterFilter {
+            task: given(&self.task),
+            reason: given(&self.reason),
+            ..LetterFilter::default()
+        }
     }
 
     /// Returns the form's fields once more, for the page that asks.

@@ -8,7 +8,7 @@ use axum::{
     response::Html,
 };
 use rhubarb_queue::{
-    history::{self, Change, Filter},
+    history::{self, HistoryFilter, StateChange},
     inspect,
 };
 use serde::Deserialize;
@@ -75,7 +75,7 @@ struct Row {
 }
 
 impl Row {
-    fn of(change: &Change) -> Self {
+    fn of(change: &StateChange) -> Self {
         let what = change.error.as_deref().or(change.result.as_deref()).unwrap_or_default();
         let at = change.at.get(..19).unwrap_or(&change.at).replace('T', " ");
         Self {
@@ -111,11 +111,11 @@ pub async fn search(
 ) -> Result<Html<String>, Problem> {
     let given = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
     let behind = given(&wanted.cursor).map(|cursor| cursor.parse()).transpose();
-    let filter = Filter {
+    let filter = HistoryFilter {
         state: given(&wanted.state),
         text: given(&wanted.q),
         behind: behind.map_err(|told: String| Problem::bad(&told))?,
-        ..Filter::default()
+        ..HistoryFilter::default()
     };
     let depth = site.config().history.ends;
     let found = history::read(site.client(), &filter, MOST, depth, PATIENCE).await?;
@@ -170,10 +170,11 @@ pub async fn story(
     let task = inspect::task(client, &id).await?;
     let workers = looks::workers(&site).await?;
     let why = why::of(client, &task, &workers.what).await?;
-    let filter = Filter { text: Some(id.clone()), ..Filter::default() };
+    let filter = HistoryFilter { text: Some(id.clone()), ..HistoryFilter::default() };
     let depth = site.config().history.ends;
     let found = history::read(client, &filter, MOST, depth, PATIENCE).await?;
-    let mut own: Vec<&Change> = found.changes.iter().filter(|change| change.id == id).collect();
+    let mut own: Vec<&StateChange> =
+        found.changes.iter().filter(|change| change.id == id).collect();
     own.reverse();
     let stored = task.result.as_ref().map(|stored| long(&format!("{stored:#}")));
     html(&TaskPage {
@@ -189,9 +190,9 @@ pub async fn story(
     })
 }
 
-fn facts(task: &inspect::TaskInfo, first: Option<&Change>) -> Vec<(&'static str, String)> {
+fn facts(task: &inspect::TaskInfo, first: Option<&StateChange>) -> Vec<(&'static str, String)> {
     let known = |text: &Option<String>| text.clone();
-    let of = |get: fn(&Change) -> Option<&String>| first.and_then(get).cloned();
+    let of = |get: fn(&StateChange) -> Option<&String>| first.and_then(get).cloned();
     let all = [
         ("Name", known(&task.task).or_else(|| first.map(|change| change.task.clone()))),
         ("State", Some(task.state.clone())),

@@ -26,7 +26,7 @@ struct Gone {
 /// that the question says it.
 pub(super) async fn clear(
     context: &Context,
-    look: &collect::Look<'_>,
+    look: &collect::Scope<'_>,
     yes: bool,
     json: bool,
 ) -> Result<(), Error> {

@@ -16,7 +16,7 @@ use std::{
 use rhubarb_connection::Connections;
 use rhubarb_monitor::{
     ask, census,
-    collect::{self, Look},
+    collect::{self, Scope},
     finding, info, number, prometheus,
     report::{self, DatabaseReport, Report},
     scan::Effort,
@@ -40,7 +40,7 @@ pub(crate) async fn run(config: Settings, args: &MonitorArgs) -> Result<(), Erro
     if args.watch {
         return watch(&context, servers, args).await;
     }
-    let look = || Look {
+    let look = || Scope {
         config: &context.config,
         servers: &servers,
         client: &context.client,

@@ -7,7 +7,7 @@ use crate::listing::Listing;
 /// How many records a source had, and how many of them had each field.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Look {
+pub struct Coverage {
     /// Records that were read.
     pub records: u64,
     /// Records that could not be read.
@@ -25,7 +25,7 @@ pub struct Look {
 /// With fewer records than this a fall or a field that is missing is chance.
 const ENOUGH: u64 = 5;
 
-impl Look {
+impl Coverage {
     /// Counts a record.
     pub fn count(&mut self, listing: &Listing) {
         self.records += 1;
@@ -87,8 +87,8 @@ impl Look {
 mod tests {
     use super::*;
 
-    fn look(records: u64, company: u64) -> Look {
-        Look { records, company, url: records, ..Look::default() }
+    fn look(records: u64, company: u64) -> Coverage {
+        Coverage { records, company, url: records, ..Coverage::default() }
     }
 
     #[test]
