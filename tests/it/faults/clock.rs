@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, time::Duration};
 
 use redis::{AsyncCommands, aio::MultiplexedConnection};
 use rhubarb_e2e::{
-    eventually::eventually,
+    eventually::{eventually, paced},
     faketime::Clock,
     ledger::{self, Entry, Ledger},
     process::Process,
     redis_server::RedisServer,
 };
 use rhubarb_queue::{Client, Publish};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::{
     OWN_WORKER,
@@ -84,7 +84,9 @@ impl Scene {
     async fn load(&mut self, time: Duration) {
         let mut redis = self.shop.queue().await;
         let until = Instant::now() + time;
+        let mut pace = paced(Duration::from_millis(100));
         while Instant::now() < until {
+            pace.tick().await;
             let countdown = Some(Duration::from_millis(COUNTDOWN_MS));
             let queue = if self.sent.len().is_multiple_of(2) { TURNED } else { "celery" };
             self.send(
@@ -94,7 +96,6 @@ impl Scene {
             )
             .await;
             leases_are_of_redis(&mut redis).await;
-            sleep(Duration::from_millis(100)).await;
         }
     }
 

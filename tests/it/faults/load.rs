@@ -11,9 +11,9 @@ use std::{
 
 use fastrand::Rng;
 use rhubarb_connection::{Connections, Error as Cut};
+use rhubarb_e2e::eventually::paced;
 use rhubarb_queue::{Client, Config, Error, Publish};
 use serde_json::json;
-use tokio::time::sleep;
 
 use super::oracle::{Expect, Sent};
 
@@ -47,12 +47,12 @@ impl Load {
 
     /// Publishes until it is stopped.
     pub(super) async fn run(self, seed: u64) {
-        let mut rng = Rng::with_seed(seed);
+        let (mut rng, mut pace) = (Rng::with_seed(seed), paced(PERIOD));
         while !self.stopped.load(Ordering::SeqCst) {
+            pace.tick().await;
             let id = format!("{:08x}-{:08x}", seed, rng.u64(..));
             let (message, expect) = some_task(&id, &mut rng);
             self.send(&id, message, expect).await;
-            sleep(PERIOD).await;
         }
     }
 
@@ -78,11 +78,12 @@ impl Load {
     }
 
     async fn send(&self, id: &str, message: Message, expect: Expect) {
-        let mut unsure = 0;
+        let (mut unsure, mut pace) = (0, paced(Duration::from_millis(100)));
+        pace.tick().await;
         while let Err(error) = self.try_once(&message).await {
             let cut = matches!(&error, Error::Redis { source: Cut::Lost { .. }, .. });
             unsure += u32::from(cut);
-            sleep(Duration::from_millis(100)).await;
+            pace.tick().await;
         }
         let sent = Sent { id: id.to_owned(), expect, unsure };
         self.sent.lock().unwrap_or_else(PoisonError::into_inner).push(sent);

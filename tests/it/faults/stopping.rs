@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use redis::AsyncCommands;
 use rhubarb_e2e::{
-    eventually::eventually,
+    eventually::{eventually, paced},
     ledger::{self, Ledger},
     process::Signal,
     redis_server::RedisServer,
@@ -96,9 +96,10 @@ fn overlap() -> Duration {
 /// Publishes short tasks, about forty a second.
 async fn load(client: &Client, time: Duration) -> Vec<String> {
     let (until, mut ids) = (Instant::now() + time, Vec::new());
+    let mut pace = paced(Duration::from_millis(20));
     while Instant::now() < until {
+        pace.tick().await;
         ids.push(client.publish(&recorded(0.1)).await.unwrap().id);
-        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     ids
 }

@@ -13,6 +13,7 @@ use rhubarb_queue::{
 };
 use rhubarb_wire::{Exception, Signature, canvas};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::{Bench, WAIT, echo};
 
@@ -120,12 +121,18 @@ async fn handing_back_works_on_a_full_redis() {
     let bench = Bench::new().await;
     let mut redis = bench.redis().await;
     let id = bench.publish(&Publish::new("t")).await;
-    let worker = bench.worker(|_| async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        Outcome::HandBack
+    let until_full = CancellationToken::new();
+    let full = until_full.clone();
+    let worker = bench.worker(move |_| {
+        let full = full.clone();
+        async move {
+            full.cancelled().await;
+            Outcome::HandBack
+        }
     });
     eventually(WAIT, "it runs", async || (worker.consumer().held() == 1).then_some(())).await;
     fill(&mut redis).await;
+    until_full.cancel();
     assert!(worker.stop().await);
     let waiting: Vec<String> = redis.lrange("celery", 0, -1).await.unwrap();
     assert!(waiting.len() == 1 && waiting[0].contains(&id));

@@ -6,23 +6,22 @@ use std::{
 };
 
 use redis::AsyncCommands;
-use rhubarb::{Args, FailedTask, Retry, RetryPolicy, TaskContext, TaskError};
+use rhubarb::{Args, FailedTask, Retry, RetryPolicy, State, TaskContext, TaskError};
 use rhubarb_e2e::eventually::eventually;
 use rhubarb_queue::Publish;
 use rhubarb_wire::{Envelope, Exception, Signature, State as TaskState, Time, canvas};
 use serde_json::{Value, json};
 
-use super::{Bench, WAIT, raised};
+use super::{Bench, Gate, WAIT, raised};
 
 async fn fails() -> Result<(), TaskError> {
     Err(TaskError::failed("ValueError", "boom"))
 }
 
 /// The states of a task as somebody who looks on sees them.
-async fn states(bench: &Bench, publish: &Publish) -> Vec<(String, Value)> {
-    let id = bench.publish(publish).await;
+async fn states(bench: &Bench, id: &str) -> Vec<(String, Value)> {
     let mut seen = Vec::new();
-    let wait = bench.client.wait(&id, WAIT, |state| {
+    let wait = bench.client.wait(id, WAIT, |state| {
         seen.push((state.status.to_string(), state.result.clone()));
     });
     wait.await.unwrap().unwrap();
@@ -44,12 +43,29 @@ async fn started_is_stored_where_the_registration_or_the_setting_says_so() {
             config.worker.hostname = "rhubarb@here".to_owned();
         })
         .await;
+        let (begun, gate) = (Gate::new(), Gate::new());
         let worker = bench.worker(|app| {
-            let slow = async || tokio::time::sleep(Duration::from_millis(300)).await;
+            app.state((begun.clone(), gate.clone()));
+            let slow = async |State((begun, gate)): State<(Gate, Gate)>| {
+                begun.open();
+                gate.wait().await;
+            };
             app.task("t.tracked", slow).track_started(true);
             app.task("t.plain", slow);
         });
-        let seen = states(&bench, &Publish::new(task)).await;
+        let id = bench.publish(&Publish::new(task)).await;
+        let open = async {
+            begun.wait().await;
+            if expected {
+                eventually(WAIT, "STARTED is stored", async || {
+                    let stored = bench.client.result(&id).await.unwrap()?;
+                    (stored.status == TaskState::Started).then_some(())
+                })
+                .await;
+            }
+            gate.open();
+        };
+        let (seen, ()) = tokio::join!(states(&bench, &id), open);
         let started = seen.iter().find(|(state, _)| state == "STARTED");
         assert_eq!(started.map(|(_, told)| told), expected.then_some(&pid), "{setting} {task}");
         worker.stop().await;
@@ -245,8 +261,8 @@ async fn a_retry_without_a_reason_ends_in_max_retries_exceeded() {
             Err(Retry::after(Duration::ZERO).into())
         });
     });
-    let publish = Publish::new("t.again").arg(1);
-    let seen = states(&bench, &publish).await;
+    let id = bench.publish(&Publish::new("t.again").arg(1)).await;
+    let seen = states(&bench, &id).await;
     let (_, last) = seen.last().unwrap();
     let exception = Exception::from_value(last).unwrap();
     assert_eq!(exception.exc_type, "MaxRetriesExceededError");

@@ -24,7 +24,7 @@ use rhubarb_wire::State as TaskState;
 use serde_json::{Value, json};
 use tower::{BoxError, ServiceExt, layer::layer_fn};
 
-use super::{Bench, WAIT, raised};
+use super::{Bench, Gate, WAIT, raised};
 
 #[task(name = "t.add")]
 async fn add(x: i64, y: i64) -> i64 {
@@ -54,12 +54,15 @@ impl Log {
 async fn what_is_to_be_done_at_the_start_is_done_before_the_first_task() {
     let bench = Bench::new().await;
     let log = Log::default();
+    let (begun, gate) = (Gate::new(), Gate::new());
     bench.publish(&Publish::new("t.log")).await;
     let worker = bench.worker(|app| {
-        let first = log.clone();
+        let first = (log.clone(), begun.clone(), gate.clone());
         app.on_start(async move || -> anyhow::Result<()> {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            first.add("first");
+            let (log, begun, gate) = first;
+            begun.open();
+            gate.wait().await;
+            log.add("first");
             Ok(())
         });
         let second = log.clone();
@@ -72,6 +75,9 @@ async fn what_is_to_be_done_at_the_start_is_done_before_the_first_task() {
         app.state(log.clone());
         app.task("t.log", async |State(log): State<Log>| log.add("task"));
     });
+    tokio::time::timeout(WAIT, begun.wait()).await.unwrap();
+    bench.waiting(1).await;
+    gate.open();
     eventually(WAIT, "the task ran", async || (log.lines().len() == 3).then_some(())).await;
     worker.stop().await;
     assert_eq!(log.lines(), ["first", "second", "task", "stop"]);
@@ -153,7 +159,7 @@ struct Customer(String);
 
 impl FromCall for Customer {
     async fn from_call(call: &mut Call) -> Result<Self, TaskError> {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::task::yield_now().await;
         let name = call.context().info().headers.get("customer").and_then(Value::as_str);
         let name = name.ok_or_else(|| TaskError::failed("KeyError", "no customer"))?;
         let greeting = call.state::<&'static str>().unwrap_or_default();
@@ -184,20 +190,23 @@ async fn a_parameter_of_ones_own_may_await_and_see_the_call() {
 
 #[tokio::test]
 async fn a_task_that_asks_for_it_is_cancelled_at_its_soft_limit() {
-    let bench = Bench::new().await;
+    let (bench, gate) = (Bench::new().await, Gate::new());
     let worker = bench.worker(|app| {
+        app.state(gate.clone());
         app.task("t.sleep", async |context: TaskContext| {
             context.cancel_at_soft_limit();
             std::future::pending::<()>().await;
         })
         .soft_time_limit(Duration::from_millis(50));
-        app.task("t.unlimited", async |context: TaskContext| {
+        app.task("t.unlimited", async |context: TaskContext, State(gate): State<Gate>| {
             context.cancel_at_soft_limit();
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            gate.wait().await;
         });
     });
+    let unlimited = bench.publish(&Publish::new("t.unlimited")).await;
     assert_eq!(raised(&bench.call(&Publish::new("t.sleep")).await).0, "SoftTimeLimitExceeded");
-    assert_eq!(bench.call(&Publish::new("t.unlimited")).await.status, TaskState::Success);
+    gate.open();
+    assert_eq!(bench.result(&unlimited).await.status, TaskState::Success);
     worker.stop().await;
 }
 
@@ -205,14 +214,21 @@ async fn a_task_that_asks_for_it_is_cancelled_at_its_soft_limit() {
 async fn a_call_with_a_time_limit_of_zero_has_none() {
     let bench = Bench::with(|config| config.worker.task_time_limit = Duration::from_secs(1)).await;
     #[task(name = "t.longer", time_limit = 1)]
-    async fn longer() {
-        tokio::time::sleep(Duration::from_millis(1200)).await;
+    async fn longer(State(gate): State<Gate>) {
+        gate.wait().await;
     }
+    let gate = Gate::new();
     let worker = bench.worker(|app| {
+        app.state(gate.clone());
         app.add(longer::task());
     });
     let free = longer::call().time_limit(Duration::ZERO).publish().unwrap();
-    assert_eq!(bench.call(&free).await.status, TaskState::Success);
+    let free = bench.publish(&free).await;
+    // It begins later: when its limit ends it, the other one has run for longer than the limit.
+    let limited = bench.call(&longer::call().publish().unwrap()).await;
+    assert_eq!(raised(&limited).0, "TimeLimitExceeded");
+    gate.open();
+    assert_eq!(bench.result(&free).await.status, TaskState::Success);
     worker.stop().await;
 }
 

@@ -109,8 +109,8 @@ async fn remote_control_sets_a_time_limit() {
 async fn remote_control_stops_the_worker_as_sigterm_does() {
     let bench = Bench::new().await;
     let worker = bench.worker(|app| {
-        app.task("t.slow", async || {
-            tokio::time::sleep(Duration::from_millis(300)).await;
+        app.task("t.slow", async |context: TaskContext| {
+            context.stopping().await;
             "done"
         });
     });

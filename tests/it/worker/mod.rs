@@ -12,7 +12,7 @@ mod registering;
 mod scraping;
 mod stopping;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use redis::{AsyncCommands, aio::MultiplexedConnection};
 use rhubarb::{App, ServeError, Stopped, serve};
@@ -22,7 +22,7 @@ use rhubarb_e2e::{eventually::eventually, redis_server::RedisServer};
 use rhubarb_queue::{Client, Config, Publish};
 use rhubarb_wire::{State, TaskResult};
 use serde_json::Value;
-use tokio::task::JoinHandle;
+use tokio::{sync::Semaphore, task::JoinHandle};
 
 /// How long any wait of these tests may take.
 const WAIT: Duration = Duration::from_secs(20);
@@ -99,6 +99,25 @@ impl Worker {
     async fn stop(self) -> Stopped {
         self.shutdown.request(StopSignal::Terminate);
         tokio::time::timeout(WAIT, self.serving).await.unwrap().unwrap().unwrap()
+    }
+}
+
+/// Where tasks of a test wait until it lets them through.
+#[derive(Clone)]
+struct Gate(Arc<Semaphore>);
+
+impl Gate {
+    fn new() -> Self {
+        Self(Arc::new(Semaphore::new(0)))
+    }
+
+    fn open(&self) {
+        self.0.close();
+    }
+
+    async fn wait(&self) {
+        // It gives no permits: what ends the wait is that it is closed.
+        self.0.acquire().await.unwrap_err();
     }
 }
 

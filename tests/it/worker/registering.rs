@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use super::{Bench, WAIT, raised};
+use super::{Bench, Gate, WAIT, raised};
 
 #[derive(Deserialize)]
 struct Greet {
@@ -189,14 +189,17 @@ async fn what_would_hide_an_err_and_limits_that_cannot_hold_are_registration_err
 #[tokio::test]
 async fn a_time_limit_of_zero_is_none_whatever_the_settings_say() {
     let bench = Bench::with(|config| config.worker.task_time_limit = Duration::from_secs(1)).await;
+    let gate = Gate::new();
     let worker = bench.worker(|app| {
-        let longer = async || tokio::time::sleep(Duration::from_millis(1200)).await;
+        app.state(gate.clone());
+        let longer = async |State(gate): State<Gate>| gate.wait().await;
         app.task("t.longer", longer).time_limit(Duration::ZERO);
         app.task("t.limited", longer);
     });
     let longer = bench.publish(&Publish::new("t.longer")).await;
     let limited = bench.call(&Publish::new("t.limited")).await;
     assert_eq!(raised(&limited).0, "TimeLimitExceeded");
+    gate.open();
     assert_eq!(bench.result(&longer).await.status, TaskState::Success);
     worker.stop().await;
 }
