@@ -5,7 +5,6 @@
 //! becomes of them.
 
 use rhubarb::prelude::*;
-use serde_json::json;
 
 /// Adds up every number inside a value; a text counts as its length, null and the booleans as
 /// nothing.
@@ -87,21 +86,17 @@ async fn progress(context: TaskContext, steps: u64) -> Result<u64, TaskError> {
     Ok(steps)
 }
 
-async fn pass(seconds: &Value) {
-    tokio::time::sleep(Duration::from_secs_f64(seconds.as_f64().unwrap_or_default())).await;
-}
-
 #[task(name = "conformance.sleep")]
 async fn sleep(context: TaskContext, seconds: Value) -> Value {
     context.cancel_at_soft_limit();
-    pass(&seconds).await;
+    tokio::time::sleep(Duration::from_secs_f64(seconds.as_f64().unwrap_or_default())).await;
     seconds
 }
 
 #[task(name = "conformance.soft")]
-async fn soft(context: TaskContext, seconds: Value) -> &'static str {
+async fn soft(context: TaskContext, seconds: f64) -> &'static str {
     tokio::select! {
-        () = pass(&seconds) => "not told",
+        () = tokio::time::sleep(Duration::from_secs_f64(seconds)) => "not told",
         () = context.soft_limit() => "told in time",
     }
 }

@@ -127,7 +127,7 @@ pub use rhubarb_queue::{
     Client, Config, Error as QueueError, Publish,
     wire::{CallOptions, Exception},
 };
-pub use serde_json::{Map, Value};
+pub use serde_json::{Map, Value, json};
 pub use serve::{ServeError, Stopped, serve};
 pub use typed::{
     Task,
@@ -156,18 +156,16 @@ pub mod prelude {
         App, Args, Client, Config, Exception, FailedTask, Map, Passing, Publish, Retry,
         RetryPolicy, State, TaskContext, TaskError, Value,
         canvas::{Signature, chain, chord, group},
-        task,
+        json, task,
     };
 }
 
 /// What the macro's output is made of; nobody else's.
 #[doc(hidden)]
 pub mod __private {
-    pub use serde;
-    pub use serde_json::json;
-
     pub use crate::{
         args::ArgumentError,
+        json,
         typed::{
             Fallible, argument,
             binding::{Bind, Binding, Bound},
@@ -177,6 +175,7 @@ pub mod __private {
             sendable,
         },
     };
+    pub use serde;
 }
 
 /// The README's examples compile.
