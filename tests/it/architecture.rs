@@ -1,6 +1,7 @@
 //! The architecture's rules that the manifests can break: who imports whom, and what is built upon.
 
 mod circles;
+mod words;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -8,6 +8,7 @@ use crate::FormatError;
 
 /// An error of a cache. No value and no session's identifier is ever in the text.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The command failed; the source tells whether to try again.
     #[error("failed to {operation} cache key `{key}`")]

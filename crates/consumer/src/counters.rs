@@ -11,6 +11,7 @@ use std::{
 
 /// What has happened since the start. Each only grows.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct Counters {
     /// Claims ended with a final outcome.
     pub processed: AtomicU64,

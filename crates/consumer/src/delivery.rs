@@ -32,6 +32,7 @@ pub(crate) struct ClaimId {
 /// The arguments are needed to run a task, and what follows it (callbacks, chain, chord) to end it:
 /// both read the same body, which is decoded once.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Received {
     /// The envelope.
     pub envelope: Envelope,
@@ -114,6 +115,7 @@ impl Received {
 /// Whoever drops it without an outcome hands it back: the message returns to its queue and no
 /// attempt is burnt.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Delivery {
     /// The message.
     pub received: Arc<Received>,

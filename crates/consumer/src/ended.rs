@@ -18,6 +18,7 @@ use crate::{
 /// Its slot stays taken until this is dropped, so that whoever acts on ends too slowly slows
 /// claiming instead of filling the memory.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Ended {
     /// The message.
     pub received: Arc<Received>,

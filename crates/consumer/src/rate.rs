@@ -21,6 +21,7 @@ pub struct Rate {
 
 /// Why a text is no rate limit, in Python's words, which Celery's clients show.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum RateError {
     /// The unit is none of `s`, `m` and `h`.
     #[error("KeyError('{0}')")]

@@ -14,6 +14,7 @@ const KEPT: usize = 1_000;
 
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Audited {
     /// When, ISO 8601.
     pub at: String,

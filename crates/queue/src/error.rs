@@ -4,6 +4,7 @@ use rhubarb_core::class::Class;
 
 /// An error of the queue.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// Redis: see its class.
     #[error("failed to {operation}")]

@@ -336,6 +336,7 @@ async fn held(redis_: &Redis, queue: &QueueKeys, workers: &[String]) -> Result<u
 
 /// One pass over the parked messages, from the newest to the oldest.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Parked<'c> {
     client: &'c Client,
     keys: LetterKeys,

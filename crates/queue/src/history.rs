@@ -158,6 +158,7 @@ fn unpack(data: &[u8]) -> Vec<Entry<'static>> {
 
 /// One change of a task's state, for whoever looks.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct StateChange {
     /// The task's id.
     pub id: String,

@@ -29,7 +29,7 @@ mod shelf;
 pub use composition::{Composition, composition};
 pub use names::{Names, Unseen, all_queue_names, is_known, of_settings, queue_names};
 pub use parameter::{Parameter, ParameterKind};
-pub use search::{Passed, TaskInfo, task};
+pub use search::{Passed, TaskPlace, task};
 
 /// A member of a zset with its score.
 type Scored = (Vec<u8>, f64);

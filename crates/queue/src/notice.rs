@@ -31,6 +31,7 @@ const MAX_NAME: usize = 200;
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum NoticeKind {
     /// A task has failed for good.
     #[serde(rename = "task.failed")]

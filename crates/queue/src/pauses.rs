@@ -19,6 +19,7 @@ pub struct Pause {
 
 /// What a purge threw away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Purged {
     /// Messages that waited.
     pub waiting: u64,

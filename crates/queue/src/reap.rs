@@ -27,6 +27,7 @@ pub struct Reaper<'a> {
 
 /// What a look brought.
 #[derive(Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Reaped {
     /// To how many workers one more period was granted, because nobody could renew a lease for a
     /// while.

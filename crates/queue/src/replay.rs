@@ -13,6 +13,7 @@ use crate::{
 
 /// What became of the letters that were to be replayed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Replayed {
     /// How many are back on their queues.
     pub moved: u64,

@@ -54,7 +54,7 @@ impl std::fmt::Display for Owner {
 
 /// A schedule's pause.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pause {
+pub struct SchedulePause {
     /// Since when.
     pub since: Timestamp,
     /// Why, in the words of whoever paused it; may be empty.
@@ -71,7 +71,7 @@ pub struct KnownSchedule {
     /// Who owns it.
     pub owner: Owner,
     /// Whether it is paused.
-    pub pause: Option<Pause>,
+    pub pause: Option<SchedulePause>,
     /// When it was added, of a live one: what is kept of an earlier one of its name is not its.
     pub added: Option<Timestamp>,
     /// Ticks up to this moment are not ours to publish: it was added or resumed then, or Python
@@ -126,6 +126,7 @@ impl KnownSchedule {
 
 /// An entry that cannot be used, or is hidden by another.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
 pub struct Problem {
     /// The entry's name.
     pub name: String,
@@ -177,7 +178,7 @@ pub struct Live {
     /// Name to when it was added, and its JSON.
     entries: BTreeMap<String, (Timestamp, String)>,
     /// Name to pause, or to when it was resumed.
-    pauses: HashMap<String, Result<Pause, Timestamp>>,
+    pauses: HashMap<String, Result<SchedulePause, Timestamp>>,
 }
 
 /// What became of an edit.
@@ -386,12 +387,12 @@ fn readable<T>(read: Result<T, Error>) -> Result<Result<T, String>, Error> {
 }
 
 /// Reads `paused <ms> <note>` or `resumed <ms> `.
-fn pause(text: &str) -> Option<Result<Pause, Timestamp>> {
+fn pause(text: &str) -> Option<Result<SchedulePause, Timestamp>> {
     let (what, rest) = text.split_once(' ')?;
     let (since, note) = rest.split_once(' ').unwrap_or((rest, ""));
     let since = Timestamp::from_millisecond(since.parse().ok()?).ok()?;
     match what {
-        "paused" => Some(Ok(Pause { since, note: note.to_owned() })),
+        "paused" => Some(Ok(SchedulePause { since, note: note.to_owned() })),
         "resumed" => Some(Err(since)),
         _ => None,
     }

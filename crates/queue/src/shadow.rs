@@ -47,13 +47,13 @@ const TOPICS: [&str; 3] = [event::TASK_MULTI, "task.received", "task.sent"];
 
 /// Which tasks would run here.
 #[derive(Debug)]
-pub struct Known {
+pub struct KnownTasks {
     from: KnownFrom,
     names: BTreeSet<String>,
     parameters: BTreeMap<String, Vec<Parameter>>,
 }
 
-impl Known {
+impl KnownTasks {
     /// Takes a caller's list.
     pub fn of_names(names: impl IntoIterator<Item = String>) -> Self {
         let names = names.into_iter().collect();
@@ -87,7 +87,7 @@ pub struct Watch {
     /// looked at.
     pub events: bool,
     /// Which tasks would run here.
-    pub known: Known,
+    pub known: KnownTasks,
     /// The greatest message that a worker here takes, bytes.
     pub max_message_bytes: usize,
 }

@@ -74,6 +74,7 @@ impl Histogram {
 
 /// What was counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Statistics {
     /// Ends by queue, task and state.
     pub ends: BTreeMap<(String, String, String), u64>,

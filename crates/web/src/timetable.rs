@@ -126,7 +126,7 @@ fn shown(at: Timestamp, zone: &TimeZone) -> String {
 
 #[cfg(test)]
 mod tests {
-    use rhubarb_queue::schedules::{Live, Pause, RedBeat};
+    use rhubarb_queue::schedules::{Live, RedBeat, SchedulePause};
 
     use super::*;
 
@@ -150,7 +150,7 @@ mod tests {
         let twice = known("every = 100\nmax_runs = 1");
         assert_eq!(entry(&twice, None, at(0)).next_runs.len(), 1);
         assert_eq!(entry(&known("every = 9\nenabled = false"), None, at(0)).state, "off");
-        let pause = Some(Pause { since: at(0), note: "a deploy".to_owned() });
+        let pause = Some(SchedulePause { since: at(0), note: "a deploy".to_owned() });
         let paused = entry(&KnownSchedule { pause, ..every }, Some(&record), at(50));
         assert_eq!((paused.state, paused.note.as_deref()), ("paused", Some("a deploy")));
         assert!(paused.next_runs.is_empty());

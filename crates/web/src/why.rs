@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rhubarb_queue::{
     Client, Error,
-    inspect::{self, QueueInfo, TaskInfo, WorkerInfo},
+    inspect::{self, QueueInfo, TaskPlace, WorkerInfo},
     revocations,
 };
 use serde::Serialize;
@@ -13,7 +13,7 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
     /// The task.
-    pub task: &'a TaskInfo,
+    pub task: &'a TaskPlace,
     /// Its queue, where it is on one.
     pub queue: Option<&'a QueueInfo>,
     /// The workers of the last hour.
@@ -38,7 +38,7 @@ pub struct Why {
 /// # Errors
 ///
 /// Redis is away.
-pub async fn of(client: &Client, task: &TaskInfo, workers: &[WorkerInfo]) -> Result<Why, Error> {
+pub async fn of(client: &Client, task: &TaskPlace, workers: &[WorkerInfo]) -> Result<Why, Error> {
     let names: Vec<String> = task.queue.iter().cloned().collect();
     let queue = inspect::queues_named(client, &names).await?.pop();
     let revoked = revocations::is_revoked(client, &task.id).await?;
@@ -146,8 +146,8 @@ mod tests {
 
     use super::*;
 
-    fn task(place: &str) -> TaskInfo {
-        TaskInfo {
+    fn task(place: &str) -> TaskPlace {
+        TaskPlace {
             id: "1".into(),
             state: "PENDING".into(),
             place: place.into(),
@@ -191,7 +191,7 @@ mod tests {
         WorkerInfo { record, alive: true, lease_until: String::new() }
     }
 
-    fn answer(task: &TaskInfo, workers: &[WorkerInfo]) -> (&'static str, String) {
+    fn answer(task: &TaskPlace, workers: &[WorkerInfo]) -> (&'static str, String) {
         let found = explain(Facts { task, queue: None, workers, revoked: false });
         (found.reason, found.words)
     }
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn a_dead_letter_and_a_parked_task_say_why() {
         for place in ["dead", "parked"] {
-            let task = TaskInfo { reason: Some("it is broken".into()), ..task(place) };
+            let task = TaskPlace { reason: Some("it is broken".into()), ..task(place) };
             let (reason, words) = answer(&task, &[]);
             assert_eq!(reason, place);
             assert!(words.contains("it is broken"), "{words}");
@@ -213,23 +213,23 @@ mod tests {
             let facts = Facts { task: &task, queue: None, workers: &[], revoked: true };
             assert_eq!(explain(facts).reason, "revoked", "{place}");
         }
-        let state = TaskInfo { state: "REVOKED".into(), ..task("done") };
+        let state = TaskPlace { state: "REVOKED".into(), ..task("done") };
         assert_eq!(answer(&state, &[]).0, "revoked");
     }
 
     #[test]
     fn what_has_ended_runs_or_is_not_known_says_so() {
-        let done = TaskInfo { state: "SUCCESS".into(), ..task("done") };
+        let done = TaskPlace { state: "SUCCESS".into(), ..task("done") };
         assert_eq!(answer(&done, &[]), ("done", "It has ended: SUCCESS.".into()));
         assert_eq!(answer(&task("unknown"), &[]).0, "unknown");
-        let running = TaskInfo { worker: Some("celery@w".into()), ..task("running") };
+        let running = TaskPlace { worker: Some("celery@w".into()), ..task("running") };
         let revoked = Facts { task: &running, queue: None, workers: &[], revoked: true };
         assert_eq!(explain(revoked).words, "It runs now, on celery@w.");
     }
 
     #[test]
     fn a_scheduled_task_says_when_it_is_due() {
-        let due = TaskInfo { due: Some("2027-01-01T00:00:00+00:00".into()), ..task("scheduled") };
+        let due = TaskPlace { due: Some("2027-01-01T00:00:00+00:00".into()), ..task("scheduled") };
         let (reason, words) = answer(&due, &[]);
         assert_eq!(reason, "scheduled");
         assert!(words.contains("2027-01-01T00:00:00"), "{words}");

@@ -164,6 +164,7 @@ pub fn reply(
 
 /// A reply to a command of ours.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Reply {
     /// The ticket of the command; a reply with another belongs to somebody who asked before.
     pub ticket: Option<String>,

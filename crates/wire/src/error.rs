@@ -6,6 +6,7 @@ use crate::exception::Exception;
 
 /// Whose message it was, as far as it could be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Identity {
     /// The id of the task: the key under which its failure can be stored.
     pub id: Option<String>,
@@ -19,6 +20,7 @@ pub struct Identity {
 /// client is told by storing [`exception`](Self::exception) as a FAILURE; where it is not, the
 /// bytes can only be kept aside.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum DecodeError {
     /// The bytes are no message at all: nobody can be told.
     #[error("message is unreadable: {reason}")]

@@ -13,6 +13,7 @@ pub(crate) const BASE64: &str = "base64";
 
 /// The properties kombu puts on a message.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Properties {
     /// The id of the task again.
     pub correlation_id: Option<String>,
@@ -36,6 +37,7 @@ pub struct Properties {
 
 /// Where a message was sent.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct DeliveryInfo {
     /// The exchange; empty for tasks, which go straight to a queue.
     pub exchange: String,

@@ -9,10 +9,10 @@ use std::{
 use rhubarb_e2e::file;
 
 /// A crate's modules by path (`a::b`), each with its text.
-type Modules = BTreeMap<String, String>;
+pub(super) type Modules = BTreeMap<String, String>;
 
 /// Reads the modules below a folder, without their tests and comments.
-fn modules(folder: &Path, inside: &str, all: &mut Modules) {
+pub(super) fn modules(folder: &Path, inside: &str, all: &mut Modules) {
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
         let (path, name) = (entry.path(), entry.file_name().into_string().unwrap());
         let of = |name: &str| [inside, name].join("::").trim_start_matches("::").to_owned();

@@ -68,6 +68,7 @@ pub struct DjangoSession(pub Session);
 
 /// The user who has logged in to Django. Rejected with 401 where nobody has.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct DjangoUser {
     /// The primary key, as text.
     pub id: String,
@@ -79,6 +80,7 @@ pub struct DjangoUser {
 
 /// Why a request is turned away.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Rejection {
     /// There is no session, or nobody is logged in: 401.
     NotLoggedIn,

@@ -13,6 +13,7 @@ const LONGEST: usize = 64 << 10;
 ///
 /// `HttpOnly` is always set.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SessionCookie {
     /// Its name: `sessionid`.
     pub name: Cow<'static, str>,

@@ -6,6 +6,7 @@ use crate::{FormatError, error::class_of};
 
 /// An error of a session. Neither its key nor anything it holds is ever in the text.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SessionError {
     /// The command failed; the source tells whether to try again.
     #[error("failed to {operation} a session")]

@@ -1,6 +1,6 @@
 //! `queues`, `workers` and `task`: the queue as it stands.
 
-use rhubarb_queue::inspect::{self, Passed, QueueInfo, TaskInfo, Unseen, WorkerInfo};
+use rhubarb_queue::inspect::{self, Passed, QueueInfo, TaskPlace, Unseen, WorkerInfo};
 use serde_json::Value;
 
 use super::Context;
@@ -138,7 +138,7 @@ pub(crate) async fn task(context: &Context, args: &TaskArgs) -> Result<(), Error
 
 /// Says why nothing is known of a task: guesses that its result has expired only when all was
 /// searched.
-fn unknown_task(task: &TaskInfo) -> String {
+fn unknown_task(task: &TaskPlace) -> String {
     let mut why: Vec<String> = task
         .passed
         .iter()
@@ -154,7 +154,7 @@ fn unknown_task(task: &TaskInfo) -> String {
     clean(&format!("nothing is known of task {}; {}", task.id, why.join("; ")))
 }
 
-fn task_lines(task: &TaskInfo) -> String {
+fn task_lines(task: &TaskPlace) -> String {
     let field = |name: &str| task.result.as_ref().and_then(|result| result.get(name));
     // That it is done, and that nothing is known, its state says.
     let place = (!["unknown", "done"].contains(&&*task.place)).then(|| task.place.clone());
@@ -281,7 +281,7 @@ rhubarb@host  w1  lost      celery,mail     16        2          7  0.1.0    202
 
     #[test]
     fn a_task_shows_its_traceback_line_by_line() {
-        let task = TaskInfo {
+        let task = TaskPlace {
             id: "t1".into(),
             state: "FAILURE".into(),
             place: "unknown".into(),
@@ -311,7 +311,7 @@ traceback
 
     #[test]
     fn that_a_result_has_expired_is_guessed_only_when_all_was_searched() {
-        let mut task = TaskInfo {
+        let mut task = TaskPlace {
             id: "t1".into(),
             state: "PENDING".into(),
             place: "unknown".into(),

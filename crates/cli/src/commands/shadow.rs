@@ -6,7 +6,7 @@ use rhubarb_core::shutdown::Shutdown;
 use rhubarb_monitor::collect::configured_queues;
 use rhubarb_queue::{
     inspect,
-    shadow::{self, Known, ShadowReport, TaskReport, Verdict, Watch},
+    shadow::{self, KnownTasks, ShadowReport, TaskReport, Verdict, Watch},
 };
 
 use super::Context;
@@ -30,8 +30,8 @@ pub(crate) async fn shadow(context: &Context, args: ShadowArgs) -> Result<(), Er
         false => queues,
     };
     let known = match tasks.is_empty() {
-        true => Known::of_workers(&inspect::workers(client).await?),
-        false => Known::of_names(tasks),
+        true => KnownTasks::of_workers(&inspect::workers(client).await?),
+        false => KnownTasks::of_names(tasks),
     };
     if output::is_interactive() {
         output::note(&format!("looking at {} queues for {} s", queues.len(), time.as_secs()));

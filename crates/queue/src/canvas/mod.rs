@@ -151,6 +151,7 @@ pub struct Outgoing {
 
 /// Why a signature cannot be published. The same signature fails again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum CanvasError {
     /// A part of the signature is no signature.
     #[error("signature is malformed: {reason}")]

@@ -61,6 +61,7 @@ impl std::str::FromStr for Place {
 
 /// What was found in the history.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct History {
     /// The ends that are meant, the newest first.
     pub changes: Vec<StateChange>,

@@ -31,7 +31,7 @@ const EFFORT: Duration = Duration::from_secs(1);
 
 /// Where a task is, as far as can be seen.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct TaskInfo {
+pub struct TaskPlace {
     /// Its id.
     pub id: String,
     /// Celery's state: the stored one, `PENDING` where none is.
@@ -85,10 +85,10 @@ pub struct Passed {
 /// # Errors
 ///
 /// [`Error::Redis`], or [`Error::Malformed`] when its stored state is none.
-pub async fn task(client: &Client, id: &str) -> Result<TaskInfo, Error> {
+pub async fn task(client: &Client, id: &str) -> Result<TaskPlace, Error> {
     let result = client.result(id).await?;
     let state = result.as_ref().map_or(State::Pending, |result| result.status.clone());
-    let mut info = TaskInfo {
+    let mut info = TaskPlace {
         id: id.to_owned(),
         state: state.as_str().to_owned(),
         place: if state.is_final() { "done" } else { "unknown" }.to_owned(),
@@ -130,7 +130,7 @@ pub async fn task(client: &Client, id: &str) -> Result<TaskInfo, Error> {
 
 /// Takes from the result of a task that is in no place what it says: with `result_extended`, whose
 /// it was.
-fn told_by_result(info: &mut TaskInfo) {
+fn told_by_result(info: &mut TaskPlace) {
     let told = |name: &str| Some(info.result.as_ref()?.get(name)?.as_str()?.to_owned());
     let (task, worker, queue) = (told("name"), told("worker"), told("queue"));
     info.task = info.task.take().or(task);
@@ -158,7 +158,7 @@ fn as_json(result: &TaskResult) -> serde_json::Value {
 async fn seek(
     client: &Client,
     queues: &[String],
-    info: &mut TaskInfo,
+    info: &mut TaskPlace,
     bounds: Bounds<'_>,
 ) -> Result<bool, Error> {
     info.passed.clear();
@@ -188,7 +188,7 @@ async fn seek(
 async fn seek_waiting(
     client: &Client,
     queue: &str,
-    info: &mut TaskInfo,
+    info: &mut TaskPlace,
     bounds: Bounds<'_>,
 ) -> Result<bool, Error> {
     let keys = QueueKeys::new(queue, client.celery());
@@ -249,7 +249,7 @@ fn is_surely_another(message: &[u8], id: &str) -> bool {
 async fn seek_claimed(
     client: &Client,
     queue: &str,
-    info: &mut TaskInfo,
+    info: &mut TaskPlace,
     orphans: &[Orphan],
 ) -> Result<bool, Error> {
     let keys = QueueKeys::new(queue, client.celery());

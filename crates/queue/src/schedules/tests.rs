@@ -96,7 +96,7 @@ fn pauses_hold_for_every_owner_and_a_resumed_one_starts_from_then() {
         ("gone".to_owned(), pause("paused 1").unwrap()),
     ]);
     let all = All::of(File::of(FILE).scheduled(), live, &RedBeat::default());
-    let paused = Pause { since: at(7), note: "a deploy".to_owned() };
+    let paused = SchedulePause { since: at(7), note: "a deploy".to_owned() };
     assert_eq!(all.known["a"].pause, Some(paused));
     assert_eq!((&all.known["b"].pause, all.known["b"].floor), (&None, Some(at(9))));
     assert_eq!(all.known["c"].floor, Some(at(5)));

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 /// What was seen of a live queue, and what would run here.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct ShadowReport {
     /// For how long it was looked at, seconds.
     pub seconds: f64,
@@ -35,6 +36,7 @@ pub struct ShadowReport {
 
 /// One queue as it was looked at.
 #[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct QueueReport {
     /// Its name.
     pub name: String,
@@ -54,6 +56,7 @@ pub struct QueueReport {
 
 /// What Python's workers held.
 #[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct UnackedReport {
     /// The most at any look.
     pub most: u64,
@@ -76,6 +79,7 @@ pub enum Verdict {
 
 /// One task as it was seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct TaskReport {
     /// Whether it would run here.
     pub verdict: Verdict,
@@ -109,6 +113,7 @@ impl TaskReport {
 
 /// Messages that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Unreadable {
     /// How many.
     pub n: u64,
@@ -132,6 +137,7 @@ pub enum KnownFrom {
 
 /// The numbers to decide on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Sum {
     /// Messages that were seen, once each.
     pub seen: u64,

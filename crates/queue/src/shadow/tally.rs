@@ -9,7 +9,7 @@ use rhubarb_wire::{DecodeError, Envelope};
 use serde_json::Value;
 
 use super::{
-    Known, fit,
+    KnownTasks, fit,
     report::{TaskReport, Unreadable, Verdict},
 };
 
@@ -34,7 +34,7 @@ pub(super) enum Place {
 /// All that was seen.
 #[derive(Debug)]
 pub(super) struct Tally {
-    known: Known,
+    known: KnownTasks,
     max_message_bytes: usize,
     hasher: RandomState,
     /// Messages that were read.
@@ -46,7 +46,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn new(known: Known, max_message_bytes: usize) -> Self {
+    pub(super) fn new(known: KnownTasks, max_message_bytes: usize) -> Self {
         Self {
             known,
             max_message_bytes,
@@ -182,6 +182,7 @@ fn kind(error: &DecodeError) -> &'static str {
         DecodeError::Compression { .. } => "unsupported compression",
         DecodeError::TooLarge { .. } => "body too large",
         DecodeError::Body { .. } => "malformed body",
+        _ => "unreadable",
     }
 }
 
@@ -192,7 +193,7 @@ mod tests {
     use super::*;
 
     fn tally(names: &[&str]) -> Tally {
-        let known = Known::of_names(names.iter().map(|name| (*name).to_owned()));
+        let known = KnownTasks::of_names(names.iter().map(|name| (*name).to_owned()));
         Tally::new(known, 1_000)
     }
 

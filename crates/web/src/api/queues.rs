@@ -158,6 +158,6 @@ pub(super) async fn purge(
 ) -> Result<Json<Gone>, Problem> {
     let purged = pauses::purge(site.client(), &name, scheduled).await?;
     audit::note(&site, &visitor, "purged a queue", &name).await;
-    let Purged { waiting, scheduled } = purged;
+    let Purged { waiting, scheduled, .. } = purged;
     Ok(Json(Gone { waiting, scheduled }))
 }

@@ -7,7 +7,7 @@ use axum::{
     extract::{Path, Query, State},
 };
 use rhubarb_queue::{
-    inspect::{self, TaskInfo},
+    inspect::{self, TaskPlace},
     wire::TaskResult,
 };
 use serde::{Deserialize, Serialize};
@@ -34,7 +34,7 @@ pub(super) async fn show(
     _: Reader,
     State(site): State<Site>,
     Path(id): Path<String>,
-) -> Result<Json<TaskInfo>, Problem> {
+) -> Result<Json<TaskPlace>, Problem> {
     check(&id)?;
     Ok(Json(inspect::task(site.client(), &id).await?))
 }

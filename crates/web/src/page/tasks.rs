@@ -190,7 +190,7 @@ pub async fn story(
     })
 }
 
-fn facts(task: &inspect::TaskInfo, first: Option<&StateChange>) -> Vec<(&'static str, String)> {
+fn facts(task: &inspect::TaskPlace, first: Option<&StateChange>) -> Vec<(&'static str, String)> {
     let known = |text: &Option<String>| text.clone();
     let of = |get: fn(&StateChange) -> Option<&String>| first.and_then(get).cloned();
     let all = [

@@ -180,7 +180,7 @@ fn when(when: &When) -> String {
 
 #[cfg(test)]
 mod tests {
-    use rhubarb_queue::schedules::{All, Live, Pause, RedBeat};
+    use rhubarb_queue::schedules::{All, Live, RedBeat, SchedulePause};
     use rhubarb_settings::Settings;
 
     use super::*;
@@ -211,7 +211,7 @@ mod tests {
         check(&known("every = 10"), &|_| {}, "on");
         check(&known("every = 10\nenabled = false"), &|_| {}, "off");
         check(&known("every = 10\nmax_runs = 3"), &|record| record.runs = 3, "ended");
-        let pause = Pause { since: at(0), note: "a deploy".to_owned() };
+        let pause = SchedulePause { since: at(0), note: "a deploy".to_owned() };
         let paused = KnownSchedule { pause: Some(pause), ..hourly };
         check(&paused, &|_| {}, "paused since 2026-09-21T14:13:20+00:00: a deploy");
     }
