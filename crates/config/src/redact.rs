@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use serde_json::Value;
 use url::Url;
 
 /// Returns the text with the password of each URL in it hidden.
@@ -24,12 +25,56 @@ pub fn text(text: &str) -> String {
     shown + rest
 }
 
+/// What stands for a secret.
+pub const HIDDEN: &str = "***";
+
+/// What the name of a secret has in it, without what is no letter or digit.
+const SECRET: [&str; 16] = [
+    "hash",
+    "token",
+    "secret",
+    "pass",
+    "csrf",
+    "xsrf",
+    "nonce",
+    "apikey",
+    "jwt",
+    "authorization",
+    "credential",
+    "cookie",
+    "verifier",
+    "privatekey",
+    "signature",
+    "accesskey",
+];
+
+/// Names of secrets that are parts of harmless ones as well.
+const SECRET_WHOLE: [&str; 7] = ["otp", "pin", "pwd", "sid", "sessionid", "sessionkey", "bearer"];
+
 /// Tells whether a name looks like that of a secret.
 pub fn is_secret(name: &str) -> bool {
     let name = name.to_lowercase();
     let is_key = name.split(|c: char| !c.is_alphanumeric()).any(|word| word == "key");
-    let parts = ["pass", "secret", "token", "credential", "apikey"];
-    is_key || parts.iter().any(|part| name.contains(part))
+    let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    is_key
+        || SECRET.iter().any(|part| plain.contains(part))
+        || SECRET_WHOLE.contains(&plain.as_str())
+}
+
+/// Hides what is named like a secret and the passwords of URLs, at any depth.
+pub fn hidden(json: Value) -> Value {
+    match json {
+        Value::String(one) => Value::String(text(&one)),
+        Value::Array(items) => Value::Array(items.into_iter().map(hidden).collect()),
+        Value::Object(map) => {
+            let shown = map.into_iter().map(|(name, value)| match is_secret(&name) {
+                true => (text(&name), Value::from(HIDDEN)),
+                false => (text(&name), hidden(value)),
+            });
+            Value::Object(shown.collect())
+        }
+        other => other,
+    }
 }
 
 /// Returns a URL as far as its host; what follows is often a secret itself, and so is who asks.
@@ -162,7 +207,52 @@ impl fmt::Debug for SafeUrl {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn secrets_are_known_by_their_names() {
+        for name in [
+            "_auth_user_hash",
+            "_csrftoken",
+            "oauth_token",
+            "API_SECRET",
+            "api_key",
+            "X-Api-Key",
+            "jwt",
+            "Authorization",
+            "passwd",
+            "credentials",
+            "Cookie",
+            "code_verifier",
+            "otp",
+            "PIN",
+            "pwd",
+        ] {
+            assert!(is_secret(name), "{name}");
+        }
+        for name in [
+            "_auth_user_id",
+            "_auth_user_backend",
+            "cart",
+            "_session_expiry",
+            "shipping",
+            "keyword",
+        ] {
+            assert!(!is_secret(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_hidden_however_deep_it_lies() {
+        let value = json!({"oauth": {"access_token": "t0p"}, "all": [{"jwt": "t0p"}, {"a": 1}], "u": "a://b:t0p@c"});
+        let shown = hidden(value);
+        assert_eq!(
+            shown,
+            json!({"oauth": {"access_token": "***"}, "all": [{"jwt": "***"}, {"a": 1}], "u": "a://***@c"})
+        );
+    }
 
     #[test]
     fn a_password_is_never_printed() {

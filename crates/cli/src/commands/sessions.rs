@@ -5,6 +5,7 @@ use rhubarb_cache::{
     sessions::{Backend, Directory, Found, Revoked, Session, SessionKey},
 };
 use rhubarb_connection::{Connections, Role};
+use rhubarb_core::redact;
 use rhubarb_settings::Settings;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -19,34 +20,6 @@ use crate::{
 
 /// How many sessions a beginning of a key may stand for before they are told to be too many.
 const ALIKE: usize = 10;
-
-/// What stands for a secret.
-const HIDDEN: &str = "***";
-
-/// What the name of a secret has in it, without what is no letter or digit.
-const SECRET: [&str; 17] = [
-    "hash",
-    "token",
-    "secret",
-    "passw",
-    "passphrase",
-    "csrf",
-    "xsrf",
-    "nonce",
-    "apikey",
-    "jwt",
-    "authorization",
-    "credential",
-    "cookie",
-    "verifier",
-    "privatekey",
-    "signature",
-    "accesskey",
-];
-
-/// Names of secrets that are parts of harmless ones as well.
-const SECRET_WHOLE: [&str; 8] =
-    ["otp", "pin", "pwd", "key", "sid", "sessionid", "sessionkey", "bearer"];
 
 /// A session as it is shown.
 #[derive(Debug, Serialize)]
@@ -291,39 +264,17 @@ fn name(key: &PyValue) -> String {
 fn values(session: &Session, reveal: bool) -> Value {
     let shown = |(key, value): (&PyValue, &PyValue)| {
         let name = name(key);
-        let value = match is_secret(&name) && !reveal {
-            true => Value::from(HIDDEN),
+        let value = match redact::is_secret(&name) && !reveal {
+            true => Value::from(redact::HIDDEN),
             false => match value.to_json() {
                 Ok(json) if reveal => json,
-                Ok(json) => without_secrets(json),
+                Ok(json) => redact::hidden(json),
                 Err(error) => Value::from(format!("({error})")),
             },
         };
         (name, value)
     };
     Value::Object(session.data().iter().map(shown).collect())
-}
-
-/// Django's own secrets, and what an application names like one.
-fn is_secret(name: &str) -> bool {
-    let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
-    let name = name.to_ascii_lowercase();
-    SECRET.iter().any(|word| name.contains(word)) || SECRET_WHOLE.contains(&name.as_str())
-}
-
-/// Hides what is named like a secret, at any depth.
-fn without_secrets(json: Value) -> Value {
-    match json {
-        Value::Array(items) => Value::Array(items.into_iter().map(without_secrets).collect()),
-        Value::Object(map) => {
-            let shown = map.into_iter().map(|(name, value)| match is_secret(&name) {
-                true => (name, Value::from(HIDDEN)),
-                false => (name, without_secrets(value)),
-            });
-            Value::Object(shown.collect())
-        }
-        other => other,
-    }
 }
 
 fn table(rows: &[Row]) -> String {
@@ -358,49 +309,6 @@ fn lives(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn secrets_are_known_by_their_names() {
-        for name in [
-            "_auth_user_hash",
-            "_csrftoken",
-            "oauth_token",
-            "API_SECRET",
-            "api_key",
-            "X-Api-Key",
-            "jwt",
-            "Authorization",
-            "passwd",
-            "credentials",
-            "Cookie",
-            "code_verifier",
-            "otp",
-            "PIN",
-            "pwd",
-        ] {
-            assert!(is_secret(name), "{name}");
-        }
-        for name in [
-            "_auth_user_id",
-            "_auth_user_backend",
-            "cart",
-            "_session_expiry",
-            "shipping",
-            "keyword",
-        ] {
-            assert!(!is_secret(name), "{name}");
-        }
-    }
-
-    #[test]
-    fn a_secret_is_hidden_however_deep_it_lies() {
-        let value = json!({"oauth": {"access_token": "t0p"}, "all": [{"jwt": "t0p"}, {"a": 1}]});
-        let shown = without_secrets(value);
-        assert_eq!(
-            shown,
-            json!({"oauth": {"access_token": "***"}, "all": [{"jwt": "***"}, {"a": 1}]})
-        );
-    }
 
     #[test]
     fn a_life_is_told_in_one_unit() {
