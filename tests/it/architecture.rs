@@ -37,7 +37,20 @@ const IMPORTS: [(&str, &[&str]); 23] = [
     ("beat", &["core", "schedule", "connection", "queue", "settings", "probe", "monitor", "trace"]),
     ("demo", &["core"]),
     ("monitor", &["core", "connection", "queue", "cache", "jobs", "settings"]),
-    ("web", &["core", "connection", "queue", "cache", "scrape", "jobs", "monitor", "settings"]),
+    (
+        "web",
+        &[
+            "core",
+            "schedule",
+            "connection",
+            "queue",
+            "cache",
+            "scrape",
+            "jobs",
+            "monitor",
+            "settings",
+        ],
+    ),
     // `rhubarb all`: a program of its own, so that the command line cannot claim.
     ("all", &["core", "connection", "rhubarb", "jobs", "settings", "beat", "web"]),
     (

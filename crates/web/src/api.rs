@@ -7,6 +7,8 @@
 
 mod audit;
 mod body;
+mod caches;
+mod canvas;
 mod description;
 mod enqueue;
 mod history;
@@ -14,6 +16,7 @@ mod letters;
 mod queues;
 mod schedules;
 mod scraping;
+mod sessions;
 mod tasks;
 mod workers;
 
@@ -21,7 +24,7 @@ pub use description::all as operations;
 
 use std::time::Duration;
 
-use axum::{Json, Router, routing::get};
+use axum::{Json, Router, extract::State, routing::get};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -40,6 +43,8 @@ const WAIT: Duration = Duration::from_secs(50);
 pub fn routes() -> (Router<Site>, OpenApi) {
     let all = OpenApiRouter::new()
         .routes(routes!(enqueue::enqueue))
+        .routes(routes!(canvas::apply))
+        .routes(routes!(canvas::scrape))
         .routes(routes!(tasks::show))
         .routes(routes!(tasks::why))
         .routes(routes!(tasks::result))
@@ -58,9 +63,17 @@ pub fn routes() -> (Router<Site>, OpenApi) {
         .routes(routes!(letters::retry))
         .routes(routes!(letters::drop))
         .routes(routes!(schedules::list))
+        .routes(routes!(schedules::set))
+        .routes(routes!(schedules::remove))
         .routes(routes!(schedules::pause))
         .routes(routes!(schedules::resume))
         .routes(routes!(schedules::run))
+        .routes(routes!(caches::list))
+        .routes(routes!(caches::keys))
+        .routes(routes!(caches::value))
+        .routes(routes!(caches::clear))
+        .routes(routes!(sessions::count))
+        .routes(routes!(sessions::end))
         .routes(routes!(audit::list))
         .routes(routes!(workers::list))
         .routes(routes!(scraping::listings))
@@ -70,7 +83,14 @@ pub fn routes() -> (Router<Site>, OpenApi) {
         OpenApiRouter::with_openapi(description::head()).nest(ROOT, all).split_for_parts();
     let api = description::complete(api);
     let served = api.clone();
-    let describe = async move |_: Reader| Json(served.clone());
+    let describe = async move |_: Reader, State(site): State<Site>| {
+        let mut served = served.clone();
+        if site.doors().are_open() {
+            // This machine's own programs need no token here.
+            served.security = None;
+        }
+        Json(served)
+    };
     (router.route(&format!("{ROOT}/openapi.json"), get(describe)), api)
 }
 

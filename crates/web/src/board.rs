@@ -8,7 +8,11 @@ use std::{
 };
 
 use rhubarb_jobs::Status;
-use rhubarb_queue::{inspect::WorkerInfo, letter::Letter, statistics::Statistics};
+use rhubarb_queue::{
+    inspect::WorkerInfo,
+    letter::Letter,
+    statistics::{Histogram, Statistics},
+};
 use tokio::time::Instant;
 
 use crate::{glance::Glance, problem::Problem, timetable::Timetable};
@@ -54,13 +58,62 @@ pub(crate) async fn kept<T: Send + Sync + 'static>(
     }
 }
 
-/// How many tasks ended in a minute.
+/// How many tasks ended in a minute, or in more of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Minute {
+pub struct Ended {
     /// With success.
     pub good: u64,
     /// With a failure, or as a dead letter.
     pub bad: u64,
+}
+
+impl Ended {
+    /// Adds ends of a state.
+    pub fn add(&mut self, state: &str, n: u64) {
+        match state {
+            "SUCCESS" => self.good += n,
+            "FAILURE" | "DEAD" => self.bad += n,
+            _ => {}
+        }
+    }
+}
+
+/// What was counted in a minute, or in more of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Minute {
+    /// How many tasks ended.
+    pub ended: Ended,
+    /// How long their handlers ran.
+    pub run: Histogram,
+    /// How long they had waited.
+    pub wait: Histogram,
+}
+
+impl Minute {
+    /// Adds what another has counted.
+    pub fn merge(&mut self, other: &Self) {
+        self.ended.good += other.ended.good;
+        self.ended.bad += other.ended.bad;
+        merge(&mut self.run, &other.run);
+        merge(&mut self.wait, &other.wait);
+    }
+}
+
+/// Adds one histogram to another.
+pub fn merge(own: &mut Histogram, other: &Histogram) {
+    own.counts.iter_mut().zip(other.counts).for_each(|(own, n)| *own += n);
+    own.sum_us += other.sum_us;
+}
+
+/// By hour since 1970 and name of a task.
+pub type Hours = BTreeMap<i64, BTreeMap<String, Ended>>;
+
+/// What is remembered of minutes that have passed: the first that may still grow, and all.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Past {
+    pub(crate) settled: i64,
+    pub(crate) minutes: BTreeMap<i64, Minute>,
+    pub(crate) hours: Hours,
 }
 
 /// The last three days by minute, and the last hour by task.
@@ -70,6 +123,8 @@ pub struct Trend {
     pub now: i64,
     /// Minutes in which something ended.
     pub minutes: BTreeMap<i64, Minute>,
+    /// Ends of the last day, but for the last minutes.
+    pub hours: Hours,
     /// All that was counted in the last hour.
     pub hour: Statistics,
 }
@@ -83,7 +138,7 @@ pub struct Boards {
     pub(crate) parked: Glance<Kept<Vec<Letter>>>,
     pub(crate) status: Glance<Kept<Option<Status>>>,
     pub(crate) trend: Glance<Kept<Trend>>,
-    pub(crate) minutes: Mutex<(i64, BTreeMap<i64, Minute>)>,
+    pub(crate) past: Mutex<Past>,
 }
 
 impl Default for Boards {
@@ -95,7 +150,7 @@ impl Default for Boards {
             parked: Glance::new(FRESH),
             status: Glance::new(FRESH),
             trend: Glance::new(SLOW),
-            minutes: Mutex::default(),
+            past: Mutex::default(),
         }
     }
 }

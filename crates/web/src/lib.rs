@@ -13,7 +13,7 @@
 //! Modules: [`router`] every route, [`site`] what they share, [`glance`] one look for all who ask,
 //! [`door`] tokens, [`access`] who may, [`guard`] what holds for every request, [`problem`] the one
 //! kind of error and [`shown`] how it is told, [`page`] pages, [`api`] the same for programs,
-//! [`timetable`] all schedules, [`why`] a task does not run, [`words`] from outside, `audit` who
+//! [`timetable`] all schedules, [`editing`] live ones, [`caching`] caches and sessions, [`why`] a task does not run, [`words`] from outside, `audit` who
 //! did what, [`looks`] the pages' looks at Redis and [`board`] what stays of them, [`chart`] bars,
 //! [`live`] events for open pages, [`asset`] files in the binary,
 //! [`health`] health and metrics, [`server`] connections.
@@ -23,8 +23,10 @@ pub mod api;
 pub mod asset;
 mod audit;
 pub mod board;
+pub mod caching;
 pub mod chart;
 pub mod door;
+pub mod editing;
 pub mod glance;
 pub mod guard;
 pub mod health;

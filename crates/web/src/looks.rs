@@ -1,6 +1,6 @@
 //! The looks of the pages at Redis: one for everybody who asks at the same time.
 
-use std::sync::PoisonError;
+use std::{collections::BTreeMap, sync::PoisonError};
 
 use rhubarb_core::clock;
 use rhubarb_jobs::Status;
@@ -11,7 +11,7 @@ use rhubarb_queue::{
 };
 
 use crate::{
-    board::{Minute, Shown, Trend, kept},
+    board::{Ended, Minute, Shown, Trend, kept, merge},
     problem::Problem,
     site::Site,
     timetable::{self, Timetable},
@@ -19,6 +19,8 @@ use crate::{
 
 /// So many minutes of statistics are kept: three days.
 const MINUTES: i64 = 72 * 60;
+/// Of the last day it is known by the hour how each task ended.
+const DAY: i64 = 24 * 60;
 /// So many letters are shown and grouped.
 pub const LETTERS: usize = 500;
 /// How old the trend is at the most while all is well.
@@ -91,36 +93,44 @@ pub async fn trend(site: &Site) -> Result<Shown<Trend>, Problem> {
 
 async fn look_at_trend(site: &Site) -> Result<Trend, Problem> {
     let now = statistics::minute_of(clock::now().as_millisecond());
-    let memory = || site.boards().minutes.lock().unwrap_or_else(PoisonError::into_inner);
-    let (settled, mut minutes) = memory().clone();
-    let from = settled.max(now - MINUTES + 1);
-    let hour_from = now - 59;
+    let memory = || site.boards().past.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut past = memory().clone();
+    let from = past.settled.max(now - MINUTES + 1);
+    let (hour_from, settled) = (now - 59, now - SETTLED);
     let mut hour = Statistics::default();
     // Some at a time: the whole of a busy three days is never in memory at once.
     let mut start = from.min(hour_from);
     while start <= now {
         let end = (start + 59).min(now);
         for (minute, counted) in statistics::minutes(site.client(), start..=end).await? {
-            minutes.insert(minute, sum(&counted));
+            if (from..settled).contains(&minute) && minute > now - DAY {
+                by_task(past.hours.entry(minute.div_euclid(60)).or_default(), &counted);
+            }
+            past.minutes.insert(minute, sum(&counted));
             if minute >= hour_from {
                 hour.merge(&counted);
             }
         }
         start = end + 1;
     }
-    minutes.retain(|minute, _| *minute > now - MINUTES);
-    *memory() = (now - SETTLED, minutes.clone());
-    Ok(Trend { now, minutes, hour })
+    past.minutes.retain(|minute, _| *minute > now - MINUTES);
+    past.hours.retain(|hour, _| *hour > (now - DAY).div_euclid(60));
+    past.settled = settled;
+    let trend = Trend { now, minutes: past.minutes.clone(), hours: past.hours.clone(), hour };
+    *memory() = past;
+    Ok(trend)
+}
+
+fn by_task(of_hour: &mut BTreeMap<String, Ended>, counted: &Statistics) {
+    for ((_, task, state), n) in &counted.ends {
+        of_hour.entry(task.clone()).or_default().add(state, *n);
+    }
 }
 
 fn sum(counted: &Statistics) -> Minute {
     let mut sum = Minute::default();
-    for ((_, _, state), n) in &counted.ends {
-        match state.as_str() {
-            "SUCCESS" => sum.good += n,
-            "FAILURE" | "DEAD" => sum.bad += n,
-            _ => {}
-        }
-    }
+    counted.ends.iter().for_each(|((_, _, state), n)| sum.ended.add(state, *n));
+    counted.run.values().for_each(|one| merge(&mut sum.run, one));
+    counted.wait.values().for_each(|one| merge(&mut sum.wait, one));
     sum
 }

@@ -6,14 +6,18 @@
 
 pub mod act;
 pub mod audit;
+pub mod caches;
 pub mod letters;
 pub mod login;
 pub mod overview;
+pub mod part;
 pub mod queue;
 pub mod queues;
 pub mod redis;
+pub mod schedule;
 pub mod schedules;
 pub mod scraping;
+pub mod sessions;
 pub mod tasks;
 pub mod workers;
 
@@ -27,7 +31,7 @@ use crate::{asset, door::Visitor, problem::Problem, site::Site};
 pub const HTML: &str = "text/html; charset=utf-8";
 
 /// What the menu shows: address and words.
-const MENU: [(&str, &str); 9] = [
+const MENU: [(&str, &str); 11] = [
     ("/", "Overview"),
     ("/queues", "Queues"),
     ("/tasks", "Tasks"),
@@ -35,11 +39,13 @@ const MENU: [(&str, &str); 9] = [
     ("/schedules", "Schedules"),
     ("/workers", "Workers"),
     ("/scraping", "Scraping"),
+    ("/caches", "Caches"),
+    ("/sessions", "Sessions"),
     ("/redis", "Redis"),
     ("/audit", "Audit"),
 ];
 /// Pages whose content stays until somebody asks for another.
-const STILL: [&str; 3] = ["", "/tasks", "/scraping"];
+const STILL: [&str; 6] = ["", "/tasks", "/scraping", "/schedule", "/cache", "/sessions"];
 
 /// What is around every page.
 #[derive(Clone, Debug)]

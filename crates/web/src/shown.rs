@@ -66,11 +66,16 @@ fn wants_page(headers: &HeaderMap) -> bool {
     accept.is_some_and(|accept| accept.contains("text/html"))
 }
 
+/// Tells whether an error is told by a page of its own, such as the login's.
+fn is_page(response: &Response) -> bool {
+    response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == page::HTML)
+}
+
 /// Makes a problem of an error that is none yet: its body is what is wrong.
 pub(crate) async fn told(response: Response) -> Response {
     let status = response.status();
     let is_error = status.is_client_error() || status.is_server_error();
-    if !is_error || response.extensions().get::<Problem>().is_some() {
+    if !is_error || response.extensions().get::<Problem>().is_some() || is_page(&response) {
         return response;
     }
     let (parts, body) = response.into_parts();

@@ -59,7 +59,7 @@ pub fn explain(facts: Facts<'_>) -> Why {
         "parked" => why(
             "parked",
             format!("It is parked: {told}."),
-            "Start a worker that knows its task, then replay it.",
+            "It runs by itself once a worker knows its task.",
         ),
         "running" => {
             let worker = task.worker.as_deref().unwrap_or("a worker");
@@ -88,6 +88,9 @@ fn scheduled(facts: Facts<'_>) -> Why {
 }
 
 fn waiting(facts: Facts<'_>) -> Why {
+    if facts.task.due.is_some() {
+        return scheduled(facts);
+    }
     let name = facts.task.queue.as_deref().unwrap_or_default();
     if let Some(queue) = facts.queue.filter(|queue| queue.paused) {
         let pause = queue.pause.as_ref();
@@ -231,6 +234,14 @@ mod tests {
     fn a_scheduled_task_says_when_it_is_due() {
         let due = TaskPlace { due: Some("2027-01-01T00:00:00+00:00".into()), ..task("scheduled") };
         let (reason, words) = answer(&due, &[]);
+        assert_eq!(reason, "scheduled");
+        assert!(words.contains("2027-01-01T00:00:00"), "{words}");
+    }
+
+    #[test]
+    fn what_no_worker_has_taken_yet_says_when_it_is_due_too() {
+        let due = TaskPlace { due: Some("2027-01-01T00:00:00+00:00".into()), ..task("waiting") };
+        let (reason, words) = answer(&due, &[worker("mail", "shop.mail", 4)]);
         assert_eq!(reason, "scheduled");
         assert!(words.contains("2027-01-01T00:00:00"), "{words}");
     }

@@ -5,8 +5,14 @@
 
 #[path = "web/api.rs"]
 mod api;
+#[path = "web/caches.rs"]
+mod caches;
+#[path = "web/large.rs"]
+mod large;
 #[path = "web/pages.rs"]
 mod pages;
+#[path = "web/schedules.rs"]
+mod schedules;
 
 use std::{
     io::Write,
@@ -55,6 +61,10 @@ impl Web {
     }
 
     fn of(redis: &str, has_tokens: bool) -> Self {
+        Self::configured(redis, has_tokens, |_| {})
+    }
+
+    fn configured(redis: &str, has_tokens: bool, set: impl FnOnce(&mut Settings)) -> Self {
         let mut config = Settings::default();
         config.redis.url = redis.parse().unwrap();
         let ((reader, read), (operator, write)) =
@@ -63,6 +73,7 @@ impl Web {
             config.web.read_tokens = vec![read];
             config.web.write_tokens = vec![write];
         }
+        set(&mut config);
         let shutdown = Shutdown::new();
         let connections = Connections::new(&config.redis, "rhubarb-web").unwrap();
         let router = router::new(Site::new(config, connections, shutdown.clone()).unwrap());
@@ -132,6 +143,7 @@ async fn a_person_logs_in_with_a_token_and_out_again() {
     let wrong = web.post("/login", &[PERSON], "token=wrong&next=/metrics").await;
     assert_eq!((wrong.status.as_u16(), wrong.header("set-cookie")), (401, ""));
     assert!(wrong.text.contains("no such token"), "{}", wrong.text);
+    assert!(wrong.text.contains(r#"name="token""#), "the form comes again: {}", wrong.text);
     let entry = format!("token={}&next=//evil.example", web.operator);
     let entered = web.post("/login", &[("x-forwarded-proto", "https")], &entry).await;
     assert_eq!((entered.status.as_u16(), entered.header("location")), (303, "/"));

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
+use rhubarb_core::clock;
 use rhubarb_wire::{Envelope, State, TaskResult};
 use serde::Serialize;
 use tokio::time::Instant;
@@ -44,7 +46,8 @@ pub struct TaskPlace {
     /// How many messages of its queue are taken before it, of those that were read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ahead: Option<u64>,
-    /// When it is due, where it waits for its time: ISO 8601 text in UTC.
+    /// When it is due, where it waits for its time, also in a list that no worker has taken it
+    /// from: ISO 8601 text in UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub due: Option<String>,
     /// The worker, where one runs it, or where its result says who did (`result_extended`).
@@ -207,6 +210,7 @@ async fn seek_waiting(
                 if shelf.is_list() {
                     info.place = "waiting".to_owned();
                     info.ahead = Some(holds + read as u64 + before);
+                    info.due = shelf.message(&member).and_then(due_later);
                 } else {
                     info.place = "scheduled".to_owned();
                     let due = shelf.due(client, &member).await;
@@ -290,6 +294,13 @@ fn claimed(claim: &[u8]) -> Option<&[u8]> {
         return Some(claim);
     }
     claim.splitn(4, |b| *b == b':').nth(3)
+}
+
+/// Returns when a message that a list holds is due, if that is yet to come.
+fn due_later(message: &[u8]) -> Option<String> {
+    let eta = Envelope::decode(message).ok()?.headers.eta?;
+    let at = eta.resolve(&TimeZone::UTC);
+    (at > clock::now()).then(|| clock::iso(at))
 }
 
 /// Returns the name of the task whose message this is, if it is that task's.

@@ -16,6 +16,7 @@ use crate::{access::Reader, problem::Problem, site::Site};
 #[into_params(parameter_in = Query)]
 pub(super) struct Meant {
     /// At most so many, 1 to 1000.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
 }
 

@@ -95,7 +95,8 @@ pub(super) struct Sent {
 /// publishes nothing and answers with the first one's id; one of the same key and another body is
 /// refused.
 #[utoipa::path(post, path = "/tasks", tag = "tasks", request_body = Call,
-    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters",
+        min_length = 1, max_length = 255)),
     responses((status = 201, description = "It was published.", body = Sent),
         (status = 200, description = "It had been published before.", body = Sent)))]
 pub(super) async fn enqueue(

@@ -33,6 +33,7 @@ pub(super) struct Meant {
     /// Only what came at this time or later (ISO 8601 with an offset).
     since: Option<String>,
     /// At most so many, 1 to 1000.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
     /// Go on behind an earlier answer: its `next`.
     cursor: Option<String>,
@@ -40,7 +41,7 @@ pub(super) struct Meant {
 
 /// Ends of tasks.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Found {
+pub(super) struct Ends {
     /// The newest first.
     #[schema(value_type = Vec<Object>)]
     items: Vec<StateChange>,
@@ -52,12 +53,12 @@ pub(super) struct Found {
 
 /// What became of tasks, the newest first
 #[utoipa::path(get, path = "/history", tag = "history", params(Meant),
-    responses((status = 200, description = "Ends of tasks.", body = Found)))]
+    responses((status = 200, description = "Ends of tasks.", body = Ends)))]
 pub(super) async fn list(
     _: Reader,
     State(site): State<Site>,
     Query(meant): Query<Meant>,
-) -> Result<Json<Found>, Problem> {
+) -> Result<Json<Ends>, Problem> {
     let limit = limit(meant.limit)?;
     let behind = meant.cursor.as_deref().map(str::parse).transpose();
     let filter = HistoryFilter {
@@ -70,7 +71,7 @@ pub(super) async fn list(
     let depth = site.config().history.ends;
     let found = history::read(site.client(), &filter, limit, depth, PATIENCE).await?;
     let next = found.next.filter(|_| found.more).map(|place| place.to_string());
-    Ok(Json(Found { items: found.changes, searched: found.searched, next }))
+    Ok(Json(Ends { items: found.changes, searched: found.searched, next }))
 }
 
 /// Which time is meant.
@@ -78,6 +79,7 @@ pub(super) async fn list(
 #[into_params(parameter_in = Query)]
 pub(super) struct Span {
     /// The last so many minutes, 1 to 4320 (three days).
+    #[param(minimum = 1, maximum = 4320)]
     minutes: Option<u32>,
 }
 

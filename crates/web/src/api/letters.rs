@@ -51,6 +51,7 @@ pub(super) struct Meant {
     /// Kept for at least so many seconds.
     older_than: Option<f64>,
     /// At most so many, 1 to 1000; for the list only.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
     /// Every one of them: demanded where nothing else is said; for retry and drop only.
     #[serde(default)]

@@ -4,14 +4,15 @@ use axum::{
     Json,
     extract::{Path, Query, State},
 };
-use rhubarb_queue::schedules::{All, Edited, KnownSchedule, Schedules};
+use rhubarb_queue::schedules::{Edited, Schedules};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::queues::Changed;
+use super::{body::Given, queues::Changed};
 use crate::{
     access::{Operator, Reader},
     audit,
+    editing::{self, known},
     problem::Problem,
     site::Site,
     timetable::{self, Timetable},
@@ -88,8 +89,42 @@ pub(super) async fn run(
     Ok((axum::http::StatusCode::CREATED, Json(Run { id })))
 }
 
-/// Returns a schedule.
-async fn known(site: &Site, name: &str) -> Result<Box<KnownSchedule>, Problem> {
-    let mut all = All::read(site.client(), site.config().scheduled()).await?;
-    all.known.remove(name).ok_or_else(|| Problem::not_found("there is no such schedule"))
+/// A live schedule as it was set.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Set {
+    /// When it runs, in words.
+    words: String,
+}
+
+/// Add or replace a live schedule
+///
+/// The body has the keys of an entry in the configuration file. What the file or RedBeat keeps is
+/// refused with 409.
+#[utoipa::path(put, path = "/schedules/{name}", tag = "schedules", request_body = Object,
+    params(("name" = String, Path, description = "Its name")),
+    responses((status = 200, description = "It is set.", body = Set)))]
+pub(super) async fn set(
+    Operator(visitor): Operator,
+    State(site): State<Site>,
+    Path(name): Path<String>,
+    Given(entry): Given<serde_json::Map<String, serde_json::Value>>,
+) -> Result<Json<Set>, Problem> {
+    let entry = serde_json::Value::Object(entry).to_string();
+    let words = editing::set(&site, &name, &entry).await?;
+    audit::note(&site, &visitor, "set a schedule", &name).await;
+    Ok(Json(Set { words }))
+}
+
+/// Remove a live schedule and its pause
+#[utoipa::path(delete, path = "/schedules/{name}", tag = "schedules",
+    params(("name" = String, Path, description = "Its name")),
+    responses((status = 200, description = "It is gone.", body = Changed)))]
+pub(super) async fn remove(
+    Operator(visitor): Operator,
+    State(site): State<Site>,
+    Path(name): Path<String>,
+) -> Result<Json<Changed>, Problem> {
+    let changed = editing::remove(&site, &name).await?;
+    audit::note(&site, &visitor, "removed a schedule", &name).await;
+    Ok(Json(Changed { changed }))
 }

@@ -38,6 +38,7 @@ pub(super) struct Meant {
     /// Only posted within so many seconds.
     posted_within: Option<f64>,
     /// At most so many, 1 to 1000.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
     /// Leave so many out at the beginning.
     #[serde(default)]
@@ -104,6 +105,7 @@ pub(super) struct Since {
     #[param(inline)]
     kind: Option<ChangeKind>,
     /// At most so many, 1 to 1000.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
 }
 

@@ -62,6 +62,7 @@ pub(super) async fn why(
 #[into_params(parameter_in = Query)]
 pub(super) struct Waiting {
     /// Wait so many seconds for its end, 0 to 50.
+    #[param(minimum = 0, maximum = 50)]
     wait: Option<f64>,
 }
 

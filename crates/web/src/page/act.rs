@@ -9,11 +9,11 @@ use axum::{
 use rhubarb_queue::{
     letter::{self, Letter, LetterFilter, LetterKind},
     pauses, replay,
-    schedules::{All, Schedules},
+    schedules::Schedules,
 };
 
 use super::{Frame, html, text};
-use crate::{access::Operator, audit, problem::Problem, site::Site};
+use crate::{access::Operator, audit, caching, editing, problem::Problem, site::Site};
 
 /// So many letters may be ticked at once.
 const TICKED: usize = 500;
@@ -30,6 +30,12 @@ struct Ask {
     kind: String,
     task: String,
     reason: String,
+    /// Of a live schedule, JSON.
+    entry: String,
+    /// Of a value in a cache.
+    argument: String,
+    /// Where sessions are.
+    alias: String,
     /// Letters that are ticked.
     ids: Vec<String>,
     back: String,
@@ -48,6 +54,9 @@ impl Ask {
                 "kind" => ask.kind = value,
                 "task" => ask.task = value,
                 "reason" => ask.reason = value,
+                "entry" => ask.entry = value,
+                "argument" => ask.argument = value,
+                "alias" => ask.alias = value,
                 "id" if ask.ids.len() < TICKED => ask.ids.push(value),
                 "back" => ask.back = value,
                 "sure" => ask.sure = true,
@@ -86,6 +95,8 @@ impl Ask {
             ("kind", &self.kind),
             ("task", &self.task),
             ("reason", &self.reason),
+            ("argument", &self.argument),
+            ("alias", &self.alias),
             ("back", &self.back),
         ];
         let given = all.into_iter().filter(|(_, value)| !value.is_empty());
@@ -142,6 +153,15 @@ async fn question(site: &Site, ask: &Ask) -> Result<Option<String>, Problem> {
         "purge-queue" => Some(format!(
             "Throw away all that waits in the queue {name}, and what waits there for its time?"
         )),
+        "clear-cache" => {
+            Some(format!("Delete everything in the cache {name}? What it held is made anew."))
+        }
+        "clear-value" => {
+            let argument = text(&ask.argument, 200);
+            Some(format!("Delete the value for {argument} in the cache {name}?"))
+        }
+        "remove-schedule" => Some(format!("Remove the schedule {name}, and its pause?")),
+        "end-sessions" => Some(format!("End all sessions of the user {name}, everywhere?")),
         "revoke-task" => Some(format!("Revoke the task {name}? It will not run, or be ended.")),
         "retry-letters" | "drop-letters" | "retry-ticked" | "drop-ticked" => {
             let n = meant(site, ask).await?.len();
@@ -166,6 +186,15 @@ async fn perform(site: &Site, ask: &Ask) -> Result<(), Problem> {
         "retry-letters" | "retry-ticked" => retry(site, ask).await?,
         "drop-letters" | "drop-ticked" => forget(site, ask).await?,
         "pause-schedule" | "resume-schedule" | "run-schedule" => schedule(site, ask).await?,
+        "set-schedule" => drop(editing::set(site, ask.name.trim(), &ask.entry).await?),
+        "remove-schedule" => drop(editing::remove(site, &ask.name).await?),
+        "clear-cache" => {
+            caching::clear(caching::named(site, &ask.name)?, None).await?;
+        }
+        "clear-value" if !ask.argument.is_empty() => {
+            caching::clear(caching::named(site, &ask.name)?, Some(&ask.argument)).await?;
+        }
+        "end-sessions" => drop(caching::end(site, &ask.alias, &ask.name).await?),
         _ => return Err(Problem::bad("the form asks for nothing that is known")),
     }
     Ok(())
@@ -195,9 +224,7 @@ async fn forget(site: &Site, ask: &Ask) -> Result<(), Problem> {
 }
 
 async fn schedule(site: &Site, ask: &Ask) -> Result<(), Problem> {
-    let mut all = All::read(site.client(), site.config().scheduled()).await?;
-    let known = all.known.remove(&ask.name);
-    let known = known.ok_or_else(|| Problem::not_found("there is no such schedule"))?;
+    let known = editing::known(site, &ask.name).await?;
     let schedules = Schedules::new(site.client());
     match ask.what.as_str() {
         "pause-schedule" => drop(schedules.pause(&ask.name, ask.note.trim()).await?),

@@ -81,7 +81,7 @@ fn groups(letters: &[Letter]) -> Vec<Group> {
     let mut groups: Vec<Group> = counted
         .into_iter()
         .map(|((task, reason), n)| Group {
-            task: text(&task, 100),
+            task: if task.is_empty() { "(no name)".to_owned() } else { text(&task, 100) },
             raw_task: task,
             reason: text(&reason, SAME),
             raw_reason: reason,

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use super::{Frame, html, text};
 use crate::{
     access::Reader,
-    board::Trend,
+    board::{Ended, Minute, Trend},
     chart::{self, Span},
     looks,
     problem::Problem,
@@ -49,6 +49,10 @@ struct OverviewPage {
     bad: u64,
     most: u64,
     width: &'static str,
+    begin: &'static str,
+    lines: String,
+    /// Class of the line, words, how long; empty where nothing ended.
+    took: Vec<(&'static str, &'static str, String)>,
     tasks: Vec<Row>,
     scraping: Option<String>,
 }
@@ -57,8 +61,7 @@ struct OverviewPage {
 #[derive(Debug, Default)]
 struct Row {
     name: String,
-    good: u64,
-    bad: u64,
+    ended: Ended,
     run_50: String,
     run_95: String,
     wait_95: String,
@@ -102,11 +105,7 @@ fn tasks(hour: &Statistics) -> Vec<Row> {
     let mut rows: BTreeMap<&str, Row> = BTreeMap::new();
     for ((_, task, state), n) in &hour.ends {
         let row = rows.entry(task).or_default();
-        match state.as_str() {
-            "SUCCESS" => row.good += n,
-            "FAILURE" | "DEAD" => row.bad += n,
-            _ => {}
-        }
+        row.ended.add(state, *n);
     }
     let mut rows: Vec<Row> = rows
         .into_iter()
@@ -118,9 +117,20 @@ fn tasks(hour: &Statistics) -> Vec<Row> {
             ..row
         })
         .collect();
-    rows.sort_by_key(|row| std::cmp::Reverse(row.good + row.bad));
+    rows.sort_by_key(|row| std::cmp::Reverse(row.ended.good + row.ended.bad));
     rows.truncate(TASKS);
     rows
+}
+
+/// Returns what the lines are, and how long it took in the whole time.
+fn took(bars: &[Minute]) -> Vec<(&'static str, &'static str, String)> {
+    let mut all = Minute::default();
+    bars.iter().for_each(|bar| all.merge(bar));
+    let words = ["Half ran for", "95 % ran for", "95 % waited for"];
+    let lines = chart::LINES.iter().zip(words);
+    let rows =
+        lines.map(|((class, of, share), words)| (*class, words, within(Some(of(&all)), *share)));
+    rows.filter(|(.., time)| !time.is_empty()).collect()
 }
 
 fn scraping(status: &Status) -> String {
@@ -150,6 +160,7 @@ pub async fn show(
     let none = Trend::default();
     let trend = trend.as_ref().map_or(&none, |shown| shown.what.as_ref());
     let bars = chart::bars(trend, span);
+    let ended: Vec<Ended> = bars.iter().map(|bar| bar.ended).collect();
     let status = looks::status(&site).await.ok();
     let status = status.as_ref().and_then(|shown| shown.what.as_ref().as_ref());
     html(&OverviewPage {
@@ -157,11 +168,14 @@ pub async fn show(
             .aged(age_s.max(seen.at.elapsed().as_secs())),
         report: seen.what,
         span,
-        chart: chart::svg(&bars),
-        good: bars.iter().map(|bar| bar.good).sum(),
-        bad: bars.iter().map(|bar| bar.bad).sum(),
-        most: bars.iter().map(|bar| bar.good + bar.bad).max().unwrap_or(0),
+        chart: chart::svg(&ended),
+        good: ended.iter().map(|bar| bar.good).sum(),
+        bad: ended.iter().map(|bar| bar.bad).sum(),
+        most: ended.iter().map(|bar| bar.good + bar.bad).max().unwrap_or(0),
         width: span.width(),
+        begin: span.begin(),
+        lines: chart::lines(&bars),
+        took: took(&bars),
         tasks: tasks(&trend.hour),
         scraping: status.map(scraping),
     })
@@ -182,7 +196,7 @@ mod tests {
         took.add(std::time::Duration::from_millis(3));
         hour.runs("b", &took);
         let rows = tasks(&hour);
-        assert_eq!((rows[0].name.as_str(), rows[0].good, rows[0].bad), ("b", 2, 1));
+        assert_eq!((rows[0].name.as_str(), rows[0].ended), ("b", Ended { good: 2, bad: 1 }));
         assert_eq!((rows[0].run_95.as_str(), rows[1].run_95.as_str()), ("≤ 5 ms", ""));
     }
 }

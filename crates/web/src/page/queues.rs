@@ -1,21 +1,28 @@
 //! Queues: what is in them, who serves them.
 
 use askama::Template;
-use axum::{extract::State, response::Html};
+use axum::{
+    extract::{Query, State},
+    response::Html,
+};
 use rhubarb_queue::inspect::{QueueInfo, WorkerInfo};
 
-use super::{Frame, html, text};
+use super::{
+    Frame, html,
+    part::{self, Part, Wanted},
+    text,
+};
 use crate::{access::Reader, looks, problem::Problem, shown::url_encoded, site::Site};
 
-/// So many queues are shown.
-const MOST: usize = 500;
+/// So many queues are on a page: it stays under 100 KB.
+const MOST: usize = 60;
 
 #[derive(Template)]
 #[template(path = "queues.html")]
 struct QueuesPage {
     frame: Frame,
     rows: Vec<Row>,
-    left_out: usize,
+    part: Part,
 }
 
 /// A queue.
@@ -46,7 +53,8 @@ impl Row {
         let since = || match &queue.pause {
             Some(pause) => {
                 let note = pause.note.as_deref().map_or(String::new(), |note| format!(": {note}"));
-                text(&format!("paused since {}{note}", pause.since), 300)
+                let since = pause.since.get(..19).unwrap_or(&pause.since).replace('T', " ");
+                text(&format!("paused since {since}{note}"), 300)
             }
             None => "paused".to_owned(),
         };
@@ -78,15 +86,17 @@ impl Row {
 pub async fn show(
     Reader(visitor): Reader,
     State(site): State<Site>,
+    Query(wanted): Query<Wanted>,
 ) -> Result<Html<String>, Problem> {
     let seen = site.report().await?;
     let workers = looks::workers(&site).await?;
     let queues = seen.what.queues.as_deref().unwrap_or_default();
-    let rows = queues.iter().take(MOST).map(|queue| Row::of(queue, &workers.what)).collect();
+    let (queues, part) = part::of("/queues", &wanted, MOST, queues, |queue| &queue.name);
+    let rows = queues.into_iter().map(|queue| Row::of(queue, &workers.what)).collect();
     let age_s = workers.age_s.max(seen.at.elapsed().as_secs());
     html(&QueuesPage {
         frame: Frame::new(&site, &visitor, "/queues", "Queues").aged(age_s),
         rows,
-        left_out: queues.len().saturating_sub(MOST),
+        part,
     })
 }

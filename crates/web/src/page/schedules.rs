@@ -1,13 +1,28 @@
 //! Schedules: in words, when they run next, how late they were.
 
 use askama::Template;
-use axum::{extract::State, response::Html};
+use axum::{
+    extract::{Query, State},
+    response::Html,
+};
 
-use super::{Frame, html, text};
-use crate::{access::Reader, looks, problem::Problem, site::Site, timetable::Entry};
+use super::{
+    Frame, html,
+    part::{self, Part, Wanted},
+    text,
+};
+use crate::{
+    access::Reader,
+    board::{Ended, Trend},
+    chart, looks,
+    problem::Problem,
+    shown::url_encoded,
+    site::Site,
+    timetable::Entry,
+};
 
-/// So many are shown.
-const MOST: usize = 300;
+/// So many are on a page, and so many of those that cannot be used: it stays under 100 KB.
+const MOST: usize = 40;
 
 #[derive(Template)]
 #[template(path = "schedules.html")]
@@ -16,11 +31,12 @@ struct SchedulesPage {
     leader: Option<String>,
     rows: Vec<Row>,
     problems: Vec<(String, String)>,
-    left_out: usize,
+    part: Part,
 }
 
 struct Row {
     name: String,
+    url: String,
     shown: String,
     words: String,
     task: String,
@@ -32,13 +48,18 @@ struct Row {
     runs: u64,
     missed: u64,
     late_s: u64,
+    /// How its task ended in the last day: a picture, and the same in words.
+    spark: String,
+    ended: String,
 }
 
 impl Row {
-    fn of(entry: &Entry) -> Self {
+    fn of(entry: &Entry, trend: &Trend) -> Self {
+        let outcomes = chart::outcomes(trend, &entry.task);
         let time = |at: &String| at.replace('T', " ");
         Self {
             name: entry.name.clone(),
+            url: format!("/schedule?name={}", url_encoded(&entry.name)),
             shown: text(&entry.name, 100),
             words: text(&entry.words, 200),
             task: text(&entry.task, 100),
@@ -50,7 +71,20 @@ impl Row {
             runs: entry.runs,
             missed: entry.missed,
             late_s: entry.late_ms / 1000,
+            spark: chart::small(&outcomes),
+            ended: ended(&outcomes),
         }
+    }
+}
+
+/// Tells in words how a task ended; empty where it did not.
+fn ended(outcomes: &[Ended]) -> String {
+    let good: u64 = outcomes.iter().map(|hour| hour.good).sum();
+    let bad: u64 = outcomes.iter().map(|hour| hour.bad).sum();
+    match (good, bad) {
+        (0, 0) => String::new(),
+        (good, 0) => format!("{good} well"),
+        (good, bad) => format!("{good} well, {bad} failed"),
     }
 }
 
@@ -62,15 +96,18 @@ impl Row {
 pub async fn show(
     Reader(visitor): Reader,
     State(site): State<Site>,
+    Query(wanted): Query<Wanted>,
 ) -> Result<Html<String>, Problem> {
     let shown = looks::timetable(&site).await?;
+    let trend = looks::trend(&site).await.map(|trend| trend.what).unwrap_or_default();
     let all = &shown.what;
+    let (items, part) = part::of("/schedules", &wanted, MOST, &all.items, |one| &one.name);
     let problems = all.problems.iter().take(MOST);
     html(&SchedulesPage {
         frame: Frame::new(&site, &visitor, "/schedules", "Schedules").aged(shown.age_s),
         leader: all.leader.as_ref().map(|leader| text(leader, 100)),
-        rows: all.items.iter().take(MOST).map(Row::of).collect(),
+        rows: items.into_iter().map(|one| Row::of(one, &trend)).collect(),
         problems: problems.map(|one| (text(&one.name, 100), text(&one.problem, 500))).collect(),
-        left_out: all.items.len().saturating_sub(MOST),
+        part,
     })
 }

@@ -1,15 +1,22 @@
 //! Workers: who is there, and what runs.
 
 use askama::Template;
-use axum::{extract::State, response::Html};
+use axum::{
+    extract::{Query, State},
+    response::Html,
+};
 use rhubarb_queue::inspect::{Running, WorkerInfo};
 
-use super::{Frame, html, text};
+use super::{
+    Frame, html,
+    part::{self, Part, Wanted},
+    text,
+};
 use crate::{access::Reader, looks, problem::Problem, shown::url_encoded, site::Site};
 
-/// So many workers, and running tasks of each, are shown.
-const MOST: usize = 200;
-const MOST_RUNNING: usize = 10;
+/// So many workers, and running tasks of each, are on a page: it stays under 100 KB.
+const MOST: usize = 50;
+const MOST_RUNNING: usize = 5;
 
 #[derive(Template)]
 #[template(path = "workers.html")]
@@ -18,6 +25,7 @@ struct WorkersPage {
     rows: Vec<Row>,
     slots: usize,
     taken: usize,
+    part: Part,
 }
 
 struct Row {
@@ -72,13 +80,17 @@ impl Row {
 pub async fn show(
     Reader(visitor): Reader,
     State(site): State<Site>,
+    Query(wanted): Query<Wanted>,
 ) -> Result<Html<String>, Problem> {
     let shown = looks::workers(&site).await?;
     let live = || shown.what.iter().filter(|worker| worker.alive);
+    let all = shown.what.iter();
+    let (workers, part) = part::of("/workers", &wanted, MOST, all, |worker| &worker.record.node);
     html(&WorkersPage {
         frame: Frame::new(&site, &visitor, "/workers", "Workers").aged(shown.age_s),
         slots: live().map(|worker| worker.record.concurrency).sum(),
         taken: live().map(|worker| worker.record.n_running).sum(),
-        rows: shown.what.iter().take(MOST).map(Row::of).collect(),
+        rows: workers.into_iter().map(Row::of).collect(),
+        part,
     })
 }

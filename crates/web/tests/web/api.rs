@@ -36,7 +36,7 @@ fn operations() -> Vec<(&'static str, String)> {
     let all = api::operations(&described).into_iter().map(|(method, path)| {
         let path = path.strip_prefix("/api/v1").unwrap();
         let path = path.replace("{kind}", "dead").replace("{id}", "x").replace("{name}", "x");
-        (method, path.replace("{queue}", "x"))
+        (method, path.replace("{queue}", "x").replace("{user}", "x"))
     });
     all.collect()
 }
@@ -63,6 +63,25 @@ async fn a_reader_changes_nothing_by_any_route_and_nobody_gets_in_without_a_toke
     assert_eq!(keys, redis::Value::Int(0));
 }
 
+/// The names that several structs of the API have.
+fn names_of_schemas() -> BTreeSet<String> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/api");
+    let (mut seen, mut twice) = (BTreeSet::new(), BTreeSet::new());
+    for file in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        for part in text.split("ToSchema)]").skip(1) {
+            // Attributes may be between.
+            let words = ["struct ", "enum "].iter().filter_map(|word| part.split_once(word));
+            let (_, rest) = words.min_by_key(|(before, _)| before.len()).unwrap();
+            let name = rest.split(|c: char| !c.is_alphanumeric()).next().unwrap().to_owned();
+            if !seen.insert(name.clone()) {
+                twice.insert(name);
+            }
+        }
+    }
+    twice
+}
+
 #[tokio::test]
 async fn the_description_names_what_is_served() {
     let web = Web::new(NOWHERE);
@@ -74,6 +93,8 @@ async fn the_description_names_what_is_served() {
     let ids: Vec<&str> = ids.map(|one| one["operationId"].as_str().unwrap()).collect();
     let once: BTreeSet<&str> = ids.iter().copied().collect();
     assert_eq!(once.len(), ids.len(), "an id is there twice: {ids:?}");
+    // Of two structs of one name only one would be described, and the other's routes by it.
+    assert_eq!(names_of_schemas(), BTreeSet::new(), "several are named so");
     // Everything that is referred to is there.
     let text = document.to_string();
     for part in text.split("#/components/schemas/").skip(1) {
@@ -116,6 +137,37 @@ async fn a_task_is_published_as_it_was_said_and_once_for_a_key() {
     // A second one, behind the first.
     let path = format!("/tasks/{}", id(&first).as_str().unwrap());
     assert_eq!(web.done("GET", &path, Value::Null, 200).await["ahead"], 1);
+}
+
+#[tokio::test]
+async fn a_canvas_and_a_scrape_are_published_as_the_command_line_does() {
+    let redis = RedisServer::start().await;
+    let web = Web::new(&redis.socket_url());
+    let step = |x: u64| json!({"task": "shop.add", "args": [x], "kwargs": {}, "options": {}});
+    let chain = json!({
+        "task": "celery.chain", "args": [], "kwargs": {"tasks": [step(1), step(2)]},
+        "options": {}, "subtask_type": "chain", "immutable": false,
+    });
+    let sent = web.done("POST", "/canvas", chain, 201).await;
+    assert!(sent["id"].is_string(), "{sent}");
+    let message = redis.command("LINDEX celery 0").await;
+    let redis::Value::BulkString(message) = message else { panic!("{message:?}") };
+    let message: Value = serde_json::from_slice(&message).unwrap();
+    assert_eq!(message["headers"]["argsrepr"], "(1,)", "the first step goes first");
+    for wrong in [json!({}), json!({"task": 1}), json!({"task": "celery.chain", "kwargs": 1})] {
+        let answer = web.api("POST", "/canvas", &web.operator, &wrong).await;
+        assert_eq!(answer.status, 422, "{wrong}: {}", answer.text);
+    }
+    let scrape = json!({"keyword": "rust", "remote": true, "posted_within": 3600, "force": true});
+    web.done("POST", "/scrape", scrape, 201).await;
+    let message = redis.command("LINDEX celery 0").await;
+    let redis::Value::BulkString(message) = message else { panic!("{message:?}") };
+    let message: Value = serde_json::from_slice(&message).unwrap();
+    let kwargs = "{'remote': True, 'posted_within': 3600, 'force': True}";
+    assert_eq!(message["headers"]["kwargsrepr"], kwargs, "{message}");
+    for wrong in [json!({"keyword": " "}), json!({"keyword": "a", "sources": ["none"]})] {
+        web.done("POST", "/scrape", wrong, 400).await;
+    }
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Answer, PERSON, Web, request};
 
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 17] = [
     "/",
     "/?span=days",
     "/queues",
@@ -17,18 +17,23 @@ const PAGES: [&str; 12] = [
     "/letters",
     "/letters?kind=parked",
     "/schedules",
+    "/schedule",
     "/workers",
     "/scraping?keyword=rust",
+    "/caches",
+    "/cache?name=listings",
+    "/cache?name=status",
+    "/sessions",
     "/redis",
 ];
 
 impl Web {
-    async fn page(&self, path: &str, token: &str) -> Answer {
+    pub(super) async fn page(&self, path: &str, token: &str) -> Answer {
         let bearer = format!("Bearer {token}");
         self.get(path, &[PERSON, ("authorization", &bearer)]).await
     }
 
-    async fn press(&self, token: &str, form: &str) -> Answer {
+    pub(super) async fn press(&self, token: &str, form: &str) -> Answer {
         let bearer = format!("Bearer {token}");
         self.post("/do", &[PERSON, ("authorization", &bearer)], form).await
     }
