@@ -30,6 +30,21 @@ print("celery", celery.__version__, "django", django.__version__)'
     "$RHUBARB_TEST_PYTHON_OLD" -c 'import celery; print("celery", celery.__version__)'
 }
 
+# Chromium with Playwright, and schemathesis: what looks at the dashboard.
+web_environment() {
+    for program in chromium chromium-browser google-chrome; do
+        if command -v "$program" >/dev/null 2>&1; then
+            environment python3 tests/interop/requirements-web.txt
+            RHUBARB_TEST_PYTHON_WEB=$venv/bin/python
+            export RHUBARB_TEST_PYTHON_WEB
+            "$program" --version 2>/dev/null
+            return
+        fi
+    done
+    leave_out "CHROMIUM is not installed: no browser looked at the dashboard," \
+        "and schemathesis did not ask its API"
+}
+
 # Django 6 needs Python 3.12. One that is there is used, also one of pyenv's that is not on the
 # path; none is installed for it.
 newest_django() {

@@ -59,6 +59,12 @@ turn_clocks() {
         leave_out "libfaketime could not be installed: no test turned a worker's or a beat's clock"
 }
 
+# A browser for the dashboard's tests.
+need_browser() {
+    command -v chromium >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 ||
+        (install_packages chromium chromium chromium chromium) || true
+}
+
 prerequisites() {
     need_cargo
     need_redis
@@ -67,6 +73,7 @@ prerequisites() {
     cargo fetch --quiet --locked
     # Makes the certificates of the TLS tests.
     command -v openssl >/dev/null 2>&1 || install_packages openssl openssl openssl openssl
+    need_browser
     turn_clocks
     server=$(redis-server --version 2>/dev/null || valkey-server --version)
     echo "$(cargo --version), $server, $(python3 --version)"
@@ -125,6 +132,7 @@ packages() {
 stage prerequisites prerequisites
 stage python python_environment
 stage 'newest django' newest_django
+stage browser web_environment
 stage format cargo fmt --all --check
 stage clippy cargo clippy --workspace --all-targets -- -D warnings
 stage build cargo build --workspace

@@ -30,6 +30,8 @@ mod connections;
 mod control;
 /// Deaths of workers and of Redis, and orderly stops.
 mod crash;
+/// The dashboard in a real browser.
+mod dashboard;
 /// Dead letters and parked tasks, as an operator has them.
 mod dead;
 /// What a Django application with Celery and django-redis gets. The first test to read.

@@ -42,6 +42,24 @@ impl Python {
         Self::named("RHUBARB_TEST_PYTHON_OLD", url)
     }
 
+    /// Returns the Python that drives a browser (`interop/requirements-web.txt`), set up in the same
+    /// way.
+    ///
+    /// `None`, and a loud line, where `RHUBARB_TEST_PYTHON_WEB` is not set: no Chromium is here.
+    ///
+    /// Pictures of the pages go to the folder `RHUBARB_TEST_SCREENSHOTS`, where it is set.
+    pub fn with_browser(url: &str) -> Option<Self> {
+        let mut python = Self::named("RHUBARB_TEST_PYTHON_WEB", url)?;
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a setting of the harness, not of the product"
+        )]
+        if let Ok(folder) = std::env::var("RHUBARB_TEST_SCREENSHOTS") {
+            python.set("RHUBARB_TEST_SCREENSHOTS", &folder);
+        }
+        Some(python)
+    }
+
     fn named(variable: &str, url: &str) -> Option<Self> {
         #[expect(
             clippy::disallowed_methods,
