@@ -43,6 +43,7 @@ mod doctor;
 mod documented;
 /// A Redis that is broken or hostile.
 mod endless;
+/// The guide for Django, step by step.
 mod example_django;
 /// Fail-overs that leave the old primary alive.
 mod fail_over;
@@ -85,6 +86,8 @@ mod schedule;
 mod scraping;
 /// What the scripts that run inside Redis say about themselves.
 mod scripts;
+/// Redis Sentinel, and fail-overs of each kind.
+mod sentinel;
 /// Django's sessions, and logins shared with Django.
 mod sessions;
 /// What would run here of what Celery's workers serve.

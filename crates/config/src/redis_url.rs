@@ -6,7 +6,7 @@
 //!
 //! | part | obeyed | refused |
 //! |---|---|---|
-//! | scheme | `redis`, `rediss`, `unix`, `redis+socket`, `socket`, `redis+unix` | Sentinel, several servers, what is not Redis |
+//! | scheme | `redis`, `rediss`, `unix`, `redis+socket`, `socket`, `redis+unix`; Sentinel's, see `sentinels` | several servers, what is not Redis |
 //! | user and password | before the host or path (percent-escaped), or `username`, `password`, `user`, `pass` | `credential_provider` |
 //! | database | the path, `db`, `virtual_host` (a socket's too) | two that differ; what is no number |
 //! | host | a name, IPv4, `[IPv6]`, percent-escaped | none; a path |
@@ -16,6 +16,8 @@
 //!
 //! A parameter without a value is none, and the first of several counts, as in redis-py; two that
 //! differ are refused where they say where to connect.
+
+mod sentinels;
 
 use std::time::Duration;
 
@@ -93,6 +95,10 @@ pub fn parse(text: &str) -> Result<SafeUrl, String> {
     match scheme {
         "redis" | "rediss" => of_server(scheme, rest),
         "unix" | "redis+socket" | "socket" | "redis+unix" => of_socket(rest),
+        "sentinel" | "redis+sentinel" | "redis-sentinel" => {
+            sentinels::of_sentinels("redis+sentinel", rest)
+        }
+        "rediss+sentinel" | "rediss-sentinel" => sentinels::of_sentinels("rediss+sentinel", rest),
         _ => Err(not_redis(text, scheme)),
     }
 }
@@ -103,10 +109,6 @@ fn not_redis(text: &str, scheme: &str) -> String {
             && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-._".contains(&b))
     };
     match scheme {
-        "sentinel" | "redis+sentinel" | "rediss+sentinel" => {
-            "Redis Sentinel is not supported yet; give the URL of the primary, redis://host:6379/0"
-                .to_owned()
-        }
         "" if of_word(text) => not_redis("", text),
         other if of_word(other) => {
             format!("`{other}` is not Redis, and Rhubarb speaks only to Redis; {EXAMPLES}")
@@ -123,43 +125,27 @@ fn of_server(scheme: &str, rest: &str) -> Result<SafeUrl, String> {
     let mut given = Given::read(scheme, &parts)?;
     let is_cut = parts.login.is_none() && rest.contains('@');
     let hint = if is_cut { ESCAPES } else { "" };
-    if parts.address.is_empty() || parts.address.starts_with(':') {
-        return Err(format!("the URL has no host{hint}; {EXAMPLES}"));
-    }
-    let address = decoded(parts.address);
-    if address.contains(['/', ';', ',', '@', '?', '#', '\\'])
-        || address.contains(char::is_whitespace)
-    {
-        return Err(format!("the URL's host is no name of one server{hint}; {EXAMPLES}"));
-    }
+    let address = address(parts.address, hint)?;
     let path = decoded(parts.path);
     let path = path.trim_matches('/');
     if !path.is_empty() {
         given.database(path)?;
     }
-    let text =
-        format!("{scheme}://{address}/{}", given.db.map_or(String::new(), |n| n.to_string()));
-    let mut url =
-        url::Url::parse(&text).map_err(|e| format!("not a URL ({e}){hint}; {EXAMPLES}"))?;
-    if url.port() == Some(0) {
-        return Err(format!("the URL's port is 0; {EXAMPLES}"));
+    given.at(scheme, &address, hint)
+}
+
+/// Reads host and port of one server.
+fn address(text: &str, hint: &str) -> Result<String, String> {
+    if text.is_empty() || text.starts_with(':') {
+        return Err(format!("the URL has no host{hint}; {EXAMPLES}"));
     }
-    if given.db.is_none() {
-        url.set_path("");
+    let address = decoded(text);
+    if address.contains(['/', ';', ',', '@', '?', '#', '\\'])
+        || address.contains(char::is_whitespace)
+    {
+        return Err(format!("the URL's host is no name of one server{hint}; {EXAMPLES}"));
     }
-    let cannot = |()| format!("the URL has no place for a user and password; {EXAMPLES}");
-    // `url` leaves a percent sign as it is, and it would be read as an escape.
-    let escaped = |text: &String| text.replace('%', "%25");
-    let (user, password) = (given.user.as_ref().map(escaped), given.password.as_ref().map(escaped));
-    url.set_username(user.as_deref().unwrap_or_default()).map_err(cannot)?;
-    url.set_password(password.as_deref()).map_err(cannot)?;
-    if !given.rest.is_empty() {
-        url.query_pairs_mut().extend_pairs(&given.rest);
-    }
-    if given.insecure {
-        url.set_fragment(Some("insecure"));
-    }
-    as_safe(&url)
+    Ok(address)
 }
 
 fn of_socket(rest: &str) -> Result<SafeUrl, String> {
@@ -210,7 +196,7 @@ impl Given {
         }
         match parts.fragment {
             None | Some("") => {}
-            Some("insecure") if scheme == "rediss" => given.insecure = true,
+            Some("insecure") if scheme.starts_with("rediss") => given.insecure = true,
             Some(_) => {
                 return Err(format!(
                     "a `#` in the URL is written %23, in a password say; {EXAMPLES}"
@@ -220,7 +206,36 @@ impl Given {
         Ok(given)
     }
 
+    /// Returns the URL of a server at this [`address`].
+    fn at(&self, scheme: &str, address: &str, hint: &str) -> Result<SafeUrl, String> {
+        let db = self.db.map_or(String::new(), |n| n.to_string());
+        let text = format!("{scheme}://{address}/{db}");
+        let mut url =
+            url::Url::parse(&text).map_err(|e| format!("not a URL ({e}){hint}; {EXAMPLES}"))?;
+        if url.port() == Some(0) {
+            return Err(format!("the URL's port is 0; {EXAMPLES}"));
+        }
+        if self.db.is_none() {
+            url.set_path("");
+        }
+        let cannot = |()| format!("the URL has no place for a user and password; {EXAMPLES}");
+        // `url` leaves a percent sign as it is, and it would be read as an escape.
+        let escaped = |text: &String| text.replace('%', "%25");
+        let (user, password) =
+            (self.user.as_ref().map(escaped), self.password.as_ref().map(escaped));
+        url.set_username(user.as_deref().unwrap_or_default()).map_err(cannot)?;
+        url.set_password(password.as_deref()).map_err(cannot)?;
+        if !self.rest.is_empty() {
+            url.query_pairs_mut().extend_pairs(&self.rest);
+        }
+        if self.insecure {
+            url.set_fragment(Some("insecure"));
+        }
+        as_safe(&url)
+    }
+
     fn parameter(&mut self, scheme: &str, name: &str, value: &str) -> Result<(), String> {
+        let is_tls = scheme.starts_with("rediss");
         match name {
             "db" | "virtual_host" => self.database(value.trim_matches('/'))?,
             "username" | "user" => {
@@ -229,8 +244,8 @@ impl Given {
             "password" | "pass" => {
                 self.password.get_or_insert_with(|| value.to_owned());
             }
-            _ if TLS.contains(&name) && scheme == "rediss" => self.keep(name, value),
-            _ if name == "ssl" || (name.starts_with("ssl_") && scheme != "rediss") => {
+            _ if TLS.contains(&name) && is_tls => self.keep(name, value),
+            _ if name == "ssl" || (name.starts_with("ssl_") && !is_tls) => {
                 return Err(format!(
                     "the URL's parameter `{name}` is for TLS, which a URL asks for by rediss://"
                 ));
@@ -250,6 +265,9 @@ impl Given {
             }
             _ if DEADLINES.contains(&name) => {
                 deadline(name, value)?;
+                self.keep(name, value);
+            }
+            _ if sentinels::PARAMETERS.contains(&name) && scheme.ends_with("+sentinel") => {
                 self.keep(name, value);
             }
             _ if UNUSED.contains(&name) => {}
@@ -348,7 +366,7 @@ mod tests {
         check("rpc://", "`rpc` is not Redis");
         check("django-db", "`django-db` is not Redis");
         check("cache+memcached://h", "`cache+memcached` is not Redis");
-        check("sentinel://h:26379", "not supported yet");
+        check("redis://h?master=m", "`master` is not known");
         check("redis://h1;redis://h2", "more than one server");
         check("redis://h1,h2/0", "no name of one server");
         check("redis://:hunter2@h/zero", "not a number");

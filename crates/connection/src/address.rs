@@ -11,6 +11,7 @@ use rhubarb_core::redact::SafeUrl;
 use crate::{
     Error,
     config::RedisConfig,
+    sentinel::Sentinels,
     tls::{Tls, query},
 };
 
@@ -25,11 +26,14 @@ pub(crate) struct Target {
     pub(crate) info: ConnectionInfo,
     /// For `rediss`.
     pub(crate) tls: Option<Tls>,
+    /// Who says where the server is, in place of `info`.
+    pub(crate) sentinels: Option<Sentinels>,
 }
 
 /// Reads a URL and the settings for it, for a database and a protocol.
 ///
-/// Schemes: `redis`, `rediss` (TLS; see [`crate::tls`] for the query), `unix` and `redis+socket`.
+/// Schemes: `redis`, `rediss` (TLS; see [`crate::tls`] for the query), `unix` and `redis+socket`,
+/// and those of sentinels.
 /// User and password stand before the host, or in the query as `username` and `password` (redis-py)
 /// or `user` and `pass`.
 ///
@@ -44,9 +48,23 @@ pub(crate) fn target(
 ) -> Result<Target, Error> {
     let fail = |reason: String| Error::Url { url: url.clone(), reason };
     let info = connection_info(url, db, protocol).map_err(fail)?;
-    let secured = url.expose().scheme() == "rediss";
-    let tls = secured.then(|| Tls::read(url, config)).transpose().map_err(fail)?;
-    Ok(Target { info, tls })
+    let tls = is_secured(url).then(|| Tls::read(url, config)).transpose().map_err(fail)?;
+    let sentinels = Sentinels::read(url, config).map_err(fail)?;
+    Ok(Target { info, tls, sentinels })
+}
+
+/// Tells whether a server is spoken to by TLS.
+pub(crate) fn is_secured(url: &SafeUrl) -> bool {
+    url.expose().scheme().starts_with("rediss")
+}
+
+/// Returns the address of a server on the network.
+pub(crate) fn at(host: String, port: u16, secured: bool) -> ConnectionAddr {
+    if secured {
+        ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None }
+    } else {
+        ConnectionAddr::Tcp(host, port)
+    }
 }
 
 fn connection_info(
@@ -56,17 +74,13 @@ fn connection_info(
 ) -> Result<ConnectionInfo, String> {
     let raw = url.expose();
     let addr = match raw.scheme() {
-        "redis" => ConnectionAddr::Tcp(host(url)?, raw.port().unwrap_or(6379)),
-        "rediss" => ConnectionAddr::TcpTls {
-            host: host(url)?,
-            port: raw.port().unwrap_or(6379),
-            insecure: false,
-            tls_params: None,
-        },
+        "redis" | "rediss" | "redis+sentinel" | "rediss+sentinel" => {
+            at(host(url)?, raw.port().unwrap_or(6379), is_secured(url))
+        }
         "unix" | "redis+socket" | "socket" => ConnectionAddr::Unix(decoded(raw.path()).into()),
         other => {
             return Err(format!(
-                "the scheme `{other}` is none of redis, rediss, unix, redis+socket"
+                "the scheme `{other}` is none of redis, rediss, unix, redis+socket, redis+sentinel"
             ));
         }
     };
@@ -92,7 +106,7 @@ pub(crate) fn keepalive() -> TcpKeepalive {
     TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE_AGAIN).with_retries(3)
 }
 
-fn credentials(url: &SafeUrl) -> (Option<String>, Option<String>) {
+pub(crate) fn credentials(url: &SafeUrl) -> (Option<String>, Option<String>) {
     let raw = url.expose();
     let user = (!raw.username().is_empty()).then(|| decoded(raw.username()));
     let password = raw.password().map(decoded);
@@ -100,7 +114,7 @@ fn credentials(url: &SafeUrl) -> (Option<String>, Option<String>) {
     (user.or_else(|| asked("username", "user")), password.or_else(|| asked("password", "pass")))
 }
 
-fn host(url: &SafeUrl) -> Result<String, String> {
+pub(crate) fn host(url: &SafeUrl) -> Result<String, String> {
     let host = url.expose().host_str().ok_or("it names no host")?;
     Ok(decoded(host.trim_matches(['[', ']'])))
 }

@@ -14,7 +14,8 @@ settings! {
     #[derive(Clone, Debug, PartialEq)]
     pub struct RedisConfig {
         /// One URL for all roles; the database number in it counts for the queue. Also `rediss://`
-        /// for TLS, and `unix:///path?db=0` for a socket.
+        /// for TLS, `unix:///path?db=0` for a socket, and
+        /// `redis+sentinel://host:26379,host:26379/NAME/0` for sentinels.
         url: SafeUrl = "redis://127.0.0.1:6379/0".parse().expect("a URL in full"),
             from &["REDIS_URL", "REDIS_TLS_URL"];
         /// The databases: "four" has queue 0, cache 1, sessions 2, jobs 3; "two", for servers with
@@ -45,6 +46,12 @@ settings! {
         sessions_db: Option<u32> = None, accepts NUMBER, example "2";
         /// The database number of the listings.
         jobs_db: Option<u32> = None, accepts NUMBER, example "3";
+        /// Sentinels, each as `redis://host:26379`, with their own password where they have one.
+        /// The host in each of the other URLs is then the name of a primary, as django-redis has
+        /// it.
+        sentinels: Vec<SafeUrl> = Vec::new(), example "[\"redis://sentinel-1:26379\"]";
+        /// The name of the primary, for a URL of sentinels that has none, as Celery's.
+        sentinel_master: Option<String> = None, example "\"mymaster\"";
         /// How long a connection attempt may take.
         connect_timeout: Duration = seconds(5), accepts "100 ms to 60 s", if |d| range(d, 0.1, 60.0);
         /// How long a command may take before its connection counts as lost.

@@ -3,9 +3,10 @@
 use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 use redis::{
-    AsyncConnectionConfig, ProtocolVersion, PushInfo, RedisError, RedisResult, Value,
-    aio::MultiplexedConnection,
+    AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, ProtocolVersion, PushInfo, RedisError,
+    RedisResult, Value, aio::MultiplexedConnection,
 };
+use rustls::ClientConfig;
 use tokio::{task::JoinHandle, time::timeout};
 
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
     address::Target,
     error::is_loss,
     meter::{Allowance, Meter, Refused},
-    stream,
+    sentinel, stream,
     tls::Tls,
 };
 
@@ -67,7 +68,8 @@ impl Dial<'_> {
         let Self { target, allowance, connect_timeout, .. } = self;
         let meter = Meter::new(allowance);
         let too_large = meter.refused();
-        let connecting = connected(target, meter, config);
+        // On the heap: every command's future holds this one.
+        let connecting = Box::pin(connected(target, meter, config));
         let timed_out = |_| RedisError::from(io::Error::from(io::ErrorKind::TimedOut));
         let (connection, driver) =
             timeout(connect_timeout, connecting).await.map_err(timed_out)??;
@@ -83,9 +85,26 @@ async fn connected(
     meter: Meter,
     config: AsyncConnectionConfig,
 ) -> RedisResult<(MultiplexedConnection, Driver)> {
-    let Target { info, tls } = target;
+    let Target { info, tls, sentinels } = target;
     let tls = tls.map(Tls::config).transpose().map_err(io::Error::other)?.map(Arc::new);
-    let stream = stream::connect(info.addr(), tls.as_ref(), meter).await?;
+    let Some(sentinels) = sentinels else {
+        return speak(info.addr(), &info, tls.as_ref(), meter, config).await;
+    };
+    let primary = sentinels.primary(tls.as_ref()).await?;
+    let mut spoken = speak(&primary, &info, tls.as_ref(), meter, config).await?;
+    sentinel::is_primary(&mut spoken.0).await?;
+    Ok(spoken)
+}
+
+/// Connects to an address, and says who we are.
+pub(crate) async fn speak(
+    address: &ConnectionAddr,
+    info: &ConnectionInfo,
+    tls: Option<&Arc<ClientConfig>>,
+    meter: Meter,
+    config: AsyncConnectionConfig,
+) -> RedisResult<(MultiplexedConnection, Driver)> {
+    let stream = stream::connect(address, tls, meter).await?;
     let settings = info.redis_settings();
     let (connection, driver) =
         MultiplexedConnection::new_with_config(settings, stream, config).await?;

@@ -26,7 +26,8 @@
 //! Modules: `config` the section `[redis]`, [`address`] URLs to addresses and TLS, [`backoff`]
 //! waiting between tries, `pages` walks by `SCAN` that end, [`push`] what the server sends unasked,
 //! [`inbox`] one channel's messages, `meter` what an answer may take, [`error`] what can go wrong,
-//! [`spell`] what comes and goes.
+//! [`spell`] what comes and goes, `sentinel` who says
+//! where the primary is.
 
 pub mod address;
 pub mod backoff;
@@ -42,6 +43,7 @@ mod pages;
 pub mod push;
 mod refusal;
 mod script;
+mod sentinel;
 pub mod spell;
 mod stream;
 mod tls;

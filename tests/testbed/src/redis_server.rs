@@ -248,7 +248,11 @@ pub fn free_port() -> u16 {
     spawner::free_port().expect("loopback has a free port")
 }
 
-fn program() -> PathBuf {
+/// Returns the program of a test's server, for what else it can be (a sentinel).
+///
+/// # Panics
+/// When none is installed.
+pub fn program() -> PathBuf {
     chosen_redis().map(PathBuf::from).or_else(installed).expect(
         "no redis-server or valkey-server on PATH; tests/run.sh installs one, or set \
          RHUBARB_TEST_REDIS",

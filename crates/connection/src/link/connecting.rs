@@ -250,7 +250,7 @@ impl Redis {
             reason =
                 "it has no connection free (maxclients): end some, or raise the limit".to_owned();
         } else {
-            let is_tls = self.inner.url.to_string().starts_with("rediss:");
+            let is_tls = address::is_secured(&self.inner.url);
             reason = match (is_tls, error.is_timeout(), error.is_connection_dropped()) {
                 (true, true, _) => {
                     format!("{reason}; if the server has no TLS, the URL begins with redis://")

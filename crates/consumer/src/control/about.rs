@@ -61,7 +61,7 @@ fn broker(url: &SafeUrl, db: u32) -> Value {
         "virtual_host": db.to_string(),
         "port": full.port().unwrap_or(6379),
         "insist": false,
-        "ssl": full.scheme() == "rediss",
+        "ssl": full.scheme().starts_with("rediss"),
         "transport": "redis",
         "connect_timeout": 4,
         "transport_options": {},
