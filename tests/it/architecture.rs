@@ -12,7 +12,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 use rhubarb_e2e::file;
 
 /// Who may import whom inside the workspace, by folder. What is not listed is not allowed.
-const IMPORTS: [(&str, &[&str]); 23] = [
+const IMPORTS: [(&str, &[&str]); 24] = [
     ("pyvalue", &[]),
     ("wire", &["pyvalue"]),
     ("config", &[]),
@@ -33,7 +33,8 @@ const IMPORTS: [(&str, &[&str]); 23] = [
     ("jobs", &["config", "core", "connection", "cache", "scrape", "queue", "rhubarb"]),
     // The one place that sees the sections of all.
     ("settings", &["config", "core", "schedule", "connection", "queue", "scrape", "jobs"]),
-    ("worker", &["rhubarb", "jobs", "settings", "connection", "monitor"]),
+    ("python", &["rhubarb", "queue"]),
+    ("worker", &["rhubarb", "jobs", "settings", "connection", "monitor", "python"]),
     ("beat", &["core", "schedule", "connection", "queue", "settings", "probe", "monitor", "trace"]),
     ("demo", &["core"]),
     ("monitor", &["core", "connection", "queue", "cache", "jobs", "settings"]),

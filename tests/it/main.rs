@@ -74,6 +74,8 @@ mod platforms;
 mod probes;
 /// Who enqueues, besides.
 mod producers;
+/// Unmodified Python tasks in our worker.
+mod python;
 /// What the queue promises.
 mod queue;
 /// What no queue can be named, and names that look alike.

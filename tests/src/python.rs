@@ -1,7 +1,10 @@
 //! The programs of `tests/interop`: real Celery, Django and django-redis on the other side of
 //! Redis.
 
-use std::{path::PathBuf, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use serde_json::Value;
 
@@ -71,6 +74,11 @@ impl Python {
         };
         let redis = url.trim_end_matches("/0").to_owned();
         Some(Self { program: program.into(), redis, environment: Vec::new() })
+    }
+
+    /// Returns the interpreter's path.
+    pub fn program(&self) -> &Path {
+        &self.program
     }
 
     /// Sets an environment variable for all programs that it runs from now on.

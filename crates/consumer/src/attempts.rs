@@ -52,12 +52,23 @@ pub(crate) fn deaths(log: &[u8]) -> Vec<Attempt> {
         Some(Attempt {
             at: clock::iso(at),
             worker: worker.to_owned(),
-            error: "the worker died, or was silent for longer than its lease".to_owned(),
+            error: match worker.ends_with("/child") {
+                true => "the process that ran it died",
+                false => "the worker died, or was silent for longer than its lease",
+            }
+            .to_owned(),
         })
     };
     let mut found: Vec<Attempt> = log.split_inclusive('\n').filter_map(read).collect();
     found.reverse();
     found
+}
+
+/// Returns a line of the queue's hash, for a process of a worker that lives.
+pub(crate) fn death(at: Timestamp, worker: &str) -> String {
+    let worker: String =
+        worker.chars().take(MAX_TEXT).filter(|c| !c.is_control() && *c != ' ').collect();
+    format!("{} {worker}/child\n", at.as_millisecond())
 }
 
 fn short(text: &str) -> String {

@@ -257,6 +257,7 @@ fn ended(outcome: &Outcome) -> Option<RunEnd> {
         | Outcome::NotDue { .. }
         | Outcome::Unknown
         | Outcome::Leave
+        | Outcome::Died { .. }
         | Outcome::HandBack => return None,
     })
 }
@@ -287,6 +288,7 @@ fn log_end(outcome: &Outcome, took: Duration, span: &Span) {
         Outcome::Rejected { reason, .. } => ended!(warn, "rejected", reason = reason),
         Outcome::Unknown => ended!(warn, "unknown"),
         Outcome::Leave => ended!(debug, "left"),
+        Outcome::Died { reason } => ended!(error, "died", reason = reason),
         Outcome::HandBack => ended!(info, "handed back"),
     }
 }

@@ -196,9 +196,11 @@ fn state(outcome: &Outcome) -> Option<&'static str> {
         Outcome::Unknown => Some("PARKED"),
         Outcome::Ignored => Some("IGNORED"),
         Outcome::Rejected { .. } => Some("REJECTED"),
-        Outcome::PutOff { .. } | Outcome::NotDue { .. } | Outcome::Leave | Outcome::HandBack => {
-            None
-        }
+        Outcome::PutOff { .. }
+        | Outcome::NotDue { .. }
+        | Outcome::Leave
+        | Outcome::Died { .. }
+        | Outcome::HandBack => None,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -46,6 +46,8 @@ pub struct Received {
     pub(crate) waited: Option<Duration>,
     /// Its trace.
     pub trace: Running,
+    /// The process that runs it, where that is not the worker's own; 0 for none.
+    process: AtomicU32,
     /// The memory that the body was given.
     memory: Mutex<Option<OwnedSemaphorePermit>>,
 }
@@ -61,6 +63,7 @@ impl Received {
             stores: ResultPolicy::default(),
             deaths: Vec::new(),
             waited: None,
+            process: AtomicU32::new(0),
             memory: Mutex::default(),
         }
     }
@@ -86,6 +89,16 @@ impl Received {
     /// Keeps what the body was given of the worker's memory for as long as the message is there.
     pub(crate) fn keep_memory(&self, memory: OwnedSemaphorePermit) {
         *self.memory.lock().unwrap_or_else(PoisonError::into_inner) = Some(memory);
+    }
+
+    /// Notes that it runs in another process than the worker's own.
+    pub fn runs_in(&self, process: u32) {
+        self.process.store(process, Ordering::Relaxed);
+    }
+
+    /// Returns the other process that it runs in.
+    pub(crate) fn process(&self) -> Option<u32> {
+        Some(self.process.load(Ordering::Relaxed)).filter(|process| *process != 0)
     }
 
     /// Tells whether the body was read already, without anything that follows the task.

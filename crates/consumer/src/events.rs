@@ -261,7 +261,7 @@ fn ending<'a>(
     let told = match outcome {
         Outcome::PutOff { .. } | Outcome::NotDue { .. } => false,
         // What was never begun goes back unseen.
-        Outcome::HandBack => ran.is_some(),
+        Outcome::HandBack | Outcome::Died { .. } => ran.is_some(),
         Outcome::Leave | Outcome::Ignored => false,
         _ => true,
     };

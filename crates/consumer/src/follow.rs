@@ -332,13 +332,27 @@ fn encoded(unrolled: canvas::Unrolled, trace: Option<&Carrier>) -> Follow {
 
 /// The part of a chord that a message's own task is, if it is one.
 fn own_part(received: &Received, state: &State, value: &Value, by: Lineage) -> Option<PartReturn> {
+    let id = &received.envelope.headers.id;
+    part(received, by, || member(id, state, value))
+}
+
+/// The same where its entry of the chord's collection was made already.
+pub(crate) fn made_part(
+    received: &Received,
+    member: Vec<u8>,
+    celery: &CeleryConfig,
+) -> Option<PartReturn> {
+    part(received, Lineage::of(received, celery), || member)
+}
+
+fn part(received: &Received, by: Lineage, member: impl FnOnce() -> Vec<u8>) -> Option<PartReturn> {
     let body = received.body().ok()?.embed.chord.clone()?;
     let headers = &received.envelope.headers;
     Some(PartReturn {
         task_id: headers.id.clone(),
         group: headers.group.clone()?,
         index: headers.group_index,
-        member: member(&headers.id, state, value),
+        member: member(),
         body,
         by,
     })

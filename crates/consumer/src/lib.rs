@@ -76,11 +76,11 @@ pub use consumer::Consumer;
 pub use counters::Counters;
 pub use delivery::{Delivery, Received};
 pub use ended::Ended;
-pub use outcome::{Again, Ending, Outcome, Revocation};
+pub use outcome::{Again, Ending, Made, Outcome, Revocation};
 pub use pulse::Pulse;
 pub use rate::{Rate, RateError};
 pub use report::{report, report_started};
-pub use tasks::{ResultPolicy, TaskLimits, Tasks};
+pub use tasks::{Processes, ResultPolicy, TaskLimits, Tasks};
 
 /// The README's examples are run with the others.
 #[cfg(doctest)]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rhubarb_queue::Outgoing;
 use rhubarb_wire::Exception;
 use serde_json::{Map, Value};
 
@@ -17,12 +18,29 @@ pub struct Ending {
     /// Which of its errbacks were called where it failed, by their places; the others are
     /// published.
     pub errbacks_called: Vec<usize>,
+    /// What whoever ran it has made of its end already, in place of what is made here.
+    pub made: Option<Box<Made>>,
 }
 
 impl From<Outcome> for Ending {
     fn from(outcome: Outcome) -> Self {
-        Self { outcome, children: Vec::new(), errbacks_called: Vec::new() }
+        Self { outcome, children: Vec::new(), errbacks_called: Vec::new(), made: None }
     }
+}
+
+/// What an end consists of, made where the task ran: by Celery itself, in a Python process. It is
+/// written together, as what is made here is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Made {
+    /// The state to store, encoded; `None` where nothing is to be stored.
+    pub state: Option<Vec<u8>>,
+    /// The messages to publish: what follows a success, or the task again.
+    pub messages: Vec<Outgoing>,
+    /// Its part of a chord, in the form of the chord's collection.
+    pub part: Option<Vec<u8>>,
+    /// Whether those who wait for a failed task were told already: the rest of its chain, its chord,
+    /// its errbacks.
+    pub told: bool,
 }
 
 /// How the next attempt of a task differs from this one; empty for not at all.
@@ -98,6 +116,12 @@ pub enum Outcome {
     /// Somebody else runs it, and it cannot be passed over where it is: it goes to the producer's
     /// end of its queue.
     Leave,
+    /// The process that ran it has died, and this worker lives: the message goes back to the
+    /// consumer's end of its queue, and the death is counted as a worker's is.
+    Died {
+        /// How it died, for a person.
+        reason: String,
+    },
     /// We are stopping: the message goes back to the consumer's end of its queue, and no attempt is
     /// burnt.
     HandBack,

@@ -1,5 +1,7 @@
 //! What an outcome does to a message, decided without I/O.
 
+mod made;
+
 use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
@@ -17,7 +19,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    attempts::{add_attempt, attempts},
+    attempts::{self, add_attempt, attempts},
     circumstances::Circumstances,
     delivery::{Message, RawMessage, Received},
     follow::{self, Failed, Follow, Lineage},
@@ -57,6 +59,8 @@ pub(crate) enum Act {
     },
     /// Give it back.
     Back,
+    /// Give it back, and count a death: the line for the deaths of its message.
+    Died(String),
     /// Give it back to the producer's end.
     Leave,
 }
@@ -80,9 +84,12 @@ impl Plan {
 
 /// Decides what an ending does.
 pub(crate) fn plan(ending: Ending, message: &Message, around: Circumstances<'_>) -> Plan {
-    let Ending { outcome, children, errbacks_called } = ending;
+    let Ending { outcome, children, errbacks_called, made } = ending;
     let around = Circumstances { children: &children, errbacks_called: &errbacks_called, ..around };
-    let mut plan = decide(outcome, message, around);
+    let mut plan = match (made, message) {
+        (Some(made), Message::Read(received)) => made::decide(outcome, *made, received, around),
+        _ => decide(outcome, message, around),
+    };
     if around.celery.results_disabled {
         plan.result = None;
         plan.follow.results.clear();
@@ -93,6 +100,9 @@ pub(crate) fn plan(ending: Ending, message: &Message, around: Circumstances<'_>)
 fn decide(outcome: Outcome, message: &Message, around: Circumstances<'_>) -> Plan {
     match (outcome, message) {
         (Outcome::HandBack, _) => Plan::act(Act::Back),
+        (Outcome::Died { .. }, _) => {
+            Plan::act(Act::Died(attempts::death(around.now, around.worker)))
+        }
         (Outcome::Leave, _) => Plan::act(Act::Leave),
         (Outcome::Dead { reason, exception }, message) => dead(reason, exception, message, around),
         (Outcome::Unknown, Message::Read(received)) => unknown(received, around),

@@ -38,9 +38,18 @@ const LARGE_MESSAGE: usize = 1 << 20;
 pub(super) fn is_light(settlement: &Settlement) -> bool {
     match (&settlement.ending.outcome, &settlement.message) {
         (
-            Outcome::HandBack | Outcome::Leave | Outcome::NotDue { .. } | Outcome::PutOff { .. },
+            Outcome::HandBack
+            | Outcome::Died { .. }
+            | Outcome::Leave
+            | Outcome::NotDue { .. }
+            | Outcome::PutOff { .. },
             _,
         ) => true,
+        (Outcome::Success(_) | Outcome::Retry { .. } | Outcome::Ignored, Message::Read(_))
+            if settlement.ending.made.as_ref().is_some_and(|made| made.part.is_none()) =>
+        {
+            true
+        }
         (Outcome::Success(_) | Outcome::Failure { .. } | Outcome::Retry { .. }, message) => {
             matches!(message, Message::Read(received) if received.ends_alone())
         }

@@ -270,6 +270,7 @@ fn push_item(queue: &QueueKeys, ready: &Ready, args: &mut Vec<Vec<u8>>) {
         Act::Done => ("done", String::new(), Vec::new(), 0),
         Act::Back => ("back", String::new(), Vec::new(), 0),
         Act::Leave => ("leave", String::new(), Vec::new(), 0),
+        Act::Died(line) => ("died", String::new(), line.clone().into_bytes(), 0),
         Act::Schedule { at, message } => {
             let (message, list) = message.clone().unwrap_or_default();
             ("schedule", at.as_millisecond().to_string(), message, list.unwrap_or(0))

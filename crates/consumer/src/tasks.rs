@@ -1,7 +1,7 @@
 //! The tasks that a worker runs, with their limits, which remote control may change while it runs.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -38,7 +38,31 @@ pub struct ResultPolicy {
 
 /// The names that a worker answers to, and the limits behind them. Clones share the limits.
 #[derive(Clone, Debug, Default)]
-pub struct Tasks(Arc<BTreeMap<String, Arc<Entry>>>);
+pub struct Tasks {
+    by_name: Arc<BTreeMap<String, Arc<Entry>>>,
+    processes: Processes,
+}
+
+/// The processes beside the worker's own that run its tasks; clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Processes(Arc<Mutex<BTreeSet<u32>>>);
+
+impl Processes {
+    /// Adds one that was started, by its id.
+    pub fn add(&self, pid: u32) {
+        lock(&self.0).insert(pid);
+    }
+
+    /// Takes one out that has ended.
+    pub fn remove(&self, pid: u32) {
+        lock(&self.0).remove(&pid);
+    }
+
+    /// Returns the ids of all.
+    pub fn all(&self) -> Vec<u32> {
+        lock(&self.0).iter().copied().collect()
+    }
+}
 
 #[derive(Debug, Default)]
 struct Entry {
@@ -57,14 +81,25 @@ impl Tasks {
             let entry = Arc::new(Entry { limits, results, ..Entry::default() });
             by_name.extend(names.into_iter().map(|name| (name, entry.clone())));
         }
-        Self(Arc::new(by_name))
+        Self { by_name: Arc::new(by_name), processes: Processes::default() }
+    }
+
+    /// Tells of processes that run tasks beside the worker's own.
+    #[must_use]
+    pub fn beside(self, processes: Processes) -> Self {
+        Self { processes, ..self }
+    }
+
+    /// Returns the ids of the processes beside the worker's own.
+    pub(crate) fn processes(&self) -> Vec<u32> {
+        self.processes.all()
     }
 
     /// Has tasks tell what they take, where their declaration says it. To be called before there
     /// are clones.
     #[must_use]
     pub fn described(mut self, parameters: impl Fn(&str) -> Vec<Parameter>) -> Self {
-        for (name, entry) in Arc::get_mut(&mut self.0).into_iter().flatten() {
+        for (name, entry) in Arc::get_mut(&mut self.by_name).into_iter().flatten() {
             // One with an alias shares its entry, and stays as it is: nobody can tell then.
             if let Some(entry) = Arc::get_mut(entry) {
                 entry.parameters = parameters(name);
@@ -82,7 +117,7 @@ impl Tasks {
             left -= if fits { n } else { 0 };
             fits
         };
-        let described = self.0.iter().filter(|(_, entry)| fits(entry));
+        let described = self.by_name.iter().filter(|(_, entry)| fits(entry));
         described
             .take(DESCRIBED)
             .map(|(name, entry)| (name.clone(), entry.parameters.clone()))
@@ -91,27 +126,27 @@ impl Tasks {
 
     /// Returns all names, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.by_name.keys().map(String::as_str)
     }
 
     /// Tells whether the worker has a task of this name.
     pub fn contains(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+        self.by_name.contains_key(name)
     }
 
     /// Returns the limits that hold now.
     pub fn limits(&self, name: &str) -> TaskLimits {
-        self.0.get(name).map(|entry| lock(&entry.limits).clone()).unwrap_or_default()
+        self.by_name.get(name).map(|entry| lock(&entry.limits).clone()).unwrap_or_default()
     }
 
     /// Returns whether its states are stored.
     pub(crate) fn results(&self, name: &str) -> ResultPolicy {
-        self.0.get(name).map(|entry| entry.results).unwrap_or_default()
+        self.by_name.get(name).map(|entry| entry.results).unwrap_or_default()
     }
 
     /// Sets how often a task may start; false when there is none of this name.
     pub fn set_rate(&self, name: &str, rate: Option<Rate>) -> bool {
-        let Some(entry) = self.0.get(name) else { return false };
+        let Some(entry) = self.by_name.get(name) else { return false };
         lock(&entry.limits).rate = rate;
         lock(&entry.places).clear();
         true
@@ -124,7 +159,7 @@ impl Tasks {
         soft: Option<Duration>,
         hard: Option<Duration>,
     ) -> bool {
-        let Some(entry) = self.0.get(name) else { return false };
+        let Some(entry) = self.by_name.get(name) else { return false };
         let mut limits = lock(&entry.limits);
         (limits.soft, limits.hard) = (soft, hard);
         true
@@ -132,7 +167,7 @@ impl Tasks {
 
     /// Decides whether a message of a task may start now.
     pub(crate) fn turn(&self, name: &str, id: &str, now: Timestamp) -> Turn {
-        let Some(entry) = self.0.get(name) else { return Turn::Now };
+        let Some(entry) = self.by_name.get(name) else { return Turn::Now };
         let limits = lock(&entry.limits);
         match &limits.rate {
             Some(rate) => lock(&entry.places).turn(id, rate, now),

@@ -113,7 +113,7 @@ pub struct Machine {
 impl Configuration for Config {
     const MANY: &'static str = "schedules";
     const OTHERS: &'static [&'static str] =
-        &["beat", "schedules", "scrape", "sources", "cache", "web"];
+        &["beat", "schedules", "scrape", "sources", "cache", "python", "web"];
 
     fn surroundings(&mut self, environment: &Environment) {
         self.machine.host.clone_from(&environment.host);

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, future::Future};
 
 use rhubarb_connection::Connections;
-use rhubarb_consumer::Tasks;
+use rhubarb_consumer::{Processes, Tasks};
 use rhubarb_queue::Config;
 use serde_json::Value;
 use tower::{BoxError, Layer, Service};
@@ -30,6 +30,7 @@ pub struct App {
     pub(crate) at_start: AtStart,
     pub(crate) at_stop: AtStop,
     pub(crate) layered: Option<TaskService>,
+    pub(crate) processes: Processes,
     twice: Vec<String>,
 }
 
@@ -61,6 +62,7 @@ impl App {
             at_start: AtStart::default(),
             at_stop: AtStop::default(),
             layered: None,
+            processes: Processes::default(),
             twice: Vec::new(),
         };
         builtin::register(&mut app);
@@ -185,7 +187,7 @@ impl App {
         self
     }
 
-    fn register(
+    pub(crate) fn register(
         &mut self,
         name: String,
         function: Function,
@@ -328,6 +330,7 @@ impl App {
             let names = std::iter::once(name).chain(aliases).cloned().collect();
             (names, task.limits.clone(), task.results)
         }))
+        .beside(self.processes.clone())
         .described(|name| self.tasks.get(name).map(Registration::parameters).unwrap_or_default())
     }
 

@@ -5,7 +5,7 @@ mod celery;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser, error::ErrorKind};
 use rhubarb_config::Configuration;
 use rhubarb_core::{
     celery_flags::CelerysFlags,
@@ -72,6 +72,12 @@ pub(crate) struct Cli {
     /// How many tasks run at once, 1 to 1000; 0 or `auto` means 8 for each core [default: 0]
     #[arg(short, long, value_name = "N", value_parser = celery::concurrency, allow_negative_numbers = true)]
     pub concurrency: Option<u16>,
+    /// Run the tasks of a Celery application too, in Python processes: `module:app`
+    #[arg(long, value_name = "APP")]
+    pub python: Option<String>,
+    /// Do not start, with exit code 3, where the application of --python cannot be imported
+    #[arg(long)]
+    pub strict: bool,
     /// Accepted for Celery's sake: as many tasks at once as the greater number
     #[arg(long, value_name = "MAX,MIN", value_parser = celery::autoscale, hide = true)]
     pub autoscale: Option<u16>,
@@ -121,6 +127,8 @@ impl Cli {
             ("worker.send_heartbeats", self.without_heartbeat.then(|| "false".to_owned())),
             ("worker.mingle", self.without_mingle.then(|| "false".to_owned())),
             ("log.level", self.loglevel.clone()),
+            ("python.app", self.python.clone()),
+            ("python.strict", self.strict.then(|| "true".to_owned())),
         ];
         flags.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }
@@ -188,11 +196,24 @@ where
     run(async |app: &mut App, settings: C| register(app, settings))
 }
 
+/// As [`main_with`], where what is registered has to be awaited.
+#[doc(hidden)]
+pub fn main_with_async<C>(register: impl AsyncFnOnce(&mut App, C) -> anyhow::Result<()>) -> ExitCode
+where
+    C: Configuration + AsRef<Config> + AsRef<LogConfig> + AsRef<TelemetryConfig>,
+{
+    run(register)
+}
+
 fn run<C>(register: impl AsyncFnOnce(&mut App, C) -> anyhow::Result<()>) -> ExitCode
 where
     C: Configuration + AsRef<Config> + AsRef<LogConfig> + AsRef<TelemetryConfig>,
 {
     let cli = Cli::parse();
+    if cli.python.is_some() && C::OTHERS.contains(&"python") {
+        let error = "--python: this worker is built without rhubarb-python and runs no Python";
+        Cli::command().error(ErrorKind::InvalidValue, error).exit();
+    }
     let runtime = runtime::Builder::new_multi_thread();
     process::main(&cli.common, &cli.settings(), &cli.told(), runtime, |settings: C, shutdown| {
         let config: &Config = settings.as_ref();
@@ -233,7 +254,6 @@ fn misconfigured(error: &anyhow::Error) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
 
     use super::*;
 

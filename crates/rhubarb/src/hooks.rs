@@ -262,6 +262,7 @@ impl Hooks {
             | Outcome::Rejected { .. }
             | Outcome::Unknown
             | Outcome::Leave
+            | Outcome::Died { .. }
             | Outcome::HandBack => Vec::new(),
         }
     }

@@ -66,6 +66,7 @@ mod errback;
 mod error;
 mod extract;
 mod failure;
+mod given_away;
 mod handler;
 pub mod hooks;
 mod info;
@@ -75,6 +76,8 @@ pub mod intake;
 mod json;
 mod layer;
 mod output;
+#[doc(hidden)]
+pub mod outside;
 mod panics;
 mod registration;
 mod registry;
@@ -92,7 +95,7 @@ pub use app::{App, RegistrationErrors};
 pub use args::{ArgumentError, Arguments, RawArgs};
 pub use blocking::BlockingHandler;
 #[doc(hidden)]
-pub use cli::{main, main_async, main_with};
+pub use cli::{main, main_async, main_with, main_with_async};
 pub use connect::{configuration, connect};
 pub use context::TaskContext;
 pub use errback::FailedTask;

@@ -9,10 +9,12 @@ use tokio::sync::Semaphore;
 
 use crate::{
     blocking::{self, BlockingHandler, Thread, Threads},
+    error::TaskError,
     extract::{Call, Runs, States},
     handler::Handler,
     layer::TaskService,
     output::TaskResult,
+    outside::Outside,
     retry::RetryPolicy,
     slot::Slot,
     typed::schema::Schema,
@@ -22,6 +24,8 @@ use crate::{
 pub(crate) enum Function {
     Awaits(Box<dyn Fn(Call) -> BoxFuture<'static, TaskResult> + Send + Sync>),
     Blocks(Arc<blocking::Function>),
+    /// Whole messages are given away.
+    Outside(Arc<dyn Outside>),
 }
 
 impl Function {
@@ -51,6 +55,10 @@ impl Function {
                     handler.await
                 })
             }
+            (Self::Outside(_), _) => Box::pin(async {
+                let text = "a task that runs outside of this process cannot run inside another";
+                Err(TaskError::failed("RuntimeError", text))
+            }),
             _ => unreachable!("`thread` is asked first"),
         }
     }
@@ -61,6 +69,7 @@ impl fmt::Debug for Function {
         f.write_str(match self {
             Self::Awaits(_) => "Awaits",
             Self::Blocks(_) => "Blocks",
+            Self::Outside(_) => "Outside",
         })
     }
 }
@@ -225,10 +234,18 @@ impl Registration {
         }
     }
 
+    /// Returns what runs it outside of this process.
+    pub(crate) fn outside(&self) -> Option<&Arc<dyn Outside>> {
+        match &*self.function {
+            Function::Outside(outside) => Some(outside),
+            _ => None,
+        }
+    }
+
     /// Waits for the thread that one call needs; `None` at once where it needs none.
     pub(crate) async fn thread(&self, threads: &Threads) -> Option<Thread> {
         match &*self.function {
-            Function::Awaits(_) => None,
+            Function::Awaits(_) | Function::Outside(_) => None,
             Function::Blocks(_) => Some(threads.take().await),
         }
     }

@@ -1,6 +1,7 @@
 //! The tower service that apalis runs: a delivery in, its outcome out.
 
 mod ended;
+mod outside;
 
 use std::{
     any::Any,
@@ -36,6 +37,7 @@ use crate::{
     error::TaskError,
     extract::Call,
     output::TaskResult,
+    outside::Outside,
     panics,
     registration::Registration,
     registry::Registry,
@@ -116,6 +118,9 @@ impl Runner {
         let Some(task) = self.0.registry.find(&headers.task) else {
             return Outcome::Unknown.into();
         };
+        if let Some(outside) = task.outside() {
+            return self.0.run_outside(outside, task, delivery).await;
+        }
         tokio::select! {
             biased;
             () = self.0.memory.read(&delivery.received) => {}
@@ -128,8 +133,12 @@ impl Runner {
                 return Outcome::Dead { reason, exception }.into();
             }
         };
-        if self.0.maps_an_unknown_task(&headers.task, body) {
-            return Outcome::Unknown.into();
+        match self.0.mapped(&headers.task, body) {
+            Mapped::Unknown => return Outcome::Unknown.into(),
+            Mapped::Outside(outside) => {
+                return self.0.run_outside(outside, task, delivery).await;
+            }
+            Mapped::Here => {}
         }
         let permits = match self.0.permits(task).await {
             Ok(permits) => permits,
@@ -148,7 +157,7 @@ impl Runner {
             let (errbacks, traceback) = (&body.embed.errbacks, traceback.as_deref());
             errbacks_called = self.0.call_errbacks(delivery, errbacks, exception, traceback).await;
         }
-        Ending { outcome, children, errbacks_called }
+        Ending { outcome, children, errbacks_called, made: None }
     }
 }
 
@@ -201,6 +210,15 @@ impl Service<Task<Delivery>> for Runner {
     }
 }
 
+/// Where what a mapping task calls runs.
+enum Mapped<'a> {
+    /// In this process; also where nothing is mapped.
+    Here,
+    Outside(&'a Arc<dyn Outside>),
+    /// Only other workers know it.
+    Unknown,
+}
+
 /// What a task has to have before it begins.
 type Permits = (Option<Thread>, Slot);
 
@@ -225,10 +243,14 @@ impl Inner {
         }
     }
 
-    /// Tells whether this is `celery.map` of a task that only other workers know.
-    fn maps_an_unknown_task(&self, name: &str, body: &Body) -> bool {
+    /// Tells where `celery.map` runs: where the task is that it maps.
+    fn mapped(&self, name: &str, body: &Body) -> Mapped<'_> {
         let mapped = builtin::MAPS.contains(&name).then(|| builtin::mapped(body)).flatten();
-        mapped.is_some_and(|task| self.registry.find(task).is_none())
+        let Some(mapped) = mapped else { return Mapped::Here };
+        match self.registry.find(mapped) {
+            None => Mapped::Unknown,
+            Some(task) => task.outside().map_or(Mapped::Here, Mapped::Outside),
+        }
     }
 
     /// Tells that a task has begun, where that is wanted.

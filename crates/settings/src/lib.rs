@@ -17,6 +17,7 @@
 //! # Ok::<(), rhubarb_config::Problems>(())
 //! ```
 
+mod python;
 #[cfg(test)]
 mod tests;
 mod web;
@@ -34,6 +35,7 @@ use rhubarb_queue::{Config, queue_name, schedules::Configured};
 use rhubarb_schedule::{BeatConfig, CrontabText, ScheduleConfig, When};
 use rhubarb_scrape::config::ScrapeSettings;
 
+pub use python::PythonConfig;
 pub use web::{WebConfig, WebToken};
 
 /// Settings with where each came from.
@@ -60,6 +62,8 @@ settings! {
         schedules: BTreeMap<String, Arc<ScheduleConfig>> = default_schedules();
         /// The caches that Django shares.
         cache: CacheConfig = CacheConfig::default();
+        /// Python tasks.
+        python: PythonConfig = PythonConfig::default();
         /// The dashboard.
         web: WebConfig = WebConfig::default();
     }

@@ -109,6 +109,23 @@ impl Envelope {
         self.dump(out);
     }
 
+    /// The same with an empty body: for whoever passes the body on beside it, as it came.
+    pub fn encode_without_body(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(BESIDE_BODY);
+        self.dump_with("", &mut out);
+        out
+    }
+
+    fn dump_with(&self, body: &str, out: &mut Vec<u8>) {
+        object(out, &self.other, |fields| {
+            fields.put("body", body);
+            fields.put("content-encoding", &self.content_encoding);
+            fields.put("content-type", &self.content_type);
+            fields.put("headers", &self.headers);
+            fields.put("properties", &self.properties);
+        });
+    }
+
     /// Returns the length of the body as it came, in bytes.
     pub fn body_len(&self) -> usize {
         self.body.len()
@@ -174,13 +191,7 @@ impl From<Usual> for Envelope {
 
 impl Json for Envelope {
     fn dump(&self, out: &mut Vec<u8>) {
-        object(out, &self.other, |fields| {
-            fields.put("body", &self.body);
-            fields.put("content-encoding", &self.content_encoding);
-            fields.put("content-type", &self.content_type);
-            fields.put("headers", &self.headers);
-            fields.put("properties", &self.properties);
-        });
+        self.dump_with(&self.body, out);
     }
 
     fn is_blank(&self) -> bool {

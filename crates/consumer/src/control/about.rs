@@ -25,7 +25,7 @@ pub(super) fn stats(control: &Control) -> Value {
         "pool": {
             "implementation": "rhubarb",
             "max-concurrency": size,
-            "processes": [std::process::id()],
+            "processes": processes(control),
             "max-tasks-per-child": "N/A",
             "put-guarded-by-semaphore": true,
             "timeouts": [seconds(config.task_soft_time_limit), seconds(config.task_time_limit)],
@@ -45,6 +45,13 @@ pub(super) fn stats(control: &Control) -> Value {
             "dropped_events": count(&control.events.dropped),
         },
     })
+}
+
+/// The processes that run tasks: the worker's own, and Python's where there are any.
+fn processes(control: &Control) -> Vec<u32> {
+    let mut all = vec![std::process::id()];
+    all.extend(control.tasks.processes());
+    all
 }
 
 /// A duration as Python writes one that was configured as a whole number.

@@ -40,7 +40,7 @@ fn info(control: &Control, received: &Received, began: Option<Timestamp>) -> Val
             "priority": properties.priority,
             "redelivered": envelope.is_redelivered(),
         },
-        "worker_pid": began.map(|_| std::process::id()),
+        "worker_pid": began.map(|_| received.process().unwrap_or_else(std::process::id)),
     })
 }
 

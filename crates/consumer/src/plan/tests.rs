@@ -20,7 +20,7 @@ static NOTICES: LazyLock<Notices> = LazyLock::new(|| {
 /// Told of nothing.
 static SILENCE: LazyLock<Notices> = LazyLock::new(|| Notices::new(&Config::default()));
 
-fn around(celery: &CeleryConfig) -> Circumstances<'_> {
+pub(super) fn around(celery: &CeleryConfig) -> Circumstances<'_> {
     Circumstances {
         now: "2026-11-23T21:53:30Z".parse().unwrap(),
         queue: "celery",

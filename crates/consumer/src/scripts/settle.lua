@@ -9,9 +9,10 @@
 -- ARGV[2] the results' time to live, s
 -- ARGV[3] how many items are simple, done with nothing that follows: claim number and result each
 -- ARGV[4..] the simple items, how many other items (1 to 100 with the simple ones), and those:
---   claim number, result (empty for none), "done", "schedule", "back" (to the consumer's end) or
---   "leave" (to the producer's end); to schedule: due, ms, the message (empty for the claimed one),
---   its list (1 the most urgent, 0 where it came from); how many messages follow (callbacks, the
+--   claim number, result (empty for none), "done", "schedule", "back" (to the consumer's end),
+--   "died" (the same, and a death is counted as `reap` does) or "leave" (to the producer's end);
+--   to schedule: due, ms, the message (empty for the claimed one; to "died" the death's line), its
+--   list (1 the most urgent, 0 where it came from); how many messages follow (callbacks, the
 --   chain's next step; at most 500 in all items together), and each of those: its list, the message
 --
 -- Returns the places, from 1, of late items: the claim is no longer ours, and nothing was changed.
@@ -19,7 +20,9 @@
 -- An item for whose messages a list's key is of another type is passed over: its claim stands.
 -- If the caller dies right after: each item is wholly done; a repeated call names all as late.
 local COMPRESSED = '^%zcelery%-compressed%z[bz]' -- a SUCCESS of ours (crates/wire/src/result.rs)
-local any_died = redis.call('TYPE', KEYS[3]).ok == 'hash'
+local DEATHS_KEPT = 604800 -- s, as `reap` is told
+local deaths_kind = redis.call('TYPE', KEYS[3]).ok
+local any_died = deaths_kind == 'hash'
 local late = {}
 local item, key = 0, 3 + ARGV[1]
 
@@ -31,6 +34,16 @@ end
 local function forget_deaths(own)
   local digest = redis.sha1hex(own)
   redis.call('HDEL', KEYS[3], digest, digest .. ':deaths')
+end
+
+local function count_death(own, line)
+  if not any_died and deaths_kind ~= 'none' then return end
+  local digest = redis.sha1hex(own)
+  redis.call('HINCRBY', KEYS[3], digest, 1)
+  local deaths = redis.call('HGET', KEYS[3], digest .. ':deaths') or ''
+  redis.call('HSET', KEYS[3], digest .. ':deaths', string.sub(line .. deaths, 1, 4096))
+  redis.call('EXPIRE', KEYS[3], DEATHS_KEPT)
+  any_died = true
 end
 
 local function store(to, result)
@@ -48,7 +61,8 @@ end
 
 -- Tells whether all lists that an item's messages go to can take them.
 local function all_take(list, what, first, last)
-  if (what == 'back' or what == 'leave') and not takes(KEYS[3 + list]) then return false end
+  local goes_back = what == 'back' or what == 'died' or what == 'leave'
+  if goes_back and not takes(KEYS[3 + list]) then return false end
   for f = first, last, 2 do
     if not takes(KEYS[3 + tonumber(ARGV[f])]) then return false end
   end
@@ -86,10 +100,11 @@ for _ = 1, tonumber(ARGV[simple + 1]) do
   elseif all_take(split(value), what, a + 7, a + 6 + 2 * followers) then
     redis.call('HDEL', KEYS[1], claim)
     local list, own = split(value)
-    local replaced = ARGV[a + 4] ~= ''
+    local replaced = what ~= 'died' and ARGV[a + 4] ~= ''
     if any_died and (what == 'done' or replaced) then forget_deaths(own) end
-    if what == 'back' then
+    if what == 'back' or what == 'died' then
       redis.call('RPUSH', KEYS[3 + list], own)
+      if what == 'died' then count_death(own, ARGV[a + 4]) end
     elseif what == 'leave' then
       redis.call('LPUSH', KEYS[3 + list], own)
     elseif what == 'schedule' then
