@@ -34,7 +34,7 @@ use crate::{
     address::{AllowPrivate, ResolvesToPrivate, is_private_host, resolve},
     config::{ProxyUse, ScrapeConfig},
     error::{Error, FetchError, Phase},
-    hosts::Hosts,
+    hosts::{Hosts, Lines},
     page::{Page, Request},
     politeness::{Limiter, MAX_WAITED, host_of},
     proxies::{Choice, Fleet, Health, Proxy, ProxyPool, Reach, Rules, Served, way},
@@ -83,6 +83,7 @@ struct Shared {
 struct Inner {
     clients: Clients,
     limiter: Limiter,
+    lines: Lines,
     robots: RobotsCache,
     allow_private: AllowPrivate,
     proxy_rules: Rules,
@@ -109,6 +110,7 @@ impl Fetcher {
         let inner = Inner {
             clients: Clients::new(config)?,
             limiter: Limiter::default(),
+            lines: Lines::default(),
             robots: RobotsCache::default(),
             allow_private: AllowPrivate::new(&config.allow_private),
             proxy_rules: Rules::new(&config.allow_private_proxies),

@@ -4,9 +4,19 @@
 //! same hosts, they share the pace through a [`Hosts`]: whoever implements it keeps it, in Redis
 //! for instance.
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
 
-use tokio::time::Instant;
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout, timeout_at},
+};
 
 /// The boxed future of [`Hosts`].
 pub type Asking<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -82,6 +92,38 @@ struct Taken {
     host: String,
     ticket: String,
     pace: Pace,
+    line: Arc<Line>,
+}
+
+/// Those of this process who wait for a host: the first of them asks for its turn, the others wait
+/// for theirs here.
+#[derive(Debug, Default)]
+pub(crate) struct Lines(Mutex<HashMap<String, Weak<Line>>>);
+
+#[derive(Debug, Default)]
+struct Line {
+    /// Who asks; in it, when the shared pace could not be asked last.
+    first: tokio::sync::Mutex<Option<Instant>>,
+    /// Somebody has given a place back.
+    ended: Notify,
+}
+
+/// As many hosts as may be asked at once before those that nobody asks are looked for.
+const MANY_LINES: usize = 64;
+
+impl Lines {
+    fn of(&self, host: &str) -> Arc<Line> {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(line) = lines.get(host).and_then(Weak::upgrade) {
+            return line;
+        }
+        if lines.len() >= MANY_LINES {
+            lines.retain(|_, line| line.strong_count() > 0);
+        }
+        let line = Arc::default();
+        lines.insert(host.to_owned(), Arc::downgrade(&line));
+        line
+    }
 }
 
 /// As long as a request sleeps before it looks again whether a place is free.
@@ -97,20 +139,32 @@ impl Held {
     /// # Cancel safety
     /// A turn that was asked for and not heard of ends with its lease.
     pub(crate) async fn take(
-        hosts: &Arc<dyn Hosts>,
+        (hosts, lines): (&Arc<dyn Hosts>, &Lines),
         host: &str,
         pace: Pace,
         deadline: Instant,
         longest: Duration,
     ) -> Result<Self, (Why, Duration)> {
+        let (line, began) = (lines.of(host), Instant::now());
+        let first = timeout_at(deadline, line.first.lock()).await;
+        let mut first = first.map_err(|_| (Why::Busy, Duration::ZERO))?;
+        // What failed while this one waited was its own try too: else each of many would wait for
+        // the same server in its turn.
+        if first.is_some_and(|failed| failed >= began) {
+            return Ok(Self::default());
+        }
         let ticket = format!("{:032x}", fastrand::u128(..));
         loop {
             let (after, why) = match hosts.take(host, &ticket, pace).await {
                 Some(Turn::Wait { after, why }) => (after, why),
-                None => return Ok(Self::default()),
+                None => {
+                    *first = Some(Instant::now());
+                    return Ok(Self::default());
+                }
                 Some(Turn::Taken) => {
                     let (hosts, host) = (Arc::clone(hosts), host.to_owned());
-                    return Ok(Self(Some(Taken { hosts, host, ticket, pace })));
+                    let line = Arc::clone(&line);
+                    return Ok(Self(Some(Taken { hosts, host, ticket, pace, line })));
                 }
             };
             let is_wish = matches!(why, Why::Held | Why::Resting);
@@ -119,7 +173,12 @@ impl Held {
                 return Err((why, after));
             }
             // A little later, so that those who wait do not all come at once.
-            tokio::time::sleep(sleep.mul_f64(1.0 + fastrand::f64() / 20.0)).await;
+            let sleep = sleep.mul_f64(1.0 + fastrand::f64() / 20.0);
+            match why {
+                // One of this process may end sooner.
+                Why::Busy => drop(timeout(sleep, line.ended.notified()).await),
+                _ => tokio::time::sleep(sleep).await,
+            }
         }
     }
 
@@ -132,9 +191,10 @@ impl Held {
 }
 
 impl Taken {
-    fn end(self, how: RequestEnd) -> Asking<'static, ()> {
-        let Self { hosts, host, ticket, pace } = self;
-        hosts.end(host, ticket, pace, how)
+    async fn end(self, how: RequestEnd) {
+        let Self { hosts, host, ticket, pace, line } = self;
+        hosts.end(host, ticket, pace, how).await;
+        line.ended.notify_one();
     }
 }
 
@@ -144,5 +204,105 @@ impl Drop for Held {
         if let (Some(taken), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
             runtime.spawn(taken.end(RequestEnd::default()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+    use super::*;
+
+    /// One place, and how often it was asked for.
+    #[derive(Debug, Default)]
+    struct OnePlace {
+        is_taken: Arc<Mutex<bool>>,
+        asked: AtomicUsize,
+    }
+
+    impl Hosts for OnePlace {
+        fn take<'a>(&'a self, _: &'a str, _: &'a str, _: Pace) -> Asking<'a, Option<Turn>> {
+            self.asked.fetch_add(1, SeqCst);
+            let was_taken = std::mem::replace(&mut *self.is_taken.lock().unwrap(), true);
+            let wait = Turn::Wait { after: Duration::from_secs(10), why: Why::Busy };
+            Box::pin(std::future::ready(Some(if was_taken { wait } else { Turn::Taken })))
+        }
+
+        fn end(&self, _: String, _: String, _: Pace, _: RequestEnd) -> Asking<'static, ()> {
+            let is_taken = Arc::clone(&self.is_taken);
+            Box::pin(async move { *is_taken.lock().unwrap() = false })
+        }
+    }
+
+    const PACE: Pace =
+        Pace { interval: Duration::ZERO, in_flight: 1, lease: Duration::from_secs(30) };
+
+    #[tokio::test]
+    async fn of_those_who_wait_for_a_host_one_asks_and_has_its_turn_as_soon_as_another_ends() {
+        let (place, lines) = (Arc::new(OnePlace::default()), Lines::default());
+        let hosts: Arc<dyn Hosts> = Arc::clone(&place) as _;
+        let (deadline, longest) = (Instant::now() + Duration::from_secs(60), Duration::MAX);
+        let asking = (0..20).map(|_| async {
+            let held = Held::take((&hosts, &lines), "a", PACE, deadline, longest).await.unwrap();
+            tokio::task::yield_now().await;
+            held.end(RequestEnd::default()).await;
+        });
+        let begun = Instant::now();
+        futures_util::future::join_all(asking).await;
+        assert!(place.asked.load(SeqCst) <= 3 * 20, "{:?} times", place.asked);
+        assert!(begun.elapsed() < 10 * LOOK_AGAIN, "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test]
+    async fn who_waits_behind_others_waits_no_longer_than_its_deadline() {
+        let (place, lines) = (Arc::new(OnePlace::default()), Lines::default());
+        let hosts: Arc<dyn Hosts> = place;
+        let take = |seconds: f64| {
+            let deadline = Instant::now() + Duration::from_secs_f64(seconds);
+            Held::take((&hosts, &lines), "a", PACE, deadline, Duration::MAX)
+        };
+        let _held = take(60.0).await.unwrap();
+        let (first, second) = tokio::join!(timeout(Duration::from_secs(1), take(60.0)), take(0.1));
+        assert!(first.is_err() && second.is_err_and(|(why, _)| why == Why::Busy));
+    }
+
+    /// A pace that cannot be asked, which takes a while to find out.
+    #[derive(Debug)]
+    struct Silent;
+
+    impl Hosts for Silent {
+        fn take<'a>(&'a self, _: &'a str, _: &'a str, _: Pace) -> Asking<'a, Option<Turn>> {
+            Box::pin(async {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                None
+            })
+        }
+
+        fn end(&self, _: String, _: String, _: Pace, _: RequestEnd) -> Asking<'static, ()> {
+            Box::pin(std::future::ready(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_pace_that_cannot_be_asked_is_waited_for_once_by_all_who_wait() {
+        let (hosts, lines): (Arc<dyn Hosts>, _) = (Arc::new(Silent), Lines::default());
+        let begun = Instant::now();
+        let deadline = begun + Duration::from_secs(60);
+        let asking =
+            (0..50).map(|_| Held::take((&hosts, &lines), "a", PACE, deadline, Duration::MAX));
+        let all = futures_util::future::join_all(asking).await;
+        assert!(all.into_iter().all(|held| held.is_ok_and(|held| held.0.is_none())));
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn lines_that_nobody_stands_in_are_forgotten() {
+        let lines = Lines::default();
+        let kept = lines.of("kept");
+        for n in 0..10 * MANY_LINES {
+            lines.of(&n.to_string());
+        }
+        assert!(Arc::ptr_eq(&kept, &lines.of("kept")));
+        assert!(lines.0.lock().unwrap().len() <= MANY_LINES);
     }
 }

@@ -4,9 +4,9 @@ use std::{cell::RefCell, fmt, future::Future, pin::Pin, sync::Arc};
 
 use zstd::bulk::Compressor;
 
-/// zstd's fastest level but for the negative ones: a page shrinks to a fifth in a tenth of a
-/// millisecond.
-const LEVEL: i32 = 1;
+/// The first of zstd's negative levels: real pages take half the time of level 1 (45 to 220 kB at
+/// 530 to 970 MB/s), and a fifth more bytes.
+const LEVEL: i32 = -1;
 
 /// Keeps answers for all processes. It is a help, not a promise: what cannot be read or written is
 /// not there.

@@ -57,7 +57,8 @@ impl Hosts for SharedHosts {
             let report = PlaceUse {
                 hold: how.hold,
                 success: how.serves,
-                took: how.latency,
+                // With several at once a start may come as often as one of them ends.
+                took: how.latency.map(|latency| latency / pace.in_flight.max(1)),
                 most_delay: MOST_DELAY,
             };
             if let Err(error) = limiter.release(&[limit(&host, pace)], &ticket, report).await {

@@ -171,7 +171,7 @@ impl Inner {
         let Some(hosts) = &of.shared.hosts else { return Ok(Held::default()) };
         let lease = self.request_timeout;
         let pace = Pace { interval, in_flight: self.concurrent_per_host, lease };
-        let taken = Held::take(hosts, &host, pace, of.deadline, MAX_WAITED).await;
+        let taken = Held::take((hosts, &self.lines), &host, pace, of.deadline, MAX_WAITED).await;
         taken.map_err(|(why, retry_after)| match why {
             Why::Held => {
                 self.limiter.hold(&host, retry_after);
