@@ -78,7 +78,7 @@ impl DomainCache {
             self.check(target, argument, value)?;
         }
         for target in &self.targets {
-            target.set(&template::of(&target.key, argument), value).await?;
+            target.set(&template::of(&target.key, argument), value.clone()).await?;
         }
         Ok(())
     }

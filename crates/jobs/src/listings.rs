@@ -58,7 +58,7 @@ impl Listings {
         for target in &self.targets {
             let key = template::of_keyword(&target.key, keyword);
             let written = match PyValue::from_serialize(&listings) {
-                Ok(value) => target.set(&key, &value).await,
+                Ok(value) => target.set(&key, value).await,
                 Err(error) => Err(Error::Write {
                     key: redact_key(&target.cache.raw_key(&key)),
                     source: FormatError::Json(error),
@@ -69,22 +69,26 @@ impl Listings {
         first
     }
 
-    /// Writes as many of a keyword's listings as every target takes, the newest of each source, and
-    /// returns them.
+    /// Writes as many of a keyword's listings as every target takes, the newest of each source;
+    /// where these are not all, returns them.
     ///
     /// # Errors
     /// As for [`Listings::write`], save that none is too large.
     pub async fn write_fitting(
         &self,
         keyword: &str,
-        mut listings: Vec<Listing>,
-    ) -> Result<Vec<Listing>, Error> {
+        listings: &[Listing],
+    ) -> Result<Option<Vec<Listing>>, Error> {
         let mut tries = fit::TRIES.into_iter();
+        let mut fitting: Option<Vec<Listing>> = None;
         loop {
-            match self.write(keyword, &listings).await {
-                Ok(()) => return Ok(listings),
+            match self.write(keyword, fitting.as_deref().unwrap_or(listings)).await {
+                Ok(()) => return Ok(fitting),
                 Err(error) => match tries.next().filter(|_| error.is_too_large()) {
-                    Some(percent) => fit::next(&mut listings, self.max_bytes(), percent),
+                    Some(percent) => {
+                        let fitting = fitting.get_or_insert_with(|| listings.to_vec());
+                        fit::next(fitting, self.max_bytes(), percent);
+                    }
                     None => return Err(error),
                 },
             }

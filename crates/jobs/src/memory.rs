@@ -84,7 +84,7 @@ impl MemoryCache {
             key: redact_key(&self.cache.raw_key(&key)),
             source: FormatError::Json(error),
         })?;
-        self.cache.set_within(&key, &value, Timeout::After(KEPT), MAX_BYTES).await
+        self.cache.set_within(&key, value, Timeout::After(KEPT), MAX_BYTES).await
     }
 
     /// Forgets everything.

@@ -33,7 +33,7 @@ impl Proxies {
     /// See [`Error`].
     pub async fn write(&self, proxies: &ProxyList) -> Result<(), Error> {
         let urls = proxies.0.iter().map(|url| PyValue::from(url.as_str())).collect();
-        self.target.set(&self.target.key, &PyValue::List(urls)).await
+        self.target.set(&self.target.key, PyValue::List(urls)).await
     }
 
     /// Returns the list, if one was written of late.

@@ -91,7 +91,7 @@ impl StatusCache {
             key: self.shown(),
             source: FormatError::Json(error),
         })?;
-        self.target.set(&self.target.key, &value).await
+        self.target.set(&self.target.key, value).await
     }
 
     /// Returns the status, if one was written of late.

@@ -33,7 +33,7 @@ impl Target {
     }
 
     /// Stores a value under a key of this target, if it is within the cap.
-    pub(crate) async fn set(&self, key: &str, value: &PyValue) -> Result<(), Error> {
+    pub(crate) async fn set(&self, key: &str, value: PyValue) -> Result<(), Error> {
         self.cache.set_within(key, value, self.timeout, self.max_bytes).await
     }
 

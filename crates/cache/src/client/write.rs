@@ -66,12 +66,14 @@ impl Cache {
     pub async fn set_within(
         &self,
         key: &str,
-        value: &PyValue,
+        value: PyValue,
         timeout: Timeout,
         limit: usize,
     ) -> Result<(), Error> {
         let raw = self.raw_key(key);
-        let bytes = self.encode_within(&raw, value, limit)?;
+        let bytes = self.encode_within(&raw, &value, limit)?;
+        // Before it is sent: a large value takes several times as much as its bytes.
+        drop(value);
         self.store_open(&raw, bytes, timeout, Condition::Always).await.map(drop)
     }
 
@@ -104,6 +106,7 @@ impl Cache {
             return self.run("delete", raw, cmd("DEL").arg(raw)).await;
         }
         let mut set = set(raw, &bytes, expiry);
+        drop(bytes);
         match condition {
             Condition::Always => {}
             Condition::Missing => drop(set.arg("NX")),

@@ -185,7 +185,7 @@ pub(super) struct Work<'a> {
     pub(super) told: bool,
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
     /// Asks the sources, merges and writes the listings.
     pub(super) async fn finish(mut self, status: Status) -> Result<Done, Error> {
         let Self { scraping, context, keyword, .. } = self;
@@ -198,6 +198,9 @@ impl Work<'_> {
         let before = merge::Before { listings: &self.earlier, memory: &held, now: query.now };
         let mut merged = merge::merge(before, report.listings, &report.sources);
         boards.note(&mut merged.memory, &report.sources);
+        // They hold the earlier listings, which are let go of before the new ones are written.
+        self.scraper.boards = None;
+        drop(boards);
         let limited = report.sources.iter().any(|source| source.limited);
         let permanent = report.sources.iter().all(|source| {
             let ending = merged.sources.get(&source.name).and_then(|status| status.outcome);
@@ -207,24 +210,7 @@ impl Work<'_> {
         notice::of_sources(context, &scraping.0.notify, keyword, &merged.sources).await;
         memory.retain(|name, _| scraping.0.scraper.sources.iter().any(|s| s.name() == name));
         memory.append(&mut merged.memory);
-        let untouched = std::mem::take(&mut self.untouched);
-        let mut lives = None;
-        let listings = match merged.listings.take() {
-            Some(listings) => {
-                let all = listings.into_iter().chain(untouched);
-                let all = give_way(all, &scraping.0.scraper);
-                lives = Lives::after(
-                    (cache, &scraping.0.config),
-                    keyword,
-                    query.now,
-                    &all,
-                    &merged.ends,
-                )
-                .await;
-                write(scraping, keyword, all, &mut merged).await?
-            }
-            None => self.earlier.iter().cloned().chain(untouched).collect(),
-        };
+        let (listings, lives) = self.written(query.now, &mut merged).await?;
         let is_told = match &lives {
             Some(lives) => lives.write(&scraping.0.pages, context.client()).await,
             None => false,
@@ -235,17 +221,42 @@ impl Work<'_> {
         if let Err(error) = cache.remember(keyword, &memory).await {
             tracing::warn!(%error, "what is remembered of sources was not written");
         }
-        let is_asked = |listing: &&Listing| merged.sources.contains_key(&listing.source);
-        let of_asked: Vec<Listing> = listings.iter().filter(is_asked).cloned().collect();
         let new = match &lives {
             Some(lives) => lives.count(&[Kind::New, Kind::Reopened]),
-            None => merge::n_new(&self.earlier, &of_asked),
+            None => self.n_new(&merged, &listings),
         };
         if let Some(lives) = &lives {
             merged.closed = lives.count(&[Kind::Closed]);
         }
         let status = ended(status, merged, new, listings.len());
         Ok(Done { status, listings, limited, permanent })
+    }
+
+    /// Writes what came, and returns what is there now with what it means for the postings' lives.
+    async fn written(
+        &mut self,
+        now: Timestamp,
+        merged: &mut Merged,
+    ) -> Result<(Vec<Listing>, Option<Lives<'a>>), Error> {
+        let Self { scraping, keyword, .. } = *self;
+        let untouched = std::mem::take(&mut self.untouched);
+        let Some(listings) = merged.listings.take() else {
+            return Ok((self.earlier.iter().cloned().chain(untouched).collect(), None));
+        };
+        let all = give_way(listings.into_iter().chain(untouched), &scraping.0.scraper);
+        let place = (scraping.0.caches.listings(), &scraping.0.config);
+        let lives = Lives::after(place, keyword, now, &all, &merged.ends).await;
+        if lives.is_some() {
+            self.earlier = Arc::default();
+        }
+        Ok((write(scraping, keyword, all, merged).await?, lives))
+    }
+
+    /// Counts what was not there before; the postings' lives tell it where they are kept.
+    fn n_new(&self, merged: &Merged, listings: &[Listing]) -> u64 {
+        let is_asked = |listing: &&Listing| merged.sources.contains_key(&listing.source);
+        let of_asked: Vec<Listing> = listings.iter().filter(is_asked).cloned().collect();
+        merge::n_new(&self.earlier, &of_asked)
     }
 
     /// Lets the boards answer from what is kept; with a budget, after some of them were crawled.
@@ -337,8 +348,8 @@ async fn write(
 ) -> Result<Vec<Listing>, Error> {
     let before = fit::counts(&listings);
     let cache = scraping.0.caches.listings();
-    let write = || cache.write_fitting(keyword, listings.clone());
-    let written = before_pages(&scraping.0.pages, write).await?;
+    let write = || cache.write_fitting(keyword, &listings);
+    let Some(written) = before_pages(&scraping.0.pages, write).await? else { return Ok(listings) };
     let after = fit::counts(&written);
     for (name, source) in &mut merged.sources {
         let before = before.get(name).copied().unwrap_or_default();

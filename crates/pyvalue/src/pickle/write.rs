@@ -8,7 +8,7 @@ use num_bigint::BigInt;
 use super::{class::Class, opcode as op, value::unhashable};
 use crate::{
     error::FormatError,
-    limits::{check_depth, check_size},
+    limits::{MAX_BYTES, check_depth, check_size},
     time::{DateTime, TimeOfDay, Zone},
     value::PyValue,
 };
@@ -19,10 +19,31 @@ use crate::{
 /// `TooLarge` beyond the caps on depth and size, `Unsupported` for what Python could not load: an
 /// unhashable key, a year before 1, an offset of a day or more.
 pub fn write(value: &PyValue) -> Result<Vec<u8>, FormatError> {
-    let mut writer = Writer { out: vec![op::PROTO, 4], keys: HashMap::new() };
+    let mut writer = Writer { out: Vec::with_capacity(room(value)), keys: HashMap::new() };
+    writer.out.extend([op::PROTO, 4]);
     writer.value(value, 0)?;
     writer.out.push(op::STOP);
     Ok(writer.out)
+}
+
+/// Returns about how many bytes a long list of records takes, so that its bytes never stand there
+/// twice while they grow; nothing for anything else.
+fn room(value: &PyValue) -> usize {
+    const LONG: usize = 64;
+    let own = |value: &PyValue| match value {
+        PyValue::Str(text) => text.len() + 5,
+        _ => 9,
+    };
+    match value {
+        PyValue::List(items) if items.len() >= LONG => {
+            let of_record = |item: &PyValue| match item {
+                PyValue::Dict(pairs) => pairs.iter().map(|(_, value)| own(value) + 5).sum(),
+                item => own(item),
+            };
+            items.iter().map(of_record).sum::<usize>().min(MAX_BYTES)
+        }
+        _ => 0,
+    }
 }
 
 struct Writer<'v> {
