@@ -353,3 +353,62 @@ async fn a_page_finds_its_source_or_says_what_to_do() {
     }
     assert!(wrong.is_empty(), "{wrong}");
 }
+
+/// Careers pages that embed a board, and what is to be pasted for each.
+const EMBEDDED: [(&str, &str, &str); 8] = [
+    (
+        "/iframe",
+        "<iframe src='https://job-boards.greenhouse.io/embed/job_board?for=acme'></iframe>",
+        "type = \"greenhouse\"\nboard = \"acme\"\n",
+    ),
+    (
+        "/widget",
+        "<script>window.loadLeverJobs({accountName: 'acme'})</script>",
+        "type = \"lever\"\nboard = \"acme\"\n",
+    ),
+    (
+        "/script",
+        "<script src='https://jobs.ashbyhq.com/acme/embed'></script>",
+        "type = \"ashby\"\nboard = \"acme\"\n",
+    ),
+    (
+        "/number",
+        "<script src='https://www.workable.com/assets/embed.js'></script><script>whr_embed(48721)</script>",
+        "type = \"workable\"\nboard = \"48721\"\n",
+    ),
+    (
+        "/attribute",
+        "<div data-personio-subdomain='acme'></div>",
+        "type = \"personio\"\nboard = \"acme\"\n",
+    ),
+    (
+        "/link",
+        "<a href='https://acme.teamtailor.com/jobs'>Jobs</a>",
+        "type = \"teamtailor\"\nboard = \"acme\"\n",
+    ),
+    (
+        "/setting",
+        "<script src='https://static.smartrecruiters.com/w.js'></script><script>w({\"company_code\":\"Acme1\"})</script>",
+        "type = \"smartrecruiters\"\nboard = \"Acme1\"\n",
+    ),
+    (
+        "/escaped",
+        "<script>{\"url\":\"https:\\/\\/acme.recruitee.com\\/api\\/offers\"}</script>",
+        "type = \"recruitee\"\nboard = \"acme\"\n",
+    ),
+];
+
+#[tokio::test]
+async fn a_page_that_embeds_a_board_finds_it() {
+    let answer = |request: Request| async move {
+        let found = EMBEDDED.iter().find(|(path, ..)| *path == request.uri().path());
+        let page = found.map(|(_, page, _)| format!("<!doctype html><h1>Work here</h1>{page}"));
+        page.map(axum::response::Html).ok_or(StatusCode::NOT_FOUND)
+    };
+    let site = Site::start(Router::new().fallback(answer)).await;
+    let installation = installation(&site, &[]).await;
+    for (path, _, toml) in EMBEDDED {
+        let ran = installation.rhubarb(&["sources", "find", &site.url(path)]).await;
+        assert!(ran.code == 0 && ran.stdout.contains(toml), "{path}: {}{}", ran.stdout, ran.stderr);
+    }
+}

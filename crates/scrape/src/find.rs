@@ -3,6 +3,7 @@
 mod address;
 mod answer;
 mod guess;
+mod widgets;
 
 use serde_json::Value;
 use url::Url;

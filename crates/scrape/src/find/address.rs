@@ -19,6 +19,9 @@ const SUBDOMAINS: [(&str, SourceKind); 10] = [
     (".workable.com", SourceKind::Workable),
 ];
 
+/// Greenhouse's two regions.
+const GREENHOUSE: [&str; 2] = [".greenhouse.io", ".eu.greenhouse.io"];
+
 /// Sites of which there is one.
 const SITES: [(&str, SourceKind); 6] = [
     ("remoteok.com", SourceKind::RemoteOk),
@@ -45,11 +48,66 @@ pub fn by_address(url: &Url) -> Option<Candidate> {
 
 fn board(kind: SourceKind, board: &str) -> Option<Candidate> {
     let board = percent_decoded(board);
-    let plain =
-        !board.is_empty() && !matches!(&board[..], "www" | "api" | "apply" | "embed" | "static");
+    let plain = !board.is_empty() && !is_the_services_own(&board);
     let why = format!("its address is that of a {} board", kind.label());
     plain.then(|| Candidate::board(kind, &board, &why))
 }
+
+/// Tells whether a part of a service's addresses is its own and no customer's.
+fn is_the_services_own(part: &str) -> bool {
+    let part = part.to_ascii_lowercase();
+    part.starts_with(['_', '.'])
+        || OWN.contains(&&part[..])
+        || ["assets", "cdn", "static", "attachments"]
+            .iter()
+            .any(|of| part.split(['-', '.']).any(|word| word == *of) && part.contains(['-', '.']))
+}
+
+/// What services have under their own names, in hosts and paths.
+const OWN: [&str; 42] = [
+    "www",
+    "api",
+    "app",
+    "apply",
+    "assets",
+    "auth",
+    "blog",
+    "cdn",
+    "community",
+    "dashboard",
+    "developer",
+    "developers",
+    "docs",
+    "embed",
+    "favicon.ico",
+    "go",
+    "help",
+    "hello",
+    "images",
+    "img",
+    "info",
+    "js",
+    "legal",
+    "login",
+    "marketing",
+    "marketplace",
+    "media",
+    "oneclick-ui",
+    "pages",
+    "partners",
+    "privacy",
+    "resources",
+    "robots.txt",
+    "scripts",
+    "secure",
+    "signup",
+    "sso",
+    "static",
+    "status",
+    "support",
+    "widget",
+    "widgets",
+];
 
 fn percent_decoded(text: &str) -> String {
     let pair = format!("x={}", text.replace('+', "%2B").replace('&', "%26"));
@@ -67,7 +125,9 @@ fn on_path(host: &str, path: &[&str], url: &Url) -> Option<Candidate> {
         url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
     };
     let first = path.first().copied().filter(|part| *part != "embed" && *part != "api");
-    let greenhouse = host.ends_with(".greenhouse.io");
+    let greenhouse = ["boards", "job-boards", "boards-api", "api"]
+        .iter()
+        .any(|of| host.strip_prefix(of).is_some_and(|rest| GREENHOUSE.contains(&rest)));
     match host {
         _ if greenhouse => {
             let named = parameter("for").or_else(|| parameter("board"));
@@ -84,11 +144,12 @@ fn on_path(host: &str, path: &[&str], url: &Url) -> Option<Candidate> {
             board(SourceKind::Ashby, after("job-board").or(first)?)
         }
         "apply.workable.com" | "www.workable.com" => {
-            let named = after("accounts").or(first).filter(|part| *part != "j");
-            board(SourceKind::Workable, named?)
+            let site = first.filter(|part| host.starts_with("apply") && *part != "j");
+            board(SourceKind::Workable, after("accounts").or(site)?)
         }
         "jobs.smartrecruiters.com" | "careers.smartrecruiters.com" | "api.smartrecruiters.com" => {
-            let named = after("companies").or(first).filter(|part| *part != "sr-jobs");
+            let named = after("companies").or_else(|| after("company")).or(first);
+            let named = named.filter(|part| *part != "sr-jobs");
             board(SourceKind::SmartRecruiters, named?)
         }
         "ats.rippling.com" | "api.rippling.com" => {

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::{Candidate, by_address, guess::guess, named};
+use super::{Candidate, by_address, guess::guess, named, widgets};
 use crate::{
     budget::Budget, config::SourceKind, context::Context, embedded, jsonld,
     parse_error::ParseError, record,
@@ -13,7 +13,11 @@ use crate::{
 /// # Errors
 /// The page takes too much to read.
 pub fn in_page(body: &str, page: &Url, now: jiff::Timestamp) -> Result<Vec<Candidate>, ParseError> {
-    let mut all = embedded_boards(body);
+    // Addresses in scripts' strings have their slashes escaped.
+    let plain = body.replace("\\/", "/").replace("\\u002F", "/");
+    let mut all = embedded_boards(&plain);
+    all.extend(widgets::named(&plain));
+    all.extend(widgets::made_by(&plain, page));
     if body.contains("/j2w/") || body.contains("successfactors.") || body.contains("jobs2web.com") {
         let mut found =
             Candidate::new(SourceKind::SuccessFactors, "the page is made by SuccessFactors");
@@ -68,7 +72,7 @@ pub fn in_feed(body: &str, page: &Url) -> Option<Candidate> {
 }
 
 /// What a board's address in a page has in it.
-const MARKS: [&str; 14] = [
+const MARKS: [&str; 18] = [
     ".greenhouse.io/",
     ".lever.co/",
     ".ashbyhq.com/",
@@ -83,6 +87,10 @@ const MARKS: [&str; 14] = [
     "rippling.com/",
     "join.com/companies/",
     ".myworkdayjobs.com/",
+    ".workable.com/",
+    ".icims.com/",
+    ".oraclecloud.com/hcmUI/",
+    ".myworkdaysite.com/",
 ];
 
 /// Returns the boards whose addresses stand in links, frames and scripts of a page.
