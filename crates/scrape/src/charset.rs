@@ -21,7 +21,8 @@ pub fn decode(bytes: &[u8], content_type: Option<&str>, domain: Option<&str>) ->
         return encoding.decode_without_bom_handling(&bytes[length..]).0.into_owned();
     }
     let said = [content_type.and_then(of_content_type), of_document(bytes)];
-    if said.into_iter().flatten().all(Encoding::is_single_byte)
+    let may_be_latin = |encoding: &'static Encoding| encoding.is_single_byte() || encoding == UTF_8;
+    if said.into_iter().flatten().all(may_be_latin)
         && !looks_like_iso_2022(bytes)
         && let Ok(text) = std::str::from_utf8(bytes)
     {
@@ -281,6 +282,7 @@ mod tests {
             let header = format!("text/html; charset={latin}");
             check(FRENCH.as_bytes(), Some(&header), FRENCH);
             check(JAPANESE.as_bytes(), Some(&header), JAPANESE);
+            check(declared("utf-8").as_bytes(), Some(&header), &declared("utf-8"));
         }
         check("<meta charset=iso-8859-1>Café".as_bytes(), None, "<meta charset=iso-8859-1>Café");
         check(b"Z\xfcrich", utf8, "Zürich");

@@ -6,7 +6,7 @@
 mod scan;
 mod words;
 
-use jiff::{Timestamp, civil, fmt::rfc2822, tz::TimeZone};
+use jiff::{Timestamp, ToSpan, civil, fmt::rfc2822, tz::TimeZone};
 use rhubarb_core::clock;
 
 use crate::locale::Locale;
@@ -110,6 +110,12 @@ pub fn epoch(number: f64) -> Option<String> {
 /// days and ages are known in the languages of job pages.
 pub fn text(text: &str, order: DateOrder, now: Timestamp) -> Option<String> {
     let text = crate::text::cut(text, 200).trim();
+    // The end of a day, as ISO 8601 has it.
+    if let Some((day, rest)) = text.split_once("T24:00") {
+        let begins = self::text(&format!("{day}T00:00{rest}"), order, now)?;
+        let begins: Timestamp = begins.parse().ok()?;
+        return iso(begins.checked_add(24.hours()).ok()?);
+    }
     if let Ok(at) = text.parse::<Timestamp>() {
         return iso(at);
     }
@@ -179,6 +185,10 @@ mod tests {
         check("/Date(1793836800000)/", "2026-11-05T00:00:00+00:00");
         check("/Date(1793836800000+0100)/", "2026-11-05T00:00:00+00:00");
         check("20261105", "2026-11-05T00:00:00+00:00");
+        check("2026-11-05T24:00:00Z", "2026-11-06T00:00:00+00:00");
+        check("12:05 AM, 5 Nov 2026", "2026-11-05T00:05:00+00:00");
+        check("5 Νοεμβρίου 2026", "2026-11-05T00:00:00+00:00");
+        check("5 листопада 2026 р.", "2026-11-05T00:00:00+00:00");
         check("20261105T100000Z", "2026-11-05T10:00:00+00:00");
         check("20261105T100000+0100", "2026-11-05T09:00:00+00:00");
         check("2026-W45-4", "2026-11-05T00:00:00+00:00");
@@ -243,6 +253,13 @@ mod tests {
         check("vor 3 Tagen", 3);
         check("vor einem Tag", 1);
         check("vor mehr als 30 Tagen", 30);
+        check("vor über 30 Tagen", 30);
+        check("il y a environ 2 jours", 2);
+        check("2 weeks, 3 days ago", 17);
+        check("vor 2 Wochen und 3 Tagen", 17);
+        check("tydzień temu", 7);
+        check("před týdnem", 7);
+        check("last week", 7);
         check("Publiée il y a 2 jours", 2);
         check("il y a une semaine", 7);
         check("hace 3 días", 3);

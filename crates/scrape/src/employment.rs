@@ -39,6 +39,7 @@ const WORDS: [(Says, &[&str]); 8] = [
             "stazyst*",
             "praktyk*",
             "stage",
+            "harjoittelu*",
         ],
     ),
     (
@@ -90,6 +91,10 @@ const WORDS: [(Says, &[&str]); 8] = [
             "deeltijd*",
             "deltid*",
             "osa aikainen",
+            "werkstudent*",
+            "working student*",
+            "studiejob*",
+            "studenterjob*",
             "アルバイト",
             "パートタイム",
             "兼职",
@@ -124,7 +129,8 @@ const WORDS: [(Says, &[&str]); 8] = [
             "hlavni pracovni pomer",
             "hpp",
             "voltijd*",
-            "fulltids*",
+            "fulltid*",
+            "fuldtid*",
             "heltid*",
             "kokoaikainen",
             "正社員",
@@ -155,6 +161,12 @@ const WORDS: [(Says, &[&str]); 8] = [
             "tillsvidare*",
             "fast stilling",
             "fastansat*",
+            "fastansaet*",
+            "fast ansaet*",
+            "fast ansatt*",
+            "fast ansett*",
+            "vakituinen",
+            "toistaiseksi",
         ],
     ),
     (
@@ -209,6 +221,11 @@ const WORDS: [(Says, &[&str]); 8] = [
             "vikariat*",
             "midlertidig*",
             "tidsbegrans*",
+            "tidsbegraens*",
+            "engasjement",
+            "maaraaikainen",
+            "sommarjobb*",
+            "kesatyo*",
             "契約社員",
             "계약직",
         ],
@@ -331,6 +348,12 @@ mod tests {
     fn words_are_known_in_the_languages_of_job_pages() {
         for text in ["Vollzeit", "Temps plein", "Tiempo completo", "Jornada completa"] {
             check(text, Some("full_time"));
+        }
+        for text in ["Fuldtid", "Fulltid", "Fast ansættelse", "Vakituinen"] {
+            check(text, Some("full_time"));
+        }
+        for text in ["Werkstudent (m/w/d)", "Studiejob"] {
+            check(text, Some("part_time"));
         }
         for text in ["Pełny etat", "Plný úvazek", "Voltijds", "Tempo pieno", "Tempo integral"] {
             check(text, Some("full_time"));

@@ -85,7 +85,10 @@ pub(crate) fn set_workplace(listing: &mut Listing, workplace: Option<&str>, remo
 }
 
 fn said(part: &str) -> bool {
-    part.chars().any(char::is_alphabetic)
+    const NOTHING: [&str; 7] =
+        ["null", "n/a", "none", "undefined", "unspecified", "not specified", "unknown"];
+    let says_nothing = || NOTHING.contains(&&part.trim().to_ascii_lowercase()[..]);
+    part.chars().any(char::is_alphabetic) && !says_nothing()
 }
 
 #[cfg(test)]
@@ -107,6 +110,9 @@ mod tests {
         check(Location::parts(some("Leipzig"), some("-"), some("DE")), Some("Leipzig, DE"));
         check(Location::parts(some(""), None, None), None);
         check(Location::line(some("Remote (EU)")), Some("Remote (EU)"));
+        check(Location::parts(some("null"), some("N/A"), some("DE")), Some("DE"));
+        check(Location::line(some(" Undefined ")), None);
+        check(Location::line(some("Nullarbor")), Some("Nullarbor"));
     }
 
     #[test]

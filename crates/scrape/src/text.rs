@@ -182,10 +182,13 @@ fn broken_lines(markup: &str) -> String {
     let mut out = String::with_capacity(markup.len());
     let mut rest = markup;
     while let Some(at) = rest.find("\\n") {
-        let before = rest[..at].strip_suffix("\\r").unwrap_or(&rest[..at]);
+        let whole = rest[..at].strip_suffix("\\r");
+        let before = whole.unwrap_or(&rest[..at]);
         let after = &rest[at + 2..];
         let ends = before.is_empty() || before.ends_with(['.', '>', '!', '?', ';', '\n']);
-        let is_break = ends || !after.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+        let is_break = ends
+            || whole.is_some()
+            || !after.starts_with(|c: char| c.is_alphanumeric() || c == '_');
         out.push_str(if is_break { before } else { &rest[..at + 2] });
         out.push_str(if is_break { "\n" } else { "" });
         rest = after;
@@ -358,6 +361,7 @@ mod tests {
         let check = |input: &str, expect: &str| assert_eq!(read(input), expect, "{input:?}");
         check("<p>One</p>\\n\\n<p>Two</p>", "One\nTwo");
         check("One.\\r\\nTwo\\n- three", "One.\nTwo\n- three");
+        check("one\\r\\ntwo", "one\ntwo");
         check("C:\\new and \\name", "C:\\new and \\name");
     }
 

@@ -27,10 +27,15 @@ const AHEAD: i64 = 1;
 pub(super) fn date(text: &str, order: DateOrder, now: Timestamp) -> Option<Timestamp> {
     let plain = fold::plain(text);
     let tokens = tokens(&plain);
-    let dates = (0..tokens.len()).find_map(|at| dated(&tokens, at, order));
-    let (date, to) =
-        dates.or_else(|| (0..tokens.len()).find_map(|at| yearless(&tokens, at, now)))?;
-    let (time, offset) = clock(&tokens, to);
+    let found = |date: Option<(Date, usize)>, at: usize| date.map(|(date, to)| (at, date, to));
+    let dates = (0..tokens.len()).find_map(|at| found(dated(&tokens, at, order), at));
+    let (at, date, to) =
+        dates.or_else(|| (0..tokens.len()).find_map(|at| found(yearless(&tokens, at, now), at)))?;
+    let (time, offset) = match clock(&tokens, to) {
+        // `10:30 AM, 5 Nov 2026`
+        (time, None) if time == Time::midnight() => clock(&tokens[..at], at.saturating_sub(12)),
+        found => found,
+    };
     let offset = offset.unwrap_or(Offset::UTC);
     offset.to_timestamp(DateTime::from_parts(date, time)).ok()
 }
@@ -406,23 +411,54 @@ fn parted(spaced: &str) -> String {
 
 fn counted(spaced: &str) -> Option<i64> {
     let words: Vec<&str> = spaced.split_whitespace().collect();
-    (0..words.len()).find_map(|at| {
+    let one = |at: usize| {
         let number = match words[at].parse::<i64>() {
             Ok(number) => number,
             Err(_) if words::ONE.contains(&words[at]) => 1,
             Err(_) => return None,
         };
         let hours = words::hours(words.get(at + 1)?)?;
-        let before = format!(" {} ", words[..at].join(" "));
-        let is_before = words::BEFORE.iter().any(|past| {
-            before.ends_with(&format!(" {past} ")) || before.contains(&format!(" {past} mehr als "))
-        });
+        let before = exactly(&words[..at]);
+        let is_before = words::BEFORE.iter().any(|past| before.ends_with(&format!(" {past} ")));
         let next = words.get(at + 2).copied();
         let is_behind = next.is_some_and(|next| words::BEHIND.contains(&next));
         // "for 3 days" is no age in English, "for 3 dager siden" is one in Norwegian.
         let is_for = before.ends_with(" for ") && !is_behind;
         let is_alone = words.len() == 2 && words[at].parse::<i64>().is_ok();
         let is_age = (is_before && !is_for) || is_behind || is_alone && words[1].len() <= 2;
-        is_age.then(|| number.checked_mul(hours)).flatten()
-    })
+        let hours = is_age.then(|| number.checked_mul(hours)).flatten()?;
+        hours.checked_add(beside(&words, at))
+    };
+    (0..words.len()).find_map(|at| one(at).or_else(|| unnumbered(&words, at)))
+}
+
+/// Returns words with what may stand around them, without those that say "about" at their end.
+fn exactly(words: &[&str]) -> String {
+    let mut text = format!(" {} ", words.join(" "));
+    while let Some(about) = words::ABOUT.iter().find(|of| text.ends_with(&format!(" {of} "))) {
+        text.truncate(text.len() - about.len() - 1);
+    }
+    text
+}
+
+/// Returns the hours of the larger or smaller number and unit beside that at this place: `2 weeks,
+/// 3 days ago`, `vor 2 Wochen und 3 Tagen`.
+fn beside(words: &[&str], at: usize) -> i64 {
+    let pair = |at: usize| {
+        let number = words.get(at)?.parse::<i64>().ok().filter(|number| *number < 100)?;
+        Some(number * words::hours(words.get(at + 1)?)?)
+    };
+    let is_and = |word: &&str| matches!(*word, "and" | "und" | "et" | "y" | "i" | "a" | "e");
+    let back = 2 + usize::from(at > 0 && words.get(at - 1).is_some_and(is_and));
+    let next = at + 2 + usize::from(words.get(at + 2).is_some_and(is_and));
+    at.checked_sub(back).and_then(pair).or_else(|| pair(next)).unwrap_or_default()
+}
+
+/// Reads one unit without a number: `tydzień temu`, `před týdnem`.
+fn unnumbered(words: &[&str], at: usize) -> Option<i64> {
+    let before = at.checked_sub(1).map(|before| words[before]);
+    let is_behind = words.get(at + 1).is_some_and(|next| words::BEHIND.contains(next));
+    let is_alone = before.is_none_or(|before| before.parse::<i64>().is_err());
+    let is_age = is_behind || before.is_some_and(|before| words::BEFORE.contains(&before));
+    (is_age && is_alone && words::ONES.contains(&words[at])).then(|| words::hours(words[at]))?
 }

@@ -20,6 +20,8 @@ const MONTHS: [&[&str]; 12] = [
         "tammikuu",
         "tammikuuta",
         "января",
+        "ιανουαριου",
+        "січня",
         "jan",
     ],
     &[
@@ -40,6 +42,8 @@ const MONTHS: [&[&str]; 12] = [
         "helmikuu",
         "helmikuuta",
         "февраля",
+        "φεβρουαριου",
+        "лютого",
     ],
     &[
         "march",
@@ -62,6 +66,8 @@ const MONTHS: [&[&str]; 12] = [
         "maaliskuu",
         "maaliskuuta",
         "марта",
+        "μαρτιου",
+        "березня",
         "mrt",
     ],
     &[
@@ -79,6 +85,8 @@ const MONTHS: [&[&str]; 12] = [
         "huhtikuu",
         "huhtikuuta",
         "апреля",
+        "απριλιου",
+        "квітня",
     ],
     &[
         "may",
@@ -96,6 +104,8 @@ const MONTHS: [&[&str]; 12] = [
         "toukokuu",
         "toukokuuta",
         "мая",
+        "μαιου",
+        "травня",
     ],
     &[
         "june",
@@ -114,6 +124,8 @@ const MONTHS: [&[&str]; 12] = [
         "kesakuu",
         "kesakuuta",
         "июня",
+        "ιουνιου",
+        "червня",
     ],
     &[
         "july",
@@ -132,6 +144,8 @@ const MONTHS: [&[&str]; 12] = [
         "heinakuu",
         "heinakuuta",
         "июля",
+        "ιουλιου",
+        "липня",
         "juil",
     ],
     &[
@@ -149,6 +163,8 @@ const MONTHS: [&[&str]; 12] = [
         "elokuu",
         "elokuuta",
         "августа",
+        "αυγουστου",
+        "серпня",
     ],
     &[
         "september",
@@ -166,6 +182,8 @@ const MONTHS: [&[&str]; 12] = [
         "syyskuu",
         "syyskuuta",
         "сентября",
+        "σεπτεμβριου",
+        "вересня",
         "sept",
     ],
     &[
@@ -184,6 +202,8 @@ const MONTHS: [&[&str]; 12] = [
         "lokakuu",
         "lokakuuta",
         "октября",
+        "οκτωβριου",
+        "жовтня",
     ],
     &[
         "november",
@@ -198,6 +218,8 @@ const MONTHS: [&[&str]; 12] = [
         "marraskuu",
         "marraskuuta",
         "ноября",
+        "νοεμβριου",
+        "листопада",
     ],
     &[
         "december",
@@ -216,6 +238,8 @@ const MONTHS: [&[&str]; 12] = [
         "joulukuu",
         "joulukuuta",
         "декабря",
+        "δεκεμβριου",
+        "грудня",
     ],
 ];
 
@@ -242,7 +266,15 @@ pub(super) fn is_sure_month(word: &str) -> bool {
 }
 
 /// How many days ago a word means, by itself.
-const DAYS_AGO: [(&str, i64); 52] = [
+const DAYS_AGO: [(&str, i64); 60] = [
+    ("last week", 7),
+    ("letzte woche", 7),
+    ("la semaine derniere", 7),
+    ("la semana pasada", 7),
+    ("w zeszlym tygodniu", 7),
+    ("minuly tyden", 7),
+    ("la settimana scorsa", 7),
+    ("vorige week", 7),
     ("just posted", 0),
     ("just now", 0),
     ("today", 0),
@@ -309,6 +341,30 @@ pub(super) fn days_ago(spaced: &str) -> Option<i64> {
 /// Words before a number that make an age of it.
 pub(super) const BEFORE: [&str; 9] =
     ["vor", "il y a", "hace", "przed", "pred", "ha", "for", "for over", "il ya"];
+
+/// Words between such a word and the number that leave the age about the same.
+pub(super) const ABOUT: [&str; 20] = [
+    "mehr als", "uber", "etwa", "ca", "circa", "rund", "fast", "plus de", "environ", "mas de",
+    "cerca de", "unos", "ponad", "okolo", "vice nez", "asi", "about", "over", "mais de", "oltre",
+];
+
+/// Units of which one is meant where no number stands before them: `tydzień temu`, `před týdnem`.
+pub(super) const ONES: [&str; 14] = [
+    "dzien",
+    "tydzien",
+    "miesiac",
+    "rok",
+    "godzine",
+    "tygodniem",
+    "miesiacem",
+    "rokiem",
+    "dnem",
+    "tydnem",
+    "mesicem",
+    "rokem",
+    "hodinou",
+    "tyden",
+];
 
 /// Words behind a number and its unit that make an age of them.
 pub(super) const BEHIND: [&str; 13] = [
@@ -410,6 +466,7 @@ const UNITS: [(i64, &[&str]); 6] = [
             "tyden",
             "tydny",
             "tydnem",
+            "tygodniem",
             "settimana",
             "settimane",
             "weken",
@@ -440,6 +497,7 @@ const UNITS: [(i64, &[&str]); 6] = [
             "mes",
             "meses",
             "miesiac",
+            "miesiacem",
             "miesiace",
             "miesiecy",
             "mesicem",
@@ -465,8 +523,8 @@ const UNITS: [(i64, &[&str]); 6] = [
         24 * 365,
         &[
             "y", "yr", "yrs", "year", "years", "jahr", "jahre", "jahren", "an", "ans", "ano",
-            "anos", "rok", "lata", "lat", "rokem", "lety", "anno", "anni", "jaar", "ar", "年",
-            "년",
+            "anos", "rok", "lata", "lat", "rokem", "rokiem", "lety", "anno", "anni", "jaar", "ar",
+            "年", "년",
         ],
     ),
 ];

@@ -27,7 +27,12 @@ pub(super) struct Graph<'a> {
     budget: &'a Budget,
     postings: Vec<Standing<'a>>,
     known: HashMap<&'a str, &'a Map<String, Value>>,
+    /// What stands for schema.org's address in names, as the blocks declare it.
+    prefixes: Vec<&'a str>,
 }
+
+/// Prefixes that are heeded of one page.
+const MAX_PREFIXES: usize = 8;
 
 /// A posting as it stands on the page.
 #[derive(Clone, Copy)]
@@ -49,7 +54,8 @@ impl<'a> Graph<'a> {
     /// # Errors
     /// The budget is used up.
     pub(super) fn new(roots: &'a [Value], budget: &'a Budget) -> Result<Self, TooMuch> {
-        let mut graph = Self { budget, postings: Vec::new(), known: HashMap::new() };
+        let mut graph =
+            Self { budget, postings: Vec::new(), known: HashMap::new(), prefixes: Vec::new() };
         for root in roots {
             graph.collect(root, false)?;
         }
@@ -98,11 +104,24 @@ impl<'a> Graph<'a> {
         if let Some(id) = id(fields).filter(|_| !is_reference(fields)) {
             self.known.entry(id).or_insert(fields);
         }
+        let declared = record::items(fields.get("@context")).iter().filter_map(Value::as_object);
+        for (name, address) in declared.flatten().take(2 * MAX_PREFIXES) {
+            let is_schema = address.as_str().is_some_and(|it| it.contains("schema.org"));
+            if is_schema && !name.starts_with('@') && self.prefixes.len() < MAX_PREFIXES {
+                self.prefixes.push(name);
+            }
+        }
         if is_posting(fields) {
             self.postings.push(Standing { value: fields, is_main });
             return Ok(());
         }
         fields.iter().try_for_each(|(name, field)| self.collect(field, bare(name) == "mainEntity"))
+    }
+
+    /// Returns a name without the prefix that a block declares, or one that all know.
+    fn bare<'n>(&self, name: &'n str) -> &'n str {
+        let own = self.prefixes.iter().find_map(|of| name.strip_prefix(*of)?.strip_prefix(':'));
+        own.unwrap_or_else(|| bare(name))
     }
 
     /// Returns the value with names without prefixes, lists of one as their element, typed values
@@ -151,7 +170,7 @@ impl<'a> Graph<'a> {
         let mut plain = Map::new();
         for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
             let value = self.plain(value, levels, text)?;
-            plain.insert(bare(name).to_owned(), value);
+            plain.insert(self.bare(name).to_owned(), value);
         }
         Ok(Value::Object(plain))
     }

@@ -14,6 +14,9 @@ use crate::{
 /// Items inside items; a posting's salary needs three.
 const MAX_LEVELS: usize = 6;
 
+/// Elements elsewhere that are read for one item.
+const MAX_ELSEWHERE: usize = 10;
+
 /// What a property takes.
 const PROPERTY: usize = size_of::<Value>() + 64;
 
@@ -22,11 +25,13 @@ struct Syntax {
     scope: &'static str,
     kind: &'static str,
     property: &'static str,
+    /// Names the elements elsewhere that belong to an item.
+    elsewhere: &'static str,
 }
 
 const SYNTAXES: [Syntax; 2] = [
-    Syntax { scope: "itemscope", kind: "itemtype", property: "itemprop" },
-    Syntax { scope: "typeof", kind: "typeof", property: "property" },
+    Syntax { scope: "itemscope", kind: "itemtype", property: "itemprop", elsewhere: "itemref" },
+    Syntax { scope: "typeof", kind: "typeof", property: "property", elsewhere: "" },
 ];
 
 /// Returns a page's postings, at most so many.
@@ -69,8 +74,32 @@ impl Syntax {
         let mut fields = Map::new();
         let kind = scope.value().attr(self.kind).unwrap_or_default();
         fields.insert("@type".into(), kind.into());
+        self.fill(&mut fields, scope, false, levels, budget)?;
+        let others = scope.value().attr(self.elsewhere).unwrap_or_default();
+        for id in others.split_whitespace().take(MAX_ELSEWHERE) {
+            let elements = scope.tree().root().descendants().filter_map(ElementRef::wrap);
+            let mut elements = elements.take_while(|_| budget.step().is_ok());
+            let other = elements.find(|element| element.value().attr("id") == Some(id));
+            // One that has the item in it would be read for ever.
+            let other = other.filter(|other| scope.ancestors().all(|of| of.id() != other.id()));
+            if let Some(other) = other.filter(|other| other.id() != scope.id()) {
+                self.fill(&mut fields, other, true, levels, budget)?;
+            }
+        }
+        Ok(Value::Object(fields))
+    }
+
+    /// Adds the properties in an element that are not another item's; its own too where `whole`.
+    fn fill(
+        &self,
+        fields: &mut Map<String, Value>,
+        scope: ElementRef<'_>,
+        whole: bool,
+        levels: usize,
+        budget: &Budget,
+    ) -> Result<(), TooMuch> {
         let mut inside = None;
-        for edge in scope.traverse().skip(1) {
+        for edge in scope.traverse().skip(usize::from(!whole)) {
             budget.step()?;
             match edge {
                 Edge::Open(node) if inside.is_none() => {
@@ -87,14 +116,14 @@ impl Syntax {
                     };
                     budget.take(PROPERTY + names.len())?;
                     for name in names.split_whitespace().take(4) {
-                        add(&mut fields, name, value.clone());
+                        add(fields, name, value.clone());
                     }
                 }
                 Edge::Close(node) if inside == Some(node.id()) => inside = None,
                 _ => {}
             }
         }
-        Ok(Value::Object(fields))
+        Ok(())
     }
 
     /// Returns what an element says of itself: `content` first, then what its kind has.

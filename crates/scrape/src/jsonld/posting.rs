@@ -149,10 +149,21 @@ impl Posting<'_> {
 /// address alone.
 fn places(given: &Value) -> Vec<Location> {
     let addresses = record::items(record::at(given, &["address"]));
-    if addresses.is_empty() {
-        return vec![place(given)];
+    let addresses = if addresses.is_empty() { std::slice::from_ref(given) } else { addresses };
+    addresses.iter().flat_map(localities).collect()
+}
+
+/// Returns the places of one address: as many as it names localities.
+fn localities(address: &Value) -> Vec<Location> {
+    let names = record::items(address.get("addressLocality"));
+    if names.len() < 2 {
+        return vec![place(address)];
     }
-    addresses.iter().map(place).collect()
+    let one = |city: &Value| {
+        let rest = place(address);
+        Location::parts(said(city), rest.state, rest.country)
+    };
+    names.iter().map(one).collect()
 }
 
 /// Returns the places that one value names: a text, a place with one or several addresses, or an

@@ -280,3 +280,41 @@ fn more_postings_than_are_read_of_a_page_are_said() {
     let said = "a page has more than the 1000 postings that are read of one";
     assert_eq!((cut.listings.len(), cut.left_out), (MAX_POSTINGS, vec![said.to_owned()]));
 }
+
+#[test]
+fn names_may_have_the_prefix_that_the_block_declares() {
+    let block = r#"{"@context":{"s":"https://schema.org/","o":"https://other.test/"},
+        "@type":"s:JobPosting","s:title":"Cook","o:title":"Wrong","s:hiringOrganization":{"s:name":"Acme"}}"#;
+    let listing = &read(&[block]).listings[0];
+    assert_eq!((listing.title.as_str(), listing.company.as_str()), ("Cook", "Acme"));
+}
+
+#[test]
+fn an_address_with_several_localities_is_several_places() {
+    let block = r#"{"@type":"JobPosting","title":"Cook","jobLocation":{"@type":"Place",
+        "address":{"addressLocality":["Bonn","Ulm"],"addressCountry":"DE"}}}"#;
+    assert_eq!(read(&[block]).listings[0].locations, ["Bonn, DE", "Ulm, DE"]);
+}
+
+#[test]
+fn a_currency_is_found_beside_its_number_and_under_its_other_name() {
+    let of = |pay: &str| {
+        let block = format!(r#"{{"@type":"JobPosting","title":"Cook","baseSalary":{pay}}}"#);
+        let listing = read(&[&block]).listings[0].clone();
+        (listing.salary_min, listing.salary_currency)
+    };
+    let price = r#"{"@type":"PriceSpecification","price":"52000","priceCurrency":"EUR"}"#;
+    assert_eq!(of(price), (Some(52_000.0), Some("EUR".to_owned())));
+    let signed = r#"{"@type":"MonetaryAmount","currency":"",
+        "value":{"minValue":"£60,000.00","maxValue":"£70,000.00","unitText":"YEAR"}}"#;
+    assert_eq!(of(signed), (Some(60_000.0), Some("GBP".to_owned())));
+}
+
+#[test]
+fn microdata_may_stand_elsewhere_and_refers_to_nothing_for_ever() {
+    let page = "<div id=all><div id=own itemscope itemtype='https://schema.org/JobPosting' \
+        itemref='company all own none'><h1 itemprop=title>Cook</h1></div>\
+        <div id=company><span itemprop=hiringOrganization>Acme</span></div></div>";
+    let parsed = postings(page, &context()).unwrap();
+    assert_eq!((parsed.listings.len(), parsed.listings[0].company.as_str()), (1, "Acme"));
+}

@@ -41,6 +41,7 @@ const STANDING: [[&str; 3]; 1] = [["go", "to", "market"]];
 
 impl Words {
     pub(super) fn of(text: &str, has_accents: bool) -> Self {
+        let text = &*without_inner_capital(text);
         let folded = if has_accents { fold::accented(text) } else { fold::plain(text) };
         let mut words = Self::default();
         let mut rest = folded.as_str();
@@ -97,7 +98,7 @@ impl Words {
         let Some(last) = self.words.last_mut() else { return };
         let is_inside = after.starts_with(char::is_alphanumeric) && last.link == Link::Space;
         last.link = match c {
-            '-' | '\u{2010}' | '.' if is_inside => Link::Glue,
+            '-' | '\u{2010}' | '\u{2013}' | '.' if is_inside => Link::Glue,
             c if c.is_whitespace() || matches!(c, '-' | '\u{2010}' | '_' | '.') => last.link,
             _ => Link::Apart,
         };
@@ -202,6 +203,23 @@ impl Words {
     }
 }
 
+/// Returns German words for both genders with a space in them: `EntwicklerIn`, as `Entwickler*in`
+/// is read.
+fn without_inner_capital(text: &str) -> Cow<'_, str> {
+    const PERSONS: [&str; 6] = ["er", "or", "eur", "ist", "ent", "ant"];
+    if !text.contains("In") {
+        return Cow::Borrowed(text);
+    }
+    let apart = text.split(' ').map(|word| {
+        let stem = word.strip_suffix("In").or_else(|| word.strip_suffix("Innen"));
+        match stem.filter(|stem| PERSONS.iter().any(|end| stem.ends_with(end))) {
+            Some(stem) => format!("{stem} {}", &word[stem.len()..]),
+            None => word.to_owned(),
+        }
+    });
+    Cow::Owned(apart.collect::<Vec<_>>().join(" "))
+}
+
 /// Letters of scripts that are written without spaces, and Korean, whose words grow together.
 fn is_wide(c: char) -> bool {
     matches!(c as u32,
@@ -302,6 +320,7 @@ mod tests {
         assert_eq!(words("AWS+GCP #1 C++20"), ["aws", "gcp", "1", "c++", "20"]);
         assert_eq!(words("Koch (m/w/d) Köln"), ["koch", "koln"]);
         assert_eq!(words("Javaエンジニア"), ["java", "エンジニア"]);
+        assert_eq!(words("EntwicklerIn bei LinkedIn"), ["entwickler", "in", "bei", "linkedin"]);
     }
 
     #[test]

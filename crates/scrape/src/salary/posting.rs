@@ -58,7 +58,11 @@ fn object(given: &Value, outside: &Said, locale: &Locale, depth: usize) -> Optio
     let line = |key: &str| record::line(given, &[key]);
     let unit = ["unitText", "unitCode", "duration"].iter().find_map(|key| period(&line(key)?));
     let said = Said {
-        currency: line("currency").or_else(|| outside.currency.clone()),
+        currency: ["currency", "priceCurrency"]
+            .iter()
+            .find_map(|key| line(key))
+            .or_else(|| outside.currency.clone())
+            .or_else(|| beside_a_number(given, locale)),
         period: unit.or(outside.period),
     };
     let end = |keys: &[&str]| keys.iter().find_map(|key| number(record::at(given, &[key])?));
@@ -69,6 +73,13 @@ fn object(given: &Value, outside: &Said, locale: &Locale, depth: usize) -> Optio
     let inside = ["value", "@value", "median", "price", "amount", "percentile25", "percentile75"];
     let inside = inside.iter().find_map(|key| record::at(given, &[key])).filter(|_| depth < 3);
     inside.and_then(|value| read(value, &said, locale, depth + 1))
+}
+
+/// Returns the currency that stands beside a number which is written as text.
+fn beside_a_number(given: &Value, locale: &Locale) -> Option<String> {
+    let texts = ["minValue", "maxValue", "value"].iter().filter_map(|key| given.get(key)?.as_str());
+    let mut read = texts.filter_map(|text| Salary::of_text(text, locale));
+    read.find_map(|salary| salary.currency)
 }
 
 fn numbers(min: Option<f64>, max: Option<f64>, said: &Said, locale: &Locale) -> Salary {

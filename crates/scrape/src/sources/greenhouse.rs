@@ -76,8 +76,12 @@ pub fn read_detail(body: &str, context: &Context, listing: &mut Listing) -> Resu
 /// The answer is not JSON, or has no array `jobs`.
 pub fn parse(body: &str, context: &Context) -> Result<Parsed, ParseError> {
     let Read { value: root, repairs } = record::json(body, &context.budget)?;
-    let mut parsed = Parsed { repairs, ..Parsed::default() };
-    for job in jobs(&root)? {
+    let jobs = jobs(&root)?;
+    // An empty list that is said to have some is no board without postings.
+    let total = record::number(&root, &["meta", "total"]).filter(|_| jobs.is_empty());
+    let total = total.map(|total| total as u64);
+    let mut parsed = Parsed { repairs, total, ..Parsed::default() };
+    for job in jobs {
         parsed.add(read(job, context), context)?;
     }
     Ok(parsed.settled())
@@ -210,6 +214,12 @@ mod tests {
         assert_eq!(second.location, None);
         assert_eq!(second.company, "Configured");
         assert_eq!(second.posted_at.as_deref(), Some("2026-09-01T00:00:00+00:00"));
+    }
+
+    #[test]
+    fn an_empty_list_that_is_said_to_have_postings_is_no_honest_zero() {
+        let parsed = parsed(parse, r#"{"jobs":[],"meta":{"total":3}}"#);
+        assert_eq!((parsed.listings.len(), parsed.total), (0, Some(3)));
     }
 
     #[test]

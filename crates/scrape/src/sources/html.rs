@@ -294,6 +294,18 @@ mod tests {
     }
 
     #[test]
+    fn the_date_that_an_element_has_for_machines_comes_before_the_one_that_it_shows() {
+        let list = |time: &str| {
+            let page = format!("<div class=job><h2><a href=/1>Cook</a></h2>{time}</div>");
+            parse_list(&page, &picks(), &context()).unwrap().listings[0].posted_at.clone()
+        };
+        let day = Some("2026-11-05T09:00:00+00:00".to_owned());
+        assert_eq!(list("<time datetime=2026-11-05T09:00:00Z>5 days</time>"), day);
+        assert_eq!(list("<time datetime=2026-11-05T09:00:00Z></time>"), day);
+        assert_eq!(list("<time datetime=soon>2026-11-05T09:00:00Z</time>"), day);
+    }
+
+    #[test]
     fn a_whole_page_may_be_the_item() {
         let whole = Selectors { item: "html".into(), ..selectors() };
         let picks = Picks::new(&html(whole)).unwrap();

@@ -186,6 +186,15 @@ impl Pick {
         self.all(element, budget).find_map(|found| text::some_line(&found))
     }
 
+    /// Returns the date that the first element, or a `time` in it, has for machines.
+    pub(crate) fn datetime(&self, element: ElementRef<'_>, budget: &Budget) -> Option<String> {
+        let selector = self.selector.as_ref().filter(|_| self.attribute.is_none())?;
+        let first = dom::select(element, selector, budget).next()?;
+        let mut inside = std::iter::once(first).chain(first.descendent_elements()).take(MAX_FOUND);
+        let said = inside.find_map(|element| element.value().attr("datetime"))?;
+        Some(text::cut(said, MAX_ATTRIBUTE).to_owned())
+    }
+
     /// Returns the markup of the first, for descriptions.
     pub(crate) fn markup(&self, element: ElementRef<'_>, budget: &Budget) -> Option<String> {
         if self.attribute.is_some() || self.label.is_some() {

@@ -144,6 +144,12 @@ fn fill(
             }
             continue;
         }
+        let exact = Some(()).filter(|()| *field == "date");
+        let exact = exact.and_then(|()| pick.datetime(element, budget));
+        if let Some(at) = exact.and_then(|text| context.date(&text)) {
+            (listing.posted_at, is_filled) = (Some(at), true);
+            continue;
+        }
         let Some(line) = pick.line(element, budget) else { continue };
         is_filled = true;
         match *field {
