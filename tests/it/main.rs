@@ -49,6 +49,8 @@ mod example_django;
 mod fail_over;
 /// A bad network, a bad server, workers that die: nothing is lost, nobody stops.
 mod faults;
+/// Workers as processes that ask one host together, while some are killed.
+mod fleet;
 /// A small plan on Heroku, by the real `Procfile`.
 mod heroku;
 /// What became of tasks, as `rhubarb tasks` shows it.
