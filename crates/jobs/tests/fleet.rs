@@ -219,12 +219,14 @@ async fn without_redis_a_worker_keeps_its_own_pace() {
     let mut server = RedisServer::start().await;
     let fetcher = fetcher(&server).with_store(Arc::new(pages(&server, 1 << 20)));
     let site = Site::start(Router::new().route("/", get(|| async { "page" }))).await;
+    // Not from the first hit on: its turn came before it did, by what Redis and connecting took.
+    let begun = Instant::now();
     fetcher.get(&request(&site, "/")).await.unwrap();
     server.kill();
     fetcher.get(&request(&site, "/")).await.unwrap();
     fetcher.get(&request(&site, "/")).await.unwrap();
     let hits = site.hits("/");
-    assert!(hits[2].at - hits[0].at >= 2 * INTERVAL);
+    assert!(hits[2].at - begun >= 2 * INTERVAL);
 }
 
 #[tokio::test]
