@@ -8,6 +8,7 @@
 #   get-latency | schedules | flat-memory [TASKS]
 #                              one worker or beat of ours, figures only
 #   monitor [KEYS]             `rhubarb monitor` on a Redis with many keys, figures only
+#   web [SECONDS]              the dashboard beside 2,000 tasks a second, figures only
 #   scrape                     2,000 pages beside Scrapy, httpx and aiohttp; 1,000 boards
 #   check                      the suite's own tests; measures nothing
 #
@@ -159,6 +160,13 @@ case $what in
         echo "## Memory over ${1:-1000000} tasks with ignore_result"
         "$python" tests/bench/flat_memory.py "$worker" "${1:-1000000}"
         ;;
+    web)
+        need_celery
+        cargo build --quiet --profile dist --workspace \
+            --bin rhubarb --bin e2e-own-worker --bin e2e-bench-client
+        echo "## The dashboard beside 2,000 tasks a second"
+        "$python" tests/bench/web.py "$target/dist" "${1:-20}"
+        ;;
     scrape)
         need_celery
         need_scrapers || give_up "the peers of scraping could not be installed"
@@ -174,7 +182,7 @@ case $what in
         exec "$python" -m unittest discover --top-level-directory .
         ;;
     *)
-        modes='quick|full|pure|get-latency|schedules|monitor|flat-memory|scrape|check'
+        modes='quick|full|pure|get-latency|schedules|monitor|flat-memory|web|scrape|check'
         give_up "usage: sh tests/bench/run.sh [$modes]"
         ;;
 esac
