@@ -27,7 +27,31 @@ settings! {
         /// Who may change things too.
         write_tokens: Vec<WebToken> = Vec::new(),
             accepts TOKENS, if |tokens| tokens.len() <= 100;
+        /// Users of Django's who may see everything with their own login, by their ids. The
+        /// dashboard has to be on the application's host, where the browser sends its cookie.
+        django_readers: Vec<String> = Vec::new(),
+            accepts USERS, if |users| are_users(users);
+        /// Users of Django's who may change things too, such as its superusers.
+        django_operators: Vec<String> = Vec::new(),
+            accepts USERS, if |users| are_users(users);
+        /// Django's SESSION_COOKIE_NAME.
+        django_cookie: String = "sessionid".to_owned(),
+            accepts "1 to 100 letters, digits, _ and -", if |name| is_cookie(name);
+        /// The cache alias that Django's SESSION_CACHE_ALIAS names.
+        django_sessions: String = "sessions".to_owned(),
+            accepts "an alias of cache.aliases", if |name| !name.is_empty();
     }
+}
+
+const USERS: &str = "a list of at most 1000 ids of users, such as [\"1\", \"17\"]";
+
+fn are_users(users: &[String]) -> bool {
+    users.len() <= 1000 && users.iter().all(|user| (1..=200).contains(&user.len()))
+}
+
+fn is_cookie(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    (1..=100).contains(&name.len()) && name.bytes().all(is_plain)
 }
 
 fn is_address(bind: Option<&str>) -> bool {

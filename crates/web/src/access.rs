@@ -1,7 +1,8 @@
 //! Who asks, and what they may: [`Reader`] and [`Operator`] are what a handler demands.
 //!
 //! A program sends its token as `Authorization: Bearer TOKEN`. A person gives it to the login page;
-//! the browser keeps a sealed cookie in its place, which no script can read.
+//! the browser keeps a sealed cookie in its place, which no script can read. Where users of Django's
+//! may enter, their session is a way in as well.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -56,15 +57,24 @@ impl FromRequestParts<Site> for Operator {
 async fn visitor(parts: &Parts, site: &Site) -> Result<Visitor, Problem> {
     let (headers, from) = (&parts.headers, address(parts));
     let login = cookie(headers).filter(|_| !site.doors().are_open());
-    match (bearer(headers), login) {
-        (None, Some(login)) => {
-            let seal = site.seal().await;
-            let whose = seal.open(login, clock::now().as_second());
-            let whose = whose.ok_or_else(|| Problem::unauthorized("the login has ended"))?;
-            site.doors().logged_in(whose, from)
-        }
+    let token = bearer(headers);
+    let known = match (token, login) {
+        (None, Some(login)) => logged_in(site, login, from).await,
         (token, _) => site.doors().visitor(token, from),
+    };
+    match (known, site.django()) {
+        // Who has no token may have the application's own login.
+        (Err(problem), Some(django)) if token.is_none() => {
+            django.visitor(headers, from).await?.ok_or(problem)
+        }
+        (known, _) => known,
     }
+}
+
+async fn logged_in(site: &Site, login: &str, from: IpAddr) -> Result<Visitor, Problem> {
+    let whose = site.seal().await.open(login, clock::now().as_second());
+    let whose = whose.ok_or_else(|| Problem::unauthorized("the login has ended"))?;
+    site.doors().logged_in(whose, from)
 }
 
 /// Returns the address that a request comes from.

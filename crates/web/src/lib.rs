@@ -11,12 +11,13 @@
 //! To add a route, see [`router`]; a page, [`page`]; a test, `tests/web.rs`.
 //!
 //! Modules: [`router`] every route, [`site`] what they share, [`glance`] one look for all who ask,
-//! [`door`] tokens, [`access`] who may, [`guard`] what holds for every request, [`problem`] the one
-//! kind of error and [`shown`] how it is told, [`page`] pages, [`api`] the same for programs,
-//! [`timetable`] all schedules, [`editing`] live ones, [`caching`] caches and sessions, [`why`] a task does not run, [`words`] from outside, `audit` who
-//! did what, [`looks`] the pages' looks at Redis and [`board`] what stays of them, [`chart`] bars,
-//! [`live`] events for open pages, [`asset`] files in the binary,
-//! [`health`] health and metrics, [`server`] connections.
+//! [`door`] tokens, [`django`] Django's login, [`access`] who may, [`guard`] what holds for every
+//! request, [`problem`] the one kind of error and [`shown`] how it is told, [`page`] pages, [`api`]
+//! the same for programs, [`timetable`] all schedules, [`editing`] live ones, [`caching`] caches
+//! and sessions, [`why`] a task does not run, [`words`] from outside, `audit` who did what,
+//! [`looks`] the pages' looks at Redis and [`board`] what stays of them, [`chart`] bars, [`live`]
+//! events for open pages, [`asset`] files in the binary, [`health`] health and metrics, [`server`]
+//! connections.
 
 pub mod access;
 pub mod api;
@@ -25,6 +26,7 @@ mod audit;
 pub mod board;
 pub mod caching;
 pub mod chart;
+pub mod django;
 pub mod door;
 pub mod editing;
 pub mod glance;
@@ -58,7 +60,8 @@ pub enum Error {
     /// It would be open to everyone who reaches this machine.
     #[error(
         "web.bind is {0}, beyond this machine, and nobody could be told from anybody: set \
-         web.read_tokens or web.write_tokens (`rhubarb web --new-token NAME` makes one)"
+         web.read_tokens or web.write_tokens (`rhubarb web --new-token NAME` makes one), or \
+         web.django_operators"
     )]
     Open(IpAddr),
     /// The address is taken, or not ours.
@@ -75,6 +78,9 @@ pub enum Error {
     /// A cache of the configuration.
     #[error(transparent)]
     Cache(#[from] rhubarb_cache::Error),
+    /// The cache of Django's sessions.
+    #[error("web.django_sessions: {0}")]
+    Sessions(#[from] rhubarb_cache::sessions::SessionError),
 }
 
 /// Serves the dashboard until `shutdown` begins, and then until what was begun is answered.
@@ -153,8 +159,7 @@ impl Bound {
 fn address(config: &Settings) -> Result<SocketAddr, Error> {
     let bind = config.web.bind.as_deref().and_then(|text| text.parse().ok());
     let ip: IpAddr = bind.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let is_open = config.web.read_tokens.is_empty() && config.web.write_tokens.is_empty();
-    if is_open && !ip.is_loopback() {
+    if door::are_none(&config.web) && !ip.is_loopback() {
         return Err(Error::Open(ip));
     }
     Ok(SocketAddr::new(ip, config.web.port))

@@ -25,7 +25,7 @@ use askama::Template;
 use axum::response::Html;
 
 pub use crate::words::text;
-use crate::{asset, door::Visitor, problem::Problem, site::Site};
+use crate::{asset, django, door::Visitor, problem::Problem, site::Site};
 
 /// The media type of a page.
 pub const HTML: &str = "text/html; charset=utf-8";
@@ -69,7 +69,8 @@ impl Frame {
             title: title.to_owned(),
             active,
             visitor: Some(visitor.clone()),
-            has_login: !site.doors().are_open(),
+            // Django's own login ends in Django.
+            has_login: !site.doors().are_open() && !visitor.name.starts_with(django::NAMED),
             age_s: 0,
         }
     }

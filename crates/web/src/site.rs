@@ -18,6 +18,7 @@ use tokio::sync::OnceCell;
 
 use crate::{
     board::Boards,
+    django::Django,
     door::Doors,
     glance::{Glance, Seen},
     problem::Problem,
@@ -40,6 +41,7 @@ struct Shared {
     client: Client,
     servers: Vec<Server>,
     doors: Doors,
+    django: Option<Django>,
     seal: OnceCell<Seal>,
     shutdown: Shutdown,
     report: Glance<Report>,
@@ -63,6 +65,7 @@ impl Site {
             client: Client::new(&connections, &config),
             servers: servers::of(&connections),
             doors: Doors::new(&config.web),
+            django: Django::new(&config, &connections)?,
             seal: OnceCell::new(),
             report: Glance::new(FRESH),
             boards: Boards::default(),
@@ -102,6 +105,11 @@ impl Site {
     /// Returns the ways in.
     pub fn doors(&self) -> &Doors {
         &self.0.doors
+    }
+
+    /// Returns Django's own login as a way in, where it is one.
+    pub fn django(&self) -> Option<&Django> {
+        self.0.django.as_ref()
     }
 
     /// Returns what seals logins; Redis is asked for it once. Where it does not answer then, this

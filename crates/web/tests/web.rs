@@ -7,6 +7,8 @@
 mod api;
 #[path = "web/caches.rs"]
 mod caches;
+#[path = "web/django.rs"]
+mod django;
 #[path = "web/large.rs"]
 mod large;
 #[path = "web/pages.rs"]

@@ -13,7 +13,7 @@ Examples:
   RHUBARB_WEB_WRITE_TOKENS=ops:HASH rhubarb web --bind 0.0.0.0
 
 Where a platform sets PORT, it listens there on 0.0.0.0. Beyond this machine it does not start \
-without web.read_tokens or web.write_tokens. /health/live and /health/ready need no token; /metrics \
+without web.read_tokens, web.write_tokens, or users of Django's (web.django_operators). /health/live and /health/ready need no token; /metrics \
 takes one as `Authorization: Bearer TOKEN`.")]
 pub(crate) struct WebArgs {
     /// The port to listen on; 0 takes a free one [default: $PORT, else 8080]
