@@ -123,7 +123,7 @@ pub struct Trend {
     pub now: i64,
     /// Minutes in which something ended.
     pub minutes: BTreeMap<i64, Minute>,
-    /// Ends of the last day, but for the last minutes.
+    /// Ends of the last day.
     pub hours: Hours,
     /// All that was counted in the last hour.
     pub hour: Statistics,

@@ -11,7 +11,7 @@ use rhubarb_queue::{
 };
 
 use crate::{
-    board::{Ended, Minute, Shown, Trend, kept, merge},
+    board::{Ended, Hours, Minute, Shown, Trend, kept, merge},
     problem::Problem,
     site::Site,
     timetable::{self, Timetable},
@@ -97,14 +97,16 @@ async fn look_at_trend(site: &Site) -> Result<Trend, Problem> {
     let mut past = memory().clone();
     let from = past.settled.max(now - MINUTES + 1);
     let (hour_from, settled) = (now - 59, now - SETTLED);
-    let mut hour = Statistics::default();
+    let (mut hour, mut recent) = (Statistics::default(), Hours::default());
     // Some at a time: the whole of a busy three days is never in memory at once.
     let mut start = from.min(hour_from);
     while start <= now {
         let end = (start + 59).min(now);
         for (minute, counted) in statistics::minutes(site.client(), start..=end).await? {
-            if (from..settled).contains(&minute) && minute > now - DAY {
-                by_task(past.hours.entry(minute.div_euclid(60)).or_default(), &counted);
+            // A minute that may still grow is counted anew by each look.
+            let hours = if minute < settled { &mut past.hours } else { &mut recent };
+            if minute >= from && minute > now - DAY {
+                by_task(hours.entry(minute.div_euclid(60)).or_default(), &counted);
             }
             past.minutes.insert(minute, sum(&counted));
             if minute >= hour_from {
@@ -116,9 +118,22 @@ async fn look_at_trend(site: &Site) -> Result<Trend, Problem> {
     past.minutes.retain(|minute, _| *minute > now - MINUTES);
     past.hours.retain(|hour, _| *hour > (now - DAY).div_euclid(60));
     past.settled = settled;
-    let trend = Trend { now, minutes: past.minutes.clone(), hours: past.hours.clone(), hour };
+    let hours = both(past.hours.clone(), recent);
+    let trend = Trend { now, minutes: past.minutes.clone(), hours, hour };
     *memory() = past;
     Ok(trend)
+}
+
+fn both(mut hours: Hours, recent: Hours) -> Hours {
+    for (hour, tasks) in recent {
+        let of_hour = hours.entry(hour).or_default();
+        for (task, ended) in tasks {
+            let own = of_hour.entry(task).or_default();
+            own.good += ended.good;
+            own.bad += ended.bad;
+        }
+    }
+    hours
 }
 
 fn by_task(of_hour: &mut BTreeMap<String, Ended>, counted: &Statistics) {
