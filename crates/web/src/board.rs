@@ -60,14 +60,14 @@ pub(crate) async fn kept<T: Send + Sync + 'static>(
 
 /// How many tasks ended in a minute, or in more of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ended {
+pub struct EndCounts {
     /// With success.
     pub good: u64,
     /// With a failure, or as a dead letter.
     pub bad: u64,
 }
 
-impl Ended {
+impl EndCounts {
     /// Adds ends of a state.
     pub fn add(&mut self, state: &str, n: u64) {
         match state {
@@ -82,7 +82,7 @@ impl Ended {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Minute {
     /// How many tasks ended.
-    pub ended: Ended,
+    pub ended: EndCounts,
     /// How long their handlers ran.
     pub run: Histogram,
     /// How long they had waited.
@@ -106,7 +106,7 @@ pub fn merge(own: &mut Histogram, other: &Histogram) {
 }
 
 /// By hour since 1970 and name of a task.
-pub type Hours = BTreeMap<i64, BTreeMap<String, Ended>>;
+pub type Hours = BTreeMap<i64, BTreeMap<String, EndCounts>>;
 
 /// What is remembered of minutes that have passed: the first that may still grow, and all.
 #[derive(Clone, Debug, Default)]

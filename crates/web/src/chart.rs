@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use rhubarb_queue::statistics::{BUCKETS, Histogram};
 
-use crate::board::{Ended, Minute, Trend};
+use crate::board::{EndCounts, Minute, Trend};
 
 /// Width and height in a chart's own units.
 const SIZE: (f64, f64) = (720.0, 120.0);
@@ -76,8 +76,8 @@ pub fn bars(trend: &Trend, span: Span) -> Vec<Minute> {
 }
 
 /// Returns how a task ended, by the hour of the last day, the oldest first.
-pub fn outcomes(trend: &Trend, task: &str) -> Vec<Ended> {
-    let mut hours = vec![Ended::default(); HOURS];
+pub fn outcomes(trend: &Trend, task: &str) -> Vec<EndCounts> {
+    let mut hours = vec![EndCounts::default(); HOURS];
     let last = trend.now.div_euclid(60);
     for (hour, tasks) in &trend.hours {
         if let (Some(at), Some(ended)) = (place(HOURS, last - hour), tasks.get(task)) {
@@ -94,7 +94,7 @@ fn place(n: usize, back: i64) -> Option<usize> {
 }
 
 /// Draws bars; what it shows is told in words beside it.
-pub fn svg(bars: &[Ended]) -> String {
+pub fn svg(bars: &[EndCounts]) -> String {
     let most = bars.iter().map(|bar| bar.good + bar.bad).max().unwrap_or(0).max(1);
     let (width, height) = SIZE;
     let mut svg = head("chart", SIZE);
@@ -122,7 +122,7 @@ fn float(n: impl TryInto<u64>) -> f64 {
 }
 
 /// Draws bars in a small picture for a table: a line a bar, so that a page with many stays small.
-pub fn small(bars: &[Ended]) -> String {
+pub fn small(bars: &[EndCounts]) -> String {
     let most = bars.iter().map(|bar| bar.good + bar.bad).max().unwrap_or(0).max(1);
     let (width, height) = SMALL;
     let step = width / float(bars.len().max(1));
@@ -203,12 +203,12 @@ mod tests {
     use super::*;
 
     fn trend(minutes: &[(i64, u64, u64)]) -> Trend {
-        let minute = |good, bad| Minute { ended: Ended { good, bad }, ..Minute::default() };
+        let minute = |good, bad| Minute { ended: EndCounts { good, bad }, ..Minute::default() };
         let minutes = minutes.iter().map(|(at, good, bad)| (*at, minute(*good, *bad)));
         Trend { now: 30_000_010, minutes: minutes.collect(), ..Trend::default() }
     }
 
-    fn ended(trend: &Trend, span: Span) -> Vec<Ended> {
+    fn ended(trend: &Trend, span: Span) -> Vec<EndCounts> {
         bars(trend, span).iter().map(|bar| bar.ended).collect()
     }
 
@@ -216,7 +216,7 @@ mod tests {
     fn each_end_is_in_one_bar_and_the_last_bar_is_now() {
         let trend = trend(&[(30_000_010, 1, 2), (30_000_009, 4, 0), (29_999_000, 8, 0)]);
         let hour = ended(&trend, Span::Hour);
-        assert_eq!((hour.len(), hour[59], hour[58].good), (60, Ended { good: 1, bad: 2 }, 4));
+        assert_eq!((hour.len(), hour[59], hour[58].good), (60, EndCounts { good: 1, bad: 2 }, 4));
         let sum = |span| ended(&trend, span).iter().map(|bar| bar.good).sum::<u64>();
         assert_eq!([Span::Hour, Span::Day, Span::Days].map(sum), [5, 13, 13]);
     }
@@ -232,19 +232,19 @@ mod tests {
     #[test]
     fn a_tasks_last_day_is_a_bar_an_hour() {
         let mut trend = trend(&[]);
-        let ended = Ended { good: 1, bad: 2 };
+        let ended = EndCounts { good: 1, bad: 2 };
         for hour in [500_000, 499_999, 499_000, 500_001] {
             trend.hours.entry(hour).or_default().insert("t".into(), ended);
         }
         let hours = outcomes(&trend, "t");
-        assert_eq!((hours[23], hours[22], hours[21]), (ended, ended, Ended::default()));
-        assert_eq!(outcomes(&trend, "u"), vec![Ended::default(); 24]);
+        assert_eq!((hours[23], hours[22], hours[21]), (ended, ended, EndCounts::default()));
+        assert_eq!(outcomes(&trend, "u"), vec![EndCounts::default(); 24]);
     }
 
     #[test]
     fn a_small_picture_is_two_lines_of_text() {
-        let mut day = vec![Ended::default(); 24];
-        (day[22], day[23]) = (Ended { good: 2, bad: 0 }, Ended { good: 1, bad: 3 });
+        let mut day = vec![EndCounts::default(); 24];
+        (day[22], day[23]) = (EndCounts { good: 2, bad: 0 }, EndCounts { good: 1, bad: 3 });
         let svg = small(&day);
         assert!(svg.contains("class=\"good\" d=\"M90 20.0v-10.0M94 20.0v-5.0\""), "{svg}");
         assert!(svg.contains("class=\"bad\" d=\"M94 15.0v-15.0\""), "{svg}");

@@ -11,7 +11,7 @@ use rhubarb_queue::{
 };
 
 use crate::{
-    board::{Ended, Hours, Minute, Shown, Trend, kept, merge},
+    board::{EndCounts, Hours, Minute, Shown, Trend, kept, merge},
     problem::Problem,
     site::Site,
     timetable::{self, Timetable},
@@ -136,7 +136,7 @@ fn both(mut hours: Hours, recent: Hours) -> Hours {
     hours
 }
 
-fn by_task(of_hour: &mut BTreeMap<String, Ended>, counted: &Statistics) {
+fn by_task(of_hour: &mut BTreeMap<String, EndCounts>, counted: &Statistics) {
     for ((_, task, state), n) in &counted.ends {
         of_hour.entry(task.clone()).or_default().add(state, *n);
     }

@@ -52,7 +52,7 @@ pub(crate) async fn run(command: Command, loaded: Loaded) -> Result<(), Error> {
     let Loaded { config, warnings, .. } = loaded;
     let queue = |config| Context::connect(config, Role::Queue);
     match command {
-        Command::Demo(args) => demo::run(args.seconds).await,
+        Command::Demo(args) => Box::pin(demo::run(args.seconds)).await,
         Command::Enqueue(args) => Box::pin(enqueue::enqueue(&queue(config).await?, *args)).await,
         Command::Scrape(args) => enqueue::scrape(&queue(config).await?, args).await,
         Command::Listings(args) => {

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use super::{Frame, html, text};
 use crate::{
     access::Reader,
-    board::{Ended, Minute, Trend},
+    board::{EndCounts, Minute, Trend},
     chart::{self, Span},
     looks,
     problem::Problem,
@@ -61,7 +61,7 @@ struct OverviewPage {
 #[derive(Debug, Default)]
 struct Row {
     name: String,
-    ended: Ended,
+    ended: EndCounts,
     run_50: String,
     run_95: String,
     wait_95: String,
@@ -160,7 +160,7 @@ pub async fn show(
     let none = Trend::default();
     let trend = trend.as_ref().map_or(&none, |shown| shown.what.as_ref());
     let bars = chart::bars(trend, span);
-    let ended: Vec<Ended> = bars.iter().map(|bar| bar.ended).collect();
+    let ended: Vec<EndCounts> = bars.iter().map(|bar| bar.ended).collect();
     let status = looks::status(&site).await.ok();
     let status = status.as_ref().and_then(|shown| shown.what.as_ref().as_ref());
     html(&OverviewPage {
@@ -196,7 +196,7 @@ mod tests {
         took.add(std::time::Duration::from_millis(3));
         hour.runs("b", &took);
         let rows = tasks(&hour);
-        assert_eq!((rows[0].name.as_str(), rows[0].ended), ("b", Ended { good: 2, bad: 1 }));
+        assert_eq!((rows[0].name.as_str(), rows[0].ended), ("b", EndCounts { good: 2, bad: 1 }));
         assert_eq!((rows[0].run_95.as_str(), rows[1].run_95.as_str()), ("≤ 5 ms", ""));
     }
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     access::Reader,
-    board::{Ended, Trend},
+    board::{EndCounts, Trend},
     chart, looks,
     problem::Problem,
     shown::url_encoded,
@@ -78,7 +78,7 @@ impl Row {
 }
 
 /// Tells in words how a task ended; empty where it did not.
-fn ended(outcomes: &[Ended]) -> String {
+fn ended(outcomes: &[EndCounts]) -> String {
     let good: u64 = outcomes.iter().map(|hour| hour.good).sum();
     let bad: u64 = outcomes.iter().map(|hour| hour.bad).sum();
     match (good, bad) {
