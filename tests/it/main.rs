@@ -63,6 +63,8 @@ mod mixed;
 mod monitor;
 /// Several installations on one Redis.
 mod namespaces;
+/// Tables on a narrow terminal.
+mod narrow;
 /// Who is told of what goes wrong.
 mod notices;
 /// `examples/shop`, a project of its own.

@@ -73,6 +73,9 @@ pub(crate) struct Cli {
     /// The configuration's flags.
     #[command(flatten)]
     pub(crate) common: CommonArgs,
+    /// Show tables whole on a terminal: all columns, times in full, one line a row
+    #[arg(long, global = true)]
+    pub(crate) wide: bool,
     /// What to do; may be left out with `--print-config`.
     #[command(subcommand)]
     pub(crate) command: Option<Command>,

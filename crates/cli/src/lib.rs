@@ -48,10 +48,13 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
 }
 
 fn parse_and_run(args: impl IntoIterator<Item = OsString>) -> Result<u8, Error> {
-    let Cli { common, command } = match Cli::read(args) {
+    let Cli { common, wide, command } = match Cli::read(args) {
         Ok(cli) => cli,
         Err(told) => return Ok(tell(&told)),
     };
+    if wide {
+        table::show_whole();
+    }
     // The demo has a configuration of its own, so that nothing of this machine's can break it.
     if let (Some(Command::Demo(args)), false) = (&command, common.print_config) {
         return execute(None, commands::demo::run(args.seconds));

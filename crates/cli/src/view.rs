@@ -14,7 +14,8 @@ pub(crate) fn listings(listings: &[Listing]) -> String {
     if listings.is_empty() {
         return "no listings: the last scrape found none".to_owned();
     }
-    let mut grid = Grid::new(&["TITLE", "COMPANY", "LOCATION", "SALARY", "POSTED", "SOURCE"]);
+    let mut grid = Grid::new(&["TITLE", "COMPANY", "LOCATION", "SALARY", "POSTED", "SOURCE"])
+        .spare(&["SOURCE", "POSTED"]);
     for listing in listings {
         grid.row([
             listing.title.clone(),
@@ -101,8 +102,9 @@ pub(crate) fn unwell(summary: &Value) -> Vec<String> {
 
 /// Renders how each source of a scrape ended.
 pub(crate) fn sources(sources: &BTreeMap<String, SourceStatus>) -> String {
-    let mut grid =
-        Grid::new(&["SOURCE", "STATE", "LISTINGS", "MS", "ERROR"]).right(&["LISTINGS", "MS"]);
+    let mut grid = Grid::new(&["SOURCE", "STATE", "LISTINGS", "MS", "ERROR"])
+        .right(&["LISTINGS", "MS"])
+        .spare(&["MS"]);
     for (name, source) in sources {
         grid.row([
             name.clone(),
@@ -148,7 +150,8 @@ pub(crate) fn state(state: ScrapeState) -> &'static str {
 
 /// Renders the configured sources.
 pub(crate) fn configured(configured: &[SourceConfig]) -> String {
-    let mut grid = Grid::new(&["SOURCE", "KIND", "ENABLED", "BOARD", "ADDRESS"]);
+    let mut grid =
+        Grid::new(&["SOURCE", "KIND", "ENABLED", "BOARD", "ADDRESS"]).spare(&["ENABLED"]);
     for source in configured {
         let address = source.base_url.as_ref().or(source.urls.first());
         grid.row([
@@ -167,6 +170,7 @@ mod tests {
     use rhubarb_jobs::Ending;
 
     use super::*;
+    use crate::table::tests::fits_80;
 
     fn listing() -> Listing {
         Listing {
@@ -188,6 +192,25 @@ Senior Software Engineer  Kettle & Kernel  Oslo, Norway  -       2026-11-20  gre
 Data Scientist            -                -             -       -           -";
         assert_eq!(listings(&[listing(), bare]), expect);
         assert!(listings(&[]).starts_with("no listings"));
+    }
+
+    #[test]
+    fn listings_and_sources_fit_a_terminal_of_80_columns() {
+        let long = Listing {
+            title: "Staff Software Engineer, Developer Experience and Build Infrastructure".into(),
+            location: Some("San Francisco, California; New York, New York; Remote (US)".into()),
+            salary_display: Some("$180,000 - $240,000 a year, and equity".into()),
+            ..listing()
+        };
+        let words = ["Infrastructure", "California;", "$240,000", "Kernel"];
+        fits_80(|| listings(&[long, listing()]), &words);
+
+        let source = SourceStatus {
+            error: Some("https://boards.example.com/careers: 503 Service Unavailable".into()),
+            ..SourceStatus::new(Ending::Failed, 0)
+        };
+        let name = "greenhouse:a-company-with-a-long-name".to_owned();
+        fits_80(|| sources(&BTreeMap::from([(name, source)])), &["Unavailable", "LISTINGS"]);
     }
 
     #[test]

@@ -73,7 +73,8 @@ async fn list(caches: &Caches, shown: Shown) -> Result<(), Error> {
 fn table(listed: &[Listed<'_>]) -> String {
     let numbers = ["TIMEOUT", "MOST", "HITS", "MISSES"];
     let mut grid = Grid::new(&["NAME", "HOLDS", "DB", "KEY", "TIMEOUT", "MOST", "HITS", "MISSES"])
-        .right(&numbers);
+        .right(&numbers)
+        .spare(&["MOST", "HOLDS"]);
     for row in listed {
         let holds = match row.cache.domain().holds {
             Holds::Anything => row.about.to_owned(),

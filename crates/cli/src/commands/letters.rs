@@ -51,7 +51,10 @@ fn letter_table(kind: LetterKind, letters: &[Letter]) -> String {
     if letters.is_empty() {
         return format!("no {}s", name(kind));
     }
-    let mut grid = Grid::new(&["ID", "TASK", "QUEUE", "SINCE", "REASON"]);
+    let mut grid = Grid::new(&["ID", "TASK", "QUEUE", "SINCE", "REASON"])
+        .whole(&["ID"])
+        .times(&["SINCE"])
+        .spare(&["QUEUE", "SINCE"]);
     for letter in letters {
         grid.row([
             letter.id.clone(),

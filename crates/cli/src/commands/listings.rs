@@ -98,7 +98,9 @@ fn changes(rows: &[Row], wanted: &Wanted) -> String {
     if rows.is_empty() {
         return "no such changes".to_owned();
     }
-    let mut grid = Grid::new(&["CHANGE", "AT", "TITLE", "COMPANY", "LOCATION", "SOURCE"]);
+    let mut grid = Grid::new(&["CHANGE", "AT", "TITLE", "COMPANY", "LOCATION", "SOURCE"])
+        .times(&["AT"])
+        .spare(&["SOURCE", "LOCATION"]);
     for Row { listing, posting, .. } in rows {
         let latest = posting.as_ref().and_then(|posting| wanted.latest(posting));
         let what = posting.as_ref().zip(latest).map(|(posting, (kind, _))| said(posting, kind));

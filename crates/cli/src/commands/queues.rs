@@ -37,7 +37,10 @@ fn unseen_text(unseen: &Unseen) -> String {
 pub(super) fn queue_table(queues: &[QueueInfo]) -> String {
     let headings =
         ["QUEUE", "WAITING", "BY PRIORITY", "RUNNING", "SCHEDULED", "NEXT DUE", "PAUSED"];
-    let mut grid = Grid::new(&headings).right(&["WAITING", "RUNNING", "SCHEDULED"]);
+    let mut grid = Grid::new(&headings)
+        .right(&["WAITING", "RUNNING", "SCHEDULED"])
+        .times(&["NEXT DUE", "PAUSED"])
+        .spare(&["BY PRIORITY"]);
     for queue in queues {
         grid.row(cells(queue));
     }
@@ -101,7 +104,11 @@ fn worker_table(workers: &[WorkerInfo]) -> String {
         "VERSION",
         "LEASE UNTIL",
     ];
-    let mut grid = Grid::new(&headings).right(&["SLOTS", "RUNNING", "PROCESSED"]);
+    let mut grid = Grid::new(&headings)
+        .right(&["SLOTS", "RUNNING", "PROCESSED"])
+        .whole(&["ID"])
+        .times(&["LEASE UNTIL"])
+        .spare(&["VERSION", "LEASE UNTIL", "PROCESSED", "ID"]);
     for worker in workers {
         let record = &worker.record;
         grid.row([

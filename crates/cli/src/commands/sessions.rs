@@ -278,8 +278,10 @@ fn values(session: &Session, reveal: bool) -> Value {
 }
 
 fn table(rows: &[Row]) -> String {
-    let mut grid =
-        Grid::new(&["KEY", "BACKEND", "USER", "LIVES FOR", "HOLDS"]).right(&["LIVES FOR"]);
+    let mut grid = Grid::new(&["KEY", "BACKEND", "USER", "LIVES FOR", "HOLDS"])
+        .right(&["LIVES FOR"])
+        .whole(&["KEY"])
+        .spare(&["BACKEND"]);
     for row in rows {
         let holds = match (&row.unreadable, &row.values) {
             (Some(why), _) => format!("unreadable: {why}"),

@@ -93,7 +93,7 @@ fn queues(report: &ShadowReport) -> String {
 fn tasks(report: &ShadowReport) -> String {
     let numbers = ["SEEN", "WAITED", "CAME", "TOLD", "A MINUTE", "BYTES", "LARGEST"];
     let headings = [&["TASK", "HERE"], &numbers[..]].concat();
-    let mut grid = Grid::new(&headings).right(&numbers);
+    let mut grid = Grid::new(&headings).right(&numbers).spare(&["LARGEST", "BYTES", "TOLD"]);
     let mut all: Vec<(&String, &TaskReport)> = report.tasks.iter().collect();
     all.sort_by_key(|(name, task)| (std::cmp::Reverse(task.seen()), name.as_str()));
     for (name, task) in all {

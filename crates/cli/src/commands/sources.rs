@@ -203,7 +203,8 @@ fn table(answers: &[Checked]) -> String {
         return "no source is enabled".to_owned();
     }
     let headings = ["SOURCE", "KIND", "STATE", "LISTINGS", "MATCHING", "MS", "REASON"];
-    let mut grid = Grid::new(&headings).right(&["LISTINGS", "MATCHING", "MS"]);
+    let mut grid =
+        Grid::new(&headings).right(&["LISTINGS", "MATCHING", "MS"]).spare(&["MS", "KIND"]);
     for answer in answers {
         grid.row([
             answer.source.clone(),

@@ -35,7 +35,11 @@ fn table(changes: &[StateChange]) -> String {
     if changes.is_empty() {
         return "no such task has ended".to_owned();
     }
-    let mut grid = Grid::new(&["AT", "STATE", "TASK", "ID", "QUEUE", "MS", "WHAT"]).right(&["MS"]);
+    let mut grid = Grid::new(&["AT", "STATE", "TASK", "ID", "QUEUE", "MS", "WHAT"])
+        .right(&["MS"])
+        .whole(&["ID", "STATE"])
+        .times(&["AT"])
+        .spare(&["QUEUE", "MS", "AT"]);
     for change in changes {
         grid.row([
             change.at.get(..19).unwrap_or(&change.at).to_owned(),

@@ -244,7 +244,8 @@ fn looked_at(database: &DatabaseReport) -> String {
 
 fn namespaces(report: &Report) -> Option<String> {
     let mut grid = Grid::new(&["DATABASE", "NAMESPACE", "KEYS", "BYTES", "WITHOUT TTL", "PATTERN"])
-        .right(&["KEYS", "BYTES", "WITHOUT TTL"]);
+        .right(&["KEYS", "BYTES", "WITHOUT TTL"])
+        .spare(&["WITHOUT TTL"]);
     let mut any = false;
     for database in &report.databases {
         let nobodys = database.namespaces.iter().filter(|one| one.name == "other").skip(GROUPS);
@@ -292,7 +293,10 @@ fn shown_pattern(pattern: &str) -> String {
 
 fn slow_log(server: &ServerReport) -> Option<String> {
     let log = server.slow_log.as_ref().filter(|log| !log.is_empty())?;
-    let mut grid = Grid::new(&["SLOW COMMAND", "MS", "AT", "CLIENT"]).right(&["MS"]);
+    let mut grid = Grid::new(&["SLOW COMMAND", "MS", "AT", "CLIENT"])
+        .right(&["MS"])
+        .times(&["AT"])
+        .spare(&["CLIENT"]);
     for entry in log {
         grid.row([
             entry.command.clone(),

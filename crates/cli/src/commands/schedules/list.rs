@@ -150,7 +150,10 @@ fn list_table(entries: &[Entry<'_>]) -> String {
         "SCHEDULE", "OWNER", "WHEN", "TASK", "QUEUE", "LAST RUN", "NEXT RUN", "RUNS", "MISSED",
         "STATE",
     ];
-    let mut grid = Grid::new(&headings).right(&["RUNS", "MISSED"]);
+    let mut grid = Grid::new(&headings)
+        .right(&["RUNS", "MISSED"])
+        .times(&["LAST RUN", "NEXT RUN"])
+        .spare(&["RUNS", "QUEUE", "LAST RUN", "OWNER", "MISSED", "TASK"]);
     let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     for entry in entries {
         grid.row([

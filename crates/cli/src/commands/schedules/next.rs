@@ -147,7 +147,8 @@ pub(super) fn shown(at: Timestamp, zone: &TimeZone) -> String {
 
 /// Renders the next runs, one a line.
 pub(crate) fn next_table(next: &[Next]) -> String {
-    let mut grid = Grid::new(&["SCHEDULE", "NEXT RUN", "WHEN", "TASK"]);
+    let mut grid =
+        Grid::new(&["SCHEDULE", "NEXT RUN", "WHEN", "TASK"]).whole(&["NEXT RUN"]).spare(&["TASK"]);
     for schedule in next {
         let mut row = |run: &str| {
             let (words, task) = (schedule.words.clone(), schedule.task.clone());
