@@ -9,6 +9,7 @@
 #                              one worker or beat of ours, figures only
 #   monitor [KEYS]             `rhubarb monitor` on a Redis with many keys, figures only
 #   web [SECONDS]              the dashboard beside 2,000 tasks a second, figures only
+#   python [TASKS]             Python tasks under Celery's prefork worker and ours, figures only
 #   scrape                     2,000 pages beside Scrapy, httpx and aiohttp; 1,000 boards
 #   check                      the suite's own tests; measures nothing
 #
@@ -88,10 +89,8 @@ pure() {
     cargo bench --workspace --bench messages --bench crontab --bench pickle --bench off "$@"
 }
 
-# Each is one of ours against a private Redis; the worker only where it is asked for.
-alone() {
-    # Always the whole workspace: another selection is another set of features, and builds anew.
-    cargo build --quiet --profile dist --workspace --bin worker --bin beat --bin e2e-own-worker
+# A private Redis, ended with the run.
+only_redis() {
     dir=$(mktemp -d)
     trap stop EXIT
     port=$((20000 + $$ % 20000))
@@ -100,6 +99,13 @@ alone() {
     redis=$!
     REDIS=redis://127.0.0.1:$port
     export REDIS
+}
+
+# Each is one of ours against a private Redis; the worker only where it is asked for.
+alone() {
+    # Always the whole workspace: another selection is another set of features, and builds anew.
+    cargo build --quiet --profile dist --workspace --bin worker --bin beat --bin e2e-own-worker
+    only_redis
     RHUBARB_CONFIG=/dev/null REDIS_URL=$REDIS "$target/dist/e2e-own-worker" -l warn \
         >"$dir/worker.log" 2>&1 &
     worker=$!
@@ -176,13 +182,20 @@ case $what in
         echo "## 1,000 boards, 240,000 postings, 20 keywords"
         "$python" tests/bench/scraping/boards.py "$target/dist/worker"
         ;;
+    python)
+        need_celery
+        cargo build --quiet --profile dist --workspace --bin worker
+        only_redis
+        echo "## The same Python tasks, ${1:-20000} of them"
+        "$python" tests/bench/python_tasks.py "$target/dist/worker" "${1:-20000}"
+        ;;
     check)
         need_celery
         cd tests/bench
         exec "$python" -m unittest discover --top-level-directory .
         ;;
     *)
-        modes='quick|full|pure|get-latency|schedules|monitor|flat-memory|web|scrape|check'
+        modes='quick|full|pure|get-latency|schedules|monitor|flat-memory|web|python|scrape|check'
         give_up "usage: sh tests/bench/run.sh [$modes]"
         ;;
 esac

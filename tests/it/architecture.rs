@@ -33,7 +33,7 @@ const IMPORTS: [(&str, &[&str]); 24] = [
     ("jobs", &["config", "core", "connection", "cache", "scrape", "queue", "rhubarb"]),
     // The one place that sees the sections of all.
     ("settings", &["config", "core", "schedule", "connection", "queue", "scrape", "jobs"]),
-    ("python", &["rhubarb", "queue"]),
+    ("python", &["rhubarb", "connection", "queue"]),
     ("worker", &["rhubarb", "jobs", "settings", "connection", "monitor", "python"]),
     ("beat", &["core", "schedule", "connection", "queue", "settings", "probe", "monitor", "trace"]),
     ("demo", &["core"]),

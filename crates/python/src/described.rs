@@ -40,8 +40,33 @@ pub(crate) struct Conf {
     pub(crate) ours: bool,
     /// The queues that a Celery worker serves without `-Q`.
     pub(crate) queues: Vec<String>,
+    /// The broker that the application itself names, where that is a Redis.
+    pub(crate) broker: Option<Broker>,
     /// How long results are kept, seconds.
     result_expires: Option<f64>,
+}
+
+/// Where a Redis is.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub(crate) struct Broker {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) database: u32,
+}
+
+impl Broker {
+    /// Tells whether this names another Redis than ours; names of this machine are all the same.
+    pub(crate) fn is_another(&self, ours: &Self) -> bool {
+        let local = |host: &str| ["localhost", "127.0.0.1", "::1", "[::1]"].contains(&host);
+        let same = self.host == ours.host || local(&self.host) && local(&ours.host);
+        !same || (self.port, self.database) != (ours.port, ours.database)
+    }
+}
+
+impl std::fmt::Display for Broker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}/{}", self.host, self.port, self.database)
+    }
 }
 
 impl Conf {
@@ -65,4 +90,23 @@ impl Task {
 
 fn seconds(number: Option<f64>) -> Option<Duration> {
     Duration::try_from_secs_f64(number?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(host: &str, port: u16, database: u32) -> Broker {
+        Broker { host: host.to_owned(), port, database }
+    }
+
+    #[test]
+    fn names_of_this_machine_are_one_redis() {
+        let ours = at("127.0.0.1", 6379, 0);
+        assert!(!at("localhost", 6379, 0).is_another(&ours));
+        assert!(at("localhost", 6380, 0).is_another(&ours));
+        assert!(at("localhost", 6379, 1).is_another(&ours));
+        assert!(at("redis", 6379, 0).is_another(&ours));
+        assert!(!at("redis", 6379, 0).is_another(&at("redis", 6379, 0)));
+    }
 }

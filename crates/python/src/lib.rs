@@ -30,8 +30,14 @@ mod zygote;
 use std::{collections::BTreeSet, sync::Arc};
 
 use rhubarb::App;
+use rhubarb_connection::Role;
 
-use self::{described::Described, pool::Pool, task::Python, zygote::Zygote};
+use self::{
+    described::{Broker, Described},
+    pool::Pool,
+    task::Python,
+    zygote::Zygote,
+};
 
 /// What runs Python tasks: the section `[python]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,13 +79,15 @@ pub async fn register(app: &mut App, options: Options) -> anyhow::Result<()> {
         Ok(started) => started,
         Err(error) if options.strict => return Err(error.into()),
         Err(error) => {
+            let error = anyhow::Error::from(error);
             tracing::error!(
                 app = options.app,
-                "the Python application cannot be imported; its tasks are left to other workers: {error}"
+                "the Python application cannot be imported; its tasks are left to other workers: {error:#}"
             );
             return Ok(());
         }
     };
+    warn_of_another_redis(app, &described);
     app.concurrency_unless_set(options.processes);
     app.queues_unless_set(&described.conf.queues);
     if let Some(expires) = described.conf.result_expires() {
@@ -89,11 +97,30 @@ pub async fn register(app: &mut App, options: Options) -> anyhow::Result<()> {
     register_all(app, &options, &described, &pool);
     let stopping = pool.clone();
     app.on_start(async move || -> anyhow::Result<()> {
-        tokio::spawn(async move { pool.fill().await });
+        pool.fill();
         Ok(())
     });
     app.on_stop(async move || stopping.close().await);
     Ok(())
+}
+
+/// Says that the application publishes to another Redis than the one that is served.
+fn warn_of_another_redis(app: &App, described: &Described) {
+    let queue = app.connections().role(Role::Queue);
+    let url = queue.url().expose();
+    let ours = Broker {
+        host: url.host_str().unwrap_or("localhost").to_owned(),
+        port: url.port().unwrap_or(6379),
+        database: queue.db(),
+    };
+    if let Some(theirs) = described.conf.broker.as_ref().filter(|theirs| theirs.is_another(&ours)) {
+        tracing::warn!(
+            application = %theirs,
+            worker = %ours,
+            "the application's broker_url names another Redis than the worker's REDIS_URL: what it \
+             publishes elsewhere is not seen here"
+        );
+    }
 }
 
 fn register_all(app: &mut App, options: &Options, described: &Described, pool: &Arc<Pool>) {

@@ -19,7 +19,6 @@ pub(crate) struct Pool {
     pub(crate) zygote: Zygote,
     idle: Mutex<Vec<Child>>,
     places: Arc<Semaphore>,
-    n: usize,
     max_tasks: u64,
     processes: Processes,
 }
@@ -31,7 +30,6 @@ impl Pool {
             zygote,
             idle: Mutex::default(),
             places: Arc::new(Semaphore::new(options.processes)),
-            n: options.processes,
             max_tasks: options.max_tasks_per_child,
             processes,
         })
@@ -41,14 +39,15 @@ impl Pool {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forks all children that there may be, so that no task waits for one.
-    pub(crate) async fn fill(self: &Arc<Self>) {
-        let taken = (0..self.n).map_while(|_| self.places.clone().try_acquire_owned().ok());
-        let mut places: Vec<OwnedSemaphorePermit> = taken.collect();
-        while let Some(place) = places.pop() {
-            if let Ok(taken) = self.another(place).await {
-                taken.give_back();
-            }
+    /// Begins to fork all children that there may be, so that no task waits for one.
+    pub(crate) fn fill(self: &Arc<Self>) {
+        while let Ok(place) = self.places.clone().try_acquire_owned() {
+            let pool = self.clone();
+            tokio::spawn(async move {
+                if let Ok(taken) = pool.another(place).await {
+                    taken.give_back();
+                }
+            });
         }
     }
 

@@ -306,6 +306,8 @@ async fn keep(
             }
             Served::Died => {}
         }
+        // Its children died with it, and nobody knows how.
+        link.exits.clear();
         let pid = link.process.id();
         let _ = link.process.start_kill();
         let how = how(link.process.wait().await);

@@ -7,7 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
-from . import record, suite, table
+from . import known, record, suite, table
 
 
 def arguments():
@@ -20,6 +20,7 @@ def arguments():
     whole = commands.add_parser("run", help="compare a worker with Celery's own")
     whole.add_argument("--worker", required=True, help="the command line of the worker under test")
     whole.add_argument("--older", help="a Python with an older Celery, to compare with too")
+    whole.add_argument("--python-tasks", action="store_true", help="the worker under test runs the tasks in Python")
     whole.add_argument("--table", type=Path, help="the document whose table has to be what the run says")
     whole.add_argument("--write", action="store_true", help="write the table instead of comparing it")
     for command in (one, whole):
@@ -31,6 +32,8 @@ def arguments():
 
 
 def run(given):
+    if given.python_tasks:
+        known.MEANT = known.PYTHON
     print(f"conformance: seed {given.seed}, {given.random} random canvases", flush=True)
     pythons = [sys.executable] + ([given.older] if given.older else [])
     verdicts, lines, unused = suite.run(given.worker, given.extended, pythons, given.seed, given.random, given.logs)

@@ -112,7 +112,7 @@ def judged(fleets, seed):
         mixed = fleets.recorder.recording(f"mixed-{n}")
         for kind, recording in (("worker", recording), ("mixed", mixed)):
             title = f"Celery {version}" if kind == "worker" else MIXED_TITLE + version
-            verdicts[title] = compare.judge(title, reference, recording, known.RHUBARB, newer)
+            verdicts[title] = compare.judge(title, reference, recording, known.MEANT, newer)
             places[title] = (n, kind)
     for title, verdict in verdicts.items():
         by_chance = look_again(fleets, title, verdict, *places[title], next(iter(verdicts.values())).reference)
@@ -123,7 +123,7 @@ def judged(fleets, seed):
             f"{title}: {len(verdict.cases)} cases, {random} random, seed {seed}: {len(verdict.unexplained)} differences{chance}"
         )
     alone = [title for title in verdicts if not title.startswith(MIXED_TITLE)]
-    return verdicts, lines, [entry for entry in known.RHUBARB if entry not in used and entry.concerns(alone)]
+    return verdicts, lines, [entry for entry in known.MEANT if entry not in used and entry.concerns(alone)]
 
 
 def look_again(fleets, title, verdict, n, kind, newest):
@@ -141,7 +141,7 @@ def look_again(fleets, title, verdict, n, kind, newest):
     reference, recording, newer = fleets.recordings(n, kind, f"-again-{kind}")
     if newer:
         newer["about"]["worker"] = newest
-    again = compare.judge(title, reference, recording, known.RHUBARB, newer)
+    again = compare.judge(title, reference, recording, known.MEANT, newer)
     still = [difference for difference in again.unexplained if difference.case in suspects]
     for difference in verdict.unexplained:
         if difference.case not in {one.case for one in still}:

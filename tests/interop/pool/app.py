@@ -6,17 +6,21 @@ write a line to for what they have seen.
 
 import ctypes
 import os
+import random
 import signal
 import time
 
-from celery import Celery, Task, signals
+from celery import Celery, Task, chord, signals
 from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
+from celery.result import allow_join_result
 
 REDIS = os.environ["REDIS"]
 NOTES = os.environ.get("NOTES")
 
 app = Celery("pool", broker=f"{REDIS}/0", backend=f"{REDIS}/0")
 app.conf.update(accept_content=["json", "pickle", "msgpack"])
+if os.environ.get("PICKLE"):
+    app.conf.update(task_serializer="pickle", result_serializer="pickle")
 
 
 def note(*words):
@@ -143,12 +147,56 @@ def publishes(x):
     return add.delay(x, 1).id
 
 
+@app.task(name="pool.total")
+def total(numbers):
+    return sum(numbers)
+
+
+@app.task(name="pool.adds_a_part", bind=True)
+def adds_a_part(self, x):
+    self.add_to_chord(add.s(10, 10))
+    return x
+
+
+@app.task(name="pool.chords")
+def chords():
+    """Waits for a chord of which one part adds another."""
+    body = chord([adds_a_part.s(1), add.s(2, 2)])(total.s())
+    with allow_join_result():
+        return body.get(timeout=100)
+
+
+class Price:
+    """A value that only Python knows."""
+
+    def __init__(self, amount):
+        self.amount = amount
+
+    def __str__(self):
+        return f"price {self.amount}"
+
+
+@app.task(name="pool.price")
+def price(amount):
+    return Price(amount)
+
+
+@app.task(name="pool.shown")
+def shown(value):
+    return str(value)
+
+
+@app.task(name="pool.prices")
+def prices():
+    """Waits for a chain whose first step returns what only Python knows."""
+    with allow_join_result():
+        return (price.s(3) | shown.s()).apply_async().get(timeout=100)
+
+
 @app.task(name="pool.waits")
 def waits(x):
-    from celery.result import allow_join_result
-
     with allow_join_result():
-        return add.delay(x, 1).get(timeout=20)
+        return add.delay(x, 1).get(timeout=100)
 
 
 @app.task(name="pool.echo")
@@ -234,6 +282,16 @@ def end(how):
             except OSError:
                 pass
         time.sleep(60)
+
+
+@app.task(name="pool.kills_another")
+def kills_another():
+    """Kills another process that runs tasks."""
+    zygote = os.getppid()
+    with open(f"/proc/{zygote}/task/{zygote}/children") as children:
+        others = [int(pid) for pid in children.read().split() if int(pid) != os.getpid()]
+    for pid in random.sample(others, min(1, len(others))):
+        os.kill(pid, signal.SIGKILL)
 
 
 @app.task(name="pool.exits")

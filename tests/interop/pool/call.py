@@ -10,9 +10,9 @@ from .app import app
 
 def ended(result):
     try:
-        value = result.get(timeout=30, propagate=False)
+        value = result.get(timeout=120, propagate=False)
     except NotYet:
-        return {"state": result.state, "value": "no end within 30 s"}
+        return {"state": result.state, "value": "no end within 120 s"}
     failed = isinstance(value, BaseException)
     return {
         "id": result.id,

@@ -1,14 +1,17 @@
 //! The suite of `interop/conformance`: the same cases run by a Celery worker and by ours, compared.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rhubarb_e2e::{file, python::Python};
 
 use super::WORKER;
+use crate::BINARIES;
 
 /// How many random canvases; more are drawn with `RHUBARB_TEST_CANVASES`.
 const CANVASES: &str = "40";
 const SEED: &str = "1";
+/// Fewer of them where the tasks are in Python: the canvas code is Celery's own there.
+const PYTHON_CANVASES: &str = "10";
 
 #[test]
 fn the_conformance_suite_sees_no_difference_that_is_not_meant() {
@@ -36,11 +39,39 @@ fn the_conformance_suite_sees_no_difference_that_is_not_meant() {
     let shown = logs.display().to_string();
     args.extend(["--logs", &shown]);
 
-    let output = python.command(&args).output().expect("Python runs");
+    run(&python, &args, &logs);
+}
 
+/// The same cases with their tasks as they are in Python, run by our worker's processes.
+#[test]
+fn unmodified_python_tasks_see_no_difference_between_celerys_worker_and_ours() {
+    let Some(python) = Python::for_redis("") else { return };
+    let interpreter = python.program().display();
+    let worker = format!(
+        "env PYTHONDONTWRITEBYTECODE=1 RHUBARB_PYTHON_INTERPRETER={interpreter} \
+         RHUBARB_CELERY_TASK_TRACK_STARTED=true {} --python conformance.app:app \
+         -Q {{queues}} -n {{node}} -c {{concurrency}}",
+        BINARIES.worker
+    );
+    let extended = format!("env CONFORMANCE_EXTENDED=1 {worker}");
+    let seed = setting("RHUBARB_TEST_SEED");
+    let mut args = vec!["-m", "conformance", "run", "--python-tasks", "--worker", &worker];
+    args.extend(["--extended", &extended, "--random", PYTHON_CANVASES]);
+    args.extend(["--seed", seed.as_deref().unwrap_or(SEED)]);
+    let logs = logs();
+    let shown = logs.display().to_string();
+    args.extend(["--logs", &shown]);
+
+    run(&python, &args, &logs);
+}
+
+/// Runs the suite; what it left stays where it fails.
+fn run(python: &Python, args: &[&str], logs: &Path) {
+    let output = python.command(args).output().expect("Python runs");
     let (stdout, stderr) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     println!("{stdout}");
+    let shown = logs.display();
     assert!(output.status.success(), "{stdout}{stderr}\nrecordings and logs: {shown}");
     std::fs::remove_dir_all(logs).expect("our own folder");
 }

@@ -29,6 +29,7 @@ async fn a_task_has_what_celerys_worker_gives_it(python: fn(&str) -> Option<Pyth
             ["pool.echo", [{"day": "ü"}], {"serializer": "pickle"}],
             ["pool.kind", [[1]], {"serializer": "pickle"}],
             ["pool.echo", [7], {"serializer": "msgpack", "compression": "zlib"}],
+            ["pool.chords", [], {}],
             ["pool.untidy", [], {}],
             ["pool.forks", [], {}],
             ["pool.exits", [], {}],
@@ -51,12 +52,13 @@ async fn a_task_has_what_celerys_worker_gives_it(python: fn(&str) -> Option<Pyth
     assert_eq!(value(&ends[9]), &json!({"day": "ü"}));
     assert_eq!(value(&ends[10]), "list");
     assert_eq!(value(&ends[11]), 7);
-    assert_eq!(value(&ends[12]), "still here");
-    assert_eq!(value(&ends[13]), 0);
-    assert_eq!(ends[14]["value"][0], "WorkerLostError", "{:#}", ends[14]);
-    assert_eq!(value(&ends[15]), "tidied up");
-    assert_eq!(ends[16]["value"][0], "TimeLimitExceeded", "{:#}", ends[16]);
-    assert_eq!(value(&ends[17]), &json!([1, 2]));
+    assert_eq!(value(&ends[12]), 25, "the part that was added counts");
+    assert_eq!(value(&ends[13]), "still here");
+    assert_eq!(value(&ends[14]), 0);
+    assert_eq!(ends[15]["value"][0], "WorkerLostError", "{:#}", ends[15]);
+    assert_eq!(value(&ends[16]), "tidied up");
+    assert_eq!(ends[17]["value"][0], "TimeLimitExceeded", "{:#}", ends[17]);
+    assert_eq!(value(&ends[18]), &json!([1, 2]));
     worker.signal(Signal::TERM);
     assert_eq!(worker.ended(SOON).await.code(), Some(0), "{}", worker.stdout());
     pool.noted("signal worker_shutdown").await;
@@ -70,6 +72,25 @@ async fn a_task_has_what_the_newest_celerys_worker_gives_it() {
 #[tokio::test]
 async fn a_task_has_what_the_oldest_celerys_worker_gives_it() {
     a_task_has_what_celerys_worker_gives_it(Python::with_oldest_celery).await;
+}
+
+#[tokio::test]
+async fn pickled_values_go_through_chains_and_chords() {
+    let Some(mut pool) = Pool::new(Python::for_redis, "").await else { return };
+    pool.python.set("PICKLE", "1");
+    pool.installation.set("PICKLE", "1");
+    let _worker = pool.worker().await;
+    let calls = json!([
+        ["pool.chords", [], {}],
+        ["pool.prices", [], {}],
+        ["pool.again", [1], {}],
+        ["pool.custom", ["fail"], {}],
+    ]);
+    let ends = pool.calls(calls).await;
+    assert_eq!(value(&ends[0]), 25);
+    assert_eq!(value(&ends[1]), "price 3");
+    assert_eq!(value(&ends[2]), 1);
+    assert_eq!(ends[3]["value"], json!(["ValueError", "no"]), "{:#}", ends[3]);
 }
 
 #[tokio::test]
@@ -159,6 +180,15 @@ async fn a_rejected_message_is_a_dead_letter() {
         dead.stdout.contains("not this one").then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn an_application_of_another_redis_is_warned_of() {
+    let Some(mut pool) = Pool::new(Python::for_redis, "").await else { return };
+    pool.installation.set("REDIS", "redis://127.0.0.1:1");
+    let mut worker = pool.worker().await;
+    let told = worker.line("names another Redis", SOON).await;
+    assert!(told.contains("127.0.0.1:1/0"), "{told}");
 }
 
 #[tokio::test]

@@ -23,6 +23,20 @@ async fn a_task_whose_process_dies_runs_again_and_no_other_is_lost() {
 }
 
 #[tokio::test]
+async fn processes_that_are_killed_at_random_lose_no_task() {
+    let Some(pool) = Pool::new(Python::for_redis, "").await else { return };
+    let _worker = pool.worker().await;
+    let mut calls = Vec::new();
+    for n in 0..10 {
+        calls.extend((0..10).map(|m| json!(["pool.add", [n, m], {}])));
+        calls.push(json!(["pool.kills_another", [], {}]));
+    }
+    let ends = pool.calls(json!(calls)).await;
+    assert_eq!(ends.len(), 110);
+    assert!(ends.iter().all(|end| end["state"] == "SUCCESS"), "{ends:#?}");
+}
+
+#[tokio::test]
 async fn a_task_that_kills_every_process_is_a_dead_letter_in_the_end() {
     let Some(pool) = Pool::new(Python::for_redis, "").await else { return };
     let _worker = pool.worker().await;

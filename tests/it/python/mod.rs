@@ -32,7 +32,7 @@ impl Pool {
         let redis = RedisServer::start().await;
         let mut python = python(&redis.url(0))?;
         let program = python.program().display().to_string();
-        let section = format!("[python]\ninterpreter = \"{program}\"\nprocesses = 2\n{more}\n");
+        let section = format!("[python]\ninterpreter = \"{program}\"\nprocesses = 4\n{more}\n");
         let mut installation = Installation::new(BINARIES, redis, &section);
         let notes = installation.folder().join("notes").display().to_string();
         std::fs::write(&notes, "").expect("the folder is writable");

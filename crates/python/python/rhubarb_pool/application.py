@@ -122,6 +122,7 @@ def _number(value):
 def _conf(app):
     expires = getattr(app.backend, "expires", None)
     return {
+        "broker": transport.address(app),
         "backend": type(app.backend).__module__ + "." + type(app.backend).__name__,
         "ours": isinstance(app.backend, backend.Backend),
         "queues": [

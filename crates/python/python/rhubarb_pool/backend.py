@@ -68,8 +68,14 @@ class Client:
         return run
 
 
+#: Names that redis-py has for commands of other names.
+_NAMES = {"delete": "DEL", "incr": "INCRBY", "decr": "DECRBY"}
+
+
 def _command(name, args, kwargs):
-    words = [{"delete": "DEL"}.get(name, name.upper())]
+    words = [_NAMES.get(name, name.upper())]
+    if name in ("incr", "decr") and len(args) == 1 and not kwargs:
+        args = (*args, 1)
     for arg in args:
         if isinstance(arg, dict):
             words.extend(word for member, score in arg.items() for word in (score, member))
@@ -180,9 +186,13 @@ class Backend(SyncBackendMixin, RedisBackend):
         return greater(errback, 1) if greater else arity_greater(header, 1)
 
     def on_chord_part_return(self, request, state, result, **kwargs):
-        """Leave the part of a chord to the worker, which stores it with the task's end."""
+        """Leave the part of a chord to the worker, which stores it with the task's end.
+
+        The worker reads JSON: what is anything else stays with Celery's own code.
+        """
         run = phases.current
-        if run is None or request.id != run.id:
+        is_readable = run is not None and run.is_json and self.serializer == "json"
+        if not is_readable or request.id != run.id:
             return super().on_chord_part_return(request, state, result, **kwargs)
         result = self.encode_result(result, state)
         run.part = _bytes(self.encode([1, request.id, state, result]))

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import multiprocessing
 import os
 import resource
 import signal
@@ -10,6 +11,7 @@ import traceback
 
 from billiard.einfo import ExceptionInfo
 from billiard.exceptions import SoftTimeLimitExceeded
+from billiard.process import current_process
 from celery import signals, states
 from celery._state import _set_task_join_will_block
 from celery.exceptions import Reject
@@ -23,8 +25,12 @@ from . import backend, frames, parent, phases
 _KILOBYTE = 1 if sys.platform == "linux" else 1024
 
 
-def serve(stream, loaded):
+def serve(stream, loaded, number):
     """Run tasks until the worker has gone; return the exit code."""
+    # Celery's loggers show it, and applications read it.
+    for process in (current_process(), multiprocessing.current_process()):
+        process._name = f"ForkPoolWorker-{number}"
+    current_process().index = number - 1
     parent.begin(stream)
     os.register_at_fork(after_in_child=parent.forget)
     app = loaded.app

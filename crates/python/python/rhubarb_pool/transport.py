@@ -112,6 +112,19 @@ def install(app, settings):
     os.register_at_fork(after_in_child=lambda: parent.is_here() or forget(app))
 
 
+def address(app):
+    """Return where the application's own broker is, without secrets; ``None`` for no Redis."""
+    broker = app._connection(app.conf.broker_read_url)
+    if broker.transport_cls not in ("redis", "rediss"):
+        return None
+    database = str(broker.virtual_host or 0).strip("/") or "0"
+    return {
+        "host": broker.hostname or "localhost",
+        "port": broker.port or 6379,
+        "database": int(database) if database.isdigit() else 0,
+    }
+
+
 def forget(app):
     """Forget the connections that were made so far."""
     app._pool = None

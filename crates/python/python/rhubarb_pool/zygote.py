@@ -67,6 +67,7 @@ class _Zygote:
         self._stream = stream
         self._loaded = loaded
         self._children = set()
+        self._forked = 0
         self._told, wakes = socket.socketpair()
         for end in (self._told, wakes):
             end.setblocking(False)
@@ -120,6 +121,7 @@ class _Zygote:
         sys.stdout.flush()
         sys.stderr.flush()
         zygote = os.getpid()
+        self._forked += 1
         # No signal may find the child with the zygote's way of being woken.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
         try:
@@ -148,7 +150,8 @@ class _Zygote:
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=descriptor)
             from . import child
 
-            code = child.serve(frames.Stream(_out_of_the_way(sock)), self._loaded)
+            stream = frames.Stream(_out_of_the_way(sock))
+            code = child.serve(stream, self._loaded, self._forked)
         except BaseException:
             traceback.print_exc()
         finally:
