@@ -11,7 +11,6 @@ use rhubarb_core::redact::SafeUrl;
 use crate::{
     Error,
     config::RedisConfig,
-    sentinel::Sentinels,
     tls::{Tls, query},
 };
 
@@ -26,8 +25,6 @@ pub(crate) struct Target {
     pub(crate) info: ConnectionInfo,
     /// For `rediss`.
     pub(crate) tls: Option<Tls>,
-    /// Who says where the server is, in place of `info`.
-    pub(crate) sentinels: Option<Sentinels>,
 }
 
 /// Reads a URL and the settings for it, for a database and a protocol.
@@ -49,8 +46,7 @@ pub(crate) fn target(
     let fail = |reason: String| Error::Url { url: url.clone(), reason };
     let info = connection_info(url, db, protocol).map_err(fail)?;
     let tls = is_secured(url).then(|| Tls::read(url, config)).transpose().map_err(fail)?;
-    let sentinels = Sentinels::read(url, config).map_err(fail)?;
-    Ok(Target { info, tls, sentinels })
+    Ok(Target { info, tls })
 }
 
 /// Tells whether a server is spoken to by TLS.

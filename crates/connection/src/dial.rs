@@ -3,18 +3,18 @@
 use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 use redis::{
-    AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, ProtocolVersion, PushInfo, RedisError,
-    RedisResult, Value, aio::MultiplexedConnection,
+    AsyncConnectionConfig, ProtocolVersion, PushInfo, RedisError, RedisResult, Value,
+    aio::MultiplexedConnection,
 };
-use rustls::ClientConfig;
-use tokio::{task::JoinHandle, time::timeout};
+use tokio::time::timeout;
 
 use crate::{
     Options,
     address::Target,
     error::is_loss,
     meter::{Allowance, Meter, Refused},
-    sentinel, stream,
+    sentinel::{self, Sentinels},
+    stream::{self, Driver},
     tls::Tls,
 };
 
@@ -30,18 +30,11 @@ pub(crate) struct Dialled {
     pub(crate) refused: Vec<String>,
 }
 
-/// What carries a connection's bytes, for as long as it is not dropped.
-pub(crate) struct Driver(JoinHandle<()>);
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 /// How a connection is made.
 pub(crate) struct Dial<'a> {
     pub(crate) target: Target,
+    /// Who says where the server is, in place of the target's address.
+    pub(crate) sentinels: Option<Sentinels>,
     pub(crate) allowance: Arc<Allowance>,
     pub(crate) protocol: ProtocolVersion,
     pub(crate) connect_timeout: Duration,
@@ -65,11 +58,11 @@ impl Dial<'_> {
                 Ok::<(), redis::aio::SendError>(())
             });
         }
-        let Self { target, allowance, connect_timeout, .. } = self;
+        let Self { target, sentinels, allowance, connect_timeout, .. } = self;
         let meter = Meter::new(allowance);
         let too_large = meter.refused();
         // On the heap: every command's future holds this one.
-        let connecting = Box::pin(connected(target, meter, config));
+        let connecting = Box::pin(connected(target, sentinels, meter, config));
         let timed_out = |_| RedisError::from(io::Error::from(io::ErrorKind::TimedOut));
         let (connection, driver) =
             timeout(connect_timeout, connecting).await.map_err(timed_out)??;
@@ -82,33 +75,19 @@ impl Dial<'_> {
 
 async fn connected(
     target: Target,
+    sentinels: Option<Sentinels>,
     meter: Meter,
     config: AsyncConnectionConfig,
 ) -> RedisResult<(MultiplexedConnection, Driver)> {
-    let Target { info, tls, sentinels } = target;
+    let Target { info, tls } = target;
     let tls = tls.map(Tls::config).transpose().map_err(io::Error::other)?.map(Arc::new);
     let Some(sentinels) = sentinels else {
-        return speak(info.addr(), &info, tls.as_ref(), meter, config).await;
+        return stream::speak(info.addr(), &info, tls.as_ref(), meter, config).await;
     };
     let primary = sentinels.primary(tls.as_ref()).await?;
-    let mut spoken = speak(&primary, &info, tls.as_ref(), meter, config).await?;
+    let mut spoken = stream::speak(&primary, &info, tls.as_ref(), meter, config).await?;
     sentinel::is_primary(&mut spoken.0).await?;
     Ok(spoken)
-}
-
-/// Connects to an address, and says who we are.
-pub(crate) async fn speak(
-    address: &ConnectionAddr,
-    info: &ConnectionInfo,
-    tls: Option<&Arc<ClientConfig>>,
-    meter: Meter,
-    config: AsyncConnectionConfig,
-) -> RedisResult<(MultiplexedConnection, Driver)> {
-    let stream = stream::connect(address, tls, meter).await?;
-    let settings = info.redis_settings();
-    let (connection, driver) =
-        MultiplexedConnection::new_with_config(settings, stream, config).await?;
-    Ok((connection, Driver(tokio::spawn(driver))))
 }
 
 /// What a connection is told once it stands.

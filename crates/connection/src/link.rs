@@ -106,6 +106,7 @@ impl Redis {
         // provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         address::target(url, db, ProtocolVersion::RESP3, config)?;
+        connecting::sentinels(url, config)?;
         let inner = Inner {
             url: url.clone(),
             db,

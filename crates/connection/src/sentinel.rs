@@ -18,8 +18,8 @@ use tokio::time::timeout;
 use crate::{
     address::{at, credentials, host, is_secured},
     config::RedisConfig,
-    dial,
     meter::{Allowance, Meter},
+    stream,
     tls::query,
 };
 
@@ -109,7 +109,8 @@ impl Sentinels {
     ) -> RedisResult<Option<(String, u16)>> {
         let meter = Meter::new(Allowance::new(ANSWER));
         let config = AsyncConnectionConfig::new().set_response_timeout(Some(ONE));
-        let (mut connection, _driver) = dial::speak(info.addr(), info, tls, meter, config).await?;
+        let (mut connection, _driver) =
+            stream::speak(info.addr(), info, tls, meter, config).await?;
         let mut ask = redis::cmd("SENTINEL");
         ask.arg("GET-MASTER-ADDR-BY-NAME").arg(&self.master);
         ask.query_async(&mut connection).await

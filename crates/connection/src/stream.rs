@@ -10,11 +10,15 @@ use std::{
 };
 
 use futures_util::future::select_ok;
-use redis::{ConnectionAddr, io::tcp::socket2::SockRef};
+use redis::{
+    AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, RedisResult, aio::MultiplexedConnection,
+    io::tcp::socket2::SockRef,
+};
 use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
+    task::JoinHandle,
 };
 use tokio_rustls::TlsConnector;
 
@@ -52,6 +56,30 @@ pub(crate) async fn connect(
         _ => return Err(io::Error::from(io::ErrorKind::Unsupported)),
     };
     Ok(Metered { bytes, meter })
+}
+
+/// What carries a connection's bytes, for as long as it is not dropped.
+pub(crate) struct Driver(JoinHandle<()>);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Connects to an address, and says who we are.
+pub(crate) async fn speak(
+    address: &ConnectionAddr,
+    info: &ConnectionInfo,
+    tls: Option<&Arc<ClientConfig>>,
+    meter: Meter,
+    config: AsyncConnectionConfig,
+) -> RedisResult<(MultiplexedConnection, Driver)> {
+    let stream = connect(address, tls, meter).await?;
+    let settings = info.redis_settings();
+    let (connection, driver) =
+        MultiplexedConnection::new_with_config(settings, stream, config).await?;
+    Ok((connection, Driver(tokio::spawn(driver))))
 }
 
 async fn any<T, F: Future<Output = io::Result<T>>>(

@@ -10,15 +10,19 @@ use redis::{
     ProtocolVersion, PushInfo, PushKind, RedisError, RedisResult, Value, aio::MultiplexedConnection,
 };
 
+use rhubarb_core::redact::SafeUrl;
+
 use super::{Inner, Redis, lock};
 use crate::{
     Error, Invalidation, Options, Push, address,
     config::RedisConfig,
-    dial::{self, Dial, Dialled, Driver},
+    dial::{self, Dial, Dialled},
     error::{denied, is_loss},
     inbox::Letterbox,
     meter::Refused,
     push::{self, Unasked},
+    sentinel::Sentinels,
+    stream::Driver,
     tls,
 };
 
@@ -172,6 +176,7 @@ impl Redis {
         let RedisConfig { connect_timeout, command_timeout, .. } = &self.inner.config;
         Ok(Dial {
             target: address::target(&self.inner.url, self.inner.db, protocol, &self.inner.config)?,
+            sentinels: sentinels(&self.inner.url, &self.inner.config)?,
             allowance: Arc::clone(&self.inner.allowance),
             protocol,
             connect_timeout: *connect_timeout,
@@ -278,6 +283,11 @@ impl Redis {
             Failure::Unreachable(reason) => Error::Unreachable { url, reason },
         }
     }
+}
+
+/// Reads who says where a server is.
+pub(super) fn sentinels(url: &SafeUrl, config: &RedisConfig) -> Result<Option<Sentinels>, Error> {
+    Sentinels::read(url, config).map_err(|reason| Error::Url { url: url.clone(), reason })
 }
 
 impl Inner {
