@@ -39,6 +39,18 @@ impl Pair {
         self.installation.start("ours", WORKER, &["-Q", "ours", "-n", "w@ours", "-c", "1"])
     }
 
+    /// Waits until a worker hears what is broadcast: before that, a command is lost to it.
+    async fn heard(&self) {
+        let mut redis = self.installation.redis.connect(0).await;
+        eventually(SOON, "the worker hears commands", async || {
+            let mut ask = redis::cmd("PUBSUB");
+            ask.arg("CHANNELS").arg("*celery.pidbox");
+            let heard: Vec<String> = ask.query_async(&mut redis).await.unwrap();
+            (!heard.is_empty()).then_some(())
+        })
+        .await;
+    }
+
     async fn run(&self, program: &str) {
         let program = format!("from conformance.app import app\n{program}");
         let ran = run(self.python.command(&["-c", &program])).await;
@@ -90,6 +102,7 @@ async fn our_worker_learns(python: impl FnOnce(&str) -> Option<Python>) {
 async fn a_celery_worker_learns(python: impl FnOnce(&str) -> Option<Python>) {
     let Some(pair) = Pair::new(python).await else { return };
     let _ours = pair.ours();
+    pair.heard().await;
     pair.revoke().await;
     pair.publish("theirs").await;
     let celery = pair.celery().await;
