@@ -136,7 +136,7 @@ impl Registration {
     ///
     /// An async handler is dropped at its next `.await`. One that computes without awaiting goes on
     /// in vain and holds a thread of the runtime, so what computes for long is registered as a
-    /// [`blocking_task`](App::blocking_task).
+    /// [`blocking_task`](crate::App::blocking_task).
     pub fn time_limit(&mut self, limit: Duration) -> &mut Self {
         self.limits.hard = Some(limit);
         self
@@ -146,7 +146,7 @@ impl Registration {
     /// `worker.task_soft_time_limit`.
     ///
     /// Zero means none, whatever the settings say. One above the hard limit is told by
-    /// [`App::check`].
+    /// [`App::check`](crate::App::check).
     ///
     /// [`TaskContext::soft_limit`](crate::TaskContext::soft_limit) ends then; the handler may save
     /// what it has and return [`TaskError::Cancelled`](crate::TaskError), which fails the task with
@@ -160,7 +160,7 @@ impl Registration {
     ///
     /// Starts are at even distances. A task whose turn has not come waits in Redis and holds no
     /// slot. Remote control (`celery control rate_limit`) changes the rate while the worker runs.
-    /// What is no rate is told by [`App::check`].
+    /// What is no rate is told by [`App::check`](crate::App::check).
     pub fn rate_limit(&mut self, rate: &str) -> &mut Self {
         match Rate::parse(rate) {
             Ok(rate) => self.limits.rate = rate,
@@ -169,8 +169,8 @@ impl Registration {
         self
     }
 
-    /// Sets how many of these tasks this process runs at once, at least one: [`App::check`] refuses
-    /// zero.
+    /// Sets how many of these tasks this process runs at once, at least one:
+    /// [`App::check`](crate::App::check) refuses zero.
     ///
     /// A task over the limit is put off for a second or two: it holds no slot in the meantime, so
     /// other tasks pass it, and no attempt is counted.
